@@ -1,0 +1,35 @@
+"""Keep SuperTokens sessions alive on server-rendered Flask pages."""
+
+from .decorators import (
+    get_ssr_session,
+    require_session,
+    session_ignored,
+    session_optional,
+    session_required,
+)
+from .errors import (
+    ConfigError,
+    MisuseError,
+    ReadOnlySessionError,
+    SSRSessionError,
+)
+from .extension import FlaskSSRSession
+from .replies import SessionRequired
+from .session import SSRSession
+from .verdict import SessionState
+
+__all__ = [
+    "ConfigError",
+    "FlaskSSRSession",
+    "MisuseError",
+    "ReadOnlySessionError",
+    "SSRSession",
+    "SSRSessionError",
+    "SessionRequired",
+    "SessionState",
+    "get_ssr_session",
+    "require_session",
+    "session_ignored",
+    "session_optional",
+    "session_required",
+]

@@ -1,0 +1,125 @@
+"""Decide what kind of request asks, and what it gets where a session is needed and not active.
+
+A browser that asks for a document can be shown a page; everything else must get an answer that a
+script understands. Knows header values, no framework.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+
+from .verdict import SessionState
+
+HeaderReader = Callable[[str], "str | None"]
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+
+
+class RequestKind(Enum):
+    """Who will read the answer."""
+
+    DOCUMENT = "document"
+    PREFETCH = "prefetch"
+    SCRIPT = "script"
+
+
+class Answer(Enum):
+    """What a request gets."""
+
+    PASS = "pass"  # noqa: S105 - not a password
+    REFRESH_PAGE = "refresh_page"
+    REFRESH_REDIRECT = "refresh_redirect"
+    SIGN_IN_PAGE = "sign_in_page"
+    SIGN_IN_REDIRECT = "sign_in_redirect"
+    OUTAGE_PAGE = "outage_page"
+    NOT_NOW = "not_now"
+    TRY_REFRESH = "try_refresh"
+    UNAUTHORISED = "unauthorised"
+    OUTAGE = "outage"
+
+
+def kind_of_request(header: HeaderReader) -> RequestKind:
+    """Tell who asks, from what browsers say of a request (W3C Fetch Metadata).
+
+    :param header: returns the value of a request header, or None.
+
+    A wrong guess costs comfort, never protection: no kind lets a request pass.
+    """
+    if not _is_document(header):
+        return RequestKind.SCRIPT
+    purpose = " ".join(
+        value.lower()
+        for name in ("Sec-Purpose", "Purpose", "X-Moz")
+        if (value := header(name)) is not None
+    )
+    # A prerendered page runs its script when the visitor really comes; a prefetched one is only
+    # kept, and would be shown long after it was right.
+    if "prefetch" in purpose and "prerender" not in purpose:
+        return RequestKind.PREFETCH
+    return RequestKind.DOCUMENT
+
+
+def _is_document(header: HeaderReader) -> bool:
+    if (header("Upgrade") or "").lower() == "websocket":
+        return False
+    if header("Sec-Fetch-Dest") in ("document", "iframe", "frame"):
+        return True
+    accept = (header("Accept") or "").lower()
+    # A service worker that passes a navigation on has destination "empty", but keeps this header.
+    if header("Upgrade-Insecure-Requests") == "1" and "text/html" in accept:
+        return True
+    if any(header(f"Sec-Fetch-{name}") for name in ("Site", "Mode", "Dest")):
+        return False
+    # On plain http browsers send no Sec-Fetch-*; scripts then give themselves away otherwise.
+    return (
+        "text/html" in accept
+        and "*/*" in accept
+        and not any(header(name) for name in ("X-Requested-With", "HX-Request", "Turbo-Frame"))
+    )
+
+
+def answer_for(
+    state: SessionState,
+    kind: RequestKind,
+    *,
+    is_safe: bool,
+    optional: bool = False,
+    continues_signed_out: bool = False,
+    always_try_refresh: bool = False,
+    refresh_flow: str = "inline",
+) -> Answer:
+    """Return what a request gets that asks for a session, or may have one.
+
+    :param is_safe: the method asks for something and changes nothing, so it may be repeated.
+    :param optional: the page has content for strangers, too.
+    :param continues_signed_out: the visitor chose to see an optional page without a session.
+    """
+    if state is SessionState.ACTIVE:
+        return Answer.PASS
+    if optional and (state is not SessionState.REFRESH or continues_signed_out):
+        return Answer.PASS
+    to_sign_in = state is SessionState.ANONYMOUS and not always_try_refresh
+    if kind is RequestKind.PREFETCH:
+        return Answer.NOT_NOW
+    if kind is RequestKind.SCRIPT:
+        if state is SessionState.UNAVAILABLE:
+            return Answer.OUTAGE
+        return Answer.UNAUTHORISED if to_sign_in else Answer.TRY_REFRESH
+    if state is SessionState.UNAVAILABLE:
+        return Answer.OUTAGE_PAGE
+    # A redirect would lose the body of a post, and with it what the visitor typed.
+    if to_sign_in:
+        return Answer.SIGN_IN_REDIRECT if is_safe else Answer.SIGN_IN_PAGE
+    if refresh_flow == "redirect" and is_safe:
+        return Answer.REFRESH_REDIRECT
+    return Answer.REFRESH_PAGE
+
+
+def page_for(state: SessionState, *, always_try_refresh: bool = False) -> Answer:
+    """Return which page a template shows in place of content that it keeps back."""
+    if state is SessionState.UNAVAILABLE:
+        return Answer.OUTAGE_PAGE
+    if state is SessionState.ANONYMOUS and not always_try_refresh:
+        return Answer.SIGN_IN_PAGE
+    return Answer.REFRESH_PAGE

@@ -1,0 +1,52 @@
+"""The two static files of the refresh page, named by their content so that they never go stale."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import sha256
+from pathlib import Path
+
+from .errors import ConfigError
+
+_STATIC = Path(__file__).resolve().parent / "static"
+
+
+@dataclass(frozen=True)
+class Asset:
+    """One file, as it is and compressed.
+
+    :ivar digest: a short hash of the content, part of its URL.
+    :ivar suffix: ``js`` or ``css``.
+    """
+
+    digest: str
+    suffix: str
+    content_type: str
+    content: bytes
+    gzipped: bytes
+
+
+@lru_cache
+def script() -> Asset:
+    """Return the browser script: the SuperTokens SDK and the refresh page's own part."""
+    return _load("js", "text/javascript; charset=utf-8")
+
+
+@lru_cache
+def style() -> Asset:
+    """Return the style sheet of the refresh page."""
+    return _load("css", "text/css; charset=utf-8")
+
+
+def _load(suffix: str, content_type: str) -> Asset:
+    path = _STATIC / f"ssr-session.{suffix}"
+    try:
+        content = path.read_bytes()
+        gzipped = path.with_name(path.name + ".gz").read_bytes()
+    except OSError:
+        raise ConfigError(
+            f"flask_ssr_session was not built: {path.name} is missing. Install it with pip "
+            '("pip install -e ." in a checkout), which builds the browser script.'
+        ) from None
+    return Asset(sha256(content).hexdigest()[:16], suffix, content_type, content, gzipped)

@@ -1,0 +1,272 @@
+"""What the app set, checked once and frozen; and what it comes to beside the SuperTokens SDK.
+
+:class:`Settings` holds the ``SSR_SESSION_*`` values and is complete when ``init_app`` returns.
+:class:`Deployment` adds what only an initialised SDK can tell, read at the first request.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
+from os import PathLike
+from typing import Any
+
+from .errors import ConfigError
+from .urls import is_loopback, parse_origin
+
+PREFIX = "SSR_SESSION_"
+
+_WEEK_SECONDS = 7 * 24 * 3600.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class SDKValues:
+    """What an initialised supertokens-python says about this deployment.
+
+    :ivar website_origin: where the pages are; None where it depends on the request.
+    :ivar cookie_domain: the domain session cookies are set for; None for host-only cookies.
+    :ivar dynamic_signing_key: which kind of key signs; None without the Session recipe.
+    :ivar session_expired_status: the status that makes the browser SDK refresh.
+    :ivar key_uris: the core's key sets, in the order they are tried.
+    """
+
+    api_domain: str
+    api_base_path: str
+    website_origin: str | None
+    website_base_path: str
+    cookie_domain: str | None
+    dynamic_signing_key: bool | None
+    session_expired_status: int
+    key_uris: tuple[str, ...]
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("it has to be True or False")
+    return value
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value.strip() or not value.isprintable():
+        raise ValueError("it has to be a non-empty text")
+    return value.strip()
+
+
+def _url_path(value: Any) -> str:
+    """Check a path on this site and drop the slash at its end."""
+    path = _text(value)
+    if not path.startswith("/") or path.startswith("//") or set(path) & set("?#\\ <>%"):
+        raise ValueError("it has to be a path that begins with one slash")
+    return path.rstrip("/")
+
+
+def _refresh_path(value: Any) -> str:
+    path = _url_path(value)
+    if not path:
+        raise ValueError("it needs a path of its own, not the front page")
+    return path
+
+
+def _web_origin(value: Any) -> str:
+    return parse_origin(_text(value))
+
+
+def _origins(value: Any) -> tuple[str, ...]:
+    if isinstance(value, str) or not isinstance(value, (list, tuple, set, frozenset)):
+        raise ValueError("it has to be a list of origins")
+    return tuple(_web_origin(item) for item in value)
+
+
+def _sign_in_url(value: Any) -> str:
+    url = _text(value)
+    if url.startswith("/"):
+        path, mark, rest = url.partition("?")
+        return (_url_path(path) or "/") + mark + rest
+    parse_origin("/".join(url.split("/", 3)[:3]))
+    return url
+
+
+def _key_uri(value: Any) -> str:
+    url = _text(value)
+    parse_origin("/".join(url.split("/", 3)[:3]))
+    return url
+
+
+def _key_set(value: Any) -> Mapping[str, Any] | str:
+    if isinstance(value, Mapping):
+        return value
+    if isinstance(value, PathLike):
+        value = value.__fspath__()
+    return _text(value)
+
+
+def _query_name(value: Any) -> str:
+    name = _text(value)
+    if not name.replace("_", "").replace("-", "").isalnum():
+        raise ValueError("it has to be the name of a query parameter")
+    return name
+
+
+def _flow(value: Any) -> str:
+    if value not in ("inline", "redirect"):
+        raise ValueError("it has to be 'inline' or 'redirect'")
+    return str(value)
+
+
+def _host(value: Any) -> str:
+    domain = _text(value).lower()
+    if set(domain) & set("/:@ "):
+        raise ValueError("it has to be a domain such as .example.com")
+    return domain
+
+
+def _seconds(most: float) -> Callable[[Any], float]:
+    def check(value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise ValueError("it has to be a number of seconds")
+        if not (math.isfinite(value) and 0 <= value <= most):
+            raise ValueError(f"it has to be from 0 to {most:.0f} seconds")
+        return float(value)
+
+    return check
+
+
+def _setting(default: Any, check: Callable[[Any], Any], example: str) -> Any:
+    return field(default=default, metadata={"check": check, "example": example})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The app's settings, one field per ``SSR_SESSION_*`` key; None leaves it to the SDK."""
+
+    api_domain: str | None = _setting(None, _web_origin, "https://api.example.com")
+    api_base_path: str | None = _setting(None, _url_path, "/auth")
+    jwks: Mapping[str, Any] | str | None = _setting(None, _key_set, "/etc/keys/jwks.json")
+    jwks_uri: str | None = _setting(None, _key_uri, "https://api.example.com/auth/jwt/jwks.json")
+    jwks_max_stale_seconds: float = _setting(24 * 3600.0, _seconds(_WEEK_SECONDS), "86400")
+    insecure_jwks_http: bool = _setting(False, _flag, "False")
+    issuer: str | None = _setting(None, _text, "https://api.example.com/auth")
+    leeway_seconds: float = _setting(0.0, _seconds(300.0), "0")
+    login_url: str | None = _setting(None, _sign_in_url, "/auth")
+    login_return_param: str = _setting("redirectToPath", _query_name, "redirectToPath")
+    refresh_path: str = _setting("/refresh-session", _refresh_path, "/refresh-session")
+    refresh_flow: str = _setting("inline", _flow, "inline")
+    always_try_refresh: bool = _setting(False, _flag, "False")
+    redirect_origins: tuple[str, ...] = _setting((), _origins, "['https://app.example.com']")
+    cookie_domain: str | None = _setting(None, _host, ".example.com")
+
+    @classmethod
+    def from_mappings(cls, config: Mapping[str, Any], keywords: Mapping[str, Any]) -> Settings:
+        """Check and freeze the settings; *config* wins over *keywords*, both over defaults.
+
+        A value of None counts as not set.
+
+        :param config: an ``app.config``; only keys that begin with ``SSR_SESSION_`` are read.
+        :param keywords: constructor keywords: the same names in lower case, without the prefix.
+        :raises ConfigError: an unknown name or an impossible value.
+        """
+        checks = {f.name: f for f in fields(cls)}
+        named = [(key, key, value) for key, value in keywords.items()]
+        named += [
+            (key, key.removeprefix(PREFIX).lower(), value)
+            for key, value in config.items()
+            if isinstance(key, str) and key.startswith(PREFIX)
+        ]
+        values: dict[str, Any] = {}
+        for shown, name, value in named:
+            if name not in checks or (shown != name and shown != PREFIX + name.upper()):
+                raise ConfigError(_unknown(shown, name, list(checks)))
+            if value is None:
+                continue
+            try:
+                values[name] = checks[name].metadata["check"](value)
+            except ValueError as error:
+                example = checks[name].metadata["example"]
+                # The value is not repeated: a misplaced secret must not end up in a log.
+                raise ConfigError(f"{shown}: {error}, for example {example}.") from None
+        return cls(**values)
+
+
+def _unknown(shown: str, name: str, known: list[str]) -> str:
+    message = f"{shown} is not a setting of flask_ssr_session"
+    if near := get_close_matches(name.lower(), known, n=1, cutoff=0.5):
+        prefixed = shown.startswith(PREFIX)
+        message += f"; did you mean {PREFIX + near[0].upper() if prefixed else near[0]}?"
+    return message
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployment:
+    """Where the API, the keys and sign-in are, once everything is known.
+
+    :ivar api_domain: origin of the refresh API.
+    :ivar login_url: path or URL of sign-in, without the return path.
+    :ivar return_origins: origins that a full ``redirectBack`` URL may have.
+    :ivar cookie_domain: the domain the browser SDK shares its cookies over; None: page host only.
+    :ivar kid_prefix: what the key id of a session token begins with; None where nobody tells.
+    :ivar session_expired_status: what a request by script gets, so that the browser SDK refreshes.
+    :ivar key_uris: the key sets, in the order they are tried; empty for a static key set.
+    """
+
+    api_domain: str
+    api_base_path: str
+    login_url: str
+    return_origins: frozenset[str]
+    cookie_domain: str | None
+    kid_prefix: str | None
+    session_expired_status: int
+    key_uris: tuple[str, ...]
+
+    @classmethod
+    def of(cls, settings: Settings, sdk: SDKValues | None) -> Deployment:
+        """Complete *settings* by what the SDK says.
+
+        :param sdk: None where no SDK is initialised in this process.
+        :raises ConfigError: no API domain is known, or keys would cross a network in the clear.
+        """
+        api_domain = settings.api_domain or (sdk.api_domain if sdk else None)
+        if api_domain is None:
+            raise ConfigError(
+                "flask_ssr_session does not know where the refresh API is: call "
+                "supertokens_python.init(...) before the first request, or set "
+                "SSR_SESSION_API_DOMAIN, for example https://api.example.com."
+            )
+        api_base_path = settings.api_base_path
+        if api_base_path is None:
+            api_base_path = sdk.api_base_path if sdk else "/auth"
+        origins = set(settings.redirect_origins)
+        if sdk and sdk.website_origin:
+            origins.add(sdk.website_origin)
+        kid_prefix = None
+        if sdk and sdk.dynamic_signing_key is not None:
+            kid_prefix = "d-" if sdk.dynamic_signing_key else "s-"
+        return cls(
+            api_domain=api_domain,
+            api_base_path=api_base_path,
+            login_url=settings.login_url or ((sdk.website_base_path or "/") if sdk else "/auth"),
+            return_origins=frozenset(origins),
+            cookie_domain=settings.cookie_domain or (sdk.cookie_domain if sdk else None),
+            kid_prefix=kid_prefix,
+            session_expired_status=sdk.session_expired_status if sdk else 401,
+            key_uris=_key_uris(settings, sdk, f"{api_domain}{api_base_path}"),
+        )
+
+
+def _key_uris(settings: Settings, sdk: SDKValues | None, api: str) -> tuple[str, ...]:
+    """Return the key sets to ask, from the first source that is configured."""
+    if settings.jwks is not None:
+        return ()
+    if settings.jwks_uri is None and sdk is not None:
+        # The SDK's own verifier asks the same addresses in the same order; an inner network's
+        # http is the choice the app made there.
+        return sdk.key_uris
+    uri = settings.jwks_uri or f"{api}/jwt/jwks.json"
+    if not (uri.startswith("https://") or is_loopback(uri) or settings.insecure_jwks_http):
+        raise ConfigError(
+            "The key set would be fetched over plain http, where anyone on the way can replace "
+            "it and sign in as anybody. Use https (SSR_SESSION_JWKS_URI or "
+            "SSR_SESSION_API_DOMAIN), or accept the risk with SSR_SESSION_INSECURE_JWKS_HTTP."
+        )
+    return (uri,)

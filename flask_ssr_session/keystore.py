@@ -1,0 +1,305 @@
+"""Keep the signing keys: how old they may get, who fetches, who waits, what an outage means.
+
+Requests read one immutable :class:`KeySet`, swapped in one assignment. Nothing is fetched before
+the first token asks, one fetch runs at a time, and neither a thread nor a lock survives a fork.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
+from .clock import Clock
+from .errors import FetchError, KeysUnavailableError
+from .fetching import Deadline, fetch_document
+from .jwks import KeySet, parse_key_set
+from .logs import ReasonLog
+from .session import SSRSession
+
+# The core publishes a key 60 s before it signs (facts of SuperTokens core): keys renewed within
+# 240 s, and never used past 300 s while they can be renewed, know every key before its first use.
+RENEW_AFTER_SECONDS = 240.0
+WAIT_AFTER_SECONDS = 300.0
+
+FETCH_SECONDS = 3.0
+WAIT_SECONDS = 1.0
+COOLDOWN_SECONDS = 10.0
+MOST_BACKOFF_SECONDS = 60.0
+
+# A background fetch this old was frozen with its process, or its server runs no threads.
+ABANDONED_AFTER_SECONDS = 5.0
+
+# ``iat`` is cut to whole seconds and written by another machine's clock.
+IAT_TOLERANCE_SECONDS = 5.0
+
+Fetch = Callable[[str, Deadline], tuple[bytes, "float | None"]]
+
+
+@dataclass(eq=False)
+class _Flight:
+    """One running fetch that others may wait for."""
+
+    started: float
+    landed: threading.Event = field(default_factory=threading.Event)
+
+
+@dataclass(eq=False)
+class _Fetching:
+    """Who fetches in this process, and when it was last tried.
+
+    :ivar last_start: monotonic time of the last attempt, or None before the first.
+    :ivar failures: how many attempts failed in a row.
+    """
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    flight: _Flight | None = None
+    last_start: float | None = None
+    failures: int = 0
+
+
+class StaticKeys:
+    """Keys that were given, so that no network is needed; they never age."""
+
+    def __init__(self, key_set: KeySet) -> None:
+        self._key_set = key_set
+
+    def peek(self, raw_token: str) -> SSRSession | None:
+        """Return the session of a token verified before, or None."""
+        return self._key_set.recall(raw_token)
+
+    recall = peek
+
+    def find(self, kid: str, issued_at: float) -> RSAPublicKey | None:  # noqa: ARG002
+        """Return the key named *kid*, or None."""
+        return self._key_set.keys.get(kid)
+
+    def remember(self, raw_token: str, kid: str, key: RSAPublicKey, session: SSRSession) -> None:
+        """Keep *session*, so that the same token need not be verified again."""
+        self._key_set.remember(raw_token, kid, key, session)
+
+    def clear(self) -> None:
+        """Forget verified tokens; the keys stay, as they came with the settings."""
+        self._key_set = KeySet(self._key_set.keys)
+
+
+class FetchedKeys:
+    """Keys fetched over HTTP, renewed as they age, kept through an outage."""
+
+    def __init__(
+        self,
+        uris: Sequence[str],
+        *,
+        max_stale_seconds: float,
+        clock: Clock,
+        log: ReasonLog,
+        fetch: Fetch = fetch_document,
+    ) -> None:
+        """Prepare; nothing is fetched yet.
+
+        :param uris: key sets of the same keys, tried in this order.
+        :param max_stale_seconds: how long the last good keys serve while no fetch succeeds.
+        """
+        self._uris = tuple(uris)
+        self._max_stale_seconds = max_stale_seconds
+        self._clock = clock
+        self._log = log
+        self._fetch = fetch
+        self._key_set: KeySet | None = None
+        # By process: after a fork the child has neither the parent's threads nor, perhaps, an
+        # unlocked lock. dict.setdefault is atomic, so no lock is needed to get the lock.
+        self._fetching_by_pid: dict[int, _Fetching] = {}
+
+    def peek(self, raw_token: str) -> SSRSession | None:
+        """Return the session of a token verified before, without asking whether its key holds."""
+        key_set = self._key_set
+        return None if key_set is None else key_set.recall(raw_token)
+
+    def recall(self, raw_token: str) -> SSRSession | None:
+        """Return the session of a token that keys still in force verified, or None.
+
+        A remembered token is as good as its key: where the keys are too old to say, they are
+        renewed first, exactly as for a token never seen.
+
+        :raises KeysUnavailableError: there are no keys that may still be used.
+        """
+        return self._current(self._key_set).recall(raw_token)
+
+    def find(self, kid: str, issued_at: float) -> RSAPublicKey | None:
+        """Return the key named *kid*, or None where a good answer shows that there is none.
+
+        :param issued_at: ``iat`` of the token, seconds since the epoch, unverified: a token older
+            than the keys at hand cannot have been signed by a newer one.
+        :raises KeysUnavailableError: there are no keys, or the key may be too new to be known.
+        """
+        asked_from = self._clock.monotonic()
+        key_set = self._current(self._key_set)
+        key = key_set.keys.get(kid)
+        if key is not None or key_set.fetched_monotonic >= asked_from:
+            return key
+        if issued_at + IAT_TOLERANCE_SECONDS < key_set.fetched_wall:
+            return None
+        self._renew(in_background=True, wait_seconds=WAIT_SECONDS, patient=False)
+        renewed = self._key_set
+        if renewed is not None:
+            key = renewed.keys.get(kid)
+            if key is not None or renewed.fetched_monotonic >= asked_from:
+                return key
+        # Refreshing could not help: what is missing is the key, not a newer token.
+        raise KeysUnavailableError("the token's key is not known yet")
+
+    def remember(self, raw_token: str, kid: str, key: RSAPublicKey, session: SSRSession) -> None:
+        """Keep *session* for as long as the present keys hold."""
+        key_set = self._key_set
+        if key_set is not None:
+            key_set.remember(raw_token, kid, key, session)
+
+    def clear(self) -> None:
+        """Drop all keys and verified tokens of this process; the next token fetches anew."""
+        fetching = self._own_fetching()
+        with fetching.lock:
+            self._key_set = None
+            # What is under way was asked for before this moment, and will find itself given up.
+            fetching.flight = None
+            fetching.last_start = None
+            fetching.failures = 0
+
+    def _current(self, key_set: KeySet | None) -> KeySet:
+        """Return keys young enough to be used, fetching or waiting as their age demands.
+
+        :raises KeysUnavailableError: there are none.
+        """
+        if key_set is None:
+            self._renew(in_background=False, wait_seconds=FETCH_SECONDS, patient=False)
+            key_set = self._key_set
+            if key_set is None:
+                raise KeysUnavailableError("no key set could be fetched")
+            return key_set
+        age = self._age(key_set)
+        if age < _fresh_seconds(key_set):
+            return key_set
+        # In the background of requests that need not wait; an idle night's first request does.
+        self._renew(
+            in_background=True,
+            wait_seconds=0.0 if age < WAIT_AFTER_SECONDS else WAIT_SECONDS,
+            patient=age < self._max_stale_seconds,
+        )
+        renewed = self._key_set
+        if renewed is None or self._age(renewed) > max(self._max_stale_seconds, WAIT_AFTER_SECONDS):
+            raise KeysUnavailableError("the last good key set is too old")
+        return renewed
+
+    def _age(self, key_set: KeySet) -> float:
+        # The monotonic clock stands still while a machine sleeps; the wall clock may be set back.
+        # The larger of the two never takes old keys for young ones.
+        return max(
+            self._clock.monotonic() - key_set.fetched_monotonic,
+            self._clock.wall() - key_set.fetched_wall,
+        )
+
+    def _renew(self, *, in_background: bool, wait_seconds: float, patient: bool) -> None:
+        """Start a fetch or join the running one, and wait for it for so long.
+
+        :param patient: usable keys are at hand, so after failures it may take longer between tries.
+        """
+        fetching = self._own_fetching()
+        with fetching.lock:
+            now = self._clock.monotonic()
+            flight = fetching.flight
+            frozen = flight is not None and now - flight.started >= ABANDONED_AFTER_SECONDS
+            mine = flight is None or frozen
+            if flight is None or frozen:
+                if not (frozen or _may_fetch(fetching, now, patient=patient)):
+                    return
+                flight = fetching.flight = _Flight(now)
+                fetching.last_start = now
+        in_background = in_background and not frozen
+        if mine and not (in_background and self._start_thread(fetching, flight)):
+            self._fly(fetching, flight)
+        elif wait_seconds:
+            flight.landed.wait(wait_seconds)
+
+    def _own_fetching(self) -> _Fetching:
+        return self._fetching_by_pid.setdefault(os.getpid(), _Fetching())
+
+    def _start_thread(self, fetching: _Fetching, flight: _Flight) -> bool:
+        thread = threading.Thread(
+            target=self._fly, args=(fetching, flight), name="ssr-session-keys", daemon=True
+        )
+        try:
+            thread.start()
+        except RuntimeError:  # no more threads in this process
+            return False
+        return True
+
+    def _fly(self, fetching: _Fetching, flight: _Flight) -> None:
+        """Fetch once and land: swap the keys in, or note the failure and keep the last good."""
+        key_set: KeySet | None = None
+        problem = "the fetch was cut short"
+        try:
+            key_set = self._fetched(flight.started)
+        except FetchError as error:
+            problem = str(error)
+        finally:
+            with fetching.lock:
+                # A fetch that was given up must not put old keys over newer ones.
+                if fetching.flight is flight:
+                    fetching.flight = None
+                    if key_set is not None:
+                        self._key_set = key_set
+                        fetching.failures = 0
+                    else:
+                        fetching.failures += 1
+            flight.landed.set()
+        if key_set is None:
+            self._report_failure(problem)
+
+    def _fetched(self, started_monotonic: float) -> KeySet:
+        started_wall = self._clock.wall()
+        deadline = Deadline(FETCH_SECONDS)
+        problem = FetchError("no key set is configured")
+        for uri in self._uris:
+            try:
+                body, max_age_seconds = self._fetch(uri, deadline)
+                keys = parse_key_set(body)
+            except FetchError as error:
+                problem = error
+                continue
+            return KeySet(
+                keys,
+                fetched_wall=started_wall,
+                fetched_monotonic=started_monotonic,
+                max_age_seconds=RENEW_AFTER_SECONDS if max_age_seconds is None else max_age_seconds,
+            )
+        raise problem
+
+    def _report_failure(self, problem: str) -> None:
+        key_set = self._key_set
+        if key_set is None:
+            self._log.write(logging.ERROR, "keys_unavailable", f"{problem}; there are no keys")
+        else:
+            self._log.write(
+                logging.WARNING,
+                "keys_not_renewed",
+                f"{problem}; keys {self._age(key_set):.0f} s old stay in use, "
+                f"at most {self._max_stale_seconds:.0f} s",
+            )
+
+
+def _fresh_seconds(key_set: KeySet) -> float:
+    return min(key_set.max_age_seconds, RENEW_AFTER_SECONDS)
+
+
+def _may_fetch(fetching: _Fetching, now: float, *, patient: bool) -> bool:
+    if fetching.last_start is None:
+        return True
+    pause = COOLDOWN_SECONDS
+    if patient and fetching.failures:
+        # The exponent is bounded, as a week of failures would not fit a float.
+        doubled = COOLDOWN_SECONDS * 2.0 ** min(fetching.failures - 1, 8)
+        pause = min(doubled, MOST_BACKOFF_SECONDS)
+    return now - fetching.last_start >= pause

@@ -1,0 +1,264 @@
+"""What templates see: the global ``needs_refresh``, the macro's data, and our whole pages.
+
+An app's template of one of our names wins over ours; ours stay importable below
+``flask_ssr_session/``.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from flask import Flask, current_app, has_request_context, render_template, request, url_for
+from jinja2 import ChoiceLoader, FileSystemLoader, PrefixLoader
+from markupsafe import Markup
+
+from . import assets
+from .answers import SAFE_METHODS, Answer, page_for
+from .errors import ConfigError
+from .state import CONTINUE_PARAMETER, AppState, current_record, current_state
+from .urls import with_query
+
+DOCUMENT = "refresh_document.html"
+MACRO = "refresh_page.html"
+PACKAGED = "flask_ssr_session/"
+
+
+class NeedsRefresh:
+    """The template global ``needs_refresh``: true unless the page may show its content.
+
+    It reads the same as a value and as a call, is never an error, and is true where there is no
+    request. ``needs_refresh(optional=True)`` is false for visitors who are not signed in, and in
+    an outage: the page has something to show them.
+    """
+
+    def __call__(self, *, optional: bool = False) -> bool:
+        """Return whether the content has to wait.
+
+        :param optional: strangers may see the content, with ``g.session`` None.
+        """
+        if not has_request_context():
+            return True
+        # Fails closed: templates of error pages and streams ask too, and must not crash. A setup
+        # error has been raised by the hook already.
+        try:
+            record = current_record()
+            record.optional_part = optional
+            return current_state().answer(optional=record.optional) is not Answer.PASS
+        except Exception:  # noqa: BLE001
+            return True
+
+    def __bool__(self) -> bool:
+        return self()
+
+    def __eq__(self, other: object) -> bool:
+        return self() == other if isinstance(other, (bool, NeedsRefresh)) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return str(self())
+
+
+@dataclass(frozen=True)
+class RefreshView:
+    """What the macro ``refresh_page()`` shows; every URL in it has been validated.
+
+    :ivar page: ``refresh``, ``sign_in`` or ``outage``.
+    :ivar reason: the verdict's reason slug.
+    :ivar is_safe: the page may be asked for again by itself; false after a form was sent.
+    :ivar leads_away: the visitor is taken to sign-in without pressing anything.
+    :ivar here: the path to ask for again.
+    :ivar sign_in_url: sign-in, with the way back.
+    :ivar continue_url: the page without a session; empty where it has nothing to show then.
+    :ivar script: the script element, with everything it needs to know.
+    """
+
+    page: str
+    reason: str
+    is_safe: bool
+    leads_away: bool
+    here: str
+    sign_in_url: str
+    continue_url: str
+    style_url: str
+    script: Markup
+
+
+_PAGES = {
+    Answer.REFRESH_PAGE: "refresh",
+    Answer.SIGN_IN_PAGE: "sign_in",
+    Answer.OUTAGE_PAGE: "outage",
+}
+
+
+def refresh_view(nonce: str | None = None) -> RefreshView:
+    """Return what the refresh page of the current request shows, and note that it was shown.
+
+    :param nonce: for a Content-Security-Policy; None asks the app's ``csp_nonce()`` template
+        global, where it has one.
+    """
+    state, record = current_state(), current_record()
+    verdict = state.verdict()
+    always = state.settings.always_try_refresh
+    if record.return_to is not None:
+        page = Answer.REFRESH_PAGE
+    else:
+        page = page_for(verdict.state, always_try_refresh=always)
+    record.shown = page
+    target = record.return_to if record.return_to is not None else state.here()
+    is_safe = request.method in SAFE_METHODS
+    sign_in_url = sign_in_location(state, target)
+    continue_url = with_query(target, **{CONTINUE_PARAMETER: "1"}) if record.optional else ""
+    return RefreshView(
+        page=_PAGES[page],
+        reason=verdict.reason.value,
+        is_safe=is_safe,
+        leads_away=page is Answer.SIGN_IN_PAGE and is_safe,
+        here=target,
+        sign_in_url=sign_in_url,
+        continue_url=continue_url,
+        style_url=_asset_url(assets.style()),
+        script=_script_element(
+            state,
+            nonce,
+            {
+                "mode": "refresh",
+                "reason": verdict.reason.value,
+                "token": verdict.fingerprint,
+                "unsafe": None if is_safe else "",
+                "return-to": record.return_to,
+                "sign-in": sign_in_url,
+                "optional": "" if record.optional else None,
+            },
+        ),
+    )
+
+
+def sign_in_location(state: AppState, target: str) -> str:
+    """Return the sign-in URL that leads back to *target* afterwards."""
+    return with_query(
+        state.ready().deployment.login_url, **{state.settings.login_return_param: target}
+    )
+
+
+def session_script(nonce: str | None = None) -> Markup:
+    """Return a script element that starts the SuperTokens browser SDK on an ordinary page.
+
+    fetch and XMLHttpRequest then refresh an expired session by themselves. Put it into the head,
+    before any script that sends requests.
+
+    :param nonce: as for ``refresh_page()``.
+    """
+    return _script_element(current_state(), nonce, {"mode": "session"})
+
+
+def _script_element(state: AppState, nonce: str | None, data: dict[str, str | None]) -> Markup:
+    deployment = state.ready().deployment
+    data |= {
+        "api-domain": deployment.api_domain,
+        "api-base-path": deployment.api_base_path or "/",
+        "cookie-domain": deployment.cookie_domain,
+        "expired-status": str(deployment.session_expired_status),
+    }
+    if nonce is None:
+        csp_nonce = current_app.jinja_env.globals.get("csp_nonce")
+        nonce = str(csp_nonce()) if callable(csp_nonce) else None
+    attributes: dict[str, str | None] = {
+        "src": _asset_url(assets.script()),
+        "nonce": nonce,
+        **{f"data-{name}": value for name, value in data.items()},
+    }
+    return Markup("<script{}></script>").format(
+        Markup("").join(
+            Markup(' {}="{}"').format(name, value)
+            for name, value in attributes.items()
+            if value is not None
+        )
+    )
+
+
+def _asset_url(asset: assets.Asset) -> str:
+    return url_for("ssr_session.asset", digest=asset.digest, suffix=asset.suffix)
+
+
+def render_document() -> str:
+    """Return our whole page for the current request, in the app's look where it has one.
+
+    A template of the app's that fails is passed over for the original, and the cause is logged:
+    what a visitor sees in an outage must not depend on it.
+    """
+    try:
+        return render_template(DOCUMENT, refresh_page_template=MACRO)
+    except Exception as error:  # noqa: BLE001 - it is the app's code, anything may come out
+        # The message may quote values of the app's; the type and the template's place do not.
+        current_state().log.write(
+            logging.ERROR,
+            "override_broken",
+            f"{DOCUMENT} or {MACRO} of the app failed with {type(error).__name__}"
+            f"{_template_place(error)}; the original is shown",
+        )
+        template = current_app.jinja_env.get_template(PACKAGED + DOCUMENT)
+        return template.render(refresh_page_template=PACKAGED + MACRO)
+
+
+def _template_place(error: Exception) -> str:
+    place = ""
+    trace = error.__traceback__
+    while trace is not None:
+        # Jinja names its own frames after template files.
+        if trace.tb_frame.f_code.co_filename.endswith(".html"):
+            place = f" at {trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return place
+
+
+def is_packaged_look() -> bool:
+    """Tell whether the app overrides neither of our templates, so that we know what they use."""
+    ours = templates_folder()
+    for name in (DOCUMENT, MACRO):
+        try:
+            filename = current_app.jinja_env.get_template(name).filename
+        except Exception:  # noqa: BLE001 - an override that does not even compile
+            return False
+        if filename is None or Path(filename).parent != ours:
+            return False
+    return True
+
+
+def content_security_policy(state: AppState) -> str:
+    """Return a policy that allows just what our untouched pages use."""
+    return (
+        "default-src 'none'; script-src 'self'; style-src 'self'; "
+        f"connect-src 'self' {state.ready().deployment.api_domain}; "
+        "base-uri 'none'; form-action 'self'; frame-ancestors 'self'"
+    )
+
+
+def templates_folder() -> Path:
+    """Return the folder of our templates: in the package, or beside it in a checkout.
+
+    :raises ConfigError: they are in neither place.
+    """
+    package = Path(__file__).resolve().parent
+    inside = package / "templates"
+    if (inside / MACRO).is_file():
+        return inside
+    # Only a checkout of this project counts, not somebody's site-packages/templates.
+    beside = package.parent / "templates"
+    if (package.parent / "hatch_build.py").is_file() and (beside / MACRO).is_file():
+        return beside
+    raise ConfigError("the templates of flask_ssr_session are missing: install it with pip")
+
+
+def install_templates(app: Flask) -> None:
+    """Give *app* our templates, after all of its own, and our template globals."""
+    ours = FileSystemLoader(templates_folder())
+    environment = app.jinja_env
+    # Flask's own loader asks the app and then every blueprint, late ones too. Ours comes last.
+    loaders = [environment.loader] if environment.loader else []
+    environment.loader = ChoiceLoader([*loaders, ours, PrefixLoader({PACKAGED.rstrip("/"): ours})])
+    environment.globals.update(
+        needs_refresh=NeedsRefresh(), session_script=session_script, ssr_refresh_view=refresh_view
+    )

@@ -1,0 +1,136 @@
+"""Turn an answer into a response, and put on every response what caches and robots must know."""
+
+from __future__ import annotations
+
+import logging
+from urllib.parse import quote
+
+from flask import Response, current_app, g, jsonify, make_response, redirect, request
+from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response as WerkzeugResponse
+
+from .answers import Answer, RequestKind, kind_of_request
+from .errors import MisuseError
+from .pages import (
+    content_security_policy,
+    is_packaged_look,
+    render_document,
+    sign_in_location,
+)
+from .state import AppState, RequestRecord, current_record
+from .urls import with_query
+from .verdict import Verdict
+
+RETRY_AFTER_SECONDS = 10
+
+
+class SessionRequired(HTTPException):
+    """Carries the answer to a request that needs a session; raised by ``require_session()``.
+
+    It has no status code of its own, so Flask takes its response as it is and an app's error
+    handlers for other HTTP errors leave it alone.
+    """
+
+
+def reply(state: AppState, answer: Answer) -> Response:
+    """Return the response that says *answer* to the current request."""
+    verdict = state.verdict()
+    record = current_record()
+    response: WerkzeugResponse
+    if answer is Answer.SIGN_IN_REDIRECT:
+        if state.is_sign_in_page():
+            raise MisuseError(
+                f"The sign-in page {request.path!r} itself asks for a session, so nobody can ever "
+                "sign in: mark its view with session_optional or session_ignored."
+            )
+        response = redirect(sign_in_location(state, state.here()))
+    elif answer is Answer.REFRESH_REDIRECT:
+        query = {"redirectBack": state.here()}
+        if record.optional_view:
+            query["optional"] = "1"
+        response = redirect(with_query(state.refresh_path(), **query))
+    elif answer in (Answer.REFRESH_PAGE, Answer.SIGN_IN_PAGE, Answer.OUTAGE_PAGE):
+        response = document(state)
+    elif answer is Answer.NOT_NOW:
+        response = make_response("", 503)
+    elif answer is Answer.OUTAGE:
+        response = make_response(jsonify(message="session cannot be checked right now"), 503)
+        response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    else:
+        # The body that SuperTokens' own SDK sends; its browser SDK refreshes on the status alone.
+        try_refresh = answer is Answer.TRY_REFRESH
+        response = make_response(
+            jsonify(message="try refresh token" if try_refresh else "unauthorised"),
+            state.ready().deployment.session_expired_status,
+        )
+        if "HX-Request" in request.headers and "st-auth-mode" not in request.headers:
+            # htmx on a page without the browser SDK: the whole page is asked for, and refreshed.
+            response.headers["HX-Refresh"] = "true"
+    return sealed(current_app.make_response(response), verdict)
+
+
+def document(state: AppState) -> Response:
+    """Return our whole page for the current request."""
+    response = make_response(render_document())
+    headers = response.headers
+    headers.setdefault("Referrer-Policy", "same-origin")
+    policy = "frame-ancestors 'self'"
+    if is_packaged_look():
+        policy = content_security_policy(state)
+    headers.setdefault("Content-Security-Policy", policy)
+    return response
+
+
+def sealed(response: Response, verdict: Verdict) -> Response:
+    """Mark a response that shows a visitor's state instead of content: no cache may keep it."""
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Robots-Tag"] = "noindex"
+    response.headers["SSR-Session"] = f"{verdict.state.value}; reason={verdict.reason.value}"
+    response.vary.add("Cookie")
+    return response
+
+
+def finish(state: AppState, response: Response) -> Response:
+    """Complete a response on its way out; runs after every other ``after_request``."""
+    record = current_record()
+    verdict = record.verdict
+    if verdict is None:
+        return response
+    if current_app.debug and g.get("session") is not verdict.session:
+        raise MisuseError(
+            "g.session was replaced by the app during this request. Only flask_ssr_session sets "
+            "it: decorators and needs_refresh do not follow it, and readers would be misled."
+        )
+    response.vary.add("Cookie")
+    if record.shown is not None:
+        if record.return_to is None and kind_of_request(request.headers.get) is not (
+            RequestKind.DOCUMENT
+        ):
+            # A template put the refresh page where a script or a cache will read it.
+            response = reply(state, state.answer(optional=record.optional))
+        sealed(response, verdict)
+        if record.shown is Answer.OUTAGE_PAGE:
+            response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+            if response.status_code == 200:
+                response.status_code = 503
+    elif record.protected:
+        _keep_private(state, record, response)
+    return response
+
+
+def _keep_private(state: AppState, record: RequestRecord, response: Response) -> None:
+    """Keep a view's own cache headers from handing one visitor's page to all."""
+    cache = response.cache_control
+    if record.verdict is None or record.verdict.session is None:
+        return
+    if cache.public or cache.s_maxage is not None:
+        cache.public = False
+        cache.s_maxage = None
+        state.log.write(
+            logging.WARNING,
+            f"private.{quote(request.endpoint or '')}",
+            "the view needs a session but allows shared caches to keep its answer; "
+            "it was made private",
+        )
+    if not cache.no_store:
+        cache.private = True

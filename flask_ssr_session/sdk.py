@@ -1,0 +1,88 @@
+"""Read what an initialised supertokens-python knows, without ever importing it.
+
+The SDK costs 285 ms and 30 MB to import, so an app that verifies tokens only is spared it:
+where nobody imported it, there is none. Nothing here calls the core.
+"""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+from typing import Any
+
+from werkzeug.test import EnvironBuilder
+from werkzeug.wrappers import Request
+
+from .config import SDKValues
+from .errors import ConfigError
+
+
+def read_sdk() -> SDKValues | None:
+    """Return the values of the SDK initialised in this process, or None where there is none.
+
+    :raises ConfigError: the SDK takes tokens from headers only, which a page request has not.
+    """
+    instance = _instance("supertokens_python.supertokens", "Supertokens")
+    if instance is None:
+        return None
+    app_info = instance.app_info
+    recipe = _instance("supertokens_python.recipe.session", "SessionRecipe")
+    if recipe is not None:
+        _refuse_header_mode(recipe.config)
+    return SDKValues(
+        api_domain=app_info.api_domain.get_as_string_dangerous(),
+        api_base_path=app_info.api_base_path.get_as_string_dangerous(),
+        website_origin=_website_origin(app_info),
+        website_base_path=app_info.website_base_path.get_as_string_dangerous(),
+        cookie_domain=recipe.config.cookie_domain if recipe else None,
+        dynamic_signing_key=(
+            recipe.config.use_dynamic_access_token_signing_key if recipe else None
+        ),
+        session_expired_status=recipe.config.session_expired_status_code if recipe else 401,
+        key_uris=_key_uris(),
+    )
+
+
+def _instance(module_name: str, class_name: str) -> Any:
+    """Return the SDK's singleton of this name, or None before it is initialised."""
+    module: ModuleType | None = sys.modules.get(module_name)
+    if module is None:
+        return None
+    try:
+        return getattr(module, class_name).get_instance()
+    except Exception:  # noqa: BLE001 - the SDK says "not initialised" with a bare Exception
+        return None
+
+
+def _website_origin(app_info: Any) -> str | None:
+    try:
+        origin: str = app_info.get_origin(None, {}).get_as_string_dangerous()
+    except Exception:  # noqa: BLE001 - an origin function of the app's that wants a request
+        return None
+    return origin
+
+
+def _key_uris() -> tuple[str, ...]:
+    querier = _instance("supertokens_python.querier", "Querier")
+    if querier is None:
+        raise ConfigError("supertokens_python is imported but its querier is not initialised.")
+    return tuple(querier.get_all_core_urls_for_path("/.well-known/jwks.json"))
+
+
+def _refuse_header_mode(config: Any) -> None:
+    """Refuse a configuration in which a page request could never carry a token."""
+    # The function may look at the request, so it is shown what a browser's page request is.
+    page_request = Request(EnvironBuilder(headers=[("Accept", "text/html")]).get_environ())
+    wrapped = sys.modules["supertokens_python.framework.flask.flask_request"].FlaskRequest(
+        page_request
+    )
+    try:
+        method = config.get_token_transfer_method(wrapped, False, {})
+    except Exception:  # noqa: BLE001 - it wants more of a request: not ours to judge
+        return
+    if method == "header":
+        raise ConfigError(
+            "The SuperTokens SDK is set up to take tokens from headers only "
+            "(get_token_transfer_method), but a browser that asks for a page sends cookies and "
+            'nothing else: return "cookie" or "any" there.'
+        )

@@ -1,0 +1,202 @@
+"""The read-only session that a page may look at, ``g.session``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+
+from .errors import ReadOnlySessionError
+
+# Members of the SDK's SessionContainer that change the session, ask the core or hand out tokens.
+_NOT_ON_A_PAGE = frozenset(
+    {
+        "assert_claims",
+        "attach_to_request_response",
+        "fetch_and_set_claim",
+        "get_access_token",
+        "get_all_session_tokens_dangerously",
+        "get_expiry",
+        "get_session_data_from_database",
+        "get_time_created",
+        "merge_into_access_token_payload",
+        "remove_claim",
+        "revoke_session",
+        "set_claim_value",
+        "sync_assert_claims",
+        "sync_attach_to_request_response",
+        "sync_fetch_and_set_claim",
+        "sync_get_expiry",
+        "sync_get_session_data_from_database",
+        "sync_get_time_created",
+        "sync_merge_into_access_token_payload",
+        "sync_remove_claim",
+        "sync_revoke_session",
+        "sync_set_claim_value",
+        "sync_update_session_data_in_database",
+        "update_session_data_in_database",
+    }
+)
+
+
+class Claim(Protocol):
+    """What this package needs of a SuperTokens claim such as ``UserRoleClaim``."""
+
+    def get_value_from_payload(
+        self, payload: dict[str, Any], user_context: dict[str, Any] | None = None
+    ) -> Any:
+        """Return the claim's value in *payload*, or None where it is absent."""
+        ...
+
+
+class RecipeUserIdText(str):
+    """A recipe user id that reads like the SDK's ``RecipeUserId`` and like text."""
+
+    __slots__ = ()
+
+    def get_as_string(self) -> str:
+        """Return the id as plain text."""
+        return str(self)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class SSRSession:
+    """A verified SuperTokens session, as its access token states it.
+
+    It is frozen down to the last nested value, so one object can serve many requests and threads.
+
+    :ivar access_token_payload: the token's claims; mappings are read-only, lists are tuples.
+    """
+
+    access_token_payload: Mapping[str, Any]
+
+    @property
+    def user_id(self) -> str:
+        """The primary user id (claim ``sub``)."""
+        return str(self.access_token_payload["sub"])
+
+    @property
+    def recipe_user_id(self) -> str:
+        """The id of the login method used; :attr:`user_id` without account linking (``rsub``)."""
+        return str(self.access_token_payload.get("rsub", self.user_id))
+
+    @property
+    def tenant_id(self) -> str:
+        """The tenant (claim ``tId``); ``public`` for tokens older than tenants."""
+        return str(self.access_token_payload.get("tId", "public"))
+
+    @property
+    def session_handle(self) -> str:
+        """The id of this session, the same over all refreshes."""
+        return str(self.access_token_payload["sessionHandle"])
+
+    @property
+    def issued_at(self) -> datetime:
+        """When this token was issued, aware UTC: the last refresh, not the sign-in."""
+        return datetime.fromtimestamp(self.access_token_payload["iat"], timezone.utc)
+
+    @property
+    def expires_at(self) -> datetime:
+        """When this token runs out, aware UTC; the session itself lives on by refreshing."""
+        return datetime.fromtimestamp(self.access_token_payload["exp"], timezone.utc)
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The user's roles (claim ``st-role``); empty where the token carries none."""
+        return self._strings("st-role")
+
+    @property
+    def permissions(self) -> tuple[str, ...]:
+        """The user's permissions (claim ``st-perm``); empty where the token carries none."""
+        return self._strings("st-perm")
+
+    @property
+    def email_verified(self) -> bool | None:
+        """Whether the e-mail address is verified (``st-ev``); None where the token is silent."""
+        value = self._claim_value("st-ev")
+        return value if isinstance(value, bool) else None
+
+    def get_user_id(self) -> str:
+        """Return :attr:`user_id`, under the SDK's name."""
+        return self.user_id
+
+    def get_recipe_user_id(self) -> RecipeUserIdText:
+        """Return :attr:`recipe_user_id`, under the SDK's name."""
+        return RecipeUserIdText(self.recipe_user_id)
+
+    def get_tenant_id(self) -> str:
+        """Return :attr:`tenant_id`, under the SDK's name."""
+        return self.tenant_id
+
+    def get_handle(self) -> str:
+        """Return :attr:`session_handle`, under the SDK's name."""
+        return self.session_handle
+
+    def get_access_token_payload(self) -> dict[str, Any]:
+        """Return a copy of the payload made of plain dicts and lists, free to change."""
+        payload: dict[str, Any] = _thawed(self.access_token_payload)
+        return payload
+
+    def get_claim_value(self, claim: Claim) -> Any:
+        """Return what the token says of *claim*, or None; never asks the core.
+
+        :param claim: a SuperTokens claim object, for instance ``UserRoleClaim``.
+        """
+        return claim.get_value_from_payload(self.get_access_token_payload())
+
+    def _claim_value(self, key: str) -> Any:
+        # SuperTokens keeps a claim as {"v": value, "t": milliseconds}.
+        claim = self.access_token_payload.get(key)
+        return claim.get("v") if isinstance(claim, Mapping) else None
+
+    def _strings(self, key: str) -> tuple[str, ...]:
+        value = self._claim_value(key)
+        if not isinstance(value, tuple):
+            return ()
+        return tuple(item for item in value if isinstance(item, str))
+
+    def __repr__(self) -> str:
+        # Reprs end up in logs: not one claim value belongs there.
+        return "<SSRSession (read-only)>"
+
+    if not TYPE_CHECKING:  # a type checker should say that these do not exist
+
+        def __getattr__(self, name: str) -> Callable[..., NoReturn]:
+            if name not in _NOT_ON_A_PAGE:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+            def explain(*_args: object, **_kwargs: object) -> NoReturn:
+                raise ReadOnlySessionError(
+                    f"{name}() is not for a page: g.session is read-only. Do this in an API route, "
+                    "with the session that the SuperTokens SDK's verify_session() or get_session() "
+                    "returns there; the browser SDK then stores the new tokens."
+                )
+
+            return explain
+
+
+def frozen(value: Any, depth: int) -> Any:
+    """Return *value*, as JSON decoded it, with read-only mappings and tuples for lists.
+
+    :param depth: how many levels of nesting may still follow.
+    :raises ValueError: the nesting is deeper.
+    """
+    if isinstance(value, dict):
+        if depth == 0:
+            raise ValueError("nested too deeply")
+        return MappingProxyType({key: frozen(item, depth - 1) for key, item in value.items()})
+    if isinstance(value, list):
+        if depth == 0:
+            raise ValueError("nested too deeply")
+        return tuple(frozen(item, depth - 1) for item in value)
+    return value
+
+
+def _thawed(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _thawed(item) for key, item in value.items()}
+    if isinstance(value, tuple):
+        return [_thawed(item) for item in value]
+    return value

@@ -1,0 +1,285 @@
+"""What this package keeps per app and per request, and how a request gets its one verdict.
+
+The verdict is kept with the request object, so that nothing an app does to ``g`` changes it.
+"""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from flask import Flask, Request, current_app, g, request
+from werkzeug.routing import Rule
+
+from .answers import SAFE_METHODS, Answer, answer_for, kind_of_request
+from .clock import Clock, SystemClock
+from .config import Deployment, Settings
+from .errors import ConfigError, FetchError, MisuseError
+from .jwks import KeySet, parse_key_set
+from .keystore import FetchedKeys, StaticKeys
+from .logs import ReasonLog
+from .sdk import read_sdk
+from .tokens import KeyFinder, TokenRules
+from .urls import local_path, redirect_target
+from .verdict import Reason, SessionState, Verdict, decide
+
+EXTENSION_NAME = "ssr_session"
+
+ACCESS_TOKEN_COOKIE = "sAccessToken"  # noqa: S105 - the cookie's name
+FRONT_TOKEN_COOKIE = "sFrontToken"  # noqa: S105
+
+# On an optional page: the visitor chose to go on without a session. It opens nothing else.
+CONTINUE_PARAMETER = "continueSignedOut"
+
+_RECORD = "_flask_ssr_session"
+
+
+@dataclass
+class RequestRecord:
+    """What is known and was done about one request.
+
+    :ivar verdict: None until it was asked for.
+    :ivar optional_view: the view has content for strangers, too.
+    :ivar optional_part: what was asked for last in a template is optional.
+    :ivar protected: the view ran behind a check for a session.
+    :ivar shown: the page of ours that was rendered into the response, or None.
+    :ivar return_to: where the refresh page leads; None for the page that was asked for.
+    """
+
+    verdict: Verdict | None = None
+    optional_view: bool = False
+    optional_part: bool = False
+    protected: bool = False
+    shown: Answer | None = None
+    return_to: str | None = None
+
+    @property
+    def optional(self) -> bool:
+        """Whether what is held back may also be seen without a session."""
+        return self.optional_view or self.optional_part
+
+
+def current_record() -> RequestRecord:
+    """Return the record of the current request."""
+    attributes: dict[str, Any] = request._get_current_object().__dict__  # type: ignore[attr-defined]
+    record: RequestRecord | None = attributes.get(_RECORD)
+    if record is None:
+        record = attributes[_RECORD] = RequestRecord()
+    return record
+
+
+class KeyStore(KeyFinder, Protocol):
+    """Keys that can be dropped, as after a leak."""
+
+    def clear(self) -> None:
+        """Drop what was fetched and remembered."""
+        ...
+
+
+@dataclass(frozen=True)
+class Ready:
+    """What is needed to judge a request, complete at the first one that asks."""
+
+    deployment: Deployment
+    rules: TokenRules
+    keys: KeyStore
+
+
+class AppState:
+    """The one object this package keeps per app, at ``app.extensions["ssr_session"]``.
+
+    :ivar settings: what the app configured, frozen.
+    :ivar checks: run once, before the first verdict; each raises where the app protects less
+        than it seems to.
+    """
+
+    def __init__(self, app: Flask, settings: Settings, clock: Clock | None = None) -> None:
+        """Check what can be checked without the SDK.
+
+        :raises ConfigError: a static key set that cannot be read.
+        """
+        self.settings = settings
+        self.clock: Clock = clock or SystemClock()
+        self.log = ReasonLog(self.clock)
+        self.checks: list[Callable[[Flask], None]] = []
+        self._app_name = app.name
+        self._given_keys: KeyStore | None = _static_keys(settings)
+        self._ready: dict[str, Ready] = {}
+
+    def ready(self) -> Ready:
+        """Return settings completed by the SDK, and the keys; read once, then frozen.
+
+        :raises ConfigError: what the SDK or the settings say cannot work.
+        :raises MisuseError: a decorator protects nothing.
+        """
+        ready = self._ready.get("")
+        if ready is not None:
+            return ready
+        for check in self.checks:
+            check(current_app._get_current_object())  # type: ignore[attr-defined]
+        deployment = Deployment.of(self.settings, read_sdk())
+        rules = TokenRules(
+            issuer=self.settings.issuer,
+            leeway_seconds=self.settings.leeway_seconds,
+            kid_prefix=deployment.kid_prefix,
+        )
+        keys = self._given_keys or FetchedKeys(
+            deployment.key_uris,
+            max_stale_seconds=self.settings.jwks_max_stale_seconds,
+            clock=self.clock,
+            log=self.log,
+        )
+        # One atomic step: of several first requests, all go on with the same keys.
+        return self._ready.setdefault("", Ready(deployment, rules, keys))
+
+    def use_keys(self, keys: KeyStore) -> None:
+        """Judge by these keys from now on; for ``flask_ssr_session.testing`` alone."""
+        self._given_keys = keys
+        self._ready.clear()
+
+    def verdict(self) -> Verdict:
+        """Return the verdict on the current request, deciding it if nobody did before.
+
+        :raises ConfigError: what the SDK or the settings say cannot work.
+        """
+        record = current_record()
+        if record.verdict is None:
+            ready = self.ready()
+            record.verdict = self._decided(request, ready)
+            g.session = record.verdict.session
+            self._note(record.verdict)
+        return record.verdict
+
+    def _decided(self, asked: Request, ready: Ready) -> Verdict:
+        try:
+            cookies = asked.cookies
+            return decide(
+                cookies.getlist(ACCESS_TOKEN_COOKIE),
+                has_front_token=bool(cookies.get(FRONT_TOKEN_COOKIE)),
+                keys=ready.keys,
+                rules=ready.rules,
+                now=self.clock.wall(),
+            )
+        # Fails closed: a defect of ours is an outage, neither a stranger's way in nor the end of
+        # anyone's session. The message of an unknown error is not logged, as it may hold a token.
+        except Exception as error:  # noqa: BLE001
+            place = traceback.format_tb(error.__traceback__)[-1].strip()
+            self.log.write(
+                logging.ERROR, "internal", f"{type(error).__name__} in {self._app_name}: {place}"
+            )
+            return Verdict(Reason.INTERNAL)
+
+    def _note(self, verdict: Verdict) -> None:
+        if verdict.state is SessionState.ACTIVE or verdict.reason is Reason.ANONYMOUS:
+            return
+        usual = verdict.reason in (Reason.EXPIRED, Reason.TOKEN_MISSING)
+        self.log.write(
+            logging.DEBUG if usual else logging.WARNING,
+            verdict.reason.value,
+            verdict.detail or f"the session is in state {verdict.state.value}",
+        )
+
+    def clear_keys(self) -> None:
+        """Drop keys and remembered tokens in this process; the next token fetches anew."""
+        ready = self._ready.get("")
+        if ready is not None:
+            ready.keys.clear()
+
+    def answer(self, *, optional: bool = False) -> Answer:
+        """Return what the current request gets where it needs a session, or may have one."""
+        return answer_for(
+            self.verdict().state,
+            kind_of_request(request.headers.get),
+            is_safe=request.method in SAFE_METHODS,
+            optional=optional,
+            continues_signed_out=CONTINUE_PARAMETER in request.args,
+            always_try_refresh=self.settings.always_try_refresh,
+            refresh_flow=self.settings.refresh_flow,
+        )
+
+    def refresh_path(self) -> str:
+        """Return the path of the refresh page as a browser sees it."""
+        return request.root_path.rstrip("/") + self.settings.refresh_path
+
+    def is_sign_in_page(self) -> bool:
+        """Tell whether the current request asks for the sign-in page itself."""
+        return _same_path(request.root_path.rstrip("/") + request.path, self._sign_in_path())
+
+    def _sign_in_path(self) -> str:
+        return self.ready().deployment.login_url.partition("?")[0].rstrip("/")
+
+    def return_target(self, raw: str | None) -> str:
+        """Return where *raw* may lead back to; ``/`` where it may not."""
+        return redirect_target(
+            raw,
+            allowed_origins=self.ready().deployment.return_origins,
+            refused_paths={self.refresh_path(), self._sign_in_path()},
+        )
+
+    def here(self) -> str:
+        """Return the path and query of the current request, fit to come back to."""
+        return self.return_target(local_path(request.root_path, request.path, request.query_string))
+
+    def is_left_alone(self) -> bool:
+        """Tell whether the current request is none that a session matters to."""
+        rule: Rule | None = request.url_rule
+        if rule is None:
+            return self._is_api_request()
+        if rule.endpoint == "static" or rule.endpoint.endswith(".static"):
+            return True
+        if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
+            return True
+        return is_ignored(current_app.view_functions.get(rule.endpoint))
+
+    def _is_api_request(self) -> bool:
+        """Tell whether the SDK's middleware answers: below its base path, no page of the app."""
+        base_path = self.ready().deployment.api_base_path
+        return request.path == base_path or request.path.startswith(f"{base_path}/")
+
+
+def is_ignored(view: Any) -> bool:
+    """Tell whether *view* was marked by ``session_ignored``."""
+    return getattr(view, IGNORED_MARK, False) is True
+
+
+IGNORED_MARK = "_ssr_session_ignored"
+
+
+def _same_path(one: str, other: str) -> bool:
+    return one.rstrip("/") == other.rstrip("/")
+
+
+def _static_keys(settings: Settings) -> StaticKeys | None:
+    if settings.jwks is None:
+        return None
+    try:
+        document = settings.jwks
+        return StaticKeys(
+            KeySet(
+                parse_key_set(
+                    Path(document).read_bytes() if isinstance(document, str) else document
+                )
+            )
+        )
+    except OSError as error:
+        raise ConfigError(f"SSR_SESSION_JWKS: the file cannot be read ({error.strerror})") from None
+    except FetchError as error:
+        raise ConfigError(f"SSR_SESSION_JWKS: {error}") from None
+
+
+def current_state() -> AppState:
+    """Return the state of the current app.
+
+    :raises MisuseError: ``init_app`` was not called for it.
+    """
+    state: AppState | None = current_app.extensions.get(EXTENSION_NAME)
+    if state is None:
+        raise MisuseError(
+            f"flask_ssr_session is not set up for the app {current_app.name!r}: "
+            "call FlaskSSRSession(app), or init_app(app) in the factory."
+        )
+    return state

@@ -1,0 +1,298 @@
+"""Judge one SuperTokens access token: the strict parse, and the order in which rules are asked.
+
+Nothing a token says is trusted before its signature was checked, and nothing it says chooses how
+it is checked. The RSA check is done by ``cryptography``.
+"""
+
+from __future__ import annotations
+
+import binascii
+import json
+import math
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Protocol
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
+
+from .errors import TokenDefect, TokenExpiredError, TokenInvalidError, TokenNotYetValidError
+from .logs import logger
+from .session import SSRSession, frozen
+
+MAX_TOKEN_CHARS = 8 * 1024
+MAX_KID_CHARS = 128
+MAX_ID_CHARS = 1024
+MAX_DEPTH = 32
+NEWEST_KNOWN_VERSION = 5
+
+# An hour's drift is somebody's broken clock; a second's is everybody's. Between them: a minute.
+MAX_CLOCK_AHEAD_SECONDS = 60.0
+
+# The last second of the year 9999: no later time can be written as a datetime.
+_END_OF_TIME = 253_402_300_799
+
+# Parameters that would bring a key, compress or encrypt, or change what is signed (RFC 7515
+# section 4.1, RFC 7797, RFC 7516). SuperTokens writes none of them.
+_REFUSED_HEADER_PARAMETERS = frozenset(
+    {"b64", "crit", "enc", "jku", "jwk", "x5c", "x5t", "x5t#S256", "x5u", "zip"}
+)
+
+_PADDING = PKCS1v15()
+_HASH = SHA256()
+
+
+@dataclass(frozen=True)
+class TokenRules:
+    """The settings that tokens are judged by.
+
+    :ivar issuer: what ``iss`` has to be; None accepts any.
+    :ivar leeway_seconds: how long after ``exp`` a token still counts.
+    :ivar kid_prefix: ``d-`` or ``s-`` where the SDK tells which keys sign; None accepts both.
+    """
+
+    issuer: str | None = None
+    leeway_seconds: float = 0.0
+    kid_prefix: str | None = None
+
+
+@dataclass(frozen=True)
+class ParsedToken:
+    """A token that is well formed; nothing in it is verified.
+
+    :ivar version: the token version, 3 or more.
+    :ivar iat: seconds since the epoch; so is *exp*.
+    """
+
+    kid: str
+    version: int
+    payload: Mapping[str, Any]
+    iat: float
+    exp: float
+    signed: bytes
+    signature: bytes
+
+
+class KeyFinder(Protocol):
+    """Where :func:`verify_access_token` gets keys from, and keeps what it verified."""
+
+    def peek(self, raw_token: str) -> SSRSession | None:
+        """Return the session of a token verified before, whether or not its key still holds."""
+        ...
+
+    def recall(self, raw_token: str) -> SSRSession | None:
+        """Return the session of a token verified before with a key that holds now, or None."""
+        ...
+
+    def find(self, kid: str, issued_at: float) -> RSAPublicKey | None:
+        """Return the key named *kid*, or None where no such key exists."""
+        ...
+
+    def remember(self, raw_token: str, kid: str, key: RSAPublicKey, session: SSRSession) -> None:
+        """Keep *session* while *kid* still names *key*: the token need not be verified again."""
+        ...
+
+
+def verify_access_token(
+    raw_token: str, keys: KeyFinder, rules: TokenRules, now: float
+) -> SSRSession:
+    """Check one SuperTokens access token and return its session.
+
+    :param now: seconds since the epoch the token is judged at.
+    :raises TokenExpiredError: ``exp`` plus the leeway is not after *now*.
+    :raises TokenNotYetValidError: a genuine token that begins more than a minute after *now*.
+    :raises TokenInvalidError: any other defect; ``.reason`` says which.
+    :raises KeysUnavailableError: no signing key could be had, so nothing is known.
+
+    ``exp`` comes before the key: a token that ran out is expired even when its key is retired or
+    nobody can be asked for keys. Read without a signature, it can only lead to "refresh".
+    """
+    remembered = keys.peek(raw_token)
+    if remembered is not None:
+        if _has_expired(remembered.access_token_payload["exp"], rules, now):
+            raise TokenExpiredError
+        if keys.recall(raw_token) is remembered:
+            return remembered
+    token = decode_unverified_token(raw_token)
+    if _has_expired(token.exp, rules, now):
+        raise TokenExpiredError(token.kid)
+    if rules.kid_prefix is not None and not token.kid.startswith(rules.kid_prefix):
+        raise TokenInvalidError(TokenDefect.KEY_KIND, token.kid)
+    if rules.issuer is not None and token.payload.get("iss") != rules.issuer:
+        raise TokenInvalidError(TokenDefect.ISSUER, token.kid)
+    key = keys.find(token.kid, token.iat)
+    if key is None:
+        raise TokenInvalidError(TokenDefect.KEY_UNKNOWN, token.kid)
+    try:
+        key.verify(token.signature, token.signed, _PADDING, _HASH)
+    except InvalidSignature:
+        raise TokenInvalidError(TokenDefect.SIGNATURE, token.kid) from None
+    if max(token.iat, token.payload.get("nbf", token.iat)) > now + MAX_CLOCK_AHEAD_SECONDS:
+        raise TokenNotYetValidError(token.kid)
+    if token.version > NEWEST_KNOWN_VERSION:
+        _log_newer_version(token.version)
+    session = SSRSession(token.payload)
+    keys.remember(raw_token, token.kid, key, session)
+    return session
+
+
+@lru_cache
+def _log_newer_version(version: int) -> None:
+    """Say once per process that tokens of a later version are taken by the rules we know."""
+    logger.warning(
+        "newer_token_version: access tokens have version %d; judged by the rules of version %d",
+        version,
+        NEWEST_KNOWN_VERSION,
+    )
+
+
+def _has_expired(exp: float, rules: TokenRules, now: float) -> bool:
+    return exp + rules.leeway_seconds <= now
+
+
+def decode_unverified_token(raw_token: str) -> ParsedToken:
+    """Take a token apart under every rule that needs neither key nor clock.
+
+    :raises TokenInvalidError: it breaks one; ``.reason`` says which.
+
+    Sources: RFC 7515 sections 2 to 4, RFC 7519 section 4.1, RFC 8725 sections 2 and 3, and the
+    tokens that SuperTokens core mints.
+    """
+    # The size is looked at before a single character: what is larger costs nothing.
+    if len(raw_token) > MAX_TOKEN_CHARS:
+        raise TokenInvalidError(TokenDefect.TOO_LARGE)
+    if not raw_token.isascii():
+        raise TokenInvalidError(TokenDefect.ENCODING)
+    segments = raw_token.encode("ascii").split(b".")
+    if len(segments) != 3:
+        raise TokenInvalidError(TokenDefect.SEGMENTS)
+    header_segment, payload_segment, signature_segment = segments
+    kid, version = _checked_header(_json_object(header_segment))
+    payload = _json_object(payload_segment)
+    _check_claims(payload, version, kid)
+    signature = decode_base64url(signature_segment)
+    try:
+        read_only_payload = frozen(payload, MAX_DEPTH)
+    except ValueError:
+        raise TokenInvalidError(TokenDefect.JSON, kid) from None
+    return ParsedToken(
+        kid=kid,
+        version=version,
+        payload=read_only_payload,
+        iat=payload["iat"],
+        exp=payload["exp"],
+        signed=header_segment + b"." + payload_segment,
+        signature=signature,
+    )
+
+
+def decode_base64url(segment: bytes) -> bytes:
+    """Decode the one canonical base64url spelling, without padding (RFC 7515 section 2).
+
+    :raises TokenInvalidError: anything but that spelling.
+    """
+    try:
+        decoded = urlsafe_b64decode(segment + b"=" * (-len(segment) % 4))
+    except binascii.Error:
+        raise TokenInvalidError(TokenDefect.ENCODING) from None
+    # The decoder overlooks stray characters and spare bits. One token has one spelling: else the
+    # same session could be sent under countless names, past anything that compares tokens.
+    if urlsafe_b64encode(decoded).rstrip(b"=") != segment:
+        raise TokenInvalidError(TokenDefect.ENCODING)
+    return decoded
+
+
+def _refuse_constant(_name: str) -> float:
+    raise ValueError("NaN and Infinity are not JSON")
+
+
+def _finite_float(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError("a number out of range")
+    return number
+
+
+def _without_duplicates(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(members)
+    # Two members of one name: parsers differ in which they believe (RFC 8259 section 4).
+    if len(result) != len(members):
+        raise ValueError("a member is named twice")
+    return result
+
+
+_decode_json = json.JSONDecoder(
+    object_pairs_hook=_without_duplicates,
+    parse_constant=_refuse_constant,
+    parse_float=_finite_float,
+).decode
+
+
+def _json_object(segment: bytes) -> dict[str, Any]:
+    try:
+        value = _decode_json(decode_base64url(segment).decode("utf-8"))
+    except (ValueError, RecursionError):  # also UnicodeDecodeError, and ints of too many digits
+        raise TokenInvalidError(TokenDefect.JSON) from None
+    if not isinstance(value, dict):
+        raise TokenInvalidError(TokenDefect.JSON)
+    return value
+
+
+def _checked_header(header: dict[str, Any]) -> tuple[str, int]:
+    """Return key id and version of a header that may sign a SuperTokens session."""
+    # A constant of ours: a token never chooses its algorithm (RFC 8725 section 3.1).
+    if header.get("alg") != "RS256":
+        raise TokenInvalidError(TokenDefect.ALGORITHM)
+    if header.get("typ") != "JWT":
+        raise TokenInvalidError(TokenDefect.TYPE)
+    if not _REFUSED_HEADER_PARAMETERS.isdisjoint(header):
+        raise TokenInvalidError(TokenDefect.HEADER)
+    kid = header.get("kid")
+    if not isinstance(kid, str) or not 0 < len(kid) <= MAX_KID_CHARS or not kid.isprintable():
+        raise TokenInvalidError(TokenDefect.KEY_ID)
+    version = header.get("version")
+    # Without a version it is a token of the JWT recipe or of OAuth2, signed by the same keys.
+    if (
+        not isinstance(version, str)
+        or not 0 < len(version) <= 2
+        or not (version.isascii() and version.isdigit())
+        or int(version) < 3
+    ):
+        raise TokenInvalidError(TokenDefect.VERSION, kid)
+    return kid, int(version)
+
+
+def _check_claims(payload: dict[str, Any], version: int, kid: str) -> None:
+    if not (_is_time(payload.get("exp")) and _is_time(payload.get("iat"))):
+        raise TokenInvalidError(TokenDefect.TIMES, kid)
+    if "nbf" in payload and not _is_time(payload["nbf"]):
+        raise TokenInvalidError(TokenDefect.TIMES, kid)
+    # Tenants came with version 4, account linking with version 5.
+    ids = ("sub", "sessionHandle", "refreshTokenHash1", "tId", "rsub")[
+        : min(version, NEWEST_KNOWN_VERSION)
+    ]
+    if not all(_is_identifier(payload.get(name)) for name in ids):
+        raise TokenInvalidError(TokenDefect.CLAIMS, kid)
+    # OAuth2 access tokens (1) and id tokens (2) are signed by the same keys.
+    token_type = payload.get("stt", 0)
+    if type(token_type) is not int or token_type != 0:
+        raise TokenInvalidError(TokenDefect.TOKEN_TYPE, kid)
+
+
+def _is_time(value: Any) -> bool:
+    return type(value) in (int, float) and 0 <= value < _END_OF_TIME
+
+
+def _is_identifier(value: Any) -> bool:
+    """Tell whether *value* is a non-empty text that is safe to print, compare and store."""
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_ID_CHARS:
+        return False
+    if value.isascii():
+        return value.isprintable()
+    return not any(
+        char < " " or "\x7f" <= char <= "\x9f" or "\ud800" <= char <= "\udfff" for char in value
+    )

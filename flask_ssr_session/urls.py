@@ -1,0 +1,134 @@
+"""Decide where a visitor may be sent. Nothing here trusts a Host header or knows a request.
+
+A return path is parsed, decided and rebuilt; what does not pass becomes ``/``, never an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from ipaddress import ip_address
+from urllib.parse import SplitResult, quote, unquote, urlencode, urlsplit
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+# What a browser leaves as it is when it writes these parts of a URL (URL Standard, section 1.3),
+# so that a legitimate return path comes back byte for byte. "%" stays: it is encoded already.
+_PATH_SAFE = "/%:@!$&'()*+,;=~|[]^"
+_QUERY_SAFE = _PATH_SAFE + "?\\`{}"
+
+# More layers of percent-encoding than this are nobody's file name.
+_MOST_ENCODING_LAYERS = 4
+
+
+def parse_origin(raw: str) -> str:
+    """Return *raw*, an ``http(s)://host[:port]``, in the one spelling used for comparing.
+
+    :raises ValueError: *raw* is no such origin; the message says which part is wrong.
+    """
+    parts = urlsplit(raw.strip())
+    if parts.scheme not in _DEFAULT_PORTS:
+        raise ValueError("it has to begin with https:// or http://")
+    if parts.path not in ("", "/") or parts.query or parts.fragment:
+        raise ValueError("nothing may follow the host and port")
+    return _origin(parts)
+
+
+def _origin(parts: SplitResult) -> str:
+    if not parts.hostname:
+        raise ValueError("the host is missing")
+    if "@" in parts.netloc:
+        raise ValueError("user information is not allowed")
+    # .port raises ValueError for anything but a number up to 65535.
+    port = parts.port
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    suffix = "" if port in (None, _DEFAULT_PORTS[parts.scheme]) else f":{port}"
+    return f"{parts.scheme}://{host}{suffix}"
+
+
+def is_loopback(url: str) -> bool:
+    """Tell whether *url* names this machine, so that plain http to it crosses no network."""
+    host = urlsplit(url).hostname or ""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def redirect_target(
+    raw: str | None, *, allowed_origins: Collection[str], refused_paths: Collection[str]
+) -> str:
+    """Return where *raw*, a ``redirectBack`` from anywhere, may lead; ``/`` where it may not.
+
+    :param allowed_origins: origins, as :func:`parse_origin` spells them, a full URL may have.
+    :param refused_paths: our own refresh and sign-in paths; coming back to them would go round.
+
+    The result is a path on this site with its query and fragment, or a full URL of an allowed
+    origin. It is ASCII, holds no control character and never begins with two slashes.
+    """
+    if not raw or any(char <= " " or char == "\x7f" for char in raw):
+        return "/"
+    try:
+        parts = urlsplit(raw)
+        if parts.scheme or parts.netloc:
+            if parts.scheme not in _DEFAULT_PORTS or (origin := _origin(parts)) not in (
+                allowed_origins
+            ):
+                return "/"
+        # urlsplit takes "///host" for a path; a browser takes it for a host.
+        elif raw.startswith("//"):
+            return "/"
+        else:
+            origin = ""
+        path = parts.path or ("/" if origin else "")
+        if not _is_plain_path(path) or _decoded(path).rstrip("/") in refused_paths:
+            return "/"
+        # Every part is written anew: what the browser gets is our spelling of what was decided.
+        target = origin + quote(path, safe=_PATH_SAFE)
+        if parts.query:
+            target += "?" + quote(parts.query, safe=_QUERY_SAFE)
+        if parts.fragment:
+            target += "#" + quote(parts.fragment, safe=_QUERY_SAFE)
+    except ValueError:  # a broken host or port, or text that is not Unicode
+        return "/"
+    return target
+
+
+def _is_plain_path(path: str) -> bool:
+    """Tell whether *path* means the same place to every reader, however often it is decoded."""
+    decoded = _decoded(path)
+    return (
+        path.startswith("/")
+        and "\\" not in path
+        and not decoded.startswith(("//", "/\\"))
+        and "%" not in _decoded(decoded[:3])
+        and not any(char < " " or char == "\x7f" for char in decoded)
+        and not {".", ".."}.intersection(decoded.replace("\\", "/").split("/"))
+    )
+
+
+def _decoded(path: str) -> str:
+    for _ in range(_MOST_ENCODING_LAYERS):
+        once = unquote(path)
+        if once == path:
+            break
+        path = once
+    return path
+
+
+def with_query(url: str, **query: str) -> str:
+    """Return *url* with *query* added to its query, in front of any fragment."""
+    head, hash_mark, fragment = url.partition("#")
+    separator = "&" if "?" in head else "?"
+    return f"{head}{separator}{urlencode(query, quote_via=quote, safe='/')}{hash_mark}{fragment}"
+
+
+def local_path(root_path: str, path: str, raw_query: bytes) -> str:
+    """Return the URL path of a request from its decoded parts, as a browser would write it.
+
+    :param root_path: where the app is mounted (``SCRIPT_NAME``), without a slash at its end.
+    """
+    url = quote(root_path.rstrip("/") + path, safe=_PATH_SAFE.replace("%", ""))
+    query = quote(raw_query.decode("latin-1"), safe=_QUERY_SAFE, encoding="latin-1")
+    return f"{url}?{query}" if query else url

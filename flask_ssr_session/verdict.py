@@ -1,0 +1,149 @@
+"""Decide once what a request's cookies say about its session. Values in, verdict out.
+
+Nothing here knows a request or a framework, changes anything, or raises for what a browser sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from hashlib import sha256
+
+from .errors import (
+    KeysUnavailableError,
+    TokenExpiredError,
+    TokenInvalidError,
+    TokenNotYetValidError,
+)
+from .session import SSRSession
+from .tokens import (
+    KeyFinder,
+    ParsedToken,
+    TokenRules,
+    decode_unverified_token,
+    verify_access_token,
+)
+
+MAX_ACCESS_TOKENS = 4
+
+
+class SessionState(Enum):
+    """What a page may do: show itself, ask the browser to refresh, or say what is wrong."""
+
+    ACTIVE = "active"
+    REFRESH = "refresh"
+    ANONYMOUS = "anonymous"
+    UNAVAILABLE = "unavailable"
+
+
+class Reason(Enum):
+    """Why a request is in its state; the slug appears in headers and logs."""
+
+    ACTIVE = "active"
+    EXPIRED = "expired"
+    INVALID = "invalid"
+    DUPLICATE = "duplicate"
+    TOKEN_MISSING = "token_missing"  # noqa: S105 - a reason, not a secret
+    ANONYMOUS = "anonymous"
+    KEYS_UNAVAILABLE = "keys_unavailable"
+    CLOCK = "clock"
+    INTERNAL = "internal"
+
+
+_STATES = {
+    Reason.ACTIVE: SessionState.ACTIVE,
+    Reason.EXPIRED: SessionState.REFRESH,
+    Reason.INVALID: SessionState.REFRESH,
+    Reason.DUPLICATE: SessionState.REFRESH,
+    Reason.TOKEN_MISSING: SessionState.REFRESH,
+    Reason.ANONYMOUS: SessionState.ANONYMOUS,
+    Reason.KEYS_UNAVAILABLE: SessionState.UNAVAILABLE,
+    Reason.CLOCK: SessionState.UNAVAILABLE,
+    Reason.INTERNAL: SessionState.UNAVAILABLE,
+}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was decided about one request.
+
+    :ivar session: the session of an active request; None in every other state.
+    :ivar fingerprint: a short hash of the token that was refused, so that the browser can tell
+        whether a refresh changed anything; empty where there was no token.
+    :ivar detail: what exactly was wrong, for the log only; None where the reason says it all.
+    """
+
+    reason: Reason
+    session: SSRSession | None = None
+    fingerprint: str = ""
+    detail: str | None = None
+
+    @property
+    def state(self) -> SessionState:
+        """The state that :attr:`reason` belongs to."""
+        return _STATES[self.reason]
+
+
+def decide(
+    raw_tokens: Sequence[str],
+    *,
+    has_front_token: bool,
+    keys: KeyFinder,
+    rules: TokenRules,
+    now: float,
+) -> Verdict:
+    """Return the verdict on a request.
+
+    :param raw_tokens: the values of all cookies named ``sAccessToken``, as they came.
+    :param has_front_token: the browser SDK left ``sFrontToken``, its sign of a session.
+    :param now: seconds since the epoch.
+    """
+    # Two cookies of one name: an old domain's beside the new one's, or one planted by a neighbour.
+    distinct = list(dict.fromkeys(raw for raw in raw_tokens if raw))[:MAX_ACCESS_TOKENS]
+    if not distinct:
+        return Verdict(Reason.TOKEN_MISSING if has_front_token else Reason.ANONYMOUS)
+    if len(distinct) == 1:
+        return _judge(distinct[0], keys, rules, now)
+    parsed = [(_parsed(raw), raw) for raw in distinct]
+    if len({token.payload["sub"] for token, _ in parsed if token is not None}) > 1:
+        # Nobody can say which of two users this is; a refresh ends with one.
+        return Verdict(Reason.DUPLICATE, fingerprint=_fingerprint("".join(distinct)))
+    parsed.sort(key=lambda pair: pair[0].iat if pair[0] else -1.0, reverse=True)
+    verdicts = []
+    for _, raw in parsed:
+        verdict = _judge(raw, keys, rules, now)
+        if verdict.state is SessionState.ACTIVE:
+            return verdict
+        verdicts.append(verdict)
+    # Where nothing is known about one of them, nothing is known: that claims least.
+    unknown = [v for v in verdicts if v.state is SessionState.UNAVAILABLE]
+    return (unknown or verdicts)[0]
+
+
+def _parsed(raw_token: str) -> ParsedToken | None:
+    try:
+        return decode_unverified_token(raw_token)
+    except TokenInvalidError:
+        return None
+
+
+def _judge(raw_token: str, keys: KeyFinder, rules: TokenRules, now: float) -> Verdict:
+    try:
+        return Verdict(Reason.ACTIVE, verify_access_token(raw_token, keys, rules, now))
+    except TokenExpiredError:
+        reason, detail = Reason.EXPIRED, None
+    except TokenInvalidError as error:
+        reason, detail = Reason.INVALID, error.reason.value
+    except TokenNotYetValidError:
+        reason, detail = Reason.CLOCK, None
+    except KeysUnavailableError as error:
+        reason, detail = Reason.KEYS_UNAVAILABLE, str(error)
+    return Verdict(reason, fingerprint=_fingerprint(raw_token), detail=detail)
+
+
+def _fingerprint(raw_tokens: str) -> str:
+    # The tokens were shorter than 8 KiB or the cookie is hostile; a bounded prefix and the length
+    # keep the cost of a refusal bounded too.
+    text = f"{len(raw_tokens)}:{raw_tokens[: 32 * 1024]}"
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]

@@ -1,0 +1,55 @@
+"""The routes of this package: the refresh page as a page of its own, and its two static files."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, make_response, request
+
+from . import assets
+from .answers import Answer, RequestKind, kind_of_request
+from .decorators import session_ignored
+from .replies import document, reply, sealed
+from .state import current_record, current_state
+
+_ONE_YEAR_SECONDS = 365 * 24 * 3600
+
+
+def make_blueprint(refresh_path: str) -> Blueprint:
+    """Return the routes of one app.
+
+    :param refresh_path: where they are, ``SSR_SESSION_REFRESH_PATH``.
+    """
+    blueprint = Blueprint("ssr_session", __name__)
+    blueprint.add_url_rule(refresh_path, "refresh", _refresh)
+    blueprint.add_url_rule(
+        f"{refresh_path}/ssr-session-<digest>.<any(js, css):suffix>", "asset", _asset
+    )
+    return blueprint
+
+
+def _refresh() -> Response:
+    """Refresh in the browser, whatever the verdict, then go to ``redirectBack``."""
+    state, record = current_state(), current_record()
+    if kind_of_request(request.headers.get) is RequestKind.PREFETCH:
+        return reply(state, Answer.NOT_NOW)
+    record.return_to = state.return_target(request.args.get("redirectBack"))
+    record.optional_view = "optional" in request.args
+    return sealed(document(state), state.verdict())
+
+
+@session_ignored
+def _asset(digest: str, suffix: str) -> Response:
+    asset = assets.script() if suffix == "js" else assets.style()
+    gzip = request.accept_encodings["gzip"] > 0
+    response = make_response(asset.gzipped if gzip else asset.content)
+    response.headers["Content-Type"] = asset.content_type
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.vary.add("Accept-Encoding")
+    if gzip:
+        response.headers["Content-Encoding"] = "gzip"
+    # While servers are exchanged one by one, a page may ask for another one's file: it gets ours,
+    # which does the same work, but nobody may keep it under that name.
+    fits = digest == asset.digest
+    response.headers["Cache-Control"] = (
+        f"public, max-age={_ONE_YEAR_SECONDS}, immutable" if fits else "no-store"
+    )
+    return response

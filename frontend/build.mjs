@@ -1,0 +1,73 @@
+// Bundles entry.js and ssr-session.css and writes the licences of every npm package in the bundle.
+// Run by hatch_build.py: node build.mjs OUTPUT_FOLDER INPUTS_DIGEST
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { build } from "esbuild";
+
+const NOTICES = "THIRD_PARTY_NOTICES.txt";
+const [outputFolder, inputsDigest] = process.argv.slice(2);
+
+/** The folders (node_modules/NAME) of the packages whose files were bundled. */
+function bundledPackageFolders(metafile) {
+  const folders = Object.keys(metafile.inputs).map(
+    (file) => file.match(/^.*node_modules\/(?:@[^/]+\/)?[^/]+/)?.[0],
+  );
+  return [...new Set(folders.filter(Boolean))].sort();
+}
+
+function describePackage(folder) {
+  const { name, version, license } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
+  const legalText = readdirSync(folder)
+    .filter((file) => /^(licen[cs]e|notice|copying)/i.test(file))
+    .sort()
+    .map((file) => readFileSync(join(folder, file), "utf8").replaceAll("\r\n", "\n").trim())
+    .join("\n\n");
+  return { name, version, license, legalText };
+}
+
+/** A package published without a licence file is covered by a bundled neighbour's text of the same licence. */
+function legalSection(bundled, packages) {
+  const title = `${bundled.name} ${bundled.version} (${bundled.license})`;
+  const heading = `${title}\n${"=".repeat(title.length)}`;
+  if (bundled.legalText) return `${heading}\n\n${bundled.legalText}`;
+  const neighbour = packages.find((other) => other.legalText && other.license === bundled.license);
+  if (!neighbour) throw new Error(`${title} has no licence text: it cannot be bundled`);
+  return (
+    `${heading}\n\nPublished without a licence file; its package.json names ${bundled.license}.\n` +
+    `The text of that licence is printed in this file under ${neighbour.name}.`
+  );
+}
+
+function thirdPartyNotices(packages) {
+  const introduction =
+    "ssr-session.js contains code of the npm packages below, minified and otherwise unchanged.\n" +
+    "flask-ssr-session's own code is licensed under Apache-2.0.";
+  const sections = packages.map((bundled) => legalSection(bundled, packages));
+  return `${[introduction, ...sections].join("\n\n\n")}\n`;
+}
+
+mkdirSync(outputFolder, { recursive: true });
+const { metafile } = await build({
+  entryPoints: ["entry.js"],
+  outfile: join(outputFolder, "ssr-session.js"),
+  bundle: true,
+  minify: true,
+  format: "iife",
+  target: "es2017",
+  charset: "ascii",
+  // The packages carry plain comments, which no mode keeps: their licences travel in NOTICES.
+  legalComments: "none",
+  metafile: true,
+  logLevel: "warning",
+  // hatch_build.py looks for the digest in this line to tell whether the outputs are fresh.
+  banner: { js: `/*! flask-ssr-session, Apache-2.0; bundled packages: ${NOTICES}; inputs: ${inputsDigest} */` },
+});
+await build({
+  entryPoints: ["ssr-session.css"],
+  outfile: join(outputFolder, "ssr-session.css"),
+  minify: true,
+  charset: "ascii",
+  logLevel: "warning",
+});
+const packages = bundledPackageFolders(metafile).map(describePackage);
+writeFileSync(join(outputFolder, NOTICES), thirdPartyNotices(packages));
