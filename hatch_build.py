@@ -179,7 +179,7 @@ def find_installed_node() -> NodeTools | None:
         [node, "--version"], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )
     major = answer.stdout.removeprefix("v").partition(".")[0]
-    if answer.returncode or not major.isdecimal() or int(major) < MINIMUM_NODE:
+    if not major.isdecimal() or int(major) < MINIMUM_NODE:
         return None
     return NodeTools([node], [npm], dict(os.environ))
 

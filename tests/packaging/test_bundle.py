@@ -1,0 +1,77 @@
+"""The bundle that the install has put beside the sources, and what it is made from."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hatch_build import BUNDLE, COMPRESSED, NOTICES, inputs_digest, is_fresh
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+FRONTEND = CHECKOUT / "frontend"
+STATIC = CHECKOUT / "flask_ssr_session" / "static"
+
+
+def read_json(name: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((FRONTEND / name).read_text())
+    return content
+
+
+def test_the_bundle_was_made_from_the_present_sources() -> None:
+    assert is_fresh(CHECKOUT)
+
+
+def test_the_first_line_is_a_licence_banner_with_the_digest() -> None:
+    first_line = (STATIC / BUNDLE).read_text().splitlines()[0]
+    assert first_line.startswith("/*! ")
+    assert first_line.endswith(f"inputs: {inputs_digest(CHECKOUT)} */")
+    assert "Apache-2.0" in first_line
+    assert NOTICES in first_line
+
+
+@pytest.mark.parametrize("name", COMPRESSED)
+def test_scripts_and_styles_are_ascii_without_source_maps(name: str) -> None:
+    content = (STATIC / name).read_bytes()
+    assert content.isascii()
+    assert b"sourceMappingURL" not in content
+
+
+@pytest.mark.parametrize("name", COMPRESSED)
+def test_the_compressed_twin_has_the_same_content(name: str) -> None:
+    assert gzip.decompress((STATIC / f"{name}.gz").read_bytes()) == (STATIC / name).read_bytes()
+
+
+def test_the_notices_name_every_locked_package_of_the_bundle() -> None:
+    notices = (STATIC / NOTICES).read_text()
+    packages = read_json("package-lock.json")["packages"]
+    for name in ("browser-tabs-lock", "supertokens-js-override", "supertokens-website"):
+        locked = packages[f"node_modules/{name}"]
+        assert f"\n{name} {locked['version']} ({locked['license']})\n" in notices
+    assert "The MIT License (MIT)" in notices
+    assert "Apache License\n" in notices
+    assert "Copyright (c) 2020, VRAI Labs" in notices
+
+
+def test_packages_are_named_with_exact_versions() -> None:
+    package = read_json("package.json")
+    versions = {**package["dependencies"], **package["devDependencies"]}
+    assert all(re.fullmatch(r"\d+\.\d+\.\d+", version) for version in versions.values())
+    locked = read_json("package-lock.json")["packages"]
+    assert versions == {name: locked[f"node_modules/{name}"]["version"] for name in versions}
+
+
+def test_locked_packages_carry_a_checksum_and_no_address() -> None:
+    packages = read_json("package-lock.json")["packages"]
+    for path, package in packages.items():
+        assert "resolved" not in package
+        assert path == "" or package["integrity"].startswith("sha512-")
+
+
+@pytest.mark.parametrize("name", ["package.json", "package-lock.json", ".npmrc"])
+def test_no_npm_file_names_a_host(name: str) -> None:
+    assert "://" not in (FRONTEND / name).read_text()

