@@ -16,6 +16,7 @@ from .errors import (
 from .extension import FlaskSSRSession
 from .replies import SessionRequired
 from .session import SSRSession
+from .state import safe_return_path
 from .verdict import SessionState
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "SessionState",
     "get_ssr_session",
     "require_session",
+    "safe_return_path",
     "session_ignored",
     "session_optional",
     "session_required",

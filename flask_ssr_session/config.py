@@ -6,12 +6,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from os import PathLike
 from typing import Any
+from urllib.parse import urlsplit
 
 from .errors import ConfigError
 from .urls import is_loopback, parse_origin
@@ -91,6 +91,8 @@ def _sign_in_url(value: Any) -> str:
 def _key_uri(value: Any) -> str:
     url = _text(value)
     parse_origin("/".join(url.split("/", 3)[:3]))
+    if not url.isascii() or " " in url:
+        raise ValueError("characters that no address holds have to be percent-encoded")
     return url
 
 
@@ -126,7 +128,7 @@ def _seconds(most: float) -> Callable[[Any], float]:
     def check(value: Any) -> float:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise ValueError("it has to be a number of seconds")
-        if not (math.isfinite(value) and 0 <= value <= most):
+        if not 0 <= value <= most:  # nor is NaN
             raise ValueError(f"it has to be from 0 to {most:.0f} seconds")
         return float(value)
 
@@ -177,7 +179,7 @@ class Settings:
         values: dict[str, Any] = {}
         for shown, name, value in named:
             if name not in checks or (shown != name and shown != PREFIX + name.upper()):
-                raise ConfigError(_unknown(shown, name, list(checks)))
+                raise ConfigError(_unknown(shown, shown in config, list(checks)))
             if value is None:
                 continue
             try:
@@ -189,11 +191,11 @@ class Settings:
         return cls(**values)
 
 
-def _unknown(shown: str, name: str, known: list[str]) -> str:
+def _unknown(shown: str, in_config: bool, known: list[str]) -> str:
     message = f"{shown} is not a setting of flask_ssr_session"
-    if near := get_close_matches(name.lower(), known, n=1, cutoff=0.5):
-        prefixed = shown.startswith(PREFIX)
-        message += f"; did you mean {PREFIX + near[0].upper() if prefixed else near[0]}?"
+    name = shown.upper().removeprefix(PREFIX).lower()
+    if near := get_close_matches(name, known, n=1, cutoff=0.5):
+        message += f"; did you mean {PREFIX + near[0].upper() if in_config else near[0]}?"
     return message
 
 
@@ -263,7 +265,7 @@ def _key_uris(settings: Settings, sdk: SDKValues | None, api: str) -> tuple[str,
         # http is the choice the app made there.
         return sdk.key_uris
     uri = settings.jwks_uri or f"{api}/jwt/jwks.json"
-    if not (uri.startswith("https://") or is_loopback(uri) or settings.insecure_jwks_http):
+    if not (urlsplit(uri).scheme == "https" or is_loopback(uri) or settings.insecure_jwks_http):
         raise ConfigError(
             "The key set would be fetched over plain http, where anyone on the way can replace "
             "it and sign in as anybody. Use https (SSR_SESSION_JWKS_URI or "

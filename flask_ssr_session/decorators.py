@@ -14,7 +14,7 @@ from .answers import Answer
 from .errors import MisuseError
 from .replies import SessionRequired, reply
 from .session import SSRSession
-from .state import IGNORED_MARK, current_record, current_state
+from .state import IGNORED_MARK, REFRESH_ENDPOINT, current_record, current_state
 
 _View = TypeVar("_View", bound=Callable[..., Any])
 
@@ -75,17 +75,21 @@ def require_session() -> None:
     """Go on only with a verified session; for ``before_request`` and inside views.
 
     Register it for an app or a blueprint, ``blueprint.before_request(require_session)``, or call
-    it in a view. Static files, CORS preflights, SuperTokens' own API, the sign-in and refresh
-    pages, and views marked ``session_ignored`` pass; views marked ``session_optional`` stay open
-    to strangers.
+    it in a view. Static files, CORS preflights that Flask answers, SuperTokens' own API, the
+    sign-in and refresh pages, and views marked ``session_ignored`` pass; views marked
+    ``session_optional`` stay open to strangers. Called inside a view marked ``session_optional``,
+    it lets no stranger go on.
 
     :raises SessionRequired: an HTTPException that carries the answer.
     """
     state = current_state()
-    if state.is_left_alone() or state.is_sign_in_page():
-        return
-    view = current_app.view_functions.get(request.endpoint or "")
-    refused = _check(optional=getattr(view, _OPTIONAL_MARK, False) is True)
+    optional = False
+    if not current_record().entered:
+        if request.endpoint == REFRESH_ENDPOINT or state.is_left_alone() or state.is_sign_in_page():
+            return
+        view = current_app.view_functions.get(request.endpoint or "")
+        optional = getattr(view, _OPTIONAL_MARK, False) is True
+    refused = _check(optional=optional)
     if refused is not None:
         raise SessionRequired(response=refused)
 
@@ -100,6 +104,7 @@ def _decorated(view: Callable[..., Any] | None, *, optional: bool) -> Callable[.
 
         @functools.wraps(view)
         async def guarded(*args: Any, **kwargs: Any) -> Any:
+            current_record().entered = True
             refused = _check(optional=optional)
             if refused is not None:
                 return refused
@@ -109,6 +114,7 @@ def _decorated(view: Callable[..., Any] | None, *, optional: bool) -> Callable[.
 
         @functools.wraps(view)
         def guarded(*args: Any, **kwargs: Any) -> Any:
+            current_record().entered = True
             refused = _check(optional=optional)
             if refused is not None:
                 return refused
@@ -117,10 +123,15 @@ def _decorated(view: Callable[..., Any] | None, *, optional: bool) -> Callable[.
 
     if optional:
         setattr(guarded, _OPTIONAL_MARK, True)
-    # For check_decorator_order: what was wrapped, and by what.
-    # A bound method or a builtin can be decorated, only not be marked.
-    with contextlib.suppress(AttributeError):
-        setattr(view, _WRAPPED_BY_MARK, guarded)
+    # For check_decorator_order: what was wrapped, and by what, under other decorators, too.
+    # wraps() copied the mark of an earlier call for the same function, as factories make them.
+    guarded.__dict__.pop(_WRAPPED_BY_MARK, None)
+    inner: Any = view
+    while inner is not None:
+        # A bound method or a builtin can be decorated, only not be marked.
+        with contextlib.suppress(AttributeError):
+            setattr(inner, _WRAPPED_BY_MARK, guarded)
+        inner = getattr(inner, "__wrapped__", None)
     return guarded
 
 

@@ -11,7 +11,7 @@ from .decorators import check_decorator_order
 from .errors import ConfigError
 from .pages import install_templates
 from .replies import finish
-from .state import EXTENSION_NAME, AppState, current_state
+from .state import EXTENSION_NAME, AppState, current_record, current_state
 from .views import make_blueprint
 
 
@@ -51,6 +51,7 @@ class FlaskSSRSession:
         # all of them, as functions after a request run in reverse order.
         app.before_request_funcs.setdefault(None, []).insert(0, _decide)
         app.after_request_funcs.setdefault(None, []).insert(0, _finish)
+        app.teardown_request_funcs.setdefault(None, []).insert(0, _restore)
         request_started.connect(_forget, app)
         app.extensions[EXTENSION_NAME] = state
 
@@ -65,6 +66,7 @@ class FlaskSSRSession:
 
 def _forget(_app: Flask, **_more: Any) -> None:
     # An app context may outlive a request (tests push one): its g still holds what came before.
+    current_record()
     g.session = None
 
 
@@ -76,3 +78,9 @@ def _decide() -> None:
 
 def _finish(response: Response) -> Response:
     return finish(current_state(), response)
+
+
+def _restore(_error: BaseException | None) -> None:
+    # A view may run a request of the same app inside its own (a test client, a
+    # test_request_context): both share one g, and the outer one goes on with its own session.
+    g.session = current_record().outer_session

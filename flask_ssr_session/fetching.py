@@ -21,6 +21,8 @@ from urllib.parse import urlsplit
 from .errors import FetchError
 
 MAX_BODY_BYTES = 1024 * 1024
+# With status line, headers and the framing of chunks.
+MAX_ANSWER_BYTES = MAX_BODY_BYTES + 64 * 1024
 
 _Address = tuple[socket.AddressFamily, socket.SocketKind, int, tuple[Any, ...]]
 
@@ -120,7 +122,12 @@ def _open_socket(addresses: list[_Address], deadline: Deadline) -> socket.socket
     """Connect to the first address that answers; each gets an even share of the time left."""
     error: OSError = OSError("the name has no address")
     for position, (family, kind, protocol, address) in enumerate(addresses):
-        candidate = socket.socket(family, kind, protocol)
+        try:
+            # A name may have addresses of a family that this machine does not speak.
+            candidate = socket.socket(family, kind, protocol)
+        except OSError as failure:
+            error = failure
+            continue
         try:
             candidate.settimeout(deadline.remaining() / (len(addresses) - position))
             candidate.connect(address)
@@ -187,10 +194,16 @@ class _DeadlineReader(io.RawIOBase):
         super().__init__()
         self._connection = connection
         self._deadline = deadline
+        self._left = MAX_ANSWER_BYTES
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        # HTTPResponse reads without bound where a chunk says that its length is -1.
+        if self._left <= 0:
+            raise FetchError("the answer is larger than 1 MiB")
         self._connection.settimeout(self._deadline.remaining())
-        return self._connection.recv_into(buffer)
+        received = self._connection.recv_into(buffer)
+        self._left -= received
+        return received

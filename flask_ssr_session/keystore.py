@@ -143,7 +143,8 @@ class FetchedKeys:
             return key
         if issued_at + IAT_TOLERANCE_SECONDS < key_set.fetched_wall:
             return None
-        self._renew(in_background=True, wait_seconds=WAIT_SECONDS, patient=False)
+        waited = self._clock.monotonic() - asked_from
+        self._renew(in_background=True, wait_seconds=max(0.0, WAIT_SECONDS - waited), patient=False)
         renewed = self._key_set
         if renewed is not None:
             key = renewed.keys.get(kid)
@@ -262,9 +263,11 @@ class FetchedKeys:
         started_wall = self._clock.wall()
         deadline = Deadline(FETCH_SECONDS)
         problem = FetchError("no key set is configured")
-        for uri in self._uris:
+        for position, uri in enumerate(self._uris):
             try:
-                body, max_age_seconds = self._fetch(uri, deadline)
+                # An even share of the time left: one that hangs must not use up the others' turn.
+                share = Deadline(deadline.remaining() / (len(self._uris) - position))
+                body, max_age_seconds = self._fetch(uri, share)
                 keys = parse_key_set(body)
             except FetchError as error:
                 problem = error

@@ -7,8 +7,10 @@ An app's template of one of our names wins over ours; ours stay importable below
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from flask import Flask, current_app, has_request_context, render_template, request, url_for
 from jinja2 import ChoiceLoader, FileSystemLoader, PrefixLoader
@@ -102,10 +104,14 @@ def refresh_view(nonce: str | None = None) -> RefreshView:
     state, record = current_state(), current_record()
     verdict = state.verdict()
     always = state.settings.always_try_refresh
+    # An error page at the sign-in path must not lead to itself; a view there is an error.
+    at_sign_in = state.is_sign_in_page()
     if record.return_to is not None:
         page = Answer.REFRESH_PAGE
     else:
-        page = page_for(verdict.state, always_try_refresh=always)
+        page = page_for(verdict.state, always_try_refresh=always and not at_sign_in)
+        if page is Answer.SIGN_IN_PAGE and request.url_rule is not None:
+            state.check_sign_in_is_open()
     record.shown = page
     target = record.return_to if record.return_to is not None else state.here()
     is_safe = request.method in SAFE_METHODS
@@ -115,7 +121,7 @@ def refresh_view(nonce: str | None = None) -> RefreshView:
         page=_PAGES[page],
         reason=verdict.reason.value,
         is_safe=is_safe,
-        leads_away=page is Answer.SIGN_IN_PAGE and is_safe,
+        leads_away=page is Answer.SIGN_IN_PAGE and is_safe and not at_sign_in,
         here=target,
         sign_in_url=sign_in_url,
         continue_url=continue_url,
@@ -164,7 +170,8 @@ def _script_element(state: AppState, nonce: str | None, data: dict[str, str | No
     }
     if nonce is None:
         csp_nonce = current_app.jinja_env.globals.get("csp_nonce")
-        nonce = str(csp_nonce()) if callable(csp_nonce) else None
+        # Flask-Talisman's is empty where its policy has no nonce.
+        nonce = str(csp_nonce()) or None if callable(csp_nonce) else None
     attributes: dict[str, str | None] = {
         "src": _asset_url(assets.script()),
         "nonce": nonce,
@@ -252,6 +259,13 @@ def templates_folder() -> Path:
     raise ConfigError("the templates of flask_ssr_session are missing: install it with pip")
 
 
+def _seeing_through(test: Any) -> Callable[..., Any]:
+    def seen(value: object, *args: object) -> Any:
+        return test(bool(value) if isinstance(value, NeedsRefresh) else value, *args)
+
+    return seen
+
+
 def install_templates(app: Flask) -> None:
     """Give *app* our templates, after all of its own, and our template globals."""
     ours = FileSystemLoader(templates_folder())
@@ -259,6 +273,10 @@ def install_templates(app: Flask) -> None:
     # Flask's own loader asks the app and then every blueprint, late ones too. Ours comes last.
     loaders = [environment.loader] if environment.loader else []
     environment.loader = ChoiceLoader([*loaders, ours, PrefixLoader({PACKAGED.rstrip("/"): ours})])
+    # Jinja's "is true" asks for the constant itself, which this global is not: it would read as
+    # "may be shown".
+    for name in ("boolean", "false", "sameas", "true"):
+        environment.tests[name] = _seeing_through(environment.tests[name])
     environment.globals.update(
         needs_refresh=NeedsRefresh(), session_script=session_script, ssr_refresh_view=refresh_view
     )

@@ -23,6 +23,15 @@ from .verdict import Verdict
 
 RETRY_AFTER_SECONDS = 10
 
+_LEADING_TO_SIGN_IN = frozenset(
+    {
+        Answer.REFRESH_PAGE,
+        Answer.REFRESH_REDIRECT,
+        Answer.SIGN_IN_PAGE,
+        Answer.SIGN_IN_REDIRECT,
+    }
+)
+
 
 class SessionRequired(HTTPException):
     """Carries the answer to a request that needs a session; raised by ``require_session()``.
@@ -37,12 +46,9 @@ def reply(state: AppState, answer: Answer) -> Response:
     verdict = state.verdict()
     record = current_record()
     response: WerkzeugResponse
+    if answer in _LEADING_TO_SIGN_IN:
+        state.check_sign_in_is_open()
     if answer is Answer.SIGN_IN_REDIRECT:
-        if state.is_sign_in_page():
-            raise MisuseError(
-                f"The sign-in page {request.path!r} itself asks for a session, so nobody can ever "
-                "sign in: mark its view with session_optional or session_ignored."
-            )
         response = redirect(sign_in_location(state, state.here()))
     elif answer is Answer.REFRESH_REDIRECT:
         query = {"redirectBack": state.here()}
@@ -51,11 +57,13 @@ def reply(state: AppState, answer: Answer) -> Response:
         response = redirect(with_query(state.refresh_path(), **query))
     elif answer in (Answer.REFRESH_PAGE, Answer.SIGN_IN_PAGE, Answer.OUTAGE_PAGE):
         response = document(state)
+        if answer is Answer.OUTAGE_PAGE:
+            _mark_outage(response)
     elif answer is Answer.NOT_NOW:
         response = make_response("", 503)
     elif answer is Answer.OUTAGE:
-        response = make_response(jsonify(message="session cannot be checked right now"), 503)
-        response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+        response = make_response(jsonify(message="session cannot be checked right now"))
+        _mark_outage(response)
     else:
         # The body that SuperTokens' own SDK sends; its browser SDK refreshes on the status alone.
         try_refresh = answer is Answer.TRY_REFRESH
@@ -81,8 +89,15 @@ def document(state: AppState) -> Response:
     return response
 
 
+def _mark_outage(response: WerkzeugResponse) -> None:
+    response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    if response.status_code == 200:
+        response.status_code = 503
+
+
 def sealed(response: Response, verdict: Verdict) -> Response:
     """Mark a response that shows a visitor's state instead of content: no cache may keep it."""
+    current_record().refused = True
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Robots-Tag"] = "noindex"
     response.headers["SSR-Session"] = f"{verdict.state.value}; reason={verdict.reason.value}"
@@ -106,16 +121,39 @@ def finish(state: AppState, response: Response) -> Response:
         if record.return_to is None and kind_of_request(request.headers.get) is not (
             RequestKind.DOCUMENT
         ):
-            # A template put the refresh page where a script or a cache will read it.
-            response = reply(state, state.answer(optional=record.optional))
-        sealed(response, verdict)
+            # A template put the refresh page where a script or a cache will read it. What is
+            # optional does not matter any more: the page chose to hold back.
+            answer = state.answer()
+            if answer is not Answer.PASS:
+                _replace_content(response, reply(state, answer))
         if record.shown is Answer.OUTAGE_PAGE:
-            response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
-            if response.status_code == 200:
-                response.status_code = 503
+            _mark_outage(response)
+    if record.refused or record.shown is not None:
+        # Once more: an after_request of the app's may have let caches keep it.
+        sealed(response, verdict)
     elif record.protected:
         _keep_private(state, record, response)
     return response
+
+
+_ABOUT_CONTENT = (
+    "Accept-Ranges",
+    "Content-Disposition",
+    "Content-Encoding",
+    "Content-Range",
+    "ETag",
+    "Last-Modified",
+)
+
+
+def _replace_content(response: Response, answer: Response) -> None:
+    """Let *response* say *answer*, under the headers that the app's hooks gave it (CORS)."""
+    for name in _ABOUT_CONTENT:
+        response.headers.pop(name, None)
+    response.headers.update((name, value) for name, value in answer.headers if name != "Vary")
+    response.direct_passthrough = False
+    response.status_code = answer.status_code
+    response.set_data(answer.get_data())
 
 
 def _keep_private(state: AppState, record: RequestRecord, response: Response) -> None:
@@ -126,11 +164,14 @@ def _keep_private(state: AppState, record: RequestRecord, response: Response) ->
     if cache.public or cache.s_maxage is not None:
         cache.public = False
         cache.s_maxage = None
-        state.log.write(
-            logging.WARNING,
-            f"private.{quote(request.endpoint or '')}",
-            "the view needs a session but allows shared caches to keep its answer; "
-            "it was made private",
-        )
+        endpoint = quote(request.endpoint or "")
+        if endpoint not in state.warned_endpoints:
+            state.warned_endpoints.add(endpoint)
+            state.log.write(
+                logging.WARNING,
+                f"private.{endpoint}",
+                "the view needs a session but allows shared caches to keep its answer; "
+                "it was made private",
+            )
     if not cache.no_store:
         cache.private = True

@@ -7,6 +7,7 @@ where nobody imported it, there is none. Nothing here calls the core.
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from types import ModuleType
 from typing import Any
 
@@ -15,6 +16,7 @@ from werkzeug.wrappers import Request
 
 from .config import SDKValues
 from .errors import ConfigError
+from .urls import parse_origin
 
 
 def read_sdk() -> SDKValues | None:
@@ -56,10 +58,10 @@ def _instance(module_name: str, class_name: str) -> Any:
 
 def _website_origin(app_info: Any) -> str | None:
     try:
-        origin: str = app_info.get_origin(None, {}).get_as_string_dangerous()
+        # The SDK keeps ":443" and the like; a browser does not, and neither do our comparisons.
+        return parse_origin(app_info.get_origin(None, {}).get_as_string_dangerous())
     except Exception:  # noqa: BLE001 - an origin function of the app's that wants a request
         return None
-    return origin
 
 
 def _key_uris() -> tuple[str, ...]:
@@ -73,9 +75,9 @@ def _refuse_header_mode(config: Any) -> None:
     """Refuse a configuration in which a page request could never carry a token."""
     # The function may look at the request, so it is shown what a browser's page request is.
     page_request = Request(EnvironBuilder(headers=[("Accept", "text/html")]).get_environ())
-    wrapped = sys.modules["supertokens_python.framework.flask.flask_request"].FlaskRequest(
-        page_request
-    )
+    # The SDK is loaded by now; this small part of it is not, where the app runs no middleware.
+    flask_request = import_module("supertokens_python.framework.flask.flask_request")
+    wrapped = flask_request.FlaskRequest(page_request)
     try:
         method = config.get_token_transfer_method(wrapped, False, {})
     except Exception:  # noqa: BLE001 - it wants more of a request: not ours to judge

@@ -146,6 +146,10 @@ class SSRSession:
         """
         return claim.get_value_from_payload(self.get_access_token_payload())
 
+    def sync_get_claim_value(self, claim: Claim) -> Any:
+        """Return :meth:`get_claim_value`, under the SDK's name for it in synchronous code."""
+        return self.get_claim_value(claim)
+
     def _claim_value(self, key: str) -> Any:
         # SuperTokens keeps a claim as {"v": value, "t": milliseconds}.
         claim = self.access_token_payload.get(key)

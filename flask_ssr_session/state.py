@@ -35,6 +35,8 @@ FRONT_TOKEN_COOKIE = "sFrontToken"  # noqa: S105
 # On an optional page: the visitor chose to go on without a session. It opens nothing else.
 CONTINUE_PARAMETER = "continueSignedOut"
 
+REFRESH_ENDPOINT = "ssr_session.refresh"
+
 _RECORD = "_flask_ssr_session"
 
 
@@ -42,18 +44,24 @@ _RECORD = "_flask_ssr_session"
 class RequestRecord:
     """What is known and was done about one request.
 
+    :ivar outer_session: what ``g.session`` was before; a request may run inside another one.
     :ivar verdict: None until it was asked for.
+    :ivar entered: a decorator of ours runs the view, so nothing lets the view off any more.
     :ivar optional_view: the view has content for strangers, too.
     :ivar optional_part: what was asked for last in a template is optional.
     :ivar protected: the view ran behind a check for a session.
+    :ivar refused: an answer of ours was made for it.
     :ivar shown: the page of ours that was rendered into the response, or None.
     :ivar return_to: where the refresh page leads; None for the page that was asked for.
     """
 
+    outer_session: Any = None
     verdict: Verdict | None = None
+    entered: bool = False
     optional_view: bool = False
     optional_part: bool = False
     protected: bool = False
+    refused: bool = False
     shown: Answer | None = None
     return_to: str | None = None
 
@@ -68,7 +76,7 @@ def current_record() -> RequestRecord:
     attributes: dict[str, Any] = request._get_current_object().__dict__  # type: ignore[attr-defined]
     record: RequestRecord | None = attributes.get(_RECORD)
     if record is None:
-        record = attributes[_RECORD] = RequestRecord()
+        record = attributes[_RECORD] = RequestRecord(outer_session=g.get("session"))
     return record
 
 
@@ -95,6 +103,7 @@ class AppState:
     :ivar settings: what the app configured, frozen.
     :ivar checks: run once, before the first verdict; each raises where the app protects less
         than it seems to.
+    :ivar warned_endpoints: whose cache headers were corrected, and said so.
     """
 
     def __init__(self, app: Flask, settings: Settings, clock: Clock | None = None) -> None:
@@ -106,6 +115,7 @@ class AppState:
         self.clock: Clock = clock or SystemClock()
         self.log = ReasonLog(self.clock)
         self.checks: list[Callable[[Flask], None]] = []
+        self.warned_endpoints: set[str] = set()
         self._app_name = app.name
         self._given_keys: KeyStore | None = _static_keys(settings)
         self._ready: dict[str, Ready] = {}
@@ -207,7 +217,23 @@ class AppState:
 
     def is_sign_in_page(self) -> bool:
         """Tell whether the current request asks for the sign-in page itself."""
-        return _same_path(request.root_path.rstrip("/") + request.path, self._sign_in_path())
+        return _full_path().rstrip("/") == self._sign_in_path()
+
+    def check_sign_in_is_open(self) -> None:
+        """Refuse to send a stranger from the sign-in page to the sign-in page.
+
+        :raises MisuseError: the current request, of nobody, asks for the sign-in page.
+        """
+        if self.verdict().state is not SessionState.ANONYMOUS:
+            return
+        # A full URL is compared by what the browser says the host is: enough to warn of a loop,
+        # not enough to let anybody in.
+        if self.is_sign_in_page() or request.base_url.rstrip("/") == self._sign_in_path():
+            raise MisuseError(
+                f"The sign-in page {request.path!r} itself asks for a session, so nobody can ever "
+                "sign in: mark its view with session_optional or session_ignored, and keep "
+                "needs_refresh out of its template."
+            )
 
     def _sign_in_path(self) -> str:
         return self.ready().deployment.login_url.partition("?")[0].rstrip("/")
@@ -229,16 +255,18 @@ class AppState:
         rule: Rule | None = request.url_rule
         if rule is None:
             return self._is_api_request()
-        if rule.endpoint == "static" or rule.endpoint.endswith(".static"):
+        if _serves_static_files(rule.endpoint):
             return True
         if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
-            return True
+            # Anyone can send this: it passes only where Flask answers in the view's place.
+            return getattr(rule, "provide_automatic_options", False) is True
         return is_ignored(current_app.view_functions.get(rule.endpoint))
 
     def _is_api_request(self) -> bool:
         """Tell whether the SDK's middleware answers: below its base path, no page of the app."""
+        # With the mount point, as the SDK itself compares.
         base_path = self.ready().deployment.api_base_path
-        return request.path == base_path or request.path.startswith(f"{base_path}/")
+        return f"{_full_path()}/".startswith(f"{base_path}/")
 
 
 def is_ignored(view: Any) -> bool:
@@ -249,8 +277,19 @@ def is_ignored(view: Any) -> bool:
 IGNORED_MARK = "_ssr_session_ignored"
 
 
-def _same_path(one: str, other: str) -> bool:
-    return one.rstrip("/") == other.rstrip("/")
+def _full_path() -> str:
+    """Return the decoded path of the current request, mount point included."""
+    return request.root_path.rstrip("/") + request.path
+
+
+def _serves_static_files(endpoint: str) -> bool:
+    """Tell whether *endpoint* is Flask's own for the static folder of the app or a blueprint."""
+    owner, _, name = endpoint.rpartition(".")
+    if name != "static":
+        return False
+    # Without a static folder the name is free for any view.
+    scaffold = current_app.blueprints.get(owner) if owner else current_app
+    return scaffold is not None and scaffold.has_static_folder
 
 
 def _static_keys(settings: Settings) -> StaticKeys | None:
@@ -269,6 +308,18 @@ def _static_keys(settings: Settings) -> StaticKeys | None:
         raise ConfigError(f"SSR_SESSION_JWKS: the file cannot be read ({error.strerror})") from None
     except FetchError as error:
         raise ConfigError(f"SSR_SESSION_JWKS: {error}") from None
+
+
+def safe_return_path(raw: str | None) -> str:
+    """Return where a visitor may be sent after sign-in: *raw* if it is safe, ``/`` if it is not.
+
+    :param raw: the return path a sign-in page was given, for instance
+        ``request.args.get("redirectToPath")``; None counts as unsafe.
+    :returns: a path on this site with query and fragment, or a full URL whose origin is the SDK's
+        website origin or in ``SSR_SESSION_REDIRECT_ORIGINS``.
+    :raises MisuseError: ``init_app`` was not called for this app.
+    """
+    return current_state().return_target(raw)
 
 
 def current_state() -> AppState:

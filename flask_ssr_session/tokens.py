@@ -175,14 +175,10 @@ def decode_unverified_token(raw_token: str) -> ParsedToken:
     payload = _json_object(payload_segment)
     _check_claims(payload, version, kid)
     signature = decode_base64url(signature_segment)
-    try:
-        read_only_payload = frozen(payload, MAX_DEPTH)
-    except ValueError:
-        raise TokenInvalidError(TokenDefect.JSON, kid) from None
     return ParsedToken(
         kid=kid,
         version=version,
-        payload=read_only_payload,
+        payload=payload,
         iat=payload["iat"],
         exp=payload["exp"],
         signed=header_segment + b"." + payload_segment,
@@ -232,17 +228,18 @@ _decode_json = json.JSONDecoder(
 ).decode
 
 
-def _json_object(segment: bytes) -> dict[str, Any]:
+def _json_object(segment: bytes) -> Mapping[str, Any]:
+    """Return the one JSON object that *segment* spells, read-only."""
     try:
-        value = _decode_json(decode_base64url(segment).decode("utf-8"))
+        value = frozen(_decode_json(decode_base64url(segment).decode("utf-8")), MAX_DEPTH)
     except (ValueError, RecursionError):  # also UnicodeDecodeError, and ints of too many digits
         raise TokenInvalidError(TokenDefect.JSON) from None
-    if not isinstance(value, dict):
+    if not isinstance(value, Mapping):
         raise TokenInvalidError(TokenDefect.JSON)
     return value
 
 
-def _checked_header(header: dict[str, Any]) -> tuple[str, int]:
+def _checked_header(header: Mapping[str, Any]) -> tuple[str, int]:
     """Return key id and version of a header that may sign a SuperTokens session."""
     # A constant of ours: a token never chooses its algorithm (RFC 8725 section 3.1).
     if header.get("alg") != "RS256":
@@ -266,7 +263,7 @@ def _checked_header(header: dict[str, Any]) -> tuple[str, int]:
     return kid, int(version)
 
 
-def _check_claims(payload: dict[str, Any], version: int, kid: str) -> None:
+def _check_claims(payload: Mapping[str, Any], version: int, kid: str) -> None:
     if not (_is_time(payload.get("exp")) and _is_time(payload.get("iat"))):
         raise TokenInvalidError(TokenDefect.TIMES, kid)
     if "nbf" in payload and not _is_time(payload["nbf"]):

@@ -5,6 +5,7 @@ A return path is parsed, decided and rebuilt; what does not pass becomes ``/``, 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from ipaddress import ip_address
 from urllib.parse import SplitResult, quote, unquote, urlencode, urlsplit
@@ -15,6 +16,10 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 # so that a legitimate return path comes back byte for byte. "%" stays: it is encoded already.
 _PATH_SAFE = "/%:@!$&'()*+,;=~|[]^"
 _QUERY_SAFE = _PATH_SAFE + "?\\`{}"
+_FRAGMENT_SAFE = _QUERY_SAFE + "#"
+
+# What is left of a host once a browser has written it; without the brackets of an IPv6 address.
+_HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+")
 
 # More layers of percent-encoding than this are nobody's file name.
 _MOST_ENCODING_LAYERS = 4
@@ -38,6 +43,8 @@ def _origin(parts: SplitResult) -> str:
         raise ValueError("the host is missing")
     if "@" in parts.netloc:
         raise ValueError("user information is not allowed")
+    if not _HOST.fullmatch(parts.hostname):
+        raise ValueError("the host has to be one name in ASCII, as xn--... where it is not")
     # .port raises ValueError for anything but a number up to 65535.
     port = parts.port
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
@@ -89,7 +96,7 @@ def redirect_target(
         if parts.query:
             target += "?" + quote(parts.query, safe=_QUERY_SAFE)
         if parts.fragment:
-            target += "#" + quote(parts.fragment, safe=_QUERY_SAFE)
+            target += "#" + quote(parts.fragment, safe=_FRAGMENT_SAFE)
     except ValueError:  # a broken host or port, or text that is not Unicode
         return "/"
     return target
@@ -102,7 +109,8 @@ def _is_plain_path(path: str) -> bool:
         path.startswith("/")
         and "\\" not in path
         and not decoded.startswith(("//", "/\\"))
-        and "%" not in _decoded(decoded[:3])
+        # Still encoded after so many layers: the next one might be a second slash.
+        and not decoded.startswith("/%")
         and not any(char < " " or char == "\x7f" for char in decoded)
         and not {".", ".."}.intersection(decoded.replace("\\", "/").split("/"))
     )

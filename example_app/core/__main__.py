@@ -1,0 +1,45 @@
+"""Run a development core by itself: ``python -m example_app.core``."""
+
+from __future__ import annotations
+
+import argparse
+import threading
+from collections.abc import Sequence
+
+from .development_core import DevelopmentCore
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Serve until the process is interrupted."""
+    parser = argparse.ArgumentParser(
+        prog="python -m example_app.core",
+        description="A stand-in for a SuperTokens core, on 127.0.0.1. For development only.",
+    )
+    parser.add_argument("--port", type=int, default=3567, help="0 takes a free one (default: 3567)")
+    parser.add_argument("--database", metavar="FILE", help="default: in memory, lost at the end")
+    parser.add_argument(
+        "--access-token-validity",
+        type=int,
+        default=20,
+        metavar="SECONDS",
+        help="default: 20, so that expiry can be watched",
+    )
+    options = parser.parse_args(arguments)
+    core = DevelopmentCore(
+        database=options.database,
+        access_token_validity_seconds=options.access_token_validity,
+        port=options.port,
+    )
+    with core:
+        print(  # noqa: T201
+            f"Development core at {core.uri}: for development only, never for real users.",
+            flush=True,
+        )
+        try:
+            threading.Event().wait()
+        except KeyboardInterrupt:
+            return
+
+
+if __name__ == "__main__":
+    main()

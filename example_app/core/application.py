@@ -1,0 +1,73 @@
+"""From a request to its answer: application and tenant in the path, version, fields, errors."""
+
+from __future__ import annotations
+
+import logging
+
+from .controls import CONTROL_PREFIX, ControlEndpoints, Controls
+from .fields import BadRequestError, Fields
+from .key_endpoints import CDI_VERSION, TENANT_PATH, UNVERSIONED_PATHS
+from .responses import EndpointTable
+from .server import Request, Response
+from .tokens import TENANT_ID
+
+_log = logging.getLogger(__name__)
+
+
+class CoreApplication:
+    """Answers every request to one core."""
+
+    def __init__(self, table: EndpointTable, controls: Controls) -> None:
+        self._table = table
+        self._controls = controls
+        self._control_endpoints = ControlEndpoints(controls)
+        self._first_segments = {path.split("/")[1] for path in self._table}
+
+    def __call__(self, request: Request) -> Response:
+        """Answer one request, and put it into the request log if it is not a control."""
+        is_control = request.path.startswith(CONTROL_PREFIX)
+        tenant_id, path = self._split_path(request.path)
+        try:
+            if is_control:
+                response = self._control_endpoints(request)
+            else:
+                response = self._answer(request, tenant_id, path)
+        except BadRequestError as error:
+            response = Response.text(400, str(error))
+        except Exception:  # noqa: BLE001
+            # The last line of defence of a thread: the caller gets an answer, the log the cause.
+            _log.exception("%s %s failed", request.method, path)
+            response = Response.text(500, "internal error")
+        if not is_control:
+            # Before the answer leaves: whoever has it may look into the log at once.
+            self._controls.log_request(request.method, path, response.status)
+        return response
+
+    def _split_path(self, raw_path: str) -> tuple[str, str]:
+        """Take ``/appid-<id>`` and the tenant off the path; this core has one application."""
+        segments = raw_path.split("/")[1:]
+        if segments and segments[0].startswith("appid-"):
+            segments = segments[1:]
+        tenant_id = TENANT_ID
+        if len(segments) > 1 and segments[0] not in self._first_segments:
+            tenant_id, *segments = segments
+        return tenant_id, "/" + "/".join(segments)
+
+    def _answer(self, request: Request, tenant_id: str, path: str) -> Response:
+        methods = self._table.get(path)
+        if methods is None:
+            return Response.text(404, "Not found")
+        endpoint = methods.get(request.method)
+        if endpoint is None:
+            return Response.text(405, f"use {' or '.join(methods)}")
+        outage = self._controls.outage_at(path)
+        if outage is not None:
+            return outage
+        if path not in UNVERSIONED_PATHS and request.headers.get("cdi-version") != CDI_VERSION:
+            return Response.text(400, f"the header cdi-version: {CDI_VERSION} is required")
+        if tenant_id != TENANT_ID:
+            if path == TENANT_PATH:
+                return Response.json({"status": "TENANT_NOT_FOUND_ERROR"})
+            return Response.text(400, f"AppId or tenantId not found => {tenant_id}")
+        answer = endpoint(Fields.of(request))
+        return answer if isinstance(answer, Response) else Response.json(answer)

@@ -1,0 +1,86 @@
+"""Reads the fields of a request, from its query or its JSON body, and says what is wrong."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from .server import Request
+
+
+class BadRequestError(Exception):
+    """The request is not what the endpoint takes; the text tells the caller why."""
+
+
+class Fields:
+    """The fields of one request."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self._values = values
+
+    @classmethod
+    def of(cls, request: Request) -> Fields:
+        """Take the query of a GET, the JSON body of anything else; no body has no fields.
+
+        :raises BadRequestError: the body is not one JSON object in UTF-8.
+        """
+        if request.method == "GET":
+            return cls(request.query)
+        if not request.body:
+            return cls({})
+        try:
+            body = json.loads(request.body.decode())
+            # Half of a surrogate pair is valid in JSON, but no text: it could not be stored.
+            json.dumps(body, ensure_ascii=False).encode()
+        except (ValueError, RecursionError) as error:
+            raise BadRequestError("the body is not JSON in UTF-8") from error
+        if not isinstance(body, dict):
+            raise BadRequestError("the body is not a JSON object")
+        return cls(body)
+
+    def text(self, name: str) -> str:
+        """Return a string that must be there and not be empty."""
+        value = self.optional_text(name)
+        if not value:
+            raise BadRequestError(f"field {name}: a string is required")
+        return value
+
+    def optional_text(self, name: str) -> str | None:
+        """Return a string, or ``None`` if the field is absent or null."""
+        value = self._values.get(name)
+        if value is not None and not isinstance(value, str):
+            raise BadRequestError(f"field {name}: not a string")
+        return value
+
+    def optional_texts(self, name: str) -> list[str] | None:
+        """Return a list of strings, or ``None`` if the field is absent or null."""
+        value = self._values.get(name)
+        if value is None:
+            return None
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise BadRequestError(f"field {name}: not a list of strings")
+        return value
+
+    def flag(self, name: str, *, default: bool | None = None) -> bool:
+        """Return true or false; required if there is no default."""
+        value = self._values.get(name, default)
+        if not isinstance(value, bool):
+            raise BadRequestError(f"field {name}: true or false is required")
+        return value
+
+    def whole_number(self, name: str, *, at_least: int, at_most: int, default: int) -> int:
+        """Return an integer of a range, given as a number or in a query as digits."""
+        value = self._values.get(name, default)
+        if isinstance(value, str) and value.isascii() and value.isdecimal():
+            value = int(value)
+        if type(value) is not int or not at_least <= value <= at_most:
+            raise BadRequestError(f"field {name}: a number from {at_least} to {at_most}")
+        return value
+
+    def object(self, name: str) -> dict[str, Any]:
+        """Return a JSON object that must be there."""
+        value = self._values.get(name)
+        if not isinstance(value, dict):
+            raise BadRequestError(f"field {name}: an object is required")
+        return value

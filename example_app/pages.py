@@ -1,0 +1,80 @@
+"""The pages: one for each way of asking for a session."""
+
+from __future__ import annotations
+
+from flask import Blueprint, abort, g, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response
+
+from flask_ssr_session import session_optional, session_required
+
+pages = Blueprint("pages", __name__)
+
+
+@pages.get("/")
+@session_optional
+def home() -> str:
+    """Greet a signed-in visitor by name, and everybody else without one."""
+    return render_template("home.html")
+
+
+@pages.get("/dashboard")
+def dashboard() -> str:
+    """Leave the decision to the template, which asks needs_refresh."""
+    return render_template("dashboard.html")
+
+
+@pages.get("/account")
+@session_required
+def account() -> str:
+    """Decide before the view runs."""
+    return render_template("account.html", payload=g.session.get_access_token_payload())
+
+
+@pages.get("/redirected")
+def redirected() -> str | Response:
+    """Send the visitor through /refresh-session by hand."""
+    if g.session is None:
+        return redirect(url_for("ssr_session.refresh", redirectBack=request.full_path.rstrip("?")))
+    return render_template("redirected.html")
+
+
+@pages.route("/form", methods=["GET", "POST"])
+@session_required
+def form() -> str:
+    """Take a form that only a signed-in visitor may send."""
+    return render_template("form.html", received=request.form.get("note"))
+
+
+@pages.get("/admin")
+@session_required
+def admin() -> str:
+    """Let in only whom the token calls an admin."""
+    if "admin" not in g.session.roles:
+        abort(403)
+    return render_template("admin.html")
+
+
+@pages.get("/live")
+@session_required
+def live() -> str:
+    """Show a page whose script fetches a fragment again and again."""
+    return render_template("live.html")
+
+
+@pages.get("/live/fragment")
+@session_required
+def fragment() -> str:
+    """Answer the script; with an expired token it gets a 401 and the browser SDK refreshes."""
+    return render_template("fragment.html")
+
+
+@pages.app_errorhandler(403)
+def forbidden(_error: Exception) -> tuple[str, int]:
+    """Say in the site's own look that a role is missing."""
+    return render_template("forbidden.html"), 403
+
+
+@pages.app_errorhandler(404)
+def not_found(_error: Exception) -> tuple[str, int]:
+    """Say in the site's own look that there is no such page."""
+    return render_template("not_found.html"), 404

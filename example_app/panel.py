@@ -1,0 +1,96 @@
+"""Cause every state at will: revoke, rotate keys, stop the key server or the refresh API."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from http.client import HTTPConnection
+from typing import Any
+from urllib.parse import urlsplit
+
+from flask import Blueprint, abort, current_app, redirect, render_template, url_for
+from supertokens_python.recipe.userroles.syncio import (
+    add_role_to_user,
+    create_new_role_or_add_permissions,
+)
+from werkzeug.wrappers import Response
+
+from flask_ssr_session import get_ssr_session, session_ignored
+
+from .extensions import ssr_session
+from .sign_in import outbox
+
+panel = Blueprint("panel", __name__, url_prefix="/panel")
+
+
+@panel.get("/")
+@session_ignored
+def show() -> str:
+    """Show what the core is doing; ignored by the session, so it can be reached in any state."""
+    state = _control("GET", "state")
+    requests = (_control("GET", "requests") or {}).get("requests", [])
+    return render_template(
+        "panel.html",
+        state=state,
+        requests=[
+            {**entry, "at": time.strftime("%H:%M:%S", time.localtime(entry["time"]))}
+            for entry in reversed(requests[-15:])
+        ],
+        outbox=list(outbox),
+    )
+
+
+@panel.post("/<action>")
+@session_ignored
+def act(action: str) -> Response:
+    """Do what a button says, then show the panel again."""
+    if action not in _ACTIONS:
+        abort(404)
+    _ACTIONS[action]()
+    return redirect(url_for("panel.show"), 303)
+
+
+def _become_admin() -> None:
+    session = get_ssr_session()
+    if session is None:
+        abort(403)
+    create_new_role_or_add_permissions("admin", ["reports:read"])
+    add_role_to_user(session.tenant_id, session.user_id, "admin")
+
+
+def _revoke() -> None:
+    _control("POST", "sessions/revoke")
+
+
+_ACTIONS: dict[str, Callable[[], object]] = {
+    "become-admin": _become_admin,
+    "revoke-sessions": _revoke,
+    "rotate-key": lambda: _control("POST", "signing-key/rotate", {"dropOld": True}),
+    "stop-key-server": lambda: _control("POST", "key-server/stop"),
+    "start-key-server": lambda: _control("POST", "key-server/start"),
+    "stop-refresh": lambda: _control("POST", "refresh-endpoint/stop"),
+    "start-refresh": lambda: _control("POST", "refresh-endpoint/start"),
+    "clear-log": lambda: _control("POST", "requests/clear"),
+    "forget-keys": ssr_session.clear_keys,
+}
+
+
+def _control(method: str, name: str, body: dict[str, Any] | None = None) -> dict[str, Any] | None:
+    """Ask the development core; None where the core is a real one and knows no controls."""
+    parts = urlsplit(current_app.config["CORE_URI"].split(";")[0])
+    connection = HTTPConnection(parts.hostname or "127.0.0.1", parts.port, timeout=3)
+    try:
+        connection.request(
+            method,
+            f"/development/{name}",
+            body=json.dumps(body or {}) if method == "POST" else None,
+            headers={"x-development-core": "1", "content-type": "application/json"},
+        )
+        response = connection.getresponse()
+        answer: dict[str, Any] | None = json.load(response) if response.status == 200 else None
+    except (OSError, ValueError):
+        return None
+    finally:
+        connection.close()
+    return answer

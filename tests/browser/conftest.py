@@ -1,0 +1,223 @@
+"""A browser, and the example app on a real port with a development core whose clock can be set."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Response,
+    sync_playwright,
+)
+
+from example_app.core import DevelopmentCore
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENT_TIMEOUT_MS = 15_000
+
+# A test browser that calls nobody: only names of this machine resolve, the rest does not exist.
+CHROMIUM_ARGUMENTS = [
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-gpu",
+    "--host-resolver-rules=MAP *.example.test 127.0.0.1, MAP * ~NOTFOUND, "
+    "EXCLUDE 127.0.0.1, EXCLUDE localhost",
+]
+
+
+# One core serves several sites, so no address may come twice.
+_numbers = itertools.count(1)
+
+
+class ShiftedClock:
+    """The real time, seconds of shift apart."""
+
+    def __init__(self) -> None:
+        self.shift_seconds = 0.0
+
+    def __call__(self) -> float:
+        """Return seconds since the epoch."""
+        return time.time() + self.shift_seconds
+
+
+@dataclass
+class Site:
+    """The example app in a process of its own, and the core it asks, in this one.
+
+    :ivar origin: of the site, ``http://localhost:…``.
+    :ivar email: of the user who signed up last.
+    """
+
+    origin: str
+    core: DevelopmentCore
+    clock: ShiftedClock
+    email: str = ""
+
+    def url(self, path: str) -> str:
+        return self.origin + path
+
+    def sign_up(self, page: Page, *, to: str = "/") -> str:
+        """Sign a new user up in *page*, and return the user's id."""
+        self.email = f"user{next(_numbers)}@example.test"
+        page.goto(self.url(f"/auth/sign-up?redirectToPath={to}"))
+        self.fill_in(page)
+        page.wait_for_url(self.url(to))
+        return str(page.evaluate("supertokensWebsite.getUserId()"))
+
+    def fill_in(self, page: Page) -> None:
+        """Fill the form for sign-up or sign-in in and send it."""
+        page.fill("#email", self.email)
+        page.fill("#password", "correct horse 1")
+        page.click("main button")
+
+    def expire(self, page: Page) -> None:
+        """Give the signed-in *page* an access token whose 20 seconds are over.
+
+        The browser refreshes while the core's clock is half a minute behind: what it gets is what
+        it would hold half a minute later.
+        """
+        self.clock.shift_seconds = -30
+        try:
+            if page.url == "about:blank" or not page.evaluate("'supertokensWebsite' in window"):
+                page.goto(self.url("/panel/"))
+            assert page.evaluate("supertokensWebsite.attemptRefreshingSession()")
+            # Half a minute later, an earlier refresh of this window would be long past.
+            page.evaluate("sessionStorage.clear()")
+        finally:
+            self.clock.shift_seconds = 0
+
+    def refresh_calls(self) -> int:
+        """Count the refreshes that the core was asked for."""
+        return sum(entry.path == "/recipe/session/refresh" for entry in self.core.request_log())
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_until_served(url: str, process: subprocess.Popen[bytes]) -> None:
+    """Return once *url* answers.
+
+    :raises RuntimeError: the process ended, or half a minute passed.
+    """
+    end = time.monotonic() + 30
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            urllib.request.urlopen(url, timeout=5).close()  # noqa: S310 - our own address
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    raise RuntimeError(f"nothing is served at {url}")
+
+
+@contextmanager
+def served(
+    core_uri: str, *, module: str = "example_app", environment: dict[str, str] | None = None
+) -> Iterator[str]:
+    """Run the example app, or a module that changes it, in a process; yields its origin."""
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, "-m", module, "--port", str(port)],
+        cwd=ROOT,
+        env={**os.environ, "SUPERTOKENS_CONNECTION_URI": core_uri, **(environment or {})},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_until_served(f"http://localhost:{port}/panel/", process)
+        yield f"http://localhost:{port}"
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+StartSite = Callable[..., Site]
+
+
+@pytest.fixture(scope="session")
+def clock() -> ShiftedClock:
+    return ShiftedClock()
+
+
+@pytest.fixture(scope="session")
+def core(clock: ShiftedClock) -> Iterator[DevelopmentCore]:
+    with DevelopmentCore(clock=clock) as core:
+        yield core
+
+
+@pytest.fixture(scope="session")
+def shared_site(core: DevelopmentCore, clock: ShiftedClock) -> Iterator[Site]:
+    with served(core.uri) as origin:
+        yield Site(origin, core, clock)
+
+
+@pytest.fixture
+def site(shared_site: Site) -> Iterator[Site]:
+    """The example app as it is, with everything the test stopped started again."""
+    shared_site.core.clear_request_log()
+    yield shared_site
+    shared_site.core.start()
+    shared_site.core.start_key_server()
+    shared_site.core.start_refresh_endpoint()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=os.environ.get("SSR_SESSION_TEST_BROWSER") or None,
+            args=CHROMIUM_ARGUMENTS,
+            chromium_sandbox=False,
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def context(chromium: Browser) -> Iterator[BrowserContext]:
+    """A browser without cookies, watched: whatever a test does, no page may touch a token."""
+    context = chromium.new_context()
+    context.set_default_timeout(DOCUMENT_TIMEOUT_MS)
+    offences: list[str] = []
+
+    def watch(response: Response) -> None:
+        is_api = response.request.method == "POST" and "/auth/" in response.url
+        touched = {"set-cookie", "front-token", "st-access-token"} & response.headers.keys()
+        if touched and not is_api:
+            offences.append(f"{response.request.method} {response.url} sent {sorted(touched)}")
+
+    def listen(message: ConsoleMessage) -> None:
+        if "Content Security Policy" in message.text:
+            offences.append(message.text)
+
+    context.on("response", watch)
+    context.on("console", listen)
+    yield context
+    context.close()
+    assert offences == []
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Page:
+    return context.new_page()

@@ -1,0 +1,207 @@
+"""When something is wrong: nobody is signed out, nobody loops, everybody is told the truth."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, Route, expect
+
+from .conftest import Site
+
+pytestmark = pytest.mark.browser
+
+USER = "[data-user]"
+REFRESH_API = "**/auth/session/refresh"
+
+
+def cause(page: Page, name: str) -> None:
+    """Wait until the page names this cause, and none beside it."""
+    expect(page.locator(f"[data-ssr-cause={name}]")).to_be_visible()
+    expect(page.locator("[data-ssr-cause] >> visible=true")).to_have_count(1)
+    expect(page.get_by_role("button", name="Try again")).to_be_focused()
+
+
+def token_of(context: BrowserContext) -> str:
+    return next(c["value"] for c in context.cookies() if c["name"] == "sAccessToken")
+
+
+def signed_in_and_expired(site: Site, page: Page) -> str:
+    user = site.sign_up(page)
+    site.expire(page)
+    site.core.clear_request_log()
+    return user
+
+
+def test_a_refresh_api_that_fails_ends_in_a_retry_that_works(site: Site, page: Page) -> None:
+    user = signed_in_and_expired(site, page)
+    before = token_of(page.context)
+    site.core.stop_refresh_endpoint()
+    page.goto(site.url("/account?tab=2#claims"))
+    cause(page, "status")
+    expect(page.locator("[data-ssr-detail]")).to_have_text("500")
+    assert token_of(page.context) == before
+    site.core.start_refresh_endpoint()
+    page.get_by_role("button", name="Try again").click()
+    expect(page.locator(USER)).to_have_text(user)
+    assert page.url == site.url("/account?tab=2#claims")
+
+
+def test_a_refresh_api_that_refuses_connections_ends_in_a_retry_that_works(
+    site: Site, page: Page
+) -> None:
+    user = signed_in_and_expired(site, page)
+    page.route(REFRESH_API, lambda route: route.abort("connectionrefused"))
+    page.goto(site.url("/dashboard"))
+    cause(page, "network")
+    page.unroute(REFRESH_API)
+    page.get_by_role("button", name="Try again").click()
+    expect(page.locator(USER)).to_have_text(user)
+
+
+def test_a_refresh_api_that_never_answers_ends_in_a_retry_that_works(
+    site: Site, page: Page
+) -> None:
+    user = signed_in_and_expired(site, page)
+    held: list[Route] = []
+    page.route(REFRESH_API, lambda route: held.append(route))  # Playwright wants a plain function
+    page.clock.install()
+    page.goto(site.url("/account"))
+    page.wait_for_event("request", lambda request: "session/refresh" in request.url)
+    page.clock.fast_forward(9_000)
+    expect(page.locator("[data-ssr-part=working]")).to_be_visible()
+    page.clock.fast_forward(2_000)
+    cause(page, "silent")
+    held[0].continue_()
+    page.clock.fast_forward(1_000)
+    expect(page.locator(USER)).to_have_text(user)
+
+
+@pytest.mark.parametrize("status", [403, 429, 503])
+def test_other_refusals_of_the_refresh_api_never_sign_anybody_out(
+    site: Site, page: Page, status: int
+) -> None:
+    signed_in_and_expired(site, page)
+    page.route(REFRESH_API, lambda route: route.fulfill(status=status, body="{}"))
+    page.goto(site.url("/account"))
+    cause(page, "status")
+    assert page.url == site.url("/account")
+
+
+def test_a_refresh_that_brings_no_front_token_is_an_answer_that_makes_no_sense(
+    site: Site, page: Page
+) -> None:
+    signed_in_and_expired(site, page)
+    page.route(REFRESH_API, lambda route: route.fulfill(status=200, body="{}"))
+    page.goto(site.url("/account"))
+    cause(page, "answer")
+
+
+def front_token(page: Page) -> str:
+    return next(c["value"] for c in page.context.cookies() if c["name"] == "sFrontToken")
+
+
+def test_a_refresh_that_stores_nothing_is_not_tried_for_ever(site: Site, page: Page) -> None:
+    signed_in_and_expired(site, page)
+    calls = []
+
+    def answer(route: Route) -> None:
+        calls.append(route.request.url)
+        route.fulfill(status=200, headers={"front-token": front_token(page)}, body="{}")
+
+    page.route(REFRESH_API, answer)
+    page.goto(site.url("/account"))
+    cause(page, "unchanged")
+    assert len(calls) == 1
+
+
+def test_a_browser_that_drops_the_cookies_is_told_so(site: Site, page: Page) -> None:
+    """The browser keeps what scripts store, and nothing that the server sets."""
+    signed_in_and_expired(site, page)
+    token = front_token(page)
+    page.context.clear_cookies(name="sAccessToken")
+    page.route(
+        REFRESH_API,
+        lambda route: route.fulfill(status=200, headers={"front-token": token}, body="{}"),
+    )
+    page.goto(site.url("/account"))
+    cause(page, "absent")
+
+
+def test_blocked_storage_is_named(site: Site, page: Page) -> None:
+    signed_in_and_expired(site, page)
+    page.add_init_script(
+        "for (const name of ['localStorage', 'sessionStorage'])"
+        " Object.defineProperty(window, name, { get() { throw new DOMException('no', 'SecurityError') } })"
+    )
+    page.goto(site.url("/account"))
+    expect(page.locator("[data-ssr-cause] >> visible=true")).to_have_count(1)
+
+
+def test_a_session_that_the_sdk_forgot_is_found_again(site: Site, page: Page) -> None:
+    """Only ``st-last-access-token-update`` is left: the SDK says "signed out" without asking."""
+    user = signed_in_and_expired(site, page)
+    page.context.clear_cookies(name="sFrontToken")
+    page.goto(site.url("/account"))
+    expect(page.locator(USER)).to_have_text(user)
+    assert site.refresh_calls() == 1
+
+
+def test_a_post_with_an_expired_token_is_not_sent_again_by_itself(site: Site, page: Page) -> None:
+    signed_in_and_expired(site, page)
+    posts = []
+    page.on(
+        "request",
+        lambda request: posts.append(request.url) if request.method == "POST" else None,
+    )
+    page.goto(site.url("/panel/"))
+    page.evaluate(
+        """() => { document.body.innerHTML =
+        '<form method=post action=/form><input name=note value=kept></form>';
+        document.forms[0].submit() }"""
+    )
+    expect(page.locator("[data-ssr-part=renewed]")).to_be_visible()
+    assert [url for url in posts if url.endswith("/form")] == [site.url("/form")]
+    page.get_by_role("button", name="Go back").click()
+    page.wait_for_url(site.url("/panel/"))
+
+
+def test_a_key_server_that_is_down_is_an_outage_only_where_no_keys_are_known(
+    site: Site, page: Page
+) -> None:
+    user = site.sign_up(page)
+    page.goto(site.url("/account"))
+    site.core.stop_key_server()
+    answer = page.goto(site.url("/account"))
+    assert answer is not None
+    assert answer.status == 200
+    page.goto(site.url("/panel/"))
+    page.click("text=Let the app forget its keys")
+    page.wait_for_url(site.url("/panel/"))
+    answer = page.goto(site.url("/account"))
+    assert answer is not None
+    assert (answer.status, answer.headers["retry-after"]) == (503, "10")
+    expect(page.get_by_role("heading")).to_have_text("This page cannot be shown right now")
+    site.core.start_key_server()
+    # Retry-After is ten seconds, the pause between two fetches; forgetting keys ends it early.
+    page.goto(site.url("/panel/"))
+    page.click("text=Let the app forget its keys")
+    page.goto(site.url("/account"))
+    expect(page.locator(USER)).to_have_text(user)
+
+
+def test_a_session_from_unknown_keys_is_refreshed_into_known_ones(site: Site, page: Page) -> None:
+    user = site.sign_up(page)
+    site.core.rotate_signing_key(drop_old=True)
+    page.goto(site.url("/panel/"))
+    page.click("text=Let the app forget its keys")
+    page.goto(site.url("/account"))
+    expect(page.locator(USER)).to_have_text(user)
+
+
+def test_signing_out_ends_in_sign_in_on_the_next_page(site: Site, page: Page) -> None:
+    site.sign_up(page)
+    page.click("text=Sign out")
+    expect(page.locator("[data-greeting]")).to_have_text("Hello, stranger.")
+    page.goto(site.url("/account"))
+    page.wait_for_url(re.compile("/auth"))

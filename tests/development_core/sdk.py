@@ -1,0 +1,54 @@
+"""Starts supertokens-python as often as a test process needs it; it is made to start once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from supertokens_python import InputAppInfo, Supertokens, SupertokensConfig, init
+from supertokens_python.querier import Querier
+from supertokens_python.recipe.accountlinking.recipe import AccountLinkingRecipe
+from supertokens_python.recipe.emailpassword.recipe import EmailPasswordRecipe
+from supertokens_python.recipe.emailverification.recipe import EmailVerificationRecipe
+from supertokens_python.recipe.jwt.recipe import JWTRecipe
+from supertokens_python.recipe.multitenancy.recipe import MultitenancyRecipe
+from supertokens_python.recipe.oauth2provider.recipe import OAuth2ProviderRecipe
+from supertokens_python.recipe.openid.recipe import OpenIdRecipe
+from supertokens_python.recipe.session import SessionRecipe
+from supertokens_python.recipe.usermetadata.recipe import UserMetadataRecipe
+from supertokens_python.recipe.userroles.recipe import UserRolesRecipe
+
+
+def init_sdk(uri: str, recipes: Sequence[Any]) -> None:
+    """Initialise the SDK for an application on localhost; needs the ``sdk_environment``."""
+    init(
+        app_info=InputAppInfo(
+            app_name="Test",
+            api_domain="http://localhost:5000",
+            website_domain="http://localhost:5000",
+        ),
+        framework="flask",
+        supertokens_config=SupertokensConfig(connection_uri=uri),
+        recipe_list=list(recipes),
+        mode="wsgi",
+        telemetry=False,
+    )
+
+
+def reset_sdk() -> None:
+    """Forget the initialisation. The SDK refuses unless SUPERTOKENS_ENV says ``testing``."""
+    Supertokens.reset()  # type: ignore[no-untyped-call]
+    Querier.reset()  # type: ignore[no-untyped-call]
+    for recipe in (
+        AccountLinkingRecipe,
+        EmailPasswordRecipe,
+        EmailVerificationRecipe,
+        JWTRecipe,
+        MultitenancyRecipe,
+        OAuth2ProviderRecipe,
+        OpenIdRecipe,
+        SessionRecipe,
+        UserMetadataRecipe,
+        UserRolesRecipe,
+    ):
+        recipe.reset()  # type: ignore[no-untyped-call]

@@ -1,0 +1,72 @@
+"""Time that tests pass by hand, and a plain HTTP client for the core."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+VERSION = {"cdi-version": "5.4"}
+CONTROL = {"x-development-core": "1"}
+
+
+class SteppedClock:
+    """Stands still until it is advanced."""
+
+    def __init__(self, now: float = 1_700_000_000.0) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        self.now += seconds
+
+
+class LaggingClock:
+    """Runs as the machine's clock does, some seconds behind it.
+
+    The SDK judges tokens by the machine's clock, so for a core that lives in the past every token
+    it made looks old.
+    """
+
+    def __init__(self) -> None:
+        self.seconds_behind = 0.0
+
+    def __call__(self) -> float:
+        return time.time() - self.seconds_behind
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    text: str
+    headers: Mapping[str, str]
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.text)
+
+
+def send(
+    uri: str,
+    method: str,
+    path: str,
+    *,
+    body: Any = None,
+    raw_body: bytes | None = None,
+    headers: Mapping[str, str] = VERSION,
+) -> Answer:
+    """Send one request; ``body`` becomes JSON, ``raw_body`` goes out as it is."""
+    content = raw_body if body is None else json.dumps(body).encode()
+    connection = http.client.HTTPConnection(urlsplit(uri).netloc, timeout=5)
+    try:
+        connection.request(method, path, body=content, headers=dict(headers))
+        response = connection.getresponse()
+        return Answer(response.status, response.read().decode(), dict(response.headers))
+    finally:
+        connection.close()

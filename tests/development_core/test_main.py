@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .support import send
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one process")
+def test_command_serves_says_what_it_is_for_and_ends_cleanly(tmp_path: Path) -> None:
+    database = tmp_path / "core.db"
+    command = [sys.executable, "-m", "example_app.core", "--port", "0", "--database", str(database)]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            uri = line.split()[3].rstrip(":")
+            assert send(uri, "GET", "/hello").text == "Hello"
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=10)
+        finally:
+            process.kill()
+    assert "for development only" in line
+    assert (process.returncode, errors) == (0, "")
+    assert database.exists()
