@@ -10,6 +10,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Blueprint, abort, current_app, redirect, render_template, url_for
+from supertokens_python.recipe.session.syncio import fetch_and_set_claim
+from supertokens_python.recipe.userroles import PermissionClaim, UserRoleClaim
 from supertokens_python.recipe.userroles.syncio import (
     add_role_to_user,
     create_new_role_or_add_permissions,
@@ -57,6 +59,9 @@ def _become_admin() -> None:
         abort(403)
     create_new_role_or_add_permissions("admin", ["reports:read"])
     add_role_to_user(session.tenant_id, session.user_id, "admin")
+    # The core puts the claim into every token from the next refresh on.
+    fetch_and_set_claim(session.session_handle, UserRoleClaim)
+    fetch_and_set_claim(session.session_handle, PermissionClaim)
 
 
 def _revoke() -> None:

@@ -30,14 +30,16 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT_TIMEOUT_MS = 15_000
 
 # A test browser that calls nobody: only names of this machine resolve, the rest does not exist.
+RESOLVER_RULES = (
+    "MAP *.example.test 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost"
+)
 CHROMIUM_ARGUMENTS = [
     "--no-first-run",
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
     "--disable-gpu",
-    "--host-resolver-rules=MAP *.example.test 127.0.0.1, MAP * ~NOTFOUND, "
-    "EXCLUDE 127.0.0.1, EXCLUDE localhost",
+    f"--host-resolver-rules={RESOLVER_RULES}",
 ]
 
 
@@ -124,7 +126,7 @@ def wait_until_served(url: str, process: subprocess.Popen[bytes]) -> None:
     while time.monotonic() < end and process.poll() is None:
         try:
             urllib.request.urlopen(url, timeout=5).close()  # noqa: S310 - our own address
-        except OSError:
+        except OSError:  # noqa: PERF203 - this loop waits
             time.sleep(0.05)
         else:
             return

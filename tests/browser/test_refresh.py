@@ -208,7 +208,7 @@ def test_without_javascript_the_page_says_so_and_offers_sign_in(
     site.expire(page)
     cookies = page.context.cookies()
     context = chromium.new_context(java_script_enabled=False)
-    context.add_cookies([{k: c[k] for k in ("name", "value", "domain", "path")} for c in cookies])  # type: ignore[misc, literal-required]
+    context.add_cookies([{k: c[k] for k in ("name", "value", "domain", "path")} for c in cookies])  # type: ignore[misc]
     plain = context.new_page()
     plain.goto(site.url("/account"))
     expect(plain.locator("noscript a")).to_be_visible()
@@ -246,3 +246,28 @@ def test_a_broken_refresh_page_does_not_break_the_whole_pages(site: Site, page: 
         broken.expire(page)
         page.goto(broken.url("/account"))
         expect(page.locator(USER)).to_have_text(user)
+
+
+def test_a_role_given_meanwhile_opens_its_page_after_the_next_refresh(
+    site: Site, page: Page
+) -> None:
+    site.sign_up(page)
+    page.goto(site.url("/admin"))
+    expect(page.get_by_role("heading", name="Not for you")).to_be_visible()
+    page.goto(site.url("/panel/"))
+    page.click("text=Become admin")
+    page.wait_for_url(site.url("/panel/"))
+    site.expire(page)
+    page.goto(site.url("/admin"))
+    expect(page.locator("[data-admin]")).to_contain_text("admin")
+
+
+def test_an_address_is_verified_by_the_link_that_was_not_sent(site: Site, page: Page) -> None:
+    site.sign_up(page)
+    page.goto(site.url("/panel/"))
+    page.click("text=Send me a verification e-mail")
+    page.click("text=An e-mail that was not sent")
+    expect(page.locator("[data-verify]")).to_have_text("Verified.")
+    site.expire(page)
+    page.goto(site.url("/account"))
+    expect(page.locator("dl")).to_contain_text("E-mail verifiedyes")

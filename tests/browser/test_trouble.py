@@ -131,8 +131,10 @@ def test_a_browser_that_drops_the_cookies_is_told_so(site: Site, page: Page) -> 
 def test_blocked_storage_is_named(site: Site, page: Page) -> None:
     signed_in_and_expired(site, page)
     page.add_init_script(
-        "for (const name of ['localStorage', 'sessionStorage'])"
-        " Object.defineProperty(window, name, { get() { throw new DOMException('no', 'SecurityError') } })"
+        """for (const name of ['localStorage', 'sessionStorage'])
+        Object.defineProperty(
+            window, name, { get() { throw new DOMException('no', 'SecurityError') } }
+        )"""
     )
     page.goto(site.url("/account"))
     expect(page.locator("[data-ssr-cause] >> visible=true")).to_have_count(1)
