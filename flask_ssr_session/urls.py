@@ -18,8 +18,8 @@ _PATH_SAFE = "/%:@!$&'()*+,;=~|[]^"
 _QUERY_SAFE = _PATH_SAFE + "?\\`{}"
 _FRAGMENT_SAFE = _QUERY_SAFE + "#"
 
-# What is left of a host once a browser has written it; without the brackets of an IPv6 address.
-_HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+")
+# What is left of a host once a browser has written it.
+_HOST = re.compile(r"[a-z0-9._-]+|\[[0-9a-f.]*:[0-9a-f:.]*\]")
 
 # More layers of percent-encoding than this are nobody's file name.
 _MOST_ENCODING_LAYERS = 4
@@ -28,9 +28,13 @@ _MOST_ENCODING_LAYERS = 4
 def parse_origin(raw: str) -> str:
     """Return *raw*, an ``http(s)://host[:port]``, in the one spelling used for comparing.
 
-    :raises ValueError: *raw* is no such origin; the message says which part is wrong.
+    :raises ValueError: *raw* is no such origin; the message says which part is wrong and repeats
+        none of it.
     """
-    parts = urlsplit(raw.strip())
+    try:
+        parts = urlsplit(raw.strip())
+    except ValueError:
+        raise ValueError("the host is not one that a URL can have") from None
     if parts.scheme not in _DEFAULT_PORTS:
         raise ValueError("it has to begin with https:// or http://")
     if parts.path not in ("", "/") or parts.query or parts.fragment:
@@ -43,11 +47,13 @@ def _origin(parts: SplitResult) -> str:
         raise ValueError("the host is missing")
     if "@" in parts.netloc:
         raise ValueError("user information is not allowed")
-    if not _HOST.fullmatch(parts.hostname):
+    host = f"[{parts.hostname}]" if "[" in parts.netloc else parts.hostname
+    if not _HOST.fullmatch(host):
         raise ValueError("the host has to be one name in ASCII, as xn--... where it is not")
-    # .port raises ValueError for anything but a number up to 65535.
-    port = parts.port
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    try:
+        port = parts.port
+    except ValueError:
+        raise ValueError("the port has to be a number up to 65535") from None
     suffix = "" if port in (None, _DEFAULT_PORTS[parts.scheme]) else f":{port}"
     return f"{parts.scheme}://{host}{suffix}"
 

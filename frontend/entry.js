@@ -3,10 +3,16 @@
 // attributes of its own element, validated by the server.
 import * as bundledSdk from "supertokens-website";
 
-const settings = document.currentScript.dataset;
-// A page may carry the SDK already; a second copy would only share its state.
-const sdk = window.supertokensWebsite || (window.supertokensWebsite = bundledSdk);
+// Read off the prototype: content named "currentScript" would come first on the document itself.
+const { get: currentScript } = Object.getOwnPropertyDescriptor(Document.prototype, "currentScript");
+const settings = currentScript.call(document).dataset;
 
+// A page may carry the SDK already; a second copy would only share its state.
+const present = window.supertokensWebsite;
+const sdk = present && typeof present.init === "function" ? present : bundledSdk;
+window.supertokensWebsite = sdk;
+
+const RUNS = Symbol.for("flask-ssr-session-runs");
 const MARKER = "ssr-session-refreshed";
 // The next page that is refused so soon after a refresh shows that refreshing does not help.
 const LAP_MS = 5000;
@@ -213,7 +219,7 @@ if (settings.mode === "session") {
   } catch (error) {
     console.warn("flask_ssr_session: the SuperTokens SDK cannot start here.", error);
   }
-} else if (!window.ssrSessionRefreshes) {
-  window.ssrSessionRefreshes = true;
+} else if (!window[RUNS]) {
+  window[RUNS] = true;
   main();
 }

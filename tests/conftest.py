@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
+
+from flask_ssr_session.testing import SessionSigner
+
+from .clocks import SteppedClock
+
+
+@pytest.fixture
+def clock() -> SteppedClock:
+    return SteppedClock()
+
+
+@pytest.fixture(scope="session")
+def signer() -> SessionSigner:
+    """Signs tokens with the key ``d-test``."""
+    return SessionSigner()
+
+
+@pytest.fixture(scope="session")
+def other_private_key() -> RSAPrivateKey:
+    """A key that signed nothing a test trusts, until the test says so."""
+    return generate_private_key(public_exponent=65537, key_size=2048)

@@ -1,0 +1,135 @@
+"""An app whose views cover the ways to ask for a session, and the requests that browsers send."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Any
+
+import pytest
+from flask import Flask, g, render_template
+from flask.testing import FlaskClient
+from jinja2 import DictLoader
+from werkzeug.test import TestResponse
+
+from flask_ssr_session import FlaskSSRSession, session_optional, session_required, state
+from flask_ssr_session.config import SDKValues
+from flask_ssr_session.testing import SessionSigner, install_test_keys
+
+API_DOMAIN = "https://api.example.com"
+
+ACCEPT_PAGE = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+
+# What Chromium sends when it navigates, and when a script on the page calls fetch().
+PAGE = {
+    "Accept": ACCEPT_PAGE,
+    "Sec-Fetch-Dest": "document",
+    "Sec-Fetch-Mode": "navigate",
+    "Sec-Fetch-Site": "none",
+    "Upgrade-Insecure-Requests": "1",
+}
+FETCH = {
+    "Accept": "*/*",
+    "Sec-Fetch-Dest": "empty",
+    "Sec-Fetch-Mode": "cors",
+    "Sec-Fetch-Site": "same-origin",
+}
+
+HELD_BACK = (
+    "{% from 'refresh_page.html' import refresh_page %}"
+    "{% if needs_refresh %}{{ refresh_page() }}{% else %}content{% endif %}"
+)
+
+
+def make_app(name: str = "flask_side", **settings: Any) -> Flask:
+    """Return an app in testing mode, set up with *settings*, that trusts the test keys."""
+    app = Flask(name)
+    app.testing = True
+    FlaskSSRSession(app, **{"api_domain": API_DOMAIN, **settings})
+    install_test_keys(app)
+    return app
+
+
+def with_templates(app: Flask, **sources: str) -> Flask:
+    """Give *app* templates named by keyword, with ``.html`` added."""
+    app.jinja_loader = DictLoader({f"{name}.html": text for name, text in sources.items()})
+    return app
+
+
+def with_views(app: Flask) -> Flask:
+    """Give *app* one view of each kind."""
+    with_templates(app, page=HELD_BACK)
+
+    @app.route("/account", methods=["GET", "POST"])
+    @session_required
+    def account() -> str:
+        return f"account of {g.session.user_id}"
+
+    @app.route("/news", methods=["GET", "POST"])
+    @session_optional
+    def news() -> str:
+        return f"news for {g.session.user_id if g.session else 'everyone'}"
+
+    @app.route("/page", methods=["GET", "POST"])
+    def page() -> str:
+        return render_template("page.html")
+
+    @app.route("/open")
+    def open_to_all() -> str:
+        return "open"
+
+    return app
+
+
+def make_token(*, header: dict[str, Any] | None = None, **claims: Any) -> str:
+    """Return an access token that the test keys verify."""
+    signer = SessionSigner()
+    return signer.sign(signer.claims(**claims), header)
+
+
+def expired_token(user_id: str = "user-1") -> str:
+    """Return a token that ran out an hour ago."""
+    return make_token(user_id=user_id, issued_at=time.time() - 7200)
+
+
+def cookies(*tokens: str, front: bool = True) -> dict[str, str]:
+    """Return the header of a browser with these access tokens."""
+    pairs = [f"sAccessToken={token}" for token in tokens]
+    return {"Cookie": "; ".join([*pairs, "sFrontToken=e30="] if front else pairs)}
+
+
+def sdk_values(**values: Any) -> SDKValues:
+    """Return what an initialised SDK would say, *values* excepted."""
+    usual: dict[str, Any] = {
+        "api_domain": API_DOMAIN,
+        "api_base_path": "/auth",
+        "website_origin": "https://www.example.com",
+        "website_base_path": "/auth",
+        "cookie_domain": None,
+        "dynamic_signing_key": True,
+        "session_expired_status": 401,
+        "key_uris": ("http://127.0.0.1:1/.well-known/jwks.json",),
+    }
+    return SDKValues(**usual | values)
+
+
+def part_of(response: TestResponse) -> str:
+    """Say which page of ours *response* shows: ``refresh``, ``sign_in``, ``outage``, or none."""
+    found = re.search(r'data-ssr-session="(\w+)"', response.text)
+    return found.group(1) if found else ""
+
+
+@pytest.fixture(autouse=True)
+def no_sdk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other tests may have initialised the SDK, of which a process has one."""
+    monkeypatch.setattr(state, "read_sdk", lambda: None)
+
+
+@pytest.fixture
+def app() -> Flask:
+    return with_views(make_app())
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()

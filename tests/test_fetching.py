@@ -1,0 +1,671 @@
+"""One document under one deadline, from a real server that behaves as badly as it can."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+
+from flask_ssr_session.errors import FetchError
+from flask_ssr_session.fetching import MAX_BODY_BYTES, Deadline, fetch_document
+
+BODY = b'{"keys": []}'
+
+# What a server does with one connection.
+Behaviour = Callable[[socket.socket], None]
+
+
+class Server:
+    """A server on a loopback port, with one thread per connection."""
+
+    def __init__(self, behave: Behaviour, host: str = "127.0.0.1") -> None:
+        self.requests: list[bytes] = []
+        self._behave = behave
+        self._socket = socket.create_server((host, 0))
+        self.port: int = self._socket.getsockname()[1]
+        self.url = f"http://{host}:{self.port}/jwks.json"
+        self._threads = [threading.Thread(target=self._accept)]
+        self._threads[0].start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._socket.accept()
+            except OSError:
+                return
+            thread = threading.Thread(target=self._serve, args=(connection,))
+            self._threads.append(thread)
+            thread.start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        # The client may leave at any moment; that is what most of these tests are about.
+        with connection, contextlib.suppress(OSError):
+            connection.settimeout(5)
+            self._behave(connection)
+
+    def close(self) -> None:
+        # Closing does not wake a thread that waits in accept().
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+        for thread in self._threads:
+            thread.join(5)
+            assert not thread.is_alive()
+
+
+Serve = Callable[[Behaviour], Server]
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    servers: list[Server] = []
+
+    def start(behave: Behaviour) -> Server:
+        servers.append(Server(behave))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.close()
+
+
+def read_request(connection: socket.socket) -> bytes:
+    request = b""
+    while b"\r\n\r\n" not in request and (data := connection.recv(4096)):
+        request += data
+    return request
+
+
+def answer(data: bytes) -> Behaviour:
+    """Answer the request with these bytes and close."""
+
+    def behave(connection: socket.socket) -> None:
+        read_request(connection)
+        connection.sendall(data)
+        connection.shutdown(socket.SHUT_WR)
+        connection.recv(1)
+
+    return behave
+
+
+def dribble(start: bytes, drop: bytes = b"x") -> Behaviour:
+    """Answer one small piece after the other, each well before any time-out of its own."""
+
+    def behave(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(start)
+        while True:
+            connection.sendall(drop)
+            time.sleep(0.02)
+
+    return behave
+
+
+def hang(start: bytes = b"") -> Behaviour:
+    """Answer the beginning and then say nothing more."""
+
+    def behave(connection: socket.socket) -> None:
+        connection.sendall(start)
+        while connection.recv(4096):
+            pass
+
+    return behave
+
+
+def ok(body: bytes = BODY, headers: bytes = b"") -> bytes:
+    length = str(len(body)).encode()
+    return b"HTTP/1.1 200 OK\r\n" + headers + b"Content-Length: " + length + b"\r\n\r\n" + body
+
+
+def fetch(url: str, seconds: float = 5.0) -> tuple[bytes, float | None]:
+    return fetch_document(url, Deadline(seconds))
+
+
+def failure(url: str, seconds: float = 5.0) -> str:
+    """Return why *url* cannot be fetched, which has to be known when the time is over."""
+    started = time.monotonic()
+    with pytest.raises(FetchError) as caught:
+        fetch(url, seconds)
+    assert time.monotonic() - started < seconds + 0.5
+    return str(caught.value)
+
+
+def test_good_answer(serve: Serve) -> None:
+    assert fetch(serve(answer(ok())).url) == (BODY, None)
+
+
+def test_request_asks_for_plain_json_and_nothing_else(serve: Serve) -> None:
+    requests: list[bytes] = []
+
+    def behave(connection: socket.socket) -> None:
+        requests.append(read_request(connection))
+        connection.sendall(ok())
+
+    server = serve(behave)
+    fetch(server.url + "?x=1#fragment")
+
+    head, *headers, last, empty = requests[0].split(b"\r\n")
+    assert head == b"GET /jwks.json?x=1 HTTP/1.1"
+    assert [last, empty] == [b"", b""]
+    assert sorted(headers) == [
+        b"Accept-Encoding: identity",
+        b"Accept: application/json",
+        b"Connection: close",
+        b"Host: 127.0.0.1:%d" % server.port,
+        b"User-Agent: flask-ssr-session",
+    ]
+
+
+def test_address_without_a_path_asks_for_the_root(serve: Serve) -> None:
+    requests: list[bytes] = []
+
+    def behave(connection: socket.socket) -> None:
+        requests.append(read_request(connection))
+        connection.sendall(ok())
+
+    fetch(serve(behave).url.removesuffix("/jwks.json"))
+
+    assert requests[0].startswith(b"GET / HTTP/1.1\r\n")
+
+
+@pytest.mark.parametrize(
+    "answered",
+    [
+        pytest.param(b"HTTP/1.0 200 OK\r\n\r\n" + BODY, id="until the end"),
+        pytest.param(
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+            b"6\r\n" + BODY[:6] + b"\r\n6\r\n" + BODY[6:] + b"\r\n0\r\n\r\n",
+            id="chunked",
+        ),
+        pytest.param(b"HTTP/1.1 100 Continue\r\n\r\n" + ok(), id="after a continue"),
+    ],
+)
+def test_body_may_be_framed_otherwise(serve: Serve, answered: bytes) -> None:
+    assert fetch(serve(answer(answered)).url)[0] == BODY
+
+
+@pytest.mark.parametrize(
+    ("cache_control", "seconds"),
+    [
+        pytest.param(b"max-age=60, must-revalidate", 60.0, id="as the core says it"),
+        pytest.param(b"must-revalidate,max-age=60", 60.0, id="behind another"),
+        pytest.param(b"Max-Age=60", 60.0, id="capitals"),
+        pytest.param(b'max-age="60"', 60.0, id="quoted"),
+        pytest.param(b"max-age=0", 0.0, id="zero"),
+        pytest.param(b"s-maxage=60", None, id="for shared caches"),
+        pytest.param(b"x-max-age=60", None, id="another name"),
+        pytest.param(b"max-age=-1", None, id="negative"),
+        pytest.param(b"max-age=soon", None, id="no number"),
+        pytest.param(b"no-store", 0.0, id="not to be kept"),
+        pytest.param(b"no-cache, max-age=60", 0.0, id="not to be used"),
+        pytest.param(b"public", None, id="silent"),
+    ],
+)
+def test_answer_says_how_long_it_is_good(
+    serve: Serve, cache_control: bytes, seconds: float | None
+) -> None:
+    server = serve(answer(ok(headers=b"Cache-Control: " + cache_control + b"\r\n")))
+
+    assert fetch(server.url) == (BODY, seconds)
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        *("201 Created", "204 No Content", "206 Partial Content", "304 Not Modified"),
+        *("401 Unauthorized", "404 Not Found", "500 Oops", "503 Service Unavailable"),
+    ],
+)
+def test_other_status_is_a_failure(serve: Serve, status: str) -> None:
+    server = serve(answer(b"HTTP/1.1 " + status.encode() + ok().removeprefix(b"HTTP/1.1 200 OK")))
+
+    assert failure(server.url) == f"the answer has status {status[:3]}"
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_redirect_is_not_followed(serve: Serve, status: int) -> None:
+    target = serve(answer(ok()))
+    location = f"HTTP/1.1 {status} Go\r\nLocation: {target.url}\r\n".encode()
+    server = serve(answer(location + b"Content-Length: 0\r\n\r\n"))
+
+    assert failure(server.url) == f"the answer has status {status}"
+    assert fetch(target.url)[0] == BODY
+
+
+@pytest.mark.parametrize("framing", ["length", "end", "chunked"])
+@pytest.mark.parametrize(("size", "fits"), [(MAX_BODY_BYTES, True), (MAX_BODY_BYTES + 1, False)])
+def test_body_may_have_one_mebibyte(serve: Serve, framing: str, size: int, fits: bool) -> None:
+    body = b" " * size
+    server = serve(
+        answer(
+            {
+                "length": ok(body),
+                "end": b"HTTP/1.0 200 OK\r\n\r\n" + body,
+                "chunked": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+                + f"{size:x}\r\n".encode()
+                + body
+                + b"\r\n0\r\n\r\n",
+            }[framing]
+        )
+    )
+
+    if fits:
+        assert len(fetch(server.url)[0]) == size
+    else:
+        assert failure(server.url) == "the answer is larger than 1 MiB"
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        pytest.param(b"HTTP/1.0 200 OK\r\n\r\n", id="until the end"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n", id="huge length"),
+        pytest.param(
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n", id="negative chunk"
+        ),
+        pytest.param(
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfffffffff\r\n", id="huge chunk"
+        ),
+        pytest.param(b"HTTP/1.1 200 OK\r\nX: ", id="a header"),
+    ],
+)
+def test_endless_answer_is_not_read_for_long(serve: Serve, start: bytes) -> None:
+    sent: list[int] = []
+
+    def behave(connection: socket.socket) -> None:
+        read_request(connection)
+        connection.sendall(start)
+        while True:
+            sent.append(connection.send(b"x" * 65536))
+
+    assert failure(serve(behave).url)
+    # What was not read waits in the buffers of both sockets.
+    assert sum(sent) < 16 * MAX_BODY_BYTES
+
+
+@pytest.mark.parametrize(
+    "answered",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"HTTP/1.1 2", id="in the status line"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n", id="before the body"),
+        pytest.param(ok()[:-1], id="one byte missing"),
+        pytest.param(
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nc\r\n" + BODY[:6],
+            id="within a chunk",
+        ),
+        pytest.param(
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n6\r\n" + BODY[:6] + b"\r\n",
+            id="between chunks",
+        ),
+    ],
+)
+def test_answer_that_breaks_off_is_a_failure(serve: Serve, answered: bytes) -> None:
+    assert failure(serve(answer(answered)).url)
+
+
+@pytest.mark.parametrize(
+    "answered",
+    [
+        pytest.param(b"SSH-2.0-OpenSSH_9.2\r\n", id="another protocol"),
+        pytest.param(b"HTTP/1.1 abc OK\r\n\r\n", id="status no number"),
+        pytest.param(b"HTTP/9.9 200 OK\r\n\r\n" + BODY, id="unknown version"),
+        pytest.param(b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200 + b"\r\n", id="200 headers"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nX: " + b"y" * 70_000 + b"\r\n\r\n", id="long header"),
+        pytest.param(
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+            id="chunk size no number",
+        ),
+    ],
+)
+def test_answer_that_is_no_http_is_a_failure(serve: Serve, answered: bytes) -> None:
+    message = failure(serve(answer(answered)).url)
+
+    assert message.startswith("the connection failed (")
+    assert "SSH" not in message
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        pytest.param(hang(), id="nothing"),
+        pytest.param(hang(b"HTTP/1.1 200 OK\r\n"), id="after the status line"),
+        pytest.param(hang(ok()[:-1]), id="before the last byte"),
+        pytest.param(dribble(b"HTTP/1.1 200 OK\r\nX: "), id="dribbling header"),
+        pytest.param(dribble(b"HTTP/1.1 200 OK\r\n", b"X: y\r\n"), id="dribbling headers"),
+        pytest.param(dribble(b"", b"HTTP/1.1 100 Continue\r\n\r\n"), id="dribbling continues"),
+        pytest.param(dribble(b"HTTP/1.0 200 OK\r\n\r\n"), id="dribbling body"),
+        pytest.param(
+            dribble(b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n"), id="dribbling with length"
+        ),
+        pytest.param(
+            dribble(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"),
+            id="dribbling chunks",
+        ),
+    ],
+)
+def test_nothing_stretches_the_deadline(serve: Serve, behaviour: Behaviour) -> None:
+    assert failure(serve(behaviour).url, 0.3) == "no complete answer in time"
+
+
+def test_deadline_that_has_passed_fetches_nothing(serve: Serve) -> None:
+    assert failure(serve(answer(ok())).url, 0.0) == "no complete answer in time"
+
+
+def test_closed_port_is_a_failure() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        port = unused.getsockname()[1]
+
+    assert failure(f"http://127.0.0.1:{port}/") == "the connection failed (ConnectionRefusedError)"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "/jwks.json",
+        "ftp://127.0.0.1/jwks.json",
+        "file:///etc/passwd",
+        "http://",
+        "http:///jwks.json",
+        "http://[::1/",
+        "http://127.0.0.1:99999/",
+        "http://127.0.0.1:port/",
+        "http://" + "a" * 70 + ".example/",
+        "http://a..example/",
+        "http://\ud800.example/",
+    ],
+    ids=ascii,
+)
+def test_bad_address_is_a_failure(url: str) -> None:
+    assert failure(url)
+
+
+@pytest.mark.parametrize("target", ["/a b", "/a\tb", "/a?b c", "/ü", "/a\x7f"], ids=ascii)
+def test_address_cannot_break_the_request(serve: Serve, target: str) -> None:
+    requests: list[bytes] = []
+
+    def behave(connection: socket.socket) -> None:
+        requests.append(read_request(connection))
+
+    url = serve(behave).url.replace("/jwks.json", target)
+
+    if "\t" in target:
+        # urlsplit() drops what no address may hold.
+        failure(url)
+        assert requests[0].startswith(b"GET /ab HTTP/1.1\r\n")
+    else:
+        assert failure(url).startswith("the connection failed (")
+        assert b"".join(requests) == b""
+
+
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"])
+def test_proxies_of_the_environment_are_not_used(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    proxy = serve(answer(ok(b"from the proxy")))
+    monkeypatch.setenv(name, proxy.url)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+
+    assert fetch(serve(answer(ok())).url)[0] == BODY
+
+
+# TLS
+
+
+@pytest.fixture(scope="module")
+def certificate(
+    tmp_path_factory: pytest.TempPathFactory, other_private_key: RSAPrivateKey
+) -> tuple[Path, Path]:
+    """A certificate of ``localhost`` that signed itself, and its key."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime.now(datetime.timezone.utc)
+    built = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(other_private_key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(
+            x509.SubjectKeyIdentifier.from_public_key(other_private_key.public_key()),
+            critical=False,
+        )
+        .sign(other_private_key, SHA256())
+    )
+    folder = tmp_path_factory.mktemp("tls")
+    certificate, key = folder / "certificate.pem", folder / "key.pem"
+    certificate.write_bytes(built.public_bytes(Encoding.PEM))
+    key.write_bytes(
+        other_private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    )
+    return certificate, key
+
+
+@pytest.fixture
+def tls_server(serve: Serve, certificate: tuple[Path, Path]) -> Server:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+
+    def behave(connection: socket.socket) -> None:
+        with context.wrap_socket(connection, server_side=True) as wrapped:
+            answer(ok())(wrapped)
+
+    return serve(behave)
+
+
+def test_certificate_of_a_trusted_authority_is_accepted(
+    tls_server: Server, certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
+
+    assert fetch(f"https://localhost:{tls_server.port}/")[0] == BODY
+
+
+@pytest.mark.parametrize(
+    ("host", "is_trusted"),
+    [
+        pytest.param("localhost", False, id="nobody vouches for it"),
+        pytest.param("127.0.0.1", True, id="another name"),
+    ],
+)
+def test_bad_certificate_is_a_failure(
+    tls_server: Server,
+    certificate: tuple[Path, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    host: str,
+    is_trusted: bool,
+) -> None:
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]) if is_trusted else "")
+
+    message = failure(f"https://{host}:{tls_server.port}/")
+
+    assert message == "the connection failed (SSLCertVerificationError)"
+
+
+def test_plain_answer_to_tls_is_a_failure(serve: Serve) -> None:
+    url = serve(hang(ok())).url
+
+    assert failure(url.replace("http", "https", 1)) == "the connection failed (SSLError)"
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        pytest.param(hang(), id="hanging"),
+        # The head of a TLS record that goes on for 16 KiB.
+        pytest.param(dribble(b"\x16\x03\x03\x40\x00"), id="dribbling"),
+    ],
+)
+def test_tls_handshake_has_no_time_of_its_own(serve: Serve, behaviour: Behaviour) -> None:
+    url = serve(behaviour).url.replace("http", "https", 1)
+
+    assert failure(url, 0.3) == "no complete answer in time"
+
+
+# Names
+
+
+Resolver = Callable[..., list[Any]]
+
+
+def resolver(*addresses: tuple[socket.AddressFamily, tuple[Any, ...]]) -> Resolver:
+    """Return a look-up that knows one name, ``keys.example``."""
+
+    def look_up(host: str, _port: int, *, type: int = 0, flags: int = 0) -> list[Any]:  # noqa: A002
+        assert type == socket.SOCK_STREAM
+        if flags == socket.AI_NUMERICHOST:
+            raise socket.gaierror(socket.EAI_NONAME, "not numeric")
+        assert host == "keys.example"
+        return [(family, type, 0, "", address) for family, address in addresses]
+
+    return look_up
+
+
+def test_name_is_resolved(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = serve(answer(ok()))
+    found = (socket.AF_INET, ("127.0.0.1", server.port))
+    monkeypatch.setattr(socket, "getaddrinfo", resolver(found))
+
+    assert fetch("http://keys.example/")[0] == BODY
+
+
+def test_resolver_that_hangs_has_no_time_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    wake_up = threading.Event()
+
+    def look_up(*_args: Any, flags: int = 0, **_options: Any) -> list[Any]:
+        if flags == socket.AI_NUMERICHOST:
+            raise socket.gaierror(socket.EAI_NONAME, "not numeric")
+        wake_up.wait(10)
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+
+    assert failure("http://keys.example/", 0.2) == "the name was not resolved in time"
+    wake_up.set()
+
+
+def test_name_that_nobody_knows_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    def look_up(*_args: Any, **_options: Any) -> list[Any]:
+        raise socket.gaierror(socket.EAI_NONAME, "unknown")
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+
+    assert failure("http://keys.example/") == "the connection failed (gaierror)"
+
+
+def test_name_without_an_address_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "getaddrinfo", resolver())
+
+    assert failure("http://keys.example/") == "the connection failed (OSError)"
+
+
+def test_numeric_address_needs_no_thread(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = serve(answer(ok())).url
+    started: list[str] = []
+    start = threading.Thread.start
+
+    def counted(thread: threading.Thread) -> None:
+        started.append(thread.name)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", counted)
+    fetch(url)
+
+    assert "ssr-session-resolve" not in started
+
+
+def test_name_is_resolved_where_no_thread_can_start(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = serve(answer(ok()))
+    found = (socket.AF_INET, ("127.0.0.1", server.port))
+    monkeypatch.setattr(socket, "getaddrinfo", resolver(found))
+    start = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name == "ssr-session-resolve":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+
+    assert fetch("http://keys.example/")[0] == BODY
+
+
+def test_next_address_is_tried_when_one_refuses(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = serve(answer(ok()))
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        closed = (socket.AF_INET, unused.getsockname())
+    found = (socket.AF_INET, ("127.0.0.1", server.port))
+    monkeypatch.setattr(socket, "getaddrinfo", resolver(closed, found))
+
+    assert fetch("http://keys.example/")[0] == BODY
+
+
+def test_next_address_is_tried_when_one_does_not_answer(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = serve(answer(ok()))
+    hanging, found = ("192.0.2.1", 80), ("127.0.0.1", server.port)
+    monkeypatch.setattr(
+        socket, "getaddrinfo", resolver((socket.AF_INET, hanging), (socket.AF_INET, found))
+    )
+    waits: list[float | None] = []
+
+    class Network(socket.socket):
+        def connect(self, address: Any) -> None:
+            if address == hanging:
+                waits.append(self.gettimeout())
+                raise TimeoutError
+            super().connect(address)
+
+    monkeypatch.setattr(socket, "socket", Network)
+
+    assert fetch("http://keys.example/", 4)[0] == BODY
+    assert waits == [pytest.approx(2, abs=0.2)]
+
+
+def test_next_address_is_tried_when_the_machine_does_not_speak_the_first(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = serve(answer(ok()))
+    monkeypatch.setattr(
+        socket,
+        "getaddrinfo",
+        resolver(
+            (socket.AF_INET6, ("::1", server.port, 0, 0)),
+            (socket.AF_INET, ("127.0.0.1", server.port)),
+        ),
+    )
+
+    class WithoutIPv6(socket.socket):
+        def __init__(self, family: int = -1, *args: Any, **options: Any) -> None:
+            if family == socket.AF_INET6:
+                raise OSError("Address family not supported by protocol")
+            super().__init__(family, *args, **options)
+
+    monkeypatch.setattr(socket, "socket", WithoutIPv6)
+
+    assert fetch("http://keys.example/")[0] == BODY

@@ -1,0 +1,88 @@
+"""Log lines: one per reason and while, with the number held back."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from flask_ssr_session.logs import ReasonLog
+
+from .clocks import SteppedClock
+
+
+@pytest.fixture
+def log(clock: SteppedClock, caplog: pytest.LogCaptureFixture) -> ReasonLog:
+    caplog.set_level(logging.DEBUG, "flask_ssr_session")
+    return ReasonLog(clock)
+
+
+def test_first_line_of_a_reason_is_written(
+    log: ReasonLog, caplog: pytest.LogCaptureFixture
+) -> None:
+    log.write(logging.ERROR, "internal", "something happened")
+
+    record = caplog.records[0]
+    assert (record.name, record.levelno) == ("flask_ssr_session", logging.ERROR)
+    assert record.getMessage() == "internal: something happened"
+
+
+def test_ten_seconds_of_a_reason_are_one_line(
+    log: ReasonLog, clock: SteppedClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(201):
+        log.write(logging.WARNING, "invalid", "signature")
+        clock.advance(0.125)
+
+    assert caplog.messages == [
+        "invalid: signature",
+        "invalid: signature (79 more like it held back)",
+        "invalid: signature (79 more like it held back)",
+    ]
+
+
+def test_count_starts_anew_with_every_line(
+    log: ReasonLog, clock: SteppedClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    for seconds in (0, 9.9, 0.1, 10):
+        clock.advance(seconds)
+        log.write(logging.WARNING, "invalid", "signature")
+
+    assert caplog.messages == [
+        "invalid: signature",
+        "invalid: signature (1 more like it held back)",
+        "invalid: signature",
+    ]
+
+
+def test_reasons_do_not_hold_each_other_back(
+    log: ReasonLog, caplog: pytest.LogCaptureFixture
+) -> None:
+    for reason in ("invalid", "duplicate", "invalid"):
+        log.write(logging.WARNING, reason, "text")
+
+    assert caplog.messages == ["invalid: text", "duplicate: text"]
+
+
+def test_two_apps_do_not_hold_each_other_back(
+    clock: SteppedClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    for log in (ReasonLog(clock), ReasonLog(clock)):
+        log.write(logging.WARNING, "invalid", "text")
+
+    assert caplog.messages == ["invalid: text"] * 2
+
+
+def test_message_is_not_a_format(log: ReasonLog, caplog: pytest.LogCaptureFixture) -> None:
+    log.write(logging.WARNING, "invalid", "100 %s %d %(x)s {y}")
+
+    assert caplog.messages == ["invalid: 100 %s %d %(x)s {y}"]
+
+
+def test_error_is_written_with_its_traceback(
+    log: ReasonLog, caplog: pytest.LogCaptureFixture
+) -> None:
+    error = ValueError("cause")
+    log.write(logging.ERROR, "internal", "text", exc_info=error)
+
+    assert caplog.records[0].exc_info == (ValueError, error, None)

@@ -1,0 +1,238 @@
+"""What is read from a real supertokens-python, which is never imported for it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from supertokens_python import InputAppInfo, SupertokensConfig, init
+from supertokens_python.framework.request import BaseRequest
+from supertokens_python.recipe import emailpassword, session
+
+from flask_ssr_session.config import SDKValues
+from flask_ssr_session.errors import ConfigError
+from flask_ssr_session.sdk import read_sdk
+
+from .development_core.sdk import reset_sdk
+
+FLASK_REQUEST = "supertokens_python.framework.flask.flask_request"
+
+NOTHING_IMPORTED = """
+import sys
+import flask_ssr_session
+from flask_ssr_session.sdk import read_sdk
+assert read_sdk() is None
+sys.stdout.write(",".join(name for name in sys.modules if name.startswith("supertokens")))
+"""
+
+
+@pytest.fixture(autouse=True)
+def sdk(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let the SDK be initialised by the test, and forgotten after it."""
+    monkeypatch.setenv("SUPERTOKENS_ENV", "testing")
+    monkeypatch.setenv("SUPERTOKENS_TLDEXTRACT_DISABLE_HTTP", "1")
+    reset_sdk()
+    yield
+    reset_sdk()
+
+
+def start(
+    *,
+    connection_uri: str = "http://localhost:3567",
+    recipes: list[Any] | None = None,
+    framework: Any = "flask",
+    **app_info: Any,
+) -> None:
+    init(
+        app_info=InputAppInfo(
+            **{
+                "app_name": "Test",
+                "api_domain": "http://localhost:5000",
+                "website_domain": "http://localhost:5000",
+                **app_info,
+            }
+        ),
+        framework=framework,
+        supertokens_config=SupertokensConfig(connection_uri=connection_uri),
+        recipe_list=[session.init()] if recipes is None else recipes,
+        mode="wsgi",
+        telemetry=False,
+    )
+
+
+def read() -> SDKValues:
+    values = read_sdk()
+    assert values is not None
+    return values
+
+
+def test_sdk_is_not_imported_to_look_for_it() -> None:
+    result = subprocess.run(
+        [sys.executable, "-c", NOTHING_IMPORTED], capture_output=True, text=True, check=True
+    )
+
+    assert result.stdout == ""
+
+
+def test_imported_sdk_that_was_not_initialised_tells_nothing() -> None:
+    assert read_sdk() is None
+
+
+def test_initialised_sdk_tells_its_values() -> None:
+    start()
+
+    assert read() == SDKValues(
+        api_domain="http://localhost:5000",
+        api_base_path="/auth",
+        website_origin="http://localhost:5000",
+        website_base_path="/auth",
+        cookie_domain=None,
+        dynamic_signing_key=True,
+        session_expired_status=401,
+        key_uris=("http://localhost:3567/.well-known/jwks.json",),
+    )
+
+
+def test_everything_may_be_set_otherwise() -> None:
+    start(
+        api_domain="https://api.example.com",
+        api_gateway_path="/gateway",
+        api_base_path="/api/auth/",
+        website_domain="https://www.example.com",
+        website_base_path="/login",
+        recipes=[
+            session.init(
+                cookie_domain=".example.com",
+                use_dynamic_access_token_signing_key=False,
+                session_expired_status_code=440,
+            )
+        ],
+        connection_uri="http://core-1:3567/base;https://core-2",
+    )
+
+    assert read() == SDKValues(
+        api_domain="https://api.example.com",
+        api_base_path="/gateway/api/auth",
+        website_origin="https://www.example.com",
+        website_base_path="/login",
+        cookie_domain=".example.com",
+        dynamic_signing_key=False,
+        session_expired_status=440,
+        key_uris=(
+            "http://core-1:3567/base/.well-known/jwks.json",
+            "https://core-2/.well-known/jwks.json",
+        ),
+    )
+
+
+def test_base_paths_may_be_the_root() -> None:
+    start(api_base_path="/", website_base_path="/")
+
+    assert (read().api_base_path, read().website_base_path) == ("", "")
+
+
+def test_sdk_without_the_session_recipe_tells_the_rest() -> None:
+    start(recipes=[emailpassword.init()])
+
+    values = read()
+
+    assert values.api_domain == "http://localhost:5000"
+    assert values.dynamic_signing_key is None
+    assert values.session_expired_status == 401
+
+
+@pytest.mark.parametrize("framework", ["flask", "fastapi"])
+def test_sdk_without_its_flask_middleware_is_read(
+    monkeypatch: pytest.MonkeyPatch, framework: str
+) -> None:
+    """An app whose API runs elsewhere has no use for the middleware."""
+    monkeypatch.delitem(sys.modules, FLASK_REQUEST, raising=False)
+    start(framework=framework)
+
+    assert read().api_domain == "http://localhost:5000"
+
+
+# The origin of the pages
+
+
+@pytest.mark.parametrize(
+    ("website", "origin"),
+    [
+        pytest.param("https://www.example.com", "https://www.example.com", id="origin"),
+        pytest.param("www.example.com", "https://www.example.com", id="domain"),
+        pytest.param("https://WWW.example.com/", "https://www.example.com", id="capitals"),
+        pytest.param("https://www.example.com:443", "https://www.example.com", id="default port"),
+        pytest.param("http://localhost:3000", "http://localhost:3000", id="port"),
+    ],
+)
+def test_website_origin_is_spelled_as_browsers_do(website: str, origin: str) -> None:
+    start(website_domain=website)
+
+    assert read().website_origin == origin
+
+
+def test_origin_may_be_a_function() -> None:
+    start(website_domain=None, origin=lambda _request, _context: "https://one.example.com")
+
+    assert read().website_origin == "https://one.example.com"
+
+
+def test_origin_that_depends_on_the_request_is_unknown() -> None:
+    def origin(request: BaseRequest | None, _context: Any) -> str:
+        assert request is not None
+        return "https://one.example.com"
+
+    start(website_domain=None, origin=origin)
+
+    assert read().website_origin is None
+
+
+# Tokens in headers
+
+
+def token_method(answer: str) -> Callable[[BaseRequest, bool, dict[str, Any]], Any]:
+    def get_token_transfer_method(
+        _request: BaseRequest, _for_create: bool, _context: dict[str, Any]
+    ) -> Any:
+        return answer
+
+    return get_token_transfer_method
+
+
+@pytest.mark.parametrize("answer", ["cookie", "any"])
+def test_cookies_are_accepted(answer: str) -> None:
+    start(recipes=[session.init(get_token_transfer_method=token_method(answer))])
+
+    assert read().dynamic_signing_key is True
+
+
+def test_headers_only_is_refused_with_the_reason() -> None:
+    start(recipes=[session.init(get_token_transfer_method=token_method("header"))])
+
+    with pytest.raises(ConfigError, match=r"get_token_transfer_method.*\"cookie\" or \"any\""):
+        read_sdk()
+
+
+def test_function_sees_a_page_request() -> None:
+    seen: list[tuple[str, str | None, bool]] = []
+
+    def by_request(request: BaseRequest, for_create: bool, _context: dict[str, Any]) -> Any:
+        seen.append((request.method(), request.get_header("st-auth-mode"), for_create))
+        return "header" if "text/html" not in str(request.get_header("accept")) else "cookie"
+
+    start(recipes=[session.init(get_token_transfer_method=by_request)])
+
+    assert read().dynamic_signing_key is True
+    assert seen == [("GET", None, False)]
+
+
+def test_function_that_needs_more_of_a_request_is_not_judged() -> None:
+    def failing(_request: BaseRequest, _for_create: bool, _context: dict[str, Any]) -> Any:
+        raise RuntimeError("Working outside of request context.")
+
+    start(recipes=[session.init(get_token_transfer_method=failing)])
+
+    assert read().dynamic_signing_key is True
