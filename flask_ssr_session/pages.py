@@ -74,6 +74,7 @@ class RefreshView:
     :ivar here: the path to ask for again.
     :ivar sign_in_url: sign-in, with the way back.
     :ivar continue_url: the page without a session; empty where it has nothing to show then.
+    :ivar nonce: for the style sheet; the script element has it already.
     :ivar script: the script element, with everything it needs to know.
     """
 
@@ -85,6 +86,7 @@ class RefreshView:
     sign_in_url: str
     continue_url: str
     style_url: str
+    nonce: str | None
     script: Markup
 
 
@@ -126,6 +128,7 @@ def refresh_view(nonce: str | None = None) -> RefreshView:
         sign_in_url=sign_in_url,
         continue_url=continue_url,
         style_url=_asset_url(assets.style()),
+        nonce=nonce or _app_nonce(),
         script=_script_element(
             state,
             nonce,
@@ -168,13 +171,9 @@ def _script_element(state: AppState, nonce: str | None, data: dict[str, str | No
         "cookie-domain": deployment.cookie_domain,
         "expired-status": str(deployment.session_expired_status),
     }
-    if nonce is None:
-        csp_nonce = current_app.jinja_env.globals.get("csp_nonce")
-        # Flask-Talisman's is empty where its policy has no nonce.
-        nonce = str(csp_nonce()) or None if callable(csp_nonce) else None
     attributes: dict[str, str | None] = {
         "src": _asset_url(assets.script()),
-        "nonce": nonce,
+        "nonce": nonce or _app_nonce(),
         **{f"data-{name}": value for name, value in data.items()},
     }
     return Markup("<script{}></script>").format(
@@ -184,6 +183,13 @@ def _script_element(state: AppState, nonce: str | None, data: dict[str, str | No
             if value is not None
         )
     )
+
+
+def _app_nonce() -> str | None:
+    """Return what the app's template global ``csp_nonce()`` says, or None."""
+    csp_nonce = current_app.jinja_env.globals.get("csp_nonce")
+    # Flask-Talisman's is empty where its policy has no nonce.
+    return str(csp_nonce()) or None if callable(csp_nonce) else None
 
 
 def _asset_url(asset: assets.Asset) -> str:

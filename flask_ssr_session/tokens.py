@@ -60,7 +60,7 @@ class TokenRules:
     kid_prefix: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ParsedToken:
     """A token that is well formed; nothing in it is verified.
 

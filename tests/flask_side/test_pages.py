@@ -294,14 +294,29 @@ def test_every_text_can_be_replaced() -> None:
     assert missing == ["continue"]
 
 
-def test_text_and_nonce_are_escaped() -> None:
+def test_texts_and_nonce_are_escaped() -> None:
     app = make_app()
-    source = MACRO + "{{ refresh_page(nonce=given, texts={'working': given}) }}"
+    source = (
+        "{% import 'refresh_page.html' as page %}{% set t = {} %}"
+        "{% for key in page.default_texts %}{% set _ = t.update({key: given}) %}{% endfor %}"
+        "{{ page.refresh_page(nonce=given, texts=t) }}"
+    )
     given = "\"'><script>alert(1)</script>"
-    app.add_url_rule("/", "page", lambda: render_template_string(source, given=given))
-    text = app.test_client(use_cookies=False).get("/", headers=PAGE | cookies("junk")).text
-    assert "<script>alert" not in text
-    (script,) = Elements(text).named("script")
+
+    @app.route("/", methods=["GET", "POST"])
+    def page() -> str:
+        return render_template_string(source, given=given)
+
+    client = app.test_client(use_cookies=False)
+    pages = [
+        client.open("/", method=method, headers=PAGE | cookie).text
+        for method in ("GET", "POST")
+        for cookie in ({}, cookies("junk"), cookies(make_token(issued_at=9_000_000_000)))
+    ]
+    for text in pages:
+        assert "&lt;script&gt;alert(1)" in text
+        assert "<script>alert" not in text
+    (script,) = Elements(pages[1]).named("script")
     assert script["nonce"] == given
 
 
@@ -426,11 +441,13 @@ def test_nonce_comes_from_the_argument_or_else_from_the_apps_global() -> None:
             f"/{name}", name, render_template_string, defaults={"source": f"{MACRO}{{{{{call}}}}}"}
         )
     client = app.test_client(use_cookies=False)
-    nonces = [
-        Elements(client.get(path, headers=PAGE | cookies("junk")).text).named("script")[0]["nonce"]
+    pages = [
+        Elements(client.get(path, headers=PAGE | cookies("junk")).text)
         for path in ("/with", "/without", "/refresh-session")
     ]
-    assert nonces == ["given", "of-the-app", "of-the-app"]
+    for tag in ("script", "link"):
+        nonces = [page.named(tag)[0]["nonce"] for page in pages]
+        assert nonces == ["given", "of-the-app", "of-the-app"]
 
 
 def test_talisman_may_replace_the_headers_of_our_pages() -> None:
