@@ -104,10 +104,7 @@ def test_both_read_the_same_session_right_after_a_refresh(client: FlaskClient) -
     assert answer is not None
     assert answer["ours"] == answer["theirs"]
     assert answer["ours"][0] == user
-    ours, theirs = (
-        dict(answer[f"{whose}_payload"])
-        for whose in ("our", "their")
-    )
+    ours, theirs = (dict(answer[f"{whose}_payload"]) for whose in ("our", "their"))
     assert ours["parentRefreshTokenHash1"] is not None
     for name in RENEWED_CLAIMS:
         del ours[name], theirs[name]
