@@ -78,7 +78,9 @@ def without_fetch_metadata(headers: dict[str, str]) -> dict[str, str]:
             DOCUMENT,
             id="native form",
         ),
-        pytest.param({"Sec-Fetch-Dest": "document"}, DOCUMENT, id="destination alone"),
+        pytest.param({"Sec-Fetch-Dest": "document"}, DOCUMENT, id="destination document alone"),
+        pytest.param({"Sec-Fetch-Dest": "iframe"}, DOCUMENT, id="destination iframe alone"),
+        pytest.param({"Sec-Fetch-Dest": "frame"}, DOCUMENT, id="destination frame alone"),
         pytest.param(
             CHROMIUM_NAVIGATION | {"Sec-Fetch-Dest": "empty", "Sec-Fetch-Mode": "same-origin"},
             DOCUMENT,

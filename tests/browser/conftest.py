@@ -157,18 +157,18 @@ def served(
 StartSite = Callable[..., Site]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def clock() -> ShiftedClock:
     return ShiftedClock()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def core(clock: ShiftedClock) -> Iterator[DevelopmentCore]:
     with DevelopmentCore(clock=clock) as core:
         yield core
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def shared_site(core: DevelopmentCore, clock: ShiftedClock) -> Iterator[Site]:
     with served(core.uri) as origin:
         yield Site(origin, core, clock)
@@ -184,8 +184,9 @@ def site(shared_site: Site) -> Iterator[Site]:
     shared_site.core.start_refresh_endpoint()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
+    """One browser for this folder only: while it is open, no other event loop can run."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=os.environ.get("SSR_SESSION_TEST_BROWSER") or None,
