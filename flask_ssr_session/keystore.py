@@ -143,8 +143,7 @@ class FetchedKeys:
             return key
         if issued_at + IAT_TOLERANCE_SECONDS < key_set.fetched_wall:
             return None
-        waited = self._clock.monotonic() - asked_from
-        self._renew(in_background=True, wait_seconds=max(0.0, WAIT_SECONDS - waited), patient=False)
+        self._renew(in_background=True, wait_seconds=WAIT_SECONDS, patient=False)
         renewed = self._key_set
         if renewed is not None:
             key = renewed.keys.get(kid)
@@ -203,8 +202,9 @@ class FetchedKeys:
         )
 
     def _renew(self, *, in_background: bool, wait_seconds: float, patient: bool) -> None:
-        """Start a fetch or join the running one, and wait for it for so long.
+        """Start a fetch or join the running one, and wait for it.
 
+        :param wait_seconds: how long after its start it is waited for.
         :param patient: usable keys are at hand, so after failures it may take longer between tries.
         """
         fetching = self._own_fetching()
@@ -221,8 +221,12 @@ class FetchedKeys:
         in_background = in_background and not frozen
         if mine and not (in_background and self._start_thread(fetching, flight)):
             self._fly(fetching, flight)
-        elif wait_seconds:
-            flight.landed.wait(wait_seconds)
+            return
+        # Counted from its start: a fetch that hangs holds up a server once, not every request and
+        # every cookie of it anew.
+        remaining = flight.started + wait_seconds - self._clock.monotonic()
+        if remaining > 0:
+            flight.landed.wait(remaining)
 
     def _own_fetching(self) -> _Fetching:
         return self._fetching_by_pid.setdefault(os.getpid(), _Fetching())

@@ -395,6 +395,25 @@ def test_unknown_key_with_a_fetch_that_hangs_is_unavailable(
     assert len(server.asked) == 2
 
 
+@pytest.mark.usefixtures("short_wait")
+def test_fetch_that_hangs_is_waited_for_in_its_first_second_only(
+    server: KeyServer,
+    warm_keys: FetchedKeys,
+    clock: SteppedClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However many made-up key ids come while it hangs, they hold a server up once."""
+    clock.advance(10)
+    server.hold()
+    assert is_unavailable(warm_keys, clock, "d-first")
+    monkeypatch.setattr(keystore, "WAIT_SECONDS", 3.0)
+    clock.advance(3)
+    before = time.monotonic()
+    assert is_unavailable(warm_keys, clock, "d-second")
+    assert time.monotonic() - before < 2
+    assert len(server.asked) == 2
+
+
 def test_unknown_key_joins_the_fetch_that_runs(
     warm_keys: FetchedKeys, server: KeyServer, clock: SteppedClock
 ) -> None:
