@@ -6,7 +6,7 @@ import contextlib
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar, cast, overload
 
 from flask import Flask, current_app, request
 
@@ -66,9 +66,14 @@ def session_optional(view: Callable[..., Any] | None = None) -> Callable[..., An
 
 
 def session_ignored(view: _View) -> _View:
-    """Leave the view alone: no token is looked at and no header is added for it."""
-    setattr(view, IGNORED_MARK, True)
-    return view
+    """Leave the view alone: no token is looked at and no header is added for it.
+
+    What it returns is left alone, not the function itself, which may well be registered under
+    another address that needs a session.
+    """
+    passed = _around(view, lambda: None)
+    setattr(passed, IGNORED_MARK, True)
+    return cast("_View", passed)
 
 
 def require_session() -> None:
@@ -100,27 +105,11 @@ def _decorated(view: Callable[..., Any] | None, *, optional: bool) -> Callable[.
     if not callable(view):
         raise MisuseError("session_required and session_optional decorate a view function.")
 
-    if inspect.iscoroutinefunction(view):
+    def check() -> Any:
+        current_record().entered = True
+        return _check(optional=optional)
 
-        @functools.wraps(view)
-        async def guarded(*args: Any, **kwargs: Any) -> Any:
-            current_record().entered = True
-            refused = _check(optional=optional)
-            if refused is not None:
-                return refused
-            return await view(*args, **kwargs)
-
-    else:
-
-        @functools.wraps(view)
-        def guarded(*args: Any, **kwargs: Any) -> Any:
-            current_record().entered = True
-            refused = _check(optional=optional)
-            if refused is not None:
-                return refused
-            # An async view behind a decorator that hides it is run as Flask would run it.
-            return current_app.ensure_sync(view)(*args, **kwargs)
-
+    guarded = _around(view, check)
     if optional:
         setattr(guarded, _OPTIONAL_MARK, True)
     # For check_decorator_order: what was wrapped, and by what, under other decorators, too.
@@ -133,6 +122,26 @@ def _decorated(view: Callable[..., Any] | None, *, optional: bool) -> Callable[.
             setattr(inner, _WRAPPED_BY_MARK, guarded)
         inner = getattr(inner, "__wrapped__", None)
     return guarded
+
+
+def _around(view: Callable[..., Any], check: Callable[[], Any]) -> Callable[..., Any]:
+    """Return a view that runs only where *check* returns None, and otherwise what it returns."""
+    if inspect.iscoroutinefunction(view):
+
+        @functools.wraps(view)
+        async def around(*args: Any, **kwargs: Any) -> Any:
+            refused = check()
+            return await view(*args, **kwargs) if refused is None else refused
+
+    else:
+
+        @functools.wraps(view)
+        def around(*args: Any, **kwargs: Any) -> Any:
+            refused = check()
+            # An async view behind a decorator that hides it is run as Flask would run it.
+            return current_app.ensure_sync(view)(*args, **kwargs) if refused is None else refused
+
+    return around
 
 
 def _check(*, optional: bool) -> Any:

@@ -11,7 +11,7 @@ from .decorators import check_decorator_order
 from .errors import ConfigError
 from .pages import install_templates
 from .replies import finish
-from .state import EXTENSION_NAME, AppState, current_record, current_state
+from .state import EXTENSION_NAME, AppState, current_record, current_state, leave_request
 from .views import make_blueprint
 
 
@@ -66,7 +66,7 @@ class FlaskSSRSession:
 
 def _forget(_app: Flask, **_more: Any) -> None:
     # An app context may outlive a request (tests push one): its g still holds what came before.
-    current_record()
+    current_record()  # it notes whose g.session this was before
     g.session = None
 
 
@@ -81,6 +81,4 @@ def _finish(response: Response) -> Response:
 
 
 def _restore(_error: BaseException | None) -> None:
-    # A view may run a request of the same app inside its own (a test client, a
-    # test_request_context): both share one g, and the outer one goes on with its own session.
-    g.session = current_record().outer_session
+    leave_request()

@@ -54,12 +54,14 @@ class _Fetching:
 
     :ivar last_start: monotonic time of the last attempt, or None before the first.
     :ivar failures: how many attempts failed in a row.
+    :ivar in_outage: the attempt before the running one failed, not long ago.
     """
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     flight: _Flight | None = None
     last_start: float | None = None
     failures: int = 0
+    in_outage: bool = False
 
 
 class StaticKeys:
@@ -217,7 +219,15 @@ class FetchedKeys:
                 if not (frozen or _may_fetch(fetching, now, patient=patient)):
                     return
                 flight = fetching.flight = _Flight(now)
-                fetching.last_start = now
+                previous_start, fetching.last_start = fetching.last_start, now
+                fetching.in_outage = (
+                    fetching.failures > 0
+                    and previous_start is not None
+                    and now - previous_start < 2 * MOST_BACKOFF_SECONDS
+                )
+            if patient and fetching.in_outage:
+                # Everybody knows that it fails: the next try holds nobody up who can go on.
+                wait_seconds = 0.0
         in_background = in_background and not frozen
         if mine and not (in_background and self._start_thread(fetching, flight)):
             self._fly(fetching, flight)

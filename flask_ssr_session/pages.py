@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, current_app, has_request_context, render_template, request, url_for
+from flask import Flask, current_app, has_request_context, render_template, request
 from jinja2 import ChoiceLoader, FileSystemLoader, PrefixLoader
 from markupsafe import Markup
 
@@ -20,7 +20,7 @@ from . import assets
 from .answers import SAFE_METHODS, Answer, page_for
 from .errors import ConfigError
 from .state import CONTINUE_PARAMETER, AppState, current_record, current_state
-from .urls import with_query
+from .urls import local_path, with_query
 
 DOCUMENT = "refresh_document.html"
 MACRO = "refresh_page.html"
@@ -33,34 +33,48 @@ class NeedsRefresh:
     It reads the same as a value and as a call, is never an error, and is true where there is no
     request. ``needs_refresh(optional=True)`` is false for visitors who are not signed in, and in
     an outage: the page has something to show them.
+
+    What a call returns asks anew each time it is looked at, too: Jinja runs the top of a file that
+    is imported without context once per process, for whoever came first.
     """
 
-    def __call__(self, *, optional: bool = False) -> bool:
+    def __init__(self, optional: bool = False) -> None:
+        self._optional = optional
+
+    def __call__(self, *, optional: bool = False) -> NeedsRefresh:
         """Return whether the content has to wait.
 
         :param optional: strangers may see the content, with ``g.session`` None.
         """
+        return NeedsRefresh(optional)
+
+    def __bool__(self) -> bool:
         if not has_request_context():
             return True
         # Fails closed: templates of error pages and streams ask too, and must not crash. A setup
         # error has been raised by the hook already.
         try:
             record = current_record()
-            record.optional_part = optional
+            record.optional_part = self._optional
             return current_state().answer(optional=record.optional) is not Answer.PASS
         except Exception:  # noqa: BLE001
             return True
 
-    def __bool__(self) -> bool:
-        return self()
-
+    # However a template looks at it, as a truth value or as the number that one is in Python, it
+    # must not read as "may be shown" by mistake.
     def __eq__(self, other: object) -> bool:
-        return self() == other if isinstance(other, (bool, NeedsRefresh)) else NotImplemented
+        return bool(self) == other if isinstance(other, (int, float, NeedsRefresh)) else False
+
+    def __index__(self) -> int:
+        return int(bool(self))
+
+    def __float__(self) -> float:
+        return float(bool(self))
 
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        return str(self())
+        return str(bool(self))
 
 
 @dataclass(frozen=True)
@@ -106,19 +120,22 @@ def refresh_view(nonce: str | None = None) -> RefreshView:
     state, record = current_state(), current_record()
     verdict = state.verdict()
     always = state.settings.always_try_refresh
-    # An error page at the sign-in path must not lead to itself; a view there is an error.
-    at_sign_in = state.is_sign_in_page()
+    # The sign-in page, or an error page in its place, must not lead to itself.
+    at_sign_in = state.is_closed_sign_in() or state.is_sign_in_page()
     if record.return_to is not None:
         page = Answer.REFRESH_PAGE
     else:
         page = page_for(verdict.state, always_try_refresh=always and not at_sign_in)
-        if page is Answer.SIGN_IN_PAGE and request.url_rule is not None:
-            state.check_sign_in_is_open()
     record.shown = page
     target = record.return_to if record.return_to is not None else state.here()
     is_safe = request.method in SAFE_METHODS
     sign_in_url = sign_in_location(state, target)
-    continue_url = with_query(target, **{CONTINUE_PARAMETER: "1"}) if record.optional else ""
+    offers_continue = record.optional or record.offers_continue
+    continue_url = with_query(target, **{CONTINUE_PARAMETER: "1"}) if offers_continue else ""
+    if at_sign_in and offers_continue:
+        # Where a session turns out to have ended on the sign-in page, signing in comes next.
+        own_address = local_path(request.root_path, request.path, request.query_string)
+        sign_in_url = continue_url = with_query(own_address, **{CONTINUE_PARAMETER: "1"})
     return RefreshView(
         page=_PAGES[page],
         reason=verdict.reason.value,
@@ -139,7 +156,7 @@ def refresh_view(nonce: str | None = None) -> RefreshView:
                 "unsafe": None if is_safe else "",
                 "return-to": record.return_to,
                 "sign-in": sign_in_url,
-                "optional": "" if record.optional else None,
+                "optional": "" if offers_continue and not at_sign_in else None,
             },
         ),
     )
@@ -193,7 +210,7 @@ def _app_nonce() -> str | None:
 
 
 def _asset_url(asset: assets.Asset) -> str:
-    return url_for("ssr_session.asset", digest=asset.digest, suffix=asset.suffix)
+    return f"{current_state().refresh_path()}/ssr-session-{asset.digest}.{asset.suffix}"
 
 
 def render_document() -> str:

@@ -19,7 +19,7 @@ from .pages import (
 )
 from .state import AppState, RequestRecord, current_record
 from .urls import with_query
-from .verdict import Verdict
+from .verdict import SessionState, Verdict
 
 RETRY_AFTER_SECONDS = 10
 
@@ -46,8 +46,8 @@ def reply(state: AppState, answer: Answer) -> Response:
     verdict = state.verdict()
     record = current_record()
     response: WerkzeugResponse
-    if answer in _LEADING_TO_SIGN_IN:
-        state.check_sign_in_is_open()
+    if answer in _LEADING_TO_SIGN_IN and state.is_closed_sign_in():
+        answer = Answer.SIGN_IN_PAGE  # which leads nowhere by itself here
     if answer is Answer.SIGN_IN_REDIRECT:
         response = redirect(sign_in_location(state, state.here()))
     elif answer is Answer.REFRESH_REDIRECT:
@@ -128,12 +128,18 @@ def finish(state: AppState, response: Response) -> Response:
                 _replace_content(response, reply(state, answer))
         if record.shown is Answer.OUTAGE_PAGE:
             _mark_outage(response)
-    if record.refused or record.shown is not None:
+    # Of a template that is still being streamed nobody knows yet what it will show.
+    may_show = response.is_streamed and not response.direct_passthrough
+    if record.refused or record.shown is not None or (may_show and _asks_to_wait(verdict)):
         # Once more: an after_request of the app's may have let caches keep it.
         sealed(response, verdict)
     elif record.protected:
         _keep_private(state, record, response)
     return response
+
+
+def _asks_to_wait(verdict: Verdict) -> bool:
+    return verdict.state in (SessionState.REFRESH, SessionState.UNAVAILABLE)
 
 
 _ABOUT_CONTENT = (

@@ -37,29 +37,34 @@ CONTINUE_PARAMETER = "continueSignedOut"
 
 REFRESH_ENDPOINT = "ssr_session.refresh"
 
-_RECORD = "_flask_ssr_session"
+# On g: the record of the request that runs in this app context.
+_RUNNING = "_ssr_session_running"
 
 
 @dataclass
 class RequestRecord:
-    """What is known and was done about one request.
+    """What is known and was done about one request of one app.
 
-    :ivar outer_session: what ``g.session`` was before; a request may run inside another one.
+    :ivar outer: the record of the request that this one runs inside of, or None.
+    :ivar outer_session: what ``g.session`` was in it.
     :ivar verdict: None until it was asked for.
     :ivar entered: a decorator of ours runs the view, so nothing lets the view off any more.
     :ivar optional_view: the view has content for strangers, too.
     :ivar optional_part: what was asked for last in a template is optional.
+    :ivar offers_continue: a refresh page offers to go on without a session. It opens nothing.
     :ivar protected: the view ran behind a check for a session.
     :ivar refused: an answer of ours was made for it.
     :ivar shown: the page of ours that was rendered into the response, or None.
     :ivar return_to: where the refresh page leads; None for the page that was asked for.
     """
 
+    outer: RequestRecord | None = None
     outer_session: Any = None
     verdict: Verdict | None = None
     entered: bool = False
     optional_view: bool = False
     optional_part: bool = False
+    offers_continue: bool = False
     protected: bool = False
     refused: bool = False
     shown: Answer | None = None
@@ -72,12 +77,29 @@ class RequestRecord:
 
 
 def current_record() -> RequestRecord:
-    """Return the record of the current request."""
+    """Return the record that the current app keeps of the current request.
+
+    :raises MisuseError: ``init_app`` was not called for this app.
+    """
+    key = current_state().record_key
     attributes: dict[str, Any] = request._get_current_object().__dict__  # type: ignore[attr-defined]
-    record: RequestRecord | None = attributes.get(_RECORD)
+    record: RequestRecord | None = attributes.get(key)
     if record is None:
-        record = attributes[_RECORD] = RequestRecord(outer_session=g.get("session"))
+        record = attributes[key] = RequestRecord(g.get(_RUNNING), g.get("session"))
+        setattr(g, _RUNNING, record)
     return record
+
+
+def leave_request() -> None:
+    """Give ``g.session`` back to the request that the current one ran inside of.
+
+    A view may run a request of its own app (a test client, a ``test_request_context``), and both
+    share one ``g``. Without an outer request nothing is touched: a response may still be streaming.
+    """
+    record = current_record()
+    setattr(g, _RUNNING, record.outer)
+    if record.outer is not None:
+        g.session = record.outer_session
 
 
 class KeyStore(KeyFinder, Protocol):
@@ -103,6 +125,7 @@ class AppState:
     :ivar settings: what the app configured, frozen.
     :ivar checks: run once, before the first verdict; each raises where the app protects less
         than it seems to.
+    :ivar record_key: what this app's :class:`RequestRecord` is called on a request.
     :ivar warned_endpoints: whose cache headers were corrected, and said so.
     """
 
@@ -115,6 +138,7 @@ class AppState:
         self.clock: Clock = clock or SystemClock()
         self.log = ReasonLog(self.clock)
         self.checks: list[Callable[[Flask], None]] = []
+        self.record_key = f"_flask_ssr_session_{id(self)}"
         self.warned_endpoints: set[str] = set()
         self._app_name = app.name
         self._given_keys: KeyStore | None = _static_keys(settings)
@@ -213,29 +237,40 @@ class AppState:
 
     def refresh_path(self) -> str:
         """Return the path of the refresh page as a browser sees it."""
-        return request.root_path.rstrip("/") + self.settings.refresh_path
+        # A mount point may come from a proxy's header: two slashes would name another host.
+        return _joined(request.root_path, self.settings.refresh_path)
 
     def is_sign_in_page(self) -> bool:
         """Tell whether the current request asks for the sign-in page itself."""
-        return _full_path().rstrip("/") == self._sign_in_path()
+        path, rule = _full_path(), request.url_rule
+        # With one more slash only where the route is written so: not for whatever catches all.
+        return path == self._sign_in_url() or (
+            path == f"{self._sign_in_url()}/" and rule is not None and rule.rule == request.path
+        )
 
-    def check_sign_in_is_open(self) -> None:
-        """Refuse to send a stranger from the sign-in page to the sign-in page.
+    def is_closed_sign_in(self) -> bool:
+        """Tell whether a stranger would be sent from the sign-in page to the sign-in page.
 
-        :raises MisuseError: the current request, of nobody, asks for the sign-in page.
+        :raises MisuseError: so it is, and the app is in debug or testing mode.
         """
-        if self.verdict().state is not SessionState.ANONYMOUS:
-            return
-        # A full URL is compared by what the browser says the host is: enough to warn of a loop,
-        # not enough to let anybody in.
-        if self.is_sign_in_page() or request.base_url.rstrip("/") == self._sign_in_path():
-            raise MisuseError(
-                f"The sign-in page {request.path!r} itself asks for a session, so nobody can ever "
-                "sign in: mark its view with session_optional or session_ignored, and keep "
-                "needs_refresh out of its template."
-            )
+        if self.verdict().state is not SessionState.ANONYMOUS or request.url_rule is None:
+            return False
+        # A full URL is compared by what the browser says the host is: enough to end a loop, not
+        # enough to let anybody in.
+        if not self.is_sign_in_page() and request.base_url != self._sign_in_url():
+            return False
+        problem = (
+            f"The sign-in page {request.path!r} itself asks for a session, so nobody can ever "
+            "sign in: mark its view with session_optional or session_ignored, and keep "
+            "needs_refresh out of its template."
+        )
+        if current_app.debug or current_app.testing:
+            raise MisuseError(problem)
+        self.log.write(logging.ERROR, "sign_in_closed", problem)
+        return True
 
-    def _sign_in_path(self) -> str:
+    def _sign_in_url(self) -> str:
+        """Return the sign-in URL without its query and without a slash at its end."""
         return self.ready().deployment.login_url.partition("?")[0].rstrip("/")
 
     def return_target(self, raw: str | None) -> str:
@@ -243,7 +278,7 @@ class AppState:
         return redirect_target(
             raw,
             allowed_origins=self.ready().deployment.return_origins,
-            refused_paths={self.refresh_path(), self._sign_in_path()},
+            refused_paths={self.refresh_path(), self._sign_in_url()},
         )
 
     def here(self) -> str:
@@ -279,7 +314,12 @@ IGNORED_MARK = "_ssr_session_ignored"
 
 def _full_path() -> str:
     """Return the decoded path of the current request, mount point included."""
-    return request.root_path.rstrip("/") + request.path
+    return _joined(request.root_path, request.path)
+
+
+def _joined(root_path: str, path: str) -> str:
+    mount_point = root_path.strip("/")
+    return f"/{mount_point}{path}" if mount_point else path
 
 
 def _serves_static_files(endpoint: str) -> bool:
@@ -287,9 +327,12 @@ def _serves_static_files(endpoint: str) -> bool:
     owner, _, name = endpoint.rpartition(".")
     if name != "static":
         return False
-    # Without a static folder the name is free for any view.
+    # Without a static folder the name is free for any view, also where a folder is set later.
     scaffold = current_app.blueprints.get(owner) if owner else current_app
-    return scaffold is not None and scaffold.has_static_folder
+    module = getattr(current_app.view_functions.get(endpoint), "__module__", None) or ""
+    return (
+        scaffold is not None and scaffold.has_static_folder and module.partition(".")[0] == "flask"
+    )
 
 
 def _static_keys(settings: Settings) -> StaticKeys | None:

@@ -32,7 +32,7 @@ def _refresh() -> Response:
     if kind_of_request(request.headers.get) is RequestKind.PREFETCH:
         return reply(state, Answer.NOT_NOW)
     record.return_to = state.return_target(request.args.get("redirectBack"))
-    record.optional_view = "optional" in request.args
+    record.offers_continue = "optional" in request.args
     return sealed(document(state), state.verdict())
 
 

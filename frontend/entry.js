@@ -16,6 +16,7 @@ const RUNS = Symbol.for("flask-ssr-session-runs");
 const MARKER = "ssr-session-refreshed";
 // The next page that is refused so soon after a refresh shows that refreshing does not help.
 const LAP_MS = 5000;
+const AT_ONCE_MS = 1000;
 const SILENT_MS = 10000;
 const STILL_HERE_MS = 3000;
 
@@ -51,7 +52,7 @@ function show(part, cause, detail) {
 
 function listen() {
   for (const element of document.querySelectorAll("[data-ssr-retry]")) {
-    element.addEventListener("click", run);
+    element.addEventListener("click", () => run(true));
   }
   for (const element of document.querySelectorAll("[data-ssr-back]")) {
     element.addEventListener("click", () => history.back());
@@ -71,13 +72,17 @@ function listen() {
 // Both ends are read off the same clock: timeOrigin does not follow later changes of Date.
 const now = () => performance.timeOrigin + performance.now();
 
+// Tells whether the next page will be able to know.
 function noteRefreshed() {
   const marker = JSON.stringify({ at: now(), token: settings.token });
   try {
     sessionStorage.setItem(MARKER, marker);
+    return true;
   } catch {
     // Storage is blocked; the window's name survives a reload, too. Nobody else's is overwritten.
-    if (!window.name || window.name.startsWith(MARKER)) window.name = MARKER + marker;
+    if (window.name && !window.name.startsWith(MARKER)) return lastStoredAt() > 0;
+    window.name = MARKER + marker;
+    return true;
   }
 }
 
@@ -87,11 +92,10 @@ function takeMarker() {
     text = sessionStorage.getItem(MARKER);
     sessionStorage.removeItem(MARKER);
   } catch {
-    // blocked: see noteRefreshed
-  }
-  if (window.name.startsWith(MARKER)) {
-    text = text || window.name.slice(MARKER.length);
-    window.name = "";
+    if (window.name.startsWith(MARKER)) {
+      text = window.name.slice(MARKER.length);
+      window.name = "";
+    }
   }
   try {
     const marker = JSON.parse(text);
@@ -100,6 +104,19 @@ function takeMarker() {
   } catch {
     return null; // none, or junk
   }
+}
+
+// When the SDK last stored what the API sent, by Date.now(), or 0.
+function lastStoredAt() {
+  const mark = /(?:^|; )st-last-access-token-update=(\d+)/.exec(document.cookie);
+  return mark === null ? 0 : Number(mark[1]);
+}
+
+// Markers can be cleared by the page's other scripts. The SDK's own mark says it as well: a token
+// was stored just before this page was asked for, and yet the page was refused.
+function witness() {
+  const age = Date.now() - performance.now() - lastStoredAt();
+  return hasCookie("sFrontToken") && age > -2 && age < AT_ONCE_MS ? {} : null;
 }
 
 function causeOfLap(marker) {
@@ -129,23 +146,29 @@ async function refresh() {
   return sdk.attemptRefreshingSession();
 }
 
-// The SDK notes with Date.now() when it last stored a token; this page was asked for before that.
+// Whether another tab did it since this page was asked for.
 function wasRefreshedElsewhere() {
-  const mark = /(?:^|; )st-last-access-token-update=(\d+)/.exec(document.cookie);
-  return mark !== null && Number(mark[1]) > Date.now() - performance.now() && hasCookie("sFrontToken");
+  const stored = lastStoredAt();
+  return stored > Date.now() - performance.now() && stored <= Date.now() && hasCookie("sFrontToken");
 }
 
-async function refreshForAllTabs() {
+async function refreshForAllTabs(isRetry) {
   let started = false;
   try {
     return await navigator.locks.request("flask-ssr-session-refresh", () => {
       started = true;
-      return wasRefreshedElsewhere() || refresh();
+      return (!isRetry && wasRefreshedElsewhere()) || refresh();
     });
   } catch (error) {
     if (started) throw error;
     return refresh(); // no Web Locks here: the SDK's own lock has to do
   }
+}
+
+// The server has validated it; this only makes sure that no other kind of URL can ever run.
+function leaveFor(target) {
+  const url = new URL(target, location.href);
+  if (url.protocol === "https:" || url.protocol === "http:") location.replace(url.href);
 }
 
 function goOn() {
@@ -154,11 +177,14 @@ function goOn() {
     show("renewed");
     return;
   }
-  noteRefreshed();
+  if (!noteRefreshed()) {
+    show("renewed"); // the visitor goes on by a link: without a trace of this, it might never end
+    return;
+  }
   setTimeout(() => show("renewed"), STILL_HERE_MS); // the page was a download, or is slow
   const target = settings.returnTo;
   if (target) {
-    location.replace(target.includes("#") ? target : target + location.hash);
+    leaveFor(target.includes("#") ? target : target + location.hash);
   } else if (location.href.includes("#")) {
     location.reload(); // to replace a URL by itself with a fragment would not load anything
   } else {
@@ -170,11 +196,11 @@ function signIn() {
   if (settings.optional !== undefined || settings.unsafe !== undefined) {
     show("problem", "ended");
   } else {
-    location.replace(settings.signIn);
+    leaveFor(settings.signIn);
   }
 }
 
-async function run() {
+async function run(isRetry) {
   show("working");
   try {
     startSdk();
@@ -185,7 +211,7 @@ async function run() {
   const silence = setTimeout(() => show("problem", "silent"), SILENT_MS);
   let alive;
   try {
-    alive = await refreshForAllTabs();
+    alive = await refreshForAllTabs(isRetry);
   } catch (error) {
     // The SDK rejects with the Response itself; a failed connection is a TypeError.
     if (error instanceof Response) show("problem", "status", String(error.status));
@@ -200,7 +226,7 @@ async function run() {
 
 async function whenSeen() {
   const once = (name) => new Promise((done) => document.addEventListener(name, done, { once: true }));
-  if (document.prerendering) await once("prerenderingchange");
+  if (document.prerendering === true) await once("prerenderingchange");
   while (document.visibilityState === "hidden") await once("visibilitychange");
 }
 
@@ -208,9 +234,9 @@ async function main() {
   listen();
   show("working");
   await whenSeen();
-  const marker = takeMarker();
+  const marker = takeMarker() || witness();
   if (marker) show("problem", causeOfLap(marker));
-  else await run();
+  else await run(false);
 }
 
 if (settings.mode === "session") {

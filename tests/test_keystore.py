@@ -414,6 +414,23 @@ def test_fetch_that_hangs_is_waited_for_in_its_first_second_only(
     assert len(server.asked) == 2
 
 
+def test_known_outage_holds_nobody_up_who_has_keys(
+    server: KeyServer, warm_keys: FetchedKeys, clock: SteppedClock
+) -> None:
+    """Also not when made-up key ids ask more often than the pauses after failures would."""
+    server.is_down = True
+    clock.advance(301)
+    assert has_key(warm_keys, clock)
+    clock.advance(10)
+    server.began.clear()
+    server.hold()
+    threading.Thread(target=is_unavailable, args=(warm_keys, clock, "d-new")).start()
+    assert server.began.wait(5)
+    before = time.monotonic()
+    assert has_key(warm_keys, clock)
+    assert time.monotonic() - before < 0.5
+
+
 def test_unknown_key_joins_the_fetch_that_runs(
     warm_keys: FetchedKeys, server: KeyServer, clock: SteppedClock
 ) -> None:

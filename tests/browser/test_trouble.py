@@ -207,3 +207,90 @@ def test_signing_out_ends_in_sign_in_on_the_next_page(site: Site, page: Page) ->
     expect(page.locator("[data-greeting]")).to_have_text("Hello, stranger.")
     page.goto(site.url("/account"))
     page.wait_for_url(re.compile("/auth"))
+
+
+def refuse_every_token(page: Page) -> list[str]:
+    """Let the refresh API store tokens that the site does not accept; returns its calls."""
+    calls: list[str] = []
+    token = front_token(page)
+
+    def answer(route: Route) -> None:
+        calls.append(route.request.url)
+        headers = {
+            "front-token": token,
+            "set-cookie": f"sAccessToken=junk{len(calls)}; Path=/; HttpOnly; SameSite=Lax",
+        }
+        route.fulfill(status=200, headers=headers, body="{}")
+
+    page.route(REFRESH_API, answer)
+    return calls
+
+
+@pytest.mark.parametrize(
+    "clearing",
+    [
+        "",
+        "sessionStorage.clear()",
+        """Object.defineProperty(
+            window, 'sessionStorage', { get() { throw new DOMException('', 'SecurityError') } });
+        window.name ||= 'of the app'""",
+    ],
+)
+def test_tokens_that_are_never_accepted_end_on_a_page_that_says_so(
+    site: Site, page: Page, clearing: str
+) -> None:
+    """Also where other scripts clear what the loop guard remembers."""
+    signed_in_and_expired(site, page)
+    calls = refuse_every_token(page)
+    page.add_init_script(clearing)
+    page.goto(site.url("/account"))
+    cause(page, "refused")
+    assert len(calls) == 1
+
+
+def test_a_browser_clock_that_was_ahead_once_keeps_nobody_from_refreshing(
+    site: Site, page: Page
+) -> None:
+    user = signed_in_and_expired(site, page)
+    page.goto(site.url("/panel/"))
+    page.evaluate(
+        """document.cookie =
+        `st-last-access-token-update=${Date.now() + 86400000}; path=/; SameSite=Lax`"""
+    )
+    page.goto(site.url("/account"))
+    expect(page.locator(USER)).to_have_text(user)
+    assert site.refresh_calls() == 1
+
+
+def test_a_window_named_by_another_site_starts_no_false_alarm(site: Site, page: Page) -> None:
+    user = signed_in_and_expired(site, page)
+    page.evaluate(
+        """window.name = 'ssr-session-refreshed' +
+        JSON.stringify({ at: performance.timeOrigin + performance.now(), token: '' })"""
+    )
+    page.goto(site.url("/account"))
+    expect(page.locator(USER)).to_have_text(user)
+
+
+@pytest.mark.parametrize("path", ["/dashboard", "/panel/"])
+def test_content_that_takes_the_place_of_the_script_element_runs_nothing(
+    site: Site, page: Page, path: str
+) -> None:
+    user = signed_in_and_expired(site, page)
+    fake = (
+        "<img name=currentScript data-mode=refresh data-api-domain=http://localhost "
+        "data-return-to=\"javascript:window.stop();document.title='PWNED'//\">"
+    )
+
+    def put_in_front(route: Route) -> None:
+        answer = route.fetch()
+        if "text/html" not in answer.headers["content-type"]:
+            route.fulfill(response=answer)
+            return
+        route.fulfill(response=answer, body=answer.text().replace("<head>", f"<head>{fake}"))
+
+    page.route(f"**{path}", put_in_front)
+    page.goto(site.url(path))
+    if path == "/dashboard":
+        expect(page.locator(USER)).to_have_text(user)
+    assert page.title() != "PWNED"

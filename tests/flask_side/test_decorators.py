@@ -565,3 +565,66 @@ def test_extension_set_up_after_the_views_guards_them() -> None:
     assert client.get("/", headers=FETCH).status_code == 401
     sign_in(client)
     assert client.get("/").text == "/"
+
+
+def test_function_left_alone_at_one_address_is_guarded_at_another() -> None:
+    app = make_app()
+    private = Blueprint("private", __name__, url_prefix="/private")
+    private.before_request(require_session)
+
+    def serve() -> str:
+        return "content"
+
+    app.add_url_rule("/public", "public", session_ignored(serve))
+    private.add_url_rule("/", "serve", serve)
+    app.register_blueprint(private)
+    client = app.test_client()
+    assert client.get("/public").text == "content"
+    assert client.get("/private/", headers=FETCH).status_code == 401
+    sign_in(client)
+    assert client.get("/private/").text == "content"
+
+
+def test_view_that_catches_all_is_guarded_beside_the_sign_in_page() -> None:
+    app = make_app()
+    app.before_request(require_session)
+    app.add_url_rule("/auth", "sign_in", lambda: "sign in")
+    app.add_url_rule("/<path:name>", "any", lambda name: f"content of {name}")
+    client = app.test_client()
+    assert client.get("/auth").text == "sign in"
+    for path in ("/auth/", "/auth%2f", "/auth/x"):
+        response = client.get(path, headers=PAGE)
+        assert (response.status_code, response.location) == (
+            302,
+            f"/auth?redirectToPath={'/auth/x' if path == '/auth/x' else '/'}",
+        )
+
+
+def test_closed_sign_in_page_is_neither_loop_nor_crash_for_visitors(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    app = make_app()
+    app.add_url_rule("/auth", "sign_in", session_required(lambda: "sign in"))
+    client = app.test_client()
+    with pytest.raises(MisuseError, match="sign-in page"):
+        client.get("/auth", headers=PAGE)
+    app.testing = False
+    for _ in range(3):
+        response = client.get("/auth", headers=PAGE)
+        assert response.status_code == 200
+        assert 'data-ssr-session="sign_in"' in response.text
+        assert "http-equiv" not in response.text
+    assert sum("sign_in_closed" in record.message for record in caplog.records) == 1
+
+
+def test_session_that_ended_on_an_open_sign_in_page_leads_to_its_form() -> None:
+    app = make_app()
+    app.add_url_rule("/auth", "sign_in", session_optional(lambda: "sign in"))
+    client = app.test_client()
+    sign_in(client)
+    expire(client)
+    page = client.get("/auth?redirectToPath=/account", headers=PAGE).text
+    onward = "/auth?redirectToPath=/account&amp;continueSignedOut=1"
+    assert f'data-sign-in="{onward}"' in page
+    assert "data-optional" not in page
+    assert client.get(onward.replace("&amp;", "&"), headers=PAGE).text == "sign in"

@@ -78,6 +78,10 @@ WAYS_TO_ASK = {
     "test sameas": "{% if needs_refresh is sameas(true) %}held{% else %}shown{% endif %}",
     "test boolean": "{% if needs_refresh is boolean and not needs_refresh %}shown"
     "{% else %}held{% endif %}",
+    "equal to one": "{% if needs_refresh == 1 %}held{% else %}shown{% endif %}",
+    "as an int": "{% if needs_refresh|int %}held{% else %}shown{% endif %}",
+    "as a float": "{% if needs_refresh|float %}held{% else %}shown{% endif %}",
+    "summed up": "{% if [needs_refresh]|map('int')|sum %}held{% else %}shown{% endif %}",
     "in a list": "{% if needs_refresh in [true] %}held{% else %}shown{% endif %}",
     "combined": "{% if needs_refresh or false %}held{% else %}shown{% endif %}",
     "inline if": "{{ 'held' if needs_refresh else 'shown' }}",
@@ -86,11 +90,14 @@ WAYS_TO_ASK = {
     "macro without context": "{% from 'asks.html' import asks %}{{ asks() }}",
     "macro with context": "{% from 'asks.html' import asks with context %}{{ asks() }}",
     "whole module": "{% import 'asks.html' as m %}{{ m.asks() }}",
+    "asked at the top of a macro file": "{% from 'top.html' import asks %}{{ asks() }}",
     "included": "{% include 'included.html' %}",
     "layout": "{% extends 'layout.html' %}{% block content %}shown{% endblock %}",
 }
 ASKING_TEMPLATES = {
     "asks": "{% macro asks() %}{% if needs_refresh %}held{% else %}shown{% endif %}{% endmacro %}",
+    "top": "{% set n = needs_refresh() %}"
+    "{% macro asks() %}{{ 'held' if n else 'shown' }}{% endmacro %}",
     "included": "{% if needs_refresh %}held{% else %}shown{% endif %}",
     "layout": "{% if needs_refresh %}held{% else %}{% block content %}{% endblock %}{% endif %}",
 }

@@ -8,7 +8,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from flask import Blueprint, Flask, Response, current_app, g, render_template, request
+from flask import (
+    Blueprint,
+    Flask,
+    Response,
+    current_app,
+    g,
+    render_template,
+    request,
+    stream_template,
+)
 from flask import request_started as flask_request_started
 from flask.testing import FlaskClient
 from hypothesis import given, settings
@@ -29,6 +38,7 @@ from flask_ssr_session.verdict import Verdict, decide
 
 from .conftest import (
     FETCH,
+    HELD_BACK,
     PAGE,
     cookies,
     expired_token,
@@ -104,8 +114,7 @@ def test_session_of_an_earlier_request_is_gone_in_a_context_that_lives_on(app: F
     sign_in(first)
     with app.app_context():
         assert first.get("/account").text == "account of user-1"
-        assert g.get("session") is None
-        g.session = "left behind"
+        assert g.session.user_id == "user-1"  # left behind, until the next request begins
         second.get("/static/none")
         assert second.get("/account", headers=FETCH).status_code == 401
     assert seen == [None, None, None]
@@ -142,6 +151,57 @@ def test_request_inside_a_request_leaves_the_outer_session_in_place(
     sign_in(client)
     assert client.get("/outer").text == "False"
     assert seen == ["nobody", "user-1", "other", "user-1", "True", "user-1"]
+
+
+def test_streamed_response_has_the_session_until_its_end(app: Flask, client: FlaskClient) -> None:
+    """Flask tears the request down before it streams, and brings its context back for that."""
+
+    @app.route("/streamed")
+    @session_required
+    def streamed() -> Any:
+        return stream_template("streamed.html")
+
+    with_templates(app, streamed="{{ g.session.user_id }} {{ needs_refresh }}")
+    sign_in(client)
+    assert client.get("/streamed").text == "user-1 False"
+
+
+@pytest.mark.parametrize("kind", ["expired", "active"])
+def test_streamed_refresh_page_is_kept_by_no_cache(
+    app: Flask, client: FlaskClient, kind: str
+) -> None:
+    @app.route("/streamed")
+    def streamed() -> Any:
+        response = current_app.make_response(stream_template("streamed.html"))
+        response.cache_control.max_age = 3600
+        return response
+
+    with_templates(app, streamed=HELD_BACK)
+    sign_in(client)
+    if kind == "expired":
+        expire(client)
+    response = client.get("/streamed", headers=PAGE)
+    held = kind == "expired"
+    assert ("data-ssr-session" in response.text) == held
+    assert response.headers["Cache-Control"] == ("no-store" if held else "max-age=3600")
+
+
+def test_another_app_judges_the_same_request_by_its_own_keys(app: Flask) -> None:
+    other = make_app("other", issuer="https://elsewhere.example")
+    seen: list[Any] = []
+
+    @app.route("/both")
+    def both() -> str:
+        with other.app_context():
+            seen.append(get_ssr_session())
+        seen.append(get_ssr_session())
+        return ""
+
+    client = app.test_client()
+    sign_in(client)
+    client.get("/both")
+    assert seen[0] is None
+    assert seen[1].user_id == "user-1"
 
 
 def test_object_that_the_app_puts_into_g_session_lets_no_stranger_in(app: Flask) -> None:

@@ -12,9 +12,19 @@ from flask.testing import FlaskClient
 
 from flask_ssr_session import assets
 from flask_ssr_session.errors import ConfigError
-from flask_ssr_session.testing import outage, sign_in
+from flask_ssr_session.testing import expire, outage, sign_in
 
-from .conftest import FETCH, PAGE, cookies, expired_token, make_app, make_token, part_of, with_views
+from .conftest import (
+    FETCH,
+    PAGE,
+    cookies,
+    expired_token,
+    make_app,
+    make_token,
+    part_of,
+    with_templates,
+    with_views,
+)
 
 # --- /refresh-session ----------------------------------------------------------------------------
 
@@ -249,3 +259,34 @@ def test_package_that_was_not_built_says_so(monkeypatch: pytest.MonkeyPatch) -> 
         load.cache_clear()
         with pytest.raises(ConfigError, match=r"was not built: ssr-session\.(js|css) is missing"):
             load()
+
+
+@pytest.mark.parametrize("query", ["", "?optional=1", "?optional=1&continueSignedOut=1"])
+def test_no_query_of_the_refresh_page_opens_what_a_template_holds_back(query: str) -> None:
+    app = with_templates(
+        make_app(),
+        layout="{% if not needs_refresh %}SECRET{% endif %}{% block body %}{% endblock %}",
+        refresh_document="{% extends 'layout.html' %}{% block body %}"
+        "{% from refresh_page_template import refresh_page %}{{ refresh_page() }}{% endblock %}",
+    )
+    client = app.test_client()
+
+    def shown() -> tuple[bool, bool]:
+        text = client.get(f"/refresh-session{query}", headers=PAGE).text
+        return "SECRET" in text, "data-ssr-session" in text
+
+    assert shown() == (False, True)
+    sign_in(client)
+    assert shown() == (True, True)
+    expire(client)
+    assert shown() == (False, True)
+
+
+def test_a_mount_point_with_two_slashes_names_no_other_host() -> None:
+    app = with_views(make_app(refresh_flow="redirect"))
+    client = app.test_client(use_cookies=False)
+    mounted = {"SCRIPT_NAME": "//evil.example"}
+    for path in ("/account", "/refresh-session"):
+        response = client.get(path, headers=PAGE | cookies("junk"), environ_overrides=mounted)
+        assert not (response.location or "").startswith("//")
+        assert '"//' not in response.text
