@@ -16,7 +16,7 @@ const RUNS = Symbol.for("flask-ssr-session-runs");
 const MARKER = "ssr-session-refreshed";
 // The next page that is refused so soon after a refresh shows that refreshing does not help.
 const LAP_MS = 5000;
-const AT_ONCE_MS = 1000;
+const AT_ONCE_MS = 500;
 const SILENT_MS = 10000;
 const STILL_HERE_MS = 3000;
 

@@ -99,13 +99,16 @@ class Site:
             if page.url == "about:blank" or not page.evaluate("'supertokensWebsite' in window"):
                 page.goto(self.url("/panel/"))
             assert page.evaluate("supertokensWebsite.attemptRefreshingSession()")
-            # Half a minute later, that the browser stored a token would be half a minute past.
-            page.evaluate(
-                """() => { sessionStorage.clear(); document.cookie =
-                `st-last-access-token-update=${Date.now() - 30000}; path=/; SameSite=Lax` }"""
-            )
+            self.let_time_pass(page)
         finally:
             self.clock.shift_seconds = 0
+
+    def let_time_pass(self, page: Page) -> None:
+        """Let it be half a minute ago, for *page*, that the browser stored a token."""
+        page.evaluate(
+            """() => { sessionStorage.clear(); document.cookie =
+            `st-last-access-token-update=${Date.now() - 30000}; path=/; SameSite=Lax` }"""
+        )
 
     def refresh_calls(self) -> int:
         """Count the refreshes that the core was asked for."""

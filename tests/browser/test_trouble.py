@@ -178,8 +178,8 @@ def test_a_key_server_that_is_down_is_an_outage_only_where_no_keys_are_known(
     assert answer is not None
     assert answer.status == 200
     page.goto(site.url("/panel/"))
-    page.click("text=Let the app forget its keys")
-    page.wait_for_url(site.url("/panel/"))
+    with page.expect_navigation():
+        page.click("text=Let the app forget its keys")
     answer = page.goto(site.url("/account"))
     assert answer is not None
     assert (answer.status, answer.headers["retry-after"]) == (503, "10")
@@ -187,7 +187,8 @@ def test_a_key_server_that_is_down_is_an_outage_only_where_no_keys_are_known(
     site.core.start_key_server()
     # Retry-After is ten seconds, the pause between two fetches; forgetting keys ends it early.
     page.goto(site.url("/panel/"))
-    page.click("text=Let the app forget its keys")
+    with page.expect_navigation():
+        page.click("text=Let the app forget its keys")
     page.goto(site.url("/account"))
     expect(page.locator(USER)).to_have_text(user)
 
@@ -196,7 +197,9 @@ def test_a_session_from_unknown_keys_is_refreshed_into_known_ones(site: Site, pa
     user = site.sign_up(page)
     site.core.rotate_signing_key(drop_old=True)
     page.goto(site.url("/panel/"))
-    page.click("text=Let the app forget its keys")
+    site.let_time_pass(page)
+    with page.expect_navigation():
+        page.click("text=Let the app forget its keys")
     page.goto(site.url("/account"))
     expect(page.locator(USER)).to_have_text(user)
 
