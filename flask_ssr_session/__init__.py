@@ -14,9 +14,9 @@ from .errors import (
     SSRSessionError,
 )
 from .extension import FlaskSSRSession
+from .places import safe_return_path
 from .replies import SessionRequired
 from .session import SSRSession
-from .state import safe_return_path
 from .verdict import SessionState
 
 __all__ = [

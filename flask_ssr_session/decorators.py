@@ -12,9 +12,10 @@ from flask import Flask, current_app, request
 
 from .answers import Answer
 from .errors import MisuseError
+from .places import IGNORED_MARK, is_left_alone, is_sign_in_page
 from .replies import SessionRequired, reply
 from .session import SSRSession
-from .state import IGNORED_MARK, REFRESH_ENDPOINT, current_record, current_state
+from .state import REFRESH_ENDPOINT, current_record, current_state
 
 _View = TypeVar("_View", bound=Callable[..., Any])
 
@@ -87,10 +88,9 @@ def require_session() -> None:
 
     :raises SessionRequired: an HTTPException that carries the answer.
     """
-    state = current_state()
     optional = False
     if not current_record().entered:
-        if request.endpoint == REFRESH_ENDPOINT or state.is_left_alone() or state.is_sign_in_page():
+        if request.endpoint == REFRESH_ENDPOINT or is_left_alone() or is_sign_in_page():
             return
         view = current_app.view_functions.get(request.endpoint or "")
         optional = getattr(view, _OPTIONAL_MARK, False) is True

@@ -10,6 +10,7 @@ from .config import Settings
 from .decorators import check_decorator_order
 from .errors import ConfigError
 from .pages import install_templates
+from .places import is_left_alone
 from .replies import finish
 from .state import EXTENSION_NAME, AppState, current_record, current_state, leave_request
 from .views import make_blueprint
@@ -71,9 +72,8 @@ def _forget(_app: Flask, **_more: Any) -> None:
 
 
 def _decide() -> None:
-    state = current_state()
-    if not state.is_left_alone():
-        state.verdict()
+    if not is_left_alone():
+        current_state().verdict()
 
 
 def _finish(response: Response) -> Response:

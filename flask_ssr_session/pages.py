@@ -19,8 +19,9 @@ from markupsafe import Markup
 from . import assets
 from .answers import SAFE_METHODS, Answer, page_for
 from .errors import ConfigError
+from .places import here, is_closed_sign_in, is_sign_in_page, own_address, refresh_path
 from .state import CONTINUE_PARAMETER, AppState, current_record, current_state
-from .urls import local_path, with_query
+from .urls import with_query
 
 DOCUMENT = "refresh_document.html"
 MACRO = "refresh_page.html"
@@ -121,21 +122,20 @@ def refresh_view(nonce: str | None = None) -> RefreshView:
     verdict = state.verdict()
     always = state.settings.always_try_refresh
     # The sign-in page, or an error page in its place, must not lead to itself.
-    at_sign_in = state.is_closed_sign_in() or state.is_sign_in_page()
+    at_sign_in = is_closed_sign_in() or is_sign_in_page()
     if record.return_to is not None:
         page = Answer.REFRESH_PAGE
     else:
         page = page_for(verdict.state, always_try_refresh=always and not at_sign_in)
     record.shown = page
-    target = record.return_to if record.return_to is not None else state.here()
+    target = record.return_to if record.return_to is not None else here()
     is_safe = request.method in SAFE_METHODS
     sign_in_url = sign_in_location(state, target)
     offers_continue = record.optional or record.offers_continue
     continue_url = with_query(target, **{CONTINUE_PARAMETER: "1"}) if offers_continue else ""
     if at_sign_in and offers_continue:
         # Where a session turns out to have ended on the sign-in page, signing in comes next.
-        own_address = local_path(request.root_path, request.path, request.query_string)
-        sign_in_url = continue_url = with_query(own_address, **{CONTINUE_PARAMETER: "1"})
+        sign_in_url = continue_url = with_query(own_address(), **{CONTINUE_PARAMETER: "1"})
     return RefreshView(
         page=_PAGES[page],
         reason=verdict.reason.value,
@@ -210,7 +210,7 @@ def _app_nonce() -> str | None:
 
 
 def _asset_url(asset: assets.Asset) -> str:
-    return f"{current_state().refresh_path()}/ssr-session-{asset.digest}.{asset.suffix}"
+    return f"{refresh_path()}/ssr-session-{asset.digest}.{asset.suffix}"
 
 
 def render_document() -> str:

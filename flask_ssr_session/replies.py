@@ -17,6 +17,7 @@ from .pages import (
     render_document,
     sign_in_location,
 )
+from .places import here, is_closed_sign_in, refresh_path
 from .state import AppState, RequestRecord, current_record
 from .urls import with_query
 from .verdict import SessionState, Verdict
@@ -46,15 +47,15 @@ def reply(state: AppState, answer: Answer) -> Response:
     verdict = state.verdict()
     record = current_record()
     response: WerkzeugResponse
-    if answer in _LEADING_TO_SIGN_IN and state.is_closed_sign_in():
+    if answer in _LEADING_TO_SIGN_IN and is_closed_sign_in():
         answer = Answer.SIGN_IN_PAGE  # which leads nowhere by itself here
     if answer is Answer.SIGN_IN_REDIRECT:
-        response = redirect(sign_in_location(state, state.here()))
+        response = redirect(sign_in_location(state, here()))
     elif answer is Answer.REFRESH_REDIRECT:
-        query = {"redirectBack": state.here()}
+        query = {"redirectBack": here()}
         if record.optional_view:
             query["optional"] = "1"
-        response = redirect(with_query(state.refresh_path(), **query))
+        response = redirect(with_query(refresh_path(), **query))
     elif answer in (Answer.REFRESH_PAGE, Answer.SIGN_IN_PAGE, Answer.OUTAGE_PAGE):
         response = document(state)
         if answer is Answer.OUTAGE_PAGE:

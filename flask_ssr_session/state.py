@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from flask import Flask, Request, current_app, g, request
-from werkzeug.routing import Rule
 
 from .answers import SAFE_METHODS, Answer, answer_for, kind_of_request
 from .clock import Clock, SystemClock
@@ -24,7 +23,6 @@ from .keystore import FetchedKeys, StaticKeys
 from .logs import ReasonLog
 from .sdk import read_sdk
 from .tokens import KeyFinder, TokenRules
-from .urls import local_path, redirect_target
 from .verdict import Reason, SessionState, Verdict, decide
 
 EXTENSION_NAME = "ssr_session"
@@ -235,105 +233,6 @@ class AppState:
             refresh_flow=self.settings.refresh_flow,
         )
 
-    def refresh_path(self) -> str:
-        """Return the path of the refresh page as a browser sees it."""
-        # A mount point may come from a proxy's header: two slashes would name another host.
-        return _joined(request.root_path, self.settings.refresh_path)
-
-    def is_sign_in_page(self) -> bool:
-        """Tell whether the current request asks for the sign-in page itself."""
-        path, rule = _full_path(), request.url_rule
-        # With one more slash only where the route is written so: not for whatever catches all.
-        return path == self._sign_in_url() or (
-            path == f"{self._sign_in_url()}/" and rule is not None and rule.rule == request.path
-        )
-
-    def is_closed_sign_in(self) -> bool:
-        """Tell whether a stranger would be sent from the sign-in page to the sign-in page.
-
-        :raises MisuseError: so it is, and the app is in debug or testing mode.
-        """
-        if self.verdict().state is not SessionState.ANONYMOUS or request.url_rule is None:
-            return False
-        # A full URL is compared by what the browser says the host is: enough to end a loop, not
-        # enough to let anybody in.
-        if not self.is_sign_in_page() and request.base_url != self._sign_in_url():
-            return False
-        problem = (
-            f"The sign-in page {request.path!r} itself asks for a session, so nobody can ever "
-            "sign in: mark its view with session_optional or session_ignored, and keep "
-            "needs_refresh out of its template."
-        )
-        if current_app.debug or current_app.testing:
-            raise MisuseError(problem)
-        self.log.write(logging.ERROR, "sign_in_closed", problem)
-        return True
-
-    def _sign_in_url(self) -> str:
-        """Return the sign-in URL without its query and without a slash at its end."""
-        return self.ready().deployment.login_url.partition("?")[0].rstrip("/")
-
-    def return_target(self, raw: str | None) -> str:
-        """Return where *raw* may lead back to; ``/`` where it may not."""
-        return redirect_target(
-            raw,
-            allowed_origins=self.ready().deployment.return_origins,
-            refused_paths={self.refresh_path(), self._sign_in_url()},
-        )
-
-    def here(self) -> str:
-        """Return the path and query of the current request, fit to come back to."""
-        return self.return_target(local_path(request.root_path, request.path, request.query_string))
-
-    def is_left_alone(self) -> bool:
-        """Tell whether the current request is none that a session matters to."""
-        rule: Rule | None = request.url_rule
-        if rule is None:
-            return self._is_api_request()
-        if _serves_static_files(rule.endpoint):
-            return True
-        if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
-            # Anyone can send this: it passes only where Flask answers in the view's place.
-            return getattr(rule, "provide_automatic_options", False) is True
-        return is_ignored(current_app.view_functions.get(rule.endpoint))
-
-    def _is_api_request(self) -> bool:
-        """Tell whether the SDK's middleware answers: below its base path, no page of the app."""
-        # With the mount point, as the SDK itself compares.
-        base_path = self.ready().deployment.api_base_path
-        return f"{_full_path()}/".startswith(f"{base_path}/")
-
-
-def is_ignored(view: Any) -> bool:
-    """Tell whether *view* was marked by ``session_ignored``."""
-    return getattr(view, IGNORED_MARK, False) is True
-
-
-IGNORED_MARK = "_ssr_session_ignored"
-
-
-def _full_path() -> str:
-    """Return the decoded path of the current request, mount point included."""
-    return _joined(request.root_path, request.path)
-
-
-def _joined(root_path: str, path: str) -> str:
-    mount_point = root_path.strip("/")
-    return f"/{mount_point}{path}" if mount_point else path
-
-
-def _serves_static_files(endpoint: str) -> bool:
-    """Tell whether *endpoint* is Flask's own for the static folder of the app or a blueprint."""
-    owner, _, name = endpoint.rpartition(".")
-    if name != "static":
-        return False
-    # Without a static folder the name is free for any view, also where a folder is set later.
-    scaffold = current_app.blueprints.get(owner) if owner else current_app
-    module = getattr(current_app.view_functions.get(endpoint), "__module__", None) or ""
-    return (
-        scaffold is not None and scaffold.has_static_folder and module.partition(".")[0] == "flask"
-    )
-
 
 def _static_keys(settings: Settings) -> StaticKeys | None:
     if settings.jwks is None:
@@ -351,18 +250,6 @@ def _static_keys(settings: Settings) -> StaticKeys | None:
         raise ConfigError(f"SSR_SESSION_JWKS: the file cannot be read ({error.strerror})") from None
     except FetchError as error:
         raise ConfigError(f"SSR_SESSION_JWKS: {error}") from None
-
-
-def safe_return_path(raw: str | None) -> str:
-    """Return where a visitor may be sent after sign-in: *raw* if it is safe, ``/`` if it is not.
-
-    :param raw: the return path a sign-in page was given, for instance
-        ``request.args.get("redirectToPath")``; None counts as unsafe.
-    :returns: a path on this site with query and fragment, or a full URL whose origin is the SDK's
-        website origin or in ``SSR_SESSION_REDIRECT_ORIGINS``.
-    :raises MisuseError: ``init_app`` was not called for this app.
-    """
-    return current_state().return_target(raw)
 
 
 def current_state() -> AppState:

@@ -7,6 +7,7 @@ from flask import Blueprint, Response, make_response, request
 from . import assets
 from .answers import Answer, RequestKind, kind_of_request
 from .decorators import session_ignored
+from .places import return_target
 from .replies import document, reply, sealed
 from .state import current_record, current_state
 
@@ -31,7 +32,7 @@ def _refresh() -> Response:
     state, record = current_state(), current_record()
     if kind_of_request(request.headers.get) is RequestKind.PREFETCH:
         return reply(state, Answer.NOT_NOW)
-    record.return_to = state.return_target(request.args.get("redirectBack"))
+    record.return_to = return_target(request.args.get("redirectBack"))
     record.offers_continue = "optional" in request.args
     return sealed(document(state), state.verdict())
 

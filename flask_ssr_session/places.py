@@ -1,0 +1,133 @@
+"""Where the current request is and where it may go: our own paths, sign-in, what is left alone."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from flask import current_app, request
+from werkzeug.routing import Rule
+
+from .errors import MisuseError
+from .state import current_state
+from .urls import local_path, redirect_target
+from .verdict import SessionState
+
+IGNORED_MARK = "_ssr_session_ignored"
+
+
+def is_left_alone() -> bool:
+    """Tell whether the current request is none that a session matters to."""
+    rule: Rule | None = request.url_rule
+    if rule is None:
+        return _is_api_request()
+    if _serves_static_files(rule.endpoint):
+        return True
+    if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
+        # Anyone can send this: it passes only where Flask answers in the view's place.
+        return getattr(rule, "provide_automatic_options", False) is True
+    view: Any = current_app.view_functions.get(rule.endpoint)
+    return getattr(view, IGNORED_MARK, False) is True
+
+
+def _is_api_request() -> bool:
+    """Tell whether the SDK's middleware answers: below its base path, no page of the app."""
+    # With the mount point, as the SDK itself compares.
+    base_path = current_state().ready().deployment.api_base_path
+    return f"{_full_path()}/".startswith(f"{base_path}/")
+
+
+def _serves_static_files(endpoint: str) -> bool:
+    """Tell whether *endpoint* is Flask's own for the static folder of the app or a blueprint."""
+    owner, _, name = endpoint.rpartition(".")
+    if name != "static":
+        return False
+    # Without a static folder the name is free for any view, also where a folder is set later.
+    scaffold = current_app.blueprints.get(owner) if owner else current_app
+    module = getattr(current_app.view_functions.get(endpoint), "__module__", None) or ""
+    is_flasks_own = module.partition(".")[0] == "flask"
+    return scaffold is not None and scaffold.has_static_folder and is_flasks_own
+
+
+def refresh_path() -> str:
+    """Return the path of the refresh page as a browser sees it."""
+    return _joined(request.root_path, current_state().settings.refresh_path)
+
+
+def is_sign_in_page() -> bool:
+    """Tell whether the current request asks for the sign-in page itself."""
+    path, sign_in, rule = _full_path(), _sign_in_url(), request.url_rule
+    # With one more slash only where the route is written so: not for whatever catches all.
+    return path == sign_in or (
+        path == f"{sign_in}/" and rule is not None and rule.rule == request.path
+    )
+
+
+def is_closed_sign_in() -> bool:
+    """Tell whether a stranger would be sent from the sign-in page to the sign-in page.
+
+    :raises MisuseError: so it is, and the app is in debug or testing mode.
+    """
+    state = current_state()
+    if state.verdict().state is not SessionState.ANONYMOUS or request.url_rule is None:
+        return False
+    # A full URL is compared by what the browser says the host is: enough to end a loop, not
+    # enough to let anybody in.
+    if not is_sign_in_page() and request.base_url != _sign_in_url():
+        return False
+    problem = (
+        f"The sign-in page {request.path!r} itself asks for a session, so nobody can ever "
+        "sign in: mark its view with session_optional or session_ignored, and keep "
+        "needs_refresh out of its template."
+    )
+    if current_app.debug or current_app.testing:
+        raise MisuseError(problem)
+    state.log.write(logging.ERROR, "sign_in_closed", problem)
+    return True
+
+
+def return_target(raw: str | None) -> str:
+    """Return where *raw* may lead back to; ``/`` where it may not."""
+    return redirect_target(
+        raw,
+        allowed_origins=current_state().ready().deployment.return_origins,
+        refused_paths={refresh_path(), _sign_in_url()},
+    )
+
+
+def own_address() -> str:
+    """Return the path and query of the current request, whatever they are."""
+    return local_path(request.root_path, request.path, request.query_string)
+
+
+def here() -> str:
+    """Return the path and query of the current request, fit to come back to."""
+    return return_target(own_address())
+
+
+def safe_return_path(raw: str | None) -> str:
+    """Return where a visitor may be sent after sign-in: *raw* if it is safe, ``/`` if it is not.
+
+    :param raw: the return path a sign-in page was given, for instance
+        ``request.args.get("redirectToPath")``; None counts as unsafe.
+    :returns: a path on this site with query and fragment, or a full URL whose origin is the SDK's
+        website origin or in ``SSR_SESSION_REDIRECT_ORIGINS``.
+    :raises MisuseError: ``init_app`` was not called for this app.
+    """
+    return return_target(raw)
+
+
+def _sign_in_url() -> str:
+    """Return the sign-in URL without its query and without a slash at its end."""
+    return current_state().ready().deployment.login_url.partition("?")[0].rstrip("/")
+
+
+def _full_path() -> str:
+    """Return the decoded path of the current request, mount point included."""
+    return _joined(request.root_path, request.path)
+
+
+def _joined(root_path: str, path: str) -> str:
+    # A mount point may come from a proxy's header: two slashes would name another host.
+    mount_point = root_path.strip("/")
+    return f"/{mount_point}{path}" if mount_point else path
