@@ -9,7 +9,7 @@ from http.client import HTTPConnection
 from typing import Any
 from urllib.parse import urlsplit
 
-from flask import Blueprint, abort, current_app, redirect, render_template, url_for
+from flask import Blueprint, abort, current_app, g, redirect, render_template, url_for
 from supertokens_python.recipe.session.syncio import fetch_and_set_claim
 from supertokens_python.recipe.userroles import PermissionClaim, UserRoleClaim
 from supertokens_python.recipe.userroles.syncio import (
@@ -18,7 +18,7 @@ from supertokens_python.recipe.userroles.syncio import (
 )
 from werkzeug.wrappers import Response
 
-from flask_ssr_session import get_ssr_session, session_ignored
+from flask_ssr_session import SSRSession, session_ignored, session_required
 
 from .extensions import ssr_session
 from .sign_in import outbox
@@ -53,15 +53,17 @@ def act(action: str) -> Response:
     return redirect(url_for("panel.show"), 303)
 
 
-def _become_admin() -> None:
-    session = get_ssr_session()
-    if session is None:
-        abort(403)
+@panel.post("/become-admin")
+@session_required
+def become_admin() -> Response:
+    """Give the visitor the role that the admin page asks for."""
+    session: SSRSession = g.session
     create_new_role_or_add_permissions("admin", ["reports:read"])
     add_role_to_user(session.tenant_id, session.user_id, "admin")
     # The core puts the claim into every token from the next refresh on.
     fetch_and_set_claim(session.session_handle, UserRoleClaim)
     fetch_and_set_claim(session.session_handle, PermissionClaim)
+    return redirect(url_for("panel.show"), 303)
 
 
 def _revoke() -> None:
@@ -69,7 +71,6 @@ def _revoke() -> None:
 
 
 _ACTIONS: dict[str, Callable[[], object]] = {
-    "become-admin": _become_admin,
     "revoke-sessions": _revoke,
     "rotate-key": lambda: _control("POST", "signing-key/rotate", {"dropOld": True}),
     "stop-key-server": lambda: _control("POST", "key-server/stop"),

@@ -84,6 +84,8 @@ def _sign_in_url(value: Any) -> str:
     if url.startswith("/"):
         path, mark, rest = url.partition("?")
         return (_url_path(path) or "/") + mark + rest
+    if not url.startswith(("http://", "https://")):
+        raise ValueError("it has to begin with / or https://")
     parse_origin("/".join(url.split("/", 3)[:3]))
     return url
 

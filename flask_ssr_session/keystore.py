@@ -11,6 +11,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
@@ -296,13 +297,17 @@ class FetchedKeys:
 
     def _report_failure(self, problem: str) -> None:
         key_set = self._key_set
+        # The host alone: a path or a user part may hold what no log should.
+        hosts = ", ".join(urlsplit(uri).netloc.rpartition("@")[2] for uri in self._uris)
         if key_set is None:
-            self._log.write(logging.ERROR, "keys_unavailable", f"{problem}; there are no keys")
+            self._log.write(
+                logging.ERROR, "keys_unavailable", f"{problem} at {hosts}; there are no keys"
+            )
         else:
             self._log.write(
                 logging.WARNING,
                 "keys_not_renewed",
-                f"{problem}; keys {self._age(key_set):.0f} s old stay in use, "
+                f"{problem} at {hosts}; keys {self._age(key_set):.0f} s old stay in use, "
                 f"at most {self._max_stale_seconds:.0f} s",
             )
 

@@ -220,17 +220,25 @@ def render_document() -> str:
     what a visitor sees in an outage must not depend on it.
     """
     try:
-        return render_template(DOCUMENT, refresh_page_template=MACRO)
+        page = render_template(DOCUMENT, refresh_page_template=MACRO)
     except Exception as error:  # noqa: BLE001 - it is the app's code, anything may come out
         # The message may quote values of the app's; the type and the template's place do not.
-        current_state().log.write(
-            logging.ERROR,
-            "override_broken",
-            f"{DOCUMENT} or {MACRO} of the app failed with {type(error).__name__}"
-            f"{_template_place(error)}; the original is shown",
+        problem = f"failed with {type(error).__name__}{_template_place(error)}"
+    else:
+        # Without the script nobody would ever leave a refresh page.
+        asks_script = refresh_view().page == _PAGES[Answer.REFRESH_PAGE]
+        if not asks_script or _asset_url(assets.script()) in page:
+            return page
+        problem = (
+            "shows no refresh page: call refresh_page() of flask_ssr_session/refresh_page.html"
         )
-        template = current_app.jinja_env.get_template(PACKAGED + DOCUMENT)
-        return template.render(refresh_page_template=PACKAGED + MACRO)
+    current_state().log.write(
+        logging.ERROR,
+        "override_broken",
+        f"{DOCUMENT} or {MACRO} of the app {problem}; the original is shown",
+    )
+    template = current_app.jinja_env.get_template(PACKAGED + DOCUMENT)
+    return template.render(refresh_page_template=PACKAGED + MACRO)
 
 
 def _template_place(error: Exception) -> str:

@@ -63,6 +63,15 @@ def is_sign_in_page() -> bool:
     )
 
 
+def has_sign_in_route() -> bool:
+    """Tell whether a view of this app answers at the sign-in path; true where that is elsewhere."""
+    path, mount_point = _sign_in_url() or "/", request.root_path.rstrip("/")
+    if not path.startswith(f"{mount_point}/"):
+        return True
+    adapter = current_app.create_url_adapter(request)
+    return adapter is None or adapter.test(path.removeprefix(mount_point), "GET")
+
+
 def is_closed_sign_in() -> bool:
     """Tell whether a stranger would be sent from the sign-in page to the sign-in page.
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from flask import Response, current_app, g, jsonify, make_response, redirect, request
 from werkzeug.exceptions import HTTPException
@@ -17,7 +16,7 @@ from .pages import (
     render_document,
     sign_in_location,
 )
-from .places import here, is_closed_sign_in, refresh_path
+from .places import has_sign_in_route, here, is_closed_sign_in, refresh_path
 from .state import AppState, RequestRecord, current_record
 from .urls import with_query
 from .verdict import SessionState, Verdict
@@ -49,6 +48,8 @@ def reply(state: AppState, answer: Answer) -> Response:
     response: WerkzeugResponse
     if answer in _LEADING_TO_SIGN_IN and is_closed_sign_in():
         answer = Answer.SIGN_IN_PAGE  # which leads nowhere by itself here
+    if answer in _LEADING_TO_SIGN_IN:
+        _warn_of_setup(state)
     if answer is Answer.SIGN_IN_REDIRECT:
         response = redirect(sign_in_location(state, here()))
     elif answer is Answer.REFRESH_REDIRECT:
@@ -76,6 +77,25 @@ def reply(state: AppState, answer: Answer) -> Response:
             # htmx on a page without the browser SDK: the whole page is asked for, and refreshed.
             response.headers["HX-Refresh"] = "true"
     return sealed(current_app.make_response(response), verdict)
+
+
+def _warn_of_setup(state: AppState) -> None:
+    """Say in the log, once, what lets sign-in fail without any error anywhere."""
+    deployment = state.ready().deployment
+    host = urlsplit(deployment.api_domain).hostname
+    if deployment.cookie_domain is None and request.host.partition(":")[0] != host:
+        state.warn_once(
+            "other_host",
+            f"a page was asked for at another host than the API's {deployment.api_domain}, and no "
+            "cookie domain is set: the browser sends that page no token (localhost and 127.0.0.1 "
+            "are different hosts, too)",
+        )
+    if not has_sign_in_route():
+        state.warn_once(
+            "no_sign_in",
+            f"no view of this app answers {deployment.login_url}, where visitors are sent to "
+            "sign in; set SSR_SESSION_LOGIN_URL if it is elsewhere",
+        )
 
 
 def document(state: AppState) -> Response:
@@ -171,14 +191,10 @@ def _keep_private(state: AppState, record: RequestRecord, response: Response) ->
     if cache.public or cache.s_maxage is not None:
         cache.public = False
         cache.s_maxage = None
-        endpoint = quote(request.endpoint or "")
-        if endpoint not in state.warned_endpoints:
-            state.warned_endpoints.add(endpoint)
-            state.log.write(
-                logging.WARNING,
-                f"private.{endpoint}",
-                "the view needs a session but allows shared caches to keep its answer; "
-                "it was made private",
-            )
+        state.warn_once(
+            f"private.{quote(request.endpoint or '')}",
+            "the view needs a session but allows shared caches to keep its answer; "
+            "it was made private",
+        )
     if not cache.no_store:
         cache.private = True

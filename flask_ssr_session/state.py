@@ -124,7 +124,6 @@ class AppState:
     :ivar checks: run once, before the first verdict; each raises where the app protects less
         than it seems to.
     :ivar record_key: what this app's :class:`RequestRecord` is called on a request.
-    :ivar warned_endpoints: whose cache headers were corrected, and said so.
     """
 
     def __init__(self, app: Flask, settings: Settings, clock: Clock | None = None) -> None:
@@ -137,7 +136,7 @@ class AppState:
         self.log = ReasonLog(self.clock)
         self.checks: list[Callable[[Flask], None]] = []
         self.record_key = f"_flask_ssr_session_{id(self)}"
-        self.warned_endpoints: set[str] = set()
+        self._warned: set[str] = set()
         self._app_name = app.name
         self._given_keys: KeyStore | None = _static_keys(settings)
         self._ready: dict[str, Ready] = {}
@@ -214,6 +213,12 @@ class AppState:
             verdict.reason.value,
             verdict.detail or f"the session is in state {verdict.state.value}",
         )
+
+    def warn_once(self, reason: str, message: str) -> None:
+        """Log what the app's setup makes of a request, the first time it happens."""
+        if reason not in self._warned:
+            self._warned.add(reason)
+            self.log.write(logging.WARNING, reason, message)
 
     def clear_keys(self) -> None:
         """Drop keys and remembered tokens in this process; the next token fetches anew."""

@@ -20,16 +20,25 @@ const AT_ONCE_MS = 500;
 const SILENT_MS = 10000;
 const STILL_HERE_MS = 3000;
 
+// For whoever sets the site up; visitors read the page.
+function warn(problem) {
+  const api = settings.apiDomain + settings.apiBasePath;
+  console.warn(`flask_ssr_session: ${problem}. The refresh API is ${api}/session/refresh.`);
+}
+
 function startSdk() {
   const options = {
     apiDomain: settings.apiDomain,
     apiBasePath: settings.apiBasePath,
     sessionExpiredStatusCode: Number(settings.expiredStatus),
   };
-  const apiHost = new URL(settings.apiDomain).hostname;
-  if (settings.cookieDomain && apiHost !== location.hostname) {
-    options.sessionTokenBackendDomain = settings.cookieDomain;
-    options.sessionTokenFrontendDomain = settings.cookieDomain;
+  if (new URL(settings.apiDomain).hostname !== location.hostname) {
+    if (settings.cookieDomain) {
+      options.sessionTokenBackendDomain = settings.cookieDomain;
+      options.sessionTokenFrontendDomain = settings.cookieDomain;
+    } else {
+      warn(`this page is at ${location.origin}: cookies of the API will not arrive here`);
+    }
   }
   sdk.init(options);
 }
@@ -214,8 +223,9 @@ async function run(isRetry) {
     alive = await refreshForAllTabs(isRetry);
   } catch (error) {
     // The SDK rejects with the Response itself; a failed connection is a TypeError.
-    if (error instanceof Response) show("problem", "status", String(error.status));
-    else show("problem", error instanceof TypeError ? "network" : "answer");
+    const cause = error instanceof Response ? "status" : error instanceof TypeError ? "network" : "answer";
+    warn(`refreshing failed (${cause})`);
+    show("problem", cause, error.status);
     return;
   } finally {
     clearTimeout(silence);
@@ -243,7 +253,7 @@ if (settings.mode === "session") {
   try {
     startSdk();
   } catch (error) {
-    console.warn("flask_ssr_session: the SuperTokens SDK cannot start here.", error);
+    warn(`the SuperTokens SDK cannot start here (${error.name})`);
   }
 } else if (!window[RUNS]) {
   window[RUNS] = true;

@@ -600,10 +600,11 @@ def test_failures_are_logged_quietly(
     finish_background()
 
     assert [(record.levelno, record.getMessage()) for record in caplog.records] == [
-        (logging.ERROR, "keys_unavailable: the server is down; there are no keys"),
+        (logging.ERROR, "keys_unavailable: the server is down at core.example; there are no keys"),
         (
             logging.WARNING,
-            "keys_not_renewed: the server is down; keys 400 s old stay in use, at most 86400 s",
+            "keys_not_renewed: the server is down at core.example; keys 400 s old stay in use, "  # noqa: ISC004
+            "at most 86400 s",
         ),
     ]
 

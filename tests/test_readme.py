@@ -37,11 +37,17 @@ def rows(heading: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
 
 
+def paste(folder: Path) -> str:
+    """Paste the templates of the quickstart into a folder and return its Python source."""
+    (folder / "templates").mkdir()
+    for name, template in zip(("dashboard", "sign_in"), blocks("jinja"), strict=False):
+        (folder / "templates" / f"{name}.html").write_text(template, encoding="utf-8")
+    return "\n".join(blocks("python")[:2])
+
+
 def quickstart(core: DevelopmentCore, folder: Path) -> Flask:
     """Paste the quickstart into a folder and return its app."""
-    (folder / "templates").mkdir()
-    (folder / "templates" / "dashboard.html").write_text(blocks("jinja")[0], encoding="utf-8")
-    source = blocks("python")[0].replace("http://127.0.0.1:3567", core.uri)
+    source = paste(folder).replace("http://127.0.0.1:3567", core.uri)
     # Flask finds the templates beside the file of the module that makes it.
     names: dict[str, Any] = {"__name__": "pasted", "__file__": str(folder / "app.py")}
     exec(compile(source, folder / "app.py", "exec"), names)  # noqa: S102 - this is the test
@@ -60,6 +66,9 @@ def test_the_quickstart_works_when_pasted(pasted: Flask) -> None:
     assert client.get("/").text == "Hello, stranger"
     page = {"Accept": "text/html,*/*"}
     assert client.get("/account", headers=page).location == "/auth?redirectToPath=/account"
+    sign_in = client.get("/auth?redirectToPath=/account", headers=page).text
+    assert 'data-return-path="/account"' in sign_in
+    assert 'data-mode="session"' in sign_in
     fields = [{"id": "email", "value": "a@b.test"}, {"id": "password", "value": "password1"}]
     signed_up = client.post(
         "/auth/signup", json={"formFields": fields}, headers={"st-auth-mode": "cookie"}
@@ -74,12 +83,12 @@ def test_the_quickstart_works_when_pasted(pasted: Flask) -> None:
 
 def test_the_test_of_the_readme_passes_on_the_quickstart(pasted: Flask) -> None:
     names: dict[str, Any] = {}
-    exec(blocks("python")[1], names)  # noqa: S102 - this is the test
+    exec(blocks("python")[2], names)  # noqa: S102 - this is the test
     names["test_account"](pasted)
 
 
 def test_the_override_of_the_readme_is_five_lines_and_works(pasted: Flask) -> None:
-    override = blocks("jinja")[1]
+    override = blocks("jinja")[2]
     assert len(override.splitlines()) <= 5
     assert pasted.template_folder is not None
     (Path(pasted.template_folder) / "refresh_page.html").write_text(override, encoding="utf-8")

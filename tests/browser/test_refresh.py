@@ -271,3 +271,26 @@ def test_an_address_is_verified_by_the_link_that_was_not_sent(site: Site, page: 
     site.expire(page)
     page.goto(site.url("/account"))
     expect(page.locator("dl")).to_contain_text("E-mail verifiedyes")
+
+
+def test_the_quickstart_of_the_readme_signs_in_and_refreshes(site: Site, page: Page) -> None:
+    with served(
+        site.core.uri,
+        module="tests.browser.pasted_readme",
+        environment={"CORE": site.core.uri, "SUPERTOKENS_TLDEXTRACT_DISABLE_HTTP": "1"},
+    ) as origin:
+        pasted = Site(origin, site.core, site.clock)
+        user = site.sign_up(page)
+        page.context.clear_cookies()
+        page.goto(f"{origin}/dashboard")
+        page.wait_for_url(f"{origin}/auth?redirectToPath=/dashboard")
+        page.fill("[name=email]", site.email)
+        page.fill("[name=password]", "correct horse 1")
+        page.click("button")
+        expect(page.get_by_text(f"Hello, {user}")).to_be_visible()
+        page.goto(f"{origin}/auth?redirectToPath=/")
+        pasted.expire(page)
+        documents = documents_of(page)
+        page.goto(f"{origin}/dashboard")
+        expect(page.get_by_text(f"Hello, {user}")).to_be_visible()
+        assert documents == ["refresh; reason=expired", "200"]

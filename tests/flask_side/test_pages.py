@@ -678,3 +678,23 @@ def test_post_is_never_led_away_by_itself(app: Flask) -> None:
         assert "http-equiv" in get.text
         assert "http-equiv" not in post.text
         assert part_of(post) == "sign_in"
+
+
+@pytest.mark.parametrize(
+    ("sources", "falls_back"),
+    [
+        ({"refresh_page": "{% macro refresh_page() %}hello{% endmacro %}"}, True),
+        ({"refresh_document": ""}, True),
+        ({"refresh_page": FIVE_LINES}, False),
+    ],
+    ids=["macro without the original", "empty document", "macro with the original"],
+)
+def test_whole_page_without_the_script_is_passed_over(
+    sources: dict[str, str], falls_back: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody would ever leave a refresh page that does not refresh."""
+    app = with_templates(with_views(make_app()), **sources)
+    response = app.test_client(use_cookies=False).get("/account", headers=PAGE | cookies("junk"))
+    assert part_of(response) == "refresh"
+    assert "ssr-session-" in response.text
+    assert ("override_broken" in caplog.text) == falls_back

@@ -593,3 +593,47 @@ def test_page_of_ours_says_what_it_needs_and_may_be_framed_by_its_own_site(
     assert "frame-ancestors 'self'" in policy
     assert "script-src 'self';" in policy
     assert "connect-src 'self' https://api.example.com;" in policy
+
+
+@pytest.mark.parametrize(
+    ("api_domain", "cookie_domain", "is_warned"),
+    [
+        ("http://localhost:5000", None, False),
+        ("http://127.0.0.1:5000", None, True),
+        ("https://api.example.com", ".example.com", False),
+    ],
+    ids=["same host", "other host", "shared by a cookie domain"],
+)
+def test_page_on_a_host_that_gets_no_cookies_is_warned_of_once(
+    api_domain: str,
+    cookie_domain: str | None,
+    is_warned: bool,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    app = with_views(make_app(api_domain=api_domain, cookie_domain=cookie_domain))
+    client = app.test_client()
+    for _ in range(2):
+        client.get("/account", headers=PAGE)
+    assert caplog.text.count("other_host") == is_warned
+
+
+@pytest.mark.parametrize(
+    ("login_url", "mount_point", "is_warned"),
+    [
+        ("/sign-in", "", False),
+        ("/sub/sign-in", "/sub", False),
+        ("/elsewhere/sign-in", "/sub", False),
+        ("https://login.example.com/", "", False),
+        ("/signin", "", True),
+        ("/sub/signin", "/sub", True),
+    ],
+)
+def test_sign_in_page_that_does_not_exist_is_warned_of_once(
+    login_url: str, mount_point: str, is_warned: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = with_views(make_app(login_url=login_url))
+    app.add_url_rule("/sign-in", "sign_in", lambda: "sign in")
+    client = app.test_client()
+    for _ in range(2):
+        client.get("/account", headers=PAGE, base_url=f"http://localhost{mount_point}")
+    assert caplog.text.count("no_sign_in") == is_warned
