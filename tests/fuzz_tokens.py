@@ -1,0 +1,207 @@
+"""Bend valid tokens at random and compare our verdict with the judges'.
+
+``python -m tests.fuzz_tokens --seconds 600`` runs long; a short run is part of the tests. Whatever
+we accept, all judges must accept. Whatever they accept and we refuse must be refused by a rule of
+ours that goes beyond theirs. A token that breaks this is printed with the seed that made it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from flask_ssr_session.errors import TokenDefect
+from flask_ssr_session.jwks import KeySet
+from flask_ssr_session.keystore import StaticKeys
+from flask_ssr_session.testing import SessionSigner
+from flask_ssr_session.tokens import TokenRules
+from flask_ssr_session.verdict import Reason, decide
+
+from .judges import Judges
+
+NOW = 1_700_000_000
+
+# The rules of ours that the judges do not have.
+STRICTER = {
+    TokenDefect.TOO_LARGE,
+    TokenDefect.ENCODING,  # one spelling of base64url
+    TokenDefect.JSON,  # duplicate members, NaN, depth
+    TokenDefect.HEADER,  # parameters that bring keys
+    TokenDefect.VERSION,  # two ASCII digits at most
+    TokenDefect.CLAIMS,  # empty, long or unprintable identifiers
+    TokenDefect.TIMES,  # times no calendar knows
+    TokenDefect.TOKEN_TYPE,  # False and 0.0 equal 0
+}
+
+VALUES: tuple[Any, ...] = (
+    *(None, True, False, 0, 1, -1, 5, 0.0, 0.5, 1e300, NOW, NOW - 1, NOW + 60, NOW + 61, 10**20),
+    *(
+        "",
+        "0",
+        "3",
+        "5",
+        "6",
+        "RS256",
+        "none",
+        "HS256",
+        "JWT",
+        "d-test",
+        "public",
+        "x" * 1025,
+        "\x00",
+    ),
+    *("\ud800", "\u2028", [], ["RS256"], {}, {"v": [1]}, [[[]]], NOW * 1000, "99", "003", "\u0665"),
+)
+NAMES: tuple[str, ...] = (
+    "alg",
+    "typ",
+    "kid",
+    "version",
+    "crit",
+    "b64",
+    "jwk",
+    "zip",
+    "x",
+    "sub",
+    "exp",
+    "iat",
+    "nbf",
+)
+NAMES += (
+    "tId",
+    "rsub",
+    "sessionHandle",
+    "refreshTokenHash1",
+    "parentRefreshTokenHash1",
+    "stt",
+    "aud",
+)
+
+
+class Fuzzer:
+    """Makes bent tokens from one seed."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)  # noqa: S311 - repeatable on purpose
+        self._signer = SessionSigner()
+        self._keys = StaticKeys(KeySet({"d-test": self._signer.public_key}))
+        self._judges = Judges(self._signer.public_key)
+        self._good = self._signer.sign(self._claims())
+        self.outcomes: Counter[str] = Counter()
+
+    def step(self) -> None:
+        """Make one token and compare the verdicts.
+
+        :raises AssertionError: they differ, and no stricter rule of ours explains it.
+        """
+        bend: Callable[[], str] = self._random.choice(
+            (
+                self._bent_text,
+                self._bent_text,
+                self._bent_values,
+                self._bent_values,
+                self._bent_json,
+            )
+        )
+        token = bend()
+        verdict = decide(
+            [token], has_front_token=False, keys=self._keys, rules=TokenRules(), now=NOW
+        )
+        self._keys.clear()
+        accepted, theirs = verdict.reason is Reason.ACTIVE, self._judges.accept(token, NOW)
+        self.outcomes[verdict.detail or verdict.reason.value] += 1
+        if not token or accepted == theirs:
+            return
+        explained = theirs and verdict.detail in {defect.value for defect in STRICTER}
+        assert explained, f"ours {verdict.reason} {verdict.detail}, theirs {theirs}: {token!r}"
+
+    def _claims(self) -> dict[str, Any]:
+        return self._signer.claims(issued_at=NOW)
+
+    def _bent_text(self) -> str:
+        text = list(self._good)
+        for _ in range(self._random.choice((1, 1, 1, 2, 5))):
+            place = self._random.randrange(len(text))
+            what = self._random.choice(("replace", "insert", "delete", "swap", "repeat"))
+            character = self._random.choice('ABab01-_.=+/ \n\x00\u00e4{}"')
+            if what == "replace":
+                text[place] = character
+            elif what == "insert":
+                text.insert(place, character)
+            elif what == "delete":
+                del text[place]
+            elif what == "swap":
+                text[place], text[-1 - place] = text[-1 - place], text[place]
+            else:
+                text[place:place] = text[place : place + self._random.randrange(40)]
+        return "".join(text)
+
+    def _bent_values(self) -> str:
+        header, claims = self._signer.header(), self._claims()
+        for _ in range(self._random.choice((0, 1, 1, 1, 2, 3))):
+            target = self._random.choice((header, claims))
+            name = self._random.choice((*NAMES, *target))
+            if self._random.random() < 0.2:
+                target.pop(name, None)
+            else:
+                target[name] = self._random.choice(VALUES)
+        return self._signer.sign(claims, header)
+
+    def _bent_json(self) -> str:
+        parts = [json.dumps(self._signer.header()), json.dumps(self._claims())]
+        which = self._random.randrange(2)
+        text = parts[which]
+        place = self._random.randrange(len(text))
+        junk: tuple[str, ...] = (
+            '"',
+            "{",
+            "}",
+            "[",
+            "]",
+            ",",
+            ":",
+            " ",
+            "\n",
+            "\\",
+            "\\u0000",
+            "NaN",
+            "1e999",
+            "0",
+        )
+        junk += (
+            '"sub":"x",',
+            '"alg":"none",',
+            "/**/",
+            "\ufeff",
+            "9" * 30,
+            "[" * 40,
+            "true",
+            "null",
+        )
+        text = text[:place] + self._random.choice(junk) + text[place + self._random.randrange(2) :]
+        parts[which] = text
+        header, payload = (part.encode("utf-8", "surrogatepass") for part in parts)
+        return self._signer.sign_raw(header, payload)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--seed", type=int, default=time.time_ns() & 0xFFFFFFFF)
+    options = parser.parse_args()
+    fuzzer, end, steps = Fuzzer(options.seed), time.monotonic() + options.seconds, 0
+    while time.monotonic() < end:
+        fuzzer.step()
+        steps += 1
+    print(f"seed {options.seed}: {steps} tokens, {dict(fuzzer.outcomes.most_common())}")  # noqa: T201
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

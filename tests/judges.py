@@ -1,0 +1,79 @@
+"""Others' opinion of a token: PyJWT and joserfc for the signature, and the rules of a session.
+
+Written without a look at ``tokens.py``: from RFC 7515, RFC 7519 and what SuperTokens' own SDK asks
+of a session's access token. It is more lenient where our rules go beyond those.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from joserfc import jws
+from joserfc.errors import JoseError
+from joserfc.jwk import RSAKey
+
+_IDENTIFIERS = {3: ("sub", "sessionHandle", "refreshTokenHash1"), 4: ("tId",), 5: ("rsub",)}
+
+
+class Judges:
+    """Judge tokens by one key."""
+
+    def __init__(self, key: RSAPublicKey) -> None:
+        self._key = key
+        self._jwk = RSAKey.import_key(jwt.algorithms.RSAAlgorithm.to_jwk(key, as_dict=True))
+        # "version" is not among the registered header parameters.
+        self._registry = jws.JWSRegistry(algorithms=["RS256"], strict_check_header=False)
+        # Its bounds of size are not what it is asked about.
+        self._registry.max_header_length = self._registry.max_payload_length = 100_000
+
+    def accept(self, token: str, now: float) -> bool:
+        """Tell whether both libraries and the rules of a session let *token* in at *now*."""
+        try:
+            token.encode("ascii")
+        except UnicodeEncodeError:
+            return False
+        return self._pyjwt(token, now) and self._joserfc(token)
+
+    def _pyjwt(self, token: str, now: float) -> bool:
+        unchecked = ("exp", "iat", "nbf", "aud", "iss", "sub", "jti")
+        try:
+            decoded = jwt.decode_complete(
+                token,
+                self._key,
+                algorithms=["RS256"],
+                options={f"verify_{name}": False for name in unchecked},  # type: ignore[arg-type]
+            )
+        except (jwt.PyJWTError, ValueError, TypeError, RecursionError, OverflowError):
+            return False
+        return _is_session(decoded["header"], decoded["payload"], now)
+
+    def _joserfc(self, token: str) -> bool:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                jws.deserialize_compact(token, self._jwk, registry=self._registry)
+        except (JoseError, ValueError, TypeError, AttributeError, KeyError, RecursionError):
+            return False
+        return True
+
+
+def _is_session(header: dict[str, Any], claims: dict[str, Any], now: float) -> bool:
+    if header.get("typ") != "JWT" or header.get("kid") != "d-test":
+        return False
+    version = header.get("version")
+    if not isinstance(version, str) or not version.isdecimal():
+        return False
+    for since, names in _IDENTIFIERS.items():
+        if int(version) >= since and not all(isinstance(claims.get(n), str) for n in names):
+            return False
+    if int(version) < 3 or claims.get("stt", 0) != 0:
+        return False
+    times = [claims.get("exp"), claims.get("iat"), claims.get("nbf", 0)]
+    if not all(type(time) in (int, float) and math.isfinite(time) for time in times):
+        return False
+    exp, iat, nbf = times
+    return bool(exp > now) and bool(max(iat, nbf) <= now + 60)
