@@ -142,7 +142,7 @@ class FetchedKeys:
         asked_from = self._clock.monotonic()
         key_set = self._current(self._key_set)
         key = key_set.keys.get(kid)
-        if key is not None or key_set.fetched_monotonic >= asked_from:
+        if key is not None:
             return key
         if issued_at + IAT_TOLERANCE_SECONDS < key_set.fetched_wall:
             return None

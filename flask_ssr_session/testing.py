@@ -31,6 +31,7 @@ from .jwks import KeySet
 from .keystore import StaticKeys
 from .session import SSRSession
 from .state import ACCESS_TOKEN_COOKIE, EXTENSION_NAME, FRONT_TOKEN_COOKIE, AppState
+from .tokens import decode_unverified_token
 
 _KEYS_EXTENSION = "ssr_session_test_keys"
 _UPDATE_COOKIE = "st-last-access-token-update"
@@ -281,8 +282,6 @@ def _store(client: FlaskClient, token: str, claims: Mapping[str, Any]) -> None:
 
 
 def _unverified_claims(token: str) -> dict[str, Any]:
-    from .tokens import decode_unverified_token
-
     return SSRSession(decode_unverified_token(token).payload).get_access_token_payload()
 
 

@@ -294,3 +294,33 @@ def test_the_quickstart_of_the_readme_signs_in_and_refreshes(site: Site, page: P
         page.goto(f"{origin}/dashboard")
         expect(page.get_by_text(f"Hello, {user}")).to_be_visible()
         assert documents == ["refresh; reason=expired", "200"]
+
+
+def test_the_panel_refreshes_whoever_asks_for_a_role_too_late(site: Site, page: Page) -> None:
+    site.sign_up(page)
+    page.goto(site.url("/panel/"))
+    site.expire(page)
+    page.click("text=Become admin")
+    expect(page.locator("[data-ssr-part=renewed]")).to_be_visible()
+
+
+def test_the_console_names_the_api_where_cookies_cannot_arrive(site: Site, page: Page) -> None:
+    messages: list[str] = []
+    page.on("console", lambda message: messages.append(message.text))
+    page.goto(site.url("/"))
+    assert not [text for text in messages if "flask_ssr_session" in text]
+    # The same page at another name of this machine, which is another host to cookies.
+    page.route(
+        "http://other.example.test/**",
+        lambda route: route.fulfill(response=route.fetch(url=site.url("/"))),
+    )
+    page.route(
+        "http://other.example.test/refresh-session/**",
+        lambda route: route.fulfill(
+            response=route.fetch(
+                url=route.request.url.replace("http://other.example.test", site.origin)
+            )
+        ),
+    )
+    page.goto("http://other.example.test/")
+    assert [text for text in messages if f"The refresh API is {site.origin}/auth" in text]

@@ -628,3 +628,17 @@ def test_session_that_ended_on_an_open_sign_in_page_leads_to_its_form() -> None:
     assert f'data-sign-in="{onward}"' in page
     assert "data-optional" not in page
     assert client.get(onward.replace("&amp;", "&"), headers=PAGE).text == "sign in"
+
+
+def test_view_named_static_is_guarded_although_a_static_folder_is_set_later() -> None:
+    app = Flask("late", static_folder=None)
+    app.testing = True
+    FlaskSSRSession(app, api_domain=API_DOMAIN)
+    install_test_keys(app)
+    app.before_request(require_session)
+    app.static_folder = "static"
+    app.add_url_rule("/files", "static", lambda: "secret")
+    client = app.test_client()
+    assert client.get("/files", headers=FETCH).status_code == 401
+    sign_in(client)
+    assert client.get("/files").text == "secret"
