@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import datetime
 import socket
-import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,121 +10,39 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
 
 from flask_ssr_session.errors import FetchError
 from flask_ssr_session.fetching import MAX_BODY_BYTES, Deadline, fetch_document
 
+from .key_server import (
+    Behaviour,
+    KeyServer,
+    answer,
+    dribble,
+    hang,
+    ok,
+    read_request,
+    speak_tls,
+    write_certificate,
+)
+
 BODY = b'{"keys": []}'
 
-# What a server does with one connection.
-Behaviour = Callable[[socket.socket], None]
-
-
-class Server:
-    """A server on a loopback port, with one thread per connection."""
-
-    def __init__(self, behave: Behaviour, host: str = "127.0.0.1") -> None:
-        self.requests: list[bytes] = []
-        self._behave = behave
-        self._socket = socket.create_server((host, 0))
-        self.port: int = self._socket.getsockname()[1]
-        self.url = f"http://{host}:{self.port}/jwks.json"
-        self._threads = [threading.Thread(target=self._accept)]
-        self._threads[0].start()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self._socket.accept()
-            except OSError:
-                return
-            thread = threading.Thread(target=self._serve, args=(connection,))
-            self._threads.append(thread)
-            thread.start()
-
-    def _serve(self, connection: socket.socket) -> None:
-        # The client may leave at any moment; that is what most of these tests are about.
-        with connection, contextlib.suppress(OSError):
-            connection.settimeout(5)
-            self._behave(connection)
-
-    def close(self) -> None:
-        # Closing does not wake a thread that waits in accept().
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
-        for thread in self._threads:
-            thread.join(5)
-            assert not thread.is_alive()
-
-
-Serve = Callable[[Behaviour], Server]
+Serve = Callable[[Behaviour], KeyServer]
 
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    servers: list[Server] = []
+    servers: list[KeyServer] = []
 
-    def start(behave: Behaviour) -> Server:
-        servers.append(Server(behave))
+    def start(behave: Behaviour) -> KeyServer:
+        servers.append(KeyServer(behave))
         return servers[-1]
 
     yield start
     for server in servers:
         server.close()
-
-
-def read_request(connection: socket.socket) -> bytes:
-    request = b""
-    while b"\r\n\r\n" not in request and (data := connection.recv(4096)):
-        request += data
-    return request
-
-
-def answer(data: bytes) -> Behaviour:
-    """Answer the request with these bytes and close."""
-
-    def behave(connection: socket.socket) -> None:
-        read_request(connection)
-        connection.sendall(data)
-        connection.shutdown(socket.SHUT_WR)
-        connection.recv(1)
-
-    return behave
-
-
-def dribble(start: bytes, drop: bytes = b"x") -> Behaviour:
-    """Answer one small piece after the other, each well before any time-out of its own."""
-
-    def behave(connection: socket.socket) -> None:
-        connection.recv(65536)
-        connection.sendall(start)
-        while True:
-            connection.sendall(drop)
-            time.sleep(0.02)
-
-    return behave
-
-
-def hang(start: bytes = b"") -> Behaviour:
-    """Answer the beginning and then say nothing more."""
-
-    def behave(connection: socket.socket) -> None:
-        connection.sendall(start)
-        while connection.recv(4096):
-            pass
-
-    return behave
-
-
-def ok(body: bytes = BODY, headers: bytes = b"") -> bytes:
-    length = str(len(body)).encode()
-    return b"HTTP/1.1 200 OK\r\n" + headers + b"Content-Length: " + length + b"\r\n\r\n" + body
 
 
 def fetch(url: str, seconds: float = 5.0) -> tuple[bytes, float | None]:
@@ -144,7 +59,7 @@ def failure(url: str, seconds: float = 5.0) -> str:
 
 
 def test_good_answer(serve: Serve) -> None:
-    assert fetch(serve(answer(ok())).url) == (BODY, None)
+    assert fetch(serve(answer(ok(BODY))).url) == (BODY, None)
 
 
 def test_request_asks_for_plain_json_and_nothing_else(serve: Serve) -> None:
@@ -152,7 +67,7 @@ def test_request_asks_for_plain_json_and_nothing_else(serve: Serve) -> None:
 
     def behave(connection: socket.socket) -> None:
         requests.append(read_request(connection))
-        connection.sendall(ok())
+        connection.sendall(ok(BODY))
 
     server = serve(behave)
     fetch(server.url + "?x=1#fragment")
@@ -174,7 +89,7 @@ def test_address_without_a_path_asks_for_the_root(serve: Serve) -> None:
 
     def behave(connection: socket.socket) -> None:
         requests.append(read_request(connection))
-        connection.sendall(ok())
+        connection.sendall(ok(BODY))
 
     fetch(serve(behave).url.removesuffix("/jwks.json"))
 
@@ -190,7 +105,7 @@ def test_address_without_a_path_asks_for_the_root(serve: Serve) -> None:
             b"6\r\n" + BODY[:6] + b"\r\n6\r\n" + BODY[6:] + b"\r\n0\r\n\r\n",
             id="chunked",
         ),
-        pytest.param(b"HTTP/1.1 100 Continue\r\n\r\n" + ok(), id="after a continue"),
+        pytest.param(b"HTTP/1.1 100 Continue\r\n\r\n" + ok(BODY), id="after a continue"),
     ],
 )
 def test_body_may_be_framed_otherwise(serve: Serve, answered: bytes) -> None:
@@ -217,7 +132,7 @@ def test_body_may_be_framed_otherwise(serve: Serve, answered: bytes) -> None:
 def test_answer_says_how_long_it_is_good(
     serve: Serve, cache_control: bytes, seconds: float | None
 ) -> None:
-    server = serve(answer(ok(headers=b"Cache-Control: " + cache_control + b"\r\n")))
+    server = serve(answer(ok(BODY, headers=b"Cache-Control: " + cache_control + b"\r\n")))
 
     assert fetch(server.url) == (BODY, seconds)
 
@@ -230,14 +145,16 @@ def test_answer_says_how_long_it_is_good(
     ],
 )
 def test_other_status_is_a_failure(serve: Serve, status: str) -> None:
-    server = serve(answer(b"HTTP/1.1 " + status.encode() + ok().removeprefix(b"HTTP/1.1 200 OK")))
+    server = serve(
+        answer(b"HTTP/1.1 " + status.encode() + ok(BODY).removeprefix(b"HTTP/1.1 200 OK"))
+    )
 
     assert failure(server.url) == f"the answer has status {status[:3]}"
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_redirect_is_not_followed(serve: Serve, status: int) -> None:
-    target = serve(answer(ok()))
+    target = serve(answer(ok(BODY)))
     location = f"HTTP/1.1 {status} Go\r\nLocation: {target.url}\r\n".encode()
     server = serve(answer(location + b"Content-Length: 0\r\n\r\n"))
 
@@ -302,7 +219,7 @@ def test_endless_answer_is_not_read_for_long(serve: Serve, start: bytes) -> None
         pytest.param(b"", id="nothing"),
         pytest.param(b"HTTP/1.1 2", id="in the status line"),
         pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n", id="before the body"),
-        pytest.param(ok()[:-1], id="one byte missing"),
+        pytest.param(ok(BODY)[:-1], id="one byte missing"),
         pytest.param(
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nc\r\n" + BODY[:6],
             id="within a chunk",
@@ -343,7 +260,7 @@ def test_answer_that_is_no_http_is_a_failure(serve: Serve, answered: bytes) -> N
     [
         pytest.param(hang(), id="nothing"),
         pytest.param(hang(b"HTTP/1.1 200 OK\r\n"), id="after the status line"),
-        pytest.param(hang(ok()[:-1]), id="before the last byte"),
+        pytest.param(hang(ok(BODY)[:-1]), id="before the last byte"),
         pytest.param(dribble(b"HTTP/1.1 200 OK\r\nX: "), id="dribbling header"),
         pytest.param(dribble(b"HTTP/1.1 200 OK\r\n", b"X: y\r\n"), id="dribbling headers"),
         pytest.param(dribble(b"", b"HTTP/1.1 100 Continue\r\n\r\n"), id="dribbling continues"),
@@ -362,7 +279,7 @@ def test_nothing_stretches_the_deadline(serve: Serve, behaviour: Behaviour) -> N
 
 
 def test_deadline_that_has_passed_fetches_nothing(serve: Serve) -> None:
-    assert failure(serve(answer(ok())).url, 0.0) == "no complete answer in time"
+    assert failure(serve(answer(ok(BODY))).url, 0.0) == "no complete answer in time"
 
 
 def test_closed_port_is_a_failure() -> None:
@@ -421,7 +338,7 @@ def test_proxies_of_the_environment_are_not_used(
     monkeypatch.delenv("NO_PROXY", raising=False)
     monkeypatch.delenv("no_proxy", raising=False)
 
-    assert fetch(serve(answer(ok())).url)[0] == BODY
+    assert fetch(serve(answer(ok(BODY))).url)[0] == BODY
 
 
 # TLS
@@ -431,48 +348,16 @@ def test_proxies_of_the_environment_are_not_used(
 def certificate(
     tmp_path_factory: pytest.TempPathFactory, other_private_key: RSAPrivateKey
 ) -> tuple[Path, Path]:
-    """A certificate of ``localhost`` that signed itself, and its key."""
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.timezone.utc)
-    built = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(other_private_key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(
-            x509.SubjectKeyIdentifier.from_public_key(other_private_key.public_key()),
-            critical=False,
-        )
-        .sign(other_private_key, SHA256())
-    )
-    folder = tmp_path_factory.mktemp("tls")
-    certificate, key = folder / "certificate.pem", folder / "key.pem"
-    certificate.write_bytes(built.public_bytes(Encoding.PEM))
-    key.write_bytes(
-        other_private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    )
-    return certificate, key
+    return write_certificate(tmp_path_factory.mktemp("tls"), other_private_key)
 
 
 @pytest.fixture
-def tls_server(serve: Serve, certificate: tuple[Path, Path]) -> Server:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*certificate)
-
-    def behave(connection: socket.socket) -> None:
-        with context.wrap_socket(connection, server_side=True) as wrapped:
-            answer(ok())(wrapped)
-
-    return serve(behave)
+def tls_server(serve: Serve, certificate: tuple[Path, Path]) -> KeyServer:
+    return serve(speak_tls(certificate, answer(ok(BODY))))
 
 
 def test_certificate_of_a_trusted_authority_is_accepted(
-    tls_server: Server, certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+    tls_server: KeyServer, certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
 
@@ -487,7 +372,7 @@ def test_certificate_of_a_trusted_authority_is_accepted(
     ],
 )
 def test_bad_certificate_is_a_failure(
-    tls_server: Server,
+    tls_server: KeyServer,
     certificate: tuple[Path, Path],
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
@@ -503,7 +388,7 @@ def test_bad_certificate_is_a_failure(
 
 
 def test_plain_answer_to_tls_is_a_failure(serve: Serve) -> None:
-    url = serve(hang(ok())).url
+    url = serve(hang(ok(BODY))).url
 
     assert failure(url.replace("http", "https", 1)) == "the connection failed (SSLError)"
 
@@ -542,7 +427,7 @@ def resolver(*addresses: tuple[socket.AddressFamily, tuple[Any, ...]]) -> Resolv
 
 
 def test_name_is_resolved(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    server = serve(answer(ok()))
+    server = serve(answer(ok(BODY)))
     found = (socket.AF_INET, ("127.0.0.1", server.port))
     monkeypatch.setattr(socket, "getaddrinfo", resolver(found))
 
@@ -580,7 +465,7 @@ def test_name_without_an_address_is_a_failure(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_numeric_address_needs_no_thread(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    url = serve(answer(ok())).url
+    url = serve(answer(ok(BODY))).url
     started: list[str] = []
     start = threading.Thread.start
 
@@ -597,7 +482,7 @@ def test_numeric_address_needs_no_thread(serve: Serve, monkeypatch: pytest.Monke
 def test_name_is_resolved_where_no_thread_can_start(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server = serve(answer(ok()))
+    server = serve(answer(ok(BODY)))
     found = (socket.AF_INET, ("127.0.0.1", server.port))
     monkeypatch.setattr(socket, "getaddrinfo", resolver(found))
     start = threading.Thread.start
@@ -615,7 +500,7 @@ def test_name_is_resolved_where_no_thread_can_start(
 def test_next_address_is_tried_when_one_refuses(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server = serve(answer(ok()))
+    server = serve(answer(ok(BODY)))
     with socket.create_server(("127.0.0.1", 0)) as unused:
         closed = (socket.AF_INET, unused.getsockname())
     found = (socket.AF_INET, ("127.0.0.1", server.port))
@@ -627,7 +512,7 @@ def test_next_address_is_tried_when_one_refuses(
 def test_next_address_is_tried_when_one_does_not_answer(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server = serve(answer(ok()))
+    server = serve(answer(ok(BODY)))
     hanging, found = ("192.0.2.1", 80), ("127.0.0.1", server.port)
     monkeypatch.setattr(
         socket, "getaddrinfo", resolver((socket.AF_INET, hanging), (socket.AF_INET, found))
@@ -650,7 +535,7 @@ def test_next_address_is_tried_when_one_does_not_answer(
 def test_next_address_is_tried_when_the_machine_does_not_speak_the_first(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server = serve(answer(ok()))
+    server = serve(answer(ok(BODY)))
     monkeypatch.setattr(
         socket,
         "getaddrinfo",

@@ -1,0 +1,151 @@
+"""A server on a loopback port that answers, or misbehaves, as a test tells it to."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+
+# What a server does with one connection.
+Behaviour = Callable[[socket.socket], None]
+
+
+class KeyServer:
+    """Does with each connection what :attr:`behave` says at that moment, each in its own thread.
+
+    :ivar behave: may be exchanged at any time.
+    :ivar connections: how many were accepted so far.
+    """
+
+    def __init__(self, behave: Behaviour, host: str = "127.0.0.1") -> None:
+        self.behave = behave
+        self.connections = 0
+        self._socket = socket.create_server((host, 0))
+        self.port: int = self._socket.getsockname()[1]
+        self.url = f"http://{host}:{self.port}/jwks.json"
+        self._threads = [threading.Thread(target=self._accept)]
+        self._threads[0].start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._socket.accept()
+            except OSError:
+                return
+            self.connections += 1
+            thread = threading.Thread(target=self._serve, args=(connection,))
+            self._threads.append(thread)
+            thread.start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        # The client may leave at any moment; that is what most of these tests are about.
+        with connection, contextlib.suppress(OSError):
+            connection.settimeout(5)
+            self.behave(connection)
+
+    def close(self) -> None:
+        """Stop listening, as a server that is down does, and wait for what is under way."""
+        # Closing does not wake a thread that waits in accept().
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+        for thread in self._threads:
+            thread.join(5)
+            assert not thread.is_alive()
+
+
+def read_request(connection: socket.socket) -> bytes:
+    request = b""
+    while b"\r\n\r\n" not in request and (data := connection.recv(4096)):
+        request += data
+    return request
+
+
+def answer(data: bytes) -> Behaviour:
+    """Answer the request with these bytes and close."""
+
+    def behave(connection: socket.socket) -> None:
+        read_request(connection)
+        connection.sendall(data)
+        connection.shutdown(socket.SHUT_WR)
+        connection.recv(1)
+
+    return behave
+
+
+def dribble(start: bytes, drop: bytes = b"x") -> Behaviour:
+    """Answer one small piece after the other, each well before any time-out of its own."""
+
+    def behave(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(start)
+        while True:
+            connection.sendall(drop)
+            time.sleep(0.02)
+
+    return behave
+
+
+def hang(start: bytes = b"") -> Behaviour:
+    """Answer the beginning and then say nothing more."""
+
+    def behave(connection: socket.socket) -> None:
+        connection.sendall(start)
+        while connection.recv(4096):
+            pass
+
+    return behave
+
+
+def ok(body: bytes, headers: bytes = b"") -> bytes:
+    length = str(len(body)).encode()
+    return b"HTTP/1.1 200 OK\r\n" + headers + b"Content-Length: " + length + b"\r\n\r\n" + body
+
+
+def speak_tls(certificate: tuple[Path, Path], behave: Behaviour) -> Behaviour:
+    """Shake hands first, with a certificate and its key."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+
+    def behave_within(connection: socket.socket) -> None:
+        with context.wrap_socket(connection, server_side=True) as wrapped:
+            behave(wrapped)
+
+    return behave_within
+
+
+def write_certificate(folder: Path, private_key: RSAPrivateKey) -> tuple[Path, Path]:
+    """Write a certificate of ``localhost`` that signed itself, and its key."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime.now(datetime.timezone.utc)
+    built = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(private_key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(
+            x509.SubjectKeyIdentifier.from_public_key(private_key.public_key()),
+            critical=False,
+        )
+        .sign(private_key, SHA256())
+    )
+    certificate, key = folder / "certificate.pem", folder / "key.pem"
+    certificate.write_bytes(built.public_bytes(Encoding.PEM))
+    key.write_bytes(private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return certificate, key
