@@ -2,15 +2,16 @@
 """Run every check of this project: ``python3 tests/run.py [pytest arguments]``.
 
 Needs Python 3.10 or newer with its venv module and nothing else. The first run makes ``.venv``,
-installs the package and the test tools there and finds a browser; later runs skip what is up to
-date. Then ruff, mypy and pytest run, and the first failure ends the run with a non-zero status.
+installs the package and the test tools there and finds the browsers; later runs skip what is up
+to date. Then ruff, mypy and pytest run, and the first failure ends the run with a non-zero status.
 
-The browser is the one that ``SSR_SESSION_TEST_BROWSER`` names, else an installed Chromium or
-Chrome, else Chromium from apt where that can be had as root, else Playwright's own download.
+The browsers are those that ``SSR_SESSION_TEST_CHROMIUM`` and ``SSR_SESSION_TEST_FIREFOX`` name,
+else installed ones, else Debian's from apt where that can be had as root, else Playwright's own.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import shutil
@@ -18,6 +19,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -26,24 +28,56 @@ PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 INSTALL_STAMP = VENV / "installed-inputs.sha256"
 BUNDLE = ROOT / "flask_ssr_session" / "static" / "ssr-session.js"
 
-BROWSER_VARIABLE = "SSR_SESSION_TEST_BROWSER"
-BROWSER_COMMANDS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-BROWSER_PLACES = (
-    "/opt/google/chrome/chrome",
-    "/Applications/Chromium.app/Contents/MacOS/Chromium",
-    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
-    r"%ProgramFiles%\Google\Chrome\Application\chrome.exe",
-    r"%ProgramFiles(x86)%\Google\Chrome\Application\chrome.exe",
-    r"%LocalAppData%\Google\Chrome\Application\chrome.exe",
+
+@dataclass(frozen=True)
+class Browser:
+    """One engine that the tests drive, and where it may be found.
+
+    :ivar engine: what Playwright calls it.
+    :ivar variable: of the environment; names a browser to take.
+    :ivar package: of Debian.
+    """
+
+    engine: str
+    variable: str
+    package: str
+    commands: tuple[str, ...]
+    places: tuple[str, ...]
+
+
+BROWSERS = (
+    Browser(
+        "chromium",
+        "SSR_SESSION_TEST_CHROMIUM",
+        "chromium",
+        ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"),
+        (
+            "/opt/google/chrome/chrome",
+            "/Applications/Chromium.app/Contents/MacOS/Chromium",
+            "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+            r"%ProgramFiles%\Google\Chrome\Application\chrome.exe",
+            r"%ProgramFiles(x86)%\Google\Chrome\Application\chrome.exe",
+            r"%LocalAppData%\Google\Chrome\Application\chrome.exe",
+        ),
+    ),
+    Browser(
+        "firefox",
+        "SSR_SESSION_TEST_FIREFOX",
+        "firefox-esr",
+        ("firefox-esr", "firefox"),
+        (
+            "/Applications/Firefox.app/Contents/MacOS/firefox",
+            r"%ProgramFiles%\Mozilla Firefox\firefox.exe",
+        ),
+    ),
 )
-BROWSER_MISSING = f"""\
-No browser for the tests: no Chromium or Chrome is installed, and neither apt nor Playwright could
-install one. Install Chromium or Google Chrome, or set {BROWSER_VARIABLE} to the path
-of one, and run this command again."""
-PLAYWRIGHT_CHROMIUM_PATH = """\
+BROWSER_MISSING = """\
+No {0.engine} for the tests: none is installed, and neither apt nor Playwright could install one.
+Install it, or set {0.variable} to its path, and run this command again."""
+PLAYWRIGHT_PATH = """\
 from playwright.sync_api import sync_playwright
 with sync_playwright() as playwright:
-    print(playwright.chromium.executable_path)
+    print(playwright.{0.engine}.executable_path)
 """
 
 
@@ -62,7 +96,10 @@ def main(pytest_arguments: list[str]) -> int:
     try:
         step("environment", make_environment)
         step("install", install_package)
-        browser = step("browser", find_browser)
+        browsers = {
+            browser.variable: step(browser.engine, functools.partial(find_browser, browser))
+            for browser in BROWSERS
+        }
         step("ruff check", lambda: run_tool("ruff", "check", "."))
         step("ruff format", lambda: run_tool("ruff", "format", "--check", "."))
         step("mypy", lambda: run_tool("mypy"))
@@ -70,7 +107,7 @@ def main(pytest_arguments: list[str]) -> int:
         print(failure, file=sys.stderr)
         return failure.status
     print("pytest", flush=True)
-    return run_pytest(pytest_arguments, browser)
+    return run_pytest(pytest_arguments, browsers)
 
 
 def step(name: str, action: Callable[[], str]) -> str:
@@ -124,38 +161,40 @@ def install_files() -> list[Path]:
     return [path for path in files if path.is_file()]
 
 
-def find_browser() -> str:
+def find_browser(browser: Browser) -> str:
     """Return the path of a browser that starts, installing one if need be."""
-    chosen = os.environ.get(BROWSER_VARIABLE)
+    chosen = os.environ.get(browser.variable)
     if chosen:
         if not starts(chosen):
-            raise StepFailedError(f"{BROWSER_VARIABLE} is {chosen}, which does not start.", 2)
+            raise StepFailedError(f"{browser.variable} is {chosen}, which does not start.", 2)
         return chosen
-    browser = installed_browser() or browser_from_apt() or browser_from_playwright()
-    if browser is None:
-        raise StepFailedError(BROWSER_MISSING, 2)
-    return browser
+    path = (
+        installed_browser(browser) or browser_from_apt(browser) or browser_from_playwright(browser)
+    )
+    if path is None:
+        raise StepFailedError(BROWSER_MISSING.format(browser), 2)
+    return path
 
 
-def installed_browser() -> str | None:
-    on_path = (shutil.which(command) for command in BROWSER_COMMANDS)
-    elsewhere = (os.path.expandvars(place) for place in BROWSER_PLACES)
+def installed_browser(browser: Browser) -> str | None:
+    on_path = (shutil.which(command) for command in browser.commands)
+    elsewhere = (os.path.expandvars(place) for place in browser.places)
     return next((path for path in [*on_path, *elsewhere] if path and starts(path)), None)
 
 
-def browser_from_apt() -> str | None:
+def browser_from_apt(browser: Browser) -> str | None:
     if not shutil.which("apt-get") or os.geteuid() != 0:
         return None
     apt = ["apt-get", "--quiet", "--option", "DPkg::Lock::Timeout=60"]
     run([*apt, "update"])
     unattended = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    run([*apt, "install", "--yes", "--no-install-recommends", "chromium"], unattended)
-    return installed_browser()
+    run([*apt, "install", "--yes", "--no-install-recommends", browser.package], unattended)
+    return installed_browser(browser)
 
 
-def browser_from_playwright() -> str | None:
-    run([str(PYTHON), "-m", "playwright", "install", "--no-shell", "chromium"])
-    answer = run([str(PYTHON), "-c", PLAYWRIGHT_CHROMIUM_PATH])
+def browser_from_playwright(browser: Browser) -> str | None:
+    run([str(PYTHON), "-m", "playwright", "install", "--no-shell", browser.engine])
+    answer = run([str(PYTHON), "-c", PLAYWRIGHT_PATH.format(browser)])
     path = answer.stdout.strip()
     return path if answer.returncode == 0 and starts(path) else None
 
@@ -173,12 +212,12 @@ def run_tool(*arguments: str) -> str:
     return "passed"
 
 
-def run_pytest(arguments: list[str], browser: str) -> int:
+def run_pytest(arguments: list[str], browsers: dict[str, str]) -> int:
     """Run pytest with its output passed through, so that its summary ends ours."""
     return subprocess.run(
         [str(PYTHON), "-m", "pytest", *arguments],
         cwd=ROOT,
-        env={**os.environ, BROWSER_VARIABLE: browser},
+        env={**os.environ, **browsers},
         stdin=subprocess.DEVNULL,
         check=False,
     ).returncode

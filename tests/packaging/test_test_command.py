@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import sys
 from pathlib import Path
@@ -12,12 +13,15 @@ from tests import run as command
 
 from .conftest import Calls, WriteCommand
 
+# As the command knows them, but for the places off the PATH, which a machine may really have.
+CHROMIUM, FIREFOX = (dataclasses.replace(browser, places=()) for browser in command.BROWSERS)
+
 
 @pytest.fixture(autouse=True)
 def bare_machine(write_command: WriteCommand, monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine without browser, apt and Playwright, and a developer who is not root."""
-    monkeypatch.delenv(command.BROWSER_VARIABLE, raising=False)
-    monkeypatch.setattr(command, "BROWSER_PLACES", ())
+    for browser in command.BROWSERS:
+        monkeypatch.delenv(browser.variable, raising=False)
     monkeypatch.setattr(command, "PYTHON", write_command("python", "exit 1"))
     monkeypatch.setattr("os.geteuid", lambda: 1000)
 
@@ -52,8 +56,8 @@ def test_the_named_browser_comes_before_an_installed_one(
 ) -> None:
     write_command("chromium", "exit 0")
     named = write_command("my-browser", "exit 0")
-    monkeypatch.setenv(command.BROWSER_VARIABLE, str(named))
-    assert command.find_browser() == str(named)
+    monkeypatch.setenv(CHROMIUM.variable, str(named))
+    assert command.find_browser(CHROMIUM) == str(named)
 
 
 def test_a_named_browser_that_does_not_start_is_an_error(
@@ -61,16 +65,21 @@ def test_a_named_browser_that_does_not_start_is_an_error(
 ) -> None:
     write_command("chromium", "exit 0")
     named = write_command("my-browser", "exit 1")
-    monkeypatch.setenv(command.BROWSER_VARIABLE, str(named))
+    monkeypatch.setenv(CHROMIUM.variable, str(named))
     with pytest.raises(command.StepFailedError, match="my-browser, which does not start") as failed:
-        command.find_browser()
+        command.find_browser(CHROMIUM)
     assert failed.value.status == 2
 
 
-@pytest.mark.parametrize("name", command.BROWSER_COMMANDS)
-def test_an_installed_browser_is_found(write_command: WriteCommand, name: str) -> None:
-    browser = write_command(name, "exit 0")
-    assert command.find_browser() == str(browser)
+@pytest.mark.parametrize(
+    ("browser", "name"),
+    [(browser, name) for browser in (CHROMIUM, FIREFOX) for name in browser.commands],
+)
+def test_an_installed_browser_is_found(
+    write_command: WriteCommand, browser: command.Browser, name: str
+) -> None:
+    installed = write_command(name, "exit 0")
+    assert command.find_browser(browser) == str(installed)
 
 
 def test_a_browser_off_the_path_is_found(
@@ -78,8 +87,8 @@ def test_a_browser_off_the_path_is_found(
 ) -> None:
     browser = shutil.move(write_command("Chromium", "exit 0"), tmp_path)
     monkeypatch.setenv("BROWSERS", str(tmp_path))
-    monkeypatch.setattr(command, "BROWSER_PLACES", ("/nowhere/chrome", "$BROWSERS/Chromium"))
-    assert command.find_browser() == browser
+    chromium = dataclasses.replace(CHROMIUM, places=("/nowhere/chrome", "$BROWSERS/Chromium"))
+    assert command.find_browser(chromium) == browser
 
 
 def test_a_stub_that_only_says_where_to_get_a_browser_is_passed_over(
@@ -87,7 +96,7 @@ def test_a_stub_that_only_says_where_to_get_a_browser_is_passed_over(
 ) -> None:
     write_command("chromium-browser", "echo requires the chromium snap to be installed; exit 1")
     chrome = write_command("google-chrome", "exit 0")
-    assert command.find_browser() == str(chrome)
+    assert command.find_browser(CHROMIUM) == str(chrome)
 
 
 APT_STUB = """
@@ -106,7 +115,7 @@ def test_root_gets_chromium_from_apt(
 ) -> None:
     write_command("apt-get", APT_STUB)
     monkeypatch.setattr("os.geteuid", lambda: 0)
-    assert command.find_browser() == str(command_folder / "chromium")
+    assert command.find_browser(CHROMIUM) == str(command_folder / "chromium")
     update, install = calls()
     assert update.endswith(" update")
     assert install.endswith(" install --yes --no-install-recommends chromium")
@@ -115,7 +124,7 @@ def test_root_gets_chromium_from_apt(
 def test_others_do_not_start_apt(write_command: WriteCommand, calls: Calls) -> None:
     write_command("apt-get", APT_STUB)
     with pytest.raises(command.StepFailedError):
-        command.find_browser()
+        command.find_browser(CHROMIUM)
     assert calls() == []
 
 
@@ -137,15 +146,15 @@ def test_playwright_downloads_a_browser_where_apt_cannot(
     monkeypatch.setattr("os.geteuid", lambda: 0)
     python = write_command("python", PLAYWRIGHT_STUB)
     monkeypatch.setattr(command, "PYTHON", python)
-    assert command.find_browser() == f"{python}-chrome"
+    assert command.find_browser(CHROMIUM) == f"{python}-chrome"
     assert calls() == ["-m playwright install --no-shell chromium"]
 
 
 def test_without_any_browser_the_error_says_what_to_do(write_command: WriteCommand) -> None:
     write_command("python", "echo no network; exit 1")
-    with pytest.raises(command.StepFailedError, match="Install Chromium or Google") as failed:
-        command.find_browser()
-    assert command.BROWSER_VARIABLE in str(failed.value)
+    with pytest.raises(command.StepFailedError, match="No chromium for the tests") as failed:
+        command.find_browser(CHROMIUM)
+    assert CHROMIUM.variable in str(failed.value)
     assert failed.value.status == 2
 
 
@@ -233,30 +242,31 @@ def test_a_broken_environment_is_made_again(
 
 @pytest.fixture
 def ready(write_command: WriteCommand, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All steps before the checks pass; the checks log themselves and their browser."""
+    """All steps before the checks pass; the checks log themselves and their browsers."""
     monkeypatch.setattr(command, "make_environment", lambda: "reused")
     monkeypatch.setattr(command, "install_package", lambda: "up to date")
-    monkeypatch.setattr(command, "find_browser", lambda: "/a/browser")
-    log = f'echo "$* browser=${command.BROWSER_VARIABLE}" >> "$calls"'
+    monkeypatch.setattr(command, "find_browser", lambda browser: f"/a/{browser.engine}")
+    log = f'echo "$* ${CHROMIUM.variable} ${FIREFOX.variable}" >> "$calls"'
     monkeypatch.setattr(command, "PYTHON", write_command("python", log))
 
 
 @pytest.mark.usefixtures("ready")
-def test_pytest_runs_last_with_the_arguments_and_the_browser(
+def test_pytest_runs_last_with_the_arguments_and_the_browsers(
     calls: Calls, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert command.main(["-k", "urls"]) == 0
     assert calls() == [
-        "-m ruff check . browser=",
-        "-m ruff format --check . browser=",
-        "-m mypy browser=",
-        "-m pytest -k urls browser=/a/browser",
+        "-m ruff check .  ",
+        "-m ruff format --check .  ",
+        "-m mypy  ",
+        "-m pytest -k urls /a/chromium /a/firefox",
     ]
     lines = capfd.readouterr().out.splitlines()
     assert [line[:11].rstrip() for line in lines] == [
         "environment",
         "install",
-        "browser",
+        "chromium",
+        "firefox",
         "ruff check",
         "ruff format",
         "mypy",
