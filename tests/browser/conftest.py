@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from playwright.sync_api import (
 )
 
 from example_app.core import DevelopmentCore
+from hatch_build import find_installed_node, find_packaged_node
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT_TIMEOUT_MS = 15_000
@@ -200,6 +202,18 @@ def site(shared_site: Site) -> Iterator[Site]:
     shared_site.core.start()
     shared_site.core.start_key_server()
     shared_site.core.start_refresh_endpoint()
+
+
+@pytest.fixture(scope="package")
+def libraries(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder ``node_modules`` with htmx, Turbo and axe-core, from npm."""
+    folder = tmp_path_factory.mktemp("libraries")
+    shutil.copytree(Path(__file__).parent / "libraries", folder, dirs_exist_ok=True)
+    tools = find_installed_node() or find_packaged_node()
+    assert tools is not None, "the browser tests need npm"
+    install = [*tools.npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+    subprocess.run(install, cwd=folder, env=tools.environment, check=True, capture_output=True)
+    return folder / "node_modules"
 
 
 @pytest.fixture(scope="package")

