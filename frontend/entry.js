@@ -9,7 +9,8 @@ const settings = currentScript.call(document).dataset;
 
 // A page may carry the SDK already; a second copy would only share its state.
 const present = window.supertokensWebsite;
-const sdk = present && typeof present.init === "function" ? present : bundledSdk;
+const isPresent = present && typeof present.init === "function";
+const sdk = isPresent ? present : bundledSdk;
 window.supertokensWebsite = sdk;
 
 const RUNS = Symbol.for("flask-ssr-session-runs");
@@ -27,10 +28,13 @@ function warn(problem) {
 }
 
 function startSdk() {
+  // Who started it on this page, with hooks of its own perhaps, knows better.
+  if (isPresent && window.__supertokensOriginalFetch) return;
   const options = {
     apiDomain: settings.apiDomain,
     apiBasePath: settings.apiBasePath,
     sessionExpiredStatusCode: Number(settings.expiredStatus),
+    preAPIHook: noteLock,
   };
   if (new URL(settings.apiDomain).hostname !== location.hostname) {
     if (settings.cookieDomain) {
@@ -42,6 +46,29 @@ function startSdk() {
   }
   sdk.init(options);
 }
+
+// The SDK's lock for the refresh outlives a page that is left meanwhile, and would keep the next one
+// waiting for five seconds.
+const SDK_LOCK = "browser-tabs-lock-key-REFRESH_TOKEN_USE";
+let ownLock = null;
+
+function lockHolder() {
+  try {
+    return JSON.parse(localStorage.getItem(SDK_LOCK)).id;
+  } catch {
+    return null; // nobody, or storage is blocked
+  }
+}
+
+// The SDK calls this within its lock.
+async function noteLock({ action, url, requestInit }) {
+  if (action === "REFRESH_SESSION") ownLock = lockHolder();
+  return { url, requestInit };
+}
+
+addEventListener("pagehide", () => {
+  if (ownLock !== null && lockHolder() === ownLock) localStorage.removeItem(SDK_LOCK);
+});
 
 // --- what is on the page -------------------------------------------------------------------------
 
@@ -163,14 +190,15 @@ function wasRefreshedElsewhere() {
 
 async function refreshForAllTabs(isRetry) {
   let started = false;
+  const refreshOnce = () => {
+    started = true;
+    return (!isRetry && wasRefreshedElsewhere()) || refresh();
+  };
   try {
-    return await navigator.locks.request("flask-ssr-session-refresh", () => {
-      started = true;
-      return (!isRetry && wasRefreshedElsewhere()) || refresh();
-    });
+    return await navigator.locks.request("flask-ssr-session-refresh", refreshOnce);
   } catch (error) {
     if (started) throw error;
-    return refresh(); // no Web Locks here: the SDK's own lock has to do
+    return refreshOnce(); // no Web Locks here: the SDK's own lock has to do
   }
 }
 
@@ -249,7 +277,27 @@ async function main() {
   else await run(false);
 }
 
+// Who the SDK says is signed in, or null; good for comparing only.
+function visitor() {
+  try {
+    return JSON.parse(atob(/(?:^|; )sFrontToken=([^;]*)/.exec(document.cookie)[1])).uid;
+  } catch {
+    return null;
+  }
+}
+
+// A page from the back/forward cache shows what was meant for whoever was signed in when it came.
+function askAgainWhenRestored() {
+  const owner = visitor();
+  addEventListener("pageshow", (event) => {
+    if (!event.persisted || visitor() === owner) return;
+    document.documentElement.hidden = true;
+    location.reload();
+  });
+}
+
 if (settings.mode === "session") {
+  askAgainWhenRestored();
   try {
     startSdk();
   } catch (error) {
