@@ -7,6 +7,7 @@ the first token asks, one fetch runs at a time, and neither a thread nor a lock 
 from __future__ import annotations
 
 import logging
+import math
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -22,8 +23,9 @@ from .jwks import KeySet, parse_key_set
 from .logs import ReasonLog
 from .session import SSRSession
 
-# The core publishes a key 60 s before it signs (facts of SuperTokens core): keys renewed within
-# 240 s, and never used past 300 s while they can be renewed, know every key before its first use.
+# The core publishes a key 60 s before it signs, and says by max-age when the next one comes: who
+# renews by then knows every key before its first use. Where nothing is said, 240 s hold, and a
+# key that left the set is gone 300 s later.
 RENEW_AFTER_SECONDS = 240.0
 WAIT_AFTER_SECONDS = 300.0
 
@@ -108,7 +110,8 @@ class FetchedKeys:
         :param max_stale_seconds: how long the last good keys serve while no fetch succeeds.
         """
         self._uris = tuple(uris)
-        self._max_stale_seconds = max_stale_seconds
+        # Younger keys are used whether or not an outage is known of.
+        self._usable_seconds = max(max_stale_seconds, WAIT_AFTER_SECONDS)
         self._clock = clock
         self._log = log
         self._fetch = fetch
@@ -176,24 +179,18 @@ class FetchedKeys:
 
         :raises KeysUnavailableError: there are none.
         """
-        if key_set is None:
+        age = math.inf if key_set is None else self._age(key_set)
+        if key_set is not None and age < _fresh_seconds(key_set):
+            return key_set
+        if age > self._usable_seconds:
             self._renew(in_background=False, wait_seconds=FETCH_SECONDS, patient=False)
-            key_set = self._key_set
-            if key_set is None:
-                raise KeysUnavailableError("no key set could be fetched")
-            return key_set
-        age = self._age(key_set)
-        if age < _fresh_seconds(key_set):
-            return key_set
-        # In the background of requests that need not wait; an idle night's first request does.
-        self._renew(
-            in_background=True,
-            wait_seconds=0.0 if age < WAIT_AFTER_SECONDS else WAIT_SECONDS,
-            patient=age < self._max_stale_seconds,
-        )
+        else:
+            # In the background of requests that need not wait; an idle night's first request does.
+            wait_seconds = 0.0 if age < WAIT_AFTER_SECONDS else WAIT_SECONDS
+            self._renew(in_background=True, wait_seconds=wait_seconds, patient=True)
         renewed = self._key_set
-        if renewed is None or self._age(renewed) > max(self._max_stale_seconds, WAIT_AFTER_SECONDS):
-            raise KeysUnavailableError("the last good key set is too old")
+        if renewed is None or self._age(renewed) > self._usable_seconds:
+            raise KeysUnavailableError("no key set could be fetched, or the last good is too old")
         return renewed
 
     def _age(self, key_set: KeySet) -> float:
@@ -226,8 +223,9 @@ class FetchedKeys:
                     and previous_start is not None
                     and now - previous_start < 2 * MOST_BACKOFF_SECONDS
                 )
-            if patient and fetching.in_outage:
-                # Everybody knows that it fails: the next try holds nobody up who can go on.
+            if fetching.in_outage and (patient or not mine):
+                # Everybody knows that it fails: the next try holds up one request at most, and
+                # none that can go on.
                 wait_seconds = 0.0
         in_background = in_background and not frozen
         if mine and not (in_background and self._start_thread(fetching, flight)):
@@ -256,6 +254,7 @@ class FetchedKeys:
         """Fetch once and land: swap the keys in, or note the failure and keep the last good."""
         key_set: KeySet | None = None
         problem = "the fetch was cut short"
+        failures = 0
         try:
             key_set = self._fetched(flight.started)
         except FetchError as error:
@@ -265,6 +264,7 @@ class FetchedKeys:
                 # A fetch that was given up must not put old keys over newer ones.
                 if fetching.flight is flight:
                     fetching.flight = None
+                    failures = fetching.failures
                     if key_set is not None:
                         self._key_set = key_set
                         fetching.failures = 0
@@ -273,6 +273,12 @@ class FetchedKeys:
             flight.landed.set()
         if key_set is None:
             self._report_failure(problem)
+        elif failures:
+            self._log.write(
+                logging.WARNING,
+                "keys_renewed",
+                f"keys are renewed again; failed attempts before: {failures}",
+            )
 
     def _fetched(self, started_monotonic: float) -> KeySet:
         started_wall = self._clock.wall()
@@ -301,14 +307,22 @@ class FetchedKeys:
         hosts = ", ".join(urlsplit(uri).netloc.rpartition("@")[2] for uri in self._uris)
         if key_set is None:
             self._log.write(
-                logging.ERROR, "keys_unavailable", f"{problem} at {hosts}; there are no keys"
+                logging.ERROR, "keys_not_fetched", f"{problem} at {hosts}; there are no keys"
+            )
+            return
+        age = self._age(key_set)
+        if age > self._usable_seconds:
+            self._log.write(
+                logging.ERROR,
+                "keys_not_fetched",
+                f"{problem} at {hosts}; keys {age:.0f} s old are too old to be used",
             )
         else:
             self._log.write(
                 logging.WARNING,
                 "keys_not_renewed",
-                f"{problem} at {hosts}; keys {self._age(key_set):.0f} s old stay in use, "
-                f"at most {self._max_stale_seconds:.0f} s",
+                f"{problem} at {hosts}; keys {age:.0f} s old stay in use, "
+                f"at most {self._usable_seconds:.0f} s",
             )
 
 

@@ -181,20 +181,12 @@ class SSRSession:
             return explain
 
 
-def frozen(value: Any, depth: int) -> Any:
-    """Return *value*, as JSON decoded it, with read-only mappings and tuples for lists.
-
-    :param depth: how many levels of nesting may still follow.
-    :raises ValueError: the nesting is deeper.
-    """
+def frozen(value: Any) -> Any:
+    """Return *value*, as JSON decoded it, with read-only mappings and tuples for lists."""
     if isinstance(value, dict):
-        if depth == 0:
-            raise ValueError("nested too deeply")
-        return MappingProxyType({key: frozen(item, depth - 1) for key, item in value.items()})
+        return MappingProxyType({key: frozen(item) for key, item in value.items()})
     if isinstance(value, list):
-        if depth == 0:
-            raise ValueError("nested too deeply")
-        return tuple(frozen(item, depth - 1) for item in value)
+        return tuple(frozen(item) for item in value)
     return value
 
 

@@ -196,20 +196,23 @@ class AppState:
                 now=self.clock.wall(),
             )
         # Fails closed: a defect of ours is an outage, neither a stranger's way in nor the end of
-        # anyone's session. The message of an unknown error is not logged, as it may hold a token.
+        # anyone's session. The message of an unknown error is not kept, as it may hold a token.
         except Exception as error:  # noqa: BLE001
-            place = traceback.format_tb(error.__traceback__)[-1].strip()
-            self.log.write(
-                logging.ERROR, "internal", f"{type(error).__name__} in {self._app_name}: {place}"
-            )
-            return Verdict(Reason.INTERNAL)
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            detail = f"{type(error).__name__} at {place.filename}:{place.lineno}"
+            return Verdict(Reason.INTERNAL, detail=f"{detail}, in the app {self._app_name!r}")
 
     def _note(self, verdict: Verdict) -> None:
+        """Log what an operator may want to know; called where no local variable holds a token."""
         if verdict.state is SessionState.ACTIVE or verdict.reason is Reason.ANONYMOUS:
             return
-        usual = verdict.reason in (Reason.EXPIRED, Reason.TOKEN_MISSING)
+        levels = {
+            Reason.EXPIRED: logging.DEBUG,
+            Reason.TOKEN_MISSING: logging.DEBUG,
+            Reason.INTERNAL: logging.ERROR,
+        }
         self.log.write(
-            logging.DEBUG if usual else logging.WARNING,
+            levels.get(verdict.reason, logging.WARNING),
             verdict.reason.value,
             verdict.detail or f"the session is in state {verdict.state.value}",
         )

@@ -98,11 +98,16 @@ class KeyFinder(Protocol):
 
 
 def verify_access_token(
-    raw_token: str, keys: KeyFinder, rules: TokenRules, now: float
+    raw_token: str,
+    keys: KeyFinder,
+    rules: TokenRules,
+    now: float,
+    parsed: ParsedToken | None = None,
 ) -> SSRSession:
     """Check one SuperTokens access token and return its session.
 
     :param now: seconds since the epoch the token is judged at.
+    :param parsed: what :func:`decode_unverified_token` made of *raw_token*; None to do it here.
     :raises TokenExpiredError: ``exp`` plus the leeway is not after *now*.
     :raises TokenNotYetValidError: a genuine token that begins more than a minute after *now*.
     :raises TokenInvalidError: any other defect; ``.reason`` says which.
@@ -117,7 +122,7 @@ def verify_access_token(
             raise TokenExpiredError
         if keys.recall(raw_token) is remembered:
             return remembered
-    token = decode_unverified_token(raw_token)
+    token = parsed or decode_unverified_token(raw_token)
     if _has_expired(token.exp, rules, now):
         raise TokenExpiredError(token.kid)
     if rules.kid_prefix is not None and not token.kid.startswith(rules.kid_prefix):
@@ -135,7 +140,8 @@ def verify_access_token(
         raise TokenNotYetValidError(token.kid)
     if token.version > NEWEST_KNOWN_VERSION:
         _log_newer_version(token.version)
-    session = SSRSession(token.payload)
+    # Only now: what nobody signed is not worth the copy.
+    session = SSRSession(frozen(token.payload))
     keys.remember(raw_token, token.kid, key, session)
     return session
 
@@ -228,15 +234,29 @@ _decode_json = json.JSONDecoder(
 ).decode
 
 
-def _json_object(segment: bytes) -> Mapping[str, Any]:
-    """Return the one JSON object that *segment* spells, read-only."""
+def _json_object(segment: bytes) -> dict[str, Any]:
+    """Return the one JSON object that *segment* spells."""
     try:
-        value = frozen(_decode_json(decode_base64url(segment).decode("utf-8")), MAX_DEPTH)
+        value = _decode_json(decode_base64url(segment).decode("utf-8"))
     except (ValueError, RecursionError):  # also UnicodeDecodeError, and ints of too many digits
         raise TokenInvalidError(TokenDefect.JSON) from None
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict) or _is_nested_deeper(value, MAX_DEPTH):
         raise TokenInvalidError(TokenDefect.JSON)
     return value
+
+
+def _is_nested_deeper(value: dict[str, Any], levels: int) -> bool:
+    containers: list[Any] = [value]
+    for _ in range(levels):
+        containers = [
+            item
+            for container in containers
+            for item in (container.values() if isinstance(container, dict) else container)
+            if isinstance(item, (dict, list))
+        ]
+        if not containers:
+            return False
+    return True
 
 
 def _checked_header(header: Mapping[str, Any]) -> tuple[str, int]:

@@ -18,6 +18,7 @@ from .errors import (
 )
 from .session import SSRSession
 from .tokens import (
+    MAX_TOKEN_CHARS,
     KeyFinder,
     ParsedToken,
     TokenRules,
@@ -100,50 +101,56 @@ def decide(
     :param now: seconds since the epoch.
     """
     # Two cookies of one name: an old domain's beside the new one's, or one planted by a neighbour.
-    distinct = list(dict.fromkeys(raw for raw in raw_tokens if raw))[:MAX_ACCESS_TOKENS]
+    # One character too many is enough to refuse a token by, so no more is ever looked at.
+    shortened = dict.fromkeys(raw[: MAX_TOKEN_CHARS + 1] for raw in raw_tokens if raw)
+    distinct = list(shortened)[:MAX_ACCESS_TOKENS]
     if not distinct:
         return Verdict(Reason.TOKEN_MISSING if has_front_token else Reason.ANONYMOUS)
     if len(distinct) == 1:
         return _judge(distinct[0], keys, rules, now)
-    parsed = [(_parsed(raw), raw) for raw in distinct]
-    if len({token.payload["sub"] for token, _ in parsed if token is not None}) > 1:
+    well_formed: list[tuple[str, ParsedToken]] = []
+    malformed: list[Verdict] = []
+    for raw in distinct:
+        try:
+            well_formed.append((raw, decode_unverified_token(raw)))
+        except TokenInvalidError as error:  # noqa: PERF203 - four of them at most
+            malformed.append(_refused(Reason.INVALID, raw, error.reason.value))
+    if len({token.payload["sub"] for _, token in well_formed}) > 1:
         # Nobody can say which of two users this is; a refresh ends with one.
-        return Verdict(Reason.DUPLICATE, fingerprint=_fingerprint("".join(distinct)))
-    parsed.sort(key=lambda pair: pair[0].iat if pair[0] else -1.0, reverse=True)
+        return _refused(Reason.DUPLICATE, "".join(distinct))
+    well_formed.sort(key=lambda pair: pair[1].iat, reverse=True)
     verdicts = []
-    for _, raw in parsed:
-        verdict = _judge(raw, keys, rules, now)
+    for raw, token in well_formed:
+        verdict = _judge(raw, keys, rules, now, token)
         if verdict.state is SessionState.ACTIVE:
             return verdict
         verdicts.append(verdict)
+    verdicts += malformed
     # Where nothing is known about one of them, nothing is known: that claims least.
     unknown = [v for v in verdicts if v.state is SessionState.UNAVAILABLE]
     return (unknown or verdicts)[0]
 
 
-def _parsed(raw_token: str) -> ParsedToken | None:
+def _judge(
+    raw_token: str,
+    keys: KeyFinder,
+    rules: TokenRules,
+    now: float,
+    parsed: ParsedToken | None = None,
+) -> Verdict:
     try:
-        return decode_unverified_token(raw_token)
-    except TokenInvalidError:
-        return None
-
-
-def _judge(raw_token: str, keys: KeyFinder, rules: TokenRules, now: float) -> Verdict:
-    try:
-        return Verdict(Reason.ACTIVE, verify_access_token(raw_token, keys, rules, now))
+        session = verify_access_token(raw_token, keys, rules, now, parsed)
     except TokenExpiredError:
-        reason, detail = Reason.EXPIRED, None
+        return _refused(Reason.EXPIRED, raw_token)
     except TokenInvalidError as error:
-        reason, detail = Reason.INVALID, error.reason.value
+        return _refused(Reason.INVALID, raw_token, error.reason.value)
     except TokenNotYetValidError:
-        reason, detail = Reason.CLOCK, None
+        return _refused(Reason.CLOCK, raw_token)
     except KeysUnavailableError as error:
-        reason, detail = Reason.KEYS_UNAVAILABLE, str(error)
-    return Verdict(reason, fingerprint=_fingerprint(raw_token), detail=detail)
+        return _refused(Reason.KEYS_UNAVAILABLE, raw_token, str(error))
+    return Verdict(Reason.ACTIVE, session)
 
 
-def _fingerprint(raw_tokens: str) -> str:
-    # The tokens were shorter than 8 KiB or the cookie is hostile; a bounded prefix and the length
-    # keep the cost of a refusal bounded too.
-    text = f"{len(raw_tokens)}:{raw_tokens[: 32 * 1024]}"
-    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+def _refused(reason: Reason, raw_tokens: str, detail: str | None = None) -> Verdict:
+    digest = sha256(raw_tokens.encode("utf-8", "surrogatepass")).hexdigest()
+    return Verdict(reason, fingerprint=digest[:16], detail=detail)

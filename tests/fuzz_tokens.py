@@ -40,47 +40,20 @@ STRICTER = {
 }
 
 VALUES: tuple[Any, ...] = (
-    *(None, True, False, 0, 1, -1, 5, 0.0, 0.5, 1e300, NOW, NOW - 1, NOW + 60, NOW + 61, 10**20),
-    *(
-        "",
-        "0",
-        "3",
-        "5",
-        "6",
-        "RS256",
-        "none",
-        "HS256",
-        "JWT",
-        "d-test",
-        "public",
-        "x" * 1025,
-        "\x00",
-    ),
-    *("\ud800", "\u2028", [], ["RS256"], {}, {"v": [1]}, [[[]]], NOW * 1000, "99", "003", "\u0665"),
+    *(None, True, False, 0, 1, -1, 5, 0.0, 0.5, 1e300, 10**20),
+    *(NOW - 1, NOW, NOW + 60, NOW + 61, NOW * 1000),
+    *("", "0", "3", "5", "6", "99", "003", "\u0665", "RS256", "none", "HS256", "JWT"),
+    *("d-test", "public", "x" * 1025, "\x00", "\ud800", "\u2028"),
+    *([], ["RS256"], [[[]]], {}, {"v": [1]}),
 )
-NAMES: tuple[str, ...] = (
-    "alg",
-    "typ",
-    "kid",
-    "version",
-    "crit",
-    "b64",
-    "jwk",
-    "zip",
-    "x",
-    "sub",
-    "exp",
-    "iat",
-    "nbf",
+NAMES = (
+    *("alg", "typ", "kid", "version", "crit", "b64", "jwk", "zip", "x"),
+    *("sub", "rsub", "tId", "sessionHandle", "refreshTokenHash1", "parentRefreshTokenHash1"),
+    *("exp", "iat", "nbf", "stt", "aud"),
 )
-NAMES += (
-    "tId",
-    "rsub",
-    "sessionHandle",
-    "refreshTokenHash1",
-    "parentRefreshTokenHash1",
-    "stt",
-    "aud",
+JUNK = (
+    *('"', "{", "}", "[", "]", ",", ":", " ", "\n", "\\", "\\u0000", "/**/", "\ufeff"),
+    *("NaN", "1e999", "0", "9" * 30, "true", "null", "[" * 40, '"sub":"x",', '"alg":"none",'),
 )
 
 
@@ -101,13 +74,7 @@ class Fuzzer:
         :raises AssertionError: they differ, and no stricter rule of ours explains it.
         """
         bend: Callable[[], str] = self._random.choice(
-            (
-                self._bent_text,
-                self._bent_text,
-                self._bent_values,
-                self._bent_values,
-                self._bent_json,
-            )
+            2 * (self._bent_text, self._bent_values) + (self._bent_json,)
         )
         token = bend()
         verdict = decide(
@@ -158,33 +125,7 @@ class Fuzzer:
         which = self._random.randrange(2)
         text = parts[which]
         place = self._random.randrange(len(text))
-        junk: tuple[str, ...] = (
-            '"',
-            "{",
-            "}",
-            "[",
-            "]",
-            ",",
-            ":",
-            " ",
-            "\n",
-            "\\",
-            "\\u0000",
-            "NaN",
-            "1e999",
-            "0",
-        )
-        junk += (
-            '"sub":"x",',
-            '"alg":"none",',
-            "/**/",
-            "\ufeff",
-            "9" * 30,
-            "[" * 40,
-            "true",
-            "null",
-        )
-        text = text[:place] + self._random.choice(junk) + text[place + self._random.randrange(2) :]
+        text = text[:place] + self._random.choice(JUNK) + text[place + self._random.randrange(2) :]
         parts[which] = text
         header, payload = (part.encode("utf-8", "surrogatepass") for part in parts)
         return self._signer.sign_raw(header, payload)

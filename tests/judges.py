@@ -73,7 +73,10 @@ def _is_session(header: dict[str, Any], claims: dict[str, Any], now: float) -> b
     if int(version) < 3 or claims.get("stt", 0) != 0:
         return False
     times = [claims.get("exp"), claims.get("iat"), claims.get("nbf", 0)]
-    if not all(type(time) in (int, float) and math.isfinite(time) for time in times):
+    if not all(type(time) in (int, float) for time in times):
+        return False
+    # An int of hundreds of digits is finite, too, and more than a float can tell.
+    if not all(math.isfinite(time) for time in times if type(time) is float):
         return False
     exp, iat, nbf = times
     return bool(exp > now) and bool(max(iat, nbf) <= now + 60)

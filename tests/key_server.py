@@ -6,6 +6,7 @@ import contextlib
 import datetime
 import socket
 import ssl
+import struct
 import threading
 import time
 from collections.abc import Callable
@@ -31,16 +32,44 @@ class KeyServer:
     def __init__(self, behave: Behaviour, host: str = "127.0.0.1") -> None:
         self.behave = behave
         self.connections = 0
-        self._socket = socket.create_server((host, 0))
-        self.port: int = self._socket.getsockname()[1]
+        self._listener = socket.create_server((host, 0))
+        self.port: int = self._listener.getsockname()[1]
         self.url = f"http://{host}:{self.port}/jwks.json"
-        self._threads = [threading.Thread(target=self._accept)]
-        self._threads[0].start()
+        self._is_refusing = False
+        self._threads: list[threading.Thread] = []
+        self._start_accepting()
 
-    def _accept(self) -> None:
+    def refuse(self) -> None:
+        """Close the port, and hold it, so that nobody else can open it."""
+        address = self._listener.getsockname()
+        self._stop_accepting()
+        self._listener = socket.socket()
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._listener.bind(address)
+        self._is_refusing = True
+
+    def accept_again(self) -> None:
+        """Open the port after :meth:`refuse`; where it is open, nothing happens."""
+        if self._is_refusing:
+            self._is_refusing = False
+            self._listener.listen()
+            self._start_accepting()
+
+    def _start_accepting(self) -> None:
+        # The listener is handed over, as another may take its place meanwhile.
+        self._threads.append(threading.Thread(target=self._accept, args=(self._listener,)))
+        self._threads[-1].start()
+
+    def _stop_accepting(self) -> None:
+        # Closing does not wake a thread that waits in accept().
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def _accept(self, listener: socket.socket) -> None:
         while True:
             try:
-                connection, _ = self._socket.accept()
+                connection, _ = listener.accept()
             except OSError:
                 return
             self.connections += 1
@@ -56,10 +85,7 @@ class KeyServer:
 
     def close(self) -> None:
         """Stop listening, as a server that is down does, and wait for what is under way."""
-        # Closing does not wake a thread that waits in accept().
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
+        self._stop_accepting()
         for thread in self._threads:
             thread.join(5)
             assert not thread.is_alive()
@@ -90,9 +116,35 @@ def dribble(start: bytes, drop: bytes = b"x") -> Behaviour:
     def behave(connection: socket.socket) -> None:
         connection.recv(65536)
         connection.sendall(start)
-        while True:
+        # For five seconds, as long as the others wait: a client without a deadline fails its test
+        # instead of holding it up for ever.
+        for _ in range(250):
             connection.sendall(drop)
             time.sleep(0.02)
+
+    return behave
+
+
+def flood(start: bytes, piece: bytes = b"x" * 65536) -> Behaviour:
+    """Answer with 3,200 pieces, 200 MiB if they are not said to be others."""
+
+    def behave(connection: socket.socket) -> None:
+        read_request(connection)
+        connection.sendall(start)
+        for _ in range(3200):
+            connection.sendall(piece)
+
+    return behave
+
+
+def reset(start: bytes = b"") -> Behaviour:
+    """Answer the beginning and then tear the connection down."""
+
+    def behave(connection: socket.socket) -> None:
+        read_request(connection)
+        connection.sendall(start)
+        # To linger for no time at all is to send RST instead of FIN.
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
     return behave
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,14 +14,22 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
+from flask_ssr_session import fetching
 from flask_ssr_session.errors import FetchError
-from flask_ssr_session.fetching import MAX_BODY_BYTES, Deadline, fetch_document
+from flask_ssr_session.fetching import (
+    MAX_ANSWER_BYTES,
+    MAX_BODY_BYTES,
+    Deadline,
+    fetch_document,
+)
 
+from .clocks import SteppedClock
 from .key_server import (
     Behaviour,
     KeyServer,
     answer,
     dribble,
+    flood,
     hang,
     ok,
     read_request,
@@ -199,18 +209,21 @@ def test_body_may_have_one_mebibyte(serve: Serve, framing: str, size: int, fits:
         pytest.param(b"HTTP/1.1 200 OK\r\nX: ", id="a header"),
     ],
 )
-def test_endless_answer_is_not_read_for_long(serve: Serve, start: bytes) -> None:
-    sent: list[int] = []
+def test_endless_answer_is_not_read_for_long(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, start: bytes
+) -> None:
+    sizes: list[int] = []
 
-    def behave(connection: socket.socket) -> None:
-        read_request(connection)
-        connection.sendall(start)
-        while True:
-            sent.append(connection.send(b"x" * 65536))
+    class Counting(socket.socket):
+        def recv_into(self, *args: Any, **options: Any) -> int:
+            sizes.append(super().recv_into(*args, **options))
+            return sizes[-1]
 
-    assert failure(serve(behave).url)
-    # What was not read waits in the buffers of both sockets.
-    assert sum(sent) < 16 * MAX_BODY_BYTES
+    monkeypatch.setattr(socket, "socket", Counting)
+
+    assert failure(serve(flood(start)).url)
+    # The bound is looked at before each read, and the last one may fill a buffer.
+    assert sum(sizes) <= MAX_ANSWER_BYTES + io.DEFAULT_BUFFER_SIZE
 
 
 @pytest.mark.parametrize(
@@ -282,11 +295,13 @@ def test_deadline_that_has_passed_fetches_nothing(serve: Serve) -> None:
     assert failure(serve(answer(ok(BODY))).url, 0.0) == "no complete answer in time"
 
 
-def test_closed_port_is_a_failure() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as unused:
-        port = unused.getsockname()[1]
+def test_closed_port_is_a_failure(serve: Serve) -> None:
+    server = serve(answer(ok(BODY)))
+    server.refuse()
 
-    assert failure(f"http://127.0.0.1:{port}/") == "the connection failed (ConnectionRefusedError)"
+    assert failure(server.url) == "the connection failed (ConnectionRefusedError)"
+    server.accept_again()
+    assert fetch(server.url)[0] == BODY
 
 
 @pytest.mark.parametrize(
@@ -407,6 +422,30 @@ def test_tls_handshake_has_no_time_of_its_own(serve: Serve, behaviour: Behaviour
     assert failure(url, 0.3) == "no complete answer in time"
 
 
+def test_slow_connection_leaves_the_handshake_only_the_rest(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, clock: SteppedClock
+) -> None:
+    url = serve(hang()).url.replace("http", "https", 1)
+    waits: list[float | None] = []
+    shake_hands = ssl.SSLContext.wrap_socket
+
+    class Slow(socket.socket):
+        def connect(self, address: Any) -> None:
+            super().connect(address)
+            clock.advance(2.9)
+
+    def observed(context: ssl.SSLContext, sock: socket.socket, **options: Any) -> ssl.SSLSocket:
+        waits.append(sock.gettimeout())
+        return shake_hands(context, sock, **options)
+
+    monkeypatch.setattr(fetching, "monotonic", clock.monotonic)
+    monkeypatch.setattr(socket, "socket", Slow)
+    monkeypatch.setattr(ssl.SSLContext, "wrap_socket", observed)
+
+    assert failure(url, 3) == "no complete answer in time"
+    assert waits == [pytest.approx(0.1)]
+
+
 # Names
 
 
@@ -500,10 +539,9 @@ def test_name_is_resolved_where_no_thread_can_start(
 def test_next_address_is_tried_when_one_refuses(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server = serve(answer(ok(BODY)))
-    with socket.create_server(("127.0.0.1", 0)) as unused:
-        closed = (socket.AF_INET, unused.getsockname())
-    found = (socket.AF_INET, ("127.0.0.1", server.port))
+    server, down = serve(answer(ok(BODY))), serve(hang())
+    down.refuse()
+    closed, found = ((socket.AF_INET, ("127.0.0.1", s.port)) for s in (down, server))
     monkeypatch.setattr(socket, "getaddrinfo", resolver(closed, found))
 
     assert fetch("http://keys.example/")[0] == BODY

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -9,7 +10,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -34,70 +34,20 @@ from flask_ssr_session.testing import SessionSigner
 from flask_ssr_session.tokens import TokenRules, verify_access_token
 
 from .clocks import SteppedClock
+from .fake_key_server import FakeKeyServer, finish_background
 
 DAY = 24 * 3600.0
 
 
-class KeyServer:
-    """A key set whose server the test has in its hands."""
-
-    def __init__(self, jwk: dict[str, str]) -> None:
-        self._jwk = jwk
-        self.kids = ["d-test"]
-        self.body: bytes | None = None
-        self.max_age: float | None = None
-        self.is_down = False
-        self.asked: list[str] = []
-        self.threads: list[str] = []
-        self.began = threading.Event()
-        self._held: deque[threading.Event] = deque()
-        self._gates: list[threading.Event] = []
-
-    def hold(self) -> threading.Event:
-        """Let one fetch to come hang until the event is set."""
-        gate = threading.Event()
-        self._held.append(gate)
-        self._gates.append(gate)
-        return gate
-
-    def fetch(self, url: str, deadline: Deadline) -> tuple[bytes, float | None]:
-        assert deadline.remaining() > 0
-        self.asked.append(url)
-        self.threads.append(threading.current_thread().name)
-        is_down, max_age = self.is_down, self.max_age
-        body = self.body
-        if body is None:
-            body = json.dumps({"keys": [self._jwk | {"kid": kid} for kid in self.kids]}).encode()
-        self.began.set()
-        if self._held:
-            assert self._held.popleft().wait(10)
-        if is_down:
-            raise FetchError("the server is down")
-        return body, max_age
-
-    def close(self) -> None:
-        for gate in self._gates:
-            gate.set()
-        finish_background()
-
-
-def finish_background() -> None:
-    """Wait for the fetches that run in the background."""
-    for thread in threading.enumerate():
-        if thread.name == "ssr-session-keys":
-            thread.join(10)
-            assert not thread.is_alive()
-
-
 @pytest.fixture
-def server(signer: SessionSigner) -> Iterator[KeyServer]:
-    server = KeyServer(signer.jwk())
+def server(signer: SessionSigner) -> Iterator[FakeKeyServer]:
+    server = FakeKeyServer(signer.jwk())
     yield server
     server.close()
 
 
 @pytest.fixture
-def keys(server: KeyServer, clock: SteppedClock) -> FetchedKeys:
+def keys(server: FakeKeyServer, clock: SteppedClock) -> FetchedKeys:
     return make_keys(server, clock)
 
 
@@ -115,7 +65,7 @@ def short_wait(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def make_keys(
-    server: KeyServer, clock: SteppedClock, *uris: str, max_stale_seconds: float = DAY
+    server: FakeKeyServer, clock: SteppedClock, *uris: str, max_stale_seconds: float = DAY
 ) -> FetchedKeys:
     return FetchedKeys(
         uris or ["https://core.example/jwks"],
@@ -143,7 +93,7 @@ def is_unavailable(keys: FetchedKeys, clock: SteppedClock, kid: str = "d-test") 
 
 
 def test_nothing_is_fetched_before_a_token_asks(
-    keys: FetchedKeys, server: KeyServer, clock: SteppedClock
+    keys: FetchedKeys, server: FakeKeyServer, clock: SteppedClock
 ) -> None:
     keys.clear()
     assert keys.peek("token") is None
@@ -156,7 +106,7 @@ def test_nothing_is_fetched_before_a_token_asks(
 
 
 def test_many_cold_requests_make_one_fetch(
-    keys: FetchedKeys, server: KeyServer, clock: SteppedClock
+    keys: FetchedKeys, server: FakeKeyServer, clock: SteppedClock
 ) -> None:
     gate = server.hold()
     with ThreadPoolExecutor(20) as pool:
@@ -180,7 +130,7 @@ def wait_for_waiters(results: list[Future[bool]]) -> None:
 
 
 def test_unknown_kid_of_the_first_fetch_is_known_to_be_wrong(
-    keys: FetchedKeys, server: KeyServer, clock: SteppedClock
+    keys: FetchedKeys, server: FakeKeyServer, clock: SteppedClock
 ) -> None:
     assert not has_key(keys, clock, "d-other")
     assert len(server.asked) == 1
@@ -204,7 +154,7 @@ def test_unknown_kid_of_the_first_fetch_is_known_to_be_wrong(
 )
 def test_keys_are_renewed_when_they_are_no_longer_fresh(
     keys: FetchedKeys,
-    server: KeyServer,
+    server: FakeKeyServer,
     clock: SteppedClock,
     max_age: float | None,
     age: float,
@@ -222,7 +172,7 @@ def test_keys_are_renewed_when_they_are_no_longer_fresh(
 
 @pytest.mark.parametrize("age", [240.0, 299.9])
 def test_up_to_300_s_requests_go_on_while_keys_are_renewed(
-    warm_keys: FetchedKeys, server: KeyServer, clock: SteppedClock, age: float
+    warm_keys: FetchedKeys, server: FakeKeyServer, clock: SteppedClock, age: float
 ) -> None:
     server.kids = ["d-new"]
     gate = server.hold()
@@ -242,7 +192,7 @@ def test_up_to_300_s_requests_go_on_while_keys_are_renewed(
 
 @pytest.mark.parametrize("age", [300.0, 8 * 3600.0])
 def test_over_300_s_the_request_waits_for_new_keys(
-    warm_keys: FetchedKeys, server: KeyServer, clock: SteppedClock, age: float
+    warm_keys: FetchedKeys, server: FakeKeyServer, clock: SteppedClock, age: float
 ) -> None:
     server.kids = ["d-new"]
     clock.advance(age)
@@ -261,7 +211,7 @@ def test_over_300_s_the_request_waits_for_new_keys(
 )
 def test_the_older_of_both_clocks_counts(
     warm_keys: FetchedKeys,
-    server: KeyServer,
+    server: FakeKeyServer,
     clock: SteppedClock,
     wall_seconds: float,
     monotonic_seconds: float,
@@ -276,7 +226,7 @@ def test_the_older_of_both_clocks_counts(
 
 
 def test_fetch_that_hangs_holds_a_request_one_second(
-    warm_keys: FetchedKeys, server: KeyServer, clock: SteppedClock
+    warm_keys: FetchedKeys, server: FakeKeyServer, clock: SteppedClock
 ) -> None:
     server.hold()
     clock.advance(300)
@@ -290,7 +240,7 @@ def test_fetch_that_hangs_holds_a_request_one_second(
 
 @pytest.mark.usefixtures("short_wait")
 def test_waiting_requests_join_one_fetch(
-    warm_keys: FetchedKeys, server: KeyServer, clock: SteppedClock
+    warm_keys: FetchedKeys, server: FakeKeyServer, clock: SteppedClock
 ) -> None:
     server.hold()
     clock.advance(300)
@@ -313,7 +263,7 @@ class RunningClock(SteppedClock):
 
 
 def test_old_keys_and_an_unknown_kid_together_hold_a_request_no_longer(
-    server: KeyServer, monkeypatch: pytest.MonkeyPatch
+    server: FakeKeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(keystore, "WAIT_SECONDS", 0.4)
     clock = RunningClock()
@@ -343,7 +293,7 @@ def test_old_keys_and_an_unknown_kid_together_hold_a_request_no_longer(
 )
 def test_only_a_key_that_could_be_new_is_asked_for(
     warm_keys: FetchedKeys,
-    server: KeyServer,
+    server: FakeKeyServer,
     clock: SteppedClock,
     issued_before: float,
     is_asked: bool,
@@ -357,7 +307,7 @@ def test_only_a_key_that_could_be_new_is_asked_for(
 
 
 def test_new_key_is_found_at_once(
-    warm_keys: FetchedKeys, server: KeyServer, clock: SteppedClock
+    warm_keys: FetchedKeys, server: FakeKeyServer, clock: SteppedClock
 ) -> None:
     server.kids = ["d-new", "d-test"]
     clock.advance(10)
@@ -366,7 +316,7 @@ def test_new_key_is_found_at_once(
 
 
 def test_unknown_key_ids_make_one_fetch_per_10_s(
-    warm_keys: FetchedKeys, server: KeyServer, clock: SteppedClock
+    warm_keys: FetchedKeys, server: FakeKeyServer, clock: SteppedClock
 ) -> None:
     outcomes = []
     for _ in range(21):
@@ -380,7 +330,7 @@ def test_unknown_key_ids_make_one_fetch_per_10_s(
 
 @pytest.mark.usefixtures("short_wait")
 def test_unknown_key_with_a_fetch_that_hangs_is_unavailable(
-    warm_keys: FetchedKeys, server: KeyServer, clock: SteppedClock
+    warm_keys: FetchedKeys, server: FakeKeyServer, clock: SteppedClock
 ) -> None:
     gate = server.hold()
     server.kids = ["d-new"]
@@ -397,7 +347,7 @@ def test_unknown_key_with_a_fetch_that_hangs_is_unavailable(
 
 @pytest.mark.usefixtures("short_wait")
 def test_fetch_that_hangs_is_waited_for_in_its_first_second_only(
-    server: KeyServer,
+    server: FakeKeyServer,
     warm_keys: FetchedKeys,
     clock: SteppedClock,
     monkeypatch: pytest.MonkeyPatch,
@@ -415,7 +365,7 @@ def test_fetch_that_hangs_is_waited_for_in_its_first_second_only(
 
 
 def test_known_outage_holds_nobody_up_who_has_keys(
-    server: KeyServer, warm_keys: FetchedKeys, clock: SteppedClock
+    server: FakeKeyServer, warm_keys: FetchedKeys, clock: SteppedClock
 ) -> None:
     """Also not when made-up key ids ask more often than the pauses after failures would."""
     server.is_down = True
@@ -431,8 +381,39 @@ def test_known_outage_holds_nobody_up_who_has_keys(
     assert time.monotonic() - before < 0.5
 
 
+def test_first_token_of_a_new_key_waits_for_the_end_of_an_outage(
+    server: FakeKeyServer, warm_keys: FetchedKeys, clock: SteppedClock
+) -> None:
+    server.is_down = True
+    clock.advance(10)
+    assert is_unavailable(warm_keys, clock, "d-new")
+    server.is_down = False
+    server.kids = ["d-new"]
+    clock.advance(10)
+    assert has_key(warm_keys, clock, "d-new")
+
+
+@pytest.mark.usefixtures("short_wait")
+def test_known_outage_holds_up_one_unknown_key_at_a_time(
+    server: FakeKeyServer,
+    warm_keys: FetchedKeys,
+    clock: SteppedClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server.is_down = True
+    clock.advance(10)
+    assert is_unavailable(warm_keys, clock, "d-new")
+    clock.advance(10)
+    server.hold()
+    assert is_unavailable(warm_keys, clock, "d-new")
+    monkeypatch.setattr(keystore, "WAIT_SECONDS", 3.0)
+    before = time.monotonic()
+    assert is_unavailable(warm_keys, clock, "d-newer")
+    assert time.monotonic() - before < 1
+
+
 def test_unknown_key_joins_the_fetch_that_runs(
-    warm_keys: FetchedKeys, server: KeyServer, clock: SteppedClock
+    warm_keys: FetchedKeys, server: FakeKeyServer, clock: SteppedClock
 ) -> None:
     server.kids = ["d-new"]
     gate = server.hold()
@@ -450,7 +431,7 @@ def test_unknown_key_joins_the_fetch_that_runs(
 
 
 def test_without_keys_one_fetch_per_10_s(
-    keys: FetchedKeys, server: KeyServer, clock: SteppedClock
+    keys: FetchedKeys, server: FakeKeyServer, clock: SteppedClock
 ) -> None:
     server.is_down = True
     fetched_at = []
@@ -465,7 +446,7 @@ def test_without_keys_one_fetch_per_10_s(
 
 
 def test_first_good_answer_ends_an_outage_within_10_s(
-    keys: FetchedKeys, server: KeyServer, clock: SteppedClock
+    keys: FetchedKeys, server: FakeKeyServer, clock: SteppedClock
 ) -> None:
     server.is_down = True
     for _ in range(100):
@@ -477,7 +458,7 @@ def test_first_good_answer_ends_an_outage_within_10_s(
 
 
 def test_pauses_grow_to_60_s_while_keys_are_at_hand(
-    warm_keys: FetchedKeys, server: KeyServer, clock: SteppedClock
+    warm_keys: FetchedKeys, server: FakeKeyServer, clock: SteppedClock
 ) -> None:
     server.is_down = True
     clock.advance(240)
@@ -494,12 +475,13 @@ def test_pauses_grow_to_60_s_while_keys_are_at_hand(
 
 
 def test_pauses_are_short_again_after_a_good_answer(
-    warm_keys: FetchedKeys, server: KeyServer, clock: SteppedClock
+    warm_keys: FetchedKeys, server: FakeKeyServer, clock: SteppedClock
 ) -> None:
     server.is_down = True
     for _ in range(10):
         clock.advance(60)
         assert has_key(warm_keys, clock)
+        finish_background()
     server.is_down = False
     clock.advance(300)
     assert has_key(warm_keys, clock)
@@ -509,25 +491,33 @@ def test_pauses_are_short_again_after_a_good_answer(
 
     for _ in range(2):
         assert has_key(warm_keys, clock)
+        finish_background()
         clock.advance(10)
 
     assert len(server.asked) == asked + 2
 
 
 def test_unknown_kid_does_not_wait_for_the_longer_pause(
-    warm_keys: FetchedKeys, server: KeyServer, clock: SteppedClock
+    warm_keys: FetchedKeys, server: FakeKeyServer, clock: SteppedClock
 ) -> None:
     server.is_down = True
     for _ in range(10):
         clock.advance(60)
         assert has_key(warm_keys, clock)
+        finish_background()
     server.is_down = False
     server.kids = ["d-new"]
 
     clock.advance(9.9)
     assert is_unavailable(warm_keys, clock, "d-new")
+    asked = len(server.asked)
     clock.advance(0.1)
+    # After failures nobody waits, so the answer may come for the next one.
+    with contextlib.suppress(KeysUnavailableError):
+        has_key(warm_keys, clock, "d-new")
+    finish_background()
     assert has_key(warm_keys, clock, "d-new")
+    assert len(server.asked) == asked + 1
 
 
 @pytest.mark.parametrize(
@@ -540,7 +530,7 @@ def test_unknown_kid_does_not_wait_for_the_longer_pause(
     ],
 )
 def test_last_good_keys_serve_through_an_outage(
-    server: KeyServer, clock: SteppedClock, max_stale_seconds: float, serves_for: float
+    server: FakeKeyServer, clock: SteppedClock, max_stale_seconds: float, serves_for: float
 ) -> None:
     keys = make_keys(server, clock, max_stale_seconds=max_stale_seconds)
     assert has_key(keys, clock)
@@ -557,7 +547,7 @@ def test_last_good_keys_serve_through_an_outage(
 
 
 def test_too_old_keys_are_asked_for_every_10_s(
-    warm_keys: FetchedKeys, server: KeyServer, clock: SteppedClock
+    warm_keys: FetchedKeys, server: FakeKeyServer, clock: SteppedClock
 ) -> None:
     server.is_down = True
     clock.advance(DAY + 1)
@@ -574,7 +564,7 @@ def test_too_old_keys_are_asked_for_every_10_s(
     ids=["nothing", "a page", "no keys", "empty", "unusable"],
 )
 def test_bad_answer_does_not_replace_good_keys(
-    warm_keys: FetchedKeys, server: KeyServer, clock: SteppedClock, body: bytes
+    warm_keys: FetchedKeys, server: FakeKeyServer, clock: SteppedClock, body: bytes
 ) -> None:
     server.body = body
     clock.advance(400)
@@ -585,7 +575,7 @@ def test_bad_answer_does_not_replace_good_keys(
 
 def test_failures_are_logged_quietly(
     keys: FetchedKeys,
-    server: KeyServer,
+    server: FakeKeyServer,
     clock: SteppedClock,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -600,7 +590,8 @@ def test_failures_are_logged_quietly(
     finish_background()
 
     assert [(record.levelno, record.getMessage()) for record in caplog.records] == [
-        (logging.ERROR, "keys_unavailable: the server is down at core.example; there are no keys"),
+        (logging.ERROR, "keys_not_fetched: the server is down at core.example; there are no keys"),
+        (logging.WARNING, "keys_renewed: keys are renewed again; failed attempts before: 1"),
         (
             logging.WARNING,
             "keys_not_renewed: the server is down at core.example; keys 400 s old stay in use, "  # noqa: ISC004
@@ -610,7 +601,7 @@ def test_failures_are_logged_quietly(
 
 
 def test_unforeseen_error_of_a_fetch_does_not_block_the_next(
-    clock: SteppedClock, server: KeyServer
+    clock: SteppedClock, server: FakeKeyServer
 ) -> None:
     outcomes: list[BaseException | None] = [MemoryError(), None]
 
@@ -713,7 +704,7 @@ def verify(token: str, keys: FetchedKeys, clock: SteppedClock) -> SSRSession:
 
 
 def test_token_of_a_removed_key_is_refused_within_300_s(
-    warm_keys: FetchedKeys, server: KeyServer, clock: SteppedClock, signer: SessionSigner
+    warm_keys: FetchedKeys, server: FakeKeyServer, clock: SteppedClock, signer: SessionSigner
 ) -> None:
     token = signer.sign(signer.claims(issued_at=clock.wall()))
     session = verify(token, warm_keys, clock)
@@ -730,7 +721,7 @@ def test_token_of_a_removed_key_is_refused_within_300_s(
 
 
 def test_idle_night_does_not_let_a_removed_key_in(
-    warm_keys: FetchedKeys, server: KeyServer, clock: SteppedClock, signer: SessionSigner
+    warm_keys: FetchedKeys, server: FakeKeyServer, clock: SteppedClock, signer: SessionSigner
 ) -> None:
     token = signer.sign(signer.claims(issued_at=clock.wall(), valid_seconds=DAY))
     verify(token, warm_keys, clock)
@@ -744,7 +735,7 @@ def test_idle_night_does_not_let_a_removed_key_in(
 
 
 def test_remembered_token_expires_even_in_an_outage(
-    warm_keys: FetchedKeys, server: KeyServer, clock: SteppedClock, signer: SessionSigner
+    warm_keys: FetchedKeys, server: FakeKeyServer, clock: SteppedClock, signer: SessionSigner
 ) -> None:
     token = signer.sign(signer.claims(issued_at=clock.wall(), valid_seconds=2 * DAY))
     verify(token, warm_keys, clock)
@@ -760,7 +751,7 @@ def test_remembered_token_expires_even_in_an_outage(
 
 def test_key_replaced_under_its_name_verifies_nothing_more(
     warm_keys: FetchedKeys,
-    server: KeyServer,
+    server: FakeKeyServer,
     clock: SteppedClock,
     signer: SessionSigner,
     other_private_key: RSAPrivateKey,
@@ -780,7 +771,7 @@ def test_key_replaced_under_its_name_verifies_nothing_more(
 
 
 def test_clear_drops_keys_and_tokens_at_once(
-    warm_keys: FetchedKeys, server: KeyServer, clock: SteppedClock, signer: SessionSigner
+    warm_keys: FetchedKeys, server: FakeKeyServer, clock: SteppedClock, signer: SessionSigner
 ) -> None:
     token = signer.sign(signer.claims(issued_at=clock.wall()))
     verify(token, warm_keys, clock)
@@ -795,7 +786,7 @@ def test_clear_drops_keys_and_tokens_at_once(
 
 
 def test_clear_ends_the_pause_after_a_failure(
-    keys: FetchedKeys, server: KeyServer, clock: SteppedClock
+    keys: FetchedKeys, server: FakeKeyServer, clock: SteppedClock
 ) -> None:
     server.is_down = True
     assert is_unavailable(keys, clock)
@@ -808,7 +799,7 @@ def test_clear_ends_the_pause_after_a_failure(
 
 
 def test_fetch_that_began_before_clear_is_dropped(
-    warm_keys: FetchedKeys, server: KeyServer, clock: SteppedClock
+    warm_keys: FetchedKeys, server: FakeKeyServer, clock: SteppedClock
 ) -> None:
     gate = server.hold()
     server.began.clear()
@@ -827,7 +818,7 @@ def test_fetch_that_began_before_clear_is_dropped(
 
 
 def test_slow_fetch_from_before_clear_does_not_replace_newer_keys(
-    warm_keys: FetchedKeys, server: KeyServer, clock: SteppedClock
+    warm_keys: FetchedKeys, server: FakeKeyServer, clock: SteppedClock
 ) -> None:
     gate = server.hold()
     server.began.clear()
@@ -848,7 +839,7 @@ def test_slow_fetch_from_before_clear_does_not_replace_newer_keys(
 
 
 def test_fetch_that_was_frozen_is_done_by_the_next_request(
-    warm_keys: FetchedKeys, server: KeyServer, clock: SteppedClock
+    warm_keys: FetchedKeys, server: FakeKeyServer, clock: SteppedClock
 ) -> None:
     gate = server.hold()
     clock.advance(240)
@@ -871,7 +862,7 @@ def test_fetch_that_was_frozen_is_done_by_the_next_request(
 @pytest.mark.parametrize("age", [240.0, 300.0])
 def test_without_threads_the_request_fetches(
     warm_keys: FetchedKeys,
-    server: KeyServer,
+    server: FakeKeyServer,
     clock: SteppedClock,
     monkeypatch: pytest.MonkeyPatch,
     age: float,

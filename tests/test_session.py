@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from datetime import datetime, timezone
 from types import MappingProxyType
 from typing import Any
@@ -35,11 +34,11 @@ PAYLOAD: dict[str, Any] = {
 
 
 def session_of(**changes: Any) -> SSRSession:
-    return SSRSession(frozen(PAYLOAD | changes, 32))
+    return SSRSession(frozen(PAYLOAD | changes))
 
 
 def session_without(*names: str) -> SSRSession:
-    return SSRSession(frozen({k: v for k, v in PAYLOAD.items() if k not in names}, 32))
+    return SSRSession(frozen({k: v for k, v in PAYLOAD.items() if k not in names}))
 
 
 def test_attributes() -> None:
@@ -171,7 +170,7 @@ def test_payload_is_read_only_at_every_depth() -> None:
 
 def test_what_it_was_made_of_can_change_without_it() -> None:
     source = {**PAYLOAD, "nested": {"list": ["a"]}}
-    session = SSRSession(frozen(source, 32))
+    session = SSRSession(frozen(source))
     source["sub"] = "other"
     source["nested"]["list"].append("b")
 
@@ -246,21 +245,3 @@ def test_sessions_are_told_apart_by_identity() -> None:
 
     assert one != other
     assert len({one, other, one}) == 2
-
-
-# frozen()
-
-
-@pytest.mark.parametrize("value", [{}, [], {"a": 1}, ["a"]], ids=repr)
-def test_depth_is_counted_in_objects_and_lists(value: object) -> None:
-    assert frozen(value, 1) is not None
-    with pytest.raises(ValueError, match="nested too deeply"):
-        frozen(value, 0)
-    assert isinstance(frozen({"x": value}, 2), Mapping)
-    with pytest.raises(ValueError, match="nested too deeply"):
-        frozen([[value]], 2)
-
-
-@pytest.mark.parametrize("value", [None, True, 5, 1.5, "text"])
-def test_scalars_have_no_depth(value: object) -> None:
-    assert frozen(value, 0) is value

@@ -577,7 +577,7 @@ def test_no_log_record_answer_or_repr_holds_a_token(
         f"{record.getMessage()}\n{record.exc_text or ''}\n{record.args}"
         for record in caplog.records
     ]
-    assert any("internal: RuntimeError in flask_side" in line for line in logged)
+    assert any("internal: RuntimeError at " in line for line in logged)
     assert any(line.startswith("invalid: ") for line in logged)
     assert any("ZeroDivisionError" in line for line in logged)
     assert len(seen) > 300
@@ -599,7 +599,8 @@ def test_internal_error_is_logged_once_with_its_place_and_not_its_message(
     for _ in range(3):
         assert client.get("/account", headers=FETCH).status_code == 503
     (record,) = [r for r in caplog.records if r.levelno == logging.ERROR]
-    assert "LookupError in flask_side" in record.getMessage()
+    assert "LookupError at " in record.getMessage()
+    assert "in the app 'flask_side'" in record.getMessage()
     assert "test_state.py" in record.getMessage()
     assert secret not in caplog.text
 

@@ -1,0 +1,62 @@
+"""A key server without a network: what is fetched, what fails and what hangs is up to the test."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import deque
+
+from flask_ssr_session.errors import FetchError
+from flask_ssr_session.fetching import Deadline
+
+
+class FakeKeyServer:
+    """A key set whose server the test has in its hands."""
+
+    def __init__(self, jwk: dict[str, str]) -> None:
+        self._jwk = jwk
+        self.kids = ["d-test"]
+        self.body: bytes | None = None
+        self.max_age: float | None = None
+        self.is_down = False
+        self.asked: list[str] = []
+        self.threads: list[str] = []
+        self.began = threading.Event()
+        self._held: deque[threading.Event] = deque()
+        self._gates: list[threading.Event] = []
+
+    def hold(self) -> threading.Event:
+        """Let one fetch to come hang until the event is set."""
+        gate = threading.Event()
+        self._held.append(gate)
+        self._gates.append(gate)
+        return gate
+
+    def fetch(self, url: str, deadline: Deadline) -> tuple[bytes, float | None]:
+        assert deadline.remaining() > 0
+        self.asked.append(url)
+        self.threads.append(threading.current_thread().name)
+        is_down, max_age = self.is_down, self.max_age
+        body = self.body
+        if body is None:
+            body = json.dumps({"keys": [self._jwk | {"kid": kid} for kid in self.kids]}).encode()
+        gate = self._held.popleft() if self._held else None
+        self.began.set()
+        if gate is not None:
+            assert gate.wait(10)
+        if is_down:
+            raise FetchError("the server is down")
+        return body, max_age
+
+    def close(self) -> None:
+        for gate in self._gates:
+            gate.set()
+        finish_background()
+
+
+def finish_background() -> None:
+    """Wait for the fetches that run in the background."""
+    for thread in threading.enumerate():
+        if thread.name == "ssr-session-keys":
+            thread.join(10)
+            assert not thread.is_alive()

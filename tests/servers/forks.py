@@ -1,0 +1,146 @@
+"""Fork over and over while threads fetch and verify, and time the first token of each child.
+
+``python -m tests.servers.forks --forks 1000 warm`` (or ``cold``) prints the slowest child. One
+thread of the parent hangs in a fetch all the time, and another is at any point of its own work.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import socket
+import struct
+import sys
+import threading
+import time
+from contextlib import suppress
+
+from flask_ssr_session.clock import SystemClock
+from flask_ssr_session.errors import KeysUnavailableError
+from flask_ssr_session.fetching import Deadline, fetch_document
+from flask_ssr_session.keystore import FetchedKeys
+from flask_ssr_session.logs import ReasonLog
+from flask_ssr_session.testing import SessionSigner
+from flask_ssr_session.tokens import TokenRules, verify_access_token
+
+from ..key_server import KeyServer, answer, ok
+
+# A child that hangs is killed; no child that works takes nearly as long.
+PATIENCE_SECONDS = 10
+
+
+class YieldingClock(SystemClock):
+    """Lets other threads run whenever it is asked, also inside of a lock: a fork's worst moment."""
+
+    def monotonic(self) -> float:
+        time.sleep(0.0005)
+        return super().monotonic()
+
+
+class Parent:
+    """A process whose threads are busy with keys when it forks."""
+
+    def __init__(self, *, is_warm: bool) -> None:
+        self._signer, self._clock, self._pid = SessionSigner(), YieldingClock(), os.getpid()
+        body = json.dumps({"keys": [self._signer.jwk()]}).encode()
+        self._ended = threading.Event()
+        # Never fresh, so that no child gets by without a look at who is fetching.
+        self._good = KeyServer(answer(ok(body, b"Cache-Control: max-age=0\r\n")))
+        self._hanging = KeyServer(self._hang)
+        self._hangs = False
+        self.keys = FetchedKeys(
+            [self._good.url],
+            max_stale_seconds=3600,
+            clock=self._clock,
+            log=ReasonLog(self._clock),
+            fetch=self._fetch,
+        )
+        if is_warm:
+            assert self._verify()
+        self._hangs = True
+        self._threads = [
+            threading.Thread(target=self._keep_fetching),
+            threading.Thread(target=self._keep_verifying),
+        ]
+        for thread in self._threads:
+            thread.start()
+        while not self._hanging.connections:
+            time.sleep(0.001)
+
+    def _hang(self, _connection: socket.socket) -> None:
+        self._ended.wait(5)
+
+    def _fetch(self, url: str, deadline: Deadline) -> tuple[bytes, float | None]:
+        hangs = self._hangs and os.getpid() == self._pid
+        return fetch_document(self._hanging.url if hangs else url, deadline)
+
+    def _keep_fetching(self) -> None:
+        while not self._ended.is_set():
+            # As if the pause between two fetches were over.
+            self.keys._own_fetching().last_start = None
+            self.keys._renew(in_background=False, wait_seconds=3, patient=False)
+
+    def _keep_verifying(self) -> None:
+        # Of a key nobody knows: each look-up takes the lock.
+        token = SessionSigner("d-unknown").sign(self._signer.claims(issued_at=time.time() + 3600))
+        while not self._ended.wait(0.0001):
+            with suppress(KeysUnavailableError):
+                verify_access_token(token, self.keys, TokenRules(), self._clock.wall())
+
+    def _verify(self) -> bool:
+        claims = self._signer.claims()
+        token = self._signer.sign(claims)
+        session = verify_access_token(token, self.keys, TokenRules(), self._clock.wall())
+        return bool(session.session_handle == claims["sessionHandle"])
+
+    def fork(self) -> float | None:
+        """Return the seconds until a child of this moment verified a token; None if it did not."""
+        reader, writer = os.pipe()
+        started = time.monotonic()
+        child = os.fork()
+        if child == 0:
+            try:
+                signal.alarm(PATIENCE_SECONDS)
+                if self._verify():
+                    os.write(writer, struct.pack("d", time.monotonic() - started))
+            finally:
+                os._exit(0)
+        os.close(writer)
+        with open(reader, "rb") as pipe:  # noqa: PTH123 - a descriptor has no path
+            written = pipe.read()
+        os.waitpid(child, 0)
+        return struct.unpack("d", written)[0] if written else None
+
+    def close(self) -> None:
+        self._ended.set()
+        self._hanging.close()
+        self._good.close()
+        for thread in self._threads:
+            thread.join()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--forks", type=int, default=1000)
+    parser.add_argument("state", choices=("cold", "warm"))
+    options = parser.parse_args()
+    parent = Parent(is_warm=options.state == "warm")
+    try:
+        children = [parent.fork() for _ in range(options.forks)]
+    finally:
+        parent.close()
+    seconds = sorted(child for child in children if child is not None)
+    figures = {
+        "verified": len(seconds),
+        "of": len(children),
+        "median_seconds": seconds[len(seconds) // 2] if seconds else None,
+        "slowest_seconds": seconds[-1] if seconds else None,
+    }
+    print(json.dumps(figures))  # noqa: T201
+    return 0 if len(seconds) == len(children) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

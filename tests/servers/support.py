@@ -1,0 +1,112 @@
+"""Start a real server for the app of these tests, and ask it things."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from pathlib import Path
+
+from flask_ssr_session.clock import SystemClock
+
+ROOT = Path(__file__).parents[2]
+
+
+class RunningClock(SystemClock):
+    """Runs as the machine's clock does, as far ahead of it as it was advanced."""
+
+    def __init__(self) -> None:
+        self._ahead_seconds = 0.0
+
+    def wall(self) -> float:
+        return super().wall() + self._ahead_seconds
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self._ahead_seconds
+
+    def advance(self, seconds: float) -> None:
+        self._ahead_seconds += seconds
+
+
+@dataclass
+class Server:
+    """A gunicorn that serves the app of ``served.py``."""
+
+    port: int
+    process: subprocess.Popen[bytes]
+    log_file: Path
+
+    @property
+    def log(self) -> str:
+        return self.log_file.read_text()
+
+    def connect(self) -> HTTPConnection:
+        """Return a connection that stays open from one request to the next."""
+        return HTTPConnection("127.0.0.1", self.port, timeout=20)
+
+    def ask(self, path: str, token: str | None = None) -> tuple[int, str]:
+        """Send one request on a connection of its own, so that any worker may take it."""
+        with closing(self.connect()) as connection:
+            return ask(connection, path, token)
+
+
+def ask(connection: HTTPConnection, path: str, token: str | None = None) -> tuple[int, str]:
+    """Send one request; return status and body."""
+    connection.request("GET", path, headers=cookie(token))
+    response = connection.getresponse()
+    return response.status, response.read().decode()
+
+
+def cookie(token: str | None) -> dict[str, str]:
+    return {} if token is None else {"Cookie": f"sAccessToken={token}"}
+
+
+@contextmanager
+def serve(folder: Path, jwks_uri: str, *options: str, **environment: str) -> Iterator[Server]:
+    """Run gunicorn until the block ends; then it has 10 s, less than it gives its workers.
+
+    :param folder: an empty one, for its log and whatever it keeps on disk.
+    :param options: of the gunicorn command.
+    :param environment: more variables of its environment.
+    """
+    log_file = folder / "gunicorn.log"
+    # It listens already: what is asked before the first worker is up waits in its queue.
+    listener = socket.create_server(("127.0.0.1", 0), backlog=512)
+    port = listener.getsockname()[1]
+    with (
+        log_file.open("wb") as log,
+        subprocess.Popen(
+            [
+                *(sys.executable, "-m", "gunicorn", "tests.servers.served:app", *options),
+                *(f"--bind=fd://{listener.fileno()}", "--keep-alive=60"),
+            ],
+            cwd=ROOT,
+            env=os.environ
+            | {"JWKS_URI": jwks_uri, "HOME": str(folder), "XDG_RUNTIME_DIR": str(folder)}
+            | environment,
+            pass_fds=[listener.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        ) as process,
+    ):
+        # Its own from now on: if it dies, nobody waits for an answer.
+        listener.close()
+        server = Server(port, process, log_file)
+        try:
+            yield server
+        except BaseException:
+            sys.stderr.write(server.log)
+            raise
+        finally:
+            process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise

@@ -1,0 +1,131 @@
+"""Real servers, each with threads or greenlets of its own kind: keys, sessions and a clean end."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from socket import socket
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+from flask_ssr_session.testing import SessionSigner
+
+from ..key_server import KeyServer, answer, hang, ok, speak_tls, write_certificate
+from .support import Server, serve
+
+GTHREAD = ("--worker-class=gthread", "--threads=8")
+# It replaces ``ssl`` and ``socket`` in a process that has long imported both.
+GEVENT = ("--worker-class=gevent",)
+
+
+@pytest.fixture(scope="module")
+def certificate(
+    tmp_path_factory: pytest.TempPathFactory, other_private_key: RSAPrivateKey
+) -> tuple[Path, Path]:
+    return write_certificate(tmp_path_factory.mktemp("certificate"), other_private_key)
+
+
+@pytest.fixture
+def key_server(signer: SessionSigner, certificate: tuple[Path, Path]) -> Iterator[KeyServer]:
+    """Speaks TLS, and takes long enough for many requests to come while keys are fetched."""
+    at_once = answer(ok(json.dumps({"keys": [signer.jwk()]}).encode()))
+
+    def behave(connection: socket) -> None:
+        time.sleep(0.2)
+        at_once(connection)
+
+    server = KeyServer(speak_tls(certificate, behave))
+    server.url = f"https://localhost:{server.port}/jwks.json"
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def tokens(signer: SessionSigner) -> dict[str, str]:
+    """A token of each of 40 users."""
+    users = [f"user-{number}" for number in range(40)]
+    return {user: signer.sign(signer.claims(user)) for user in users}
+
+
+def ask_all(server: Server, path: str, tokens: dict[str, str], workers: int) -> set[str]:
+    """Let all users ask at once until so many workers answered; return their process ids."""
+    seen: set[str] = set()
+    with ThreadPoolExecutor(len(tokens)) as pool:
+        for _ in range(50):  # the first worker may be up well before the second
+            answers = pool.map(lambda token: server.ask(path, token), tokens.values())
+            for user, (status, body) in zip(tokens, answers, strict=True):
+                worker, _, shown = body.partition(" ")
+                assert (status, shown) == (200, user)
+                seen.add(worker)
+            if len(seen) == workers:
+                break
+    assert len(seen) == workers
+    return seen
+
+
+def assert_clean_end(server: Server) -> None:
+    assert server.process.returncode == 0
+    for sign_of_trouble in ("Traceback", "[ERROR]", "TIMEOUT", "SIGKILL"):
+        assert sign_of_trouble not in server.log
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param(GTHREAD, id="gthread"),
+        pytest.param((*GTHREAD, "--preload"), id="gthread preloaded"),
+        pytest.param(GEVENT, id="gevent"),
+        pytest.param((*GEVENT, "--preload"), id="gevent preloaded"),
+    ],
+)
+def test_each_worker_fetches_once_serves_everybody_and_ends_when_told(
+    tmp_path: Path,
+    key_server: KeyServer,
+    certificate: tuple[Path, Path],
+    tokens: dict[str, str],
+    options: tuple[str, ...],
+) -> None:
+    trust = {"SSL_CERT_FILE": str(certificate[0])}
+    with serve(tmp_path, key_server.url, "--workers=2", *options, **trust) as server:
+        assert str(server.process.pid) not in ask_all(server, "/", tokens, workers=2)
+        assert key_server.connections == 2
+        assert server.ask("/")[0] == 401
+
+        # The end comes while a fetch hangs in the background.
+        key_server.behave = speak_tls(certificate, hang())
+        token = next(iter(tokens.values()))
+        assert server.ask("/advance/240")[0] == 200
+        until = time.monotonic() + 10
+        while key_server.connections == 2 and time.monotonic() < until:
+            assert server.ask("/", token)[0] == 200
+        assert key_server.connections == 3
+
+    assert_clean_end(server)
+
+
+def test_key_server_that_nobody_vouches_for_is_an_outage(
+    tmp_path: Path, key_server: KeyServer, tokens: dict[str, str]
+) -> None:
+    """The twin of the rows above: only the trust in the certificate is missing."""
+    with serve(tmp_path, key_server.url, *GEVENT, "--preload") as server:
+        assert server.ask("/", next(iter(tokens.values())))[0] == 503
+
+    assert "SSLCertVerificationError" in server.log
+    assert key_server.connections == 1
+
+
+def test_async_views_see_their_own_session(
+    tmp_path: Path, key_server: KeyServer, certificate: tuple[Path, Path], tokens: dict[str, str]
+) -> None:
+    trust = {"SSL_CERT_FILE": str(certificate[0])}
+    with serve(tmp_path, key_server.url, *GTHREAD, **trust) as server:
+        for _ in range(5):
+            ask_all(server, "/async", tokens, workers=1)
+        assert server.ask("/async")[0] == 401
+
+    assert_clean_end(server)
+    assert key_server.connections == 1

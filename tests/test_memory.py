@@ -1,0 +1,156 @@
+"""What is kept of a flood of tokens, and that refusing the worst of them takes no time to speak of.
+
+``python -m tests.memory`` is the long form: a million of each, and a search for the worst.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import threading
+import tracemalloc
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from flask_ssr_session import state
+from flask_ssr_session.jwks import MAX_REMEMBERED_TOKENS, KeySet
+from flask_ssr_session.session import SSRSession
+from flask_ssr_session.testing import SessionSigner
+
+from .memory import Flood, hard_tokens, seconds_to_refuse
+
+# The smallest object and what refers to it are larger; the noise of these tests is a tenth of it.
+MOST_BYTES_PER_TOKEN = 24
+
+
+@pytest.fixture
+def flood(monkeypatch: pytest.MonkeyPatch) -> Flood:
+    monkeypatch.setattr(state, "read_sdk", lambda: None)
+    return Flood()
+
+
+@pytest.fixture
+def bytes_in_use() -> Iterator[Callable[[], int]]:
+    """A function that returns how much memory was allocated since and is still held."""
+
+    def count() -> int:
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start(1)
+    yield count
+    tracemalloc.stop()
+
+
+def ask_all(ask: Callable[[str], object], tokens: Iterable[str]) -> set[object]:
+    return set(map(ask, tokens))
+
+
+def test_refused_tokens_leave_nothing_behind(flood: Flood, bytes_in_use: Callable[[], int]) -> None:
+    ask_all(flood.judge, flood.invalid_tokens(400))
+    before = bytes_in_use()
+    assert ask_all(flood.judge, flood.invalid_tokens(10_000)) == {"invalid", "expired"}
+    assert bytes_in_use() - before < 10_000 * MOST_BYTES_PER_TOKEN
+
+
+def test_unknown_kids_leave_nothing_behind(flood: Flood, bytes_in_use: Callable[[], int]) -> None:
+    """The clock goes on meanwhile, so that keys are fetched, with a new key id every time."""
+    ask_all(flood.judge, flood.unknown_kids(400))
+    before, fetches = bytes_in_use(), flood.fetches
+    assert ask_all(flood.judge, flood.unknown_kids(4_000)) == {"invalid", "keys_unavailable"}
+    assert bytes_in_use() - before < 4_000 * MOST_BYTES_PER_TOKEN
+    assert flood.fetches >= fetches + 3
+
+
+def test_requests_leave_nothing_behind(flood: Flood, bytes_in_use: Callable[[], int]) -> None:
+    ask_all(flood.ask, [*flood.invalid_tokens(200), *flood.unknown_kids(200)])
+    before = bytes_in_use()
+    ask_all(flood.ask, flood.invalid_tokens(600))
+    ask_all(flood.ask, flood.unknown_kids(600))
+    assert bytes_in_use() - before < 1_200 * MOST_BYTES_PER_TOKEN
+
+
+def test_verified_tokens_are_kept_only_with_their_keys(
+    flood: Flood, bytes_in_use: Callable[[], int]
+) -> None:
+    ask_all(flood.ask, flood.valid_tokens(50))
+    flood.keys.clear()
+    before = bytes_in_use()
+    assert ask_all(flood.ask, flood.valid_tokens(1_100)) == {"200"}
+    # What is kept of an ordinary token is a few times its text.
+    kept = bytes_in_use() - before
+    assert MAX_REMEMBERED_TOKENS * 1024 < kept < MAX_REMEMBERED_TOKENS * 8 * 1024
+    flood.keys.clear()
+    assert bytes_in_use() - before < 1_100 * MOST_BYTES_PER_TOKEN
+
+
+def test_leak_of_one_small_object_per_token_would_be_found(
+    flood: Flood, bytes_in_use: Callable[[], int]
+) -> None:
+    leaked: list[object] = []
+    ask_all(flood.judge, flood.invalid_tokens(400))
+    before = bytes_in_use()
+    for token in flood.invalid_tokens(4_000):
+        flood.judge(token)
+        leaked.append(object())
+    assert bytes_in_use() - before >= 4_000 * MOST_BYTES_PER_TOKEN
+
+
+# --- the bounds of what is remembered ------------------------------------------------------------
+
+
+def remembered(key_set: KeySet) -> tuple[int, int]:
+    """Return how many tokens it keeps, and how many characters they have together."""
+    tokens = list(key_set._remembered)
+    return len(tokens), sum(map(len, tokens))
+
+
+def test_1024_tokens_of_the_longest_kept_size_are_4_mib(signer: SessionSigner) -> None:
+    key_set = KeySet({signer.kid: signer.public_key})
+    key, session = key_set.keys[signer.kid], SSRSession({"sub": "anna"})
+    for number in range(3_000):
+        key_set.remember(f"{number:04096}", signer.kid, key, session)
+        key_set.remember(f"{number:04097}", signer.kid, key, session)
+    assert remembered(key_set) == (1024, 4 * 2**20)
+
+
+def test_threads_exceed_the_bounds_by_no_more_than_one_token_each(signer: SessionSigner) -> None:
+    key_set = KeySet({signer.kid: signer.public_key})
+    key, session = key_set.keys[signer.kid], SSRSession({"sub": "anna"})
+    threads, seen = 8, []
+    together = threading.Barrier(threads)
+
+    def remember(thread: int) -> None:
+        together.wait(30)
+        for number in range(600):
+            key_set.remember(f"{thread}{number:04095}", signer.kid, key, session)
+            seen.append(len(key_set._remembered))
+
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # they interrupt each other at nearly every step
+    try:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(remember, range(threads)))
+    finally:
+        sys.setswitchinterval(usual)
+    assert len(seen) == threads * 600
+    assert MAX_REMEMBERED_TOKENS <= max(seen) <= MAX_REMEMBERED_TOKENS + threads
+    # Two that drop one each where one was too many leave one less.
+    count, characters = remembered(key_set)
+    assert MAX_REMEMBERED_TOKENS - threads <= count <= MAX_REMEMBERED_TOKENS
+    assert characters == count * 4096 <= 4 * 2**20
+
+
+# --- the cost of refusing ------------------------------------------------------------------------
+
+# Twenty times of what the dearest takes on an idle machine, for those that are not.
+MOST_SECONDS = 0.02
+
+
+@pytest.mark.parametrize("place", ["header", "payload"])
+def test_no_token_up_to_8_kib_takes_long_to_refuse(signer: SessionSigner, place: str) -> None:
+    costs = {name: seconds_to_refuse((token,)) for name, token in hard_tokens(signer, place)}
+    assert len(costs) > 30
+    assert {name for name, seconds in costs.items() if seconds > MOST_SECONDS} == set()
