@@ -8,7 +8,7 @@ from flask import Response, current_app, g, jsonify, make_response, redirect, re
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from .answers import Answer, RequestKind, kind_of_request
+from .answers import SAFE_METHODS, Answer, RequestKind, kind_of_request
 from .errors import MisuseError
 from .pages import (
     content_security_policy,
@@ -16,7 +16,7 @@ from .pages import (
     render_document,
     sign_in_location,
 )
-from .places import has_sign_in_route, here, is_closed_sign_in, refresh_path
+from .places import has_sign_in_route, here, is_closed_sign_in, refresh_path, return_target
 from .state import AppState, RequestRecord, current_record
 from .urls import with_query
 from .verdict import SessionState, Verdict
@@ -73,10 +73,31 @@ def reply(state: AppState, answer: Answer) -> Response:
             jsonify(message="try refresh token" if try_refresh else "unauthorised"),
             state.ready().deployment.session_expired_status,
         )
-        if "HX-Request" in request.headers and "st-auth-mode" not in request.headers:
-            # htmx on a page without the browser SDK: the whole page is asked for, and refreshed.
-            response.headers["HX-Refresh"] = "true"
+        asks_alone = "HX-Request" in request.headers and "st-auth-mode" not in request.headers
+        if asks_alone and request.method in SAFE_METHODS:
+            # htmx on a page without the browser SDK: the visitor leaves the page, and comes back
+            # to it. After a form it stays, and with it what was typed.
+            response.headers["HX-Redirect"] = _way_for_htmx(state, try_refresh=try_refresh)
+    if "HX-Request" in request.headers:
+        # htmx 4 shows the body of every answer in place of the fragment.
+        response.headers["HX-Reswap"] = "none"
     return sealed(current_app.make_response(response), verdict)
+
+
+def _way_for_htmx(state: AppState, *, try_refresh: bool) -> str:
+    """Return where a page with htmx goes for a session.
+
+    To reload it (``HX-Refresh``) would do for a page that asks for a session itself; one that is
+    open to all would be reloaded for ever.
+    """
+    try:
+        page = urlsplit(request.headers.get("HX-Current-URL", ""))
+    except ValueError:
+        page = urlsplit("/")
+    back = return_target(f"{page.path}?{page.query}" if page.query else page.path)
+    if try_refresh:
+        return with_query(refresh_path(), redirectBack=back)
+    return sign_in_location(state, back)
 
 
 def _warn_of_setup(state: AppState) -> None:

@@ -127,7 +127,7 @@ def test_answer_fits_the_state_and_who_asks(
     assert response.headers["Vary"] == "Cookie"
     if session_state == "active":
         assert response.headers["Cache-Control"] == "private"
-        assert not {"X-Robots-Tag", "SSR-Session", "Retry-After", "HX-Refresh"} & set(
+        assert not {"X-Robots-Tag", "SSR-Session", "Retry-After", "HX-Reswap"} & set(
             response.headers.keys()
         )
         return
@@ -136,8 +136,38 @@ def test_answer_fits_the_state_and_who_asks(
     assert response.headers["SSR-Session"] == f"{session_state}; reason={reason}"
     retries = session_state == "unavailable" and kind != "prefetched page"
     assert response.headers.get("Retry-After") == ("10" if retries else None)
-    reloads = kind == "htmx alone" and session_state != "unavailable"
-    assert response.headers.get("HX-Refresh") == ("true" if reloads else None)
+    assert response.headers.get("HX-Reswap") == ("none" if "htmx" in kind else None)
+    ways = {"refresh": "/refresh-session?redirectBack=/", "anonymous": "/auth?redirectToPath=/"}
+    way = ways.get(session_state) if kind == "htmx alone" else None
+    assert response.headers.get("HX-Redirect") == way
+
+
+@pytest.mark.parametrize(
+    ("page", "back"),
+    [
+        ("https://app.example.com/list?q=%C3%A4&page=2#row", "/list%3Fq%3D%25C3%25A4%26page%3D2"),
+        ("https://evil.example/list", "/list"),
+        ("https://evil.example//evil.example", "/"),
+        ("javascript:alert(1)", "/"),
+        ("/refresh-session?redirectBack=/x", "/"),
+        ("http://[", "/"),
+        ("", "/"),
+    ],
+)
+def test_htmx_alone_leaves_the_page_and_comes_back_to_it(app: Flask, page: str, back: str) -> None:
+    """To reload a page that is open to all would never end, as it refreshes nothing."""
+    client = app.test_client(use_cookies=False)
+    headers = FETCH | {"HX-Request": "true", "HX-Current-URL": page}
+    for cookie, way in (
+        (cookies("junk"), "/refresh-session?redirectBack="),
+        ({}, "/auth?redirectToPath="),
+    ):
+        response = client.get("/account", headers=headers | cookie)
+        assert response.headers["HX-Redirect"] == way + back
+        # What was typed into a form is only on the page.
+        response = client.post("/account", headers=headers | cookie)
+        assert response.status_code == 401
+        assert "HX-Redirect" not in response.headers
 
 
 @pytest.mark.parametrize("reason", REASONS)
