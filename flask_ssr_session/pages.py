@@ -20,7 +20,7 @@ from . import assets
 from .answers import SAFE_METHODS, Answer, page_for
 from .errors import ConfigError
 from .places import here, is_closed_sign_in, is_sign_in_page, own_address, refresh_path
-from .state import CONTINUE_PARAMETER, AppState, current_record, current_state
+from .state import ACCESS_TOKEN_COOKIE, CONTINUE_PARAMETER, AppState, current_record, current_state
 from .urls import with_query
 
 DOCUMENT = "refresh_document.html"
@@ -57,7 +57,10 @@ class NeedsRefresh:
         try:
             record = current_record()
             record.optional_part = self._optional
-            return current_state().answer(optional=record.optional) is not Answer.PASS
+            is_shown = current_state().answer(optional=record.optional) is Answer.PASS
+            # Such a page is one visitor's, exactly as behind session_required.
+            record.protected = record.protected or (is_shown and not record.optional)
+            return not is_shown
         except Exception:  # noqa: BLE001
             return True
 
@@ -153,6 +156,8 @@ def refresh_view(nonce: str | None = None) -> RefreshView:
                 "mode": "refresh",
                 "reason": verdict.reason.value,
                 "token": verdict.fingerprint,
+                # SuperTokens' refresh API counts them in the same way, equal values too.
+                "several": "" if len(request.cookies.getlist(ACCESS_TOKEN_COOKIE)) > 1 else None,
                 "unsafe": None if is_safe else "",
                 "return-to": record.return_to,
                 "sign-in": sign_in_url,
@@ -177,7 +182,8 @@ def session_script(nonce: str | None = None) -> Markup:
 
     :param nonce: as for ``refresh_page()``.
     """
-    return _script_element(current_state(), nonce, {"mode": "session"})
+    unsafe = None if request.method in SAFE_METHODS else ""
+    return _script_element(current_state(), nonce, {"mode": "session", "unsafe": unsafe})
 
 
 def _script_element(state: AppState, nonce: str | None, data: dict[str, str | None]) -> Markup:

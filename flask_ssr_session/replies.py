@@ -22,6 +22,7 @@ from .urls import with_query
 from .verdict import SessionState, Verdict
 
 RETRY_AFTER_SECONDS = 10
+MAX_LOCATION_CHARS = 4000  # gunicorn's limit for the whole line is 4094
 
 _LEADING_TO_SIGN_IN = frozenset(
     {
@@ -56,7 +57,10 @@ def reply(state: AppState, answer: Answer) -> Response:
         query = {"redirectBack": here()}
         if record.optional_view:
             query["optional"] = "1"
-        response = redirect(with_query(refresh_path(), **query))
+        location = with_query(refresh_path(), **query)
+        # Encoded once more, an address may outgrow the line that a server reads.
+        fits = len(location) <= MAX_LOCATION_CHARS
+        response = redirect(location) if fits else document(state)
     elif answer in (Answer.REFRESH_PAGE, Answer.SIGN_IN_PAGE, Answer.OUTAGE_PAGE):
         response = document(state)
         if answer is Answer.OUTAGE_PAGE:
@@ -141,10 +145,18 @@ def sealed(response: Response, verdict: Verdict) -> Response:
     """Mark a response that shows a visitor's state instead of content: no cache may keep it."""
     current_record().refused = True
     response.headers["Cache-Control"] = "no-store"
+    _drop_targeted(response)
     response.headers["X-Robots-Tag"] = "noindex"
     response.headers["SSR-Session"] = f"{verdict.state.value}; reason={verdict.reason.value}"
     response.vary.add("Cookie")
     return response
+
+
+def _drop_targeted(response: WerkzeugResponse) -> None:
+    """Leave no field that a delivery network follows in place of Cache-Control (RFC 9213)."""
+    for name in {name.lower() for name in response.headers.keys()}:  # noqa: SIM118 - no dict
+        if name.endswith("cdn-cache-control") or name == "surrogate-control":
+            response.headers.pop(name)
 
 
 def finish(state: AppState, response: Response) -> Response:
@@ -217,5 +229,7 @@ def _keep_private(state: AppState, record: RequestRecord, response: Response) ->
             "the view needs a session but allows shared caches to keep its answer; "
             "it was made private",
         )
-    if not cache.no_store:
+    # must-understand takes no-store back (RFC 9111 section 5.2.2.3).
+    if not cache.no_store or cache.must_understand:
         cache.private = True
+    _drop_targeted(response)

@@ -21,6 +21,9 @@ _FRAGMENT_SAFE = _QUERY_SAFE + "#"
 # What is left of a host once a browser has written it.
 _HOST = re.compile(r"[a-z0-9._-]+|\[[0-9a-f.]*:[0-9a-f:.]*\]")
 
+# Routers take several slashes for one.
+_SLASHES = re.compile("/{2,}")
+
 # More layers of percent-encoding than this are nobody's file name.
 _MOST_ENCODING_LAYERS = 4
 
@@ -95,7 +98,9 @@ def redirect_target(
         else:
             origin = ""
         path = parts.path or ("/" if origin else "")
-        if not _is_plain_path(path) or _decoded(path).rstrip("/") in refused_paths:
+        if not _is_plain_path(path):
+            return "/"
+        if _SLASHES.sub("/", _decoded(path)).rstrip("/") in refused_paths:
             return "/"
         # Every part is written anew: what the browser gets is our spelling of what was decided.
         target = origin + quote(path, safe=_PATH_SAFE)

@@ -2,6 +2,7 @@
 // decides when it is asked and what the visitor sees meanwhile. What it knows comes in data-
 // attributes of its own element, validated by the server.
 import * as bundledSdk from "supertokens-website";
+import tabsLock from "browser-tabs-lock";
 
 // Read off the prototype: content named "currentScript" would come first on the document itself.
 const { get: currentScript } = Object.getOwnPropertyDescriptor(Document.prototype, "currentScript");
@@ -34,7 +35,8 @@ function startSdk() {
     apiDomain: settings.apiDomain,
     apiBasePath: settings.apiBasePath,
     sessionExpiredStatusCode: Number(settings.expiredStatus),
-    preAPIHook: noteLock,
+    preAPIHook: makeAbortable,
+    lockFactory: makeLock,
   };
   if (new URL(settings.apiDomain).hostname !== location.hostname) {
     if (settings.cookieDomain) {
@@ -50,7 +52,14 @@ function startSdk() {
 // The SDK's lock for the refresh outlives a page that is left meanwhile, and would keep the next one
 // waiting for five seconds.
 const SDK_LOCK = "browser-tabs-lock-key-REFRESH_TOKEN_USE";
-let ownLock = null;
+const ownLocks = new Set();
+
+// The SDK's own kind of lock, known to us before it is written anywhere.
+async function makeLock() {
+  const lock = new tabsLock.default();
+  ownLocks.add(lock.id);
+  return lock;
+}
 
 function lockHolder() {
   try {
@@ -60,15 +69,32 @@ function lockHolder() {
   }
 }
 
-// The SDK calls this within its lock.
-async function noteLock({ action, url, requestInit }) {
-  if (action === "REFRESH_SESSION") ownLock = lockHolder();
-  return { url, requestInit };
+// Junk, or a lock of a clock that was ahead, would never be given up.
+function dropBrokenLock() {
+  try {
+    const { timeRefreshed } = JSON.parse(localStorage.getItem(SDK_LOCK));
+    if (timeRefreshed <= Date.now()) return;
+  } catch {
+    // none, junk, or storage is blocked
+  }
+  try {
+    localStorage.removeItem(SDK_LOCK);
+  } catch {
+    // storage is blocked
+  }
 }
 
 addEventListener("pagehide", () => {
-  if (ownLock !== null && lockHolder() === ownLock) localStorage.removeItem(SDK_LOCK);
+  if (ownLocks.has(lockHolder())) localStorage.removeItem(SDK_LOCK);
 });
+
+// A new attempt ends the one before, which may hang for minutes and hold both locks.
+let attempt = new AbortController();
+
+async function makeAbortable({ action, url, requestInit }) {
+  if (action !== "REFRESH_SESSION") return { url, requestInit };
+  return { url, requestInit: { ...requestInit, signal: attempt.signal } };
+}
 
 // --- what is on the page -------------------------------------------------------------------------
 
@@ -126,6 +152,7 @@ function takeMarker() {
   let text = null;
   try {
     text = sessionStorage.getItem(MARKER);
+    sessionStorage.setItem(MARKER, MARKER.repeat(4)); // a full storage is as good as a blocked one
     sessionStorage.removeItem(MARKER);
   } catch {
     if (window.name.startsWith(MARKER)) {
@@ -142,9 +169,18 @@ function takeMarker() {
   }
 }
 
+// In a sandboxed frame even reading is an error; the SDK then fails to start, and that is named.
+function readableCookies() {
+  try {
+    return document.cookie;
+  } catch {
+    return "";
+  }
+}
+
 // When the SDK last stored what the API sent, by Date.now(), or 0.
 function lastStoredAt() {
-  const mark = /(?:^|; )st-last-access-token-update=(\d+)/.exec(document.cookie);
+  const mark = /(?:^|; )st-last-access-token-update=(\d+)/.exec(readableCookies());
   return mark === null ? 0 : Number(mark[1]);
 }
 
@@ -156,7 +192,7 @@ function witness() {
 }
 
 function causeOfLap(marker) {
-  if (settings.reason === "duplicate") return "duplicate";
+  if (settings.several !== undefined) return "duplicate";
   if (!settings.token) return "absent";
   return settings.token === marker.token ? "unchanged" : "refused";
 }
@@ -164,7 +200,16 @@ function causeOfLap(marker) {
 // --- the refresh ---------------------------------------------------------------------------------
 
 function hasCookie(name) {
-  return document.cookie.split("; ").some((cookie) => cookie.startsWith(`${name}=`));
+  return readableCookies().split("; ").some((cookie) => cookie.startsWith(`${name}=`));
+}
+
+// What the SDK says of the session, good for comparing only; empty where it says nothing.
+function frontToken() {
+  try {
+    return JSON.parse(atob(/(?:^|; )sFrontToken=([^;]*)/.exec(document.cookie)[1]));
+  } catch {
+    return {};
+  }
 }
 
 function removeUpdateMark() {
@@ -173,31 +218,44 @@ function removeUpdateMark() {
   if (settings.cookieDomain) document.cookie = `${gone}; domain=${settings.cookieDomain}`;
 }
 
+// The API's first answer to several session cookies only deletes the older ones, without a token.
+async function attemptRefresh() {
+  dropBrokenLock();
+  try {
+    return await sdk.attemptRefreshingSession();
+  } catch (error) {
+    if (settings.several === undefined || causeOf(error) !== "answer") throw error;
+    return sdk.attemptRefreshingSession();
+  }
+}
+
 async function refresh() {
   const looksSignedOut = hasCookie("st-last-access-token-update") && !hasCookie("sFrontToken");
-  if (await sdk.attemptRefreshingSession()) return true;
+  if (await attemptRefresh()) return true;
   // The SDK did not even ask, since its cookies say "signed out"; but the server saw a token.
   if (!looksSignedOut || !settings.token) return false;
   removeUpdateMark();
-  return sdk.attemptRefreshingSession();
+  return attemptRefresh();
 }
 
-// Whether another tab did it since this page was asked for.
+// Whether another tab did it since this page was asked for, and the token it got is still good: told
+// by how long tokens live, which is right whatever the clock here says.
 function wasRefreshedElsewhere() {
-  const stored = lastStoredAt();
-  return stored > Date.now() - performance.now() && stored <= Date.now() && hasCookie("sFrontToken");
+  const age = Date.now() - lastStoredAt();
+  const { ate, up } = frontToken();
+  return age >= 0 && age < performance.now() && age < ate - up?.iat * 1000;
 }
 
-async function refreshForAllTabs(isRetry) {
+async function refreshForAllTabs(isRetry, { signal }) {
   let started = false;
   const refreshOnce = () => {
     started = true;
     return (!isRetry && wasRefreshedElsewhere()) || refresh();
   };
   try {
-    return await navigator.locks.request("flask-ssr-session-refresh", refreshOnce);
+    return await navigator.locks.request("flask-ssr-session-refresh", { signal }, refreshOnce);
   } catch (error) {
-    if (started) throw error;
+    if (started || signal.aborted) throw error;
     return refreshOnce(); // no Web Locks here: the SDK's own lock has to do
   }
 }
@@ -237,7 +295,17 @@ function signIn() {
   }
 }
 
+// The SDK rejects with the Response itself; a failed connection is a TypeError, blocked storage a
+// DOMException.
+function causeOf(error) {
+  if (error instanceof Response) return settings.several === undefined ? "status" : "duplicate";
+  if (error instanceof TypeError) return "network";
+  return error instanceof DOMException ? "blocked" : "answer";
+}
+
 async function run(isRetry) {
+  attempt.abort();
+  const { signal } = (attempt = new AbortController());
   show("working");
   try {
     startSdk();
@@ -248,10 +316,10 @@ async function run(isRetry) {
   const silence = setTimeout(() => show("problem", "silent"), SILENT_MS);
   let alive;
   try {
-    alive = await refreshForAllTabs(isRetry);
+    alive = await refreshForAllTabs(isRetry, attempt);
   } catch (error) {
-    // The SDK rejects with the Response itself; a failed connection is a TypeError.
-    const cause = error instanceof Response ? "status" : error instanceof TypeError ? "network" : "answer";
+    if (signal.aborted) return; // the next attempt has the page
+    const cause = causeOf(error);
     warn(`refreshing failed (${cause})`);
     show("problem", cause, error.status);
     return;
@@ -272,27 +340,23 @@ async function main() {
   listen();
   show("working");
   await whenSeen();
-  const marker = takeMarker() || witness();
-  if (marker) show("problem", causeOfLap(marker));
-  else await run(false);
-}
-
-// Who the SDK says is signed in, or null; good for comparing only.
-function visitor() {
-  try {
-    return JSON.parse(atob(/(?:^|; )sFrontToken=([^;]*)/.exec(document.cookie)[1])).uid;
-  } catch {
-    return null;
-  }
+  const isRefused = settings.reason !== "active"; // else this is /refresh-session, asked for by hand
+  const marker = takeMarker() || (isRefused && witness());
+  // A token stored since this page was asked for says nothing against it: try the new one first.
+  if (!marker || wasRefreshedElsewhere()) await run(false);
+  else if (isRefused) show("problem", causeOfLap(marker));
+  else show("renewed");
 }
 
 // A page from the back/forward cache shows what was meant for whoever was signed in when it came.
 function askAgainWhenRestored() {
-  const owner = visitor();
+  const owner = frontToken().uid;
   addEventListener("pageshow", (event) => {
-    if (!event.persisted || visitor() === owner) return;
-    document.documentElement.hidden = true;
-    location.reload();
+    if (!event.persisted || frontToken().uid === owner) return;
+    document.documentElement.style.setProperty("display", "none", "important");
+    // To reload the answer to a form would send it again, in the name of whoever is here now.
+    if (settings.unsafe === undefined) location.reload();
+    else location.replace(location.pathname + location.search);
   });
 }
 

@@ -23,6 +23,7 @@ from playwright.sync_api import (
     Page,
     Playwright,
     Response,
+    expect,
     sync_playwright,
 )
 
@@ -31,6 +32,7 @@ from hatch_build import find_installed_node, find_packaged_node
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT_TIMEOUT_MS = 15_000
+expect.set_options(timeout=DOCUMENT_TIMEOUT_MS)
 
 # A test browser that calls nobody: only names of this machine resolve, the rest does not exist.
 RESOLVER_RULES = (

@@ -8,18 +8,9 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, Route, expect
 
 from .conftest import Site, wait_for_address
+from .test_loops import REFRESH_API, USER, expect_cause
 
 pytestmark = pytest.mark.browser
-
-USER = "[data-user]"
-REFRESH_API = "**/auth/session/refresh"
-
-
-def cause(page: Page, name: str) -> None:
-    """Wait until the page names this cause, and none beside it."""
-    expect(page.locator(f"[data-ssr-cause={name}]")).to_be_visible()
-    expect(page.locator("[data-ssr-cause] >> visible=true")).to_have_count(1)
-    expect(page.get_by_role("button", name="Try again")).to_be_focused()
 
 
 def token_of(context: BrowserContext) -> str:
@@ -38,7 +29,7 @@ def test_a_refresh_api_that_fails_ends_in_a_retry_that_works(site: Site, page: P
     before = token_of(page.context)
     site.core.stop_refresh_endpoint()
     page.goto(site.url("/account?tab=2#claims"))
-    cause(page, "status")
+    expect_cause(page, "status")
     expect(page.locator("[data-ssr-detail]")).to_have_text("500")
     assert token_of(page.context) == before
     site.core.start_refresh_endpoint()
@@ -53,7 +44,7 @@ def test_a_refresh_api_that_refuses_connections_ends_in_a_retry_that_works(
     user = signed_in_and_expired(site, page)
     page.route(REFRESH_API, lambda route: route.abort("connectionrefused"))
     page.goto(site.url("/dashboard"))
-    cause(page, "network")
+    expect_cause(page, "network")
     page.unroute(REFRESH_API)
     page.get_by_role("button", name="Try again").click()
     expect(page.locator(USER)).to_have_text(user)
@@ -71,82 +62,10 @@ def test_a_refresh_api_that_never_answers_ends_in_a_retry_that_works(
     page.clock.fast_forward(9_000)
     expect(page.locator("[data-ssr-part=working]")).to_be_visible()
     page.clock.fast_forward(2_000)
-    cause(page, "silent")
+    expect_cause(page, "silent")
     held[0].continue_()
     page.clock.fast_forward(1_000)
     expect(page.locator(USER)).to_have_text(user)
-
-
-@pytest.mark.parametrize("status", [403, 429, 503])
-def test_other_refusals_of_the_refresh_api_never_sign_anybody_out(
-    site: Site, page: Page, status: int
-) -> None:
-    signed_in_and_expired(site, page)
-    page.route(REFRESH_API, lambda route: route.fulfill(status=status, body="{}"))
-    page.goto(site.url("/account"))
-    cause(page, "status")
-    assert page.url == site.url("/account")
-
-
-def test_a_refresh_that_brings_no_front_token_is_an_answer_that_makes_no_sense(
-    site: Site, page: Page
-) -> None:
-    signed_in_and_expired(site, page)
-    page.route(REFRESH_API, lambda route: route.fulfill(status=200, body="{}"))
-    page.goto(site.url("/account"))
-    cause(page, "answer")
-
-
-def front_token(page: Page) -> str:
-    return next(c["value"] for c in page.context.cookies() if c["name"] == "sFrontToken")
-
-
-def test_a_refresh_that_stores_nothing_is_not_tried_for_ever(site: Site, page: Page) -> None:
-    signed_in_and_expired(site, page)
-    calls = []
-
-    def answer(route: Route) -> None:
-        calls.append(route.request.url)
-        route.fulfill(status=200, headers={"front-token": front_token(page)}, body="{}")
-
-    page.route(REFRESH_API, answer)
-    page.goto(site.url("/account"))
-    cause(page, "unchanged")
-    assert len(calls) == 1
-
-
-def test_a_browser_that_drops_the_cookies_is_told_so(site: Site, page: Page) -> None:
-    """The browser keeps what scripts store, and nothing that the server sets."""
-    signed_in_and_expired(site, page)
-    token = front_token(page)
-    page.context.clear_cookies(name="sAccessToken")
-    page.route(
-        REFRESH_API,
-        lambda route: route.fulfill(status=200, headers={"front-token": token}, body="{}"),
-    )
-    page.goto(site.url("/account"))
-    cause(page, "absent")
-
-
-def test_blocked_storage_is_named(site: Site, page: Page) -> None:
-    signed_in_and_expired(site, page)
-    page.add_init_script(
-        """for (const name of ['localStorage', 'sessionStorage'])
-        Object.defineProperty(
-            window, name, { get() { throw new DOMException('no', 'SecurityError') } }
-        )"""
-    )
-    page.goto(site.url("/account"))
-    expect(page.locator("[data-ssr-cause] >> visible=true")).to_have_count(1)
-
-
-def test_a_session_that_the_sdk_forgot_is_found_again(site: Site, page: Page) -> None:
-    """Only ``st-last-access-token-update`` is left: the SDK says "signed out" without asking."""
-    user = signed_in_and_expired(site, page)
-    page.context.clear_cookies(name="sFrontToken")
-    page.goto(site.url("/account"))
-    expect(page.locator(USER)).to_have_text(user)
-    assert site.refresh_calls() == 1
 
 
 def test_a_post_with_an_expired_token_is_not_sent_again_by_itself(site: Site, page: Page) -> None:
@@ -210,45 +129,6 @@ def test_signing_out_ends_in_sign_in_on_the_next_page(site: Site, page: Page) ->
     expect(page.locator("[data-greeting]")).to_have_text("Hello, stranger.")
     page.goto(site.url("/account"))
     page.wait_for_url(re.compile("/auth"))
-
-
-def refuse_every_token(page: Page) -> list[str]:
-    """Let the refresh API store tokens that the site does not accept; returns its calls."""
-    calls: list[str] = []
-    token = front_token(page)
-
-    def answer(route: Route) -> None:
-        calls.append(route.request.url)
-        headers = {
-            "front-token": token,
-            "set-cookie": f"sAccessToken=junk{len(calls)}; Path=/; HttpOnly; SameSite=Lax",
-        }
-        route.fulfill(status=200, headers=headers, body="{}")
-
-    page.route(REFRESH_API, answer)
-    return calls
-
-
-@pytest.mark.parametrize(
-    "clearing",
-    [
-        "",
-        "sessionStorage.clear()",
-        """Object.defineProperty(
-            window, 'sessionStorage', { get() { throw new DOMException('', 'SecurityError') } });
-        window.name ||= 'of the app'""",
-    ],
-)
-def test_tokens_that_are_never_accepted_end_on_a_page_that_says_so(
-    site: Site, page: Page, clearing: str
-) -> None:
-    """Also where other scripts clear what the loop guard remembers."""
-    signed_in_and_expired(site, page)
-    calls = refuse_every_token(page)
-    page.add_init_script(clearing)
-    page.goto(site.url("/account"))
-    cause(page, "refused")
-    assert len(calls) == 1
 
 
 def test_a_browser_clock_that_was_ahead_once_keeps_nobody_from_refreshing(

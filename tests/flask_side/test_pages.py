@@ -226,7 +226,7 @@ def test_page_with_the_macro_is_not_stored_whatever_the_view_set(app: Flask) -> 
     sign_in(client)
     shown = client.get("/cached", headers=PAGE)
     assert shown.text == "content"
-    assert shown.headers["Cache-Control"] == "public, max-age=3600"
+    assert shown.headers["Cache-Control"] == "max-age=3600, private"
     assert "SSR-Session" not in shown.headers
 
 

@@ -1,0 +1,1 @@
+"""Measurements that take minutes and judge nothing by themselves."""

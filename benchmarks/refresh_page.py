@@ -1,0 +1,166 @@
+"""How long a visitor waits when the session has run out: ``python -m benchmarks.refresh_page``.
+
+From the reload to the moment the content is parsed, in Chromium, against a site and a development
+core on this machine: a page written by hand on the bare SDK, ours by decorator and by template, and
+the three requests that nobody can do without, one after the other and nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from example_app.core import DevelopmentCore
+from tests.browser.conftest import CHROMIUM_ARGUMENTS, ShiftedClock, Site, served
+from tests.browser.handwritten_app import build_bare_sdk, open_tabs, reload_at_once
+
+BY_HAND = "by hand, bare SDK"
+BARE = "three bare requests"
+PAGES = {
+    BY_HAND: "/tabs/handwritten",
+    "ours, decorator": "/tabs/decorated",
+    "ours, template": "/tabs/template",
+}
+
+# What a refresh cannot do without. The first is answered as a document is.
+BARE_REQUESTS = """async (path) => {
+    const headers = { Accept: "text/html", "Upgrade-Insecure-Requests": "1" };
+    const start = performance.now();
+    await (await fetch(path, { headers })).text();
+    await (await fetch("/auth/session/refresh", { method: "POST", headers: { rid: "x" } })).text();
+    const content = await (await fetch(path, { headers })).text();
+    if (!content.includes("data-user")) throw new Error("no content");
+    return performance.now() - start;
+}"""
+
+
+class Bench:
+    """A signed-in visitor in a browser, whose session runs out at will."""
+
+    def __init__(self, site: Site, browser: Browser) -> None:
+        self._site = site
+        self._browser = browser
+        self._context = browser.new_context()
+        self._visitor = self._context.new_page()
+        site.sign_up(self._visitor)
+        self._visitor.goto(site.url("/panel/"))
+
+    def wait_in_tabs(self, path: str, count: int, *, first_visit: bool) -> tuple[float, int]:
+        """Reload *count* tabs at once, after the session ran out.
+
+        :param first_visit: the browser's cache is empty.
+        :returns: milliseconds until the last one shows its content, and the refreshes it took.
+        """
+        self._site.expire(self._visitor)
+        with self._visit(first_visit=first_visit) as context:
+            tabs = open_tabs(context, self._site.url("/tabs/start"), path, count)
+            self._site.core.clear_request_log()
+            reload_at_once(tabs)
+            for tab in tabs:
+                tab.wait_for_function("() => 'shownAt' in window")
+            shown = max(self._number(tab, "shownAt") for tab in tabs)
+            started = min(self._number(tab, "Number(sessionStorage.reloadedAt)") for tab in tabs)
+            for tab in tabs:
+                tab.close()
+        return shown - started, self._site.refresh_calls()
+
+    def bare_requests(self) -> float:
+        """Return the milliseconds that the three requests take."""
+        self._site.expire(self._visitor)
+        tab = self._context.new_page()
+        tab.goto(self._site.url("/tabs/start"))
+        elapsed = float(tab.evaluate(BARE_REQUESTS, PAGES["ours, decorator"]))
+        tab.close()
+        return elapsed
+
+    @contextmanager
+    def _visit(self, *, first_visit: bool) -> Iterator[BrowserContext]:
+        if not first_visit:
+            yield self._context
+            return
+        context = self._browser.new_context(storage_state=self._context.storage_state())
+        yield context
+        context.close()
+
+    @staticmethod
+    def _number(tab: Page, expression: str) -> float:
+        return float(tab.evaluate(expression))
+
+
+def line(name: str, times: list[float], notes: str = "") -> str:
+    """Return one line of the table."""
+    low, middle, high = statistics.quantiles(times, n=4, method="inclusive")
+    return f"{name:<34}{middle:>9.0f}{low:>9.0f}{high:>9.0f}{min(times):>9.0f}  {notes}"
+
+
+def measure(bench: Bench, runs: int, tab_count: int, tab_runs: int) -> Iterator[str]:
+    """Measure everything in turns, so that what else the machine does is shared by all."""
+    one_tab: dict[tuple[str, bool], list[float]] = defaultdict(list)
+    bare = []
+    for run in range(runs + 1):
+        for name, path in PAGES.items():
+            for first_visit in (True, False):
+                elapsed, _ = bench.wait_in_tabs(path, 1, first_visit=first_visit)
+                if run:  # the round before warms everybody up
+                    one_tab[name, first_visit].append(elapsed)
+        elapsed = bench.bare_requests()
+        if run:
+            bare.append(elapsed)
+    yield f"{'milliseconds':<34}{'median':>9}{'25 %':>9}{'75 %':>9}{'least':>9}"
+    for first_visit in (True, False):
+        by_hand = statistics.median(one_tab[BY_HAND, first_visit])
+        for name in PAGES:
+            times = one_tab[name, first_visit]
+            notes = f"{statistics.median(times) / by_hand:.2f} x by hand, "
+            notes += f"bare + {statistics.median(times) - statistics.median(bare):.0f}"
+            visit = "first visit" if first_visit else "cached"
+            yield line(f"{name}, {visit}", times, notes)
+    yield line(BARE, bare)
+    many: dict[str, list[tuple[float, int]]] = defaultdict(list)
+    for _ in range(tab_runs):
+        for name, path in PAGES.items():
+            many[name].append(bench.wait_in_tabs(path, tab_count, first_visit=False))
+    by_hand = statistics.median(elapsed for elapsed, _ in many[BY_HAND])
+    for name, results in many.items():
+        times = [elapsed for elapsed, _ in results]
+        notes = f"{by_hand / statistics.median(times):.1f} x as fast as by hand, "
+        notes += f"refreshes: {', '.join(str(calls) for _, calls in results)}"
+        yield line(f"{name}, {tab_count} tabs", times, notes)
+
+
+def main() -> None:
+    """Print one table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.refresh_page", description=__doc__)
+    parser.add_argument("--runs", type=int, default=20, help="with one tab, default: 20")
+    parser.add_argument("--tabs", type=int, default=50, help="default: 50")
+    parser.add_argument("--tab-runs", type=int, default=5, help="with many tabs, default: 5")
+    options = parser.parse_args()
+    clock = ShiftedClock()
+    with tempfile.TemporaryDirectory() as scratch, DevelopmentCore(clock=clock) as core:
+        environment = {"BARE_SDK": str(build_bare_sdk(Path(scratch, "frontend")))}
+        module = "tests.browser.handwritten_app"
+        with (
+            served(core.uri, module=module, environment=environment) as origin,
+            sync_playwright() as playwright,
+        ):
+            browser = playwright.chromium.launch(
+                executable_path=os.environ.get("SSR_SESSION_TEST_CHROMIUM") or None,
+                args=CHROMIUM_ARGUMENTS,
+                chromium_sandbox=False,
+            )
+            bench = Bench(Site(origin, core, clock), browser)
+            for text in measure(bench, options.runs, options.tabs, options.tab_runs):
+                print(text, flush=True)  # noqa: T201
+            browser.close()
+
+
+if __name__ == "__main__":
+    main()

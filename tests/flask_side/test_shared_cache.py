@@ -1,0 +1,591 @@
+"""A shared cache in front: whoever asks gets what the app itself would say, in whatever order."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable, Iterator
+from itertools import permutations
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+from flask import (
+    Blueprint,
+    Flask,
+    Response,
+    abort,
+    g,
+    make_response,
+    redirect,
+    render_template,
+    request,
+    send_file,
+    stream_template,
+)
+from flask_caching import Cache
+from werkzeug.http import http_date
+from werkzeug.test import Client, TestResponse
+
+from flask_ssr_session import require_session, session_ignored, session_optional, session_required
+from flask_ssr_session.testing import outage
+
+from ..clocks import SteppedClock
+from ..shared_cache import SharedCache
+from .conftest import (
+    FETCH,
+    HELD_BACK,
+    PAGE,
+    cookies,
+    expired_token,
+    make_app,
+    make_token,
+    part_of,
+    with_templates,
+)
+
+URL = "/it"
+AN_HOUR_AGO = time.time() - 3600
+
+View: TypeAlias = Callable[[], Any]
+Visitors: TypeAlias = dict[str, dict[str, str]]
+
+
+@pytest.fixture(scope="module")
+def visitors() -> Visitors:
+    """What tells the visitors apart: their cookies."""
+    return {
+        "ada": cookies(make_token(user_id="ada")),
+        "bob": cookies(make_token(user_id="bob")),
+        "stranger": {},
+        "ada, expired": cookies(expired_token("ada")),
+    }
+
+
+def ask(client: Client, cookie: dict[str, str], headers: dict[str, str] = PAGE) -> TestResponse:
+    return client.get(URL, headers=headers | cookie, buffered=True)
+
+
+def cached(app: Flask, **options: Any) -> tuple[Client, SharedCache]:
+    """Put an empty cache in front of *app*."""
+    cache = SharedCache(app, SteppedClock(wall=time.time()), **options)
+    return Client(cache, use_cookies=False), cache
+
+
+def seen(response: TestResponse) -> tuple[int, bytes, str | None, str | None]:
+    """Return what a visitor can tell answers apart by."""
+    return (
+        response.status_code,
+        response.data,
+        response.headers.get("Location"),
+        response.headers.get("Set-Cookie"),
+    )
+
+
+# --- the cache itself: it is greedy, and mixes up what nobody protects ---------------------------
+
+
+def who() -> str:
+    """Return whom the cookie names, unverified: what a view without this package would do."""
+    return next((name for name in ("ada", "bob") if name in request.cookies), "nobody")
+
+
+@pytest.fixture
+def unprotected() -> tuple[Flask, Visitors]:
+    """An app that leaves its view alone, and cookies that it reads by itself."""
+    app = make_app()
+    return app, {"ada": {"Cookie": "ada=1"}, "bob": {"Cookie": "bob=1"}, "stranger": {}}
+
+
+@pytest.mark.parametrize(
+    ("headers", "is_mixed"),
+    [
+        pytest.param({"Cache-Control": "public, max-age=60"}, True, id="public"),
+        pytest.param({"Cache-Control": "max-age=60"}, True, id="max-age"),
+        pytest.param({"Cache-Control": "S-MaxAge=1, s-maxage=60"}, True, id="s-maxage"),
+        pytest.param({"Expires": http_date(time.time() + 600)}, True, id="Expires"),
+        pytest.param({"Last-Modified": http_date(AN_HOUR_AGO)}, True, id="Last-Modified"),
+        pytest.param({"Cache-Control": "max-age=60", "Set-Cookie": "a=b"}, True, id="Set-Cookie"),
+        pytest.param({"Cache-Control": 'max-age=60, private="X-A"'}, True, id="private field"),
+        pytest.param({"Cache-Control": "must-understand, no-store, max-age=60"}, True, id="known"),
+        pytest.param({}, False, id="nothing said"),
+        pytest.param({"Expires": "0"}, False, id="expired"),
+        pytest.param({"Cache-Control": "no-store"}, False, id="no-store"),
+        pytest.param({"Cache-Control": "Private, max-age=60"}, False, id="private"),
+        pytest.param({"Cache-Control": "public, no-cache, max-age=60"}, False, id="no-cache"),
+        pytest.param({"Cache-Control": "max-age=0"}, False, id="max-age zero"),
+        pytest.param({"Cache-Control": "s-maxage=0, max-age=60"}, False, id="s-maxage zero"),
+        pytest.param({"Cache-Control": "max-age=60", "Vary": "Cookie"}, False, id="Vary: Cookie"),
+        pytest.param({"Cache-Control": "max-age=60", "Vary": "*"}, False, id="Vary: *"),
+    ],
+)
+def test_plain_view_is_mixed_where_the_standard_allows_it(
+    unprotected: tuple[Flask, Visitors], headers: dict[str, str], is_mixed: bool
+) -> None:
+    app, visitors = unprotected
+    app.add_url_rule(URL, "it", session_ignored(lambda: (f"of {who()}", headers)))
+    client, cache = cached(app)
+    assert ask(client, visitors["ada"]).text == "of ada"
+    assert ask(client, visitors["bob"]).text == ("of ada" if is_mixed else "of bob")
+    assert cache.reused == is_mixed
+
+
+@pytest.mark.parametrize(
+    ("said", "is_reused"),
+    [("max-age=60", False), ("max-age=60, public", True), ("max-age=60, must-revalidate", True)],
+)
+def test_answer_to_an_authorization_header_is_kept_only_where_it_says_so(
+    unprotected: tuple[Flask, Visitors], said: str, is_reused: bool
+) -> None:
+    app, _ = unprotected
+    app.add_url_rule(URL, "it", session_ignored(lambda: ("x", {"Cache-Control": said})))
+    client, cache = cached(app)
+    for _ in range(2):
+        client.get(URL, headers={"Authorization": "Bearer x"})
+    assert cache.reused == is_reused
+
+
+def test_cache_asks_again_once_an_answer_is_stale_and_uses_it_where_nothing_changed(
+    unprotected: tuple[Flask, Visitors],
+) -> None:
+    app, visitors = unprotected
+    asked: list[str | None] = []
+
+    def view() -> Any:
+        asked.append(request.headers.get("If-None-Match"))
+        response = make_response(f"of {who()}")
+        response.headers["Cache-Control"] = "max-age=60"
+        response.set_etag("always the same")
+        return response.make_conditional(request)
+
+    app.add_url_rule(URL, "it", session_ignored(view))
+    clock = SteppedClock()
+    client = Client(SharedCache(app, clock), use_cookies=False)
+    for _ in range(2):
+        ask(client, visitors["ada"])
+    assert asked == [None]
+    clock.advance(61)
+    assert ask(client, visitors["bob"]).text == "of ada"
+    assert asked == [None, '"always the same"']
+    assert ask(client, visitors["bob"]).headers["Age"] == "0"
+    assert len(asked) == 2
+
+
+def test_cache_forgets_what_was_changed_and_serves_stale_answers_while_the_app_fails(
+    unprotected: tuple[Flask, Visitors],
+) -> None:
+    app, visitors = unprotected
+    statuses = [200, 500, 200, 200]
+
+    @app.route(URL, methods=["GET", "POST"])
+    @session_ignored
+    def it() -> Any:
+        return f"of {who()}", statuses.pop(0), {"Cache-Control": "max-age=60"}
+
+    clock = SteppedClock()
+    client = Client(SharedCache(app, clock), use_cookies=False)
+    ask(client, visitors["ada"])
+    clock.advance(61)
+    assert ask(client, visitors["bob"]).text == "of ada"
+    client.post(URL)
+    assert ask(client, visitors["bob"]).text == "of bob"
+
+
+def test_file_sent_to_one_user_without_this_package_is_handed_to_all(
+    unprotected: tuple[Flask, Visitors],
+) -> None:
+    app, visitors = unprotected
+
+    def view() -> Response:
+        return send_file(io.BytesIO(who().encode()), download_name="invoice.txt", max_age=3600)
+
+    app.add_url_rule(URL, "it", session_ignored(view))
+    client, _ = cached(app)
+    assert [ask(client, cookie).text for cookie in visitors.values()] == ["ada", "ada", "ada"]
+
+
+# --- every kind of view, every visitor, every order ----------------------------------------------
+
+
+def name() -> str:
+    """Return whose content the view shows."""
+    return g.session.user_id if g.session else "everybody"
+
+
+def saying(headers: dict[str, str] | None = None, status: int = 200) -> View:
+    """Return a view with content of the visitor's own and *headers*."""
+    return lambda: (f"secret of {name()}", status, headers or {})
+
+
+def with_constant_tag() -> Any:
+    """Return what a view should not: one tag for everybody's content."""
+    response = make_response(f"secret of {name()}")
+    response.cache_control.public = True
+    response.cache_control.max_age = 0
+    response.set_etag("always the same")
+    return response.make_conditional(request)
+
+
+def with_two_lines() -> Response:
+    """Return an answer whose second Cache-Control says the opposite of its first."""
+    response = make_response(f"secret of {name()}")
+    response.headers.add("Cache-Control", "private")
+    response.headers.add("Cache-Control", "public, s-maxage=600")
+    return response
+
+
+def with_cookie() -> Response:
+    response = make_response(f"secret of {name()}")
+    response.set_cookie("basket", name())
+    response.cache_control.public = True
+    response.cache_control.max_age = 600
+    return response
+
+
+def streamed() -> Response:
+    def parts() -> Iterator[str]:
+        yield "secret of "
+        yield name_at_start
+
+    name_at_start = name()
+    return Response(parts(), headers={"Cache-Control": "public, max-age=600"})
+
+
+def failing() -> str:
+    raise RuntimeError(name())
+
+
+def file_in_memory() -> Response:
+    return send_file(io.BytesIO(name().encode()), download_name="invoice.txt", max_age=3600)
+
+
+def checked_later() -> Any:
+    require_session()
+    return f"secret of {name()}", PUBLIC
+
+
+PUBLIC = {"Cache-Control": "public, max-age=600"}
+SHARED = {"Cache-Control": "s-maxage=600"}
+
+REQUIRED: dict[str, View] = {
+    "plain": saying(),
+    "public": saying(PUBLIC),
+    "s-maxage": saying({"Cache-Control": "public, s-maxage=600, max-age=5"}),
+    "capitals": saying({"Cache-Control": "Public, S-MaxAge=600"}),
+    "max-age": saying({"Cache-Control": "max-age=600"}),
+    "must-revalidate": saying({"Cache-Control": "max-age=600, must-revalidate"}),
+    "stale-if-error": saying({"Cache-Control": "public, max-age=0, stale-if-error=600"}),
+    "private for one field": saying({"Cache-Control": 'max-age=600, private="X-Other"'}),
+    "no-store": saying({"Cache-Control": "no-store"}),
+    "two lines": with_two_lines,
+    "Expires": saying({"Expires": http_date(time.time() + 600)}),
+    "Last-Modified": saying({"Last-Modified": http_date(AN_HOUR_AGO)}),
+    "Vary": saying(PUBLIC | {"Vary": "Accept"}),
+    "Set-Cookie": with_cookie,
+    "one tag for all": with_constant_tag,
+    "file": file_in_memory,
+    "streamed": streamed,
+    "streamed template": lambda: stream_template("who.html"),
+    "permanent redirect": lambda: redirect(f"/user/{name()}", 301),
+    "not found": lambda: abort(404),
+    "gone": saying(PUBLIC, 410),
+    "failing": failing,
+}
+
+# A template decides, or the page has something for everybody: only ``Vary`` parts the visitors.
+VARYING: dict[str, View] = {
+    "template": lambda: render_template("page.html"),
+    "public template": lambda: (render_template("page.html"), PUBLIC),
+    "shared template": lambda: (render_template("page.html"), SHARED),
+    "modified template": lambda: (
+        render_template("page.html"),
+        {"Last-Modified": http_date(AN_HOUR_AGO)},
+    ),
+    "optional": session_optional(saying()),
+    "public and optional": session_optional(saying(PUBLIC)),
+    "shared and optional": session_optional(saying(SHARED)),
+    "optional, modified": session_optional(saying({"Last-Modified": http_date(AN_HOUR_AGO)})),
+    "optional file": session_optional(file_in_memory),
+    "optional redirect": session_optional(lambda: redirect(f"/user/{name()}", 301)),
+    "optional, checked later": session_optional(checked_later),
+}
+
+
+def app_with(view: View, **settings: Any) -> Flask:
+    """Return an app with one view, whose error pages decide in their template."""
+    app = make_app(**settings)
+    app.config["PROPAGATE_EXCEPTIONS"] = False
+    with_templates(app, page=HELD_BACK.replace("content", "{{ g.session.user_id }}"), who=WHO)
+    app.add_url_rule(URL, "it", view)
+    for status in (404, 500):
+        app.register_error_handler(status, lambda error: (render_template("page.html"), error.code))
+    return app
+
+
+WHO = "secret of {{ g.session.user_id }}"
+
+
+def assert_never_mixed(app: Flask, visitors: Visitors, **options: Any) -> list[SharedCache]:
+    """Ask as a page and as a script, in every order; return the caches."""
+    direct = app.test_client(use_cookies=False)
+    rounds = (PAGE, FETCH)
+    expected = [
+        {name: seen(ask(direct, cookie, kind)) for name, cookie in visitors.items()}
+        for kind in rounds
+    ]
+    caches = []
+    for order in permutations(visitors):
+        client, cache = cached(app, **options)
+        caches.append(cache)
+        for kind, answers in zip(rounds, expected, strict=True):
+            for visitor in order:
+                assert seen(ask(client, visitors[visitor], kind)) == answers[visitor], order
+    assert len(caches) == 24
+    return caches
+
+
+def refusals(cache: SharedCache) -> list[str]:
+    """Return what of ours the cache keeps."""
+    kept = [one for answers in cache.stored.values() for one in answers]
+    return [
+        one.status
+        for one in kept
+        if "SSR-Session" in one.headers or b"data-ssr-session" in one.body
+    ]
+
+
+@pytest.mark.parametrize("heeds_vary", [True, False], ids=["", "Vary ignored"])
+@pytest.mark.parametrize("view", REQUIRED.values(), ids=REQUIRED)
+def test_view_behind_session_required_is_kept_by_no_shared_cache(
+    visitors: Visitors, view: View, heeds_vary: bool
+) -> None:
+    app = app_with(session_required(view))
+    for cache in assert_never_mixed(app, visitors, heeds_vary=heeds_vary):
+        assert not cache.stored
+        assert cache.reused == 0
+
+
+def test_file_on_disk_behind_session_required_is_kept_by_no_shared_cache(
+    visitors: Visitors, tmp_path: Path
+) -> None:
+    """It has a tag and a date, and is asked about by both."""
+    for user in ("ada", "bob"):
+        (tmp_path / user).write_text(f"invoice of {user}")
+    app = app_with(session_required(lambda: send_file(tmp_path / name(), "text/plain", max_age=60)))
+    for cache in assert_never_mixed(app, visitors, heeds_vary=False):
+        assert not cache.stored
+    answer = ask(app.test_client(use_cookies=False), visitors["ada"])
+    assert seen(answer)[1] == b"invoice of ada"
+    assert answer.headers["ETag"]
+    assert answer.headers["Last-Modified"]
+
+
+@pytest.mark.parametrize("flow", ["inline", "redirect"])
+def test_blueprint_that_requires_a_session_is_kept_by_no_shared_cache(
+    visitors: Visitors, flow: str
+) -> None:
+    app = make_app(refresh_flow=flow)
+    blueprint = Blueprint("guarded", __name__)
+    blueprint.before_request(require_session)
+    blueprint.add_url_rule(URL, "it", saying(PUBLIC))
+    app.register_blueprint(blueprint)
+    for cache in assert_never_mixed(app, visitors, heeds_vary=False):
+        assert not cache.stored
+
+
+@pytest.mark.parametrize("view", VARYING.values(), ids=VARYING)
+def test_page_that_varies_is_never_mixed(visitors: Visitors, view: View) -> None:
+    for cache in assert_never_mixed(app_with(view), visitors):
+        assert refusals(cache) == []
+
+
+def test_pages_that_vary_are_kept_apart_and_not_merely_left_out(visitors: Visitors) -> None:
+    """Twin of the above: the cache does keep and reuse them, each for the cookies it came with."""
+    client, cache = cached(app_with(session_optional(saying(PUBLIC))))
+    for _ in range(2):
+        for visitor, whose in (("ada", "ada"), ("bob", "bob"), ("stranger", "everybody")):
+            assert ask(client, visitors[visitor]).text == f"secret of {whose}"
+    assert len(cache.stored[f"http://localhost{URL}"]) == cache.reused == 3
+
+
+@pytest.mark.parametrize("heeds_vary", [True, False], ids=["", "Vary ignored"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        PAGE,
+        FETCH,
+        PAGE | {"Sec-Purpose": "prefetch"},
+        PAGE | {"Sec-Purpose": "prefetch;prerender"},
+        {"HX-Request": "true", "Accept": "*/*"},
+    ],
+    ids=["page", "script", "prefetch", "prerender", "htmx"],
+)
+@pytest.mark.parametrize(
+    "settings", [{}, {"refresh_flow": "redirect"}, {"always_try_refresh": True}]
+)
+def test_answers_of_ours_are_kept_by_no_cache_whatever_the_app_adds(
+    visitors: Visitors, settings: dict[str, Any], kind: dict[str, str], heeds_vary: bool
+) -> None:
+    app = app_with(session_required(saying()), **settings)
+
+    @app.after_request
+    def keep_everything(response: Response) -> Response:
+        response.headers.update(PUBLIC | {"Last-Modified": http_date(AN_HOUR_AGO)})
+        response.headers["Expires"] = http_date(time.time() + 600)
+        response.add_etag()
+        return response
+
+    client, cache = cached(app, heeds_vary=heeds_vary)
+    for url in (URL, f"/refresh-session?redirectBack={URL}", "/nothing-here"):
+        for visitor, cookie in visitors.items():
+            with outage(app):
+                client.get(url, headers=kind | cookie)
+            answer = client.get(url, headers=kind | cookie)
+            assert ("SSR-Session" in answer.headers) == (url != URL or visitor in REFUSED) or (
+                url == "/nothing-here"
+            )
+    assert refusals(cache) == []
+    assert f"http://localhost{URL}" not in cache.stored
+
+
+REFUSED = ("stranger", "ada, expired")
+
+
+def test_outage_is_shown_to_the_user_whose_page_was_just_sent(visitors: Visitors) -> None:
+    app = app_with(session_required(saying({"Cache-Control": "public, max-age=0"})))
+    client, _ = cached(app)
+    assert ask(client, visitors["ada"]).text == "secret of ada"
+    with outage(app):
+        answer = ask(client, visitors["ada"])
+    assert (answer.status_code, part_of(answer)) == (503, "outage")
+    assert ask(client, visitors["ada"]).text == "secret of ada"
+
+
+# --- ways around no-store and private -------------------------------------------------------------
+
+
+def test_no_store_that_a_view_takes_back_is_not_enough(visitors: Visitors) -> None:
+    said = {"Cache-Control": "must-understand, no-store, max-age=600"}
+    for cache in assert_never_mixed(app_with(session_required(saying(said))), visitors):
+        assert not cache.stored
+
+
+@pytest.mark.parametrize("visitor", ["ada", "stranger", "ada, expired"])
+def test_field_for_delivery_networks_alone_opens_nothing(visitors: Visitors, visitor: str) -> None:
+    app = app_with(session_required(saying()))
+
+    @app.after_request
+    def keep_at_the_edge(response: Response) -> Response:
+        response.headers["CDN-Cache-Control"] = "max-age=600"
+        return response
+
+    client, cache = cached(app, targeted=True)
+    ask(client, visitors[visitor])
+    assert not cache.stored
+
+
+@pytest.mark.parametrize("said", [{}, PUBLIC], ids=["nothing said", "public"])
+def test_page_that_a_template_showed_is_not_shown_again_in_an_outage(
+    visitors: Visitors, said: dict[str, str]
+) -> None:
+    app = app_with(lambda: (render_template("page.html"), said))
+    client, _ = cached(app)
+    assert ask(client, visitors["ada"]).text == "ada"
+    with outage(app):
+        assert part_of(ask(client, visitors["ada"])) == "outage"
+
+
+# --- Flask-Caching -------------------------------------------------------------------------------
+
+
+def of_user() -> str:
+    """Return a key under which only one user's content is kept."""
+    return f"{request.path} {g.session.user_id}"
+
+
+@pytest.fixture
+def caching() -> tuple[Flask, Cache]:
+    app = app_with(lambda: "")
+    return app, Cache(app, config={"CACHE_TYPE": "SimpleCache"})
+
+
+def answers(app: Flask, visitors: Visitors, view: View, *order: str) -> list[str]:
+    """Return what *view* shows to each visitor in turn."""
+    app.view_functions["it"] = view
+    client = app.test_client(use_cookies=False)
+    pages = [ask(client, visitors[visitor]) for visitor in order]
+    return [part_of(page) or page.headers.get("Location") or page.text for page in pages]
+
+
+SIGN_IN = f"/auth?redirectToPath={URL}"
+
+
+def test_flask_caching_below_session_required_shows_content_to_users_only(
+    caching: tuple[Flask, Cache], visitors: Visitors
+) -> None:
+    app, cache = caching
+    counted: list[str] = []
+
+    def view() -> str:
+        counted.append(name())
+        return "the same for every user"
+
+    for order in permutations(visitors):
+        cache.clear()
+        counted.clear()
+        shown = answers(app, visitors, session_required(cache.cached()(view)), *order)
+        assert dict(zip(order, shown, strict=True)) == {
+            "ada": "the same for every user",
+            "bob": "the same for every user",
+            "stranger": SIGN_IN,
+            "ada, expired": "refresh",
+        }
+        assert len(counted) == 1
+
+
+def test_flask_caching_with_a_key_of_the_user_mixes_nobody(
+    caching: tuple[Flask, Cache], visitors: Visitors
+) -> None:
+    app, cache = caching
+    for order in permutations(visitors):
+        cache.clear()
+        view = session_required(cache.cached(make_cache_key=of_user)(saying()))
+        shown = answers(app, visitors, view, *order, *order)
+        assert dict(zip(order, shown[:4], strict=True)) == {
+            "ada": "secret of ada",
+            "bob": "secret of bob",
+            "stranger": SIGN_IN,
+            "ada, expired": "refresh",
+        }
+        assert shown[:4] == shown[4:]
+
+
+def test_flask_caching_without_such_a_key_hands_one_users_content_to_the_next(
+    caching: tuple[Flask, Cache], visitors: Visitors
+) -> None:
+    """Nothing of ours can see it: the order is right, the key is not."""
+    app, cache = caching
+    view = session_required(cache.cached()(saying()))
+    assert answers(app, visitors, view, "ada", "bob") == ["secret of ada", "secret of ada"]
+
+
+def test_flask_caching_above_session_required_hands_content_to_strangers(
+    caching: tuple[Flask, Cache], visitors: Visitors
+) -> None:
+    """The wrong order, both ways round: no check is run for what is cached."""
+    app, cache = caching
+    wrong = cache.cached()(session_required(saying()))
+    assert answers(app, visitors, wrong, "ada", "stranger") == ["secret of ada", "secret of ada"]
+    cache.clear()
+    assert answers(app, visitors, wrong, "ada, expired", "ada") == ["refresh", "refresh"]
+
+
+def test_flask_caching_around_a_template_that_decides_hands_content_to_strangers(
+    caching: tuple[Flask, Cache], visitors: Visitors
+) -> None:
+    app, cache = caching
+    view = cache.cached()(lambda: render_template("page.html"))
+    assert answers(app, visitors, view, "ada", "stranger") == ["ada", "ada"]
+    # Twin: behind session_required the template only ever runs for a session.
+    cache.clear()
+    assert answers(app, visitors, session_required(view), "ada", "stranger") == ["ada", SIGN_IN]
