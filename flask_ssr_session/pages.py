@@ -7,8 +7,9 @@ An app's template of one of our names wins over ours; ours stay importable below
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from markupsafe import Markup
 
 from . import assets
 from .answers import SAFE_METHODS, Answer, page_for
-from .errors import ConfigError
+from .errors import ConfigError, MisuseError
 from .places import here, is_closed_sign_in, is_sign_in_page, own_address, refresh_path
 from .state import ACCESS_TOKEN_COOKIE, CONTINUE_PARAMETER, AppState, current_record, current_state
 from .urls import with_query
@@ -165,6 +166,21 @@ def refresh_view(nonce: str | None = None) -> RefreshView:
             },
         ),
     )
+
+
+def refresh_texts(defaults: Mapping[str, str], texts: Mapping[str, str]) -> dict[str, str]:
+    """Return what the macro says: *texts* over *defaults*.
+
+    :raises MisuseError: in debug only, a name in *texts* is none of ours. A visitor sees the
+        original words instead.
+    """
+    if current_app.debug:
+        for name in texts:
+            if name not in defaults:
+                near = get_close_matches(name, defaults, 1)
+                hint = f"; did you mean {near[0]!r}?" if near else ""
+                raise MisuseError(f"refresh_page() has no text named {name!r}{hint}")
+    return {**defaults, **texts}
 
 
 def sign_in_location(state: AppState, target: str) -> str:
@@ -315,5 +331,8 @@ def install_templates(app: Flask) -> None:
     for name in ("boolean", "false", "sameas", "true"):
         environment.tests[name] = _seeing_through(environment.tests[name])
     environment.globals.update(
-        needs_refresh=NeedsRefresh(), session_script=session_script, ssr_refresh_view=refresh_view
+        needs_refresh=NeedsRefresh(),
+        session_script=session_script,
+        ssr_refresh_texts=refresh_texts,
+        ssr_refresh_view=refresh_view,
     )

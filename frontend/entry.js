@@ -108,6 +108,9 @@ function show(part, cause, detail) {
   for (const element of document.querySelectorAll("[data-ssr-detail]")) {
     element.textContent = detail || "";
   }
+  // In a whole page of ours the title goes along.
+  const heading = document.querySelector(`[data-ssr-part="${part}"] .ssr-session-title`);
+  if (heading && document.querySelector("title[data-ssr-title]")) document.title = heading.textContent;
   const button = document.querySelector(`[data-ssr-part="${part}"] [data-ssr-focus]`);
   if (button) button.focus();
 }

@@ -15,6 +15,7 @@ from flask_talisman import Talisman
 from jinja2 import StrictUndefined
 
 from flask_ssr_session import session_required
+from flask_ssr_session.errors import MisuseError
 from flask_ssr_session.pages import templates_folder
 from flask_ssr_session.testing import expire, outage, sign_in
 
@@ -299,6 +300,25 @@ def test_every_text_can_be_replaced() -> None:
     missing = [key for key in keys if f"text-{key}" not in shown]
     assert len(keys) > 20
     assert missing == ["continue"]
+
+
+@pytest.mark.parametrize("debug", [True, False])
+def test_text_of_an_unknown_name_is_an_error_in_debug_only(debug: bool) -> None:
+    app = make_app()
+    app.debug = debug
+    source = (
+        "{% from 'refresh_page.html' import refresh_page %}"
+        "{{ refresh_page(texts={'wroking': 'Moment'}) }}"
+    )
+    with app.test_request_context("/", headers=PAGE | cookies("junk")):
+        app.preprocess_request()
+        if debug:
+            with pytest.raises(
+                MisuseError, match="no text named 'wroking'; did you mean 'working'"
+            ):
+                render_template_string(source)
+        else:
+            assert "One moment" in render_template_string(source)
 
 
 def test_texts_and_nonce_are_escaped() -> None:

@@ -1,0 +1,551 @@
+"""Whoever looks at our pages, or listens to them, and in whatever way.
+
+Nearly all of it is shown without a core: the refresh API is up to the test.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from base64 import b64encode
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, Route, expect
+
+from flask_ssr_session.testing import SessionSigner
+
+from .conftest import Site, chromium_only, free_port, served
+
+pytestmark = pytest.mark.browser
+
+emulates_media = chromium_only  # an installed Firefox is not told by Playwright what to prefer
+
+REFRESH_API = "**/auth/session/refresh"
+FRONT_TOKEN = b64encode(json.dumps({"ate": 1000, "uid": "user-1", "up": {}}).encode()).decode()
+
+WHOLE = "/form"  # a page of ours, as the view is behind session_required
+OWN = "/own"  # the macro in a page of the app's
+
+
+@pytest.fixture(scope="module")
+def plain() -> Iterator[str]:
+    """The origin of the example app as it is, which can reach no core."""
+    with served(f"http://127.0.0.1:{free_port()}") as origin:
+        yield origin
+
+
+@pytest.fixture(scope="module")
+def translated() -> Iterator[str]:
+    """The origin of the example app with words of its own, which can reach no core."""
+    with served(f"http://127.0.0.1:{free_port()}", module="tests.browser.everyone_app") as origin:
+        yield origin
+
+
+@pytest.fixture(scope="module")
+def axe(libraries: Path) -> str:
+    return (libraries / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
+
+
+def url_of(place: str, plain: str, translated: str) -> str:
+    return (translated if place.startswith(OWN) else plain) + place
+
+
+# --- the states of the page ----------------------------------------------------------------------
+
+
+def give_token(page: Page, url: str, value: str = "junk") -> None:
+    page.context.add_cookies([{"name": "sAccessToken", "value": value, "url": url}])
+
+
+def stall(page: Page) -> None:
+    """Let the refresh API never answer."""
+    page.add_init_script(
+        """const real = fetch; window.fetch = (...given) =>
+        String(given[0]).includes('/session/refresh') ? new Promise(() => {}) : real(...given)"""
+    )
+
+
+def answer_with(page: Page, status: int) -> list[str]:
+    """Let the refresh API give this answer; returns a list that fills with its calls."""
+    calls: list[str] = []
+
+    def answer(route: Route) -> None:
+        calls.append(route.request.url)
+        route.fulfill(status=status, headers={"front-token": FRONT_TOKEN}, body="{}")
+
+    page.route(REFRESH_API, answer)
+    return calls
+
+
+def send_form(page: Page, url: str) -> None:
+    """Send an empty form to *url* from a page of the same site."""
+    page.goto(re.sub(r"(\w)/.*", r"\1/panel/", url))
+    page.evaluate(
+        """url => { document.body.innerHTML = '<form method=post></form>';
+        document.forms[0].action = url; document.forms[0].submit() }""",
+        url,
+    )
+
+
+def show_working(page: Page, url: str) -> None:
+    give_token(page, url)
+    stall(page)
+    page.goto(url)
+    expect(page.locator(".ssr-session-look")).to_be_visible()
+    at(page, 1000)
+
+
+def show_slow(page: Page, url: str) -> None:
+    show_working(page, url)
+    at(page, 7000)
+
+
+def show_problem(page: Page, url: str) -> None:
+    give_token(page, url)
+    answer_with(page, 503)
+    page.goto(url)
+    expect(page.locator("[data-ssr-retry]")).to_be_focused()
+
+
+def show_problem_of_form(page: Page, url: str) -> None:
+    give_token(page, url)
+    answer_with(page, 503)
+    send_form(page, url)
+    expect(page.locator("[data-ssr-retry]")).to_be_focused()
+
+
+def show_renewed(page: Page, url: str) -> None:
+    """The page turns out to be a download."""
+    give_token(page, url)
+    page.clock.install()
+    answer_with(page, 200)
+    asked: list[str] = []
+
+    def answer(route: Route) -> None:
+        asked.append(route.request.url)
+        if len(asked) == 1:
+            route.continue_()
+        else:
+            route.fulfill(headers={"content-disposition": "attachment"}, body="a file")
+
+    page.route(url, answer)
+    page.goto(url)
+    while len(asked) == 1:
+        page.wait_for_timeout(50)
+    page.clock.fast_forward(4000)
+    expect(page.get_by_role("link", name="Go on to the page")).to_be_visible()
+
+
+def show_renewed_of_form(page: Page, url: str) -> None:
+    give_token(page, url)
+    answer_with(page, 200)
+    send_form(page, url)
+    expect(page.locator("[data-ssr-part=renewed] [data-ssr-focus]")).to_be_focused()
+
+
+def show_sign_in(page: Page, url: str) -> None:
+    page.route("**/auth?*", lambda route: route.fulfill(status=204))
+    send_form(page, url)
+    expect(page.locator("[data-ssr-session=sign_in]")).to_be_visible()
+
+
+def show_outage(page: Page, url: str) -> None:
+    signer = SessionSigner()
+    give_token(page, url, signer.sign(signer.claims(issued_at=int(time.time()))))
+    page.goto(url)
+    expect(page.locator("[data-ssr-session=outage]")).to_be_visible()
+
+
+def show_outage_of_form(page: Page, url: str) -> None:
+    signer = SessionSigner()
+    give_token(page, url, signer.sign(signer.claims(issued_at=int(time.time()))))
+    send_form(page, url)
+    expect(page.locator("[data-ssr-session=outage]")).to_be_visible()
+
+
+STATES = {
+    "working": show_working,
+    "slow": show_slow,
+    "problem": show_problem,
+    "problem of a form": show_problem_of_form,
+    "renewed": show_renewed,
+    "renewed, of a form": show_renewed_of_form,
+    "sign-in": show_sign_in,
+    "outage": show_outage,
+    "outage of a form": show_outage_of_form,
+}
+all_states = pytest.mark.parametrize("state", STATES)
+
+
+def at(page: Page, milliseconds: int) -> None:
+    """Let the style sheet be so far, and stand still."""
+    page.evaluate(
+        """time => { for (const one of document.getAnimations()) {
+        one.pause(); one.currentTime = time } }""",
+        milliseconds,
+    )
+
+
+def style(page: Page, selector: str, name: str) -> str:
+    return str(
+        page.evaluate(
+            "([selector, name]) => getComputedStyle(document.querySelector(selector))[name]",
+            [selector, name],
+        )
+    )
+
+
+# --- what a checker finds ------------------------------------------------------------------------
+
+
+def findings(page: Page, axe: str) -> list[str]:
+    """Return what axe-core, with all of its rules, objects to.
+
+    In Chromium in dark, too; an installed Firefox stays as it is.
+    """
+    page.evaluate(axe)
+    found: list[str] = []
+    for scheme, options in (("light", {}), ("dark", {"runOnly": ["color-contrast"]})):
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        result: dict[str, list[dict[str, Any]]] = page.evaluate(
+            "options => axe.run(options)", options
+        )
+        assert result["passes"]
+        found += [
+            f"{scheme}: {finding['id']} at {node['html']}"
+            for finding in result["violations"] + result["incomplete"]
+            for node in finding["nodes"]
+        ]
+    return found
+
+
+@all_states
+@pytest.mark.parametrize("place", [WHOLE, OWN])
+def test_a_checker_objects_to_nothing(
+    plain: str, translated: str, page: Page, axe: str, place: str, state: str
+) -> None:
+    STATES[state](page, url_of(place, plain, translated))
+    assert findings(page, axe) == []
+
+
+def test_a_checker_would_object_to_what_is_wrong(plain: str, page: Page, axe: str) -> None:
+    show_problem(page, plain + WHOLE)
+    page.evaluate("document.querySelector('[data-ssr-retry]').textContent = ''")
+    assert "button-name" in findings(page, axe)[0]
+
+
+def test_a_checker_objects_to_no_cause(plain: str, page: Page, axe: str) -> None:
+    show_problem(page, plain + "/")  # where reading on without a session is offered, too
+    page.evaluate(
+        "for (const cause of document.querySelectorAll('[data-ssr-cause]')) cause.hidden = false"
+    )
+    assert page.locator("[data-ssr-cause] >> visible=true").count() == 10
+    assert findings(page, axe) == []
+
+
+def test_a_checker_objects_to_nothing_in_the_example(site: Site, page: Page, axe: str) -> None:
+    found = []
+    for path in ("/", "/auth", "/auth/sign-up", "/auth/verify-email?token=x", "/nowhere"):
+        page.goto(site.url(path))
+        found += findings(page, axe)
+    site.sign_up(page)
+    for path in ("/", "/dashboard", "/account", "/form", "/live", "/admin", "/panel/"):
+        page.goto(site.url(path))
+        found += findings(page, axe)
+    assert found == []
+
+
+# --- what is read out ----------------------------------------------------------------------------
+
+
+def test_what_happens_is_read_out_and_a_quick_refresh_is_not(plain: str, page: Page) -> None:
+    """Only what appears in a region that was there before is read out."""
+    show_working(page, plain + WHOLE)
+    region = page.locator(".ssr-session")
+    at(page, 149)
+    expect(region).to_match_aria_snapshot(
+        """
+        - /children: equal
+        - status
+        """
+    )
+    at(page, 151)
+    expect(region).to_match_aria_snapshot(
+        """
+        - /children: equal
+        - status:
+          - /children: equal
+          - heading "One moment, your session is being renewed …" [level=1]
+        """
+    )
+    at(page, 6001)
+    expect(region).to_match_aria_snapshot(
+        """
+        - /children: equal
+        - status:
+          - /children: equal
+          - heading "One moment, your session is being renewed …" [level=1]
+          - paragraph: This takes longer than usual.
+          - paragraph:
+            - link "Try again"
+            - link "Sign in"
+        """
+    )
+
+
+def test_a_problem_is_read_out_without_its_buttons(plain: str, page: Page) -> None:
+    show_problem(page, plain + WHOLE)
+    expect(page.locator(".ssr-session")).to_match_aria_snapshot(
+        """
+        - /children: equal
+        - alert:
+          - /children: equal
+          - heading "Your session could not be renewed" [level=1]
+          - paragraph: /problem \\(error 503\\)\\. You have not been signed out/
+        - paragraph:
+          - button "Try again"
+          - link "Sign in"
+        """
+    )
+
+
+def test_a_renewal_that_needs_the_visitor_is_read_out(plain: str, page: Page) -> None:
+    show_renewed_of_form(page, plain + WHOLE)
+    expect(page.locator(".ssr-session")).to_match_aria_snapshot(
+        """
+        - /children: equal
+        - alert:
+          - heading "Your session was renewed" [level=1]
+          - paragraph: /nothing was sent/
+        - paragraph:
+          - button "Go back"
+        """
+    )
+
+
+@pytest.mark.parametrize(
+    ("place", "level"), [(WHOLE, 1), (OWN, 2), (f"{OWN}?heading=4", 4), (f"{WHOLE}?language=de", 1)]
+)
+def test_the_heading_has_the_level_that_its_page_needs(
+    plain: str, translated: str, page: Page, place: str, level: int
+) -> None:
+    show_problem(page, (translated if "language" in place or OWN in place else plain) + place)
+    heading = page.locator(".ssr-session").get_by_role("heading")
+    expect(heading).to_have_count(1)
+    assert heading.evaluate("element => element.tagName") == f"H{level}"
+
+
+# --- what is seen --------------------------------------------------------------------------------
+
+
+def test_a_refresh_that_takes_under_150_ms_shows_nothing(plain: str, page: Page) -> None:
+    show_working(page, plain + WHOLE)
+    for milliseconds, look, slow in (
+        (0, ("hidden", 0.0), "hidden"),
+        (149, ("hidden", 0.0), "hidden"),
+        (250, ("visible", 0.5), "hidden"),
+        (351, ("visible", 1.0), "hidden"),
+        (5999, ("visible", 1.0), "hidden"),
+        (6001, ("visible", 1.0), "visible"),
+    ):
+        at(page, milliseconds)
+        seen = style(page, ".ssr-session-look", "visibility")
+        assert (seen, float(style(page, ".ssr-session-look", "opacity"))) == look
+        assert style(page, ".ssr-session-slow", "visibility") == slow
+
+
+def test_whoever_switches_animations_off_sees_everything_at_once(plain: str, page: Page) -> None:
+    show_working(page, plain + WHOLE)
+    at(page, 0)
+    expect(page.get_by_role("heading")).to_be_hidden()
+    page.evaluate(
+        """() => { const sheet = new CSSStyleSheet();
+        sheet.replaceSync('* { animation: none !important }');
+        document.adoptedStyleSheets = [sheet] }"""
+    )
+    expect(page.get_by_role("heading")).to_be_visible()
+    expect(page.get_by_role("link", name="Try again")).to_be_visible()
+
+
+MOVING = """document.getAnimations().map(one => one.effect.getComputedTiming())
+    .filter(timing => timing.duration > 0).map(timing => timing.iterations)"""
+
+
+@emulates_media
+def test_nothing_moves_for_whoever_asks_for_less_motion(plain: str, page: Page) -> None:
+    show_working(page, plain + WHOLE)
+    assert float("inf") in page.evaluate(MOVING)
+    expect(page.locator(".ssr-session-spinner")).to_be_visible()
+    page.emulate_media(reduced_motion="reduce")
+    assert page.evaluate(MOVING) == []
+    expect(page.locator(".ssr-session-spinner")).to_be_hidden()
+    at(page, 149)
+    expect(page.get_by_role("heading")).to_be_hidden()
+    at(page, 151)
+    expect(page.get_by_role("heading")).to_be_visible()
+
+
+def brightness(colour: str) -> float:
+    """Return 0 for black and 255 for white."""
+    red, green, blue = (float(part) for part in re.findall(r"[\d.]+", colour)[:3])
+    return (red + green + blue) / 3
+
+
+@emulates_media
+def test_the_page_is_dark_where_the_visitor_wants_it_dark(plain: str, page: Page) -> None:
+    show_problem(page, plain + WHOLE)
+    for scheme, is_dark in (("light", False), ("dark", True)):
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        background = brightness(style(page, "body", "backgroundColor"))
+        for selector in (".ssr-session-title", ".ssr-session-text", ".ssr-session-link"):
+            assert (brightness(style(page, selector, "color")) > background) == is_dark
+        # The button is the other way round; its outline is seen on the page's background.
+        button = "[data-ssr-retry]"
+        assert (brightness(style(page, button, "backgroundColor")) > background) == is_dark
+        assert abs(brightness(style(page, button, "color")) - background) < 20
+        assert abs(brightness(style(page, button, "outlineColor")) - background) > 150
+
+
+@chromium_only  # Firefox can switch scripts off for a whole profile only
+@pytest.mark.parametrize(("place", "level"), [(WHOLE, 1), (OWN, 2)])
+def test_without_scripts_the_page_does_not_claim_to_renew_anything(
+    plain: str, translated: str, browser: Browser, place: str, level: int
+) -> None:
+    with browser.new_context(java_script_enabled=False) as context:
+        page = context.new_page()
+        give_token(page, url_of(place, plain, translated))
+        page.goto(url_of(place, plain, translated))
+        expect(page.locator(f"noscript h{level}")).to_have_text("Your session could not be renewed")
+        expect(page.locator(f"noscript h{level}")).to_be_visible()
+        expect(page.locator("noscript a")).to_be_visible()
+        expect(page.locator("[data-ssr-part=working]")).to_be_hidden()
+
+
+@emulates_media
+def test_forced_colours_are_left_to_the_visitor(plain: str, page: Page) -> None:
+    show_problem(page, plain + WHOLE)
+    button = "[data-ssr-retry]"
+    page_background = style(page, "body", "backgroundColor")
+    assert style(page, button, "color") == page_background
+    page.emulate_media(forced_colors="active")
+    page_background = style(page, "body", "backgroundColor")
+    assert style(page, button, "color") != page_background
+    assert style(page, button, "backgroundColor").endswith(", 0)")  # nothing behind the words
+    # A ring without a gap would not be seen to turn.
+    assert style(page, ".ssr-session-spinner", "borderLeftColor") == "rgba(0, 0, 0, 0)"
+    assert style(page, ".ssr-session-spinner", "borderRightColor") != page_background
+
+
+@pytest.mark.parametrize(
+    ("language", "state"),
+    [("en", state) for state in STATES]
+    + [(language, state) for language in ("ar", "de") for state in ("slow", "problem")],
+)
+def test_nothing_is_cut_off_at_320_pixels_in_letters_of_twice_the_size(
+    plain: str, translated: str, page: Page, language: str, state: str
+) -> None:
+    """The width is what a window of 1280 pixels has at 400 %."""
+    page.set_viewport_size({"width": 320, "height": 480})
+    origin = plain if language == "en" else translated
+    STATES[state](page, f"{origin}{WHOLE}?language={language}")
+    for size in ("100%", "200%"):
+        page.evaluate("size => { document.documentElement.style.fontSize = size }", size)
+        outside = page.evaluate(
+            """() => { const range = document.createRange();
+            return [...document.querySelectorAll('main *')].filter(element => {
+                range.selectNodeContents(element);
+                return [...range.getClientRects(), ...element.getClientRects()].some(
+                    box => box.left < 0 || box.right > 320 ||
+                    element.scrollWidth > Math.max(element.clientWidth, box.width + 1)) })
+            .map(element => element.outerHTML) }"""
+        )
+        assert outside == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= 320
+
+
+@emulates_media
+def test_on_paper_only_the_words_are_left(plain: str, page: Page) -> None:
+    show_problem(page, plain + WHOLE)
+    page.emulate_media(media="print")
+    expect(page.get_by_role("heading")).to_be_visible()
+    expect(page.get_by_role("button")).to_be_hidden()
+    expect(page.get_by_role("link")).to_be_hidden()
+
+
+# --- who uses the keyboard -----------------------------------------------------------------------
+
+
+def test_the_retry_button_has_a_focus_that_is_seen_and_works_by_keyboard(
+    plain: str, page: Page
+) -> None:
+    give_token(page, plain + WHOLE)
+    calls = answer_with(page, 503)
+    page.goto(plain + WHOLE)
+    retry = page.get_by_role("button", name="Try again")
+    expect(retry).to_be_focused()
+    assert style(page, ":focus-visible", "outlineStyle") == "solid"
+    assert style(page, ":focus-visible", "outlineWidth") == "2px"
+    with page.expect_response(REFRESH_API):
+        page.keyboard.press("Enter")
+    expect(retry).to_be_focused()
+    assert len(calls) == 2
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Sign in")).to_be_focused()
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile(r"/auth\?redirectToPath="))
+
+
+@pytest.mark.parametrize(
+    ("state", "stops"),
+    [
+        ("slow", ["Try again", "Sign in"]),
+        ("problem of a form", ["Go back", "Sign in"]),  # the first has the focus already
+        ("sign-in", ["Sign in"]),
+        ("outage", ["Try again"]),
+    ],
+)
+def test_the_tab_key_leads_to_every_way_on(
+    plain: str, page: Page, state: str, stops: list[str]
+) -> None:
+    STATES[state](page, plain + WHOLE)
+    seen = []
+    for _ in stops:
+        page.keyboard.press("Tab")
+        seen.append(page.evaluate("document.activeElement.textContent"))
+    assert seen == stops
+    assert style(page, ":focus-visible", "outlineStyle") == "solid"
+
+
+# --- other languages -----------------------------------------------------------------------------
+
+
+def test_a_page_in_arabic_runs_from_right_to_left(translated: str, page: Page) -> None:
+    show_problem(page, f"{translated}{WHOLE}?language=ar")
+    root = page.locator("html")
+    expect(root).to_have_attribute("lang", "ar")
+    expect(root).to_have_attribute("dir", "rtl")
+    assert page.title().startswith("لحظة")
+    expect(page.locator("[data-ssr-cause=status]")).to_have_text(
+        "حدثت مشكلة في خدمة تسجيل الدخول (الخطأ 503). لم يتم تسجيل خروجك."
+    )
+    retry = page.get_by_role("button", name="أعد المحاولة").bounding_box()
+    sign_in = page.get_by_role("link", name="تسجيل الدخول").bounding_box()
+    assert retry is not None
+    assert sign_in is not None
+    assert retry["x"] > sign_in["x"]
+
+
+@pytest.mark.parametrize(
+    ("query", "language", "direction"), [("", "en", "ltr"), ("?language=ar", None, None)]
+)
+def test_words_that_nobody_translated_are_marked_as_english(
+    translated: str, page: Page, query: str, language: str | None, direction: str | None
+) -> None:
+    show_working(page, f"{translated}{OWN}{query}")
+    part = page.locator(".ssr-session")
+    assert part.get_attribute("lang") == language
+    assert part.get_attribute("dir") == direction
