@@ -84,10 +84,10 @@ ROWS: dict[str, tuple[str, RequestKind, dict[str, str]]] = {
     "Chromium, form": (
         "POST",
         DOCUMENT,
-        sent(CHROMIUM, "navigate document", Origin="https://example.com", **UPGRADE),
+        sent(CHROMIUM, "navigate document", Origin="http://localhost", **UPGRADE),
     ),
     "Chromium, plain http": ("GET", DOCUMENT, sent(CHROMIUM, **UPGRADE)),
-    "Chromium, form, plain http": ("POST", DOCUMENT, sent(CHROMIUM, Origin="null", **UPGRADE)),
+    "Chromium, form, plain http": ("POST", DOCUMENT, sent(CHROMIUM, Origin="http://localhost", **UPGRADE)),
     "Chromium, view-source": (
         "GET",
         DOCUMENT,
@@ -108,7 +108,7 @@ ROWS: dict[str, tuple[str, RequestKind, dict[str, str]]] = {
     ),
     "Safari 17": ("GET", DOCUMENT, sent(SAFARI, "navigate document", Priority="u=0, i")),
     "Safari 15, no Sec-Fetch-*": ("GET", DOCUMENT, sent(SAFARI)),
-    "Safari 15, form": ("POST", DOCUMENT, sent(SAFARI, Origin="https://example.com")),
+    "Safari 15, form": ("POST", DOCUMENT, sent(SAFARI, Origin="http://localhost")),
     "Android WebView": (
         "GET",
         DOCUMENT,
@@ -178,7 +178,7 @@ ROWS: dict[str, tuple[str, RequestKind, dict[str, str]]] = {
     "Firefox, fetch with a body": (
         "POST",
         SCRIPT,
-        sent("*/*", "cors empty", Origin="https://example.com"),
+        sent("*/*", "cors empty", Origin="http://localhost"),
     ),
     "Safari, fetch": ("GET", SCRIPT, sent("*/*", "cors empty", Priority="u=3, i")),
     "Safari 15, fetch": ("GET", SCRIPT, sent("*/*")),
