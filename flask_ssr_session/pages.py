@@ -290,7 +290,7 @@ def is_packaged_look() -> bool:
 def content_security_policy(state: AppState) -> str:
     """Return a policy that allows just what our untouched pages use."""
     return (
-        "default-src 'none'; script-src 'self'; style-src 'self'; "
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
         f"connect-src 'self' {state.ready().deployment.api_domain}; "
         "base-uri 'none'; form-action 'self'; frame-ancestors 'self'"
     )

@@ -14,6 +14,14 @@ const isPresent = present && typeof present.init === "function";
 const sdk = isPresent ? present : bundledSdk;
 window.supertokensWebsite = sdk;
 
+// Content may be named like the SDK's own mark, which would tell it that it has been started.
+if (!Object.prototype.hasOwnProperty.call(window, "__supertokensOriginalFetch")) {
+  window.__supertokensOriginalFetch = undefined;
+}
+
+// Off the prototype, as above.
+const all = (selector) => Document.prototype.querySelectorAll.call(document, selector);
+
 const RUNS = Symbol.for("flask-ssr-session-runs");
 const MARKER = "ssr-session-refreshed";
 // The next page that is refused so soon after a refresh shows that refreshing does not help.
@@ -99,31 +107,31 @@ async function makeAbortable({ action, url, requestInit }) {
 // --- what is on the page -------------------------------------------------------------------------
 
 function show(part, cause, detail) {
-  for (const element of document.querySelectorAll("[data-ssr-part]")) {
+  for (const element of all("[data-ssr-part]")) {
     element.hidden = element.dataset.ssrPart !== part;
   }
-  for (const element of document.querySelectorAll("[data-ssr-cause]")) {
+  for (const element of all("[data-ssr-cause]")) {
     element.hidden = element.dataset.ssrCause !== cause;
   }
-  for (const element of document.querySelectorAll("[data-ssr-detail]")) {
+  for (const element of all("[data-ssr-detail]")) {
     element.textContent = detail || "";
   }
   // In a whole page of ours the title goes along.
-  const heading = document.querySelector(`[data-ssr-part="${part}"] .ssr-session-title`);
-  if (heading && document.querySelector("title[data-ssr-title]")) document.title = heading.textContent;
-  const button = document.querySelector(`[data-ssr-part="${part}"] [data-ssr-focus]`);
+  const [heading] = all(`[data-ssr-part="${part}"] .ssr-session-title`);
+  if (heading && all("title[data-ssr-title]").length) document.title = heading.textContent;
+  const [button] = all(`[data-ssr-part="${part}"] [data-ssr-focus]`);
   if (button) button.focus();
 }
 
 function listen() {
-  for (const element of document.querySelectorAll("[data-ssr-retry]")) {
+  for (const element of all("[data-ssr-retry]")) {
     element.addEventListener("click", () => run(true));
   }
-  for (const element of document.querySelectorAll("[data-ssr-back]")) {
+  for (const element of all("[data-ssr-back]")) {
     element.addEventListener("click", () => history.back());
   }
   // A link to the same page keeps the fragment, which the server never sees.
-  for (const element of document.querySelectorAll("[data-ssr-here]")) {
+  for (const element of all("[data-ssr-here]")) {
     if (!element.hash) element.hash = location.hash;
   }
   // From the back/forward cache comes an old state of the page: ask what is true now.
@@ -303,7 +311,9 @@ function signIn() {
 function causeOf(error) {
   if (error instanceof Response) return settings.several === undefined ? "status" : "duplicate";
   if (error instanceof TypeError) return "network";
-  return error instanceof DOMException ? "blocked" : "answer";
+  // A front token that is no base64 is a DOMException, too.
+  const isBlocked = error instanceof DOMException && error.name !== "InvalidCharacterError";
+  return isBlocked ? "blocked" : "answer";
 }
 
 async function run(isRetry) {

@@ -87,7 +87,11 @@ ROWS: dict[str, tuple[str, RequestKind, dict[str, str]]] = {
         sent(CHROMIUM, "navigate document", Origin="http://localhost", **UPGRADE),
     ),
     "Chromium, plain http": ("GET", DOCUMENT, sent(CHROMIUM, **UPGRADE)),
-    "Chromium, form, plain http": ("POST", DOCUMENT, sent(CHROMIUM, Origin="http://localhost", **UPGRADE)),
+    "Chromium, form, plain http": (
+        "POST",
+        DOCUMENT,
+        sent(CHROMIUM, Origin="http://localhost", **UPGRADE),
+    ),
     "Chromium, view-source": (
         "GET",
         DOCUMENT,
