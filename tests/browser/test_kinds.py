@@ -280,7 +280,7 @@ def test_a_script_on_a_page_without_the_sdk_is_told_in_json(
 
 @pytest.mark.parametrize("library", HTMX)
 def test_htmx_with_the_sdk_gets_its_fragment(kinds: Site, page: Page, library: str) -> None:
-    user = signed_in_at(kinds, page, f"/kinds/htmx?sdk&library={library}")
+    user = signed_in_at(kinds, page, f"/kinds/htmx?sdk&htmx={library}")
     expire_meanwhile(kinds, page)
     page.evaluate("window.stayed = true")
     page.click("text=Get")
@@ -291,7 +291,7 @@ def test_htmx_with_the_sdk_gets_its_fragment(kinds: Site, page: Page, library: s
 
 @pytest.mark.parametrize("library", HTMX)
 def test_htmx_with_the_sdk_sends_a_form_once(kinds: Site, page: Page, library: str) -> None:
-    user = signed_in_at(kinds, page, f"/kinds/htmx?sdk&library={library}")
+    user = signed_in_at(kinds, page, f"/kinds/htmx?sdk&htmx={library}")
     expire_meanwhile(kinds, page)
     page.fill("[name=note]", user)
     page.click("text=Send")
@@ -302,7 +302,7 @@ def test_htmx_with_the_sdk_sends_a_form_once(kinds: Site, page: Page, library: s
 @pytest.mark.parametrize("library", HTMX)
 @pytest.mark.parametrize("sdk", ["sdk", "alone"])
 def test_a_link_that_htmx_boosts_arrives(kinds: Site, page: Page, library: str, sdk: str) -> None:
-    user = signed_in_at(kinds, page, f"/kinds/htmx?{sdk}&library={library}")
+    user = signed_in_at(kinds, page, f"/kinds/htmx?{sdk}&htmx={library}")
     expire_meanwhile(kinds, page)
     page.evaluate("window.stayed = true")
     page.click("text=Boosted")
@@ -319,7 +319,7 @@ def test_a_link_that_htmx_boosts_arrives(kinds: Site, page: Page, library: str, 
 def test_htmx_without_the_sdk_reloads_the_page_which_refreshes(
     kinds: Site, page: Page, library: str
 ) -> None:
-    user = signed_in_at(kinds, page, f"/kinds/htmx?library={library}")
+    user = signed_in_at(kinds, page, f"/kinds/htmx?htmx={library}")
     expire_meanwhile(kinds, page)
     page.evaluate("window.stayed = true")
     page.click("text=Get")
@@ -343,7 +343,7 @@ def signed_out_meanwhile(kinds: Site, page: Page, path: str) -> None:
 def test_htmx_without_the_sdk_leads_a_visitor_who_signed_out_elsewhere_to_sign_in(
     kinds: Site, page: Page, library: str
 ) -> None:
-    signed_out_meanwhile(kinds, page, f"/kinds/htmx?library={library}")
+    signed_out_meanwhile(kinds, page, f"/kinds/htmx?htmx={library}")
     page.click("text=Get")
     page.wait_for_url(re.compile("/auth"))
 
@@ -361,7 +361,7 @@ NOTE_END = """() => {
 def test_htmx_with_the_sdk_keeps_what_it_shows_where_nobody_is_signed_in(
     kinds: Site, page: Page, library: str
 ) -> None:
-    signed_out_meanwhile(kinds, page, f"/kinds/htmx?sdk&library={library}")
+    signed_out_meanwhile(kinds, page, f"/kinds/htmx?sdk&htmx={library}")
     page.evaluate(NOTE_END)
     with page.expect_response("**/kinds/fragment") as answer:
         page.click("text=Get")
@@ -372,7 +372,7 @@ def test_htmx_with_the_sdk_keeps_what_it_shows_where_nobody_is_signed_in(
 
 @pytest.mark.parametrize("library", HTMX)
 def test_htmx_keeps_what_it_shows_in_an_outage(kinds: Site, page: Page, library: str) -> None:
-    signed_in_at(kinds, page, f"/kinds/htmx?library={library}")
+    signed_in_at(kinds, page, f"/kinds/htmx?htmx={library}")
     forget_keys = kinds.url("/panel/forget-keys")
     kinds.core.stop_key_server()
     try:
@@ -392,7 +392,7 @@ def test_htmx_keeps_what_it_shows_in_an_outage(kinds: Site, page: Page, library:
 def test_htmx_without_the_sdk_keeps_the_entries_of_a_form(
     kinds: Site, page: Page, library: str
 ) -> None:
-    user = signed_in_at(kinds, page, f"/kinds/htmx?library={library}")
+    user = signed_in_at(kinds, page, f"/kinds/htmx?htmx={library}")
     expire_meanwhile(kinds, page)
     page.fill("[name=note]", user)
     with page.expect_response("**/kinds/fragment") as answer:
@@ -412,7 +412,7 @@ def test_htmx_does_not_reload_a_page_that_is_open_to_all_for_ever(
     if session == "expired":
         sign_up_and_expire(kinds, page)
     loads = answers_to(page, "/kinds/open/loading")
-    page.goto(kinds.url(f"/kinds/open/loading?library={library}"))
+    page.goto(kinds.url(f"/kinds/open/loading?htmx={library}"))
     end = time.monotonic() + 2
     while len(loads) < 4 and time.monotonic() < end:
         page.wait_for_timeout(100)
@@ -663,7 +663,7 @@ def test_on_plain_http_a_script_is_refreshed(plain_http: Site, page: Page, send:
 
 @pytest.mark.parametrize("library", HTMX)
 def test_on_plain_http_htmx_gets_its_fragment(plain_http: Site, page: Page, library: str) -> None:
-    user = signed_in_at(plain_http, page, f"/kinds/htmx?sdk&library={library}")
+    user = signed_in_at(plain_http, page, f"/kinds/htmx?sdk&htmx={library}")
     expire_meanwhile(plain_http, page)
     page.click("text=Get")
     expect(page.locator(FRAGMENT)).to_have_text(user)
