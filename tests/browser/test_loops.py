@@ -13,7 +13,7 @@ import re
 import string
 from base64 import b64encode
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ import pytest
 from playwright.sync_api import (
     Browser,
     BrowserContext,
+    Error,
     Page,
     Playwright,
     Request,
@@ -682,7 +683,9 @@ def test_reloads_pressed_in_a_row_end_on_the_page(
     plant(page.context, site, sAccessToken=expired_token)
     page.goto(site.url("/account"), wait_until="commit")
     for _ in range(6):
-        page.reload(wait_until="commit")
+        # Chromium refuses a reload that falls between two documents; a visitor's is as lost.
+        with suppress(Error):
+            page.reload(wait_until="commit")
     expect(page.locator(USER)).to_have_text(user)
 
 
