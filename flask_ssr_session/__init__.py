@@ -15,13 +15,14 @@ from .errors import (
 )
 from .extension import FlaskSSRSession
 from .places import safe_return_path
-from .replies import SessionRequired
+from .replies import InvalidClaimsError, SessionRequired
 from .session import SSRSession
 from .verdict import SessionState
 
 __all__ = [
     "ConfigError",
     "FlaskSSRSession",
+    "InvalidClaimsError",
     "MisuseError",
     "ReadOnlySessionError",
     "SSRSession",

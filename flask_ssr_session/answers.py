@@ -37,6 +37,8 @@ class Answer(Enum):
     TRY_REFRESH = "try_refresh"
     UNAUTHORISED = "unauthorised"
     OUTAGE = "outage"
+    REFUSED_PAGE = "refused_page"
+    REFUSED = "refused"
 
 
 def kind_of_request(header: HeaderReader) -> RequestKind:
@@ -99,6 +101,9 @@ def answer_for(
         return Answer.PASS
     if optional and (state is not SessionState.REFRESH or continues_signed_out):
         return Answer.PASS
+    if state is SessionState.REFUSED:
+        # Never sign-in: whoever is asked to sign in comes back and does what was refused.
+        return Answer.REFUSED_PAGE if kind is RequestKind.DOCUMENT else Answer.REFUSED
     to_sign_in = state is SessionState.ANONYMOUS and not always_try_refresh
     if kind is RequestKind.PREFETCH:
         return Answer.NOT_NOW
@@ -118,6 +123,8 @@ def answer_for(
 
 def page_for(state: SessionState, *, always_try_refresh: bool = False) -> Answer:
     """Return which page a template shows in place of content that it keeps back."""
+    if state is SessionState.REFUSED:
+        return Answer.REFUSED_PAGE
     if state is SessionState.UNAVAILABLE:
         return Answer.OUTAGE_PAGE
     if state is SessionState.ANONYMOUS and not always_try_refresh:

@@ -30,6 +30,9 @@ class SDKValues:
     :ivar dynamic_signing_key: which kind of key signs; None without the Session recipe.
     :ivar session_expired_status: the status that makes the browser SDK refresh.
     :ivar key_uris: the core's key sets, in the order they are tried.
+    :ivar invalid_claim_status: the status that tells the browser SDK of a failed claim.
+    :ivar session_uris: where the core tells of a session, in the order they are tried.
+    :ivar core_headers: what the core wants of every request; the API key is in it.
     """
 
     api_domain: str
@@ -40,6 +43,9 @@ class SDKValues:
     dynamic_signing_key: bool | None
     session_expired_status: int
     key_uris: tuple[str, ...]
+    invalid_claim_status: int = 403
+    session_uris: tuple[str, ...] = ()
+    core_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 def _flag(value: Any) -> bool:
@@ -158,6 +164,9 @@ class Settings:
     refresh_path: str = _setting("/refresh-session", _refresh_path, "/refresh-session")
     refresh_flow: str = _setting("inline", _flow, "inline")
     always_try_refresh: bool = _setting(False, _flag, "False")
+    check_revoked: bool = _setting(False, _flag, "False")
+    trusted_origins: tuple[str, ...] = _setting((), _origins, "['https://www.example.com']")
+    insecure_cross_site: bool = _setting(False, _flag, "False")
     redirect_origins: tuple[str, ...] = _setting((), _origins, "['https://app.example.com']")
     cookie_domain: str | None = _setting(None, _host, ".example.com")
 
@@ -212,6 +221,10 @@ class Deployment:
     :ivar kid_prefix: what the key id of a session token begins with; None where nobody tells.
     :ivar session_expired_status: what a request by script gets, so that the browser SDK refreshes.
     :ivar key_uris: the key sets, in the order they are tried; empty for a static key set.
+    :ivar trusted_origins: origins, beside the request's own, that may send unsafe requests.
+    :ivar invalid_claim_status: what a request by script gets whose session lacks a claim.
+    :ivar session_uris: where the core tells of a session; empty where no SDK is initialised.
+    :ivar core_headers: what the core wants of every request; the API key is in it.
     """
 
     api_domain: str
@@ -222,13 +235,18 @@ class Deployment:
     kid_prefix: str | None
     session_expired_status: int
     key_uris: tuple[str, ...]
+    trusted_origins: frozenset[str]
+    invalid_claim_status: int
+    session_uris: tuple[str, ...]
+    core_headers: Mapping[str, str] = field(repr=False)
 
     @classmethod
     def of(cls, settings: Settings, sdk: SDKValues | None) -> Deployment:
         """Complete *settings* by what the SDK says.
 
         :param sdk: None where no SDK is initialised in this process.
-        :raises ConfigError: no API domain is known, or keys would cross a network in the clear.
+        :raises ConfigError: no API domain is known, keys would cross a network in the clear, or
+            revocation has to be looked up and no SDK knows the core.
         """
         api_domain = settings.api_domain or (sdk.api_domain if sdk else None)
         if api_domain is None:
@@ -240,9 +258,12 @@ class Deployment:
         api_base_path = settings.api_base_path
         if api_base_path is None:
             api_base_path = sdk.api_base_path if sdk else "/auth"
-        origins = set(settings.redirect_origins)
-        if sdk and sdk.website_origin:
-            origins.add(sdk.website_origin)
+        if settings.check_revoked and sdk is None:
+            raise ConfigError(
+                "SSR_SESSION_CHECK_REVOKED asks the SuperTokens core, which only the SDK knows: "
+                "call supertokens_python.init(...) in this process, or leave the setting out."
+            )
+        website = {sdk.website_origin} if sdk and sdk.website_origin else set()
         kid_prefix = None
         if sdk and sdk.dynamic_signing_key is not None:
             kid_prefix = "d-" if sdk.dynamic_signing_key else "s-"
@@ -250,11 +271,15 @@ class Deployment:
             api_domain=api_domain,
             api_base_path=api_base_path,
             login_url=settings.login_url or ((sdk.website_base_path or "/") if sdk else "/auth"),
-            return_origins=frozenset(origins),
+            return_origins=frozenset(website.union(settings.redirect_origins)),
             cookie_domain=settings.cookie_domain or (sdk.cookie_domain if sdk else None),
             kid_prefix=kid_prefix,
             session_expired_status=sdk.session_expired_status if sdk else 401,
             key_uris=_key_uris(settings, sdk, f"{api_domain}{api_base_path}"),
+            trusted_origins=frozenset(website.union(settings.trusted_origins)),
+            invalid_claim_status=sdk.invalid_claim_status if sdk else 403,
+            session_uris=sdk.session_uris if sdk else (),
+            core_headers=sdk.core_headers if sdk else {},
         )
 
 

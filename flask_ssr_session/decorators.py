@@ -5,15 +5,17 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar, cast, overload
 
-from flask import Flask, current_app, request
+from flask import Flask, current_app, has_request_context, request
 
 from .answers import Answer
+from .claims import ClaimRules, ClaimValidator
 from .errors import MisuseError
 from .places import IGNORED_MARK, is_left_alone, is_sign_in_page
-from .replies import SessionRequired, reply
+from .replies import KEEPS_FORM_MARK, SessionRequired, refuse_claims, reply
 from .session import SSRSession
 from .state import REFRESH_ENDPOINT, current_record, current_state
 
@@ -33,11 +35,41 @@ def get_ssr_session() -> SSRSession | None:
     return current_state().verdict().session
 
 
+@dataclass(frozen=True)
+class _Demand:
+    """What a view asks for beside a session.
+
+    :ivar optional: not even that; strangers may come in.
+    """
+
+    optional: bool = False
+    claims: ClaimRules = ClaimRules()  # noqa: RUF009 - it is frozen
+    check_revoked: bool = False
+    keep_form: bool = False
+
+
 @overload
 def session_required(view: _View) -> _View: ...
 @overload
-def session_required() -> Callable[[_View], _View]: ...
-def session_required(view: Callable[..., Any] | None = None) -> Callable[..., Any]:
+def session_required(
+    *,
+    role: str | None = None,
+    permission: str | None = None,
+    email_verified: bool = False,
+    validators: Sequence[ClaimValidator] = (),
+    check_revoked: bool = False,
+    keep_form: bool = False,
+) -> Callable[[_View], _View]: ...
+def session_required(
+    view: Callable[..., Any] | None = None,
+    *,
+    role: str | None = None,
+    permission: str | None = None,
+    email_verified: bool = False,
+    validators: Sequence[ClaimValidator] = (),
+    check_revoked: bool = False,
+    keep_form: bool = False,
+) -> Callable[..., Any]:
     """Run the view only for a verified session; everyone else gets the fitting answer first.
 
     A browser gets the refresh page, sign-in or an honest outage page, a script a status that it
@@ -48,8 +80,25 @@ def session_required(view: Callable[..., Any] | None = None) -> Callable[..., An
         @app.route("/account")
         @session_required
         def account(): ...
+
+    Conditions on claims are all asked of the access token's payload; nothing is fetched for them.
+    Where one fails the answer is 403: :class:`InvalidClaimsError` for documents, SuperTokens' JSON
+    for scripts.
+
+    :param role: a role the user must have (``st-role``); None asks for none.
+    :param permission: a permission the user must have (``st-perm``); None asks for none.
+    :param email_verified: the user's e-mail address must be verified (``st-ev``).
+    :param validators: SuperTokens claim validators, such as
+        ``UserRoleClaim.validators.includes_any(["admin", "editor"])``.
+    :param check_revoked: ask the core whether the session still exists: one more request to it,
+        of at most 3 s, and a core that is down makes the view unavailable.
+    :param keep_form: when the token of a POST has run out, let the refresh page offer to send the
+        form again: up to 64 KB, from this site, without files and secrets.
+    :raises MisuseError: a condition that would not ask what it seems to.
     """
-    return _decorated(view, optional=False)
+    claims = ClaimRules.of(role, permission, email_verified, validators)
+    demand = _Demand(claims=claims, check_revoked=check_revoked, keep_form=keep_form)
+    return _decorated(view, demand)
 
 
 @overload
@@ -63,7 +112,7 @@ def session_optional(view: Callable[..., Any] | None = None) -> Callable[..., An
     the signed-out page; that page offers to go on without signing in. In an outage the view runs
     with ``g.session`` None.
     """
-    return _decorated(view, optional=True)
+    return _decorated(view, _Demand(optional=True))
 
 
 def session_ignored(view: _View) -> _View:
@@ -77,41 +126,64 @@ def session_ignored(view: _View) -> _View:
     return cast("_View", passed)
 
 
-def require_session() -> None:
+def require_session(
+    *,
+    role: str | None = None,
+    permission: str | None = None,
+    email_verified: bool = False,
+    validators: Sequence[ClaimValidator] = (),
+    check_revoked: bool = False,
+    keep_form: bool = False,
+) -> None:
     """Go on only with a verified session; for ``before_request`` and inside views.
 
-    Register it for an app or a blueprint, ``blueprint.before_request(require_session)``, or call
-    it in a view. Static files, CORS preflights that Flask answers, SuperTokens' own API, the
-    sign-in and refresh pages, and views marked ``session_ignored`` pass; views marked
-    ``session_optional`` stay open to strangers. Called inside a view marked ``session_optional``,
-    it lets no stranger go on.
+    Register it for an app or a blueprint, ``blueprint.before_request(require_session)`` or, with
+    conditions, ``blueprint.before_request(partial(require_session, role="admin"))``; or call it
+    in a view. The conditions are those of :func:`session_required`.
+
+    Static files, CORS preflights that Flask answers, SuperTokens' own API, the sign-in and refresh
+    pages, and views marked ``session_ignored`` pass; views marked ``session_optional`` stay open
+    to strangers, unless a condition on claims is asked. Called inside a view marked
+    ``session_optional``, it lets no stranger go on.
 
     :raises SessionRequired: an HTTPException that carries the answer.
+    :raises InvalidClaimsError: a document was asked for, and a condition on claims failed.
+    :raises MisuseError: there is no request, or a condition would not ask what it seems to.
     """
+    if not has_request_context():
+        raise MisuseError(
+            "require_session() asks about the current request. Give before_request the function "
+            'itself, with conditions as partial(require_session, role="admin").'
+        )
+    claims = ClaimRules.of(role, permission, email_verified, validators)
     optional = False
     if not current_record().entered:
         if request.endpoint == REFRESH_ENDPOINT or is_left_alone() or is_sign_in_page():
             return
         view = current_app.view_functions.get(request.endpoint or "")
-        optional = getattr(view, _OPTIONAL_MARK, False) is True
-    refused = _check(optional=optional)
+        optional = claims == ClaimRules() and getattr(view, _OPTIONAL_MARK, False) is True
+    refused = _check(
+        _Demand(optional=optional, claims=claims, check_revoked=check_revoked, keep_form=keep_form)
+    )
     if refused is not None:
         raise SessionRequired(response=refused)
 
 
-def _decorated(view: Callable[..., Any] | None, *, optional: bool) -> Callable[..., Any]:
+def _decorated(view: Callable[..., Any] | None, demand: _Demand) -> Callable[..., Any]:
     if view is None:
-        return functools.partial(_decorated, optional=optional)
+        return functools.partial(_decorated, demand=demand)
     if not callable(view):
         raise MisuseError("session_required and session_optional decorate a view function.")
 
     def check() -> Any:
         current_record().entered = True
-        return _check(optional=optional)
+        return _check(demand)
 
     guarded = _around(view, check)
-    if optional:
+    if demand.optional:
         setattr(guarded, _OPTIONAL_MARK, True)
+    if demand.keep_form:
+        setattr(guarded, KEEPS_FORM_MARK, True)
     # For check_decorator_order: what was wrapped, and by what, under other decorators, too.
     # wraps() copied the mark of an earlier call for the same function, as factories make them.
     guarded.__dict__.pop(_WRAPPED_BY_MARK, None)
@@ -144,16 +216,25 @@ def _around(view: Callable[..., Any], check: Callable[[], Any]) -> Callable[...,
     return around
 
 
-def _check(*, optional: bool) -> Any:
-    """Return the response that refuses the current request, or None where the view may run."""
+def _check(demand: _Demand) -> Any:
+    """Return the response that refuses the current request, or None where the view may run.
+
+    :raises InvalidClaimsError: a document was asked for, and a condition on claims failed.
+    """
     state, record = current_state(), current_record()
-    record.optional_view = optional
-    answer = state.answer(optional=optional)
+    record.optional_view = demand.optional
+    record.keeps_form = demand.keep_form
+    if demand.check_revoked:
+        state.check_revoked()
+    answer = state.answer(optional=demand.optional)
     if answer is not Answer.PASS:
         return reply(state, answer)
-    if not optional:
-        record.protected = True
-    return None
+    session = state.verdict().session
+    if demand.optional or session is None:
+        return None
+    record.protected = True
+    failures = demand.claims.failures(session)
+    return refuse_claims(state, failures) if failures else None
 
 
 def check_decorator_order(app: Flask) -> None:

@@ -86,5 +86,9 @@ class KeysUnavailableError(SSRSessionError):
     """No key can be had to judge a token with, so nothing is known about the session."""
 
 
+class CoreUnavailableError(SSRSessionError):
+    """The core did not say whether a session was revoked, so nothing is known about it."""
+
+
 class FetchError(SSRSessionError):
-    """A key set could not be fetched; the message says why in a few words."""
+    """A document could not be fetched; the message says why in a few words."""

@@ -11,7 +11,7 @@ from .decorators import check_decorator_order
 from .errors import ConfigError
 from .pages import install_templates
 from .places import is_left_alone
-from .replies import finish
+from .replies import finish, keep_form_early
 from .state import EXTENSION_NAME, AppState, current_record, current_state, leave_request
 from .views import make_blueprint
 
@@ -73,7 +73,9 @@ def _forget(_app: Flask, **_more: Any) -> None:
 
 def _decide() -> None:
     if not is_left_alone():
-        current_state().verdict()
+        state = current_state()
+        state.verdict()
+        keep_form_early(state)
 
 
 def _finish(response: Response) -> Response:

@@ -12,9 +12,10 @@ import re
 import socket
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http.client import HTTPException, HTTPResponse
 from time import monotonic
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -47,16 +48,19 @@ class Deadline:
         return left
 
 
-def fetch_document(url: str, deadline: Deadline) -> tuple[bytes, float | None]:
+def fetch_document(
+    url: str, deadline: Deadline, headers: Mapping[str, str] = MappingProxyType({})
+) -> tuple[bytes, float | None]:
     """Return the body that *url* answers with, and the seconds it may be reused.
 
+    :param headers: more headers of the request.
     :returns: the seconds are None where the answer does not say.
     :raises FetchError: anything but a complete answer with status 200 in time.
     """
     try:
         with _connect(url, deadline) as connection:
             connection.settimeout(deadline.remaining())
-            connection.sendall(_request(url))
+            connection.sendall(_request(url, headers))
             response = HTTPResponse(_DeadlineSocket(connection, deadline), method="GET")  # type: ignore[arg-type]
             with response:
                 response.begin()
@@ -82,7 +86,7 @@ def _freshness(cache_control: str) -> float | None:
     return float(match.group(1)) if match else None
 
 
-def _request(url: str) -> bytes:
+def _request(url: str, headers: Mapping[str, str]) -> bytes:
     parts = urlsplit(url)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     host = parts.netloc.rpartition("@")[2]
@@ -94,9 +98,12 @@ def _request(url: str) -> bytes:
         "Accept-Encoding: identity",
         "User-Agent: flask-ssr-session",
         "Connection: close",
+        *(f"{name}: {value}" for name, value in headers.items()),
     )
     if any(character <= " " or character == "\x7f" for character in target + host):
         raise ValueError("the address holds a control character")
+    if any(not (name + value).isprintable() for name, value in headers.items()):
+        raise ValueError("a header holds a control character")
     return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii")
 
 

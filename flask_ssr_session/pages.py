@@ -20,6 +20,7 @@ from markupsafe import Markup
 from . import assets
 from .answers import SAFE_METHODS, Answer, page_for
 from .errors import ConfigError, MisuseError
+from .forms import KeptForm
 from .places import here, is_closed_sign_in, is_sign_in_page, own_address, refresh_path
 from .state import ACCESS_TOKEN_COOKIE, CONTINUE_PARAMETER, AppState, current_record, current_state
 from .urls import with_query
@@ -86,13 +87,14 @@ class NeedsRefresh:
 class RefreshView:
     """What the macro ``refresh_page()`` shows; every URL in it has been validated.
 
-    :ivar page: ``refresh``, ``sign_in`` or ``outage``.
+    :ivar page: ``refresh``, ``sign_in``, ``outage`` or ``refused``.
     :ivar reason: the verdict's reason slug.
     :ivar is_safe: the page may be asked for again by itself; false after a form was sent.
     :ivar leads_away: the visitor is taken to sign-in without pressing anything.
     :ivar here: the path to ask for again.
     :ivar sign_in_url: sign-in, with the way back.
     :ivar continue_url: the page without a session; empty where it has nothing to show then.
+    :ivar form: what was sent and can be sent again, or None.
     :ivar nonce: for the style sheet; the script element has it already.
     :ivar script: the script element, with everything it needs to know.
     """
@@ -104,6 +106,7 @@ class RefreshView:
     here: str
     sign_in_url: str
     continue_url: str
+    form: KeptForm | None
     style_url: str
     nonce: str | None
     script: Markup
@@ -113,6 +116,7 @@ _PAGES = {
     Answer.REFRESH_PAGE: "refresh",
     Answer.SIGN_IN_PAGE: "sign_in",
     Answer.OUTAGE_PAGE: "outage",
+    Answer.REFUSED_PAGE: "refused",
 }
 
 
@@ -148,6 +152,7 @@ def refresh_view(nonce: str | None = None) -> RefreshView:
         here=target,
         sign_in_url=sign_in_url,
         continue_url=continue_url,
+        form=record.form,
         style_url=_asset_url(assets.style()),
         nonce=nonce or _app_nonce(),
         script=_script_element(

@@ -2,27 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from urllib.parse import quote, urlsplit
 
 from flask import Response, current_app, g, jsonify, make_response, redirect, request
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import Forbidden, HTTPException
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from .answers import SAFE_METHODS, Answer, RequestKind, kind_of_request
+from .claims import ClaimFailure
+from .cross_site import is_same_origin
 from .errors import MisuseError
+from .forms import kept_form, may_be_kept
 from .pages import (
     content_security_policy,
     is_packaged_look,
     render_document,
     sign_in_location,
 )
-from .places import has_sign_in_route, here, is_closed_sign_in, refresh_path, return_target
+from .places import (
+    has_sign_in_route,
+    here,
+    is_closed_sign_in,
+    own_address,
+    refresh_path,
+    return_target,
+)
 from .state import AppState, RequestRecord, current_record
 from .urls import with_query
 from .verdict import SessionState, Verdict
 
 RETRY_AFTER_SECONDS = 10
 MAX_LOCATION_CHARS = 4000  # gunicorn's limit for the whole line is 4094
+
+KEEPS_FORM_MARK = "_ssr_session_keeps_form"
+
+_PAGES = (Answer.REFRESH_PAGE, Answer.SIGN_IN_PAGE, Answer.OUTAGE_PAGE, Answer.REFUSED_PAGE)
+_STATUS_OF_PAGE = {Answer.OUTAGE_PAGE: 503, Answer.REFUSED_PAGE: 403}
 
 _LEADING_TO_SIGN_IN = frozenset(
     {
@@ -40,6 +56,39 @@ class SessionRequired(HTTPException):
     It has no status code of its own, so Flask takes its response as it is and an app's error
     handlers for other HTTP errors leave it alone.
     """
+
+
+class InvalidClaimsError(Forbidden):
+    """A document was asked for by a session that lacks a claim: 403, for the app's error handler.
+
+    :ivar failures: every condition that was not met. Their reasons may hold claim values.
+    """
+
+    description = "You are signed in, but may not see this page."
+
+    def __init__(self, failures: Sequence[ClaimFailure]) -> None:
+        super().__init__()
+        self.failures = tuple(failures)
+
+
+def refuse_claims(state: AppState, failures: Sequence[ClaimFailure]) -> Response:
+    """Return what tells a script that its session lacks claims.
+
+    :raises InvalidClaimsError: a document was asked for; the app has pages of its own for that.
+    """
+    current_record().refused = True
+    if kind_of_request(request.headers.get) is not RequestKind.SCRIPT:
+        raise InvalidClaimsError(failures)
+    # The body that SuperTokens' own SDK sends, so that the browser SDK tells the page of it.
+    response = make_response(
+        jsonify(
+            message="invalid claim",
+            claimValidationErrors=[{"id": f.id, "reason": f.reason} for f in failures],
+        ),
+        state.ready().deployment.invalid_claim_status,
+    )
+    _keep_fragment(response)
+    return sealed(current_app.make_response(response), state.verdict())
 
 
 def reply(state: AppState, answer: Answer) -> Response:
@@ -61,15 +110,18 @@ def reply(state: AppState, answer: Answer) -> Response:
         # Encoded once more, an address may outgrow the line that a server reads.
         fits = len(location) <= MAX_LOCATION_CHARS
         response = redirect(location) if fits else document(state)
-    elif answer in (Answer.REFRESH_PAGE, Answer.SIGN_IN_PAGE, Answer.OUTAGE_PAGE):
+    elif answer in _PAGES:
+        if answer is Answer.REFRESH_PAGE and record.keeps_form:
+            keep_form(record)
         response = document(state)
-        if answer is Answer.OUTAGE_PAGE:
-            _mark_outage(response)
+        _mark_shown(response, answer)
     elif answer is Answer.NOT_NOW:
         response = make_response("", 503)
     elif answer is Answer.OUTAGE:
         response = make_response(jsonify(message="session cannot be checked right now"))
-        _mark_outage(response)
+        _mark_shown(response, Answer.OUTAGE_PAGE)
+    elif answer is Answer.REFUSED:
+        response = make_response(jsonify(message="refused: another site sent this request"), 403)
     else:
         # The body that SuperTokens' own SDK sends; its browser SDK refreshes on the status alone.
         try_refresh = answer is Answer.TRY_REFRESH
@@ -82,10 +134,14 @@ def reply(state: AppState, answer: Answer) -> Response:
             # htmx on a page without the browser SDK: the visitor leaves the page, and comes back
             # to it. After a form it stays, and with it what was typed.
             response.headers["HX-Redirect"] = _way_for_htmx(state, try_refresh=try_refresh)
+    _keep_fragment(response)
+    return sealed(current_app.make_response(response), verdict)
+
+
+def _keep_fragment(response: WerkzeugResponse) -> None:
     if "HX-Request" in request.headers:
         # htmx 4 shows the body of every answer in place of the fragment.
         response.headers["HX-Reswap"] = "none"
-    return sealed(current_app.make_response(response), verdict)
 
 
 def _way_for_htmx(state: AppState, *, try_refresh: bool) -> str:
@@ -135,10 +191,41 @@ def document(state: AppState) -> Response:
     return response
 
 
-def _mark_outage(response: WerkzeugResponse) -> None:
-    response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
-    if response.status_code == 200:
-        response.status_code = 503
+def _mark_shown(response: WerkzeugResponse, page: Answer) -> None:
+    """Give *response* the status of the page of ours that it shows, if it has no other."""
+    if page is Answer.OUTAGE_PAGE:
+        response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    if response.status_code == 200 and page in _STATUS_OF_PAGE:
+        response.status_code = _STATUS_OF_PAGE[page]
+
+
+def keep_form_early(state: AppState) -> None:
+    """Note the form of a view that keeps it, before a hook such as Flask-WTF's parses it."""
+    view = current_app.view_functions.get(request.endpoint or "")
+    if getattr(view, KEEPS_FORM_MARK, False) is True and state.answer() is Answer.REFRESH_PAGE:
+        keep_form(current_record())
+
+
+def keep_form(record: RequestRecord) -> None:
+    """Note the form that the current request brought, if it may and can be sent once more."""
+    if record.form_looked_at:
+        return
+    record.form_looked_at = True
+    content_type = request.content_type or ""
+    if (
+        request.method != "POST"
+        or own_address() != here()
+        or not is_same_origin(request.headers.get, request.host_url)
+        or not may_be_kept(content_type, request.content_length)
+    ):
+        return
+    try:
+        body = request.get_data()
+    except HTTPException:  # larger than the app allows, or broken off
+        return
+    # Shorter where somebody has parsed the form before: then nobody knows what was sent.
+    if len(body) == request.content_length:
+        record.form = kept_form(content_type, body)
 
 
 def sealed(response: Response, verdict: Verdict) -> Response:
@@ -180,8 +267,7 @@ def finish(state: AppState, response: Response) -> Response:
             answer = state.answer()
             if answer is not Answer.PASS:
                 _replace_content(response, reply(state, answer))
-        if record.shown is Answer.OUTAGE_PAGE:
-            _mark_outage(response)
+        _mark_shown(response, record.shown)
     # Of a template that is still being streamed nobody knows yet what it will show.
     may_show = response.is_streamed and not response.direct_passthrough
     if record.refused or record.shown is not None or (may_show and _asks_to_wait(verdict)):
@@ -193,7 +279,7 @@ def finish(state: AppState, response: Response) -> Response:
 
 
 def _asks_to_wait(verdict: Verdict) -> bool:
-    return verdict.state in (SessionState.REFRESH, SessionState.UNAVAILABLE)
+    return verdict.state not in (SessionState.ACTIVE, SessionState.ANONYMOUS)
 
 
 _ABOUT_CONTENT = (

@@ -41,7 +41,10 @@ def read_sdk() -> SDKValues | None:
             recipe.config.use_dynamic_access_token_signing_key if recipe else None
         ),
         session_expired_status=recipe.config.session_expired_status_code if recipe else 401,
-        key_uris=_key_uris(),
+        key_uris=_core_uris("/.well-known/jwks.json"),
+        invalid_claim_status=recipe.config.invalid_claim_status_code if recipe else 403,
+        session_uris=_core_uris("/recipe/session"),
+        core_headers=_core_headers(instance),
     )
 
 
@@ -64,11 +67,18 @@ def _website_origin(app_info: Any) -> str | None:
         return None
 
 
-def _key_uris() -> tuple[str, ...]:
+def _core_uris(path: str) -> tuple[str, ...]:
     querier = _instance("supertokens_python.querier", "Querier")
     if querier is None:
         raise ConfigError("supertokens_python is imported but its querier is not initialised.")
-    return tuple(querier.get_all_core_urls_for_path("/.well-known/jwks.json"))
+    return tuple(querier.get_all_core_urls_for_path(path))
+
+
+def _core_headers(instance: Any) -> dict[str, str]:
+    versions = import_module("supertokens_python.constants").SUPPORTED_CDI_VERSIONS
+    headers = {"cdi-version": str(versions[-1]), "rid": "session"}
+    api_key = instance.supertokens_config.api_key
+    return headers if api_key is None else headers | {"api-key": api_key}
 
 
 def _refuse_header_mode(config: Any) -> None:

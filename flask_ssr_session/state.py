@@ -8,22 +8,26 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from flask import Flask, Request, current_app, g, request
+from werkzeug.exceptions import SecurityError
 
 from .answers import SAFE_METHODS, Answer, answer_for, kind_of_request
 from .clock import Clock, SystemClock
 from .config import Deployment, Settings
+from .cross_site import is_cross_site, is_unsafe
 from .errors import ConfigError, FetchError, MisuseError
+from .forms import KeptForm
 from .jwks import KeySet, parse_key_set
 from .keystore import FetchedKeys, StaticKeys
 from .logs import ReasonLog
+from .revocation import RevocationCheck
 from .sdk import read_sdk
 from .tokens import KeyFinder, TokenRules
-from .verdict import Reason, SessionState, Verdict, decide
+from .verdict import Reason, SessionState, Verdict, decide, looked_up
 
 EXTENSION_NAME = "ssr_session"
 
@@ -54,6 +58,10 @@ class RequestRecord:
     :ivar refused: an answer of ours was made for it.
     :ivar shown: the page of ours that was rendered into the response, or None.
     :ivar return_to: where the refresh page leads; None for the page that was asked for.
+    :ivar looked_up: the core was asked whether the session was revoked.
+    :ivar keeps_form: the view may have its form carried by the refresh page.
+    :ivar form_looked_at: it was decided whether the form can be carried.
+    :ivar form: what the refresh page carries, or None.
     """
 
     outer: RequestRecord | None = None
@@ -67,6 +75,10 @@ class RequestRecord:
     refused: bool = False
     shown: Answer | None = None
     return_to: str | None = None
+    looked_up: bool = False
+    keeps_form: bool = False
+    form_looked_at: bool = False
+    form: KeptForm | None = None
 
     @property
     def optional(self) -> bool:
@@ -115,6 +127,7 @@ class Ready:
     deployment: Deployment
     rules: TokenRules
     keys: KeyStore
+    is_revoked: Callable[[str], bool] | None
 
 
 class AppState:
@@ -139,6 +152,7 @@ class AppState:
         self._warned: set[str] = set()
         self._app_name = app.name
         self._given_keys: KeyStore | None = _static_keys(settings)
+        self._given_is_revoked: Callable[[str], bool] | None = None
         self._ready: dict[str, Ready] = {}
 
     def ready(self) -> Ready:
@@ -152,7 +166,10 @@ class AppState:
             return ready
         for check in self.checks:
             check(current_app._get_current_object())  # type: ignore[attr-defined]
-        deployment = Deployment.of(self.settings, read_sdk())
+        settings = self.settings
+        if self._given_is_revoked is not None:  # the test kit answers in the core's place
+            settings = replace(settings, check_revoked=False)
+        deployment = Deployment.of(settings, read_sdk())
         rules = TokenRules(
             issuer=self.settings.issuer,
             leeway_seconds=self.settings.leeway_seconds,
@@ -164,12 +181,18 @@ class AppState:
             clock=self.clock,
             log=self.log,
         )
+        is_revoked = self._given_is_revoked
+        if is_revoked is None and deployment.session_uris:
+            is_revoked = RevocationCheck(
+                deployment.session_uris, deployment.core_headers, clock=self.clock
+            ).is_revoked
         # One atomic step: of several first requests, all go on with the same keys.
-        return self._ready.setdefault("", Ready(deployment, rules, keys))
+        return self._ready.setdefault("", Ready(deployment, rules, keys, is_revoked))
 
-    def use_keys(self, keys: KeyStore) -> None:
-        """Judge by these keys from now on; for ``flask_ssr_session.testing`` alone."""
+    def use_keys(self, keys: KeyStore, is_revoked: Callable[[str], bool] | None = None) -> None:
+        """Judge by these from now on, and ask nobody; for ``flask_ssr_session.testing`` alone."""
         self._given_keys = keys
+        self._given_is_revoked = is_revoked
         self._ready.clear()
 
     def verdict(self) -> Verdict:
@@ -178,15 +201,47 @@ class AppState:
         :raises ConfigError: what the SDK or the settings say cannot work.
         """
         record = current_record()
-        if record.verdict is None:
-            ready = self.ready()
-            record.verdict = self._decided(request, ready)
-            g.session = record.verdict.session
-            self._note(record.verdict)
-        return record.verdict
+        verdict = record.verdict
+        if verdict is None:
+            verdict = self._decided(request, self.ready())
+            if self.settings.check_revoked:
+                verdict = self._looked_up(record, verdict)
+            self._settle(record, verdict)
+        return verdict
+
+    def check_revoked(self) -> None:
+        """Ask the core, once per request, whether the session still exists.
+
+        :raises MisuseError: no SDK in this process knows the core.
+        """
+        record, verdict = current_record(), self.verdict()
+        # With the setting, the verdict may have asked just now.
+        if not record.looked_up:
+            self._settle(record, self._looked_up(record, verdict))
+
+    def _looked_up(self, record: RequestRecord, verdict: Verdict) -> Verdict:
+        is_revoked = self.ready().is_revoked
+        if is_revoked is None:
+            raise MisuseError(
+                "check_revoked asks the SuperTokens core, which only the SDK knows: call "
+                "supertokens_python.init(...) in this process, or leave check_revoked out."
+            )
+        record.looked_up = True
+        try:
+            return looked_up(verdict, is_revoked)
+        except Exception as error:  # noqa: BLE001 - as for the verdict itself
+            return self._failed(error)
+
+    def _settle(self, record: RequestRecord, verdict: Verdict) -> None:
+        if verdict is not record.verdict:
+            record.verdict = verdict
+            g.session = verdict.session
+            self._note(verdict)
 
     def _decided(self, asked: Request, ready: Ready) -> Verdict:
         try:
+            if self._was_sent_by_another_site(asked, ready):
+                return Verdict(Reason.CROSS_SITE)
             cookies = asked.cookies
             return decide(
                 cookies.getlist(ACCESS_TOKEN_COOKIE),
@@ -196,11 +251,25 @@ class AppState:
                 now=self.clock.wall(),
             )
         # Fails closed: a defect of ours is an outage, neither a stranger's way in nor the end of
-        # anyone's session. The message of an unknown error is not kept, as it may hold a token.
+        # anyone's session.
         except Exception as error:  # noqa: BLE001
-            place = traceback.extract_tb(error.__traceback__)[-1]
-            detail = f"{type(error).__name__} at {place.filename}:{place.lineno}"
-            return Verdict(Reason.INTERNAL, detail=f"{detail}, in the app {self._app_name!r}")
+            return self._failed(error)
+
+    def _was_sent_by_another_site(self, asked: Request, ready: Ready) -> bool:
+        header = asked.headers.get
+        if self.settings.insecure_cross_site or not is_unsafe(asked.method, header):
+            return False
+        try:
+            own_url = asked.host_url
+        except SecurityError:  # a host the app does not trust is none of its own
+            own_url = ""
+        return is_cross_site(header, own_url, ready.deployment.trusted_origins)
+
+    def _failed(self, error: Exception) -> Verdict:
+        # The message of an unknown error is not kept, as it may hold a token.
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        detail = f"{type(error).__name__} at {place.filename}:{place.lineno}"
+        return Verdict(Reason.INTERNAL, detail=f"{detail}, in the app {self._app_name!r}")
 
     def _note(self, verdict: Verdict) -> None:
         """Log what an operator may want to know; called where no local variable holds a token."""

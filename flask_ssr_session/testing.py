@@ -12,6 +12,7 @@ import uuid
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256
 from typing import Any, NoReturn
@@ -142,9 +143,9 @@ def install_test_keys(app: Flask) -> None:
         )
     state = _state(app)
     key = SessionSigner().public_key
-    keys = StaticKeys(KeySet({"d-test": key, "s-test": key}))
-    app.extensions[_KEYS_EXTENSION] = keys
-    state.use_keys(keys)
+    installed = _Installed(StaticKeys(KeySet({"d-test": key, "s-test": key})))
+    app.extensions[_KEYS_EXTENSION] = installed
+    state.use_keys(installed.keys, installed.is_revoked)
 
 
 def sign_in(
@@ -184,14 +185,22 @@ def expire(client: FlaskClient) -> None:
 
     :raises MisuseError: the client is not signed in.
     """
-    cookie = client.get_cookie(ACCESS_TOKEN_COOKIE, domain=_domain(client.application))
-    if cookie is None:
-        raise MisuseError("expire(): this client is not signed in; call sign_in() before.")
+    known = _claims_of(client, "expire")
     signer = _signer(client.application)
     claims = signer.claims(issued_at=time.time() - 7200, valid_seconds=3600)
-    known = _unverified_claims(cookie.value)
     claims = known | {"iat": claims["iat"], "exp": claims["exp"]}
     _store(client, signer.sign(claims), claims)
+
+
+def revoke(client: FlaskClient) -> None:
+    """End the session of a signed-in *client* at the core, as an administrator would.
+
+    Its access token is good until it runs out, except where ``check_revoked`` asks.
+
+    :raises MisuseError: the client is not signed in.
+    """
+    handle = _claims_of(client, "revoke")["sessionHandle"]
+    _installed(client.application).revoked_handles.add(handle)
 
 
 def sign_out(client: FlaskClient) -> None:
@@ -207,13 +216,22 @@ def outage(app: Flask) -> Iterator[None]:
 
     :raises MisuseError: :func:`install_test_keys` was not called for it.
     """
-    keys = _installed(app)
+    installed = _installed(app)
     state = _state(app)
-    state.use_keys(_NoKeys())
+    state.use_keys(_NoKeys(), installed.is_revoked)
     try:
         yield
     finally:
-        state.use_keys(keys)
+        state.use_keys(installed.keys, installed.is_revoked)
+
+
+@dataclass(frozen=True)
+class _Installed:
+    keys: StaticKeys
+    revoked_handles: set[str] = field(default_factory=set)
+
+    def is_revoked(self, session_handle: str) -> bool:
+        return session_handle in self.revoked_handles
 
 
 class _NoKeys:
@@ -240,11 +258,11 @@ def _state(app: Flask) -> AppState:
     return state
 
 
-def _installed(app: Flask) -> StaticKeys:
-    keys: StaticKeys | None = app.extensions.get(_KEYS_EXTENSION)
-    if keys is None:
+def _installed(app: Flask) -> _Installed:
+    installed: _Installed | None = app.extensions.get(_KEYS_EXTENSION)
+    if installed is None:
         raise MisuseError("call install_test_keys(app) first.")
-    return keys
+    return installed
 
 
 def _signer(app: Flask) -> SessionSigner:
@@ -281,8 +299,15 @@ def _store(client: FlaskClient, token: str, claims: Mapping[str, Any]) -> None:
         client.set_cookie(name, value, domain=domain)
 
 
-def _unverified_claims(token: str) -> dict[str, Any]:
-    return SSRSession(decode_unverified_token(token).payload).get_access_token_payload()
+def _claims_of(client: FlaskClient, asked_by: str) -> dict[str, Any]:
+    """Return the claims of the client's access token.
+
+    :raises MisuseError: it has none.
+    """
+    cookie = client.get_cookie(ACCESS_TOKEN_COOKIE, domain=_domain(client.application))
+    if cookie is None:
+        raise MisuseError(f"{asked_by}(): this client is not signed in; call sign_in() before.")
+    return dict(decode_unverified_token(cookie.value).payload)
 
 
 def _base64url(data: bytes) -> str:

@@ -5,12 +5,13 @@ Nothing here knows a request or a framework, changes anything, or raises for wha
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from hashlib import sha256
 
 from .errors import (
+    CoreUnavailableError,
     KeysUnavailableError,
     TokenExpiredError,
     TokenInvalidError,
@@ -30,12 +31,16 @@ MAX_ACCESS_TOKENS = 4
 
 
 class SessionState(Enum):
-    """What a page may do: show itself, ask the browser to refresh, or say what is wrong."""
+    """What a page may do: show itself, ask the browser to refresh, or say what is wrong.
+
+    ``REFUSED`` is a request that another site sent; whose it is was not even looked at.
+    """
 
     ACTIVE = "active"
     REFRESH = "refresh"
     ANONYMOUS = "anonymous"
     UNAVAILABLE = "unavailable"
+    REFUSED = "refused"
 
 
 class Reason(Enum):
@@ -45,11 +50,14 @@ class Reason(Enum):
     EXPIRED = "expired"
     INVALID = "invalid"
     DUPLICATE = "duplicate"
+    REVOKED = "revoked"
     TOKEN_MISSING = "token_missing"  # noqa: S105 - a reason, not a secret
     ANONYMOUS = "anonymous"
     KEYS_UNAVAILABLE = "keys_unavailable"
     CLOCK = "clock"
+    CORE_UNAVAILABLE = "core_unavailable"
     INTERNAL = "internal"
+    CROSS_SITE = "cross_site"
 
 
 _STATES = {
@@ -57,11 +65,14 @@ _STATES = {
     Reason.EXPIRED: SessionState.REFRESH,
     Reason.INVALID: SessionState.REFRESH,
     Reason.DUPLICATE: SessionState.REFRESH,
+    Reason.REVOKED: SessionState.REFRESH,
     Reason.TOKEN_MISSING: SessionState.REFRESH,
     Reason.ANONYMOUS: SessionState.ANONYMOUS,
     Reason.KEYS_UNAVAILABLE: SessionState.UNAVAILABLE,
     Reason.CLOCK: SessionState.UNAVAILABLE,
+    Reason.CORE_UNAVAILABLE: SessionState.UNAVAILABLE,
     Reason.INTERNAL: SessionState.UNAVAILABLE,
+    Reason.CROSS_SITE: SessionState.REFUSED,
 }
 
 
@@ -129,6 +140,22 @@ def decide(
     # Where nothing is known about one of them, nothing is known: that claims least.
     unknown = [v for v in verdicts if v.state is SessionState.UNAVAILABLE]
     return (unknown or verdicts)[0]
+
+
+def looked_up(verdict: Verdict, is_revoked: Callable[[str], bool]) -> Verdict:
+    """Return what becomes of *verdict* once the core was asked about its session.
+
+    :param is_revoked: tells it of a session handle; may raise CoreUnavailableError.
+    """
+    session = verdict.session
+    if session is None:
+        return verdict
+    # What tells two tokens of one session apart, in the place of the tokens themselves.
+    token = str(session.access_token_payload["refreshTokenHash1"])
+    try:
+        return _refused(Reason.REVOKED, token) if is_revoked(session.session_handle) else verdict
+    except CoreUnavailableError as error:
+        return _refused(Reason.CORE_UNAVAILABLE, token, str(error))
 
 
 def _judge(

@@ -29,6 +29,8 @@ const LAP_MS = 5000;
 const AT_ONCE_MS = 500;
 const SILENT_MS = 10000;
 const STILL_HERE_MS = 3000;
+// An upload takes its time, and the token has to last until it has arrived.
+const SOON_MS = 2000;
 
 // For whoever sets the site up; visitors read the page.
 function warn(problem) {
@@ -257,11 +259,11 @@ function wasRefreshedElsewhere() {
   return age >= 0 && age < performance.now() && age < ate - up?.iat * 1000;
 }
 
-async function refreshForAllTabs(isRetry, { signal }) {
+async function refreshForAllTabs(isDone, { signal }) {
   let started = false;
   const refreshOnce = () => {
     started = true;
-    return (!isRetry && wasRefreshedElsewhere()) || refresh();
+    return isDone() || refresh();
   };
   try {
     return await navigator.locks.request("flask-ssr-session-refresh", { signal }, refreshOnce);
@@ -329,7 +331,7 @@ async function run(isRetry) {
   const silence = setTimeout(() => show("problem", "silent"), SILENT_MS);
   let alive;
   try {
-    alive = await refreshForAllTabs(isRetry, attempt);
+    alive = await refreshForAllTabs(() => !isRetry && wasRefreshedElsewhere(), attempt);
   } catch (error) {
     if (signal.aborted) return; // the next attempt has the page
     const cause = causeOf(error);
@@ -361,6 +363,67 @@ async function main() {
   else show("renewed");
 }
 
+// --- ordinary pages ------------------------------------------------------------------------------
+
+function hasRunOut() {
+  let clockSkew = 0;
+  try {
+    clockSkew = Number(localStorage.getItem("__st_clockSkewInMillis")); // the SDK measures it
+  } catch {
+    // storage is blocked
+  }
+  return frontToken().ate <= Date.now() + clockSkew + SOON_MS;
+}
+
+// Where the browser would send a form to, by that button; null where that is none of our business.
+function postTarget(form, button) {
+  const read = (name) => button?.getAttribute(`form${name}`) ?? form.getAttribute(name);
+  // Where an image was pressed, only the browser itself can send.
+  if (read("method")?.toLowerCase() !== "post" || button?.type === "image") return null;
+  const target = new URL(read("action") || location.href, document.baseURI);
+  return target.origin === location.origin ? target : null;
+}
+
+// As the browser would have sent it; but the page's own handlers have run, and must not run twice.
+function send(form, button) {
+  const before = {};
+  for (const name of ["action", "enctype", "method", "target"]) {
+    if (!button?.hasAttribute(`form${name}`)) continue;
+    before[name] = form.getAttribute(name);
+    form.setAttribute(name, button.getAttribute(`form${name}`));
+  }
+  const pressed = document.createElement("input");
+  if (button?.name && !button.disabled) {
+    Object.assign(pressed, { type: "hidden", name: button.name, value: button.value });
+    button.before(pressed);
+    if (button.hasAttribute("form")) pressed.setAttribute("form", button.getAttribute("form"));
+  }
+  // A field may well be called "submit".
+  HTMLFormElement.prototype.submit.call(form);
+  pressed.remove();
+  for (const [name, value] of Object.entries(before)) {
+    if (value === null) form.removeAttribute(name);
+    else form.setAttribute(name, value);
+  }
+}
+
+// An expired session is refreshed before a form is sent, so that nothing typed is lost. Whatever
+// comes of that, the form goes on: if it was in vain, the server says why and keeps nothing.
+function guardForms() {
+  const waiting = new WeakSet();
+  addEventListener("submit", async (event) => {
+    const { target: form, submitter: button } = event;
+    if (event.defaultPrevented || !hasRunOut() || postTarget(form, button) === null) return;
+    event.preventDefault();
+    if (waiting.has(form)) return;
+    waiting.add(form);
+    const tooLong = new Promise((done) => setTimeout(done, SILENT_MS));
+    await Promise.race([refreshForAllTabs(() => !hasRunOut(), attempt), tooLong]).catch(() => {});
+    waiting.delete(form);
+    send(form, button);
+  });
+}
+
 // A page from the back/forward cache shows what was meant for whoever was signed in when it came.
 function askAgainWhenRestored() {
   const owner = frontToken().uid;
@@ -375,6 +438,7 @@ function askAgainWhenRestored() {
 
 if (settings.mode === "session") {
   askAgainWhenRestored();
+  guardForms();
   try {
     startSdk();
   } catch (error) {

@@ -192,6 +192,7 @@ def test_kind_of_request(headers: dict[str, str], kind: RequestKind) -> None:
 
 ACTIVE, REFRESH = SessionState.ACTIVE, SessionState.REFRESH
 ANONYMOUS, UNAVAILABLE = SessionState.ANONYMOUS, SessionState.UNAVAILABLE
+REFUSED = SessionState.REFUSED
 
 
 @pytest.mark.parametrize(
@@ -212,6 +213,11 @@ ANONYMOUS, UNAVAILABLE = SessionState.ANONYMOUS, SessionState.UNAVAILABLE
         pytest.param(UNAVAILABLE, SCRIPT, True, Answer.OUTAGE, id="fetch in an outage"),
         pytest.param(UNAVAILABLE, SCRIPT, False, Answer.OUTAGE, id="body in an outage"),
         pytest.param(UNAVAILABLE, PREFETCH, True, Answer.NOT_NOW, id="prefetch in an outage"),
+        pytest.param(REFUSED, DOCUMENT, False, Answer.REFUSED_PAGE, id="form of another site"),
+        pytest.param(REFUSED, DOCUMENT, True, Answer.REFUSED_PAGE, id="or a GET that says POST"),
+        pytest.param(REFUSED, SCRIPT, False, Answer.REFUSED, id="fetch of another site"),
+        pytest.param(REFUSED, SCRIPT, True, Answer.REFUSED, id="WebSocket of another site"),
+        pytest.param(REFUSED, PREFETCH, True, Answer.REFUSED, id="prefetch for another site"),
     ],
 )
 def test_answer_where_a_session_is_needed(
@@ -230,6 +236,7 @@ def test_answer_where_a_session_is_needed(
         pytest.param(ANONYMOUS, DOCUMENT, True, Answer.SIGN_IN_REDIRECT, id="stranger's page"),
         pytest.param(ANONYMOUS, DOCUMENT, False, Answer.SIGN_IN_PAGE, id="stranger's form"),
         pytest.param(UNAVAILABLE, DOCUMENT, True, Answer.OUTAGE_PAGE, id="page in an outage"),
+        pytest.param(REFUSED, DOCUMENT, True, Answer.REFUSED_PAGE, id="of another site"),
     ],
 )
 def test_answer_in_the_redirect_flow(
@@ -250,6 +257,8 @@ def test_answer_in_the_redirect_flow(
             ANONYMOUS, DOCUMENT, False, "redirect", Answer.REFRESH_PAGE, id="redirect form"
         ),
         pytest.param(UNAVAILABLE, DOCUMENT, True, "inline", Answer.OUTAGE_PAGE, id="outage"),
+        pytest.param(REFUSED, DOCUMENT, False, "inline", Answer.REFUSED_PAGE, id="another site"),
+        pytest.param(REFUSED, SCRIPT, False, "inline", Answer.REFUSED, id="its fetch"),
     ],
 )
 def test_answer_where_strangers_refresh_first(
@@ -285,6 +294,7 @@ def test_active_session_always_passes_and_nothing_else_does(
         pytest.param(ACTIVE, False, True, id="active"),
         pytest.param(ANONYMOUS, False, True, id="stranger"),
         pytest.param(UNAVAILABLE, False, True, id="outage"),
+        pytest.param(REFUSED, False, True, id="sent by another site"),
         pytest.param(REFRESH, False, False, id="expired"),
         pytest.param(REFRESH, True, True, id="expired, goes on signed out"),
     ],
@@ -310,6 +320,8 @@ def test_optional_page_asks_only_an_expired_session_to_refresh(
         (ANONYMOUS, True, Answer.REFRESH_PAGE),
         (UNAVAILABLE, False, Answer.OUTAGE_PAGE),
         (UNAVAILABLE, True, Answer.OUTAGE_PAGE),
+        (REFUSED, False, Answer.REFUSED_PAGE),
+        (REFUSED, True, Answer.REFUSED_PAGE),
     ],
 )
 def test_page_in_place_of_content(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import math
 from decimal import Decimal
@@ -22,6 +23,9 @@ SDK = SDKValues(
     dynamic_signing_key=True,
     session_expired_status=440,
     key_uris=("http://core:3567/.well-known/jwks.json", "http://spare:3567/.well-known/jwks.json"),
+    invalid_claim_status=499,
+    session_uris=("http://core:3567/recipe/session", "http://spare:3567/recipe/session"),
+    core_headers={"api-key": "s3cr3t"},
 )
 
 
@@ -56,6 +60,9 @@ def test_nothing_is_required() -> None:
         "refresh_path": "/refresh-session",
         "refresh_flow": "inline",
         "always_try_refresh": False,
+        "check_revoked": False,
+        "trusted_origins": (),
+        "insecure_cross_site": False,
         "redirect_origins": (),
         "cookie_domain": None,
     }
@@ -255,9 +262,9 @@ def test_password_that_looks_like_a_port_is_not_repeated(name: str) -> None:
 @pytest.mark.parametrize("field", dataclasses.fields(Settings), ids=lambda field: field.name)
 def test_examples_are_possible_values(field: dataclasses.Field[Any]) -> None:
     example: Any = field.metadata["example"]
-    as_value = {"86400": 86400, "0": 0, "False": False, "['https://app.example.com']": None}
+    is_text = not example[0].isdigit() and example != "False" and example[0] != "["
 
-    from_config(**{field.name: as_value.get(example, example)})
+    from_config(**{field.name: example if is_text else ast.literal_eval(example)})
 
 
 # What it comes to beside the SDK
@@ -280,6 +287,10 @@ def test_without_an_sdk_the_rest_has_defaults() -> None:
         kid_prefix=None,
         session_expired_status=401,
         key_uris=("https://a.example/auth/jwt/jwks.json",),
+        trusted_origins=frozenset(),
+        invalid_claim_status=403,
+        session_uris=(),
+        core_headers={},
     )
 
 
@@ -293,6 +304,10 @@ def test_with_an_sdk_nothing_is_required() -> None:
         kid_prefix="d-",
         session_expired_status=440,
         key_uris=SDK.key_uris,
+        trusted_origins=frozenset({"https://www.example.com"}),
+        invalid_claim_status=SDK.invalid_claim_status,
+        session_uris=SDK.session_uris,
+        core_headers=SDK.core_headers,
     )
 
 
@@ -305,6 +320,7 @@ def test_settings_win_over_the_sdk() -> None:
         cookie_domain="other.example.com",
         redirect_origins=["https://third.example.com"],
         jwks_uri="https://keys.example.com/set",
+        trusted_origins=["https://forms.example.com/"],
     )
 
     assert complete == Deployment(
@@ -316,7 +332,22 @@ def test_settings_win_over_the_sdk() -> None:
         kid_prefix="d-",
         session_expired_status=440,
         key_uris=("https://keys.example.com/set",),
+        trusted_origins=frozenset({"https://www.example.com", "https://forms.example.com"}),
+        invalid_claim_status=SDK.invalid_claim_status,
+        session_uris=SDK.session_uris,
+        core_headers=SDK.core_headers,
     )
+
+
+def test_revocation_needs_the_sdk() -> None:
+    with pytest.raises(ConfigError, match=r"CHECK_REVOKED.*supertokens_python.init"):
+        deployment(api_domain="https://a.example", check_revoked=True)
+    assert deployment(SDK, check_revoked=True).session_uris == SDK.session_uris
+
+
+def test_api_key_is_in_no_repr() -> None:
+    assert "s3cr3t" in str(SDK.core_headers)
+    assert "s3cr3t" not in repr(SDK) + repr(deployment(SDK))
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def paste(folder: Path) -> str:
     (folder / "templates").mkdir()
     for name, template in zip(("dashboard", "sign_in"), blocks("jinja"), strict=False):
         (folder / "templates" / f"{name}.html").write_text(template, encoding="utf-8")
-    return "\n".join(blocks("python")[:2])
+    return "\n".join(blocks("python")[:3])
 
 
 def quickstart(core: DevelopmentCore, folder: Path) -> Flask:
@@ -77,13 +77,15 @@ def test_the_quickstart_works_when_pasted(pasted: Flask) -> None:
     assert client.get("/").text == "Hello again"
     assert client.get("/account").text == f"Hello, {signed_up['user']['id']}"
     assert f"Hello, {signed_up['user']['id']}." in client.get("/dashboard", headers=page).text
+    refused = client.get("/reports", headers=page)
+    assert (refused.status_code, refused.text) == (403, "Ask somebody for st-perm")
     client.delete_cookie("sAccessToken")
     assert "data-ssr-session" in client.get("/dashboard", headers=page).text
 
 
 def test_the_test_of_the_readme_passes_on_the_quickstart(pasted: Flask) -> None:
     names: dict[str, Any] = {}
-    exec(blocks("python")[2], names)  # noqa: S102 - this is the test
+    exec(blocks("python")[3], names)  # noqa: S102 - this is the test
     names["test_account"](pasted)
 
 

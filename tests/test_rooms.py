@@ -14,18 +14,22 @@ PACKAGE = Path(__file__).parents[1] / "flask_ssr_session"
 # Each may import what stands before it and nothing behind.
 DECISION_MODULES = (
     "errors",
+    "forms",
     "clock",
     "logs",
     "session",
+    "claims",
     "urls",
     "config",
     "sdk",
     "tokens",
     "jwks",
     "fetching",
+    "revocation",
     "keystore",
     "verdict",
     "answers",
+    "cross_site",
 )
 
 IMPORT_THEM_ALONE = f"""
@@ -80,7 +84,7 @@ def test_package_does_not_import_its_test_helpers() -> None:
     assert importers == set()
 
 
-@pytest.mark.parametrize("module", ["keystore", "fetching", "jwks"])
+@pytest.mark.parametrize("module", ["keystore", "fetching", "jwks", "revocation"])
 def test_loading_a_module_starts_nothing(module: str) -> None:
     """No thread, lock or socket of an import may be carried over a fork."""
     statements = ast.parse((PACKAGE / f"{module}.py").read_text()).body

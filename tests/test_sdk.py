@@ -44,6 +44,7 @@ def start(
     connection_uri: str = "http://localhost:3567",
     recipes: list[Any] | None = None,
     framework: Any = "flask",
+    api_key: str | None = None,
     **app_info: Any,
 ) -> None:
     init(
@@ -56,7 +57,7 @@ def start(
             }
         ),
         framework=framework,
-        supertokens_config=SupertokensConfig(connection_uri=connection_uri),
+        supertokens_config=SupertokensConfig(connection_uri, api_key),
         recipe_list=[session.init()] if recipes is None else recipes,
         mode="wsgi",
         telemetry=False,
@@ -93,6 +94,8 @@ def test_initialised_sdk_tells_its_values() -> None:
         dynamic_signing_key=True,
         session_expired_status=401,
         key_uris=("http://localhost:3567/.well-known/jwks.json",),
+        session_uris=("http://localhost:3567/recipe/session",),
+        core_headers={"cdi-version": "5.4", "rid": "session"},
     )
 
 
@@ -108,9 +111,11 @@ def test_everything_may_be_set_otherwise() -> None:
                 cookie_domain=".example.com",
                 use_dynamic_access_token_signing_key=False,
                 session_expired_status_code=440,
+                invalid_claim_status_code=499,
             )
         ],
         connection_uri="http://core-1:3567/base;https://core-2",
+        api_key="of-the-core",
     )
 
     assert read() == SDKValues(
@@ -125,6 +130,12 @@ def test_everything_may_be_set_otherwise() -> None:
             "http://core-1:3567/base/.well-known/jwks.json",
             "https://core-2/.well-known/jwks.json",
         ),
+        invalid_claim_status=499,
+        session_uris=(
+            "http://core-1:3567/base/recipe/session",
+            "https://core-2/recipe/session",
+        ),
+        core_headers={"cdi-version": "5.4", "rid": "session", "api-key": "of-the-core"},
     )
 
 

@@ -122,11 +122,14 @@ def test_good_token_is_active(make_token: MakeToken, keys: StaticKeys) -> None:
         (Reason.EXPIRED, SessionState.REFRESH),
         (Reason.INVALID, SessionState.REFRESH),
         (Reason.DUPLICATE, SessionState.REFRESH),
+        (Reason.REVOKED, SessionState.REFRESH),
         (Reason.TOKEN_MISSING, SessionState.REFRESH),
         (Reason.ANONYMOUS, SessionState.ANONYMOUS),
         (Reason.KEYS_UNAVAILABLE, SessionState.UNAVAILABLE),
         (Reason.CLOCK, SessionState.UNAVAILABLE),
+        (Reason.CORE_UNAVAILABLE, SessionState.UNAVAILABLE),
         (Reason.INTERNAL, SessionState.UNAVAILABLE),
+        (Reason.CROSS_SITE, SessionState.REFUSED),
     ],
 )
 def test_each_reason_has_its_state(reason: Reason, state: SessionState) -> None:

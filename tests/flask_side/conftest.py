@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from werkzeug.test import TestResponse
 
 from flask_ssr_session import FlaskSSRSession, session_optional, session_required, state
 from flask_ssr_session.config import SDKValues
+from flask_ssr_session.errors import CoreUnavailableError
 from flask_ssr_session.testing import SessionSigner, install_test_keys
 
 API_DOMAIN = "https://api.example.com"
@@ -113,6 +115,24 @@ def sdk_values(**values: Any) -> SDKValues:
     return SDKValues(**usual | values)
 
 
+def let_core_say(app: Flask, answer: Callable[[str], bool]) -> list[str]:
+    """Let the core answer look-ups like this; return the handles it is asked for from now on."""
+    asked: list[str] = []
+
+    def is_revoked(session_handle: str) -> bool:
+        asked.append(session_handle)
+        return answer(session_handle)
+
+    keys = app.extensions["ssr_session_test_keys"].keys
+    app.extensions["ssr_session"].use_keys(keys, is_revoked)
+    return asked
+
+
+def is_down(_session_handle: str) -> bool:
+    """Stand for a core that does not answer."""
+    raise CoreUnavailableError("no complete answer in time")
+
+
 def part_of(response: TestResponse) -> str:
     """Say which page of ours *response* shows: ``refresh``, ``sign_in``, ``outage``, or none."""
     found = re.search(r'data-ssr-session="(\w+)"', response.text)
@@ -123,6 +143,12 @@ def part_of(response: TestResponse) -> str:
 def no_sdk(monkeypatch: pytest.MonkeyPatch) -> None:
     """Other tests may have initialised the SDK, of which a process has one."""
     monkeypatch.setattr(state, "read_sdk", lambda: None)
+
+
+@pytest.fixture
+def sdk(no_sdk: None, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
+    """Let there be an SDK, as far as it is read."""
+    monkeypatch.setattr(state, "read_sdk", sdk_values)
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ import logging
 import re
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -27,6 +28,8 @@ from .conftest import (
     PAGE,
     cookies,
     expired_token,
+    is_down,
+    let_core_say,
     make_app,
     make_token,
     part_of,
@@ -53,7 +56,37 @@ REASONS: dict[str, tuple[str, Callable[[], dict[str, str]]]] = {
     "keys_unavailable": ("unavailable", lambda: cookies(make_token())),
     "clock": ("unavailable", lambda: cookies(make_token(issued_at=time.time() + 120))),
     "internal": ("unavailable", lambda: cookies(make_token())),
+    "revoked": ("refresh", lambda: cookies(make_token())),
+    "core_unavailable": ("unavailable", lambda: cookies(make_token())),
+    "cross_site": ("refused", lambda: cookies(make_token())),
 }
+
+
+def sent_by(reason: str, headers: dict[str, str]) -> dict[str, str]:
+    """Return the request's headers with the cookies that lead to *reason*."""
+    headers = headers | REASONS[reason][1]()
+    if reason != "cross_site":
+        return headers
+    # What is unsafe by its method alone is in test_cross_site.py.
+    headers |= {"X-HTTP-Method-Override": "POST", "Origin": "https://evil.example"}
+    return headers | {"Sec-Fetch-Site": "cross-site"} if "Sec-Fetch-Site" in headers else headers
+
+
+def led_to(
+    reason: str, app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> AbstractContextManager[None]:
+    """Let the surroundings of *app* be such that a good token has this *reason*."""
+    if reason == "keys_unavailable":
+        return outage(app)
+    if reason == "internal":
+        monkeypatch.setattr(state, "decide", _fail)
+    if reason in ("revoked", "core_unavailable"):
+        ssr = app.extensions["ssr_session"]
+        monkeypatch.setattr(state, "read_sdk", sdk_values)
+        monkeypatch.setattr(ssr, "settings", replace(ssr.settings, check_revoked=True))
+        let_core_say(app, is_down if reason == "core_unavailable" else lambda _handle: True)
+    return nullcontext()
+
 
 KINDS: dict[str, tuple[str, dict[str, str]]] = {
     "page": ("GET", PAGE),
@@ -94,6 +127,12 @@ ANSWERS: dict[str, dict[str, tuple[int, str]]] = {
         "prefetched page": (503, ""),
         **dict.fromkeys(SCRIPTS, (503, "session cannot be checked right now")),
     },
+    "refused": {
+        **dict.fromkeys((*PAGES, "posted page"), (403, "refused")),
+        **dict.fromkeys(
+            ("prefetched page", *SCRIPTS), (403, "refused: another site sent this request")
+        ),
+    },
 }
 
 
@@ -111,15 +150,11 @@ def _shown(response: TestResponse) -> str:
 def test_answer_fits_the_state_and_who_asks(
     app: Flask, monkeypatch: pytest.MonkeyPatch, reason: str, kind: str
 ) -> None:
-    session_state, make_cookies = REASONS[reason]
+    session_state = REASONS[reason][0]
     method, headers = KINDS[kind]
     client = app.test_client(use_cookies=False)
-    if reason == "internal":
-        monkeypatch.setattr(state, "decide", _fail)
-    with ExitStack() as stack:
-        if reason == "keys_unavailable":
-            stack.enter_context(outage(app))
-        response = client.open("/account?q=1", method=method, headers=headers | make_cookies())
+    with led_to(reason, app, monkeypatch):
+        response = client.open("/account?q=1", method=method, headers=sent_by(reason, headers))
 
     assert (response.status_code, _shown(response)) == ANSWERS[session_state][kind]
     assert "Set-Cookie" not in response.headers
@@ -175,12 +210,8 @@ def test_head_gets_the_headers_of_get_without_the_body(
     app: Flask, monkeypatch: pytest.MonkeyPatch, reason: str
 ) -> None:
     client = app.test_client(use_cookies=False)
-    headers = PAGE | REASONS[reason][1]()
-    if reason == "internal":
-        monkeypatch.setattr(state, "decide", _fail)
-    with ExitStack() as stack:
-        if reason == "keys_unavailable":
-            stack.enter_context(outage(app))
+    headers = sent_by(reason, PAGE)
+    with led_to(reason, app, monkeypatch):
         head = client.head("/account", headers=headers)
         get = client.get("/account", headers=headers)
 
@@ -191,9 +222,12 @@ def test_head_gets_the_headers_of_get_without_the_body(
 
 
 @pytest.mark.parametrize("reason", REASONS)
-def test_page_that_never_asks_is_open_in_every_state(app: Flask, reason: str) -> None:
+def test_page_that_never_asks_is_open_in_every_state(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, reason: str
+) -> None:
     client = app.test_client(use_cookies=False)
-    response = client.get("/open", headers=PAGE | REASONS[reason][1]())
+    with led_to(reason, app, monkeypatch):
+        response = client.get("/open", headers=sent_by(reason, PAGE))
     assert (response.status_code, response.text) == (200, "open")
     assert response.headers["Vary"] == "Cookie"
     assert "SSR-Session" not in response.headers
@@ -221,11 +255,15 @@ def test_body_for_scripts_has_the_status_that_the_sdk_uses(
 # --- the redirect flow, and the literal guide ----------------------------------------------------
 
 
-@pytest.mark.parametrize("reason", ["expired", "invalid", "duplicate", "token_missing"])
+@pytest.mark.parametrize("reason", ["expired", "invalid", "duplicate", "token_missing", "revoked"])
 @pytest.mark.parametrize("kind", PAGES)
-def test_redirect_flow_sends_a_page_to_the_refresh_page(reason: str, kind: str) -> None:
-    client = with_views(make_app(refresh_flow="redirect")).test_client(use_cookies=False)
-    response = client.get("/account?q=1", headers=KINDS[kind][1] | REASONS[reason][1]())
+def test_redirect_flow_sends_a_page_to_the_refresh_page(
+    monkeypatch: pytest.MonkeyPatch, reason: str, kind: str
+) -> None:
+    app = with_views(make_app(refresh_flow="redirect"))
+    client = app.test_client(use_cookies=False)
+    with led_to(reason, app, monkeypatch):
+        response = client.get("/account?q=1", headers=sent_by(reason, KINDS[kind][1]))
     assert response.status_code == 302
     assert response.headers["Location"] == "/refresh-session?redirectBack=/account%3Fq%3D1"
     assert response.headers["Cache-Control"] == "no-store"
@@ -534,16 +572,17 @@ def test_header_set_for_all_answers_of_the_app_cannot_make_ours_cacheable(
 
 
 @pytest.mark.parametrize("kind", ["fetch", "htmx alone", "prefetched page"])
-@pytest.mark.parametrize("reason", ["expired", "anonymous", "keys_unavailable"])
+@pytest.mark.parametrize(
+    "reason",
+    ["expired", "anonymous", "keys_unavailable", "revoked", "core_unavailable", "cross_site"],
+)
 def test_script_gets_a_status_where_a_template_rendered_the_refresh_page(
-    app: Flask, reason: str, kind: str
+    app: Flask, monkeypatch: pytest.MonkeyPatch, reason: str, kind: str
 ) -> None:
-    session_state, make_cookies = REASONS[reason]
+    session_state = REASONS[reason][0]
     client = app.test_client(use_cookies=False)
-    with ExitStack() as stack:
-        if reason == "keys_unavailable":
-            stack.enter_context(outage(app))
-        response = client.get("/page", headers=KINDS[kind][1] | make_cookies())
+    with led_to(reason, app, monkeypatch):
+        response = client.get("/page", headers=sent_by(reason, KINDS[kind][1]))
     assert (response.status_code, _shown(response)) == ANSWERS[session_state][kind]
     assert response.headers["SSR-Session"] == f"{session_state}; reason={reason}"
     assert response.content_length == len(response.data)

@@ -1,0 +1,139 @@
+"""Ask a verified session for claims. The token's payload alone decides: nothing is fetched.
+
+A failed claim is no reason to refresh: the session is good, its user just may not do this.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from .errors import MisuseError
+from .session import SSRSession
+
+
+class ClaimValidator(Protocol):
+    """What this package needs of a validator such as ``UserRoleClaim.validators.includes("x")``.
+
+    The SDK's ``should_refetch`` is never asked, as a page changes no token.
+    """
+
+    id: str
+
+    def validate(self, payload: dict[str, Any], user_context: dict[str, Any]) -> Any:
+        """Return, or return an awaitable of, an object with ``is_valid`` and ``reason``."""
+        ...
+
+
+@dataclass(frozen=True)
+class ClaimFailure:
+    """One claim that a session does not have.
+
+    :ivar id: the validator's id; ``st-role``, ``st-perm`` and ``st-ev`` for our own conditions.
+    :ivar reason: why, as the SDK words it for the browser; it may hold values of the claim.
+    """
+
+    id: str
+    reason: Any
+
+
+@dataclass(frozen=True)
+class ClaimRules:
+    """What a view asks of a session beside being signed in; all of it has to hold."""
+
+    role: str | None = None
+    permission: str | None = None
+    email_verified: bool = False
+    validators: tuple[ClaimValidator, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        role: str | None,
+        permission: str | None,
+        email_verified: bool,
+        validators: Sequence[ClaimValidator],
+    ) -> ClaimRules:
+        """Check what was written at a view.
+
+        :raises MisuseError: a condition that would not ask what it seems to.
+        """
+        for name, value in (("role", role), ("permission", permission)):
+            if value is not None and (not isinstance(value, str) or not value):
+                raise MisuseError(
+                    f"{name}= takes one name. For several, say whether all or any of them: "
+                    "validators=[UserRoleClaim.validators.includes_all([...])] or includes_any."
+                )
+        if not isinstance(email_verified, bool):
+            raise MisuseError("email_verified= takes True or False.")
+        if not isinstance(validators, (list, tuple)) or not all(
+            callable(getattr(validator, "validate", None)) for validator in validators
+        ):
+            raise MisuseError("validators= takes a list of SuperTokens claim validators.")
+        return cls(role, permission, email_verified, tuple(validators))
+
+    def failures(self, session: SSRSession) -> list[ClaimFailure]:
+        """Return every condition that *session* does not meet; empty where it meets all.
+
+        :raises MisuseError: a validator asks more than the payload.
+        """
+        failures = [
+            ClaimFailure(
+                claim_id,
+                {
+                    "message": "wrong value" if is_there else "value does not exist",
+                    "expectedToInclude": expected,
+                    "actualValue": list(actual) if is_there else None,
+                },
+            )
+            for claim_id, expected, actual in (
+                ("st-role", self.role, session.roles),
+                ("st-perm", self.permission, session.permissions),
+            )
+            if expected is not None and expected not in actual
+            for is_there in (_has_value(session, claim_id),)
+        ]
+        if self.email_verified and session.email_verified is not True:
+            failures.append(
+                ClaimFailure(
+                    "st-ev",
+                    {
+                        "message": "value does not exist"
+                        if session.email_verified is None
+                        else "wrong value",
+                        "expectedValue": True,
+                        "actualValue": session.email_verified,
+                    },
+                )
+            )
+        for validator in self.validators:
+            # A copy for each: what one does to it must not reach the next one.
+            result = _completed(validator.validate(session.get_access_token_payload(), {}))
+            if result.is_valid is not True:
+                failures.append(ClaimFailure(validator.id, result.reason))
+        return failures
+
+
+def _has_value(session: SSRSession, claim_id: str) -> bool:
+    claim = session.access_token_payload.get(claim_id)
+    return isinstance(claim, Mapping) and claim.get("v") is not None
+
+
+def _completed(result: Any) -> Any:
+    """Return what an awaitable comes to without anything to wait for.
+
+    The SDK's validators are coroutines that only compute, so no event loop is needed; one that
+    really waits would ask somebody, on every page.
+    """
+    if not inspect.isawaitable(result):
+        return result
+    steps = result.__await__()
+    try:
+        next(steps)
+    except StopIteration as finished:
+        return finished.value
+    finally:
+        steps.close()
+    raise MisuseError("a claim validator waits for something; on a page the payload has to do.")

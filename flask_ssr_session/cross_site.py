@@ -1,0 +1,66 @@
+"""Decide whether an unsafe request was meant by the visitor, or sent by another site.
+
+A cookie proves who, not that the user wanted it. A browser says where a request comes from, in
+``Sec-Fetch-Site`` (W3C Fetch Metadata) or, where it does not (plain http, older ones), in
+``Origin``; a page of another site can forge neither. The rules are those of Go's
+``http.CrossOriginProtection``, with the origins that belong to this app. Knows no framework.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from urllib.parse import urlsplit
+
+from .answers import SAFE_METHODS, HeaderReader
+from .urls import parse_origin
+
+# Middleware that honours one of these hands a view another method than the browser sent.
+_OVERRIDES = ("X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override")
+
+
+def is_unsafe(method: str, header: HeaderReader) -> bool:
+    """Tell whether a request may change something, by any of the methods it names.
+
+    A WebSocket's first request is a GET, but opens a way in both directions that no later check
+    would see (RFC 6455 section 10.2).
+    """
+    methods = {method.upper()}
+    methods.update(value.strip().upper() for name in _OVERRIDES if (value := header(name)))
+    upgrades = (header("Upgrade") or "").lower().split(",")
+    return not methods <= SAFE_METHODS or "websocket" in (item.strip() for item in upgrades)
+
+
+def is_cross_site(header: HeaderReader, own_url: str, trusted_origins: Collection[str]) -> bool:
+    """Tell whether another site sent an unsafe request.
+
+    :param own_url: scheme, host and port the request was sent to. Only a request without
+        ``Sec-Fetch-Site`` is compared with it, and without the scheme: a proxy may have ended TLS.
+    :param trusted_origins: as :func:`~flask_ssr_session.urls.parse_origin` spells them.
+
+    Fails open in one place: a request with neither header passes. No browser of the last years
+    sends a form or a fetch to another site like that, and what else has cookies, such as curl,
+    nobody can make send them.
+    """
+    site, origin = header("Sec-Fetch-Site"), header("Origin")
+    if site in ("same-origin", "none") or (site is None and origin is None):
+        return False
+    try:
+        sender = parse_origin(origin or "")
+        if sender in trusted_origins:
+            return False
+        # "same-site" may be anybody's sub-domain; the browser has compared the host itself.
+        return site is not None or _host(sender) != _host(parse_origin(own_url))
+    except ValueError:  # "null", junk, none at all
+        return True
+
+
+def is_same_origin(header: HeaderReader, own_url: str) -> bool:
+    """Tell whether it is proven, not merely likely, that a page of this host sent a request."""
+    site = header("Sec-Fetch-Site")
+    if site is not None:
+        return site == "same-origin"
+    return header("Origin") is not None and not is_cross_site(header, own_url, ())
+
+
+def _host(origin: str) -> str:
+    return urlsplit(origin).netloc

@@ -1,0 +1,134 @@
+"""Take a form that came too late apart, so that a page can offer to send it again.
+
+Only what is certain to come out as it went in is kept, and never a part of a form: what is not
+kept as a whole is still in the browser, one step back. Knows no framework.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from urllib.parse import parse_qsl
+
+from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.http import parse_options_header
+from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder, NeedData
+
+MAX_FORM_BYTES = 64 * 1024
+MAX_FIELDS = 1000
+
+URLENCODED = "application/x-www-form-urlencoded"
+MULTIPART = "multipart/form-data"
+
+# What nobody wants to find in the source of a page. Too much rather than too little: a form that is
+# not kept is not lost, either.
+_SECRETS = (
+    "passw",
+    "passphrase",
+    "passcode",
+    "pwd",
+    "ccnumber",
+    "onetimecode",
+    "secret",
+    "card",
+    "cvc",
+    "cvv",
+    "otp",
+    "token",
+)
+# Too short to be looked for inside of words such as "shipping".
+_SECRET_WORDS = frozenset({"pass", "pin", "csc"})
+# Flask-WTF's, also with a form's prefix: it opens nothing by itself.
+_CSRF_TOKEN = "csrf_token"  # noqa: S105 - the field's name
+
+
+@dataclass(frozen=True, repr=False)
+class KeptForm:
+    """The fields of a form, in the order they were sent, and how they were encoded."""
+
+    enctype: str
+    fields: tuple[tuple[str, str], ...]
+
+
+def may_be_kept(content_type: str | None, content_length: int | None) -> bool:
+    """Tell whether the body may be read at all, before a byte of it is touched.
+
+    :param content_length: None where the sender does not say, as in a chunked request.
+    """
+    mimetype, _ = parse_options_header(content_type or "")
+    if mimetype not in (URLENCODED, MULTIPART):
+        return False
+    return content_length is not None and content_length <= MAX_FORM_BYTES
+
+
+def kept_form(content_type: str, body: bytes) -> KeptForm | None:
+    """Return the form that *body* holds, or None where it cannot be sent again as it was.
+
+    That is so with files, with names that look like secrets, and with text in another encoding
+    than UTF-8.
+    """
+    mimetype, options = parse_options_header(content_type)
+    if options.get("charset", "utf-8").lower() != "utf-8":
+        return None
+    try:
+        if mimetype == URLENCODED:
+            fields = parse_qsl(
+                body.decode("ascii"),
+                keep_blank_values=True,
+                strict_parsing=bool(body),
+                errors="strict",
+                max_num_fields=MAX_FIELDS,
+            )
+        else:
+            fields = _multipart_fields(options["boundary"], body)
+    except (ValueError, KeyError, RequestEntityTooLarge):  # also UnicodeDecodeError
+        return None
+    if any(_looks_secret(name) or not _goes_out(name, value) for name, value in fields):
+        return None
+    # HTML carries no NUL, and a browser sends every line end as CR LF.
+    texts = (text.replace("\r\n", "") for field in fields for text in field)
+    if any(set(text) & set("\0\r\n") for text in texts):
+        return None
+    return KeptForm(mimetype, tuple(fields))
+
+
+def _goes_out(name: str, value: str) -> bool:
+    """Tell whether a hidden input of this name sends this value (HTML, "entry list").
+
+    One without a name sends nothing, and one named ``_charset_`` the page's own encoding.
+    """
+    return name != "" and (name.lower() != "_charset_" or value == "UTF-8")
+
+
+def _looks_secret(name: str) -> bool:
+    if name == _CSRF_TOKEN or name.endswith(f"-{_CSRF_TOKEN}"):
+        return False
+    words = re.findall(r"[^\W_]+", name.lower())
+    # "pass-word" is one, too.
+    letters = "".join(words)
+    return any(secret in letters for secret in _SECRETS) or not _SECRET_WORDS.isdisjoint(words)
+
+
+def _multipart_fields(boundary: str, body: bytes) -> list[tuple[str, str]]:
+    """Return the fields of a multipart form.
+
+    :raises ValueError: it is broken, holds a file, or text that is not UTF-8.
+    """
+    decoder = MultipartDecoder(boundary.encode("ascii"), MAX_FORM_BYTES, max_parts=MAX_FIELDS)
+    decoder.receive_data(body)
+    decoder.receive_data(None)
+    fields: list[tuple[str, str]] = []
+    name, content = "", b""
+    while not isinstance(event := decoder.next_event(), (Epilogue, NeedData)):
+        if isinstance(event, File):
+            raise ValueError("a file")
+        if isinstance(event, Field):
+            # Where a name needs no unescaping and no header says more, there is one way to read it.
+            if not event.name or len(event.headers) > 1 or "\\" in str(event.headers):
+                raise ValueError("a part that a browser does not send")
+            name, content = event.name, b""
+        elif isinstance(event, Data):
+            content += event.data
+            if not event.more_data:
+                fields.append((name, content.decode("utf-8")))
+    return fields
