@@ -7,6 +7,7 @@ kept as a whole is still in the browser, one step back. Knows no framework.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
@@ -17,8 +18,12 @@ from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDeco
 MAX_FORM_BYTES = 64 * 1024
 MAX_FIELDS = 1000
 
+KeptField = tuple[str, "str | None"]
+
 URLENCODED = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data"
+# What a browser calls the file of an input that was left empty (HTML, "entry list").
+_NO_FILE_TYPE = "application/octet-stream"
 
 # What nobody wants to find in the source of a page. Too much rather than too little: a form that is
 # not kept is not lost, either.
@@ -44,10 +49,13 @@ _CSRF_TOKEN = "csrf_token"  # noqa: S105 - the field's name
 
 @dataclass(frozen=True, repr=False)
 class KeptForm:
-    """The fields of a form, in the order they were sent, and how they were encoded."""
+    """The fields of a form, in the order they were sent, and how they were encoded.
+
+    :ivar fields: name and value of each; None is the value of a file input that was left empty.
+    """
 
     enctype: str
-    fields: tuple[tuple[str, str], ...]
+    fields: tuple[KeptField, ...]
 
 
 def may_be_kept(content_type: str | None, content_length: int | None) -> bool:
@@ -64,12 +72,13 @@ def may_be_kept(content_type: str | None, content_length: int | None) -> bool:
 def kept_form(content_type: str, body: bytes) -> KeptForm | None:
     """Return the form that *body* holds, or None where it cannot be sent again as it was.
 
-    That is so with files, with names that look like secrets, and with text in another encoding
-    than UTF-8.
+    That is so with files (an input that was left empty has none), with names that look like
+    secrets, and with text in another encoding than UTF-8.
     """
     mimetype, options = parse_options_header(content_type)
     if options.get("charset", "utf-8").lower() != "utf-8":
         return None
+    fields: Sequence[KeptField]
     try:
         if mimetype == URLENCODED:
             fields = parse_qsl(
@@ -86,13 +95,13 @@ def kept_form(content_type: str, body: bytes) -> KeptForm | None:
     if any(_looks_secret(name) or not _goes_out(name, value) for name, value in fields):
         return None
     # HTML carries no NUL, and a browser sends every line end as CR LF.
-    texts = (text.replace("\r\n", "") for field in fields for text in field)
+    texts = (text.replace("\r\n", "") for field in fields for text in field if text is not None)
     if any(set(text) & set("\0\r\n") for text in texts):
         return None
     return KeptForm(mimetype, tuple(fields))
 
 
-def _goes_out(name: str, value: str) -> bool:
+def _goes_out(name: str, value: str | None) -> bool:
     """Tell whether a hidden input of this name sends this value (HTML, "entry list").
 
     One without a name sends nothing, and one named ``_charset_`` the page's own encoding.
@@ -109,7 +118,7 @@ def _looks_secret(name: str) -> bool:
     return any(secret in letters for secret in _SECRETS) or not _SECRET_WORDS.isdisjoint(words)
 
 
-def _multipart_fields(boundary: str, body: bytes) -> list[tuple[str, str]]:
+def _multipart_fields(boundary: str, body: bytes) -> list[KeptField]:
     """Return the fields of a multipart form.
 
     :raises ValueError: it is broken, holds a file, or text that is not UTF-8.
@@ -117,18 +126,22 @@ def _multipart_fields(boundary: str, body: bytes) -> list[tuple[str, str]]:
     decoder = MultipartDecoder(boundary.encode("ascii"), MAX_FORM_BYTES, max_parts=MAX_FIELDS)
     decoder.receive_data(body)
     decoder.receive_data(None)
-    fields: list[tuple[str, str]] = []
-    name, content = "", b""
+    fields: list[KeptField] = []
+    name, is_file, content = "", False, b""
     while not isinstance(event := decoder.next_event(), (Epilogue, NeedData)):
-        if isinstance(event, File):
-            raise ValueError("a file")
-        if isinstance(event, Field):
+        if isinstance(event, (Field, File)):
+            name, is_file, content = event.name, isinstance(event, File), b""
+            if isinstance(event, File) and (
+                event.filename or event.headers.pop("Content-Type", "") != _NO_FILE_TYPE
+            ):
+                raise ValueError("a file")
             # Where a name needs no unescaping and no header says more, there is one way to read it.
-            if not event.name or len(event.headers) > 1 or "\\" in str(event.headers):
+            if not name or len(event.headers) > 1 or "\\" in str(event.headers):
                 raise ValueError("a part that a browser does not send")
-            name, content = event.name, b""
         elif isinstance(event, Data):
             content += event.data
+            if is_file and content:
+                raise ValueError("a file")
             if not event.more_data:
-                fields.append((name, content.decode("utf-8")))
+                fields.append((name, None if is_file else content.decode("utf-8")))
     return fields

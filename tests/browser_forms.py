@@ -10,7 +10,8 @@ URLENCODED = "application/x-www-form-urlencoded"
 BOUNDARY = "----WebKitFormBoundaryRe6mJ1lLxiVbeMEV"
 MULTIPART = f"multipart/form-data; boundary={BOUNDARY}"
 
-Fields = Iterable[tuple[str, str]]
+# None is the value of a file input that was left empty.
+Fields = Iterable[tuple[str, "str | None"]]
 
 
 def _line_ends(text: str) -> str:
@@ -24,21 +25,21 @@ def _quoted(text: str) -> str:
 
 
 def urlencoded(fields: Fields) -> bytes:
-    return "&".join(f"{_quoted(name)}={_quoted(value)}" for name, value in fields).encode("ascii")
+    return "&".join(f"{_quoted(name)}={_quoted(value or '')}" for name, value in fields).encode()
 
 
 def multipart(fields: Fields, boundary: str = BOUNDARY) -> bytes:
     parts = []
     for name, value in fields:
         escaped = _line_ends(name).replace("\n", "%0A").replace("\r", "%0D").replace('"', "%22")
-        parts.append(
-            f'--{boundary}\r\nContent-Disposition: form-data; name="{escaped}"\r\n\r\n'
-            f"{_line_ends(value)}\r\n"
-        )
+        head = f'--{boundary}\r\nContent-Disposition: form-data; name="{escaped}"'
+        if value is None:
+            head += '; filename=""\r\nContent-Type: application/octet-stream'
+        parts.append(f"{head}\r\n\r\n{_line_ends(value or '')}\r\n")
     return f"{''.join(parts)}--{boundary}--\r\n".encode()
 
 
-def multipart_file(name: str, filename: str = "", content: bytes = b"") -> bytes:
+def multipart_file(name: str, filename: str, content: bytes = b"") -> bytes:
     """Return a form with one file input and, behind it, one field."""
     head = (
         f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"; filename="{filename}"\r\n'
@@ -47,13 +48,11 @@ def multipart_file(name: str, filename: str = "", content: bytes = b"") -> bytes
     return head.encode() + content + b"\r\n" + multipart([("title", "a")])
 
 
-def sent_by_hidden_inputs(fields: Fields) -> list[tuple[str, str]]:
-    """Return what a page that holds *fields* in hidden inputs sends when it is submitted.
+def sent_by_hidden_inputs(fields: Fields) -> list[tuple[str, str | None]]:
+    """Return what a page that holds *fields* in inputs nobody sees sends when it is submitted.
 
     An input without a name is left out, and one named ``_charset_`` says how the form is encoded.
     """
     return [
-        (name, "UTF-8" if name.lower() == "_charset_" else value)
-        for name, value in ((name, value) for name, value in fields)
-        if name
+        (name, "UTF-8" if name.lower() == "_charset_" else value) for name, value in fields if name
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -28,7 +29,7 @@ from .browser_forms import (
     urlencoded,
 )
 
-Fields = list[tuple[str, str]]
+Fields = Sequence[tuple[str, "str | None"]]
 
 ENCODERS = {URLENCODED: urlencoded, MULTIPART: multipart}
 BOTH = pytest.mark.parametrize("content_type", ENCODERS, ids=["urlencoded", "multipart"])
@@ -46,9 +47,12 @@ def sent_again(form: KeptForm) -> bytes:
 
 
 def seen_by_app(content_type: str, body: bytes) -> Any:
-    """Return the fields of a request as Flask shows them to a view."""
+    """Return the fields and the names of files of a request, as Flask shows them to a view."""
     environ = EnvironBuilder(method="POST", data=body, content_type=content_type).get_environ()
-    return Request(environ).form.to_dict(flat=False)
+    with Request(environ) as request:
+        return request.form.to_dict(flat=False), [
+            (name, file.filename, file.read()) for name, file in request.files.items(multi=True)
+        ]
 
 
 # What comes out as it went in
@@ -61,6 +65,7 @@ FORMS: dict[str, Fields] = {
     "order across names": [("a", "1"), ("b", "2"), ("a", "3"), ("c", "4"), ("b", "5")],
     "button that was pressed": [("title", "Tea"), ("action", "save"), ("action", "publish")],
     "button without a value": [("title", "Tea"), ("publish", "")],
+    "file inputs left empty": [("a", "1"), ("photo", None), ("photo", None), ("b", "")],
     "lines": [("text", "one\r\ntwo\r\n\r\nfour\r\n"), ("text", "\r\n")],
     "lines in a name": [("a\r\nb", "1")],
     "blanks": [(" a ", " b  c "), ("tab\t", "\t")],
@@ -210,6 +215,12 @@ def test_ordinary_form_is_always_kept(content_type: str, fields: Fields) -> None
 @example(pieces=[b"--x\r\n", b"Content-Disposition: form-data", b"\r\n\r\n", b"1\r\n", b"--x--"])
 @example(
     pieces=[
+        *(b"--x\r\n", b"Content-Disposition: form-data", b'; name="a"', b'; filename=""', b"\r\n"),
+        *(b"Content-Type: application/octet-stream", b"\r\n\r\n", b"\r\n", b"--x--"),
+    ]
+)
+@example(
+    pieces=[
         *(b"--x\r\n", b"Content-Disposition: form-data", b'; name="a"', b"\r\n"),
         *(b"Content-Type: text/plain; charset=iso-8859-1", b"\r\n\r\n", b"\xc3\xa4", b"\r\n"),
         b"--x--",
@@ -343,13 +354,19 @@ def test_field_that_no_page_can_send_again_is_not_kept(
                 ),
                 "a file": multipart_file("photo", "a.png", b"\x89PNG"),
                 "a file without bytes": multipart_file("photo", "a.png"),
-                "an empty file input": multipart_file("photo"),
+                "bytes without a name": multipart_file("photo", "", b"text"),
+                "an empty file of another type": multipart([("photo", None)]).replace(
+                    b"application/octet-stream", b"text/plain"
+                ),
+                "an empty file of no type": multipart([("photo", None)]).replace(
+                    b"\r\nContent-Type: application/octet-stream", b""
+                ),
+                "an empty file with a header more": multipart([("photo", None)]).replace(
+                    b"octet-stream", b"octet-stream\r\nContent-Transfer-Encoding: binary"
+                ),
                 "a file behind a field": multipart([("x", "1")])[:-4]
                 + b"\r\n"
                 + multipart_file("photo", "a.txt", b"text"),
-                "an empty file input behind a field": multipart([("x", "1")])[:-4]
-                + b"\r\n"
-                + multipart_file("photo"),
                 "a file named by RFC 2231": multipart([("x", "1")]).replace(
                     b'name="x"', b"name=\"x\"; filename*=UTF-8''a.txt"
                 ),

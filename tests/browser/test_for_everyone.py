@@ -320,9 +320,9 @@ def test_a_renewal_that_needs_the_visitor_is_read_out(plain: str, page: Page) ->
         - /children: equal
         - alert:
           - heading "Your session was renewed" [level=1]
-          - paragraph: /nothing was sent/
-        - paragraph:
-          - button "Go back"
+          - paragraph: /nothing was sent yet/
+        - button "Send them now"
+        - button "Go back"
         """
     )
 
