@@ -8,10 +8,22 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from enum import Enum
+from typing import Any, Final, Protocol
 
 from .errors import MisuseError
 from .session import SSRSession
+
+
+class _Default(Enum):
+    NOT_ASKED = "not asked"
+
+    def __repr__(self) -> str:
+        return self.value
+
+
+# Not None: role=app.config.get("ADMIN_ROLE") must not ask for nothing where the key is missing.
+NOT_ASKED: Final[Any] = _Default.NOT_ASKED
 
 
 class ClaimValidator(Protocol):
@@ -51,8 +63,8 @@ class ClaimRules:
     @classmethod
     def of(
         cls,
-        role: str | None,
-        permission: str | None,
+        role: str,
+        permission: str,
         email_verified: bool,
         validators: Sequence[ClaimValidator],
     ) -> ClaimRules:
@@ -60,24 +72,32 @@ class ClaimRules:
 
         :raises MisuseError: a condition that would not ask what it seems to.
         """
-        for name, value in (("role", role), ("permission", permission)):
-            if value is not None and (not isinstance(value, str) or not value):
+        for name, value, claim in (
+            ("role", role, "UserRoleClaim"),
+            ("permission", permission, "PermissionClaim"),
+        ):
+            if value is not NOT_ASKED and (not isinstance(value, str) or not value):
                 raise MisuseError(
                     f"{name}= takes one name. For several, say whether all or any of them: "
-                    "validators=[UserRoleClaim.validators.includes_all([...])] or includes_any."
+                    f"validators=[{claim}.validators.includes_all([...])] or includes_any."
                 )
         if not isinstance(email_verified, bool):
             raise MisuseError("email_verified= takes True or False.")
-        if not isinstance(validators, (list, tuple)) or not all(
-            callable(getattr(validator, "validate", None)) for validator in validators
-        ):
+        if not isinstance(validators, (list, tuple)):
             raise MisuseError("validators= takes a list of SuperTokens claim validators.")
-        return cls(role, permission, email_verified, tuple(validators))
+        for validator in validators:
+            _refuse_what_is_no_validator(validator)
+        return cls(
+            None if role is NOT_ASKED else role,
+            None if permission is NOT_ASKED else permission,
+            email_verified,
+            tuple(validators),
+        )
 
     def failures(self, session: SSRSession) -> list[ClaimFailure]:
         """Return every condition that *session* does not meet; empty where it meets all.
 
-        :raises MisuseError: a validator asks more than the payload.
+        :raises MisuseError: a validator asks more than the payload, or answers nothing.
         """
         failures = [
             ClaimFailure(
@@ -111,9 +131,32 @@ class ClaimRules:
         for validator in self.validators:
             # A copy for each: what one does to it must not reach the next one.
             result = _completed(validator.validate(session.get_access_token_payload(), {}))
+            if not hasattr(result, "is_valid"):
+                raise MisuseError(
+                    f"the claim validator {validator.id!r} has to return an object with is_valid "
+                    "and reason, as the SDK's ClaimValidationResult."
+                )
             if result.is_valid is not True:
                 failures.append(ClaimFailure(validator.id, result.reason))
         return failures
+
+
+def _refuse_what_is_no_validator(given: object) -> None:
+    """Say which of the things that stand beside a validator was given in its place.
+
+    :raises MisuseError: it cannot be asked about a payload.
+    """
+    if hasattr(given, "validators"):
+        advice = (
+            "that is a claim: name one of its validators, as in Claim.validators.has_value(...)"
+        )
+    elif isinstance(given, type):
+        advice = "that is a class: list an instance of it"
+    elif not callable(getattr(given, "validate", None)):
+        advice = "that has no validate(payload, user_context); was it to be called?"
+    else:
+        return
+    raise MisuseError(f"validators= takes SuperTokens claim validators, not {given!r}: {advice}")
 
 
 def _has_value(session: SSRSession, claim_id: str) -> bool:

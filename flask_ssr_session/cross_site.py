@@ -2,7 +2,8 @@
 
 A cookie proves who, not that the user wanted it. A browser says where a request comes from, in
 ``Sec-Fetch-Site`` (W3C Fetch Metadata) or, where it does not (plain http, older ones), in
-``Origin``; a page of another site can forge neither. The rules are those of Go's
+``Origin``, and a page of another site can forge neither. Only a page or a service worker of this
+site can have such a request repeated in its own name. The rules are those of Go's
 ``http.CrossOriginProtection``, with the origins that belong to this app. Knows no framework.
 """
 
@@ -30,10 +31,10 @@ def is_unsafe(method: str, header: HeaderReader) -> bool:
     return not methods <= SAFE_METHODS or "websocket" in (item.strip() for item in upgrades)
 
 
-def is_cross_site(header: HeaderReader, own_url: str, trusted_origins: Collection[str]) -> bool:
+def is_cross_site(header: HeaderReader, own_host: str, trusted_origins: Collection[str]) -> bool:
     """Tell whether another site sent an unsafe request.
 
-    :param own_url: scheme, host and port the request was sent to. Only a request without
+    :param own_host: host and port the request was sent to. Only a request without
         ``Sec-Fetch-Site`` is compared with it, and without the scheme: a proxy may have ended TLS.
     :param trusted_origins: as :func:`~flask_ssr_session.urls.parse_origin` spells them.
 
@@ -49,17 +50,21 @@ def is_cross_site(header: HeaderReader, own_url: str, trusted_origins: Collectio
         if sender in trusted_origins:
             return False
         # "same-site" may be anybody's sub-domain; the browser has compared the host itself.
-        return site is not None or _host(sender) != _host(parse_origin(own_url))
+        if site is not None:
+            return True
+        # Of 80 and 443 nobody knows here which one the browser left out.
+        own = {parse_origin(f"{scheme}://{own_host}") for scheme in ("http", "https")}
+        return _host(sender) not in map(_host, own)
     except ValueError:  # "null", junk, none at all
         return True
 
 
-def is_same_origin(header: HeaderReader, own_url: str) -> bool:
+def is_same_origin(header: HeaderReader, own_host: str) -> bool:
     """Tell whether it is proven, not merely likely, that a page of this host sent a request."""
     site = header("Sec-Fetch-Site")
     if site is not None:
         return site == "same-origin"
-    return header("Origin") is not None and not is_cross_site(header, own_url, ())
+    return header("Origin") is not None and not is_cross_site(header, own_host, ())
 
 
 def _host(origin: str) -> str:

@@ -6,13 +6,13 @@ import contextlib
 import functools
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar, cast, overload
 
 from flask import Flask, current_app, has_request_context, request
 
 from .answers import Answer
-from .claims import ClaimRules, ClaimValidator
+from .claims import NOT_ASKED, ClaimRules, ClaimValidator
 from .errors import MisuseError
 from .places import IGNORED_MARK, is_left_alone, is_sign_in_page
 from .replies import KEEPS_FORM_MARK, SessionRequired, refuse_claims, reply
@@ -47,14 +47,25 @@ class _Demand:
     check_revoked: bool = False
     keep_form: bool = False
 
+    @classmethod
+    def of(cls, claims: ClaimRules, check_revoked: bool, keep_form: bool) -> _Demand:
+        """Check what was written at a view.
+
+        :raises MisuseError: a switch that is neither on nor off.
+        """
+        for name, value in (("check_revoked", check_revoked), ("keep_form", keep_form)):
+            if not isinstance(value, bool):
+                raise MisuseError(f"{name}= takes True or False.")
+        return cls(claims=claims, check_revoked=check_revoked, keep_form=keep_form)
+
 
 @overload
 def session_required(view: _View) -> _View: ...
 @overload
 def session_required(
     *,
-    role: str | None = None,
-    permission: str | None = None,
+    role: str = NOT_ASKED,
+    permission: str = NOT_ASKED,
     email_verified: bool = False,
     validators: Sequence[ClaimValidator] = (),
     check_revoked: bool = False,
@@ -63,8 +74,8 @@ def session_required(
 def session_required(
     view: Callable[..., Any] | None = None,
     *,
-    role: str | None = None,
-    permission: str | None = None,
+    role: str = NOT_ASKED,
+    permission: str = NOT_ASKED,
     email_verified: bool = False,
     validators: Sequence[ClaimValidator] = (),
     check_revoked: bool = False,
@@ -85,7 +96,7 @@ def session_required(
     Where one fails the answer is 403: :class:`InvalidClaimsError` for documents, SuperTokens' JSON
     for scripts.
 
-    :param role: a role the user must have (``st-role``); None asks for none.
+    :param role: a role the user must have (``st-role``).
     :param permission: a permission the user must have (``st-perm``); None asks for none.
     :param email_verified: the user's e-mail address must be verified (``st-ev``).
     :param validators: SuperTokens claim validators, such as
@@ -97,8 +108,7 @@ def session_required(
     :raises MisuseError: a condition that would not ask what it seems to.
     """
     claims = ClaimRules.of(role, permission, email_verified, validators)
-    demand = _Demand(claims=claims, check_revoked=check_revoked, keep_form=keep_form)
-    return _decorated(view, demand)
+    return _decorated(view, _Demand.of(claims, check_revoked, keep_form))
 
 
 @overload
@@ -121,15 +131,15 @@ def session_ignored(view: _View) -> _View:
     What it returns is left alone, not the function itself, which may well be registered under
     another address that needs a session.
     """
-    passed = _around(view, lambda: None)
+    passed = _around(view, _enter)
     setattr(passed, IGNORED_MARK, True)
     return cast("_View", passed)
 
 
 def require_session(
     *,
-    role: str | None = None,
-    permission: str | None = None,
+    role: str = NOT_ASKED,
+    permission: str = NOT_ASKED,
     email_verified: bool = False,
     validators: Sequence[ClaimValidator] = (),
     check_revoked: bool = False,
@@ -143,8 +153,9 @@ def require_session(
 
     Static files, CORS preflights that Flask answers, SuperTokens' own API, the sign-in and refresh
     pages, and views marked ``session_ignored`` pass; views marked ``session_optional`` stay open
-    to strangers, unless a condition on claims is asked. Called inside a view marked
-    ``session_optional``, it lets no stranger go on.
+    to strangers, unless a condition on claims is asked. Called inside a view that is marked as
+    one of these two, it lets no stranger go on; inside a sign-in page without any mark it cannot be
+    told from a hook, and does.
 
     :raises SessionRequired: an HTTPException that carries the answer.
     :raises InvalidClaimsError: a document was asked for, and a condition on claims failed.
@@ -156,27 +167,31 @@ def require_session(
             'itself, with conditions as partial(require_session, role="admin").'
         )
     claims = ClaimRules.of(role, permission, email_verified, validators)
+    demand = _Demand.of(claims, check_revoked, keep_form)
     optional = False
     if not current_record().entered:
         if request.endpoint == REFRESH_ENDPOINT or is_left_alone() or is_sign_in_page():
             return
         view = current_app.view_functions.get(request.endpoint or "")
         optional = claims == ClaimRules() and getattr(view, _OPTIONAL_MARK, False) is True
-    refused = _check(
-        _Demand(optional=optional, claims=claims, check_revoked=check_revoked, keep_form=keep_form)
-    )
+    refused = _check(replace(demand, optional=optional))
     if refused is not None:
         raise SessionRequired(response=refused)
 
 
 def _decorated(view: Callable[..., Any] | None, demand: _Demand) -> Callable[..., Any]:
     if view is None:
-        return functools.partial(_decorated, demand=demand)
-    if not callable(view):
-        raise MisuseError("session_required and session_optional decorate a view function.")
+        # Registered as a hook by mistake, this is taken for a WSGI application and called as one.
+        return lambda view=None, *_: _decorated(view, demand)
+    if not callable(view) or isinstance(view, type):
+        raise MisuseError(
+            "session_required and session_optional decorate a view function. A class-based view "
+            "takes them in its list, decorators = [session_required]; before_request takes "
+            'require_session, or partial(require_session, role="admin").'
+        )
 
     def check() -> Any:
-        current_record().entered = True
+        _enter()
         return _check(demand)
 
     guarded = _around(view, check)
@@ -214,6 +229,11 @@ def _around(view: Callable[..., Any], check: Callable[[], Any]) -> Callable[...,
             return current_app.ensure_sync(view)(*args, **kwargs) if refused is None else refused
 
     return around
+
+
+def _enter() -> None:
+    """Note that a view runs, so that what asks for a session from here on means it."""
+    current_record().entered = True
 
 
 def _check(demand: _Demand) -> Any:
@@ -254,6 +274,6 @@ def check_decorator_order(app: Flask) -> None:
         if guarded is not None and id(guarded) not in registered:
             raise MisuseError(
                 f"The view of endpoint {endpoint!r} runs without the session decorator written on "
-                "it: @session_required stands above @app.route, which has registered the bare "
-                "function. Put the route first, @session_required below it."
+                "it, which stands above @app.route: the route has registered the bare function. "
+                "Put the route first, @session_required or @session_optional below it."
             )

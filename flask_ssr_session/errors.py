@@ -92,3 +92,7 @@ class CoreUnavailableError(SSRSessionError):
 
 class FetchError(SSRSessionError):
     """A document could not be fetched; the message says why in a few words."""
+
+
+class RequestRefusedError(FetchError):
+    """The server is up, and takes this very request for a wrong one (HTTP status 4xx)."""

@@ -19,7 +19,7 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
-from .errors import FetchError
+from .errors import FetchError, RequestRefusedError
 
 MAX_BODY_BYTES = 1024 * 1024
 # With status line, headers and the framing of chunks.
@@ -65,7 +65,10 @@ def fetch_document(
             with response:
                 response.begin()
                 if response.status != 200:
-                    raise FetchError(f"the answer has status {response.status}")
+                    is_refused = 400 <= response.status < 500
+                    raise (RequestRefusedError if is_refused else FetchError)(
+                        f"the answer has status {response.status}"
+                    )
                 body = response.read(MAX_BODY_BYTES + 1)
                 if len(body) > MAX_BODY_BYTES:
                     raise FetchError("the answer is larger than 1 MiB")

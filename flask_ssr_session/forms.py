@@ -42,7 +42,7 @@ _SECRETS = (
     "token",
 )
 # Too short to be looked for inside of words such as "shipping".
-_SECRET_WORDS = frozenset({"pass", "pin", "csc"})
+_SECRET_WORDS = frozenset({"pass", "pin", "pw", "csc"})
 # Flask-WTF's, also with a form's prefix: it opens nothing by itself.
 _CSRF_TOKEN = "csrf_token"  # noqa: S105 - the field's name
 
@@ -112,7 +112,8 @@ def _goes_out(name: str, value: str | None) -> bool:
 def _looks_secret(name: str) -> bool:
     if name == _CSRF_TOKEN or name.endswith(f"-{_CSRF_TOKEN}"):
         return False
-    words = re.findall(r"[^\W_]+", name.lower())
+    # "newPass2" has three.
+    words = [word.lower() for word in re.findall(r"[^\W\d_A-Z]+|[A-Z]+[^\W\d_A-Z]*|\d+", name)]
     # "pass-word" is one, too.
     letters = "".join(words)
     return any(secret in letters for secret in _SECRETS) or not _SECRET_WORDS.isdisjoint(words)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from typing import Any
+from urllib.parse import parse_qsl
 
 from flask import current_app, request
 from werkzeug.routing import Rule
@@ -58,9 +59,14 @@ def is_sign_in_page() -> bool:
     """Tell whether the current request asks for the sign-in page itself."""
     path, sign_in, rule = _full_path(), _sign_in_url(), request.url_rule
     # With one more slash only where the route is written so: not for whatever catches all.
-    return path == sign_in or (
+    is_at_its_path = path == sign_in or (
         path == f"{sign_in}/" and rule is not None and rule.rule == request.path
     )
+    if not is_at_its_path:
+        return False
+    # A page may be sign-in by its query alone.
+    query = parse_qsl(current_state().ready().deployment.login_url.partition("?")[2], True)
+    return set(query) <= set(request.args.items(multi=True))
 
 
 def has_sign_in_route() -> bool:

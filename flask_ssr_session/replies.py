@@ -195,8 +195,11 @@ def _mark_shown(response: WerkzeugResponse, page: Answer) -> None:
     """Give *response* the status of the page of ours that it shows, if it has no other."""
     if page is Answer.OUTAGE_PAGE:
         response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
-    if response.status_code == 200 and page in _STATUS_OF_PAGE:
-        response.status_code = _STATUS_OF_PAGE[page]
+    if response.status_code == 200:
+        # Success would make the browser drop the page with the form from its cache (RFC 9111
+        # section 4.4), and with it what was typed.
+        otherwise = 200 if request.method in SAFE_METHODS else 401
+        response.status_code = _STATUS_OF_PAGE.get(page, otherwise)
 
 
 def keep_form_early(state: AppState) -> None:
@@ -215,7 +218,7 @@ def keep_form(record: RequestRecord) -> None:
     if (
         request.method != "POST"
         or own_address() != here()
-        or not is_same_origin(request.headers.get, request.host_url)
+        or not is_same_origin(request.headers.get, request.host)
         or not may_be_kept(content_type, request.content_length)
     ):
         return

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import urlencode
 
 from .clock import Clock
-from .errors import CoreUnavailableError, FetchError
+from .errors import CoreUnavailableError, FetchError, RequestRefusedError
 from .fetching import Deadline, fetch_document
 
 LOOK_UP_SECONDS = 3.0
@@ -55,6 +55,11 @@ class RevocationCheck:
             self._ask_again_at = now + PAUSE_SECONDS
         try:
             exists = self._exists(session_handle)
+        except RequestRefusedError as error:
+            # It holds nobody up and may be about this session alone, such as one of a tenant that
+            # was deleted.
+            self._ask_again_at = None
+            raise CoreUnavailableError(str(error)) from None
         except FetchError as error:
             self._ask_again_at = self._clock.monotonic() + PAUSE_SECONDS
             raise CoreUnavailableError(str(error)) from None

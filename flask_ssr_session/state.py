@@ -260,10 +260,10 @@ class AppState:
         if self.settings.insecure_cross_site or not is_unsafe(asked.method, header):
             return False
         try:
-            own_url = asked.host_url
+            own_host = asked.host
         except SecurityError:  # a host the app does not trust is none of its own
-            own_url = ""
-        return is_cross_site(header, own_url, ready.deployment.trusted_origins)
+            own_host = ""
+        return is_cross_site(header, own_host, ready.deployment.trusted_origins)
 
     def _failed(self, error: Exception) -> Verdict:
         # The message of an unknown error is not kept, as it may hold a token.

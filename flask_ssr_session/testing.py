@@ -92,7 +92,17 @@ class SessionSigner:
         :param roles: claim ``st-role``; None leaves it out, and so for the next two.
         :param issued_at: seconds since the epoch; None for now.
         :param payload: more claims, or other values for these.
+        :raises MisuseError: a claim that would not say what it seems to.
         """
+        for name, names in (("roles", roles), ("permissions", permissions)):
+            if isinstance(names, str):
+                raise MisuseError(f"{name}= takes a list of names.")
+        if email_verified is not None and not isinstance(email_verified, bool):
+            raise MisuseError("email_verified= takes True, False or None.")
+        if misspelt := payload.keys() & {"role", "permission"}:
+            raise MisuseError(
+                f"{misspelt.pop()}= is no claim of SuperTokens: roles=, permissions=."
+            )
         now = int(time.time() if issued_at is None else issued_at)
         claims: dict[str, Any] = {
             "sub": user_id,
@@ -164,8 +174,10 @@ def sign_in(
     :param roles: the user's roles (``st-role``); None for a token without that claim, and so for
         *permissions* (``st-perm``) and *email_verified* (``st-ev``).
     :param valid_seconds: how long the access token is good for, from now.
-    :param payload: further claims of the access token.
-    :raises MisuseError: :func:`install_test_keys` was not called for the client's app.
+    :param payload: further claims of the access token, as the SDK writes them:
+        ``**PlanClaim.add_to_payload_({}, "pro", {})`` for one of your own.
+    :raises MisuseError: :func:`install_test_keys` was not called for the client's app, or a claim
+        would not say what it seems to.
     """
     signer = _signer(client.application)
     claims = signer.claims(

@@ -219,7 +219,7 @@ function hasCookie(name) {
 // What the SDK says of the session, good for comparing only; empty where it says nothing.
 function frontToken() {
   try {
-    return JSON.parse(atob(/(?:^|; )sFrontToken=([^;]*)/.exec(document.cookie)[1]));
+    return JSON.parse(atob(/(?:^|; )sFrontToken=([^;]*)/.exec(document.cookie)[1])) ?? {};
   } catch {
     return {};
   }
@@ -375,36 +375,55 @@ function hasRunOut() {
   return frontToken().ate <= Date.now() + clockSkew + SOON_MS;
 }
 
-// Where the browser would send a form to, by that button; null where that is none of our business.
-function postTarget(form, button) {
-  const read = (name) => button?.getAttribute(`form${name}`) ?? form.getAttribute(name);
-  // Where an image was pressed, only the browser itself can send.
-  if (read("method")?.toLowerCase() !== "post" || button?.type === "image") return null;
-  const target = new URL(read("action") || location.href, document.baseURI);
-  return target.origin === location.origin ? target : null;
+// Off the prototypes, as above: a field may be named like any of these.
+const attribute = (element, name) => Element.prototype.getAttribute.call(element, name);
+const create = (tag) => Document.prototype.createElement.call(document, tag);
+
+// What the pressed button says goes before what its form says.
+function saidOf(name, form, button) {
+  return (button && attribute(button, `form${name}`)) ?? attribute(form, name);
 }
 
-// As the browser would have sent it; but the page's own handlers have run, and must not run twice.
-function send(form, button) {
-  const before = {};
+// Whether the browser would now post the form to this site.
+function isOurPost(form, button) {
+  // Where an image was pressed, only the browser itself can send.
+  if (button && attribute(button, "type")?.toLowerCase() === "image") return false;
+  if (saidOf("method", form, button)?.toLowerCase() !== "post") return false;
+  const target = new URL(saidOf("action", form, button) || location.href, document.baseURI);
+  return target.origin === location.origin;
+}
+
+// What the browser would send now, in a form of our own: as soon as theirs is on its way, pages
+// disable its button or empty its fields; and their handlers, which have run, must not run twice.
+function copyOf(form, button) {
+  const copy = create("form");
   for (const name of ["action", "enctype", "method", "target"]) {
-    if (!button?.hasAttribute(`form${name}`)) continue;
-    before[name] = form.getAttribute(name);
-    form.setAttribute(name, button.getAttribute(`form${name}`));
+    const value = saidOf(name, form, button);
+    if (value !== null) copy.setAttribute(name, value);
   }
-  const pressed = document.createElement("input");
-  if (button?.name && !button.disabled) {
-    Object.assign(pressed, { type: "hidden", name: button.name, value: button.value });
-    button.before(pressed);
-    if (button.hasAttribute("form")) pressed.setAttribute("form", button.getAttribute("form"));
+  copy.acceptCharset = attribute(form, "accept-charset") ?? "";
+  copy.hidden = true;
+  for (const [name, value] of new FormData(form, button)) {
+    const field = create("input");
+    field.type = typeof value === "string" ? "hidden" : "file";
+    field.name = name;
+    if (field.type === "hidden") {
+      field.value = value;
+    } else if (value.name || value.size) {
+      const chosen = new DataTransfer();
+      chosen.items.add(value);
+      field.files = chosen.files;
+    }
+    copy.append(field);
   }
-  // A field may well be called "submit".
-  HTMLFormElement.prototype.submit.call(form);
-  pressed.remove();
-  for (const [name, value] of Object.entries(before)) {
-    if (value === null) form.removeAttribute(name);
-    else form.setAttribute(name, value);
-  }
+  return copy;
+}
+
+function send(copy) {
+  document.documentElement.append(copy);
+  // A field may well be called "submit" or "remove".
+  HTMLFormElement.prototype.submit.call(copy);
+  setTimeout(() => Element.prototype.remove.call(copy));
 }
 
 // An expired session is refreshed before a form is sent, so that nothing typed is lost. Whatever
@@ -413,14 +432,18 @@ function guardForms() {
   const waiting = new WeakSet();
   addEventListener("submit", async (event) => {
     const { target: form, submitter: button } = event;
-    if (event.defaultPrevented || !hasRunOut() || postTarget(form, button) === null) return;
+    if (event.defaultPrevented || !hasRunOut() || !isOurPost(form, button)) return;
+    const copy = copyOf(form, button);
     event.preventDefault();
     if (waiting.has(form)) return;
+    // A handler behind this one may take the form over, and send it itself.
+    let isTaken = false;
+    event.preventDefault = () => (isTaken = true);
     waiting.add(form);
     const tooLong = new Promise((done) => setTimeout(done, SILENT_MS));
     await Promise.race([refreshForAllTabs(() => !hasRunOut(), attempt), tooLong]).catch(() => {});
     waiting.delete(form);
-    send(form, button);
+    if (!isTaken) send(copy);
   });
 }
 

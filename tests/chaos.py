@@ -820,9 +820,10 @@ def _expected(ask: Ask, state: str) -> tuple[int, str]:
         return 200, ""
     if ask.headers["Sec-Fetch-Dest"] == "empty":
         return (503, "") if state == "unavailable" else (401, "")
+    shown = 200 if ask.method == "GET" else 401
     if state == "anonymous":
-        return (302, "") if (ask.path, ask.method) == ("/account", "GET") else (200, "sign_in")
-    return {"refresh": (200, "refresh"), "unavailable": (503, "outage")}[state]
+        return (302, "") if (ask.path, ask.method) == ("/account", "GET") else (shown, "sign_in")
+    return {"refresh": (shown, "refresh"), "unavailable": (503, "outage")}[state]
 
 
 class _LogWatch(logging.Handler):

@@ -21,7 +21,7 @@ from supertokens_python.recipe.session.claims import (
 from supertokens_python.recipe.session.interfaces import ClaimValidationResult
 from supertokens_python.recipe.userroles import PermissionClaim, UserRoleClaim
 
-from flask_ssr_session.claims import ClaimFailure, ClaimRules
+from flask_ssr_session.claims import NOT_ASKED, ClaimFailure, ClaimRules
 from flask_ssr_session.errors import MisuseError
 from flask_ssr_session.session import SSRSession, frozen
 
@@ -63,8 +63,8 @@ def session_of(**payload: Any) -> SSRSession:
 
 
 def rules(
-    role: Any = None,
-    permission: Any = None,
+    role: Any = NOT_ASKED,
+    permission: Any = NOT_ASKED,
     email_verified: Any = False,
     validators: Any = (),
 ) -> ClaimRules:
@@ -453,7 +453,7 @@ def test_error_of_a_validator_is_the_apps_to_see(is_async: bool) -> None:
 
 @pytest.mark.parametrize("answer", [True, None, "valid", {"is_valid": True}])
 def test_result_of_another_shape_lets_nobody_in(answer: Any) -> None:
-    with pytest.raises(AttributeError):
+    with pytest.raises(MisuseError, match="has to return an object with is_valid"):
         rules(validators=[Validator(lambda _: answer)]).failures(session_of())
 
 
@@ -515,7 +515,9 @@ def test_validator_that_waits_is_ended_at_once() -> None:
 
 
 @pytest.mark.parametrize("name", ["role", "permission"])
-@pytest.mark.parametrize("value", ["", b"admin", 1, True, ["admin"], ("admin",), {"admin"}, object])
+@pytest.mark.parametrize(
+    "value", ["", None, b"admin", 1, True, ["admin"], ("admin",), {"admin"}, object]
+)
 def test_role_or_permission_that_is_not_one_name_is_an_error(name: str, value: Any) -> None:
     with pytest.raises(MisuseError, match=rf"^{name}= takes one name.*includes_all.*includes_any"):
         rules(**{name: value})
@@ -528,23 +530,28 @@ def test_email_verified_takes_true_or_false(value: Any) -> None:
         rules(email_verified=value)
 
 
+A_LIST = "takes a list of SuperTokens claim validators"
+
+
 @pytest.mark.parametrize(
-    "value",
+    ("value", "advice"),
     [
-        pytest.param(ROLE.includes("admin"), id="not in a list"),
-        pytest.param([UserRoleClaim], id="claim in the place of a validator"),
-        pytest.param([ROLE], id="all validators of a claim"),
-        pytest.param([ROLE.includes("a"), "admin"], id="text among them"),
-        pytest.param([None], id="None among them"),
-        pytest.param("admin", id="text"),
-        pytest.param({"a": 1}, id="mapping"),
-        pytest.param((v for v in [ROLE.includes("a")]), id="generator, which asks only once"),
-        pytest.param(None, id="None"),
-        pytest.param([lambda *_: VALID], id="function"),
+        pytest.param(ROLE.includes("admin"), A_LIST, id="not in a list"),
+        pytest.param("admin", A_LIST, id="text"),
+        pytest.param({"a": 1}, A_LIST, id="mapping"),
+        pytest.param((v for v in [ROLE.includes("a")]), A_LIST, id="generator, which asks once"),
+        pytest.param(None, A_LIST, id="None"),
+        pytest.param([UserRoleClaim], "is a claim: name one of its", id="claim, not validator"),
+        pytest.param([ROLE], "was it to be called", id="all validators of a claim"),
+        pytest.param([ROLE.includes], "was it to be called", id="not called"),
+        pytest.param([ROLE.includes("a"), "admin"], "was it to be called", id="text among them"),
+        pytest.param([None], "was it to be called", id="None among them"),
+        pytest.param([lambda *_: VALID], "was it to be called", id="function"),
+        pytest.param([Validator], "is a class: list an instance", id="class"),
     ],
 )
-def test_validators_take_a_list_of_validators(value: Any) -> None:
-    with pytest.raises(MisuseError, match="validators= takes a list of SuperTokens claim valid"):
+def test_validators_take_a_list_of_validators(value: Any, advice: str) -> None:
+    with pytest.raises(MisuseError, match=f"^validators= takes.*{advice.removeprefix('takes ')}"):
         rules(validators=value)
     assert rules(validators=[ROLE.includes("admin")])
 

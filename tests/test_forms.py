@@ -266,6 +266,7 @@ def test_form_with_a_field_that_looks_secret_is_not_kept(content_type: str, name
     [
         # What HTML calls them for a browser that fills them in (autocomplete).
         *("one-time-code", "cc-number", "cc-csc"),
+        *("newPass", "userPin", "pass1", "PinCode", "PIN2", "pw", "userPW", "pw_again"),
         *("pass", "user_pass", "pass_word", "pass-word", "pass word", "user_pin", "pin-code"),
     ],
 )
@@ -274,7 +275,8 @@ def test_secret_is_known_under_its_other_usual_names(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["shipping", "opinion", "Pinwand", "notes", "topic", "description", "quote", "c", "v"]
+    "name",
+    ["shipping", "opinion", "Pinwand", "compass", "bypassed", "topic", "quote", "c"],
 )
 def test_name_that_only_holds_the_letters_is_kept(name: str) -> None:
     assert kept(URLENCODED, [(name, "1234")]) is not None

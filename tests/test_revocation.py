@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from flask_ssr_session.errors import CoreUnavailableError, FetchError
+from flask_ssr_session.errors import CoreUnavailableError, FetchError, RequestRefusedError
 from flask_ssr_session.fetching import Deadline
 from flask_ssr_session.revocation import LOOK_UP_SECONDS, PAUSE_SECONDS, RevocationCheck
 from flask_ssr_session.session import SSRSession, frozen
@@ -275,6 +275,18 @@ def test_odd_answer_is_remembered_as_a_failure(
     assert [outcome(check), outcome(check)] == ["down", "down"]
     clock.advance(10)
     assert outcome(check) is False
+
+
+def test_what_the_core_refuses_about_one_session_holds_up_no_other(
+    core: Core, clock: SteppedClock, check: RevocationCheck
+) -> None:
+    """It has 400 for a session whose tenant was deleted; the twin is a failure of its own."""
+    refused = RequestRefusedError("the answer has status 400")
+    core.answers = [refused, KNOWN, FetchError("the answer has status 500"), refused, KNOWN]
+    assert [outcome(check), outcome(check)] == ["down", False]
+    assert [outcome(check), outcome(check)] == ["down", "down"]
+    clock.advance(10)
+    assert [outcome(check), outcome(check)] == ["down", False]
 
 
 def test_defect_of_ours_does_not_stop_the_look_ups(core: Core, check: RevocationCheck) -> None:

@@ -40,6 +40,11 @@ def add_pages(app: Flask) -> None:
             response.headers["Cache-Control"] = cache_control
         return response
 
+    @app.route("/asks-the-core", methods=["GET", "POST"])
+    @session_required(check_revoked=True)
+    def asking_page() -> str:
+        return render_template_string(PAGE, with_script=False, number=next(numbers))
+
     @app.get("/history.css")
     def style() -> Response:
         return Response("html { display: flow-root }", mimetype="text/css")

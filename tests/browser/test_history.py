@@ -192,6 +192,47 @@ def test_page_that_comes_back_after_another_user_signed_in_is_theirs(
     expect(kept.locator("#field")).to_have_value("")
 
 
+def send_with_a_revoked_session(site: Site, page: Page) -> None:
+    """Fill a form in and send it, when the session has ended but nothing here knows that."""
+    user = site.sign_up(page)
+    page.goto(site.url("/asks-the-core"))
+    page.fill("#field", "half")
+    site.core.revoke_sessions(user)
+    page.click("button")
+
+
+def test_form_is_there_again_while_nothing_can_be_renewed(history_site: Site, kept: Page) -> None:
+    """A browser that was told of success would ask for the page of the form anew."""
+    site = history_site
+    site.core.stop_refresh_endpoint()
+    try:
+        send_with_a_revoked_session(site, kept)
+        expect(kept.locator("[data-ssr-cause=status]")).to_contain_text("are still there")
+        go_back(kept)
+        expect(kept.locator("#field")).to_have_value("half")
+    finally:
+        site.core.start_refresh_endpoint()
+
+
+def test_form_whose_session_has_ended_is_there_again_once_the_visitor_signed_in(
+    history_site: Site, kept: Page
+) -> None:
+    site = history_site
+    send_with_a_revoked_session(site, kept)
+    expect(kept.locator("[data-ssr-cause=ended]")).to_contain_text("opens another tab")
+    with kept.context.expect_page() as opened:
+        kept.get_by_role("link", name="Sign in").click()
+    site.fill_in(opened.value)
+    opened.value.wait_for_url(site.url("/asks-the-core"))
+    kept.get_by_role("button", name="Try again").click()
+    expect(kept.locator("[data-ssr-part=renewed]")).to_be_visible()
+    go_back(kept)
+    expect(kept.locator("#field")).to_have_value("half")
+    with kept.expect_response(lambda response: response.request.method == "POST") as sent:
+        kept.click("button")
+    assert sent.value.status == 200
+
+
 def test_page_that_comes_back_is_hidden_whatever_its_own_style_says(
     history_site: Site, kept: Page
 ) -> None:

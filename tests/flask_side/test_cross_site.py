@@ -427,6 +427,9 @@ def test_host_that_a_trusted_proxy_forwards_counts_and_a_visitors_does_not(app: 
         ("localhost", "http://localhost:80", "user-1"),
         ("LOCALHOST:5000", "http://localhost:5000", "user-1"),
         ("[::1]:5000", "http://[::1]:5000", "user-1"),
+        ("xn--bcher-kva.example", "https://xn--bcher-kva.example", "user-1"),
+        ("xn--bcher-kva.example", EVIL, "nobody"),
+        ("app.example.com:443", "https://app.example.com", "user-1"),
         ("evil.example", EVIL, "user-1"),  # its own cookies: a page of that host is no other site
         ("localhost@evil.example", EVIL, "nobody"),
         ("localhost, evil.example", EVIL, "nobody"),

@@ -146,7 +146,27 @@ def test_bound_methods_and_partials_can_be_guarded() -> None:
 
 
 @pytest.mark.parametrize("decorator", [session_required, session_optional])
+def test_decorator_in_the_place_of_a_hook_names_the_hook(decorator: Any) -> None:
+    for hook in (decorator, decorator()):
+        app = with_views(make_app())
+        app.before_request(hook)
+        with pytest.raises(MisuseError, match="before_request takes require_session"):
+            app.test_client().get("/open")
+
+
+@pytest.mark.parametrize("switch", ["check_revoked", "keep_form"])
+def test_switch_is_on_or_off(switch: str) -> None:
+    options: dict[str, Any] = {switch: "yes"}
+    with pytest.raises(MisuseError, match=f"^{switch}= takes True or False"):
+        session_required(**options)
+    with make_app().test_request_context(), pytest.raises(MisuseError, match=switch):
+        require_session(**options)
+
+
+@pytest.mark.parametrize("decorator", [session_required, session_optional])
 def test_decorating_anything_but_a_view_is_an_error(decorator: Any) -> None:
+    with pytest.raises(MisuseError, match=r"decorators = \[session_required\]"):
+        decorator(MethodView)
     with pytest.raises(MisuseError, match="decorate a view function"):
         decorator("account")
 
@@ -234,6 +254,16 @@ def closed_app(tmp_path: Path) -> Flask:
 
     app.register_blueprint(shop)
     return app
+
+
+def test_sign_in_page_that_is_one_by_its_query_is_open_with_it_alone() -> None:
+    app = with_views(make_app(login_url="/?show=sign-in&plain="))
+    app.before_request(require_session)
+    app.add_url_rule("/", "home", lambda: "home")
+    client = app.test_client()
+    assert client.get("/?plain=&show=sign-in&redirectToPath=/", headers=FETCH).status_code == 200
+    for query in ("", "?show=sign-in", "?show=account&plain=", "?plain="):
+        assert client.get(f"/{query}", headers=FETCH).status_code == 401
 
 
 @pytest.mark.parametrize(
@@ -440,6 +470,23 @@ def test_ignored_mark_shows_through_other_decorators_and_opens_no_required_view(
     sign_in(client)
     for path in ("/b", "/c"):
         assert client.get(path, headers=FETCH).text == "secret"
+
+
+def test_session_asked_for_inside_of_an_ignored_view_is_needed() -> None:
+    app = make_app()
+
+    @app.route("/")
+    @session_ignored
+    def view() -> str:
+        require_session(role="admin")
+        return "secret"
+
+    client = app.test_client()
+    assert client.get("/", headers=FETCH).status_code == 401
+    sign_in(client)
+    assert client.get("/", headers=FETCH).status_code == 403
+    sign_in(client, roles=["admin"])
+    assert client.get("/", headers=FETCH).text == "secret"
 
 
 # --- decorator order -----------------------------------------------------------------------------

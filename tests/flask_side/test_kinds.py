@@ -279,10 +279,10 @@ def account() -> str:
 
 # state: (the answer to a page that may be asked for again, to one that was sent, to a script)
 ANSWERS = {
-    "refresh": ("200 refresh", "200 refresh", "401 try refresh token"),
+    "refresh": ("200 refresh", "401 refresh", "401 try refresh token"),
     "anonymous": (
         "302 /auth?redirectToPath=/account",
-        "200 sign_in",
+        "401 sign_in",
         "401 unauthorised",
     ),
     "unavailable": ("503 outage", "503 outage", "503 session cannot be checked right now"),

@@ -111,13 +111,13 @@ ANSWERS: dict[str, dict[str, tuple[int, str]]] = {
     "active": dict.fromkeys(KINDS, (200, "account of user-1")),
     "refresh": {
         **dict.fromkeys(PAGES, (200, "refresh")),
-        "posted page": (200, "refresh"),
+        "posted page": (401, "refresh"),
         "prefetched page": (503, ""),
         **dict.fromkeys(SCRIPTS, (401, "try refresh token")),
     },
     "anonymous": {
         **dict.fromkeys(PAGES, (302, "/auth?redirectToPath=/account%3Fq%3D1")),
-        "posted page": (200, "sign_in"),
+        "posted page": (401, "sign_in"),
         "prefetched page": (503, ""),
         **dict.fromkeys(SCRIPTS, (401, "unauthorised")),
     },
@@ -307,7 +307,7 @@ def test_redirect_flow_tells_the_refresh_page_that_the_page_is_optional() -> Non
     [
         ("inline", "page", (200, "refresh")),
         ("redirect", "page", (302, "/refresh-session?redirectBack=/account")),
-        ("inline", "posted page", (200, "refresh")),
+        ("inline", "posted page", (401, "refresh")),
         ("inline", "fetch", (401, "try refresh token")),
         ("inline", "prefetched page", (503, "")),
     ],
@@ -356,7 +356,7 @@ def test_sign_in_page_that_needs_a_session_is_an_error_and_no_loop(
         app.add_url_rule("/login", "login", lambda: render_template("page.html"))
     client = app.test_client()
     with pytest.raises(MisuseError, match=r"'/login' itself asks for a session"):
-        client.get("/login", headers=PAGE)
+        client.get("/login?theme=dark", headers=PAGE)
 
 
 def test_other_page_leads_to_the_same_sign_in_page() -> None:

@@ -142,6 +142,23 @@ def test_claims_of_the_signed_in_user_can_be_chosen() -> None:
     assert (plain.roles, plain.permissions, plain.email_verified) == ((), (), None)
 
 
+@pytest.mark.parametrize(
+    ("claims", "message"),
+    [
+        ({"roles": "admin"}, "roles= takes a list"),
+        ({"permissions": "read"}, "permissions= takes a list"),
+        ({"email_verified": "yes"}, "email_verified= takes True, False or None"),
+        ({"role": "admin"}, "role= is no claim"),
+        ({"permission": ["read"]}, "permission= is no claim"),
+    ],
+)
+def test_claim_that_would_not_say_what_it_seems_to_is_an_error(
+    client: FlaskClient, claims: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(MisuseError, match=message):
+        sign_in(client, **claims)
+
+
 def test_expiring_changes_nothing_but_the_times() -> None:
     app = make_app(always_try_refresh=True)
     client = app.test_client()
