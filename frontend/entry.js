@@ -393,11 +393,20 @@ function isOurPost(form, button) {
   return target.origin === location.origin;
 }
 
+// Whether FormData takes the pressed button along; an older one looks at nothing but the form.
+function knowsButtons() {
+  try {
+    return !new FormData(create("form"), create("div"));
+  } catch {
+    return true;
+  }
+}
+
 // What the browser would send now, in a form of our own: as soon as theirs is on its way, pages
 // disable its button or empty its fields; and their handlers, which have run, must not run twice.
 function copyOf(form, button) {
   const copy = create("form");
-  for (const name of ["action", "enctype", "method", "target"]) {
+  for (const name of ["action", "enctype", "method", "rel", "target"]) {
     const value = saidOf(name, form, button);
     if (value !== null) copy.setAttribute(name, value);
   }
@@ -430,21 +439,24 @@ function send(copy) {
 // comes of that, the form goes on: if it was in vain, the server says why and keeps nothing.
 function guardForms() {
   const waiting = new WeakSet();
-  addEventListener("submit", async (event) => {
+  async function guard(event) {
     const { target: form, submitter: button } = event;
     if (event.defaultPrevented || !hasRunOut() || !isOurPost(form, button)) return;
+    if (button?.name && !knowsButtons()) return;
     const copy = copyOf(form, button);
     event.preventDefault();
     if (waiting.has(form)) return;
-    // A handler behind this one may take the form over, and send it itself.
-    let isTaken = false;
-    event.preventDefault = () => (isTaken = true);
     waiting.add(form);
     const tooLong = new Promise((done) => setTimeout(done, SILENT_MS));
     await Promise.race([refreshForAllTabs(() => !hasRunOut(), attempt), tooLong]).catch(() => {});
     waiting.delete(form);
-    if (!isTaken) send(copy);
-  });
+    send(copy);
+  }
+  // Always the last listener: one behind this could take the form over, and would find it taken.
+  addEventListener("submit", () => {
+    removeEventListener("submit", guard);
+    addEventListener("submit", guard);
+  }, true);
 }
 
 // A page from the back/forward cache shows what was meant for whoever was signed in when it came.

@@ -1,123 +1,480 @@
-"""A form that is sent too late is not lost, and never sent twice."""
+"""A form that is sent too late arrives once, as it was typed, or is still in the browser."""
 
 from __future__ import annotations
 
-import pytest
-from playwright.sync_api import Page, Request, expect
+import json
+import re
+import urllib.request
+from collections.abc import Callable, Iterator
+from typing import Any
 
-from .conftest import Site
+import pytest
+from playwright.sync_api import Browser, Page, Response, Route, expect
+
+from tests.browser_forms import Fields, multipart, urlencoded
+
+from .conftest import Site, chromium_only, served
+from .test_loops import REFRESH_API, expect_cause
 
 pytestmark = pytest.mark.browser
 
-TYPED = 'first line\nsecond "line" <b>&amp;</b> </textarea>\n\n  grüße 🦆 %41 a=b&c=d '
+Post = dict[str, Any]
+Press = Callable[[Page], object]
+
+ARRIVED = "[data-arrived]"
 
 
-def posts_of(page: Page) -> list[str]:
-    """Return a list that fills with the paths that *page* posts documents to."""
-    posts: list[str] = []
+class Posts:
+    """The forms that the site was sent since this was made, oldest first."""
 
-    def note(request: Request) -> None:
-        if request.method == "POST" and request.is_navigation_request():
-            posts.append(request.url.removeprefix("http://").partition("/")[2])
+    def __init__(self, site: Site) -> None:
+        self._url = site.url("/forms/posts")
+        self._before = len(self._all())
 
-    page.on("request", note)
-    return posts
+    def __call__(self) -> list[Post]:
+        return self._all()[self._before :]
+
+    def arrived(self) -> list[bool]:
+        """Return of each whether it came to a view."""
+        return [post["arrived"] for post in self()]
+
+    def _all(self) -> list[Post]:
+        with urllib.request.urlopen(self._url, timeout=10) as answer:  # noqa: S310 - our own address
+            posts: list[Post] = json.load(answer)
+        return posts
 
 
-def type_and_expire(site: Site, page: Page) -> None:
-    """Fill the form in, and let the token run out meanwhile."""
-    site.sign_up(page)
-    page.goto(site.url("/form"))
-    page.fill("#note", TYPED)
-    site.expire(page)
+@pytest.fixture(scope="module")
+def forms_sites(shared_site: Site) -> Iterator[dict[str, Site]]:
+    """The site of these tests, with Flask-WTF before and after flask_ssr_session."""
+    core = shared_site.core
+    module = "tests.browser.forms_app"
+    with (
+        served(core.uri, module=module, environment={"CSRF": "before"}) as before,
+        served(core.uri, module=module, environment={"CSRF": "after"}) as after,
+    ):
+        origins = {"before": before, "after": after}
+        yield {order: Site(origin, core, shared_site.clock) for order, origin in origins.items()}
+
+
+@pytest.fixture
+def site(forms_sites: dict[str, Site]) -> Site:
+    return forms_sites["after"]
+
+
+def expire(site: Site, page: Page) -> None:
+    """Let the visitor's token run out, also where *page* has no SDK to ask."""
+    has_sdk = page.evaluate("'supertokensWebsite' in window")
+    tab = page if has_sdk else page.context.new_page()
+    site.expire(tab)
+    if tab is not page:
+        tab.close()
     site.core.clear_request_log()
 
 
-def expect_received(page: Page) -> None:
-    expect(page.locator("[data-received]")).to_be_visible()
-    assert page.evaluate("document.querySelector('[data-received]').textContent") == TYPED
+def is_form_post(response: Response) -> bool:
+    return response.request.method == "POST" and "/forms/" in response.url
 
 
-def test_a_form_sent_with_an_expired_token_just_arrives(site: Site, page: Page) -> None:
-    type_and_expire(site, page)
-    posts = posts_of(page)
-    page.get_by_role("button", name="Send").click()
-    expect_received(page)
-    assert posts == ["form"]
-    assert site.refresh_calls() == 1
+def submit_by_script(page: Page) -> None:
+    """Send the form without an event, so that nobody could ask before."""
+    page.evaluate("HTMLFormElement.prototype.submit.call(document.forms[0])")
 
 
-def test_a_form_sent_with_a_good_token_costs_no_refresh(site: Site, page: Page) -> None:
+def send_kept(page: Page) -> None:
+    """Press the button of the page that carries the form."""
+    button = page.get_by_role("button", name="Send them now")
+    expect(button).to_be_focused()
+    button.click()
+
+
+# --- what was typed ------------------------------------------------------------------------------
+
+TITLE = "Grüße 山田 👩\u200d👧 \u202e \xa0\u2028 a=b&c=d %41 + ~*"
+LINES = '\n\n first\n\n\tsecond "line" </textarea><script>window.pwned=1</script>\n&lt;  \n'
+MARKUP = "\"'><script>window.pwned=1</script>"
+
+BY_HAND = {
+    "title": TITLE,
+    "lines": LINES,
+    "when": "2026-11-22T10:15",
+    "number": "-1.50e3",
+    "elements": "{% raw %}{{ config }}",
+    '"><script>window.pwned=1</script>': MARKUP,
+    "list[0][größe 🦆]": "`${1}`\\",
+    "{{ 7*7 }}": "{{ 7*7 }}",
+    "said": "\ufeffsaid",
+}
+
+# In the order of the page.
+FIELDS: list[tuple[str, str | None]] = [
+    ("title", TITLE),
+    ("lines", LINES),
+    ("several", "a & b"),
+    ("several", ""),
+    ("tag", "a"),
+    ("tag", "on"),
+    ("one", "2"),
+    ("hidden", "  &quot; \xa0"),
+    ("empty", ""),
+    ("title", "a second one"),
+    ("when", "2026-11-22T10:15"),
+    ("number", "-1.50e3"),
+    ("colour", "#00ff7f"),
+    ("range", "30"),
+    ("submit", "1"),
+    ("action", "//evil.test/"),
+    ("method", ""),
+    ("elements", BY_HAND["elements"]),
+    ("length", ""),
+    ("enctype", "text/plain"),
+    ("_charset_", "UTF-8"),
+    ('"><script>window.pwned=1</script>', MARKUP),
+    ("</form>", "</form>"),
+    ("list[0][größe 🦆]", "`${1}`\\"),
+    ("{{ 7*7 }}", "{{ 7*7 }}"),
+    ("&quot;", "&quot;&#13;"),
+    ("+%2B&=;", ""),
+    ("none", None),
+    ("said", "\ufeffsaid"),
+    ("said.dir", "ltr"),
+]
+PRESSED = ("go", "now & then")
+
+
+def fill_in(page: Page) -> None:
+    for name, text in BY_HAND.items():
+        page.locator(f"[name='{name}']").first.fill(text)
+    page.select_option("[name=several]", ["a & b", ""])
+    for box in page.locator("[name=tag]").all()[:2]:
+        box.check()
+    page.check("[name=one][value='2']")
+
+
+def assert_received(post: Post, fields: Fields) -> None:
+    """Compare every byte with what a browser has to send."""
+    boundary = post["type"].partition("boundary=")[2]
+    body = multipart(fields, boundary) if boundary else urlencoded(fields)
+    assert post["body"] == body.decode("latin-1")
+    assert post["arrived"]
+
+
+@pytest.mark.parametrize(
+    ("enctype", "ways"),
+    [
+        ("application/x-www-form-urlencoded", ("in time", "guarded", "by a script")),
+        ("multipart/form-data", ("guarded", "unguarded")),
+    ],
+)
+def test_a_long_form_arrives_once_and_byte_for_byte_whatever_way_it_takes(
+    site: Site, page: Page, enctype: str, ways: tuple[str, ...]
+) -> None:
+    address = site.url(f"/forms/keeps/long?enctype={enctype}")
     site.sign_up(page)
-    page.goto(site.url("/form"))
-    page.fill("#note", TYPED)
     site.core.clear_request_log()
-    posts = posts_of(page)
-    page.get_by_role("button", name="Send").click()
-    expect_received(page)
-    assert (posts, site.refresh_calls()) == (["form"], 0)
+    for way in ways:
+        page.goto(f"{address}&bare" if way == "unguarded" else address)
+        fill_in(page)
+        posts = Posts(site)
+        if way != "in time":
+            expire(site, page)
+        if way == "by a script":
+            submit_by_script(page)
+        else:
+            page.get_by_role("button", name="Send").click()
+        comes_late = way in ("by a script", "unguarded")
+        if comes_late:
+            expect(page.get_by_role("button", name="Send them now")).to_be_focused()
+            assert page.evaluate("[window.pwned, document.forms.length]") == [None, 1]
+            assert posts.arrived() == [False]  # nothing more before the visitor says so
+            send_kept(page)
+        expect(page.locator(ARRIVED)).to_be_visible()
+        assert posts.arrived() == ([False, True] if comes_late else [True])
+        last = posts()[-1]
+        assert_received(last, FIELDS if way == "by a script" else [*FIELDS, PRESSED])
+        assert last["type"].startswith(enctype)
+        assert site.refresh_calls() == (way != "in time")
 
 
-BUTTONS = """() => {
-  const form = document.querySelector("form");
-  form.insertAdjacentHTML("afterbegin", '<input name="submit"><input name="action" value="x">');
-  form.insertAdjacentHTML("beforeend",
-    '<button id="other" name="pressed" value="two" formaction="/form?by=button">Other</button>');
-  window.handled = 0;
-  form.addEventListener("submit", (event) => { if (window.handled++) event.preventDefault(); });
+# --- buttons, and what is none of the guard's business -------------------------------------------
+
+
+def clicks(selector: str) -> Press:
+    return lambda page: page.click(selector)
+
+
+def runs(script: str) -> Press:
+    return lambda page: page.evaluate(script)
+
+
+# What leaves the page as it is.
+IN_PLACE = (
+    *map(clicks, ("#second", "#typed", "#elsewhere", "#multipart", "#outside", "#posts")),
+    clicks("#misnested"),
+    lambda page: page.press("[name=text]", "Enter"),
+    runs("main.requestSubmit()"),
+    runs("main.requestSubmit(outside)"),
+)
+# Handlers that keep a visitor from sending twice.
+LOCK = """() => {
+  let handled = 0;
+  main.addEventListener("submit", (event) => {
+    first.disabled = true;
+    if (handled++) event.preventDefault();
+  });
+  first.click();
+}"""
+LOCK_LATER = """() => {
+  main.addEventListener("submit", () => setTimeout(() => {
+    first.disabled = true;
+    first.value = "Sending";
+    main.reset();
+    main.remove();
+  }));
+  document.querySelector("[name=between]").value = "typed";
+  first.click();
 }"""
 
 
-def test_the_pressed_button_counts_and_handlers_run_once(site: Site, page: Page) -> None:
-    """Handlers that let a form go only once would stop it if it was submitted anew."""
-    type_and_expire(site, page)
-    page.evaluate(BUTTONS)
-    posts = posts_of(page)
-    with page.expect_request(lambda request: request.method == "POST" and "by=" in request.url) as (
-        sent
-    ):
-        page.click("#other")
-    expect_received(page)
-    body = sent.value.post_data
-    assert body is not None
-    assert body.startswith("submit=&action=x&note=first+line%0D%0A")
-    assert body.endswith("&pressed=two")
-    assert posts == ["form?by=button"]
+def comparable(post: Post) -> tuple[str, str, str]:
+    """Return all of a post but the boundary that the browser has made up."""
+    kind, _, boundary = post["type"].partition("; boundary=")
+    return post["address"], kind, post["body"].replace(boundary, "…") if boundary else post["body"]
 
 
-def test_a_form_that_a_script_handles_is_left_to_it(site: Site, page: Page) -> None:
-    type_and_expire(site, page)
-    page.evaluate(
-        "document.querySelector('form').addEventListener('submit', (e) => e.preventDefault())"
-    )
-    posts = posts_of(page)
-    page.get_by_role("button", name="Send").click()
-    page.wait_for_timeout(300)
-    assert (posts, site.refresh_calls()) == ([], 0)
+FILES = [
+    {"name": "ä.txt", "mimeType": "text/plain", "buffer": b"one"},
+    {"name": "two", "mimeType": "application/x-odd", "buffer": b"\0\r\n\xff"},
+]
 
 
-def test_a_form_past_the_guard_is_kept_and_sent_when_the_visitor_says_so(
+def open_buttons(site: Site, page: Page) -> None:
+    page.goto(site.url("/forms/keeps/buttons"))
+    page.set_input_files("[name=files]", FILES)  # type: ignore[arg-type]
+
+
+def test_every_way_to_send_a_form_sends_late_what_it_sends_in_time(site: Site, page: Page) -> None:
+    """They differ in what they add, in where they send to, and how."""
+    site.sign_up(page)
+    sent = {}
+    for is_late in (False, True):
+        posts = Posts(site)
+
+        def send(press: Press, is_late: bool = is_late) -> None:
+            site.core.clear_request_log()
+            if is_late:
+                expire(site, page)
+            with page.expect_response(is_form_post):
+                press(page)
+            assert site.refresh_calls() == is_late
+
+        open_buttons(site, page)
+        before = page.evaluate("document.body.innerHTML")
+        for press in IN_PLACE:
+            send(press)
+        assert page.evaluate("document.body.innerHTML") == before
+        for handlers in (LOCK, LOCK_LATER):
+            open_buttons(site, page)
+            send(runs(handlers))
+        assert all(posts.arrived())
+        sent[is_late] = [comparable(post) for post in posts()]
+    assert sent[True] == sent[False]
+
+
+def test_a_form_for_a_new_tab_that_is_sent_twice_opens_one(site: Site, page: Page) -> None:
+    site.sign_up(page)
+    page.goto(site.url("/forms/keeps/buttons"))
+    expire(site, page)
+    posts = Posts(site)
+    with page.expect_popup() as opened:
+        page.evaluate("tab.click(); tab.click()")
+    expect(opened.value.locator(ARRIVED)).to_be_visible()
+    expire(site, page)
+    with page.expect_response(is_form_post):
+        page.click("#second")  # what was sent before is here by now
+    assert ["&go=8&" in post["body"] for post in posts()] == [True, False]
+
+
+UNTOUCHED = """() => {
+  document.querySelector("dialog").showModal();
+  closes.click();
+  main.addEventListener("submit", (event) => event.preventDefault());
+  first.click();
+  main.replaceWith(main.cloneNode(true));
+  // The last listener of all, and a polite one.
+  addEventListener("submit", (event) => {
+    if (!event.defaultPrevented) event.preventDefault();
+  }, { once: true });
+  first.click();
+}"""
+
+
+def test_what_a_script_handles_and_what_posts_nothing_here_waits_for_no_refresh(
     site: Site, page: Page
 ) -> None:
-    type_and_expire(site, page)
-    posts = posts_of(page)
-    # As a script does: no event, so nobody could ask before.
-    page.evaluate("document.querySelector('form').submit()")
-    send = page.get_by_role("button", name="Send them now")
-    expect(send).to_be_focused()
-    assert posts == ["form"]
-    send.click()
-    expect_received(page)
-    assert posts == ["form", "form"]
-    assert site.refresh_calls() == 1
+    site.sign_up(page)
+    page.goto(site.url("/forms/keeps/buttons"))
+    expire(site, page)
+    posts = Posts(site)
+    for selector in ("#searches", "#gets"):
+        with page.expect_response(re.compile(r"/forms/open\?")):
+            page.click(selector)
+    with page.expect_response(re.compile("127.0.0.1")):
+        page.click("#abroad")
+    page.evaluate(UNTOUCHED)
+    assert page.evaluate("document.querySelector('dialog').open") is False
+    # Whoever refreshes on this page holds the lock until it is done.
+    page.evaluate("navigator.locks.request('flask-ssr-session-refresh', () => null)")
+    assert site.refresh_calls() == 0
+    # An image tells where it was pressed, so only the browser can send that.
+    page.click("#image")
+    answer = page.frame_locator("iframe")
+    answer.get_by_role("button", name="Send them now").click()
+    expect(answer.locator(ARRIVED)).to_be_visible()
+    abroad, late, kept = posts()
+    assert abroad["address"] == "/forms/open?"
+    assert re.search(r"&spot\.x=\d+&spot\.y=\d+&", late["body"])
+    assert (kept["body"], kept["arrived"]) == (late["body"], True)
 
 
-def test_a_form_in_an_outage_of_the_refresh_api_is_not_lost(site: Site, page: Page) -> None:
-    type_and_expire(site, page)
-    site.core.stop_refresh_endpoint()
+# --- when something is wrong ---------------------------------------------------------------------
+
+
+def test_a_form_sent_in_an_outage_of_the_refresh_api_is_kept_and_sent_later(
+    site: Site, page: Page
+) -> None:
+    site.sign_up(page)
+    page.goto(site.url("/forms/keeps/simple"))
+    page.fill("[name=title]", TITLE)
+    expire(site, page)
+    posts = Posts(site)
+    page.route(REFRESH_API, lambda route: route.fulfill(status=503))
     page.get_by_role("button", name="Send").click()
-    expect(page.locator("[data-ssr-cause=status]")).to_be_visible()
-    site.core.start_refresh_endpoint()
-    page.get_by_role("button", name="Try again").click()
-    page.get_by_role("button", name="Send them now").click()
-    expect_received(page)
+    expect_cause(page, "status")
+    page.unroute(REFRESH_API)
+    page.route(REFRESH_API, lambda route: route.abort("connectionrefused"))
+    again = page.get_by_role("button", name="Try again")
+    again.click()
+    expect_cause(page, "network")
+    page.unroute(REFRESH_API)
+    again.click()
+    send_kept(page)
+    expect(page.locator(ARRIVED)).to_be_visible()
+    assert posts.arrived() == [False, True]
+    assert_received(posts()[-1], [("title", TITLE)])
+
+
+def test_a_form_is_held_back_no_longer_than_ten_seconds(site: Site, page: Page) -> None:
+    site.sign_up(page)
+    page.goto(site.url("/forms/keeps/simple"))
+    page.fill("[name=title]", TITLE)
+    expire(site, page)
+    posts = Posts(site)
+    held: list[Route] = []
+    page.route(REFRESH_API, lambda route: held.append(route))  # Playwright wants a plain function
+    page.clock.install()
+    refreshing = re.compile("/auth/session/refresh")
+    with page.expect_request(refreshing):
+        page.get_by_role("button", name="Send").click(no_wait_after=True)
+    page.clock.fast_forward(9_000)
+    assert posts() == []
+    with page.expect_request(refreshing):
+        page.clock.fast_forward(2_000)
+    page.clock.fast_forward(11_000)
+    expect_cause(page, "silent")
+    held[-1].continue_()
+    send_kept(page)
+    expect(page.locator(ARRIVED)).to_be_visible()
+    assert posts.arrived() == [False, True]
+
+
+def test_a_form_that_is_not_kept_is_still_there_on_the_way_back(site: Site, page: Page) -> None:
+    site.sign_up(page)
+    address = site.url("/forms/plain/simple")
+    page.goto(address)
+    page.fill("[name=title]", TITLE)
+    expire(site, page)
+    posts = Posts(site)
+    submit_by_script(page)
+    expect(page.locator("[data-ssr-part=renewed] [data-ssr-back]")).to_be_focused()
+    assert page.locator("form").count() == 0
+    page.evaluate("document.activeElement.click()")  # waits for nothing
+    page.wait_for_selector("[name=title]")
+    expect(page.locator("[name=title]")).to_have_value(TITLE)
+    page.evaluate("document.querySelector('button').click()")
+    page.wait_for_selector(ARRIVED)
+    assert posts.arrived() == [False, True]
+    assert_received(posts()[-1], [("title", TITLE)])
+
+
+@chromium_only  # Firefox can switch scripts off for a whole profile only
+@pytest.mark.parametrize("target", ["/forms/keeps/simple", "/forms/plain/simple"])
+def test_without_scripts_the_page_says_what_to_do_and_nothing_is_lost(
+    site: Site, page: Page, browser: Browser, target: str
+) -> None:
+    site.sign_up(page)
+    expire(site, page)
+    with browser.new_context(java_script_enabled=False) as context:
+        context.add_cookies(page.context.cookies())  # type: ignore[arg-type]
+        plain = context.new_page()
+        plain.goto(site.url(f"/forms/open?to={target}"))
+        plain.fill("[name=title]", TITLE)
+        posts = Posts(site)
+        plain.get_by_role("button", name="Send").click()
+        expect(plain.locator("noscript p", has_text="needs JavaScript")).to_be_visible()
+        expect(plain.locator("noscript p", has_text="are still there")).to_be_visible()
+        plain.go_back()
+        expect(plain.locator("[name=title]")).to_have_value(TITLE)
+        assert posts.arrived() == [False]
+
+
+def test_a_form_of_another_site_is_refused_without_a_trace_of_it(site: Site, page: Page) -> None:
+    site.sign_up(page)
+    expire(site, page)
+    # No browser hands another site's form a session by itself, as SameSite is Lax.
+    for cookie in page.context.cookies():
+        if cookie["name"] == "sAccessToken":
+            crossing = {**cookie, "sameSite": "None", "secure": True}
+            page.context.add_cookies([crossing])  # type: ignore[list-item]
+    target = site.url("/forms/keeps/simple?x=1")
+    page.goto(site.url("/forms/open").replace("localhost", "127.0.0.1"))
+    page.evaluate(
+        """target => { document.body.innerHTML =
+        `<form method=post action="${target}"><input name=title value=evil></form>` }""",
+        target,
+    )
+    posts = Posts(site)
+    with page.expect_response(target) as answer:
+        submit_by_script(page)
+    assert (answer.value.status, answer.value.headers["ssr-session"]) == (
+        403,
+        "refused; reason=cross_site",
+    )
+    assert "sAccessToken" in answer.value.request.all_headers()["cookie"]
+    expect(page.get_by_role("heading")).to_have_text("This was not done")
+    assert "evil" not in page.content()
+    page.get_by_role("link", name="Go on to the page").click()
+    expect(page.locator("[name=title]")).to_have_value("")
+    assert page.url == target
+    assert posts.arrived() == [False]
+
+
+def test_a_form_of_flask_wtf_is_kept_and_its_token_is_still_good(
+    forms_sites: dict[str, Site], browser: Browser
+) -> None:
+    # Flask's own session cookie is set here, which the watched context takes for an offence.
+    with browser.new_context() as context:
+        page = context.new_page()
+        user = forms_sites["before"].sign_up(page)
+        for site in forms_sites.values():  # two ports of one host, so the session is good for both
+            page.goto(site.url("/guarded/entry"))
+            page.fill("[name=title]", TITLE)
+            expire(site, page)
+            posts = Posts(site)
+            submit_by_script(page)
+            send_kept(page)
+            expect(page.locator(ARRIVED)).to_have_text(user)
+            late, last = posts()
+            assert (late["arrived"], last["arrived"]) == (False, True)
+            assert last["body"] == late["body"]
+            assert last["body"].startswith("csrf_token=")
