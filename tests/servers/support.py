@@ -35,7 +35,7 @@ class RunningClock(SystemClock):
 
 @dataclass
 class Server:
-    """A gunicorn that serves the app of ``served.py``."""
+    """A gunicorn that serves an app."""
 
     port: int
     process: subprocess.Popen[bytes]
@@ -67,11 +67,18 @@ def cookie(token: str | None) -> dict[str, str]:
 
 
 @contextmanager
-def serve(folder: Path, jwks_uri: str, *options: str, **environment: str) -> Iterator[Server]:
+def serve(
+    folder: Path,
+    jwks_uri: str,
+    *options: str,
+    app: str = "tests.servers.served:app",
+    **environment: str,
+) -> Iterator[Server]:
     """Run gunicorn until the block ends; then it has 10 s, less than it gives its workers.
 
     :param folder: an empty one, for its log and whatever it keeps on disk.
     :param options: of the gunicorn command.
+    :param app: what it serves, as gunicorn names it.
     :param environment: more variables of its environment.
     """
     log_file = folder / "gunicorn.log"
@@ -82,7 +89,7 @@ def serve(folder: Path, jwks_uri: str, *options: str, **environment: str) -> Ite
         log_file.open("wb") as log,
         subprocess.Popen(
             [
-                *(sys.executable, "-m", "gunicorn", "tests.servers.served:app", *options),
+                *(sys.executable, "-m", "gunicorn", app, *options),
                 *(f"--bind=fd://{listener.fileno()}", "--keep-alive=60"),
             ],
             cwd=ROOT,

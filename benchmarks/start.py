@@ -1,0 +1,134 @@
+"""What it takes to start: ``python -m benchmarks.start``.
+
+Fresh interpreters import Flask, and then this package or nothing, in turns. Each tells the CPU time
+and the resident memory that came on top of Flask's. Linux only, as memory is read from ``/proc``.
+An audit hook tells that setting an app up uses no network, and sees it when the first token does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+RESIDENT = "int(open('/proc/self/statm').read().split()[1]) * os.sysconf('SC_PAGE_SIZE') / 2**20"
+
+AFTER_FLASK = f"""
+import json, os, sys, time
+started = time.process_time()
+import flask
+flask_ms = (time.process_time() - started) * 1000
+started = time.process_time()
+{{statement}}
+elapsed = (time.process_time() - started) * 1000
+sdk = "supertokens_python" in sys.modules
+print(json.dumps({{{{"ms": elapsed, "flask_ms": flask_ms, "mib": {RESIDENT}, "sdk": sdk}}}}))
+"""
+
+# Nobody listens at the discard port: the fetch of the first token fails at once.
+SET_UP = """
+import json, logging, sys, time
+import flask, flask_ssr_session
+from flask_ssr_session.testing import SessionSigner
+logging.disable()  # what became of the first fetch is no news
+events = []
+sys.addaudithook(lambda event, _: event.startswith("socket.") and events.append(event))
+started = time.process_time()
+app = flask.Flask("start")
+bare = time.process_time()
+flask_ssr_session.FlaskSSRSession(app, api_domain="http://127.0.0.1:9")
+elapsed = (time.process_time() - bare) * 1000
+app.add_url_rule("/", "page", flask_ssr_session.session_required(lambda: ""))
+at_set_up = list(events)
+signer = SessionSigner()
+client = app.test_client(use_cookies=False)
+token = signer.sign(signer.claims())
+status = client.get("/", headers={"Cookie": f"sAccessToken={token}"}).status_code
+print(json.dumps({"ms": elapsed, "at_set_up": at_set_up, "at_first_token": events, "status": status,
+    "sdk": "supertokens_python" in sys.modules}))
+"""
+
+
+class Interpreter:
+    """Starts fresh interpreters that find everything compiled, as an installed package is."""
+
+    def __init__(self, compiled: str) -> None:
+        """Start.
+
+        :param compiled: an empty folder.
+        """
+        self._environment = os.environ | {"PYTHONPYCACHEPREFIX": compiled}
+        self._environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        self.run(SET_UP)
+
+    def run(self, code: str) -> dict[str, Any]:
+        """Return what a fresh interpreter prints."""
+        done = subprocess.run(  # noqa: S603 - our own code
+            [sys.executable, "-c", code],
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+            env=self._environment,
+        )
+        told: dict[str, Any] = json.loads(done.stdout)
+        return told
+
+
+def measure(interpreter: Interpreter, interpreters: int) -> dict[str, Any]:
+    """Return medians over so many interpreters of each kind.
+
+    :raises RuntimeError: the SDK was imported, setting up used the network, or the first token did
+        not, by which the audit hook is known to see it.
+    """
+    alone, ours, set_ups = [], [], []
+    for _ in range(interpreters):
+        alone.append(interpreter.run(AFTER_FLASK.format(statement="pass")))
+        ours.append(interpreter.run(AFTER_FLASK.format(statement="import flask_ssr_session")))
+        set_ups.append(interpreter.run(SET_UP))
+    if any(each["sdk"] for each in (*ours, *set_ups)):
+        raise RuntimeError("supertokens_python was imported")
+    if any(each["at_set_up"] for each in set_ups):
+        raise RuntimeError(f"setting an app up used the network: {set_ups[0]['at_set_up']}")
+    if not all("socket.connect" in each["at_first_token"] for each in set_ups):
+        raise RuntimeError("the first token asked nobody for keys")
+    return {
+        "flask_ms": statistics.median(each["flask_ms"] for each in (*alone, *ours)),
+        "import_ms": statistics.median(each["ms"] for each in ours),
+        "import_ms_least": min(each["ms"] for each in ours),
+        "import_mib": statistics.median(
+            own["mib"] - other["mib"] for own, other in zip(ours, alone, strict=True)
+        ),
+        "set_up_ms": statistics.median(each["ms"] for each in set_ups),
+        "interpreters": interpreters,
+    }
+
+
+def main() -> None:
+    """Print three lines."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.start", description=__doc__)
+    parser.add_argument("--interpreters", type=int, default=15, help="of each kind, default: 15")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as compiled:
+        found = measure(Interpreter(compiled), options.interpreters)
+    milliseconds = f"{found['import_ms']:.1f} ms (least {found['import_ms_least']:.1f})"
+    count = f"medians of {options.interpreters} interpreters"
+    for line in (
+        f"import of Flask itself: {found['flask_ms']:.1f} ms",
+        f"import after Flask: {milliseconds}, {found['import_mib']:.1f} MiB; {count}",
+        f"FlaskSSRSession(app): {found['set_up_ms']:.1f} ms, no socket before the first token",
+        "supertokens_python is not imported",
+    ):
+        print(line)  # noqa: T201
+    if options.json:
+        options.json.write_text(json.dumps(found, indent=1), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
