@@ -99,6 +99,8 @@ class ClaimRules:
 
         :raises MisuseError: a validator asks more than the payload, or answers nothing.
         """
+        if self == _NONE:
+            return []
         failures = [
             ClaimFailure(
                 claim_id,
@@ -180,3 +182,6 @@ def _completed(result: Any) -> Any:
     finally:
         steps.close()
     raise MisuseError("a claim validator waits for something; on a page the payload has to do.")
+
+
+_NONE = ClaimRules()

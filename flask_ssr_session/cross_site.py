@@ -9,7 +9,8 @@ site can have such a request repeated in its own name. The rules are those of Go
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 from .answers import SAFE_METHODS, HeaderReader
@@ -17,6 +18,14 @@ from .urls import parse_origin
 
 # Middleware that honours one of these hands a view another method than the browser sent.
 _OVERRIDES = ("X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override")
+
+# As WSGI names the headers that :func:`is_unsafe` looks at (PEP 3333).
+_LOOKED_AT = {f"HTTP_{name.upper().replace('-', '_')}" for name in (*_OVERRIDES, "Upgrade")}
+
+
+def is_plain_get(method: str, environ: Mapping[str, Any]) -> bool:
+    """Tell whether :func:`is_unsafe` need not even be asked: a GET that names nothing else."""
+    return method == "GET" and environ.keys().isdisjoint(_LOOKED_AT)
 
 
 def is_unsafe(method: str, header: HeaderReader) -> bool:

@@ -17,7 +17,7 @@ from .errors import MisuseError
 from .places import IGNORED_MARK, is_left_alone, is_sign_in_page
 from .replies import KEEPS_FORM_MARK, SessionRequired, refuse_claims, reply
 from .session import SSRSession
-from .state import REFRESH_ENDPOINT, current_record, current_state
+from .state import REFRESH_ENDPOINT, current_record, current_request, current_state
 
 _View = TypeVar("_View", bound=Callable[..., Any])
 
@@ -170,7 +170,8 @@ def require_session(
     demand = _Demand.of(claims, check_revoked, keep_form)
     optional = False
     if not current_record().entered:
-        if request.endpoint == REFRESH_ENDPOINT or is_left_alone() or is_sign_in_page():
+        left_alone = is_left_alone(current_state(), current_request())
+        if left_alone or request.endpoint == REFRESH_ENDPOINT or is_sign_in_page():
             return
         view = current_app.view_functions.get(request.endpoint or "")
         optional = claims == ClaimRules() and getattr(view, _OPTIONAL_MARK, False) is True
@@ -190,11 +191,7 @@ def _decorated(view: Callable[..., Any] | None, demand: _Demand) -> Callable[...
             'require_session, or partial(require_session, role="admin").'
         )
 
-    def check() -> Any:
-        _enter()
-        return _check(demand)
-
-    guarded = _around(view, check)
+    guarded = _around(view, functools.partial(_check, demand, enters=True))
     if demand.optional:
         setattr(guarded, _OPTIONAL_MARK, True)
     if demand.keep_form:
@@ -225,8 +222,11 @@ def _around(view: Callable[..., Any], check: Callable[[], Any]) -> Callable[...,
         @functools.wraps(view)
         def around(*args: Any, **kwargs: Any) -> Any:
             refused = check()
+            if refused is not None:
+                return refused
             # An async view behind a decorator that hides it is run as Flask would run it.
-            return current_app.ensure_sync(view)(*args, **kwargs) if refused is None else refused
+            app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+            return app.ensure_sync(view)(*args, **kwargs)
 
     return around
 
@@ -236,21 +236,25 @@ def _enter() -> None:
     current_record().entered = True
 
 
-def _check(demand: _Demand) -> Any:
+def _check(demand: _Demand, *, enters: bool = False) -> Any:
     """Return the response that refuses the current request, or None where the view may run.
 
+    :param enters: a decorator asks, and its view runs next.
     :raises InvalidClaimsError: a document was asked for, and a condition on claims failed.
     """
-    state, record = current_state(), current_record()
+    state, asked = current_state(), current_request()
+    record = state.record(asked)
+    if enters:
+        record.entered = True
     record.optional_view = demand.optional
     record.keeps_form = demand.keep_form
     if demand.check_revoked:
         state.check_revoked()
-    answer = state.answer(optional=demand.optional)
-    if answer is not Answer.PASS:
-        return reply(state, answer)
-    session = state.verdict().session
-    if demand.optional or session is None:
+    session = state.verdict_on(asked, record).session
+    if session is None:
+        answer = state.answer(optional=demand.optional)
+        return None if answer is Answer.PASS else reply(state, answer)
+    if demand.optional:
         return None
     record.protected = True
     failures = demand.claims.failures(session)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from flask import Flask, Response, g, request_started
+from flask import Flask, Response, request_started
 
 from .config import Settings
 from .decorators import check_decorator_order
@@ -12,7 +13,7 @@ from .errors import ConfigError
 from .pages import install_templates
 from .places import is_left_alone
 from .replies import finish, keep_form_early
-from .state import EXTENSION_NAME, AppState, current_record, current_state, leave_request
+from .state import EXTENSION_NAME, AppState, current_request, current_state
 from .views import make_blueprint
 
 
@@ -50,10 +51,11 @@ class FlaskSSRSession:
         app.register_blueprint(make_blueprint(state.settings.refresh_path))
         # First before every other hook, so that all of them may rely on g.session; and last after
         # all of them, as functions after a request run in reverse order.
-        app.before_request_funcs.setdefault(None, []).insert(0, _decide)
-        app.after_request_funcs.setdefault(None, []).insert(0, _finish)
-        app.teardown_request_funcs.setdefault(None, []).insert(0, _restore)
-        request_started.connect(_forget, app)
+        decide, finish_response = _hooks(state)
+        app.before_request_funcs.setdefault(None, []).insert(0, decide)
+        app.after_request_funcs.setdefault(None, []).insert(0, finish_response)
+        app.teardown_request_funcs.setdefault(None, []).insert(0, state.leave_request)
+        request_started.connect(state.enter_early, app)
         app.extensions[EXTENSION_NAME] = state
 
     def clear_keys(self) -> None:
@@ -65,22 +67,16 @@ class FlaskSSRSession:
         current_state().clear_keys()
 
 
-def _forget(_app: Flask, **_more: Any) -> None:
-    # An app context may outlive a request (tests push one): its g still holds what came before.
-    current_record()  # it notes whose g.session this was before
-    g.session = None
+def _hooks(state: AppState) -> tuple[Callable[[], None], Callable[[Response], Response]]:
+    """Return what runs before and after each request of the app."""
 
+    def decide() -> None:
+        asked = current_request()
+        record = state.enter_request(asked)
+        if not is_left_alone(state, asked) and state.verdict_on(asked, record).session is None:
+            keep_form_early(state, asked)
 
-def _decide() -> None:
-    if not is_left_alone():
-        state = current_state()
-        state.verdict()
-        keep_form_early(state)
+    def finish_response(response: Response) -> Response:
+        return finish(state, response)
 
-
-def _finish(response: Response) -> Response:
-    return finish(current_state(), response)
-
-
-def _restore(_error: BaseException | None) -> None:
-    leave_request()
+    return decide, finish_response

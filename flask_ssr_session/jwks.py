@@ -35,10 +35,10 @@ class KeySet:
     :ivar keys: RSA public keys by key id.
     :ivar fetched_wall: when it was asked for, seconds since the epoch.
     :ivar fetched_monotonic: the same moment on the monotonic clock.
-    :ivar max_age_seconds: how long the answer said it stays fresh.
+    :ivar fresh_seconds: how long after that nobody asks for another.
     """
 
-    __slots__ = ("_remembered", "fetched_monotonic", "fetched_wall", "keys", "max_age_seconds")
+    __slots__ = ("_remembered", "fetched_monotonic", "fetched_wall", "fresh_seconds", "keys")
 
     def __init__(
         self,
@@ -46,12 +46,12 @@ class KeySet:
         *,
         fetched_wall: float = 0.0,
         fetched_monotonic: float = 0.0,
-        max_age_seconds: float = 0.0,
+        fresh_seconds: float = 0.0,
     ) -> None:
         self.keys = dict(keys)
         self.fetched_wall = fetched_wall
         self.fetched_monotonic = fetched_monotonic
-        self.max_age_seconds = max_age_seconds
+        self.fresh_seconds = fresh_seconds
         self._remembered: OrderedDict[str, SSRSession] = OrderedDict()
 
     def recall(self, raw_token: str) -> SSRSession | None:

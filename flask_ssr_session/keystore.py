@@ -180,7 +180,7 @@ class FetchedKeys:
         :raises KeysUnavailableError: there are none.
         """
         age = math.inf if key_set is None else self._age(key_set)
-        if key_set is not None and age < _fresh_seconds(key_set):
+        if key_set is not None and age < key_set.fresh_seconds:
             return key_set
         if age > self._usable_seconds:
             self._renew(in_background=False, wait_seconds=FETCH_SECONDS, patient=False)
@@ -297,7 +297,9 @@ class FetchedKeys:
                 keys,
                 fetched_wall=started_wall,
                 fetched_monotonic=started_monotonic,
-                max_age_seconds=RENEW_AFTER_SECONDS if max_age_seconds is None else max_age_seconds,
+                fresh_seconds=RENEW_AFTER_SECONDS
+                if max_age_seconds is None
+                else min(max_age_seconds, RENEW_AFTER_SECONDS),
             )
         raise problem
 
@@ -324,10 +326,6 @@ class FetchedKeys:
                 f"{problem} at {hosts}; keys {age:.0f} s old stay in use, "
                 f"at most {self._usable_seconds:.0f} s",
             )
-
-
-def _fresh_seconds(key_set: KeySet) -> float:
-    return min(key_set.max_age_seconds, RENEW_AFTER_SECONDS)
 
 
 def _may_fetch(fetching: _Fetching, now: float, *, patient: bool) -> bool:

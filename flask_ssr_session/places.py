@@ -6,46 +6,47 @@ import logging
 from typing import Any
 from urllib.parse import parse_qsl
 
-from flask import current_app, request
+from flask import Flask, Request, current_app, request
 from werkzeug.routing import Rule
 
 from .errors import MisuseError
-from .state import current_state
+from .state import AppState, current_state
 from .urls import local_path, redirect_target
 from .verdict import SessionState
 
 IGNORED_MARK = "_ssr_session_ignored"
 
 
-def is_left_alone() -> bool:
+def is_left_alone(state: AppState, asked: Request) -> bool:
     """Tell whether the current request is none that a session matters to."""
-    rule: Rule | None = request.url_rule
+    rule: Rule | None = asked.url_rule
     if rule is None:
-        return _is_api_request()
-    if _serves_static_files(rule.endpoint):
+        return _is_api_request(state)
+    endpoint: str = rule.endpoint
+    if endpoint.endswith("static") and _serves_static_files(state.app, endpoint):
         return True
-    if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
+    if asked.method == "OPTIONS" and "Access-Control-Request-Method" in asked.headers:
         # Anyone can send this: it passes only where Flask answers in the view's place.
         return getattr(rule, "provide_automatic_options", False) is True
-    view: Any = current_app.view_functions.get(rule.endpoint)
+    view: Any = state.app.view_functions.get(endpoint)
     return getattr(view, IGNORED_MARK, False) is True
 
 
-def _is_api_request() -> bool:
+def _is_api_request(state: AppState) -> bool:
     """Tell whether the SDK's middleware answers: below its base path, no page of the app."""
     # With the mount point, as the SDK itself compares.
-    base_path = current_state().ready().deployment.api_base_path
+    base_path = state.ready().deployment.api_base_path
     return f"{_full_path()}/".startswith(f"{base_path}/")
 
 
-def _serves_static_files(endpoint: str) -> bool:
+def _serves_static_files(app: Flask, endpoint: str) -> bool:
     """Tell whether *endpoint* is Flask's own for the static folder of the app or a blueprint."""
     owner, _, name = endpoint.rpartition(".")
     if name != "static":
         return False
     # Without a static folder the name is free for any view, also where a folder is set later.
-    scaffold = current_app.blueprints.get(owner) if owner else current_app
-    module = getattr(current_app.view_functions.get(endpoint), "__module__", None) or ""
+    scaffold = app.blueprints.get(owner) if owner else app
+    module = getattr(app.view_functions.get(endpoint), "__module__", None) or ""
     is_flasks_own = module.partition(".")[0] == "flask"
     return scaffold is not None and scaffold.has_static_folder and is_flasks_own
 

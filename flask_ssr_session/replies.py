@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from urllib.parse import quote, urlsplit
 
-from flask import Response, current_app, g, jsonify, make_response, redirect, request
+from flask import Request, Response, current_app, jsonify, make_response, redirect, request
 from werkzeug.exceptions import Forbidden, HTTPException
 from werkzeug.wrappers import Response as WerkzeugResponse
 
@@ -28,7 +28,7 @@ from .places import (
     refresh_path,
     return_target,
 )
-from .state import AppState, RequestRecord, current_record
+from .state import AppState, RequestRecord, current_g, current_record, current_request
 from .urls import with_query
 from .verdict import SessionState, Verdict
 
@@ -202,9 +202,9 @@ def _mark_shown(response: WerkzeugResponse, page: Answer) -> None:
         response.status_code = _STATUS_OF_PAGE.get(page, otherwise)
 
 
-def keep_form_early(state: AppState) -> None:
+def keep_form_early(state: AppState, asked: Request) -> None:
     """Note the form of a view that keeps it, before a hook such as Flask-WTF's parses it."""
-    view = current_app.view_functions.get(request.endpoint or "")
+    view = state.app.view_functions.get(asked.endpoint or "")
     if getattr(view, KEEPS_FORM_MARK, False) is True and state.answer() is Answer.REFRESH_PAGE:
         keep_form(current_record())
 
@@ -235,32 +235,41 @@ def sealed(response: Response, verdict: Verdict) -> Response:
     """Mark a response that shows a visitor's state instead of content: no cache may keep it."""
     current_record().refused = True
     response.headers["Cache-Control"] = "no-store"
-    _drop_targeted(response)
+    _drop_targeted(response, _names(response))
     response.headers["X-Robots-Tag"] = "noindex"
     response.headers["SSR-Session"] = f"{verdict.state.value}; reason={verdict.reason.value}"
     response.vary.add("Cookie")
     return response
 
 
-def _drop_targeted(response: WerkzeugResponse) -> None:
+def _names(response: WerkzeugResponse) -> set[str]:
+    """Return the names of all header fields, in lower case."""
+    return {name.lower() for name, _ in response.headers}
+
+
+def _drop_targeted(response: WerkzeugResponse, names: set[str]) -> None:
     """Leave no field that a delivery network follows in place of Cache-Control (RFC 9213)."""
-    for name in {name.lower() for name in response.headers.keys()}:  # noqa: SIM118 - no dict
+    for name in names:
         if name.endswith("cdn-cache-control") or name == "surrogate-control":
             response.headers.pop(name)
 
 
 def finish(state: AppState, response: Response) -> Response:
     """Complete a response on its way out; runs after every other ``after_request``."""
-    record = current_record()
+    record = state.record(current_request())
     verdict = record.verdict
     if verdict is None:
         return response
-    if current_app.debug and g.get("session") is not verdict.session:
+    if current_g().get("session") is not verdict.session and state.app.debug:
         raise MisuseError(
             "g.session was replaced by the app during this request. Only flask_ssr_session sets "
             "it: decorators and needs_refresh do not follow it, and readers would be misled."
         )
-    response.vary.add("Cookie")
+    names = _names(response)
+    if "vary" in names:
+        response.vary.add("Cookie")
+    else:  # as plain text: a set of values takes ten times as long
+        response.headers.add("Vary", "Cookie")
     if record.shown is not None:
         if record.return_to is None and kind_of_request(request.headers.get) is not (
             RequestKind.DOCUMENT
@@ -277,7 +286,7 @@ def finish(state: AppState, response: Response) -> Response:
         # Once more: an after_request of the app's may have let caches keep it.
         sealed(response, verdict)
     elif record.protected:
-        _keep_private(state, record, response)
+        _keep_private(state, record, response, names)
     return response
 
 
@@ -305,11 +314,17 @@ def _replace_content(response: Response, answer: Response) -> None:
     response.set_data(answer.get_data())
 
 
-def _keep_private(state: AppState, record: RequestRecord, response: Response) -> None:
+def _keep_private(
+    state: AppState, record: RequestRecord, response: Response, names: set[str]
+) -> None:
     """Keep a view's own cache headers from handing one visitor's page to all."""
-    cache = response.cache_control
     if record.verdict is None or record.verdict.session is None:
         return
+    _drop_targeted(response, names)
+    if "cache-control" not in names:
+        response.headers.add("Cache-Control", "private")
+        return
+    cache = response.cache_control
     if cache.public or cache.s_maxage is not None:
         cache.public = False
         cache.s_maxage = None
@@ -321,4 +336,3 @@ def _keep_private(state: AppState, record: RequestRecord, response: Response) ->
     # must-understand takes no-store back (RFC 9111 section 5.2.2.3).
     if not cache.no_store or cache.must_understand:
         cache.private = True
-    _drop_targeted(response)

@@ -184,9 +184,14 @@ class SSRSession:
 def frozen(value: Any) -> Any:
     """Return *value*, as JSON decoded it, with read-only mappings and tuples for lists."""
     if isinstance(value, dict):
-        return MappingProxyType({key: frozen(item) for key, item in value.items()})
+        return MappingProxyType(
+            {
+                key: frozen(item) if isinstance(item, (dict, list)) else item
+                for key, item in value.items()
+            }
+        )
     if isinstance(value, list):
-        return tuple(frozen(item) for item in value)
+        return tuple(map(frozen, value))
     return value
 
 

@@ -12,13 +12,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from flask import Flask, Request, current_app, g, request
+from flask import Flask, Request, current_app, g, request, request_started
 from werkzeug.exceptions import SecurityError
 
 from .answers import SAFE_METHODS, Answer, answer_for, kind_of_request
 from .clock import Clock, SystemClock
 from .config import Deployment, Settings
-from .cross_site import is_cross_site, is_unsafe
+from .cookies import plain_values
+from .cross_site import is_cross_site, is_plain_get, is_unsafe
 from .errors import ConfigError, FetchError, MisuseError
 from .forms import KeptForm
 from .jwks import KeySet, parse_key_set
@@ -27,7 +28,7 @@ from .logs import ReasonLog
 from .revocation import RevocationCheck
 from .sdk import read_sdk
 from .tokens import KeyFinder, TokenRules
-from .verdict import Reason, SessionState, Verdict, decide, looked_up
+from .verdict import Reason, Verdict, decide, looked_up
 
 EXTENSION_NAME = "ssr_session"
 
@@ -43,9 +44,10 @@ REFRESH_ENDPOINT = "ssr_session.refresh"
 _RUNNING = "_ssr_session_running"
 
 
-@dataclass
 class RequestRecord:
     """What is known and was done about one request of one app.
+
+    Made for every request, so what most of them never change is kept with the class.
 
     :ivar outer: the record of the request that this one runs inside of, or None.
     :ivar outer_session: what ``g.session`` was in it.
@@ -64,8 +66,6 @@ class RequestRecord:
     :ivar form: what the refresh page carries, or None.
     """
 
-    outer: RequestRecord | None = None
-    outer_session: Any = None
     verdict: Verdict | None = None
     entered: bool = False
     optional_view: bool = False
@@ -80,6 +80,11 @@ class RequestRecord:
     form_looked_at: bool = False
     form: KeptForm | None = None
 
+    def __init__(self, shared: dict[str, Any]) -> None:
+        self.outer: RequestRecord | None = shared.get(_RUNNING)
+        self.outer_session = shared.get("session")
+        shared[_RUNNING] = self
+
     @property
     def optional(self) -> bool:
         """Whether what is held back may also be seen without a session."""
@@ -91,25 +96,23 @@ def current_record() -> RequestRecord:
 
     :raises MisuseError: ``init_app`` was not called for this app.
     """
-    key = current_state().record_key
-    attributes: dict[str, Any] = request._get_current_object().__dict__  # type: ignore[attr-defined]
-    record: RequestRecord | None = attributes.get(key)
-    if record is None:
-        record = attributes[key] = RequestRecord(g.get(_RUNNING), g.get("session"))
-        setattr(g, _RUNNING, record)
-    return record
+    return current_state().record(current_request())
 
 
-def leave_request() -> None:
-    """Give ``g.session`` back to the request that the current one ran inside of.
+def current_request() -> Request:
+    """Return the request itself.
 
-    A view may run a request of its own app (a test client, a ``test_request_context``), and both
-    share one ``g``. Without an outer request nothing is touched: a response may still be streaming.
+    Every look at a name of Flask's own ``request`` finds it anew, which takes longer than most of
+    what the hook does with it; and so for ``g``.
     """
-    record = current_record()
-    setattr(g, _RUNNING, record.outer)
-    if record.outer is not None:
-        g.session = record.outer_session
+    asked: Request = request._get_current_object()  # type: ignore[attr-defined]
+    return asked
+
+
+def current_g() -> dict[str, Any]:
+    """Return what the ``g`` of the current app context holds, by name."""
+    values: dict[str, Any] = vars(g._get_current_object())
+    return values
 
 
 class KeyStore(KeyFinder, Protocol):
@@ -133,6 +136,7 @@ class Ready:
 class AppState:
     """The one object this package keeps per app, at ``app.extensions["ssr_session"]``.
 
+    :ivar app: whose state it is.
     :ivar settings: what the app configured, frozen.
     :ivar checks: run once, before the first verdict; each raises where the app protects less
         than it seems to.
@@ -144,16 +148,52 @@ class AppState:
 
         :raises ConfigError: a static key set that cannot be read.
         """
+        self.app = app
         self.settings = settings
         self.clock: Clock = clock or SystemClock()
         self.log = ReasonLog(self.clock)
         self.checks: list[Callable[[Flask], None]] = []
         self.record_key = f"_flask_ssr_session_{id(self)}"
         self._warned: set[str] = set()
-        self._app_name = app.name
         self._given_keys: KeyStore | None = _static_keys(settings)
         self._given_is_revoked: Callable[[str], bool] | None = None
         self._ready: dict[str, Ready] = {}
+
+    def record(self, asked: Request) -> RequestRecord:
+        """Return what this app keeps of a request, from the first time it is asked for."""
+        record: RequestRecord | None = asked.__dict__.get(self.record_key)
+        if record is None:
+            record = asked.__dict__[self.record_key] = RequestRecord(current_g())
+        return record
+
+    def enter_request(self, asked: Request) -> RequestRecord:
+        """Begin without a session, whatever an earlier request left in a ``g`` that lives on."""
+        shared, record = current_g(), asked.__dict__.get(self.record_key)
+        if record is None:  # the new one notes whose g.session this was before
+            record = asked.__dict__[self.record_key] = RequestRecord(shared)
+        if record.verdict is None:
+            shared["session"] = None
+        return record
+
+    def enter_early(self, app: Flask, **_more: Any) -> None:
+        """Enter for functions that see a request before the hook does; a receiver of signals."""
+        self.enter_request(current_request())
+        # A signal costs more than the hook. Where the first request finds no such function, no
+        # later one will, as Flask takes no more of them.
+        if not app.url_value_preprocessors and len(list(request_started.receivers_for(app))) == 1:
+            request_started.disconnect(self.enter_early)
+
+    def leave_request(self, _error: BaseException | None = None) -> None:
+        """Give ``g.session`` back to the request that the current one ran inside of.
+
+        A view may run a request of its own app (a test client, a ``test_request_context``), and
+        both share one ``g``. Without an outer request it is left as it is: a response may still be
+        streaming.
+        """
+        record, shared = self.record(current_request()), current_g()
+        shared[_RUNNING] = record.outer
+        if record.outer is not None:
+            shared["session"] = record.outer_session
 
     def ready(self) -> Ready:
         """Return settings completed by the SDK, and the keys; read once, then frozen.
@@ -165,7 +205,7 @@ class AppState:
         if ready is not None:
             return ready
         for check in self.checks:
-            check(current_app._get_current_object())  # type: ignore[attr-defined]
+            check(self.app)
         settings = self.settings
         if self._given_is_revoked is not None:  # the test kit answers in the core's place
             settings = replace(settings, check_revoked=False)
@@ -200,10 +240,14 @@ class AppState:
 
         :raises ConfigError: what the SDK or the settings say cannot work.
         """
-        record = current_record()
+        asked = current_request()
+        return self.verdict_on(asked, self.record(asked))
+
+    def verdict_on(self, asked: Request, record: RequestRecord) -> Verdict:
+        """Return the verdict on *asked*, which is the current request, and *record* its own."""
         verdict = record.verdict
         if verdict is None:
-            verdict = self._decided(request, self.ready())
+            verdict = self._decided(asked, self._ready.get("") or self.ready())
             if self.settings.check_revoked:
                 verdict = self._looked_up(record, verdict)
             self._settle(record, verdict)
@@ -235,17 +279,21 @@ class AppState:
     def _settle(self, record: RequestRecord, verdict: Verdict) -> None:
         if verdict is not record.verdict:
             record.verdict = verdict
-            g.session = verdict.session
-            self._note(verdict)
+            current_g()["session"] = verdict.session
+            if verdict.session is None and verdict.reason is not Reason.ANONYMOUS:
+                self._note(verdict)
 
     def _decided(self, asked: Request, ready: Ready) -> Verdict:
         try:
-            if self._was_sent_by_another_site(asked, ready):
+            if not is_plain_get(asked.method, asked.environ) and self._was_sent_by_another_site(
+                asked, ready
+            ):
                 return Verdict(Reason.CROSS_SITE)
-            cookies = asked.cookies
+            raw_tokens = _cookies(asked, ACCESS_TOKEN_COOKIE)
             return decide(
-                cookies.getlist(ACCESS_TOKEN_COOKIE),
-                has_front_token=bool(cookies.get(FRONT_TOKEN_COOKIE)),
+                raw_tokens,
+                # It says something only where there is no token.
+                has_front_token=not any(raw_tokens) and any(_cookies(asked, FRONT_TOKEN_COOKIE)),
                 keys=ready.keys,
                 rules=ready.rules,
                 now=self.clock.wall(),
@@ -269,12 +317,10 @@ class AppState:
         # The message of an unknown error is not kept, as it may hold a token.
         place = traceback.extract_tb(error.__traceback__)[-1]
         detail = f"{type(error).__name__} at {place.filename}:{place.lineno}"
-        return Verdict(Reason.INTERNAL, detail=f"{detail}, in the app {self._app_name!r}")
+        return Verdict(Reason.INTERNAL, detail=f"{detail}, in the app {self.app.name!r}")
 
     def _note(self, verdict: Verdict) -> None:
         """Log what an operator may want to know; called where no local variable holds a token."""
-        if verdict.state is SessionState.ACTIVE or verdict.reason is Reason.ANONYMOUS:
-            return
         levels = {
             Reason.EXPIRED: logging.DEBUG,
             Reason.TOKEN_MISSING: logging.DEBUG,
@@ -311,6 +357,16 @@ class AppState:
         )
 
 
+def _cookies(asked: Request, name: str) -> list[str]:
+    """Return the values of all cookies called *name*."""
+    # Parsed already, as for Flask's own session, or by a request class of the app's own.
+    if type(asked) is Request and "cookies" not in vars(asked):
+        plain = plain_values(asked.environ.get("HTTP_COOKIE", ""), name)
+        if plain is not None:
+            return plain
+    return asked.cookies.getlist(name)
+
+
 def _static_keys(settings: Settings) -> StaticKeys | None:
     if settings.jwks is None:
         return None
@@ -334,10 +390,11 @@ def current_state() -> AppState:
 
     :raises MisuseError: ``init_app`` was not called for it.
     """
-    state: AppState | None = current_app.extensions.get(EXTENSION_NAME)
+    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+    state: AppState | None = app.extensions.get(EXTENSION_NAME)
     if state is None:
         raise MisuseError(
-            f"flask_ssr_session is not set up for the app {current_app.name!r}: "
+            f"flask_ssr_session is not set up for the app {app.name!r}: "
             "call FlaskSSRSession(app), or init_app(app) in the factory."
         )
     return state

@@ -9,7 +9,6 @@ from __future__ import annotations
 import binascii
 import json
 import math
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -42,6 +41,9 @@ _REFUSED_HEADER_PARAMETERS = frozenset(
     {"b64", "crit", "enc", "jku", "jwk", "x5c", "x5t", "x5t#S256", "x5u", "zip"}
 )
 
+# Base64url to base64. Characters that only base64 has become one that neither has.
+_TO_BASE64 = bytes.maketrans(b"-_+/=", b"+/!!!")
+
 _PADDING = PKCS1v15()
 _HASH = SHA256()
 
@@ -60,7 +62,7 @@ class TokenRules:
     kid_prefix: str | None = None
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(eq=False, repr=False, slots=True)
 class ParsedToken:
     """A token that is well formed; nothing in it is verified.
 
@@ -173,11 +175,11 @@ def decode_unverified_token(raw_token: str) -> ParsedToken:
         raise TokenInvalidError(TokenDefect.TOO_LARGE)
     if not raw_token.isascii():
         raise TokenInvalidError(TokenDefect.ENCODING)
-    segments = raw_token.encode("ascii").split(b".")
-    if len(segments) != 3:
+    signed, last_dot, signature_segment = raw_token.encode("ascii").rpartition(b".")
+    header_segment, first_dot, payload_segment = signed.partition(b".")
+    if not (last_dot and first_dot) or b"." in payload_segment:
         raise TokenInvalidError(TokenDefect.SEGMENTS)
-    header_segment, payload_segment, signature_segment = segments
-    kid, version = _checked_header(_json_object(header_segment))
+    kid, version = _checked_header(header_segment)
     payload = _json_object(payload_segment)
     _check_claims(payload, version, kid)
     signature = decode_base64url(signature_segment)
@@ -187,7 +189,7 @@ def decode_unverified_token(raw_token: str) -> ParsedToken:
         payload=payload,
         iat=payload["iat"],
         exp=payload["exp"],
-        signed=header_segment + b"." + payload_segment,
+        signed=signed,
         signature=signature,
     )
 
@@ -198,12 +200,13 @@ def decode_base64url(segment: bytes) -> bytes:
     :raises TokenInvalidError: anything but that spelling.
     """
     try:
-        decoded = urlsafe_b64decode(segment + b"=" * (-len(segment) % 4))
+        spelling = segment.translate(_TO_BASE64) + b"=" * (-len(segment) % 4)
+        decoded = binascii.a2b_base64(spelling)
     except binascii.Error:
         raise TokenInvalidError(TokenDefect.ENCODING) from None
     # The decoder overlooks stray characters and spare bits. One token has one spelling: else the
     # same session could be sent under countless names, past anything that compares tokens.
-    if urlsafe_b64encode(decoded).rstrip(b"=") != segment:
+    if binascii.b2a_base64(decoded, newline=False) != spelling:
         raise TokenInvalidError(TokenDefect.ENCODING)
     return decoded
 
@@ -237,10 +240,14 @@ _decode_json = json.JSONDecoder(
 def _json_object(segment: bytes) -> dict[str, Any]:
     """Return the one JSON object that *segment* spells."""
     try:
-        value = _decode_json(decode_base64url(segment).decode("utf-8"))
+        text = decode_base64url(segment).decode("utf-8")
+        value = _decode_json(text)
     except (ValueError, RecursionError):  # also UnicodeDecodeError, and ints of too many digits
         raise TokenInvalidError(TokenDefect.JSON) from None
-    if not isinstance(value, dict) or _is_nested_deeper(value, MAX_DEPTH):
+    if not isinstance(value, dict):
+        raise TokenInvalidError(TokenDefect.JSON)
+    # Where fewer brackets are opened, none stands that deep.
+    if text.count("{") + text.count("[") > MAX_DEPTH and _is_nested_deeper(value, MAX_DEPTH):
         raise TokenInvalidError(TokenDefect.JSON)
     return value
 
@@ -259,8 +266,12 @@ def _is_nested_deeper(value: dict[str, Any], levels: int) -> bool:
     return True
 
 
-def _checked_header(header: Mapping[str, Any]) -> tuple[str, int]:
+# All tokens of a key have one header, so it need not be judged for each. What is refused is not
+# remembered, and nothing longer than a token is.
+@lru_cache(maxsize=64)
+def _checked_header(segment: bytes) -> tuple[str, int]:
     """Return key id and version of a header that may sign a SuperTokens session."""
+    header = _json_object(segment)
     # A constant of ours: a token never chooses its algorithm (RFC 8725 section 3.1).
     if header.get("alg") != "RS256":
         raise TokenInvalidError(TokenDefect.ALGORITHM)
@@ -283,17 +294,18 @@ def _checked_header(header: Mapping[str, Any]) -> tuple[str, int]:
     return kid, int(version)
 
 
+# Tenants came with version 4, account linking with version 5.
+_IDS = ("sub", "sessionHandle", "refreshTokenHash1", "tId", "rsub")
+
+
 def _check_claims(payload: Mapping[str, Any], version: int, kid: str) -> None:
     if not (_is_time(payload.get("exp")) and _is_time(payload.get("iat"))):
         raise TokenInvalidError(TokenDefect.TIMES, kid)
     if "nbf" in payload and not _is_time(payload["nbf"]):
         raise TokenInvalidError(TokenDefect.TIMES, kid)
-    # Tenants came with version 4, account linking with version 5.
-    ids = ("sub", "sessionHandle", "refreshTokenHash1", "tId", "rsub")[
-        : min(version, NEWEST_KNOWN_VERSION)
-    ]
-    if not all(_is_identifier(payload.get(name)) for name in ids):
-        raise TokenInvalidError(TokenDefect.CLAIMS, kid)
+    for name in _IDS[: min(version, NEWEST_KNOWN_VERSION)]:
+        if not _is_identifier(payload.get(name)):
+            raise TokenInvalidError(TokenDefect.CLAIMS, kid)
     # OAuth2 access tokens (1) and id tokens (2) are signed by the same keys.
     token_type = payload.get("stt", 0)
     if type(token_type) is not int or token_type != 0:

@@ -6,9 +6,9 @@ Nothing here knows a request or a framework, changes anything, or raises for wha
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from hashlib import sha256
+from typing import NamedTuple
 
 from .errors import (
     CoreUnavailableError,
@@ -76,8 +76,7 @@ _STATES = {
 }
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What was decided about one request.
 
     :ivar session: the session of an active request; None in every other state.
@@ -97,6 +96,11 @@ class Verdict:
         return _STATES[self.reason]
 
 
+# Nobody can change a verdict, so one of these does for all.
+_ANONYMOUS = Verdict(Reason.ANONYMOUS)
+_TOKEN_MISSING = Verdict(Reason.TOKEN_MISSING)
+
+
 def decide(
     raw_tokens: Sequence[str],
     *,
@@ -111,12 +115,16 @@ def decide(
     :param has_front_token: the browser SDK left ``sFrontToken``, its sign of a session.
     :param now: seconds since the epoch.
     """
-    # Two cookies of one name: an old domain's beside the new one's, or one planted by a neighbour.
+    if not raw_tokens:
+        return _TOKEN_MISSING if has_front_token else _ANONYMOUS
     # One character too many is enough to refuse a token by, so no more is ever looked at.
+    if len(raw_tokens) == 1 and raw_tokens[0]:
+        return _judge(raw_tokens[0][: MAX_TOKEN_CHARS + 1], keys, rules, now)
+    # Two cookies of one name: an old domain's beside the new one's, or one planted by a neighbour.
     shortened = dict.fromkeys(raw[: MAX_TOKEN_CHARS + 1] for raw in raw_tokens if raw)
     distinct = list(shortened)[:MAX_ACCESS_TOKENS]
     if not distinct:
-        return Verdict(Reason.TOKEN_MISSING if has_front_token else Reason.ANONYMOUS)
+        return _TOKEN_MISSING if has_front_token else _ANONYMOUS
     if len(distinct) == 1:
         return _judge(distinct[0], keys, rules, now)
     well_formed: list[tuple[str, ParsedToken]] = []

@@ -20,6 +20,7 @@ DECISION_MODULES = (
     "session",
     "claims",
     "urls",
+    "cookies",
     "config",
     "sdk",
     "tokens",

@@ -1007,3 +1007,23 @@ def test_errors_carry_no_claim_value(signer: SessionSigner, keys: CountedKeys) -
     assert caught.value.kid == "d-test"
     assert "secret-user" not in repr(caught.value)
     assert sha256(token.encode()).hexdigest() not in repr(caught.value)
+
+
+def test_header_that_was_taken_before_excuses_nothing_else(
+    signer: SessionSigner, keys: CountedKeys
+) -> None:
+    """A header is judged once for all tokens of a key, and a refused one every time."""
+    claims = signer.claims(issued_at=NOW)
+    for header, defect in (
+        (None, None),
+        (signer.header() | {"alg": "none"}, TokenDefect.ALGORITHM),
+        (signer.header() | {"alg": "none"}, TokenDefect.ALGORITHM),
+        (None, None),
+    ):
+        token = signer.sign(claims | {"sessionHandle": str(len(keys.asked))}, header)
+        if defect is None:
+            assert verify_access_token(token, keys, TokenRules(), NOW).user_id == "user-1"
+        else:
+            with pytest.raises(TokenInvalidError) as caught:
+                verify_access_token(token, keys, TokenRules(), NOW)
+            assert caught.value.reason is defect

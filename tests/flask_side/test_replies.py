@@ -706,3 +706,22 @@ def test_sign_in_page_that_does_not_exist_is_warned_of_once(
     for _ in range(2):
         client.get("/account", headers=PAGE, base_url=f"http://localhost{mount_point}")
     assert caplog.text.count("no_sign_in") == is_warned
+
+
+@pytest.mark.parametrize(
+    ("own", "sent"),
+    [
+        (None, "Cookie"),
+        ("Accept-Language", "Accept-Language, Cookie"),
+        ("cookie", "cookie"),
+        ("*", "*, Cookie"),
+    ],
+)
+def test_what_a_view_varies_by_is_kept_beside_the_cookie(
+    app: Flask, client: FlaskClient, own: str | None, sent: str
+) -> None:
+    @app.route("/varies")
+    def varies() -> Any:
+        return "", {} if own is None else {"vary": own}
+
+    assert client.get("/varies").headers.getlist("Vary") == [sent]

@@ -11,6 +11,7 @@ import pytest
 from flask import (
     Blueprint,
     Flask,
+    Request,
     Response,
     current_app,
     g,
@@ -22,6 +23,7 @@ from flask import request_started as flask_request_started
 from flask.testing import FlaskClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from werkzeug.datastructures import ImmutableMultiDict, MultiDict
 from werkzeug.test import TestResponse
 
 from flask_ssr_session import (
@@ -86,6 +88,44 @@ def test_g_session_is_none_before_anything_else_happens(app: Flask, client: Flas
     sign_in(client)
     assert client.get("/account").text == "account of user-1"
     assert seen == [None]
+
+
+def test_signal_is_listened_to_only_where_somebody_looks_before_the_hook() -> None:
+    def entering(app: Flask) -> bool:
+        client = app.test_client()
+        assert client.get("/open").text == "open"
+        return any(flask_request_started.receivers_for(app))
+
+    assert not entering(with_views(make_app()))
+    with_look = with_views(make_app())
+    with_look.url_value_preprocessor(lambda _endpoint, _values: None)
+    assert entering(with_look)
+    overheard = with_views(make_app())
+    with flask_request_started.connected_to(lambda _app, **_more: None, overheard):
+        client = overheard.test_client()
+        client.get("/open")
+        assert len(list(flask_request_started.receivers_for(overheard))) == 2
+
+
+@pytest.mark.parametrize("by_class", [True, False], ids=["by a request class", "before the hook"])
+def test_cookies_that_the_app_reads_its_own_way_are_looked_at(app: Flask, by_class: bool) -> None:
+    token = make_token()
+
+    class FromHeader(Request):
+        @property
+        def cookies(self) -> MultiDict[str, str]:  # type: ignore[override]
+            return MultiDict({"sAccessToken": self.headers["X-Token"]})
+
+    def plant() -> None:
+        request.cookies = ImmutableMultiDict({"sAccessToken": request.headers["X-Token"]})
+
+    if by_class:
+        app.request_class = FromHeader
+    else:
+        app.before_request_funcs[None].insert(0, plant)
+    client = app.test_client()
+    assert client.get("/account", headers={"X-Token": token}).text == "account of user-1"
+    assert client.get("/account", headers=FETCH | {"X-Token": "x"}).status_code == 401
 
 
 def test_whoever_asks_before_the_hook_gets_the_verdict_already(

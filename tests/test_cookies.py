@@ -1,0 +1,77 @@
+"""The short way to a cookie answers as Werkzeug's parser does, or not at all."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from werkzeug.sansio.http import parse_cookie
+
+from flask_ssr_session.cookies import plain_values
+
+NAME = "sAccessToken"
+
+# Everything that Werkzeug's parser gives a meaning to, and pieces of the name, to be put together.
+PIECES = (
+    *(
+        NAME,
+        NAME,
+        f"{NAME}=",
+        f"{NAME}=ab.c-_",
+        f"; {NAME}=ab.c-_",
+        "sAccess",
+        "Token",
+        NAME.lower(),
+    ),
+    *("=", ";", "; ", "=ab", "x", "x=1", "; y=2", ",", "%73", "\\073", "\\", '"', '"x"', '="x; y"'),
+    *(" ", "\t", "\n", "\r", "\x0b", "\x0c", "\x1c", "\x80", "\x85", "\xa0", "\xc3\xa9", "\0"),
+)
+
+
+def test_short_way_agrees_with_werkzeug_over_headers_made_at_random() -> None:
+    source = random.Random(6)  # noqa: S311 - repeatable on purpose
+    answered = {0: 0, 1: 0}
+    for _ in range(200_000):
+        header = "".join(source.choices(PIECES, k=source.randrange(9)))
+        values = plain_values(header, NAME)
+        if values is not None:
+            assert values == parse_cookie(header).getlist(NAME), repr(header)
+            answered[len(values)] += 1
+    assert min(answered.values()) > 5_000
+
+
+@pytest.mark.parametrize(
+    ("header", "values"),
+    [
+        ("", []),
+        ("a=1; b=2", []),
+        ("sAccessToken=x.y.z", ["x.y.z"]),
+        ("sAccessToken=", [""]),
+        ("a=1; sAccessToken=x.y.z; b=2", ["x.y.z"]),
+        ("a=1; sAccessToken=x=y; b=2", ["x=y"]),
+    ],
+    ids=["nothing", "others only", "alone", "empty", "among others", "equals sign within"],
+)
+def test_plain_header_takes_the_short_way(header: str, values: list[str]) -> None:
+    assert plain_values(header, NAME) == values
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        'sAccessToken="x"',
+        'a="; sAccessToken=x"',
+        "sAccessToken=x; sAccessToken=y",
+        "xsAccessToken=x",
+        "sAccessToken2=x",
+        "sAccessToken",
+        "sAccessToken =x",
+        "sAccessToken= x",
+        "sAccessToken=x ; a=1",
+        "sAccessToken=x\t",
+        "a=1;sAccessToken=x",
+        "a=sAccessToken",
+    ],
+)
+def test_unusual_header_is_left_to_werkzeug(header: str) -> None:
+    assert plain_values(header, NAME) is None
