@@ -3,6 +3,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,18 @@ from .support import send
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.fixture
+def listening_to_interrupts() -> Iterator[None]:
+    """Let programs be interrupted: a shell has those in its background ignore that, and children
+    inherit it.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one process")
+@pytest.mark.usefixtures("listening_to_interrupts")
 def test_command_serves_says_what_it_is_for_and_ends_cleanly(tmp_path: Path) -> None:
     database = tmp_path / "core.db"
     command = [sys.executable, "-m", "example_app.core", "--port", "0", "--database", str(database)]
