@@ -300,6 +300,28 @@ def test_nobody_refreshes_while_another_user_of_the_sdk_holds_its_lock(
     assert tabs_site.refresh_calls() == 1
 
 
+# Somebody else has looked at the same moment, and writes later.
+OVERWRITTEN = """(() => { const set = Storage.prototype.setItem;
+Storage.prototype.setItem = function (key, value) {
+    set.call(this, key, value);
+    if (key !== 'KEY' || window.isOverwritten) return;
+    window.isOverwritten = true;
+    set.call(this, key, JSON.stringify({ ...JSON.parse(value), id: 'another' }));
+}; })()""".replace("KEY", SDK_LOCK)
+
+
+def test_whoever_writes_over_our_lock_has_it(tabs_site: Site, page: Page) -> None:
+    user = signed_in_and_expired(tabs_site, page)
+    page.add_init_script(OVERWRITTEN)
+    page.goto(tabs_site.url("/tabs/decorated"))
+    page.wait_for_function("() => window.isOverwritten")
+    page.wait_for_timeout(300)  # ten times what a page waits for that
+    assert tabs_site.refresh_calls() == 0
+    page.evaluate("key => localStorage.removeItem(key)", SDK_LOCK)
+    expect(page.locator(USER)).to_have_text(user)
+    assert tabs_site.refresh_calls() == 1
+
+
 # --- leaving in mid-refresh ----------------------------------------------------------------------
 
 
