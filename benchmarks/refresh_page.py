@@ -45,7 +45,12 @@ BARE_REQUESTS = """async (path) => {
 class Bench:
     """A signed-in visitor in a browser, whose session runs out at will."""
 
-    def __init__(self, site: Site, browser: Browser) -> None:
+    def __init__(self, site: Site, browser: Browser, latency_ms: float = 0) -> None:
+        """Sign a visitor up.
+
+        :param latency_ms: what every request of the measured tabs takes longer.
+        """
+        self._latency_ms = latency_ms
         self._site = site
         self._browser = browser
         self._context = browser.new_context()
@@ -62,6 +67,8 @@ class Bench:
         self._site.expire(self._visitor)
         with self._visit(first_visit=first_visit) as context:
             tabs = open_tabs(context, self._site.url("/tabs/start"), path, count)
+            for tab in tabs:
+                self._slow_down(tab)
             self._site.core.clear_request_log()
             reload_at_once(tabs)
             for tab in tabs:
@@ -77,9 +84,37 @@ class Bench:
         self._site.expire(self._visitor)
         tab = self._context.new_page()
         tab.goto(self._site.url("/tabs/start"))
+        self._slow_down(tab)
         elapsed = float(tab.evaluate(BARE_REQUESTS, PAGES["ours, decorator"]))
         tab.close()
         return elapsed
+
+    def traffic(self, path: str, *, first_visit: bool) -> tuple[int, float]:
+        """Return how many requests one tab sends from the reload to the content, and their bytes.
+
+        Bytes are those of the answers as they were sent; what comes from the cache counts nothing.
+        """
+        self._site.expire(self._visitor)
+        sizes: list[float] = []
+        with self._visit(first_visit=first_visit) as context:
+            (tab,) = open_tabs(context, self._site.url("/tabs/start"), path, 1)
+            network = context.new_cdp_session(tab)
+            network.on("Network.loadingFinished", lambda e: sizes.append(e["encodedDataLength"]))
+            network.send("Network.enable")
+            reload_at_once([tab])
+            tab.wait_for_function("() => 'shownAt' in window")
+            tab.wait_for_load_state()
+            tab.close()
+        sent = [size for size in sizes if size]
+        return len(sent), sum(sent)
+
+    def _slow_down(self, tab: Page) -> None:
+        if self._latency_ms:
+            conditions = {"offline": False, "downloadThroughput": -1, "uploadThroughput": -1}
+            network = tab.context.new_cdp_session(tab)
+            network.send(
+                "Network.emulateNetworkConditions", conditions | {"latency": self._latency_ms}
+            )
 
     @contextmanager
     def _visit(self, *, first_visit: bool) -> Iterator[BrowserContext]:
@@ -124,6 +159,11 @@ def measure(bench: Bench, runs: int, tab_count: int, tab_runs: int) -> Iterator[
             visit = "first visit" if first_visit else "cached"
             yield line(f"{name}, {visit}", times, notes)
     yield line(BARE, bare)
+    for name, path in PAGES.items():
+        for first_visit in (True, False):
+            requests, size = bench.traffic(path, first_visit=first_visit)
+            visit = "first visit" if first_visit else "cached"
+            yield f"{f'{name}, {visit}':<34}{requests:>9} requests {size / 1000:>9.1f} kB"
     many: dict[str, list[tuple[float, int]]] = defaultdict(list)
     for _ in range(tab_runs):
         for name, path in PAGES.items():
@@ -141,7 +181,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.refresh_page", description=__doc__)
     parser.add_argument("--runs", type=int, default=20, help="with one tab, default: 20")
     parser.add_argument("--tabs", type=int, default=50, help="default: 50")
-    parser.add_argument("--tab-runs", type=int, default=5, help="with many tabs, default: 5")
+    parser.add_argument(
+        "--tab-runs", type=int, default=5, help="with many tabs, at least 2, default: 5"
+    )
+    parser.add_argument("--latency-ms", type=float, default=0, help="added to each request")
     options = parser.parse_args()
     clock = ShiftedClock()
     with tempfile.TemporaryDirectory() as scratch, DevelopmentCore(clock=clock) as core:
@@ -156,7 +199,7 @@ def main() -> None:
                 args=CHROMIUM_ARGUMENTS,
                 chromium_sandbox=False,
             )
-            bench = Bench(Site(origin, core, clock), browser)
+            bench = Bench(Site(origin, core, clock), browser, options.latency_ms)
             for text in measure(bench, options.runs, options.tabs, options.tab_runs):
                 print(text, flush=True)  # noqa: T201
             browser.close()
