@@ -1,0 +1,372 @@
+"""What the documentation says is so: it builds without a warning, and every example in it runs."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from flask import Flask, render_template
+from flask.testing import FlaskClient
+
+import flask_ssr_session
+from example_app.core import DevelopmentCore
+from flask_ssr_session import FlaskSSRSession
+from flask_ssr_session.config import PREFIX, Settings
+from flask_ssr_session.pages import MACRO
+from flask_ssr_session.testing import SessionSigner, expire, install_test_keys, sign_in
+from flask_ssr_session.verdict import Reason, Verdict
+from tests.beside_sdk.conftest import (
+    key_factory,
+    lagging_clock,
+    live_core,
+    loopback_only,
+    rsa_keys,
+    sdk_environment,
+)
+
+__all__ = [
+    "key_factory",
+    "lagging_clock",
+    "live_core",
+    "loopback_only",
+    "rsa_keys",
+    "sdk_environment",
+]
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCS = ROOT / "docs"
+TEXTS = {path.stem: path.read_text(encoding="utf-8") for path in sorted(DOCS.glob("*.rst"))}
+
+BLOCK = re.compile(
+    r"^\.\. code-block:: (?P<language>\w+)\n(?:   :caption: (?P<caption>\S+)\n)?\n"
+    r"(?P<body>(?:(?:   .*)?\n)+)",
+    re.MULTILINE,
+)
+NOT_RUN = {"console", "javascript"}
+
+BROWSER = {"Accept": "text/html,*/*"}
+
+
+@dataclass(frozen=True)
+class Block:
+    """An example; *source* has as many lines above it as the page, so that errors name the line."""
+
+    language: str
+    caption: str
+    source: str
+
+
+def blocks(text: str) -> list[Block]:
+    return [
+        Block(
+            match["language"],
+            match["caption"] or "",
+            "\n" * text.count("\n", 0, match.start("body"))
+            + "\n".join(line[3:] for line in match["body"].split("\n")),
+        )
+        for match in BLOCK.finditer(text)
+    ]
+
+
+WITH_CODE = [
+    name
+    for name, text in TEXTS.items()
+    if {"python", "jinja"} & {block.language for block in blocks(text)}
+]
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A page whose examples were run: what they defined, and the app that came of them."""
+
+    names: dict[str, Any]
+    app: Flask
+
+
+Run = Callable[[str], Ran]
+
+
+@pytest.fixture
+def run(
+    live_core: DevelopmentCore,
+    sdk_environment: None,  # noqa: ARG001
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Run:
+    """Run the examples of a page from top to bottom, as one module beside its templates.
+
+    A page that makes no app of its own is given one.
+    """
+
+    def run_page(name: str) -> Ran:
+        page = blocks(TEXTS[name])
+        write_files(page, tmp_path, monkeypatch)
+        module = ModuleType("docs_example")
+        module.__file__ = str(tmp_path / "app.py")
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+        names = vars(module)
+        names["app"] = Flask(module.__name__)
+        FlaskSSRSession(names["app"], api_domain="http://localhost")
+        for block in page:
+            if block.language == "python":
+                source = block.source.replace("http://127.0.0.1:3567", live_core.uri)
+                exec(compile(source, DOCS / f"{name}.rst", "exec"), names)  # noqa: S102
+        app: Flask = names["app"]
+        app.testing = True
+        for template in (tmp_path / "templates").iterdir():
+            # As our whole pages call their macro; other templates do not look at it.
+            view = partial(render_template, template.name, refresh_page_template=MACRO)
+            app.add_url_rule(f"/templates/{template.name}", template.name, view)
+        return Ran(names, app)
+
+    return run_page
+
+
+def write_files(page: list[Block], folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lay out what the examples find beside them."""
+    monkeypatch.chdir(folder)
+    key_set = f'{{"keys": [{SessionSigner().jwk()}]}}'.replace("'", '"')
+    Path("jwks.json").write_text(key_set, encoding="utf-8")
+    Path("templates").mkdir()
+    for block in page:
+        if block.language == "jinja":
+            Path(block.caption).write_text(block.source.lstrip("\n"), encoding="utf-8")
+
+
+def signed_in(app: Flask) -> FlaskClient:
+    install_test_keys(app)
+    client = app.test_client()
+    sign_in(
+        client,
+        "user-1",
+        roles=["admin"],
+        permissions=["reports:read"],
+        email_verified=True,
+        plan={"v": "pro", "t": 0},
+    )
+    return client
+
+
+def expired(app: Flask) -> FlaskClient:
+    client = signed_in(app)
+    expire(client)
+    return client
+
+
+# --- the examples --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", WITH_CODE)
+def test_examples_of_a_page_run(run: Run, name: str) -> None:
+    """Every view and template does; with ``app.testing``, what fails in one is raised here."""
+    app = run(name).app
+    addresses = [
+        rule.rule
+        for rule in app.url_map.iter_rules()
+        if not rule.arguments and "GET" in (rule.methods or ())
+    ]
+    for address in addresses:
+        shown = signed_in(app).get(address, headers=BROWSER)
+        assert (address, shown.status_code) == (address, 200)
+        for client in (expired(app), app.test_client()):
+            assert client.get(address, headers=BROWSER).status_code in (200, 302), address
+
+
+def test_every_example_is_one_that_runs_or_is_no_python() -> None:
+    for name, text in TEXTS.items():
+        found = blocks(text)
+        # Nothing that Sphinx shows as code hides from the expression above.
+        assert len(found) == len(re.findall(r"code-block::|sourcecode::|code::|include::", text))
+        assert not re.search(r"^(?!\s*\.\. ).*::$", text, re.MULTILINE), name
+        for block in found:
+            assert block.language in {"python", "jinja"} | NOT_RUN
+            assert block.caption.startswith("templates/") == (block.language == "jinja")
+
+
+def test_the_quickstart_signs_up_and_greets(run: Run) -> None:
+    client = run("index").app.test_client()
+    assert client.get("/", headers=BROWSER).location == "/auth?redirectToPath=/"
+    assert 'data-return-path="/"' in client.get("/auth?redirectToPath=/", headers=BROWSER).text
+    form = [{"id": "email", "value": "a@b.test"}, {"id": "password", "value": "password1"}]
+    answer = client.post(
+        "/auth/signup", json={"formFields": form}, headers={"st-auth-mode": "cookie"}
+    )
+    assert answer.json is not None
+    assert f"Hello, {answer.json['user']['id']}." in client.get("/", headers=BROWSER).text
+
+
+def test_the_tests_that_are_shown_pass(run: Run) -> None:
+    names = run("testing").names
+    tests = [value for name, value in names.items() if name.startswith("test_")]
+    assert len(tests) >= 8
+    for test in tests:
+        fixtures = inspect.signature(test).parameters
+        test(**{fixture: names[fixture].__wrapped__() for fixture in fixtures})
+
+
+def test_the_overrides_that_are_shown_are_what_a_visitor_sees(run: Run) -> None:
+    client = expired(run("templates").app)
+    account = client.get("/account", headers=BROWSER).text
+    assert "we are fetching your things" in account
+    assert '<html lang="de"' in account
+    assert "<title data-ssr-title>Einen Augenblick …</title>" in account
+    assert ">Einen Augenblick …</h3>" in client.get("/templates/german.html", headers=BROWSER).text
+
+
+def test_templates_that_decide_show_nothing_to_strangers(run: Run) -> None:
+    app = run("templates").app
+    assert "Hello, user-1. Your roles: admin" in signed_in(app).get("/dashboard").text
+    assert "Hello" not in app.test_client().get("/dashboard", headers=BROWSER).text
+    assert "<p>Welcome</p>" in app.test_client().get("/front", headers=BROWSER).text
+
+
+def test_the_form_that_is_shown_is_carried(run: Run) -> None:
+    app = run("forms").app
+    note, headers = {"note": "a long one"}, BROWSER | {"Origin": "http://localhost"}
+    taken = signed_in(app).post("/notes", data=note, headers=headers)
+    assert "<p>Taken: a long one</p>" in taken.text
+    late = expired(app).post("/notes", data=note, headers=headers)
+    assert late.status_code == 401
+    assert '<input type="hidden" name="note" value="a long one">' in late.text
+
+
+def test_conditions_that_are_shown_close_their_views(run: Run) -> None:
+    app = run("decorators").app
+    assert app.test_client().get("/").text == "Hello, stranger"
+    client = signed_in(app)
+    sign_in(client, roles=["reader"], email_verified=True)
+    for address, failed in {
+        "/reports": "st-perm",
+        "/drafts": "st-role",
+        "/admin/": "st-role",
+    }.items():
+        refused = client.get(address, headers=BROWSER)
+        assert (refused.status_code, refused.text) == (403, f"Ask somebody for {failed}")
+    sign_in(client, tenant_id="other")
+    assert client.get("/account", headers=BROWSER).status_code == 404
+
+
+def test_settings_come_from_where_the_page_says(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLASK_SSR_SESSION_LOGIN_URL", "/from-the-environment")
+    names = run("configuration").names
+    login_urls = [
+        names[app].extensions["ssr_session"].settings.login_url for app in ("app", "site")
+    ]
+    assert login_urls == ["/welcome", "/from-the-environment"]
+
+
+def test_a_function_with_static_keys_knows_its_users(run: Run) -> None:
+    client = run("deployment").names["function"].test_client()
+    assert client.get("/account", headers=BROWSER).status_code == 302
+    signer = SessionSigner()
+    client.set_cookie("sAccessToken", signer.sign(signer.claims()))
+    assert client.get("/account", headers=BROWSER).text == "Your account"
+
+
+# --- what the pages name -------------------------------------------------------------------------
+
+
+def test_the_table_of_verdicts_names_each_of_them() -> None:
+    for reason in Reason:
+        said = f"``{Verdict(reason).state.value}; reason={reason.value}``"
+        assert (said in TEXTS["verdicts"]) == (reason is not Reason.ACTIVE)
+
+
+def test_troubleshooting_knows_every_line_of_the_log() -> None:
+    written = re.compile(r'(?:log\.write\(\s*logging\.\w+,|warn_once\()\s*f?"(\w+)')
+    package = (ROOT / "flask_ssr_session").glob("*.py")
+    reasons = {slug for path in package for slug in written.findall(path.read_text("utf-8"))}
+    assert reasons >= {"keys_not_renewed", "keys_renewed", "other_host", "private"}
+    for reason in reasons:
+        assert f"``{reason}" in TEXTS["troubleshooting"], reason
+
+
+def test_troubleshooting_quotes_what_visitors_and_developers_read() -> None:
+    shown = (ROOT / "templates" / "refresh_page.html").read_text("utf-8").lower()
+    quotes = re.findall(r'^"(.*)"$', TEXTS["troubleshooting"], re.MULTILINE)
+    assert len(quotes) >= 6
+    for quote in quotes:
+        assert quote.lower().replace("500", "{status}") in shown, quote
+    package = (ROOT / "flask_ssr_session").glob("*.py")
+    source = " ".join(path.read_text("utf-8") for path in package)
+    # Messages are written over several lines.
+    messages = re.sub(r'"\s+f?"', "", source)
+    errors = re.findall(r"^   \* - \*(.*)\*$", TEXTS["troubleshooting"], re.MULTILINE)
+    assert len(errors) >= 6
+    for error in errors:
+        assert error in messages, error
+
+
+def test_the_reference_lists_every_public_name() -> None:
+    directive = r"^\.\. auto(?:class|function|exception):: (\w+)$"
+    listed = re.findall(directive, TEXTS["api"], re.MULTILINE)
+    assert sorted(listed) == sorted(flask_ssr_session.__all__)
+
+
+# --- the build -----------------------------------------------------------------------------------
+
+
+def build(source: Path, target: Path, builder: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-n", "-q", "-b", builder]
+    return subprocess.run(
+        [*command, source, target], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    target = tmp_path_factory.mktemp("docs")
+    finished = build(DOCS, target, "html")
+    assert (finished.returncode, finished.stderr) == (0, "")
+    return target
+
+
+def test_the_documentation_builds_without_a_warning(built: Path) -> None:
+    assert {page.stem for page in built.glob("*.html")} >= TEXTS.keys()
+
+
+def test_settings_are_shown_with_what_the_code_says_of_them(built: Path) -> None:
+    page = (built / "configuration.html").read_text("utf-8")
+    text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", page))
+    for field in fields(Settings):
+        assert f"{PREFIX}{field.name.upper()}" in text
+        assert f"Keyword: {field.name}." in text
+    assert "Default: 86400. Keyword: jwks_max_stale_seconds." in text
+    assert "Default: not set. Keyword: cookie_domain. For example .example.com." in text
+
+
+def test_no_page_loads_anything_from_another_host(built: Path) -> None:
+    loaded = re.compile(
+        r'<(?:script|img|iframe|link(?=[^>]*stylesheet))[^>]*(?:src|href)="([^"]+)"'
+    )
+    for page in built.glob("*.html"):
+        addresses = loaded.findall(page.read_text("utf-8"))
+        assert addresses
+        for address in addresses:
+            assert not re.match(r"https?:|//", address), (page.name, address)
+
+
+def test_a_setting_that_is_missing_or_invented_fails_the_build(tmp_path: Path) -> None:
+    source = tmp_path / "docs"
+    source.mkdir()
+    shutil.copy(DOCS / "conf.py", source)
+    page = TEXTS["configuration"].partition("Where the API is")[2].partition("Keys\n----")[0]
+    page = page.replace("SSR_SESSION_COOKIE_DOMAIN", "SSR_SESSION_BISCUIT_DOMAIN")
+    (source / "index.rst").write_text(f"Settings\n{page}", encoding="utf-8")
+
+    finished = build(source, tmp_path / "out", "dummy")
+
+    assert finished.returncode != 0
+    assert "SSR_SESSION_BISCUIT_DOMAIN is not a setting" in finished.stderr
+    assert "SSR_SESSION_COOKIE_DOMAIN is described on no page" in finished.stderr
+    assert "SSR_SESSION_API_DOMAIN is described" not in finished.stderr
