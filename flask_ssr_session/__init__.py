@@ -1,5 +1,6 @@
 """Keep SuperTokens sessions alive on server-rendered Flask pages."""
 
+from .claims import ClaimFailure
 from .decorators import (
     get_ssr_session,
     require_session,
@@ -20,6 +21,7 @@ from .session import SSRSession
 from .verdict import SessionState
 
 __all__ = [
+    "ClaimFailure",
     "ConfigError",
     "FlaskSSRSession",
     "InvalidClaimsError",

@@ -97,7 +97,7 @@ def session_required(
     for scripts.
 
     :param role: a role the user must have (``st-role``).
-    :param permission: a permission the user must have (``st-perm``); None asks for none.
+    :param permission: a permission the user must have (``st-perm``).
     :param email_verified: the user's e-mail address must be verified (``st-ev``).
     :param validators: SuperTokens claim validators, such as
         ``UserRoleClaim.validators.includes_any(["admin", "editor"])``.
