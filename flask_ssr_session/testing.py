@@ -1,7 +1,25 @@
 """Signed-in test clients for apps that use flask_ssr_session: no core, no network, no browser.
 
 Call :func:`install_test_keys` once for an app with ``TESTING`` set; it makes the app trust a
-throw-away key that lives in this process only. Nothing of the package imports this module.
+throw-away key that lives in this process only, and no other. Nothing that serves a request imports
+this module; verification itself stays as it is, and has no switch here.
+
+=====================  ======================================================
+a visitor who          is made by
+=====================  ======================================================
+is a stranger          ``app.test_client()``, or :func:`sign_out`
+is signed in           :func:`sign_in`; ``roles=["reader"]`` for a wrong role
+has an old token       :func:`expire`
+was thrown out         :func:`revoke`, for ``check_revoked``
+meets an outage        ``with`` :func:`outage` of keys, :func:`core_outage`
+sends anything else    :func:`set_token`, with a token of :func:`signer_for`
+is a browser's page    ``client.get(…, headers=PAGE_HEADERS)``
+=====================  ======================================================
+
+Cookies are set for ``SERVER_NAME``, else ``localhost``; where the session's cookie domain covers
+that, for the whole cookie domain, as SuperTokens does.
+
+For pytest there are fixtures of the same in :mod:`flask_ssr_session.pytest_plugin`.
 """
 
 from __future__ import annotations
@@ -10,12 +28,12 @@ import json
 import time
 import uuid
 from base64 import b64encode, urlsafe_b64encode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256
-from typing import Any, NoReturn
+from typing import Any, Final
 
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import (
@@ -27,15 +45,29 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from flask import Flask
 from flask.testing import FlaskClient
 
-from .errors import KeysUnavailableError, MisuseError
+from .errors import CoreUnavailableError, KeysUnavailableError, MisuseError, TokenInvalidError
 from .jwks import KeySet
 from .keystore import StaticKeys
 from .session import SSRSession
 from .state import ACCESS_TOKEN_COOKIE, EXTENSION_NAME, FRONT_TOKEN_COOKIE, AppState
 from .tokens import decode_unverified_token
 
+ClientMaker = Callable[..., FlaskClient]
+"""The type of the pytest fixture ``signed_in_as``, which takes what :func:`sign_in` takes."""
+
 _KEYS_EXTENSION = "ssr_session_test_keys"
 _UPDATE_COOKIE = "st-last-access-token-update"
+
+PAGE_HEADERS: Final[Mapping[str, str]] = {
+    "Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+    "Sec-Fetch-Dest": "document",
+    "Sec-Fetch-Mode": "navigate",
+    "Sec-Fetch-Site": "same-origin",
+}
+"""What a browser sends that opens a page by a link of this site, or sends a form of it.
+
+Without them, a test client is answered as a script is: by a status, not by a page.
+"""
 
 
 @lru_cache
@@ -152,10 +184,26 @@ def install_test_keys(app: Flask) -> None:
             'is refused unless app.testing is set (app.config["TESTING"] = True).'
         )
     state = _state(app)
-    key = SessionSigner().public_key
-    installed = _Installed(StaticKeys(KeySet({"d-test": key, "s-test": key})))
-    app.extensions[_KEYS_EXTENSION] = installed
+    installed = app.extensions[_KEYS_EXTENSION] = _Installed()
     state.use_keys(installed.keys, installed.is_revoked)
+
+
+def signer_for(app: Flask) -> SessionSigner:
+    """Return a signer whose tokens fit the settings of *app*, to make odd ones of.
+
+    :raises MisuseError: :func:`install_test_keys` was not called for it.
+
+    A token without a user, for one::
+
+        signer = signer_for(app)
+        claims = signer.claims()
+        del claims["sub"]
+        set_token(client, signer.sign(claims))
+    """
+    _installed(app)
+    with app.app_context():
+        rules = _state(app).ready().rules
+    return _IssuerSigner(f"{rules.kid_prefix or 'd-'}test", rules.issuer)
 
 
 def sign_in(
@@ -179,7 +227,7 @@ def sign_in(
     :raises MisuseError: :func:`install_test_keys` was not called for the client's app, or a claim
         would not say what it seems to.
     """
-    signer = _signer(client.application)
+    signer = signer_for(client.application)
     claims = signer.claims(
         user_id,
         tenant_id=tenant_id,
@@ -189,7 +237,33 @@ def sign_in(
         valid_seconds=valid_seconds,
         **payload,
     )
-    _store(client, signer.sign(claims), claims)
+    set_token(client, signer.sign(claims))
+
+
+def set_token(client: FlaskClient, token: str) -> None:
+    """Give *client* the cookies of a browser whose access token is *token*, whatever that is.
+
+    It is judged by the keys that the app has, the test keys or its own.
+
+    :raises MisuseError: flask_ssr_session is not set up for the client's app.
+    """
+    try:
+        claims = decode_unverified_token(token).payload
+    except TokenInvalidError:
+        claims = {}
+    # The browser SDK's own note of the session. The server asks only whether it is there.
+    front_token = {
+        "uid": claims.get("sub"),
+        "ate": claims.get("exp", 0) * 1000,
+        "up": dict(claims),
+    }
+    domain, origin_only = _domain(client.application)
+    for name, value in (
+        (ACCESS_TOKEN_COOKIE, token),
+        (FRONT_TOKEN_COOKIE, b64encode(json.dumps(front_token).encode()).decode()),
+        (_UPDATE_COOKIE, str(int(time.time() * 1000))),
+    ):
+        client.set_cookie(name, value, domain=domain, origin_only=origin_only)
 
 
 def expire(client: FlaskClient) -> None:
@@ -198,10 +272,9 @@ def expire(client: FlaskClient) -> None:
     :raises MisuseError: the client is not signed in.
     """
     known = _claims_of(client, "expire")
-    signer = _signer(client.application)
-    claims = signer.claims(issued_at=time.time() - 7200, valid_seconds=3600)
-    claims = known | {"iat": claims["iat"], "exp": claims["exp"]}
-    _store(client, signer.sign(claims), claims)
+    now = int(time.time())
+    times = {"iat": now - 7200, "exp": now - 3600}
+    set_token(client, signer_for(client.application).sign(known | times))
 
 
 def revoke(client: FlaskClient) -> None:
@@ -217,7 +290,7 @@ def revoke(client: FlaskClient) -> None:
 
 def sign_out(client: FlaskClient) -> None:
     """Take the cookies of a session from *client*, as the browser SDK does at sign-out."""
-    domain = _domain(client.application)
+    domain, _ = _domain(client.application)
     for name in (ACCESS_TOKEN_COOKIE, FRONT_TOKEN_COOKIE):
         client.delete_cookie(name, domain=domain)
 
@@ -228,39 +301,61 @@ def outage(app: Flask) -> Iterator[None]:
 
     :raises MisuseError: :func:`install_test_keys` was not called for it.
     """
-    installed = _installed(app)
-    state = _state(app)
-    state.use_keys(_NoKeys(), installed.is_revoked)
+    keys = _installed(app).keys
+    before, keys.out_of_reach = keys.out_of_reach, True
     try:
         yield
     finally:
-        state.use_keys(installed.keys, installed.is_revoked)
+        keys.out_of_reach = before
 
 
-@dataclass(frozen=True)
+@contextmanager
+def core_outage(app: Flask) -> Iterator[None]:
+    """Let the core of *app* be out of reach, which nobody notices but ``check_revoked``.
+
+    :raises MisuseError: :func:`install_test_keys` was not called for it.
+    """
+    installed = _installed(app)
+    before, installed.core_out_of_reach = installed.core_out_of_reach, True
+    try:
+        yield
+    finally:
+        installed.core_out_of_reach = before
+
+
+class _TestKeys(StaticKeys):
+    """The public half of the key of this process, under names that SuperTokens gives its keys."""
+
+    def __init__(self) -> None:
+        key = SessionSigner().public_key
+        super().__init__(KeySet({"d-test": key, "s-test": key}))
+        self.out_of_reach = False
+
+    def recall(self, raw_token: str) -> SSRSession | None:
+        self._check()
+        return super().recall(raw_token)
+
+    def find(self, kid: str, issued_at: float) -> RSAPublicKey | None:
+        self._check()
+        return super().find(kid, issued_at)
+
+    def _check(self) -> None:
+        if self.out_of_reach:
+            raise KeysUnavailableError("the test has an outage")
+
+
+@dataclass(eq=False)
 class _Installed:
-    keys: StaticKeys
+    """What stands for SuperTokens while an app is tested: its keys, and its core."""
+
+    keys: _TestKeys = field(default_factory=_TestKeys)
+    core_out_of_reach: bool = False
     revoked_handles: set[str] = field(default_factory=set)
 
     def is_revoked(self, session_handle: str) -> bool:
+        if self.core_out_of_reach:
+            raise CoreUnavailableError("the test has an outage")
         return session_handle in self.revoked_handles
-
-
-class _NoKeys:
-    def peek(self, raw_token: str) -> SSRSession | None:  # noqa: ARG002
-        return None
-
-    def recall(self, raw_token: str) -> NoReturn:  # noqa: ARG002
-        raise KeysUnavailableError("the test has an outage")
-
-    def find(self, kid: str, issued_at: float) -> NoReturn:  # noqa: ARG002
-        raise KeysUnavailableError("the test has an outage")
-
-    def remember(self, raw_token: str, kid: str, key: RSAPublicKey, session: SSRSession) -> None:
-        pass
-
-    def clear(self) -> None:
-        pass
 
 
 def _state(app: Flask) -> AppState:
@@ -277,14 +372,6 @@ def _installed(app: Flask) -> _Installed:
     return installed
 
 
-def _signer(app: Flask) -> SessionSigner:
-    """Return a signer whose tokens the app's settings accept."""
-    _installed(app)
-    with app.app_context():
-        rules = _state(app).ready().rules
-    return _IssuerSigner(f"{rules.kid_prefix or 'd-'}test", rules.issuer)
-
-
 class _IssuerSigner(SessionSigner):
     def __init__(self, kid: str, issuer: str | None) -> None:
         super().__init__(kid)
@@ -295,31 +382,28 @@ class _IssuerSigner(SessionSigner):
         return claims if self._issuer is None else {"iss": self._issuer, **claims}
 
 
-def _domain(app: Flask) -> str:
+def _domain(app: Flask) -> tuple[str, bool]:
+    """Return for which host cookies are set, and whether for it alone."""
     # Flask's test client asks SERVER_NAME, where one is set; cookies know no ports.
-    return str(app.config.get("SERVER_NAME") or "localhost").partition(":")[0]
-
-
-def _store(client: FlaskClient, token: str, claims: Mapping[str, Any]) -> None:
-    front_token = {"uid": claims["sub"], "ate": claims["exp"] * 1000, "up": claims}
-    domain = _domain(client.application)
-    for name, value in (
-        (ACCESS_TOKEN_COOKIE, token),
-        (FRONT_TOKEN_COOKIE, b64encode(json.dumps(front_token).encode()).decode()),
-        (_UPDATE_COOKIE, str(int(time.time() * 1000))),
-    ):
-        client.set_cookie(name, value, domain=domain)
+    host = str(app.config.get("SERVER_NAME") or "localhost").partition(":")[0]
+    with app.app_context():
+        shared = (_state(app).ready().deployment.cookie_domain or "").lstrip(".")
+    return (shared, False) if shared and f".{host}".endswith(f".{shared}") else (host, True)
 
 
 def _claims_of(client: FlaskClient, asked_by: str) -> dict[str, Any]:
     """Return the claims of the client's access token.
 
-    :raises MisuseError: it has none.
+    :raises MisuseError: it has none, or one that is no session's.
     """
-    cookie = client.get_cookie(ACCESS_TOKEN_COOKIE, domain=_domain(client.application))
+    domain, _ = _domain(client.application)
+    cookie = client.get_cookie(ACCESS_TOKEN_COOKIE, domain=domain)
     if cookie is None:
         raise MisuseError(f"{asked_by}(): this client is not signed in; call sign_in() before.")
-    return dict(decode_unverified_token(cookie.value).payload)
+    try:
+        return dict(decode_unverified_token(cookie.value).payload)
+    except TokenInvalidError:
+        raise MisuseError(f"{asked_by}(): what set_token() stored is no session's.") from None
 
 
 def _base64url(data: bytes) -> str:

@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import subprocess
 import sys
+import textwrap
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from flask import Flask, g
 from flask.testing import FlaskClient
+from flask_login import FlaskLoginClient, LoginManager, UserMixin, current_user, login_required
 
 from flask_ssr_session import FlaskSSRSession, MisuseError, session_required, state
 from flask_ssr_session.testing import (
+    PAGE_HEADERS,
     SessionSigner,
+    core_outage,
     expire,
     install_test_keys,
     outage,
+    revoke,
+    set_token,
     sign_in,
     sign_out,
+    signer_for,
 )
 from flask_ssr_session.tokens import decode_unverified_token
 
@@ -44,8 +54,11 @@ def test_keys_are_refused_unless_the_app_is_being_tested() -> None:
     for helper in (sign_in, expire):
         with pytest.raises(MisuseError, match=r"install_test_keys\(app\) first|not signed in"):
             helper(app.test_client())
-    with pytest.raises(MisuseError, match="install_test_keys"), outage(app):
-        pass
+    for out_of_reach in (outage, core_outage):
+        with pytest.raises(MisuseError, match="install_test_keys"), out_of_reach(app):
+            pass
+    with pytest.raises(MisuseError, match="install_test_keys"):
+        signer_for(app)
     client = app.test_client(use_cookies=False)
     assert client.get("/account", headers=FETCH | cookies(make_token())).status_code == 401
     app.testing = True
@@ -219,10 +232,272 @@ def test_nothing_in_the_package_imports_the_test_helpers() -> None:
     code = (
         "import pkgutil, sys, flask_ssr_session as package\n"
         "for module in pkgutil.iter_modules(package.__path__):\n"
-        "    if module.name != 'testing':\n"
+        "    if module.name not in ('testing', 'pytest_plugin'):\n"
         "        __import__(f'flask_ssr_session.{module.name}')\n"
         "print(sorted(n for n in sys.modules if n.startswith('flask_ssr_session'))[-1])\n"
         "assert 'flask_ssr_session.views' in sys.modules\n"
         "assert 'flask_ssr_session.testing' not in sys.modules\n"
+        "assert 'pytest' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def checked_app() -> Flask:
+    """Return an app with a view that asks the core."""
+    app = with_views(make_app())
+
+    @app.route("/checked")
+    @session_required(check_revoked=True)
+    def checked() -> str:
+        return f"checked, {g.session.user_id}"
+
+    return app
+
+
+def _says(client: FlaskClient, path: str) -> str:
+    return client.get(path, headers=PAGE_HEADERS).headers.get("SSR-Session", "content")
+
+
+def test_every_state_can_be_had_on_a_plain_client() -> None:
+    app = checked_app()
+    client = app.test_client()
+    signer = signer_for(app)
+    assert _says(client, "/checked") == "anonymous; reason=anonymous"
+    set_token(client, "nonsense")
+    assert _says(client, "/checked") == "refresh; reason=invalid"
+    client.delete_cookie("sAccessToken")
+    assert _says(client, "/checked") == "refresh; reason=token_missing"
+    sign_in(client, iat=time.time() + 3600, exp=time.time() + 7200)
+    assert _says(client, "/checked") == "unavailable; reason=clock"
+    sign_in(client)
+    client.set_cookie("sAccessToken", signer.sign(signer.claims("user-2")), path="/checked")
+    assert _says(client, "/checked") == "refresh; reason=duplicate"
+    client.delete_cookie("sAccessToken", path="/checked")
+    assert _says(client, "/checked") == "content"
+    with outage(app):
+        assert _says(client, "/checked") == "unavailable; reason=keys_unavailable"
+    with core_outage(app):
+        assert _says(client, "/checked") == "unavailable; reason=core_unavailable"
+        assert _says(client, "/account") == "content"
+    revoke(client)
+    assert _says(client, "/checked") == "refresh; reason=revoked"
+    assert _says(client, "/account") == "content"
+    expire(client)
+    assert _says(client, "/checked") == "refresh; reason=expired"
+
+
+def test_outages_may_overlap_and_each_ends_by_itself() -> None:
+    app = checked_app()
+    client = app.test_client()
+    sign_in(client)
+    with outage(app):
+        with core_outage(app), outage(app):
+            assert _says(client, "/checked").endswith("keys_unavailable")
+        assert _says(client, "/checked").endswith("keys_unavailable")
+    with core_outage(app):
+        with outage(app):
+            pass
+        assert _says(client, "/checked").endswith("core_unavailable")
+    assert _says(client, "/checked") == "content"
+
+
+def test_outage_of_one_app_is_not_another_apps() -> None:
+    app, other = checked_app(), checked_app()
+    client = other.test_client()
+    sign_in(client)
+    with outage(app), core_outage(app):
+        assert _says(client, "/checked") == "content"
+    with outage(other):
+        assert _says(client, "/checked").endswith("keys_unavailable")
+
+
+def test_token_made_by_hand_is_judged_like_any_other(client: FlaskClient) -> None:
+    signer = signer_for(client.application)
+    claims = signer.claims("user-8")
+    set_token(client, signer.sign(claims))
+    assert client.get("/account").text == "account of user-8"
+    del claims["sub"]
+    set_token(client, signer.sign(claims))
+    assert _says(client, "/account") == "refresh; reason=invalid"
+    for helper in (expire, revoke):
+        with pytest.raises(MisuseError, match="no session's"):
+            helper(client)
+
+
+def test_page_headers_are_those_of_a_page_and_of_a_form_of_this_site(
+    client: FlaskClient,
+) -> None:
+    assert client.get("/account").status_code == 401
+    assert client.get("/account", headers=PAGE_HEADERS).status_code == 302
+    sign_in(client)
+    assert client.post("/account", headers=PAGE_HEADERS).text == "account of user-1"
+    foreign = {**PAGE_HEADERS, "Sec-Fetch-Site": "cross-site"}
+    assert client.post("/account", headers=foreign).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("cookie_domain", "at_shop"),
+    [(None, 401), (".example.com", 200), ("example.com", 200), (".elsewhere.example", 401)],
+)
+def test_cookies_go_where_the_cookie_domain_lets_them(
+    cookie_domain: str | None, at_shop: int
+) -> None:
+    app = Flask("sub-domains", subdomain_matching=True)
+    app.config.update(TESTING=True, SERVER_NAME="example.com")
+    FlaskSSRSession(app, api_domain=API_DOMAIN, cookie_domain=cookie_domain)
+    install_test_keys(app)
+
+    @app.route("/account")
+    @app.route("/account", subdomain="shop")
+    @session_required
+    def account() -> str:
+        return g.session.user_id  # type: ignore[no-any-return]
+
+    client = app.test_client()
+
+    def statuses() -> list[int]:
+        hosts = ("http://example.com", "http://shop.example.com")
+        return [client.get("/account", base_url=host).status_code for host in hosts]
+
+    sign_in(client)
+    assert statuses() == [200, at_shop]
+    expire(client)
+    assert statuses() == [401, 401]
+    sign_in(client)
+    assert statuses() == [200, at_shop]
+    sign_out(client)
+    assert statuses() == [401, 401]
+
+
+@pytest.mark.parametrize("server_name", [None, "app.example.com"])
+def test_client_of_flask_login_carries_both_sign_ins(server_name: str | None) -> None:
+    app = with_views(make_app())
+    app.config.update(SERVER_NAME=server_name, SECRET_KEY="for this test")
+    login = LoginManager(app)
+
+    class User(UserMixin):  # type: ignore[misc]
+        def __init__(self, name: str) -> None:
+            self.id = name
+
+    login.user_loader(User)
+
+    @app.route("/both")
+    @login_required  # type: ignore[untyped-decorator]
+    @session_required
+    def both() -> str:
+        return f"{current_user.id} and {g.session.user_id}"
+
+    app.test_client_class = FlaskLoginClient
+    client = app.test_client(user=User("local"))
+    assert client.get("/both").status_code == 401
+    sign_in(client, "user-1")
+    assert client.get("/both").text == "local and user-1"
+    sign_out(client)
+    assert client.get("/both", headers=PAGE_HEADERS).status_code == 302
+    stranger = app.test_client()
+    sign_in(stranger, "user-1")
+    assert stranger.get("/both").status_code == 401
+    assert stranger.get("/account").text == "account of user-1"
+
+
+def test_app_with_test_keys_trusts_no_other_keys(signer: SessionSigner) -> None:
+    """Where TESTING was left on in production, nobody can sign in; nobody is let in."""
+    given = SessionSigner("d-given", generate_private_key(public_exponent=65537, key_size=2048))
+    app = with_views(Flask("left_in_testing"))
+    FlaskSSRSession(app, jwks={"keys": [given.jwk()]}, api_domain=API_DOMAIN)
+    client = app.test_client()
+    set_token(client, given.sign(given.claims("real")))
+    assert client.get("/account").text == "account of real"
+    set_token(client, signer.sign(signer.claims("made up")))
+    assert client.get("/account").status_code == 401
+    app.testing = True
+    assert client.get("/account").status_code == 401
+    install_test_keys(app)
+    assert client.get("/account").status_code == 200
+    set_token(client, given.sign(given.claims("real")))
+    assert client.get("/account").status_code == 401
+
+
+_OWN_TESTS = """
+import pytest
+from flask import Flask, g
+from flask_ssr_session import FlaskSSRSession, session_required
+
+
+@pytest.fixture
+def app():
+    app = Flask("theirs")
+    app.testing = {testing}
+    FlaskSSRSession(app, api_domain="https://api.example.com")
+
+    @app.route("/account")
+    @session_required
+    def account():
+        return g.session.user_id
+
+    @app.route("/admin")
+    @session_required(role="admin", check_revoked=True)
+    def admin():
+        return g.session.user_id
+
+    return app
+
+{tests}
+
+def test_every_visitor(
+    signed_in_as, expired_client, revoked_client, anonymous_client, ssr_session_app, app
+):
+    admin = signed_in_as("user-2", roles=["admin"])
+    assert ssr_session_app is app
+    assert admin.get("/admin").text == "user-2"
+    assert signed_in_as("user-3").get("/account").text == "user-3"
+    for client, reason in ((expired_client, "expired"), (anonymous_client, "anonymous")):
+        assert client.get("/account").headers["SSR-Session"].endswith(reason)
+    assert revoked_client.get("/account").text == "user-1"
+    assert revoked_client.get("/admin").headers["SSR-Session"].endswith("revoked")
+
+
+def test_core_outage(signed_in_as, core_outage):
+    assert signed_in_as(roles=["admin"]).get("/admin").status_code == 503
+    assert signed_in_as(roles=["admin"]).get("/account").status_code == 200
+"""
+
+_ASKED_FOR = 'pytest_plugins = ["flask_ssr_session.pytest_plugin"]\n'
+
+
+def _run_own_tests(folder: Path, conftest: str, *, testing: bool = True) -> str:
+    """Run the tests of the plugin's documentation, and a few more, as somebody's own."""
+    documented = re.search(r"::\n\n((?:    def test_.*\n|     .*\n|\n)+)", _plugin_text())
+    assert documented is not None
+    tests = textwrap.dedent(documented.group(1))
+    (folder / "conftest.py").write_text(conftest)
+    (folder / "test_own.py").write_text(_OWN_TESTS.format(tests=tests, testing=testing))
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error"]
+    result = subprocess.run(
+        [*command, "--rootdir", str(folder), str(folder)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return result.stdout
+
+
+def _plugin_text() -> str:
+    return (Path(state.__file__).parent / "pytest_plugin.py").read_text(encoding="utf-8")
+
+
+def test_fixtures_are_there_where_they_are_asked_for(tmp_path: Path) -> None:
+    assert "    " + _ASKED_FOR in _plugin_text()
+    assert "5 passed" in _run_own_tests(tmp_path, _ASKED_FOR)
+
+
+def test_fixtures_are_not_there_where_nobody_asked(tmp_path: Path) -> None:
+    output = _run_own_tests(tmp_path, "")
+    assert "5 errors" in output
+    assert "fixture 'signed_in_client' not found" in output
+
+
+def test_fixtures_refuse_an_app_that_is_not_being_tested(tmp_path: Path) -> None:
+    output = _run_own_tests(tmp_path, _ASKED_FOR, testing=False)
+    assert "5 errors" in output
+    assert "refused unless app.testing is set" in output
