@@ -18,6 +18,7 @@ from .extension import FlaskSSRSession
 from .places import safe_return_path
 from .replies import InvalidClaimsError, SessionRequired
 from .session import SSRSession
+from .signals import keys_failing, keys_renewed, refresh_asked, session_active
 from .verdict import SessionState
 
 __all__ = [
@@ -32,8 +33,12 @@ __all__ = [
     "SessionRequired",
     "SessionState",
     "get_ssr_session",
+    "keys_failing",
+    "keys_renewed",
+    "refresh_asked",
     "require_session",
     "safe_return_path",
+    "session_active",
     "session_ignored",
     "session_optional",
     "session_required",

@@ -22,6 +22,7 @@ from .fetching import Deadline, fetch_document
 from .jwks import KeySet, parse_key_set
 from .logs import ReasonLog
 from .session import SSRSession
+from .signals import Announce, announce_nothing, keys_failing, keys_renewed
 
 # The core publishes a key 60 s before it signs, and says by max-age when the next one comes: who
 # renews by then knows every key before its first use. Where nothing is said, 240 s hold, and a
@@ -103,11 +104,13 @@ class FetchedKeys:
         clock: Clock,
         log: ReasonLog,
         fetch: Fetch = fetch_document,
+        announce: Announce = announce_nothing,
     ) -> None:
         """Prepare; nothing is fetched yet.
 
         :param uris: key sets of the same keys, tried in this order.
         :param max_stale_seconds: how long the last good keys serve while no fetch succeeds.
+        :param announce: is told of every fetch, in its thread.
         """
         self._uris = tuple(uris)
         # Younger keys are used whether or not an outage is known of.
@@ -115,6 +118,7 @@ class FetchedKeys:
         self._clock = clock
         self._log = log
         self._fetch = fetch
+        self._announce = announce
         self._key_set: KeySet | None = None
         # By process: after a fork the child has neither the parent's threads nor, perhaps, an
         # unlocked lock. dict.setdefault is atomic, so no lock is needed to get the lock.
@@ -255,6 +259,7 @@ class FetchedKeys:
         key_set: KeySet | None = None
         problem = "the fetch was cut short"
         failures = 0
+        given_up = True
         try:
             key_set = self._fetched(flight.started)
         except FetchError as error:
@@ -263,6 +268,7 @@ class FetchedKeys:
             with fetching.lock:
                 # A fetch that was given up must not put old keys over newer ones.
                 if fetching.flight is flight:
+                    given_up = False
                     fetching.flight = None
                     failures = fetching.failures
                     if key_set is not None:
@@ -272,13 +278,16 @@ class FetchedKeys:
                         fetching.failures += 1
             flight.landed.set()
         if key_set is None:
-            self._report_failure(problem)
-        elif failures:
+            self._report_failure(problem, failures + 1, given_up=given_up)
+            return
+        if failures:
             self._log.write(
                 logging.WARNING,
                 "keys_renewed",
                 f"keys are renewed again; failed attempts before: {failures}",
             )
+        if not given_up:
+            self._announce(keys_renewed, failures=failures)
 
     def _fetched(self, started_monotonic: float) -> KeySet:
         started_wall = self._clock.wall()
@@ -303,17 +312,22 @@ class FetchedKeys:
             )
         raise problem
 
-    def _report_failure(self, problem: str) -> None:
+    def _report_failure(self, problem: str, failures: int, *, given_up: bool) -> None:
         key_set = self._key_set
+        age = None if key_set is None else self._age(key_set)
+        usable = age is not None and age <= self._usable_seconds
+        self._log_failure(problem, age, usable=usable)
+        if not given_up:  # whoever took its place tells how that ended
+            self._announce(keys_failing, failures=failures, age_seconds=age, usable=usable)
+
+    def _log_failure(self, problem: str, age: float | None, *, usable: bool) -> None:
         # The host alone: a path or a user part may hold what no log should.
         hosts = ", ".join(urlsplit(uri).netloc.rpartition("@")[2] for uri in self._uris)
-        if key_set is None:
+        if age is None:
             self._log.write(
                 logging.ERROR, "keys_not_fetched", f"{problem} at {hosts}; there are no keys"
             )
-            return
-        age = self._age(key_set)
-        if age > self._usable_seconds:
+        elif not usable:
             self._log.write(
                 logging.ERROR,
                 "keys_not_fetched",

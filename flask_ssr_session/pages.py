@@ -136,6 +136,9 @@ def refresh_view(nonce: str | None = None) -> RefreshView:
     else:
         page = page_for(verdict.state, always_try_refresh=always and not at_sign_in)
     record.shown = page
+    record.asks_refresh = page if page is Answer.REFRESH_PAGE else None
+    if record.on_its_way:
+        state.announce_refresh(record)
     target = record.return_to if record.return_to is not None else here()
     is_safe = request.method in SAFE_METHODS
     sign_in_url = sign_in_location(state, target)

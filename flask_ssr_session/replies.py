@@ -40,6 +40,8 @@ KEEPS_FORM_MARK = "_ssr_session_keeps_form"
 _PAGES = (Answer.REFRESH_PAGE, Answer.SIGN_IN_PAGE, Answer.OUTAGE_PAGE, Answer.REFUSED_PAGE)
 _STATUS_OF_PAGE = {Answer.OUTAGE_PAGE: 503, Answer.REFUSED_PAGE: 403}
 
+_ASKING_REFRESH = (Answer.REFRESH_PAGE, Answer.REFRESH_REDIRECT, Answer.TRY_REFRESH)
+
 _LEADING_TO_SIGN_IN = frozenset(
     {
         Answer.REFRESH_PAGE,
@@ -100,6 +102,7 @@ def reply(state: AppState, answer: Answer) -> Response:
         answer = Answer.SIGN_IN_PAGE  # which leads nowhere by itself here
     if answer in _LEADING_TO_SIGN_IN:
         _warn_of_setup(state)
+    record.asks_refresh = answer if answer in _ASKING_REFRESH else None
     if answer is Answer.SIGN_IN_REDIRECT:
         response = redirect(sign_in_location(state, here()))
     elif answer is Answer.REFRESH_REDIRECT:
@@ -287,6 +290,10 @@ def finish(state: AppState, response: Response) -> Response:
         sealed(response, verdict)
     elif record.protected:
         _keep_private(state, record, response, names)
+    if may_show:
+        record.on_its_way = True
+    if record.asks_refresh is not None:
+        state.announce_refresh(record)
     return response
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from blinker import NamedSignal
 from flask import Flask, Request, current_app, g, request, request_started
 from werkzeug.exceptions import SecurityError
 
@@ -27,6 +28,7 @@ from .keystore import FetchedKeys, StaticKeys
 from .logs import ReasonLog
 from .revocation import RevocationCheck
 from .sdk import read_sdk
+from .signals import refresh_asked, session_active
 from .tokens import KeyFinder, TokenRules
 from .verdict import Reason, Verdict, decide, looked_up
 
@@ -59,6 +61,9 @@ class RequestRecord:
     :ivar protected: the view ran behind a check for a session.
     :ivar refused: an answer of ours was made for it.
     :ivar shown: the page of ours that was rendered into the response, or None.
+    :ivar asks_refresh: the answer, where it asks the browser to refresh, or None.
+    :ivar on_its_way: the response is complete, but for what a template may still stream.
+    :ivar announced: receivers were told that a refresh is asked for.
     :ivar return_to: where the refresh page leads; None for the page that was asked for.
     :ivar looked_up: the core was asked whether the session was revoked.
     :ivar keeps_form: the view may have its form carried by the refresh page.
@@ -74,6 +79,9 @@ class RequestRecord:
     protected: bool = False
     refused: bool = False
     shown: Answer | None = None
+    asks_refresh: Answer | None = None
+    on_its_way: bool = False
+    announced: bool = False
     return_to: str | None = None
     looked_up: bool = False
     keeps_form: bool = False
@@ -220,6 +228,7 @@ class AppState:
             max_stale_seconds=self.settings.jwks_max_stale_seconds,
             clock=self.clock,
             log=self.log,
+            announce=self.announce,
         )
         is_revoked = self._given_is_revoked
         if is_revoked is None and deployment.session_uris:
@@ -280,8 +289,11 @@ class AppState:
         if verdict is not record.verdict:
             record.verdict = verdict
             current_g()["session"] = verdict.session
-            if verdict.session is None and verdict.reason is not Reason.ANONYMOUS:
-                self._note(verdict)
+            if verdict.session is None:
+                if verdict.reason is not Reason.ANONYMOUS:
+                    self._note(verdict)
+            elif session_active.receivers:  # asked here: a call would cost each request more
+                self.announce(session_active)
 
     def _decided(self, asked: Request, ready: Ready) -> Verdict:
         try:
@@ -314,10 +326,28 @@ class AppState:
         return is_cross_site(header, own_host, ready.deployment.trusted_origins)
 
     def _failed(self, error: Exception) -> Verdict:
-        # The message of an unknown error is not kept, as it may hold a token.
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        detail = f"{type(error).__name__} at {place.filename}:{place.lineno}"
-        return Verdict(Reason.INTERNAL, detail=f"{detail}, in the app {self.app.name!r}")
+        return Verdict(Reason.INTERNAL, detail=f"{_place(error)}, in the app {self.app.name!r}")
+
+    def announce(self, signal: NamedSignal, /, **facts: object) -> None:
+        """Send *signal* for this app; a receiver that fails is logged and changes nothing."""
+        if not signal.receivers:
+            return
+        try:
+            signal.send(self.app, _async_wrapper=self.app.ensure_sync, **facts)
+        # Somebody's counter must neither turn visitors away nor end the fetching of keys.
+        except Exception as error:  # noqa: BLE001
+            self.log.write(
+                logging.ERROR,
+                "receiver_failed",
+                f"a receiver of the signal {signal.name} failed: {_place(error)}",
+            )
+
+    def announce_refresh(self, record: RequestRecord) -> None:
+        """Tell receivers, once, if the current request's answer asks the browser to refresh."""
+        answer, verdict = record.asks_refresh, record.verdict
+        if answer is not None and verdict is not None and not record.announced:
+            record.announced = True
+            self.announce(refresh_asked, reason=verdict.reason.value, answer=answer.value)
 
     def _note(self, verdict: Verdict) -> None:
         """Log what an operator may want to know; called where no local variable holds a token."""
@@ -365,6 +395,12 @@ def _cookies(asked: Request, name: str) -> list[str]:
         if plain is not None:
             return plain
     return asked.cookies.getlist(name)
+
+
+def _place(error: Exception) -> str:
+    """Say what failed and where; the message of an unknown error may hold a token."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} at {place.filename}:{place.lineno}"
 
 
 def _static_keys(settings: Settings) -> StaticKeys | None:

@@ -17,6 +17,7 @@ DECISION_MODULES = (
     "forms",
     "clock",
     "logs",
+    "signals",
     "session",
     "claims",
     "urls",
