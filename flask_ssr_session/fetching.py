@@ -12,11 +12,13 @@ import re
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from email.message import Message
 from http.client import HTTPException, HTTPResponse
 from time import monotonic
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from .errors import FetchError, RequestRefusedError
@@ -57,29 +59,62 @@ def fetch_document(
     :returns: the seconds are None where the answer does not say.
     :raises FetchError: anything but a complete answer with status 200 in time.
     """
+    with _answer("GET", url, deadline, headers) as response:
+        if response.status != 200:
+            is_refused = 400 <= response.status < 500
+            raise (RequestRefusedError if is_refused else FetchError)(
+                f"the answer has status {response.status}"
+            )
+        return _body(response), _freshness(response.headers.get("Cache-Control", ""))
+
+
+class Reply(NamedTuple):
+    """An answer of any status."""
+
+    status: int
+    headers: Message
+    body: bytes
+
+
+def ask(
+    method: str, url: str, deadline: Deadline, headers: Mapping[str, str] = MappingProxyType({})
+) -> Reply:
+    """Return what *url* answers, whatever the status.
+
+    :param method: GET or OPTIONS: nothing here changes anything.
+    :raises FetchError: no complete answer in time.
+    """
+    with _answer(method, url, deadline, headers) as response:
+        return Reply(response.status, response.headers, _body(response))
+
+
+@contextmanager
+def _answer(
+    method: str, url: str, deadline: Deadline, headers: Mapping[str, str]
+) -> Iterator[HTTPResponse]:
+    """Yield an answer whose headers are there; what fails until it is read is a FetchError."""
     try:
         with _connect(url, deadline) as connection:
             connection.settimeout(deadline.remaining())
-            connection.sendall(_request(url, headers))
-            response = HTTPResponse(_DeadlineSocket(connection, deadline), method="GET")  # type: ignore[arg-type]
+            connection.sendall(_request(method, url, headers))
+            response = HTTPResponse(_DeadlineSocket(connection, deadline), method=method)  # type: ignore[arg-type]
             with response:
                 response.begin()
-                if response.status != 200:
-                    is_refused = 400 <= response.status < 500
-                    raise (RequestRefusedError if is_refused else FetchError)(
-                        f"the answer has status {response.status}"
-                    )
-                body = response.read(MAX_BODY_BYTES + 1)
-                if len(body) > MAX_BODY_BYTES:
-                    raise FetchError("the answer is larger than 1 MiB")
-                if response.length:
-                    raise FetchError("the answer broke off")
-                return body, _freshness(response.headers.get("Cache-Control", ""))
+                yield response
     except TimeoutError:
         raise FetchError("no complete answer in time") from None
     except (OSError, HTTPException, ValueError) as error:
         # The type says enough: what a stranger's server wrote does not belong in our log.
         raise FetchError(f"the connection failed ({type(error).__name__})") from None
+
+
+def _body(response: HTTPResponse) -> bytes:
+    body = response.read(MAX_BODY_BYTES + 1)
+    if len(body) > MAX_BODY_BYTES:
+        raise FetchError("the answer is larger than 1 MiB")
+    if response.length:
+        raise FetchError("the answer broke off")
+    return body
 
 
 def _freshness(cache_control: str) -> float | None:
@@ -89,24 +124,24 @@ def _freshness(cache_control: str) -> float | None:
     return float(match.group(1)) if match else None
 
 
-def _request(url: str, headers: Mapping[str, str]) -> bytes:
+def _request(method: str, url: str, headers: Mapping[str, str]) -> bytes:
     parts = urlsplit(url)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     host = parts.netloc.rpartition("@")[2]
-    lines = (
-        f"GET {target} HTTP/1.1",
-        f"Host: {host}",
-        "Accept: application/json",
+    fields = {
+        "Host": host,
+        "Accept": "application/json",
         # An encoded body could grow without bound when it is unpacked.
-        "Accept-Encoding: identity",
-        "User-Agent: flask-ssr-session",
-        "Connection: close",
-        *(f"{name}: {value}" for name, value in headers.items()),
-    )
+        "Accept-Encoding": "identity",
+        "User-Agent": "flask-ssr-session",
+        "Connection": "close",
+        **headers,
+    }
     if any(character <= " " or character == "\x7f" for character in target + host):
         raise ValueError("the address holds a control character")
     if any(not (name + value).isprintable() for name, value in headers.items()):
         raise ValueError("a header holds a control character")
+    lines = (f"{method} {target} HTTP/1.1", *(f"{name}: {fields[name]}" for name in fields))
     return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii")
 
 

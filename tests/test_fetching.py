@@ -20,6 +20,7 @@ from flask_ssr_session.fetching import (
     MAX_ANSWER_BYTES,
     MAX_BODY_BYTES,
     Deadline,
+    ask,
     fetch_document,
 )
 
@@ -92,6 +93,34 @@ def test_request_asks_for_plain_json_and_nothing_else(serve: Serve) -> None:
         b"Host: 127.0.0.1:%d" % server.port,
         b"User-Agent: flask-ssr-session",
     ]
+
+
+def test_whoever_asks_may_name_the_method_and_headers(serve: Serve) -> None:
+    requests: list[bytes] = []
+
+    def behave(connection: socket.socket) -> None:
+        requests.append(read_request(connection))
+        connection.sendall(b"HTTP/1.1 403 No\r\nX-Told: yes\r\nContent-Length: 2\r\n\r\nno")
+
+    reply = ask("OPTIONS", serve(behave).url, Deadline(5), {"Accept": "text/html", "Origin": "o"})
+
+    assert (reply.status, reply.headers["X-Told"], reply.body) == (403, "yes", b"no")
+    head, *headers = requests[0].split(b"\r\n")
+    assert head == b"OPTIONS /jwks.json HTTP/1.1"
+    assert [line for line in headers if line.startswith((b"Accept:", b"Origin:"))] == [
+        b"Accept: text/html",
+        b"Origin: o",
+    ]
+
+
+@pytest.mark.parametrize("status", [200, 302, 500])
+def test_answer_of_any_status_is_bounded_as_a_good_one_is(serve: Serve, status: int) -> None:
+    head = f"HTTP/1.1 {status} X\r\nConnection: close\r\n\r\n".encode()
+
+    with pytest.raises(FetchError, match="larger than 1 MiB"):
+        ask("GET", serve(flood(head)).url, Deadline(5))
+    with pytest.raises(FetchError, match="no complete answer in time"):
+        ask("GET", serve(hang(head)).url, Deadline(0.2))
 
 
 def test_address_without_a_path_asks_for_the_root(serve: Serve) -> None:
