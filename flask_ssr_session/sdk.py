@@ -7,6 +7,7 @@ where nobody imported it, there is none. Nothing here calls the core.
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -46,6 +47,31 @@ def read_sdk() -> SDKValues | None:
         session_uris=_core_uris("/recipe/session"),
         core_headers=_core_headers(instance),
     )
+
+
+@dataclass(frozen=True)
+class CookieRules:
+    """How the SDK of this process sets session cookies; of no account for a page's verdict.
+
+    :ivar same_site: ``lax``, ``strict`` or ``none``; None where it depends on the request.
+    :ivar older_domain: whose cookies a refresh clears away; empty for those of the host alone.
+    """
+
+    secure: bool
+    same_site: str | None
+    older_domain: str | None
+
+
+def read_cookie_rules() -> CookieRules | None:
+    """Return how the SDK sets cookies, or None where it does not in this process."""
+    recipe = _instance("supertokens_python.recipe.session", "SessionRecipe")
+    if recipe is None:
+        return None
+    try:
+        same_site = str(recipe.config.get_cookie_same_site(None, {}))
+    except Exception:  # noqa: BLE001 - an origin function of the app's that wants a request
+        same_site = None
+    return CookieRules(recipe.config.cookie_secure, same_site, recipe.config.older_cookie_domain)
 
 
 def _instance(module_name: str, class_name: str) -> Any:

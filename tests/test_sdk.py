@@ -14,7 +14,7 @@ from supertokens_python.recipe import emailpassword, session
 
 from flask_ssr_session.config import SDKValues
 from flask_ssr_session.errors import ConfigError
-from flask_ssr_session.sdk import read_sdk
+from flask_ssr_session.sdk import CookieRules, read_cookie_rules, read_sdk
 
 from .development_core.sdk import reset_sdk
 
@@ -199,6 +199,41 @@ def test_origin_that_depends_on_the_request_is_unknown() -> None:
     start(website_domain=None, origin=origin)
 
     assert read().website_origin is None
+
+
+# How cookies are set
+
+
+def test_sdk_tells_how_it_sets_cookies() -> None:
+    start()
+    assert read_cookie_rules() == CookieRules(secure=False, same_site="lax", older_domain=None)
+
+
+def test_cookies_may_be_set_otherwise() -> None:
+    start(
+        api_domain="https://api.example.com",
+        website_domain="https://www.example.com",
+        recipes=[session.init(cookie_same_site="strict", older_cookie_domain=".example.com")],
+    )
+    assert read_cookie_rules() == CookieRules(
+        secure=True, same_site="strict", older_domain=".example.com"
+    )
+
+
+def test_nobody_sets_cookies_without_the_session_recipe() -> None:
+    start(recipes=[emailpassword.init()])
+    assert read_cookie_rules() is None
+
+
+def test_cookies_of_an_origin_that_depends_on_the_request_are_unknown() -> None:
+    def origin(request: BaseRequest | None, _context: Any) -> str:
+        assert request is not None
+        return "https://one.example.com"
+
+    start(website_domain=None, origin=origin)
+    rules = read_cookie_rules()
+    assert rules is not None
+    assert rules.same_site is None
 
 
 # Tokens in headers
