@@ -7,6 +7,7 @@ from typing import Any
 
 from flask import Flask, Response, request_started
 
+from .cli import commands
 from .config import Settings
 from .decorators import check_decorator_order
 from .errors import ConfigError
@@ -56,6 +57,7 @@ class FlaskSSRSession:
         app.after_request_funcs.setdefault(None, []).insert(0, finish_response)
         app.teardown_request_funcs.setdefault(None, []).insert(0, state.leave_request)
         request_started.connect(state.enter_early, app)
+        app.cli.add_command(commands)
         app.extensions[EXTENSION_NAME] = state
 
     def clear_keys(self) -> None:

@@ -32,6 +32,10 @@ DECISION_MODULES = (
     "verdict",
     "answers",
     "cross_site",
+    "doctor",
+    "doctor_policy",
+    "doctor_network",
+    "doctor_token",
 )
 
 IMPORT_THEM_ALONE = f"""

@@ -1,0 +1,111 @@
+"""Judge whether a Content-Security-Policy lets the refresh page do its work (CSP Level 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+_PORTS = {"http": 80, "https": 443}
+
+# The directives that may decide about a kind of resource, the nearest first (section 6.8.3).
+_FALLBACKS = {
+    "script-src": ("script-src-elem", "script-src", "default-src"),
+    "style-src": ("style-src-elem", "style-src", "default-src"),
+    "connect-src": ("connect-src", "default-src"),
+}
+
+
+def refused_directives(
+    headers: Sequence[str], page: str, wanted: Sequence[tuple[str, str, str | None]]
+) -> list[str]:
+    """Return the directives that would have to change.
+
+    :param headers: the values of all ``Content-Security-Policy`` headers; each policy has to allow
+        everything.
+    :param page: the page's URL.
+    :param wanted: directive, full URL of what is loaded, and the nonce of its element, or None.
+    """
+    policies = [_directives(policy) for header in headers for policy in header.split(",")]
+    return [
+        directive
+        for directive, url, nonce in wanted
+        if not all(_allows(policy, directive, url, nonce, page) for policy in policies)
+    ]
+
+
+def _directives(policy: str) -> dict[str, list[str]]:
+    directives: dict[str, list[str]] = {}
+    for part in policy.split(";"):
+        name, *sources = part.split() or [""]
+        # Of two directives of one name, browsers take the first.
+        directives.setdefault(name.lower(), sources)
+    return directives
+
+
+def _allows(
+    policy: dict[str, list[str]], directive: str, url: str, nonce: str | None, page: str
+) -> bool:
+    name = next((name for name in _FALLBACKS[directive] if name in policy), None)
+    if name is None:
+        return True
+    sources = policy[name]
+    if nonce is not None and f"'nonce-{nonce}'" in sources:
+        return True
+    # It takes every host back, for scripts alone.
+    if directive == "script-src" and "'strict-dynamic'" in (source.lower() for source in sources):
+        return False
+    return any(_matches(source, url, page) for source in sources)
+
+
+def _matches(source: str, url: str, page: str) -> bool:
+    """Tell whether one source expression allows *url* (section 6.7.2.8)."""
+    target, own = urlsplit(url), urlsplit(page)
+    if source == "*":
+        return target.scheme in _PORTS
+    if source.lower() == "'self'":
+        return (target.scheme, target.hostname, _port(url)) == (
+            own.scheme,
+            own.hostname,
+            _port(page),
+        )
+    if source.startswith("'"):
+        return False
+    if source.endswith(":") and "/" not in source:
+        return _fits_scheme(source[:-1].lower(), target.scheme)
+    scheme, mark, rest = source.rpartition("://")
+    if not _fits_scheme(scheme.lower() if mark else own.scheme, target.scheme):
+        return False
+    authority, slash, path = rest.partition("/")
+    host, _, port = authority.lower().partition(":")
+    return (
+        _fits_host(host, target.hostname or "")
+        and _fits_port(port, url)
+        and _fits_path(slash + path, target.path)
+    )
+
+
+def _port(url: str) -> int | None:
+    parts = urlsplit(url)
+    return parts.port or _PORTS.get(parts.scheme)
+
+
+def _fits_scheme(allowed: str, actual: str) -> bool:
+    return allowed == actual or (allowed, actual) == ("http", "https")
+
+
+def _fits_host(allowed: str, actual: str) -> bool:
+    if allowed == "*":
+        return True
+    return actual.endswith(allowed[1:]) if allowed.startswith("*.") else actual == allowed
+
+
+def _fits_port(allowed: str, url: str) -> bool:
+    if not allowed:
+        return _port(url) == _PORTS.get(urlsplit(url).scheme)
+    return allowed in ("*", str(_port(url)))
+
+
+def _fits_path(allowed: str, actual: str) -> bool:
+    if allowed in ("", "/"):
+        return True
+    return actual.startswith(allowed) if allowed.endswith("/") else actual == allowed
