@@ -341,5 +341,6 @@ def _keep_private(
             "it was made private",
         )
     # must-understand takes no-store back (RFC 9111 section 5.2.2.3).
-    if not cache.no_store or cache.must_understand:
+    # Asked as a key, as Werkzeug 3.0 has no attribute of that name.
+    if not cache.no_store or "must-understand" in cache:
         cache.private = True
