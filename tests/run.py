@@ -3,7 +3,8 @@
 
 Needs Python 3.10 or newer with its venv module and nothing else. The first run makes ``.venv``,
 installs the package and the test tools there and finds the browsers; later runs skip what is up
-to date. Then ruff, mypy and pytest run, and the first failure ends the run with a non-zero status.
+to date. Then ruff, mypy, pyright and pytest run, and the first failure ends the run with a non-zero
+status.
 
 The browsers are those that ``SSR_SESSION_TEST_CHROMIUM`` and ``SSR_SESSION_TEST_FIREFOX`` name,
 else installed ones, else Debian's from apt where that can be had as root, else Playwright's own.
@@ -103,6 +104,7 @@ def main(pytest_arguments: list[str]) -> int:
         step("ruff check", lambda: run_tool("ruff", "check", "."))
         step("ruff format", lambda: run_tool("ruff", "format", "--check", "."))
         step("mypy", lambda: run_tool("mypy"))
+        step("pyright", lambda: run_tool("pyright", "--pythonpath", str(PYTHON)))
     except StepFailedError as failure:
         print(failure, file=sys.stderr)
         return failure.status

@@ -268,6 +268,7 @@ def test_pytest_runs_last_with_the_arguments_and_the_browsers(
         "-m ruff check .  ",
         "-m ruff format --check .  ",
         "-m mypy  ",
+        f"-m pyright --pythonpath {command.PYTHON}  ",
         "-m pytest -k urls /a/chromium /a/firefox",
     ]
     lines = capfd.readouterr().out.splitlines()
@@ -279,19 +280,22 @@ def test_pytest_runs_last_with_the_arguments_and_the_browsers(
         "ruff check",
         "ruff format",
         "mypy",
+        "pyright",
         "pytest",
     ]
 
 
 @pytest.mark.usefixtures("ready")
-@pytest.mark.parametrize("failing", ["ruff check", "ruff format", "mypy", "pytest"])
+@pytest.mark.parametrize("failing", ["ruff check", "ruff format", "mypy", "pyright", "pytest"])
 def test_the_first_failure_ends_the_run_with_its_status(
     write_command: WriteCommand,
     calls: Calls,
     capfd: pytest.CaptureFixture[str],
     failing: str,
 ) -> None:
-    log_and_fail = f'echo "$2" >> "$calls"; case "$*" in *"{failing}"*) echo broken; exit 4;; esac'
+    log_and_fail = (
+        f'echo "$2" >> "$calls"; case "$*" in "-m {failing}"*) echo broken; exit 4;; esac'
+    )
     write_command("python", log_and_fail)
     assert command.main([]) == 4
     assert calls()[-1] == failing.split()[0]

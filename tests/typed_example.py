@@ -1,0 +1,132 @@
+"""What a typed app writes with this package: read by mypy and pyright in strict mode, never run.
+
+``assert_type`` says what the app gets. A line with ``type: ignore`` is one that both have to
+refuse: an ignore that hides nothing is an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from flask import Blueprint, Flask, redirect, request
+from supertokens_python.recipe.userroles import UserRoleClaim
+from typing_extensions import assert_type
+from werkzeug.wrappers import Response
+
+from flask_ssr_session import (
+    ClaimFailure,
+    FlaskSSRSession,
+    InvalidClaimsError,
+    ReadOnlySessionError,
+    SSRSession,
+    SSRSessionError,
+    get_ssr_session,
+    require_session,
+    safe_return_path,
+    session_ignored,
+    session_optional,
+    session_required,
+)
+from flask_ssr_session.testing import expire, install_test_keys, outage, revoke, sign_in, sign_out
+
+ssr_session = FlaskSSRSession(leeway_seconds=5, redirect_origins=["https://app.example.com"])
+reports = Blueprint("reports", __name__)
+reports.before_request(require_session)
+reports.before_request(partial(require_session, role="admin", check_revoked=True))
+
+
+def create_app() -> Flask:
+    app = Flask(__name__)
+    ssr_session.init_app(app)
+    app.register_blueprint(reports)
+    app.register_error_handler(InvalidClaimsError, not_for_you)
+    return app
+
+
+def not_for_you(error: InvalidClaimsError) -> tuple[str, int]:
+    return ", ".join(assert_type(failure, ClaimFailure).id for failure in error.failures), 403
+
+
+@reports.get("/<int:number>")
+@session_required
+def plain(number: int) -> str:
+    return str(number)
+
+
+@reports.post("/<int:number>")
+@session_required(
+    role="admin",
+    permission="reports:read",
+    email_verified=True,
+    validators=[UserRoleClaim.validators.includes_any(["admin", "editor"])],
+    check_revoked=True,
+    keep_form=True,
+)
+async def with_conditions(number: int) -> str:
+    return str(number)
+
+
+@reports.get("/")
+@session_optional
+def home() -> str:
+    session = get_ssr_session()
+    assert_type(session, SSRSession | None)
+    return session.user_id if session else "stranger"
+
+
+@reports.get("/health")
+@session_ignored
+def health() -> Response:
+    return redirect(assert_type(safe_return_path(request.args.get("redirectBack")), str))
+
+
+# A decorated view stays what it was, for those who call it from elsewhere.
+def call_views() -> None:
+    assert_type(plain(1), str)
+    assert_type(home(), str)
+    assert_type(health(), Response)
+    plain("1")  # type: ignore[arg-type]
+
+
+def read(session: SSRSession) -> None:
+    assert_type(session.user_id, str)
+    assert_type(session.recipe_user_id, str)
+    assert_type(session.tenant_id, str)
+    assert_type(session.session_handle, str)
+    assert_type(session.issued_at, datetime)
+    assert_type(session.expires_at, datetime)
+    assert_type(session.roles, tuple[str, ...])
+    assert_type(session.permissions, tuple[str, ...])
+    assert_type(session.email_verified, bool | None)
+    assert_type(session.access_token_payload, Mapping[str, Any])
+    assert_type(session.get_access_token_payload(), dict[str, Any])
+    assert_type(session.get_user_id(), str)
+    session.get_claim_value(UserRoleClaim)
+    session.get_claim_value("st-role")  # type: ignore[arg-type]
+    session.access_token_payload = {}  # type: ignore[misc]
+
+
+def misuse() -> None:
+    session_required(role=1)  # type: ignore[call-overload]
+    session_required(roles=["admin"])  # type: ignore[call-overload]
+    require_session(permission=["reports:read"])  # type: ignore[arg-type]
+    safe_return_path(1)  # type: ignore[arg-type]
+
+
+def errors(error: ReadOnlySessionError) -> SSRSessionError:
+    return error
+
+
+def in_a_test() -> None:
+    app = create_app()
+    app.testing = True
+    install_test_keys(app)
+    client = app.test_client()
+    sign_in(client, "user-1", roles=["admin"], email_verified=True)
+    expire(client)
+    revoke(client)
+    with outage(app):
+        sign_out(client)
