@@ -1,0 +1,132 @@
+#!/usr/bin/env python3
+"""Run the server-side tests on the lowest versions we claim: ``python3 tests/lowest.py``.
+
+What ``pyproject.toml`` asks for with ``>=`` is installed with ``==``, under Python 3.10 where a
+``python3.10`` is on the PATH, else under the Python that runs this. The test tools are today's. The
+environment is made once, as ``.venv/lowest``, and brought up to date at every run. Arguments are
+pytest's.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+# Run as a script, this file sees only its own folder.
+sys.path.insert(0, str(ROOT))
+
+from tests.run import StepFailedError, run, run_or_fail, step  # noqa: E402
+
+VENV = ROOT / ".venv" / "lowest"
+PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+LOWEST_PYTHON = "python3.10"
+
+# Nothing of these is server-side, and some of them need more than the lowest versions.
+NOT_NEEDED = ("playwright", "mypy", "pyright", "ruff")
+NOT_RUN = ("tests/browser", "tests/packaging")
+
+REQUIREMENTS = """\
+import json
+from importlib.metadata import requires
+print(json.dumps(requires("flask-ssr-session")))
+"""
+VERSIONS = """\
+import platform, sys
+from importlib.metadata import version
+print("Python", platform.python_version(), *(f"{name} {version(name)}" for name in sys.argv[1:]))
+"""
+
+
+def main(pytest_arguments: list[str]) -> int:
+    try:
+        step("environment", make_environment)
+        step("package", install_package)
+        pins, tools = split_requirements(read_requirements())
+        step("lowest", lambda: install(pins, tools))
+    except StepFailedError as failure:
+        print(failure, file=sys.stderr)
+        return failure.status
+    ignored = [f"--ignore={folder}" for folder in NOT_RUN]
+    print("pytest", flush=True)
+    return subprocess.run(
+        [str(PYTHON), "-m", "pytest", "-p", "no:cacheprovider", *ignored, *pytest_arguments],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    ).returncode
+
+
+def make_environment() -> str:
+    """Make ``.venv/lowest``, unless one is there that works."""
+    if PYTHON.exists() and run([str(PYTHON), "-c", "import pip"]).returncode == 0:
+        return "reused"
+    run_or_fail([find_python(), "-m", "venv", "--clear", str(VENV)])
+    return "made"
+
+
+def find_python() -> str:
+    """Return the lowest Python that is at hand."""
+    found = shutil.which(LOWEST_PYTHON)
+    # A version manager may put a name on the PATH behind which there is nothing.
+    if found and run([found, "-c", "import venv"]).returncode == 0:
+        return found
+    return sys.executable
+
+
+def install_package() -> str:
+    run_or_fail([*pip_install(), "--no-deps", "--editable", "."])
+    return "done"
+
+
+def read_requirements() -> list[str]:
+    """Return what the package says that it needs, as its metadata has it."""
+    told = run([str(PYTHON), "-c", REQUIREMENTS])
+    if told.returncode:
+        raise StepFailedError(told.stdout, told.returncode)
+    requirements: list[str] = json.loads(told.stdout)
+    return requirements
+
+
+def split_requirements(requirements: list[str]) -> tuple[list[str], list[str]]:
+    """Return what is needed in the lowest versions, and the test tools."""
+    pins: list[str] = []
+    tools: list[str] = []
+    for line in requirements:
+        requirement, _, marker = (part.strip() for part in line.partition(";"))
+        if not marker:
+            pins.append(lowest(requirement))
+        elif marker.replace('"', "'") == "extra == 'test'" and not requirement.startswith(
+            NOT_NEEDED
+        ):
+            tools.append(requirement)
+    return pins, tools
+
+
+def lowest(requirement: str) -> str:
+    """Return the requirement of the lowest version.
+
+    :raises StepFailedError: there is no lowest version, or more than one bound.
+    """
+    name, separator, version = requirement.partition(">=")
+    if not separator or "," in version:
+        raise StepFailedError(f"{requirement}: what is its lowest version?", 2)
+    return f"{name}=={version}"
+
+
+def install(pins: list[str], tools: list[str]) -> str:
+    run_or_fail([*pip_install(), *pins, *tools])
+    names = [pin.partition("==")[0] for pin in pins]
+    return run([str(PYTHON), "-c", VERSIONS, *names]).stdout.strip()
+
+
+def pip_install() -> list[str]:
+    return [str(PYTHON), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
