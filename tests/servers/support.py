@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -67,16 +68,39 @@ def cookie(token: str | None) -> dict[str, str]:
 
 
 @contextmanager
+def serve_core(database: Path, port: int = 0) -> Iterator[str]:
+    """Run a development core in a process of its own until the block ends; yields its URI.
+
+    :param database: where it keeps everything; may be that of an earlier one.
+    :param port: 0 takes a free one.
+    """
+    command = [sys.executable, "-m", "example_app.core", f"--port={port}"]
+    options = [f"--database={database}", "--access-token-validity=3600"]
+    with subprocess.Popen(
+        [*command, *options], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            found = re.search(r"http://\S+:\d+", process.stdout.readline())
+            assert found, "the development core did not start"
+            yield found[0]
+        finally:
+            process.terminate()
+            process.wait(10)
+
+
+@contextmanager
 def serve(
     folder: Path,
-    jwks_uri: str,
+    jwks_uri: str | None,
     *options: str,
     app: str = "tests.servers.served:app",
     **environment: str,
 ) -> Iterator[Server]:
     """Run gunicorn until the block ends; then it has 10 s, less than it gives its workers.
 
-    :param folder: an empty one, for its log and whatever it keeps on disk.
+    :param folder: for its log and whatever it keeps on disk.
+    :param jwks_uri: what the app finds as ``JWKS_URI``; None for an app that asks its core.
     :param options: of the gunicorn command.
     :param app: what it serves, as gunicorn names it.
     :param environment: more variables of its environment.
@@ -94,7 +118,8 @@ def serve(
             ],
             cwd=ROOT,
             env=os.environ
-            | {"JWKS_URI": jwks_uri, "HOME": str(folder), "XDG_RUNTIME_DIR": str(folder)}
+            | {"HOME": str(folder), "XDG_RUNTIME_DIR": str(folder)}
+            | ({} if jwks_uri is None else {"JWKS_URI": jwks_uri})
             | environment,
             pass_fds=[listener.fileno()],
             stdin=subprocess.DEVNULL,
