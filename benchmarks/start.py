@@ -3,6 +3,8 @@
 Fresh interpreters import Flask, and then this package or nothing, in turns. Each tells the CPU time
 and the resident memory that came on top of Flask's. Linux only, as memory is read from ``/proc``.
 An audit hook tells that setting an app up uses no network, and sees it when the first token does.
+Then a function that starts cold is timed, from the start of its interpreter to the end of its first
+answer: with a static key set and a token, and with a bare app.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ import sys
 import tempfile
 from pathlib import Path
 from typing import Any
+
+from flask_ssr_session.testing import SessionSigner
 
 RESIDENT = "int(open('/proc/self/statm').read().split()[1]) * os.sysconf('SC_PAGE_SIZE') / 2**20"
 
@@ -55,6 +59,35 @@ print(json.dumps({"ms": elapsed, "at_set_up": at_set_up, "at_first_token": event
 """
 
 
+COLD = """
+import os, sys, time
+events = []
+sys.addaudithook(lambda event, _: event.startswith("socket.") and events.append(event))
+import flask
+app = flask.Flask("cold")
+def page():
+    return "ok"
+{statements}
+app.add_url_rule("/", "page", page)
+import io, json
+environ = {{"REQUEST_METHOD": "GET", "PATH_INFO": "/", "QUERY_STRING": "",
+    "SERVER_NAME": "localhost", "SERVER_PORT": "443", "SERVER_PROTOCOL": "HTTP/1.1",
+    "wsgi.url_scheme": "https", "wsgi.input": io.BytesIO(),
+    "HTTP_COOKIE": "sAccessToken=" + os.environ["TOKEN"]}}
+told = []
+body = b"".join(app(environ, lambda status, headers: told.append(status[:3])))
+print(json.dumps({{"ms": time.process_time() * 1000, "status": told[0], "body": body.decode(),
+    "network": events}}))
+"""
+
+WITH_SESSIONS = """
+import flask_ssr_session
+app.config.from_prefixed_env()
+flask_ssr_session.FlaskSSRSession(app, api_domain="https://api.example.com")
+page = flask_ssr_session.session_required(lambda: flask.g.session.user_id)
+"""
+
+
 class Interpreter:
     """Starts fresh interpreters that find everything compiled, as an installed package is."""
 
@@ -67,14 +100,14 @@ class Interpreter:
         self._environment.pop("PYTHONDONTWRITEBYTECODE", None)
         self.run(SET_UP)
 
-    def run(self, code: str) -> dict[str, Any]:
+    def run(self, code: str, **environment: str) -> dict[str, Any]:
         """Return what a fresh interpreter prints."""
         done = subprocess.run(  # noqa: S603 - our own code
             [sys.executable, "-c", code],
             stdout=subprocess.PIPE,
             text=True,
             check=True,
-            env=self._environment,
+            env=self._environment | environment,
         )
         told: dict[str, Any] = json.loads(done.stdout)
         return told
@@ -109,20 +142,51 @@ def measure(interpreter: Interpreter, interpreters: int) -> dict[str, Any]:
     }
 
 
+def measure_cold(interpreter: Interpreter, interpreters: int) -> dict[str, Any]:
+    """Return the median CPU time that functions take until their first answer is complete.
+
+    :raises RuntimeError: ours gave another answer than the token's user id, or used the network.
+    """
+    signer = SessionSigner()
+    environment = {
+        "TOKEN": signer.sign(signer.claims("user-1")),
+        "FLASK_SSR_SESSION_JWKS": json.dumps({"keys": [signer.jwk()]}),
+    }
+    bare, ours = [], []
+    for _ in range(interpreters + 1):
+        bare.append(interpreter.run(COLD.format(statements=""), **environment))
+        ours.append(interpreter.run(COLD.format(statements=WITH_SESSIONS), **environment))
+    # The first two compiled what was not compiled yet.
+    del bare[0], ours[0]
+    for told in ours:
+        if (told["status"], told["body"], told["network"]) != ("200", "user-1", []):
+            raise RuntimeError(f"a cold function answered {told['status']}: {told['network']}")
+    return {
+        "cold_ms": statistics.median(each["ms"] for each in ours),
+        "cold_ms_least": min(each["ms"] for each in ours),
+        "cold_bare_ms": statistics.median(each["ms"] for each in bare),
+    }
+
+
 def main() -> None:
-    """Print three lines."""
+    """Print five lines."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.start", description=__doc__)
     parser.add_argument("--interpreters", type=int, default=15, help="of each kind, default: 15")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as compiled:
-        found = measure(Interpreter(compiled), options.interpreters)
+        interpreter = Interpreter(compiled)
+        found = measure(interpreter, options.interpreters)
+        found |= measure_cold(interpreter, options.interpreters)
     milliseconds = f"{found['import_ms']:.1f} ms (least {found['import_ms_least']:.1f})"
+    cold = f"{found['cold_ms']:.0f} ms (least {found['cold_ms_least']:.0f})"
+    cold_bare = f"{found['cold_bare_ms']:.0f} ms"
     count = f"medians of {options.interpreters} interpreters"
     for line in (
         f"import of Flask itself: {found['flask_ms']:.1f} ms",
         f"import after Flask: {milliseconds}, {found['import_mib']:.1f} MiB; {count}",
         f"FlaskSSRSession(app): {found['set_up_ms']:.1f} ms, no socket before the first token",
+        f"cold start to the first verified answer: {cold}, no socket; of a bare app: {cold_bare}",
         "supertokens_python is not imported",
     ):
         print(line)  # noqa: T201
