@@ -29,7 +29,7 @@ nitpick_ignore_regex = [
     ("py:.*", r"(Any|Callable|Iterator|Mapping|Sequence|NoReturn|datetime|wrapt.*)"),
     (
         "py:.*",
-        r"(Flask|FlaskClient|HTTPException|Forbidden|SansIOResponse|RSAPrivateKey|RSAPublicKey)",
+        r"(Flask|FlaskClient|HTTPException|Forbidden|(SansIO)?Response|RSA(Private|Public)Key)",
     ),
     # Said of arguments and return values, and of no use by itself.
     ("py:.*", r"(flask_ssr_session\..*\.)?(Claim|ClaimValidator|RecipeUserIdText)"),
