@@ -175,8 +175,8 @@ def test_a_core_whose_clock_is_behind_makes_tokens_that_are_refused_at_once(
         expect_cause(page, "refused")
         assert len(calls) == 1
         # Each further lap is the visitor's own.
-        page.get_by_role("button", name="Try again").click()
-        page.wait_for_event("framenavigated")
+        with page.expect_event("framenavigated"):
+            page.get_by_role("button", name="Try again").click()
         expect_cause(page, "refused")
         assert len(calls) == 2
     finally:

@@ -57,8 +57,8 @@ def test_a_refresh_api_that_never_answers_ends_in_a_retry_that_works(
     held: list[Route] = []
     page.route(REFRESH_API, lambda route: held.append(route))  # Playwright wants a plain function
     page.clock.install()
-    page.goto(site.url("/account"))
-    page.wait_for_event("request", lambda request: "session/refresh" in request.url)
+    with page.expect_request(REFRESH_API):
+        page.goto(site.url("/account"))
     page.clock.fast_forward(9_000)
     expect(page.locator("[data-ssr-part=working]")).to_be_visible()
     page.clock.fast_forward(2_000)
