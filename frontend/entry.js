@@ -27,6 +27,9 @@ const MARKER = "ssr-session-refreshed";
 // The next page that is refused so soon after a refresh shows that refreshing does not help.
 const LAP_MS = 5000;
 const AT_ONCE_MS = 500;
+// The two clocks of a browser are rounded, and some milliseconds apart: a token stored just before a
+// page was asked for must not look like one stored after.
+const CLOCKS_MS = 20;
 const SILENT_MS = 10000;
 const STILL_HERE_MS = 3000;
 // An upload takes its time, and the token has to last until it has arrived.
@@ -275,10 +278,10 @@ async function refresh() {
 
 // Whether another tab did it since this page was asked for, and the token it got is still good: told
 // by how long tokens live, which is right whatever the clock here says.
-function wasRefreshedElsewhere() {
+function wasRefreshedElsewhere(marginMs = 0) {
   const age = Date.now() - lastStoredAt();
   const { ate, up } = frontToken();
-  return age >= 0 && age < performance.now() && age < ate - up?.iat * 1000;
+  return age >= 0 && age < performance.now() - marginMs && age < ate - up?.iat * 1000;
 }
 
 async function refreshForAllTabs(isDone, { signal }) {
@@ -385,7 +388,7 @@ async function main() {
   const isRefused = settings.reason !== "active"; // else this is /refresh-session, asked for by hand
   const marker = takeMarker() || (isRefused && witness());
   // A token stored since this page was asked for says nothing against it: try the new one first.
-  if (!marker || wasRefreshedElsewhere()) await run(false);
+  if (!marker || wasRefreshedElsewhere(CLOCKS_MS)) await run(false);
   else if (isRefused) show("problem", causeOfLap(marker));
   else show("renewed");
 }

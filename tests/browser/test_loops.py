@@ -162,6 +162,27 @@ def test_a_browser_that_drops_the_cookies_is_told_so(site: Site, page: Page) -> 
     assert len(calls) == 1
 
 
+@pytest.mark.parametrize("ahead_ms", [0, 18])
+def test_a_refused_token_is_named_however_far_apart_the_browsers_two_clocks_are(
+    site: Site, page: Page, ahead_ms: int
+) -> None:
+    """One counts whole milliseconds, the other has its own start, and both are made inexact."""
+    site.sign_up(page)
+    site.expire(page)
+    page.add_init_script(
+        f"""const now = Performance.prototype.now;
+        Performance.prototype.now = function () {{ return now.call(this) + {ahead_ms}; }};"""
+    )
+    calls = calls_of(page)
+    site.clock.shift_seconds = -30
+    try:
+        page.goto(site.url("/account"))
+        expect_cause(page, "refused")
+    finally:
+        site.clock.shift_seconds = 0
+    assert len(calls) == 1
+
+
 def test_a_core_whose_clock_is_behind_makes_tokens_that_are_refused_at_once(
     site: Site, page: Page
 ) -> None:
