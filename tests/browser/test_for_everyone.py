@@ -133,9 +133,8 @@ def show_renewed(page: Page, url: str) -> None:
             route.fulfill(headers={"content-disposition": "attachment"}, body="a file")
 
     page.route(url, answer)
-    page.goto(url)
-    while len(asked) == 1:
-        page.wait_for_timeout(50)
+    with page.expect_download():
+        page.goto(url)
     page.clock.fast_forward(4000)
     expect(page.get_by_role("link", name="Go on to the page")).to_be_visible()
 

@@ -49,7 +49,7 @@ class Parent:
         # Never fresh, so that no child gets by without a look at who is fetching.
         self._good = KeyServer(answer(ok(body, b"Cache-Control: max-age=0\r\n")))
         self._hanging = KeyServer(self._hang)
-        self._hangs = False
+        self._hangs, self._is_hanging = False, threading.Event()
         self.keys = FetchedKeys(
             [self._good.url],
             max_stale_seconds=3600,
@@ -66,10 +66,10 @@ class Parent:
         ]
         for thread in self._threads:
             thread.start()
-        while not self._hanging.connections:
-            time.sleep(0.001)
+        assert self._is_hanging.wait(10)
 
     def _hang(self, _connection: socket.socket) -> None:
+        self._is_hanging.set()
         self._ended.wait(5)
 
     def _fetch(self, url: str, deadline: Deadline) -> tuple[bytes, float | None]:
