@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
+from typing import NamedTuple
 
 from .errors import ConfigError
 
 _STATIC = Path(__file__).resolve().parent / "static"
 
 
-@dataclass(frozen=True)
-class Asset:
+class Asset(NamedTuple):
     """One file, as it is and compressed.
 
     :ivar digest: a short hash of the content, part of its URL.

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from .errors import MisuseError
 from .session import SSRSession
@@ -39,8 +38,7 @@ class ClaimValidator(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class ClaimFailure:
+class ClaimFailure(NamedTuple):
     """One claim that a session does not have.
 
     :ivar id: the validator's id; ``st-role``, ``st-perm`` and ``st-ev`` for our own conditions.
@@ -51,8 +49,7 @@ class ClaimFailure:
     reason: Any
 
 
-@dataclass(frozen=True)
-class ClaimRules:
+class ClaimRules(NamedTuple):
     """What a view asks of a session beside being signed in; all of it has to hold."""
 
     role: str | None = None

@@ -6,8 +6,7 @@ import contextlib
 import functools
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, TypeVar, cast, overload
+from typing import Any, NamedTuple, TypeVar, cast, overload
 
 from flask import Flask, current_app, has_request_context, request
 
@@ -35,15 +34,14 @@ def get_ssr_session() -> SSRSession | None:
     return current_state().verdict().session
 
 
-@dataclass(frozen=True)
-class _Demand:
+class _Demand(NamedTuple):
     """What a view asks for beside a session.
 
     :ivar optional: not even that; strangers may come in.
     """
 
     optional: bool = False
-    claims: ClaimRules = ClaimRules()  # noqa: RUF009 - it is frozen
+    claims: ClaimRules = ClaimRules()
     check_revoked: bool = False
     keep_form: bool = False
 
@@ -175,7 +173,7 @@ def require_session(
             return
         view = current_app.view_functions.get(request.endpoint or "")
         optional = claims == ClaimRules() and getattr(view, _OPTIONAL_MARK, False) is True
-    refused = _check(replace(demand, optional=optional))
+    refused = _check(demand._replace(optional=optional))
     if refused is not None:
         raise SessionRequired(response=refused)
 

@@ -29,8 +29,9 @@ MAX_ANSWER_BYTES = MAX_BODY_BYTES + 64 * 1024
 
 _Address = tuple[socket.AddressFamily, socket.SocketKind, int, tuple[Any, ...]]
 
-_MAX_AGE = re.compile(r"(?:^|[\s,])max-age=\"?(\d{1,10})", re.IGNORECASE)
-_NOT_REUSABLE = re.compile(r"(?:^|[\s,])no-(?:store|cache)(?:$|[\s,=])", re.IGNORECASE)
+# Not compiled here: that takes longer than this module's import, and no process needs it at once.
+_MAX_AGE = r"(?:^|[\s,])max-age=\"?(\d{1,10})"
+_NOT_REUSABLE = r"(?:^|[\s,])no-(?:store|cache)(?:$|[\s,=])"
 
 
 class Deadline:
@@ -118,9 +119,9 @@ def _body(response: HTTPResponse) -> bytes:
 
 
 def _freshness(cache_control: str) -> float | None:
-    if _NOT_REUSABLE.search(cache_control):
+    if re.search(_NOT_REUSABLE, cache_control, re.IGNORECASE):
         return 0.0
-    match = _MAX_AGE.search(cache_control)
+    match = re.search(_MAX_AGE, cache_control, re.IGNORECASE)
     return float(match.group(1)) if match else None
 
 

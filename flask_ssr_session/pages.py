@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from flask import Flask, current_app, has_request_context, render_template, request
 from jinja2 import ChoiceLoader, FileSystemLoader, PrefixLoader
@@ -83,8 +82,7 @@ class NeedsRefresh:
         return str(bool(self))
 
 
-@dataclass(frozen=True)
-class RefreshView:
+class RefreshView(NamedTuple):
     """What the macro ``refresh_page()`` shows; every URL in it has been validated.
 
     :ivar page: ``refresh``, ``sign_in``, ``outage`` or ``refused``.

@@ -8,9 +8,9 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from blinker import NamedSignal
 from flask import Flask, Request, current_app, g, request, request_started
@@ -131,8 +131,7 @@ class KeyStore(KeyFinder, Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Ready:
+class Ready(NamedTuple):
     """What is needed to judge a request, complete at the first one that asks."""
 
     deployment: Deployment
