@@ -61,6 +61,18 @@ def test_start_is_measured_in_fresh_interpreters(tmp_path: Path) -> None:
     assert told["cold_ms"] > told["cold_bare_ms"] > 0
 
 
+def test_profile_has_the_lines_of_every_kind_of_request(tmp_path: Path) -> None:
+    told = run("lines", "--runs", "1", "--requests", "2", report=tmp_path / "lines.json")
+
+    def sources(case: str) -> str:
+        return "\n".join(line["source"] for line in told[case] if line["hits"])
+
+    assert "key.verify(" in sources("cold")
+    assert "key.verify(" not in sources("warm")
+    assert "_ANONYMOUS" in sources("anonymous")
+    assert all(line["us"] >= 0 for line in told["cold"])
+
+
 def test_growth_is_measured_along_every_axis(tmp_path: Path) -> None:
     arguments = ("--quick", "--sessions", "100", "--rounds", "2", "--requests", "8")
     told = run("growth", *arguments, report=tmp_path / "growth.json")
