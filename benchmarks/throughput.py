@@ -40,7 +40,7 @@ local cookies, next = {}, 0
 for line in io.lines(os.getenv("COOKIES")) do cookies[#cookies + 1] = line end
 request = function()
   next = next % #cookies + 1
-  return wrk.format("GET", "/", { Cookie = cookies[next] })
+  return wrk.format("GET", nil, { Cookie = cookies[next], Accept = "text/html" })
 end
 """
 
@@ -88,9 +88,18 @@ def cases(signer: SessionSigner) -> list[Case]:
 
 @contextmanager
 def running_wrk(
-    server: Server, folder: Path, name: str, cookies: list[str], connections: int, seconds: float
+    server: Server,
+    folder: Path,
+    name: str,
+    cookies: list[str],
+    connections: int,
+    seconds: float,
+    path: str = "/",
 ) -> Iterator[subprocess.Popen[str]]:
-    """Run wrk until the block ends, or its seconds are over."""
+    """Run wrk until the block ends, or its seconds are over.
+
+    :param name: of its file of cookies in *folder*.
+    """
     script, lines = folder / "script.lua", folder / f"{name}.txt"
     script.write_text(SCRIPT)
     lines.write_text("".join(f"{each}\n" for each in cookies))
@@ -98,7 +107,7 @@ def running_wrk(
         [
             *("wrk", "--latency", "--threads=1", f"--connections={connections}"),
             *(f"--duration={seconds}s", "--timeout=10s", f"--script={script}"),
-            f"http://127.0.0.1:{server.port}/",
+            f"http://127.0.0.1:{server.port}{path}",
         ],
         env=os.environ | {"COOKIES": str(lines)},
         stdout=subprocess.PIPE,
