@@ -227,15 +227,20 @@ def playwright() -> Iterator[Playwright]:
         yield playwright
 
 
+def launch_chromium(playwright: Playwright) -> Browser:
+    """Start the Chromium of the tests; the caller closes it."""
+    return playwright.chromium.launch(
+        executable_path=os.environ.get("SSR_SESSION_TEST_CHROMIUM") or None,
+        args=CHROMIUM_ARGUMENTS,
+        chromium_sandbox=False,
+    )
+
+
 @pytest.fixture(scope="package", params=["chromium", "firefox"])
 def browser(request: pytest.FixtureRequest, playwright: Playwright) -> Iterator[Browser]:
     """Both engines, one after the other."""
     if request.param == "chromium":
-        browser = playwright.chromium.launch(
-            executable_path=os.environ.get("SSR_SESSION_TEST_CHROMIUM") or None,
-            args=CHROMIUM_ARGUMENTS,
-            chromium_sandbox=False,
-        )
+        browser = launch_chromium(playwright)
     else:
         installed = os.environ.get("SSR_SESSION_TEST_FIREFOX")
         browser = playwright.firefox.launch(

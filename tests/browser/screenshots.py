@@ -1,0 +1,69 @@
+"""The pictures of the README, of the example app as it is: ``python -m tests.browser.screenshots``.
+
+With the same fonts, an unchanged page makes the same picture again. Chromium is Playwright's own,
+or the one that ``SSR_SESSION_TEST_CHROMIUM`` names.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from playwright.sync_api import Page, Route, expect, sync_playwright
+
+from example_app.core import DevelopmentCore
+
+from .conftest import DOCUMENT_TIMEOUT_MS, ROOT, ShiftedClock, Site, launch_chromium, served
+from .test_forms import submit_by_script
+from .test_loops import REFRESH_API
+
+IMAGES = ROOT / "docs" / "images"
+
+
+def take_refreshing(site: Site, page: Page, folder: Path) -> None:
+    """Show a page of the app's whose template asks for a session, while it is being renewed."""
+    site.sign_up(page)
+    site.expire(page)
+    # The refresh goes on for as long as nobody answers it.
+    unanswered: list[Route] = []
+    page.route(REFRESH_API, lambda route: unanswered.append(route))
+    page.goto(site.url("/dashboard"))
+    expect(page.get_by_role("heading", name="your session is being renewed")).to_be_visible()
+    # What it looks like after a second.
+    page.evaluate("document.getAnimations().forEach(a => { a.pause(); a.currentTime = 1000 })")
+    page.screenshot(path=folder / "refreshing.png")
+    for route in unanswered:
+        route.abort()
+
+
+def take_late_form(site: Site, page: Page, folder: Path) -> None:
+    """Show what becomes of a form that was sent by a script when the token had run out."""
+    site.sign_up(page, to="/form")
+    page.fill("#note", "A long one, typed with care.")
+    site.expire(page)
+    submit_by_script(page)
+    expect(page.get_by_role("button", name="Send them now")).to_be_visible()
+    page.screenshot(path=folder / "late-form.png")
+
+
+def main() -> None:
+    """Take the pictures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folder", type=Path, default=IMAGES, help="default: docs/images")
+    folder: Path = parser.parse_args().folder
+    clock = ShiftedClock()
+    with (
+        sync_playwright() as playwright,
+        launch_chromium(playwright) as browser,
+        DevelopmentCore(clock=clock) as core,
+        served(core.uri) as origin,
+    ):
+        for take in (take_refreshing, take_late_form):
+            page = browser.new_page(viewport={"width": 740, "height": 440})
+            page.set_default_timeout(DOCUMENT_TIMEOUT_MS)
+            take(Site(origin, core, clock), page, folder)
+            page.close()
+
+
+if __name__ == "__main__":
+    main()
