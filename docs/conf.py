@@ -49,7 +49,7 @@ SETTINGS = {PREFIX + field.name.upper(): field for field in fields(Settings)}
 
 
 class SettingDirective(GenericObject):
-    """Document one ``SSR_SESSION_*`` key: its name, default and example come from the code."""
+    """Document one ``SSR_SESSION_*`` key: what it takes, default and example are the code's."""
 
     def transform_content(self, content_node: addnodes.desc_content) -> None:
         """Put what the code says in front of what the page says."""
@@ -58,8 +58,9 @@ class SettingDirective(GenericObject):
         if field is None:
             raise self.error(f"{name} is not a setting of flask_ssr_session")
         default = "not set" if field.default is None else f"``{_shown(field.default)}``"
-        facts = f"Default: {default}. Keyword: ``{field.name}``."
-        if field.default is None:
+        takes = field.metadata["kind"].takes
+        facts = f"Takes {takes}. Default: {default}. Keyword: ``{field.name}``."
+        if field.default in (None, ()):
             facts += f" For example ``{field.metadata['example']}``."
         content_node[0:0] = self.parse_text_to_nodes(facts)
 

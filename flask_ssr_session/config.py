@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from os import PathLike
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from .errors import ConfigError
@@ -46,6 +46,17 @@ class SDKValues:
     invalid_claim_status: int = 403
     session_uris: tuple[str, ...] = ()
     core_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+class _Kind(NamedTuple):
+    """What values a setting can have.
+
+    :ivar takes: the same in words, for docs/configuration.rst, which says "Takes" before it.
+    :ivar check: returns the value to keep, or raises ValueError for an impossible one.
+    """
+
+    takes: str
+    check: Callable[[Any], Any]
 
 
 def _flag(value: Any) -> bool:
@@ -132,7 +143,7 @@ def _host(value: Any) -> str:
     return domain
 
 
-def _seconds(most: float) -> Callable[[Any], float]:
+def _seconds(most: float) -> _Kind:
     def check(value: Any) -> float:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise ValueError("it has to be a number of seconds")
@@ -140,35 +151,49 @@ def _seconds(most: float) -> Callable[[Any], float]:
             raise ValueError(f"it has to be from 0 to {most:.0f} seconds")
         return float(value)
 
-    return check
+    return _Kind(f"a number of seconds, from 0 to {most:.0f}", check)
 
 
-def _setting(default: Any, check: Callable[[Any], Any], example: str) -> Any:
-    return field(default=default, metadata={"check": check, "example": example})
+_FLAG = _Kind("True or False", _flag)
+_TEXT = _Kind("a text", _text)
+_URL_PATH = _Kind("a path that begins with one slash", _url_path)
+_REFRESH_PATH = _Kind("a path that begins with one slash, not the front page", _refresh_path)
+_WEB_ORIGIN = _Kind("an origin: scheme and host, and a port if there is one", _web_origin)
+_ORIGINS = _Kind("a list, tuple or set of origins", _origins)
+_SIGN_IN_URL = _Kind("a path that begins with one slash, or an http or https URL", _sign_in_url)
+_KEY_URI = _Kind("an http or https URL", _key_uri)
+_KEY_SET = _Kind("a key set as a mapping, or the path of a file that holds one as JSON", _key_set)
+_QUERY_NAME = _Kind("a name of letters, digits, dashes and underscores", _query_name)
+_FLOW = _Kind("either inline or redirect", _flow)
+_HOST = _Kind("a domain, with or without a dot in front", _host)
+
+
+def _setting(default: Any, kind: _Kind, example: str) -> Any:
+    return field(default=default, metadata={"kind": kind, "example": example})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """The app's settings, one field per ``SSR_SESSION_*`` key; None leaves it to the SDK."""
 
-    api_domain: str | None = _setting(None, _web_origin, "https://api.example.com")
-    api_base_path: str | None = _setting(None, _url_path, "/auth")
-    jwks: Mapping[str, Any] | str | None = _setting(None, _key_set, "/etc/keys/jwks.json")
-    jwks_uri: str | None = _setting(None, _key_uri, "https://api.example.com/auth/jwt/jwks.json")
+    api_domain: str | None = _setting(None, _WEB_ORIGIN, "https://api.example.com")
+    api_base_path: str | None = _setting(None, _URL_PATH, "/auth")
+    jwks: Mapping[str, Any] | str | None = _setting(None, _KEY_SET, "/etc/keys/jwks.json")
+    jwks_uri: str | None = _setting(None, _KEY_URI, "https://api.example.com/auth/jwt/jwks.json")
     jwks_max_stale_seconds: float = _setting(24 * 3600.0, _seconds(_WEEK_SECONDS), "86400")
-    insecure_jwks_http: bool = _setting(False, _flag, "False")
-    issuer: str | None = _setting(None, _text, "https://api.example.com/auth")
+    insecure_jwks_http: bool = _setting(False, _FLAG, "False")
+    issuer: str | None = _setting(None, _TEXT, "https://api.example.com/auth")
     leeway_seconds: float = _setting(0.0, _seconds(300.0), "0")
-    login_url: str | None = _setting(None, _sign_in_url, "/auth")
-    login_return_param: str = _setting("redirectToPath", _query_name, "redirectToPath")
-    refresh_path: str = _setting("/refresh-session", _refresh_path, "/refresh-session")
-    refresh_flow: str = _setting("inline", _flow, "inline")
-    always_try_refresh: bool = _setting(False, _flag, "False")
-    check_revoked: bool = _setting(False, _flag, "False")
-    trusted_origins: tuple[str, ...] = _setting((), _origins, "['https://www.example.com']")
-    insecure_cross_site: bool = _setting(False, _flag, "False")
-    redirect_origins: tuple[str, ...] = _setting((), _origins, "['https://app.example.com']")
-    cookie_domain: str | None = _setting(None, _host, ".example.com")
+    login_url: str | None = _setting(None, _SIGN_IN_URL, "/auth")
+    login_return_param: str = _setting("redirectToPath", _QUERY_NAME, "redirectToPath")
+    refresh_path: str = _setting("/refresh-session", _REFRESH_PATH, "/refresh-session")
+    refresh_flow: str = _setting("inline", _FLOW, "inline")
+    always_try_refresh: bool = _setting(False, _FLAG, "False")
+    check_revoked: bool = _setting(False, _FLAG, "False")
+    trusted_origins: tuple[str, ...] = _setting((), _ORIGINS, "['https://www.example.com']")
+    insecure_cross_site: bool = _setting(False, _FLAG, "False")
+    redirect_origins: tuple[str, ...] = _setting((), _ORIGINS, "['https://app.example.com']")
+    cookie_domain: str | None = _setting(None, _HOST, ".example.com")
 
     @classmethod
     def from_mappings(cls, config: Mapping[str, Any], keywords: Mapping[str, Any]) -> Settings:
@@ -180,7 +205,7 @@ class Settings:
         :param keywords: constructor keywords: the same names in lower case, without the prefix.
         :raises ConfigError: an unknown name or an impossible value.
         """
-        checks = {f.name: f for f in fields(cls)}
+        known = {f.name: f.metadata for f in fields(cls)}
         named = [(key, key, value) for key, value in keywords.items()]
         named += [
             (key, key.removeprefix(PREFIX).lower(), value)
@@ -189,14 +214,14 @@ class Settings:
         ]
         values: dict[str, Any] = {}
         for shown, name, value in named:
-            if name not in checks or (shown != name and shown != PREFIX + name.upper()):
-                raise ConfigError(_unknown(shown, shown in config, list(checks)))
+            if name not in known or (shown != name and shown != PREFIX + name.upper()):
+                raise ConfigError(_unknown(shown, shown in config, list(known)))
             if value is None:
                 continue
             try:
-                values[name] = checks[name].metadata["check"](value)
+                values[name] = known[name]["kind"].check(value)
             except ValueError as error:
-                example = checks[name].metadata["example"]
+                example = known[name]["example"]
                 # The value is not repeated: a misplaced secret must not end up in a log.
                 raise ConfigError(f"{shown}: {error}, for example {example}.") from None
         return cls(**values)

@@ -20,7 +20,7 @@ from flask.testing import FlaskClient
 
 import flask_ssr_session
 from example_app.core import DevelopmentCore
-from flask_ssr_session import FlaskSSRSession
+from flask_ssr_session import ConfigError, FlaskSSRSession
 from flask_ssr_session.config import PREFIX, Settings
 from flask_ssr_session.pages import MACRO
 from flask_ssr_session.testing import SessionSigner, expire, install_test_keys, sign_in
@@ -340,9 +340,21 @@ def test_settings_are_shown_with_what_the_code_says_of_them(built: Path) -> None
     text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", page))
     for field in fields(Settings):
         assert f"{PREFIX}{field.name.upper()}" in text
+        assert f"Takes {field.metadata['kind'].takes}. Default: " in text
         assert f"Keyword: {field.name}." in text
-    assert "Default: 86400. Keyword: jwks_max_stale_seconds." in text
+    assert "from 0 to 604800. Default: 86400. Keyword: jwks_max_stale_seconds." in text
     assert "Default: not set. Keyword: cookie_domain. For example .example.com." in text
+
+
+@pytest.mark.parametrize("name", ["jwks_max_stale_seconds", "leeway_seconds"])
+def test_the_range_that_is_shown_is_the_one_that_holds(name: str) -> None:
+    (kind,) = (field.metadata["kind"] for field in fields(Settings) if field.name == name)
+    least, most = map(int, re.findall(r"\d+", kind.takes))
+    for seconds in (least, most):
+        assert getattr(Settings.from_mappings({}, {name: seconds}), name) == seconds
+    for seconds in (least - 1, most + 1):
+        with pytest.raises(ConfigError, match=f"{least} to {most}"):
+            Settings.from_mappings({}, {name: seconds})
 
 
 def test_no_page_loads_anything_from_another_host(built: Path) -> None:
