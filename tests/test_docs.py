@@ -20,7 +20,7 @@ from flask.testing import FlaskClient
 
 import flask_ssr_session
 from example_app.core import DevelopmentCore
-from flask_ssr_session import ConfigError, FlaskSSRSession
+from flask_ssr_session import ConfigError, FlaskSSRSession, forms
 from flask_ssr_session.config import PREFIX, Settings
 from flask_ssr_session.pages import MACRO
 from flask_ssr_session.testing import SessionSigner, expire, install_test_keys, sign_in
@@ -273,6 +273,19 @@ def test_a_function_with_static_keys_knows_its_users(run: Run) -> None:
     assert client.get("/account", headers=BROWSER).text == "Your account"
 
 
+def test_the_doctor_says_what_is_shown_of_it(run: Run) -> None:
+    app = run("doctor").app
+    (shown,) = (block.source for block in blocks(TEXTS["doctor"]) if block.language == "console")
+    command, _, output = shown.lstrip("\n").partition("\n")
+    said = app.test_cli_runner().invoke(args=command.split()[2:]).output
+    assert said.splitlines()[-1] == "8 ok, 0 warnings, 1 problem"
+    # The page breaks one line, and its SDK is one of several that will do.
+    told, expected = (
+        re.sub(r"supertokens-python \S+|\s+", " ", text).strip() for text in (said, output)
+    )
+    assert told == expected
+
+
 # --- what the pages name -------------------------------------------------------------------------
 
 
@@ -305,6 +318,13 @@ def test_troubleshooting_quotes_what_visitors_and_developers_read() -> None:
     assert len(errors) >= 6
     for error in errors:
         assert error in messages, error
+
+
+def test_forms_names_every_word_that_looks_like_a_secret() -> None:
+    named = TEXTS["forms"].partition("looks like a secret.")[2].partition("Flask-WTF")[0]
+    within, _, alone = named.partition("word of its own")
+    assert re.findall("``(\\w+)``", within) == list(forms._SECRETS)
+    assert set(re.findall("``(\\w+)``", alone)) == forms._SECRET_WORDS | {"newPass2"}
 
 
 def test_the_reference_lists_every_public_name() -> None:
