@@ -20,6 +20,7 @@ release = version_of("flask-ssr-session")
 
 extensions = ["sphinx.ext.autodoc", "pallets_sphinx_themes"]
 autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True
 autodoc_typehints_format = "short"
 python_use_unqualified_type_names = True
 
@@ -66,8 +67,7 @@ class SettingDirective(GenericObject):
 
 
 def _shown(default: Any) -> str:
-    whole = isinstance(default, float) and default.is_integer()
-    return repr(int(default) if whole else default)
+    return f"{default:.0f}" if isinstance(default, float) else str(default)
 
 
 def warn_of_missing_settings(_app: Sphinx, env: BuildEnvironment) -> None:

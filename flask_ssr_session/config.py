@@ -155,7 +155,7 @@ def _seconds(most: float) -> _Kind:
 
 
 _FLAG = _Kind("True or False", _flag)
-_TEXT = _Kind("a text", _text)
+_TEXT = _Kind("a text that is not empty", _text)
 _URL_PATH = _Kind("a path that begins with one slash", _url_path)
 _REFRESH_PATH = _Kind("a path that begins with one slash, not the front page", _refresh_path)
 _WEB_ORIGIN = _Kind("an origin: scheme and host, and a port if there is one", _web_origin)

@@ -94,7 +94,8 @@ def session_required(
     Where one fails the answer is 403: :class:`InvalidClaimsError` for documents, SuperTokens' JSON
     for scripts.
 
-    :param role: a role the user must have (``st-role``).
+    :param role: a role the user must have (``st-role``). Left out, none is asked for; None is an
+        error, so that a missing setting opens nothing. *permission* likewise.
     :param permission: a permission the user must have (``st-perm``).
     :param email_verified: the user's e-mail address must be verified (``st-ev``).
     :param validators: SuperTokens claim validators, such as
@@ -102,7 +103,7 @@ def session_required(
     :param check_revoked: ask the core whether the session still exists: one more request to it,
         of at most 3 s, and a core that is down makes the view unavailable.
     :param keep_form: when the token of a POST has run out, let the refresh page offer to send the
-        form again: up to 64 KB, from this site, without files and secrets.
+        form again: up to 64 KB, from this very host, without files and fields that look secret.
     :raises MisuseError: a condition that would not ask what it seems to.
     """
     claims = ClaimRules.of(role, permission, email_verified, validators)
@@ -125,6 +126,8 @@ def session_optional(view: Callable[..., Any] | None = None) -> Callable[..., An
 
 def session_ignored(view: _View) -> _View:
     """Leave the view alone: no token is looked at and no header is added for it.
+
+    ``g.session`` is None in it, and nobody's origin is checked.
 
     What it returns is left alone, not the function itself, which may well be registered under
     another address that needs a session.

@@ -64,7 +64,10 @@ class FlaskSSRSession:
         """Drop the signing keys of the current app in this process, and all remembered tokens.
 
         For a key that leaked: without it a removed key verifies for up to 300 s. The next token
-        fetches the keys anew. Needs an app context.
+        fetches the keys anew. A static key set stays: deploy another one.
+
+        :raises MisuseError: ``init_app`` was not called for the current app.
+        :raises RuntimeError: there is no app context.
         """
         current_state().clear_keys()
 

@@ -202,7 +202,9 @@ def session_script(nonce: str | None = None) -> Markup:
     fetch and XMLHttpRequest then refresh an expired session by themselves. Put it into the head,
     before any script that sends requests.
 
-    :param nonce: as for ``refresh_page()``.
+    :param nonce: for a Content-Security-Policy; None asks the app's ``csp_nonce()`` template
+        global, where it has one.
+    :raises MisuseError: ``init_app`` was not called for this app.
     """
     unsafe = None if request.method in SAFE_METHODS else ""
     return _script_element(current_state(), nonce, {"mode": "session", "unsafe": unsafe})

@@ -33,6 +33,8 @@ MAX_ACCESS_TOKENS = 4
 class SessionState(Enum):
     """What a page may do: show itself, ask the browser to refresh, or say what is wrong.
 
+    The value is the first word of the header ``SSR-Session``.
+
     ``REFUSED`` is a request that another site sent; whose it is was not even looked at.
     """
 
