@@ -1,18 +1,30 @@
-"""What the README says is so: its code runs, its table is the code's, its commands are the CI's."""
+"""What the README says is so: its code runs, its table holds, its links lead somewhere."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import fields
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask
+from flask.testing import FlaskClient
 
 from example_app.core import DevelopmentCore
-from flask_ssr_session.config import Settings
-from flask_ssr_session.verdict import Reason
+from flask_ssr_session import session_required
+from flask_ssr_session.testing import (
+    PAGE_HEADERS,
+    expire,
+    install_test_keys,
+    outage,
+    set_token,
+    sign_in,
+    sign_out,
+)
 from tests.beside_sdk.conftest import (
     key_factory,
     lagging_clock,
@@ -40,9 +52,10 @@ def rows(heading: str) -> list[list[str]]:
 def paste(folder: Path) -> str:
     """Paste the templates of the quickstart into a folder and return its Python source."""
     (folder / "templates").mkdir()
-    for name, template in zip(("dashboard", "sign_in"), blocks("jinja"), strict=False):
+    for name, template in zip(("dashboard", "sign_in"), blocks("jinja"), strict=True):
         (folder / "templates" / f"{name}.html").write_text(template, encoding="utf-8")
-    return "\n".join(blocks("python")[:3])
+    (source,) = blocks("python")
+    return source
 
 
 def quickstart(core: DevelopmentCore, folder: Path) -> Flask:
@@ -63,59 +76,111 @@ def pasted(live_core: DevelopmentCore, sdk_environment: None, tmp_path: Path) ->
 
 def test_the_quickstart_works_when_pasted(pasted: Flask) -> None:
     client = pasted.test_client()
-    assert client.get("/").text == "Hello, stranger"
     page = {"Accept": "text/html,*/*"}
     assert client.get("/account", headers=page).location == "/auth?redirectToPath=/account"
-    sign_in = client.get("/auth?redirectToPath=/account", headers=page).text
-    assert 'data-return-path="/account"' in sign_in
-    assert 'data-mode="session"' in sign_in
+    sign_in_page = client.get("/auth?redirectToPath=/account", headers=page).text
+    assert 'data-return-path="/account"' in sign_in_page
+    assert 'data-mode="session"' in sign_in_page
     fields = [{"id": "email", "value": "a@b.test"}, {"id": "password", "value": "password1"}]
     signed_up = client.post(
         "/auth/signup", json={"formFields": fields}, headers={"st-auth-mode": "cookie"}
     ).json
     assert signed_up is not None
-    assert client.get("/").text == "Hello again"
     assert client.get("/account").text == f"Hello, {signed_up['user']['id']}"
     assert f"Hello, {signed_up['user']['id']}." in client.get("/dashboard", headers=page).text
-    refused = client.get("/reports", headers=page)
-    assert (refused.status_code, refused.text) == (403, "Ask somebody for st-perm")
-    client.delete_cookie("sAccessToken")
-    assert "data-ssr-session" in client.get("/dashboard", headers=page).text
-
-
-def test_the_test_of_the_readme_passes_on_the_quickstart(pasted: Flask) -> None:
-    names: dict[str, Any] = {}
-    exec(blocks("python")[3], names)  # noqa: S102 - this is the test
-    names["test_account"](pasted)
-
-
-def test_the_override_of_the_readme_is_five_lines_and_works(pasted: Flask) -> None:
-    override = blocks("jinja")[2]
-    assert len(override.splitlines()) <= 5
-    assert pasted.template_folder is not None
-    (Path(pasted.template_folder) / "refresh_page.html").write_text(override, encoding="utf-8")
-    client = pasted.test_client()
     client.set_cookie("sAccessToken", "nonsense")
-    for path in ("/dashboard", "/account"):
-        assert "fetching your things" in client.get(path, headers={"Accept": "text/html,*/*"}).text
+    assert 'data-ssr-session="refresh"' in client.get("/dashboard", headers=page).text
 
 
-def test_the_configuration_table_lists_every_setting_with_its_default() -> None:
-    told = {row[0].strip("`"): row[1] for row in rows("Configuration")}
-    assert list(told) == [f"SSR_SESSION_{field.name.upper()}" for field in fields(Settings)]
-    for field in fields(Settings):
-        default = told[f"SSR_SESSION_{field.name.upper()}"]
-        if field.default is None:
-            assert default == "`None`" or default.startswith("the SDK's")
-        else:
-            shown = int(field.default) if isinstance(field.default, float) else field.default
-            assert default == f"`{shown}`"
+# --- who sees what -------------------------------------------------------------------------------
 
 
-def test_the_table_of_visitors_names_every_reason_but_our_own_defects() -> None:
-    named = " ".join(row[1] for row in rows("Who sees what"))
-    for reason in Reason:
-        assert (reason.value in named) == (reason is not Reason.INTERNAL)
+@contextmanager
+def visit(client: FlaskClient, visitor: str) -> Iterator[None]:
+    """Make a signed-in *client* the visitor that a row of the table is about."""
+    with ExitStack() as until_then:
+        match visitor:
+            case "a token that verifies" | "a POST from another site":
+                pass
+            case "a token that has run out, or does not verify":
+                expire(client)
+            case "no token, but the browser SDK's sign of a session":
+                client.delete_cookie("sAccessToken")
+            case "nothing":
+                sign_out(client)
+            case "a token, while no signing key can be had":
+                until_then.enter_context(outage(client.application))
+            case "a session without the role that is asked for":
+                sign_in(client, roles=["guest"])
+            case _:
+                pytest.fail("nobody tries what this row says")
+        yield
+
+
+@pytest.mark.parametrize("row", rows("Who sees what"), ids=lambda row: row[0])
+def test_a_row_of_the_table_says_what_is_answered(pasted: Flask, row: list[str]) -> None:
+    @pasted.route("/here", methods=["GET", "POST"])
+    @session_required(role="reader")
+    def here() -> str:
+        return "itself"
+
+    pasted.testing = True
+    install_test_keys(pasted)
+    client = pasted.test_client()
+    sign_in(client, roles=["reader"])
+    method, site = ("POST", "cross-site") if "POST" in row[0] else ("GET", "same-origin")
+    with visit(client, row[0]):
+        statuses = [
+            client.open(
+                "/here", method=method, headers={**kind, "Sec-Fetch-Site": site}
+            ).status_code
+            for kind in (PAGE_HEADERS, {"Sec-Fetch-Dest": "empty"})
+        ]
+    assert statuses == [int(status) for cell in row[1:] for status in re.findall(r"\d{3}", cell)]
+
+
+def test_a_token_that_does_not_verify_is_answered_as_one_that_has_run_out(pasted: Flask) -> None:
+    client = pasted.test_client()
+    set_token(client, "does not verify")
+    refused = client.get("/account", headers=PAGE_HEADERS)
+    assert (refused.status_code, refused.headers["SSR-Session"]) == (200, "refresh; reason=invalid")
+
+
+# --- what it points to ---------------------------------------------------------------------------
+
+
+def test_links_and_pictures_lead_somewhere() -> None:
+    targets = re.findall(r"\]\((?!https?:)([^)#]+)", README)
+    assert {f"docs/{name}" for name in ("configuration.rst", "images/late-form.png")} <= {*targets}
+    for target in targets:
+        assert (ROOT / target).is_file(), target
+
+
+def test_every_page_of_the_documentation_is_linked() -> None:
+    for page in (ROOT / "docs").glob("*.rst"):
+        assert page.stem == "index" or f"(docs/{page.name})" in README, page.name
+
+
+def test_pictures_are_small_and_say_what_they_show() -> None:
+    pictures = re.findall(r"!\[([^]]*)\]\(([^)]+)\)", README)
+    assert len(pictures) == 2
+    for text, picture in pictures:
+        assert len(text) > 40
+        assert (ROOT / picture).stat().st_size < 60_000
+
+
+@pytest.mark.browser
+def test_the_pictures_are_made_by_one_command(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.browser.screenshots", "--folder", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True)
+    made = {picture.name: picture.read_bytes() for picture in tmp_path.iterdir()}
+    assert made.keys() == {picture.name for picture in (ROOT / "docs" / "images").iterdir()}
+    for picture in made.values():
+        assert picture.startswith(b"\x89PNG")
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.splitlines()) <= 165
 
 
 def test_ci_runs_the_test_command_and_nothing_else() -> None:
