@@ -34,6 +34,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import (
@@ -384,8 +385,8 @@ class _IssuerSigner(SessionSigner):
 
 def _domain(app: Flask) -> tuple[str, bool]:
     """Return for which host cookies are set, and whether for it alone."""
-    # Flask's test client asks SERVER_NAME, where one is set; cookies know no ports.
-    host = str(app.config.get("SERVER_NAME") or "localhost").partition(":")[0]
+    # Flask's test client asks SERVER_NAME, where one is set, and reads its host like this.
+    host = urlsplit(f"//{app.config.get('SERVER_NAME') or ''}").hostname or "localhost"
     with app.app_context():
         shared = (_state(app).ready().deployment.cookie_domain or "").lstrip(".")
     return (shared, False) if shared and f".{host}".endswith(f".{shared}") else (host, True)

@@ -74,7 +74,8 @@ def test_keys_are_refused_where_the_extension_is_not_set_up() -> None:
 
 
 @pytest.mark.parametrize(
-    "server_name", [None, "localhost", "app.example.com", "app.example.com:8443"]
+    "server_name",
+    [None, "localhost", "app.example.com", "app.example.com:8443", "App.Example.com", "[::1]:5000"],
 )
 def test_client_is_signed_in_expired_signed_out_and_in_an_outage(server_name: str | None) -> None:
     app = with_views(make_app())
