@@ -33,6 +33,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256
+from threading import Lock
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -71,6 +72,10 @@ Without them, a test client is answered as a script is: by a status, not by a pa
 """
 
 
+# The cache alone would let threads that come first at once each have a key of their own.
+_making_key = Lock()
+
+
 @lru_cache
 def _process_key() -> RSAPrivateKey:
     return generate_private_key(public_exponent=65537, key_size=2048)
@@ -85,7 +90,8 @@ class SessionSigner:
 
     def __init__(self, kid: str = "d-test", private_key: RSAPrivateKey | None = None) -> None:
         self.kid = kid
-        self.private_key = private_key or _process_key()
+        with _making_key:
+            self.private_key = private_key or _process_key()
 
     @property
     def public_key(self) -> RSAPublicKey:

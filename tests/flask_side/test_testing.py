@@ -7,17 +7,20 @@ import re
 import subprocess
 import sys
 import textwrap
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from flask import Flask, g
 from flask.testing import FlaskClient
 from flask_login import FlaskLoginClient, LoginManager, UserMixin, current_user, login_required
 
-from flask_ssr_session import FlaskSSRSession, MisuseError, session_required, state
+from flask_ssr_session import FlaskSSRSession, MisuseError, session_required, state, testing
 from flask_ssr_session.testing import (
     PAGE_HEADERS,
     SessionSigner,
@@ -123,6 +126,20 @@ def test_tokens_fit_the_issuer_and_the_kind_of_key_that_the_app_accepts(
     if issuer:
         foreign = make_token(iss="https://evil.example")
         assert other.get("/account", headers=FETCH | cookies(foreign)).status_code == 401
+
+
+def test_threads_that_sign_first_and_at_once_share_one_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Making a key takes long enough for all of them to find none."""
+    monkeypatch.setattr(testing, "_process_key", lru_cache(testing._process_key.__wrapped__))
+    all_are_here = threading.Barrier(4)
+
+    def sign_first(_: int) -> RSAPrivateKey:
+        all_are_here.wait(10)
+        return SessionSigner().private_key
+
+    with ThreadPoolExecutor(4) as pool:
+        keys = list(pool.map(sign_first, range(4)))
+    assert len(set(map(id, keys))) == 1
 
 
 def test_claims_of_the_signed_in_user_can_be_chosen() -> None:
