@@ -191,7 +191,8 @@ def install_test_keys(app: Flask) -> None:
             'is refused unless app.testing is set (app.config["TESTING"] = True).'
         )
     state = _state(app)
-    installed = app.extensions[_KEYS_EXTENSION] = _Installed()
+    # Again for an app that has them: an outage that a test has asked for goes on.
+    installed: _Installed = app.extensions.setdefault(_KEYS_EXTENSION, _Installed())
     state.use_keys(installed.keys, installed.is_revoked)
 
 
@@ -309,11 +310,11 @@ def outage(app: Flask) -> Iterator[None]:
     :raises MisuseError: :func:`install_test_keys` was not called for it.
     """
     keys = _installed(app).keys
-    before, keys.out_of_reach = keys.out_of_reach, True
+    keys.outages += 1
     try:
         yield
     finally:
-        keys.out_of_reach = before
+        keys.outages -= 1
 
 
 @contextmanager
@@ -323,11 +324,11 @@ def core_outage(app: Flask) -> Iterator[None]:
     :raises MisuseError: :func:`install_test_keys` was not called for it.
     """
     installed = _installed(app)
-    before, installed.core_out_of_reach = installed.core_out_of_reach, True
+    installed.core_outages += 1
     try:
         yield
     finally:
-        installed.core_out_of_reach = before
+        installed.core_outages -= 1
 
 
 class _TestKeys(StaticKeys):
@@ -336,7 +337,7 @@ class _TestKeys(StaticKeys):
     def __init__(self) -> None:
         key = SessionSigner().public_key
         super().__init__(KeySet({"d-test": key, "s-test": key}))
-        self.out_of_reach = False
+        self.outages = 0
 
     def recall(self, raw_token: str) -> SSRSession | None:
         self._check()
@@ -347,7 +348,7 @@ class _TestKeys(StaticKeys):
         return super().find(kid, issued_at)
 
     def _check(self) -> None:
-        if self.out_of_reach:
+        if self.outages:
             raise KeysUnavailableError("the test has an outage")
 
 
@@ -356,11 +357,11 @@ class _Installed:
     """What stands for SuperTokens while an app is tested: its keys, and its core."""
 
     keys: _TestKeys = field(default_factory=_TestKeys)
-    core_out_of_reach: bool = False
+    core_outages: int = 0
     revoked_handles: set[str] = field(default_factory=set)
 
     def is_revoked(self, session_handle: str) -> bool:
-        if self.core_out_of_reach:
+        if self.core_outages:
             raise CoreUnavailableError("the test has an outage")
         return session_handle in self.revoked_handles
 

@@ -9,7 +9,9 @@ import sys
 import textwrap
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -316,6 +318,37 @@ def test_outages_may_overlap_and_each_ends_by_itself() -> None:
         with outage(app):
             pass
         assert _says(client, "/checked").endswith("core_unavailable")
+    assert _says(client, "/checked") == "content"
+
+
+@pytest.mark.parametrize(
+    ("out_of_reach", "reason"),
+    [(outage, "keys_unavailable"), (core_outage, "core_unavailable")],
+)
+def test_outage_lasts_as_long_as_anybody_who_asked_for_it(
+    out_of_reach: Callable[[Flask], AbstractContextManager[None]], reason: str
+) -> None:
+    """Fixtures and threads need not end in the order in which they began."""
+    app = checked_app()
+    client = app.test_client()
+    sign_in(client)
+    first, second = out_of_reach(app), out_of_reach(app)
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert _says(client, "/checked").endswith(reason)
+    second.__exit__(None, None, None)
+    assert _says(client, "/checked") == "content"
+
+
+def test_installing_the_keys_again_ends_no_outage() -> None:
+    app = checked_app()
+    client = app.test_client()
+    sign_in(client)
+    with outage(app), core_outage(app):
+        install_test_keys(app)
+        assert _says(client, "/checked").endswith("keys_unavailable")
+    install_test_keys(app)
     assert _says(client, "/checked") == "content"
 
 
