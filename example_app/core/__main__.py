@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import sqlite3
 import threading
 from collections.abc import Sequence
+from contextlib import ExitStack, closing, suppress
 
 from .development_core import DevelopmentCore
 
@@ -25,20 +27,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="default: 20, so that expiry can be watched",
     )
     options = parser.parse_args(arguments)
-    core = DevelopmentCore(
-        database=options.database,
-        access_token_validity_seconds=options.access_token_validity,
-        port=options.port,
-    )
-    with core:
+    with ExitStack() as stack:
+        try:
+            core = DevelopmentCore(
+                database=options.database,
+                access_token_validity_seconds=options.access_token_validity,
+                port=options.port,
+            )
+            stack.enter_context(closing(core))
+            core.start()
+        except (OSError, OverflowError, ValueError, sqlite3.Error) as error:
+            parser.error(f"it cannot start: {error}")
         print(  # noqa: T201
             f"Development core at {core.uri}: for development only, never for real users.",
             flush=True,
         )
-        try:
+        with suppress(KeyboardInterrupt):
             threading.Event().wait()
-        except KeyboardInterrupt:
-            return
 
 
 if __name__ == "__main__":

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from example_app.core.__main__ import main
 
 from .support import send
 
@@ -43,3 +46,30 @@ def test_command_serves_says_what_it_is_for_and_ends_cleanly(tmp_path: Path) -> 
     assert "for development only" in line
     assert (process.returncode, errors) == (0, "")
     assert database.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "cause"),
+    [
+        (["--port={taken}"], "in use"),
+        (["--port=65536"], "port must be 0-65535"),
+        (["--access-token-validity=0"], "must live longer"),
+        (["--database={folder}/none/core.db"], "No such file"),
+        (["--database={folder}"], "unable to open database file"),
+        (["--database={folder}/note.txt"], "not a database"),
+    ],
+    ids=["taken", "no port", "no validity", "no folder", "folder", "other file"],
+)
+def test_command_that_cannot_start_says_why_in_one_line(
+    options: list[str], cause: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "note.txt").write_text("somebody's, and left alone" * 100)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        places = {"taken": listener.getsockname()[1], "folder": tmp_path}
+        with pytest.raises(SystemExit) as ended:
+            main(["--port=0", *(option.format(**places) for option in options)])
+    assert ended.value.code == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith("python -m example_app.core: error: it cannot start: ")
+    assert cause in line
+    assert (tmp_path / "note.txt").read_text().startswith("somebody's")
