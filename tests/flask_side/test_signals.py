@@ -23,7 +23,9 @@ from flask_ssr_session import (
     keys_failing,
     keys_renewed,
     refresh_asked,
+    require_session,
     session_active,
+    session_ignored,
     session_required,
 )
 from flask_ssr_session.errors import FetchError, KeysUnavailableError
@@ -231,6 +233,56 @@ def test_async_receiver_is_run(app: Flask, client: FlaskClient, connect: Connect
     sign_in(client)
     assert client.get("/account").status_code == 200
     assert seen == ["user-1"]
+
+
+def test_async_receiver_inside_an_async_view_fails_and_turns_nobody_away(
+    app: Flask, client: FlaskClient, connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    seen: list[str] = []
+
+    async def note(_app: Flask, **_facts: Any) -> None:
+        seen.append(g.session.user_id)
+
+    @app.route("/late-async")
+    @session_ignored
+    async def late_async() -> str:
+        require_session()
+        return "content"
+
+    @app.route("/late")
+    @session_ignored
+    def late() -> str:
+        require_session()
+        return "content"
+
+    connect(session_active, note, app)
+    sign_in(client)
+    assert client.get("/late").text == "content"
+    assert seen == ["user-1"]
+    assert "receiver_failed" not in caplog.text
+    assert client.get("/late-async").text == "content"
+    assert seen == ["user-1"]
+    assert "receiver_failed" in caplog.text
+
+
+def test_request_inside_a_receiver_leaves_the_outer_one_as_it_is(
+    app: Flask, client: FlaskClient, connect: Connect
+) -> None:
+    """A receiver may ask the app something, as another visitor even."""
+    inner: list[str] = []
+
+    def ask(_app: Flask, **_facts: Any) -> None:
+        if inner:
+            return
+        inner.append("asked")
+        other = app.test_client()
+        sign_in(other, "user-2")
+        inner.append(other.get("/account").text)
+
+    connect(session_active, ask, app)
+    sign_in(client, "user-1")
+    assert client.get("/account").text == "account of user-1"
+    assert inner == ["asked", "account of user-2"]
 
 
 @pytest.mark.parametrize("debug", [False, True])
