@@ -270,8 +270,8 @@ class Deployment:
         """Complete *settings* by what the SDK says.
 
         :param sdk: None where no SDK is initialised in this process.
-        :raises ConfigError: no API domain is known, keys would cross a network in the clear, or
-            revocation has to be looked up and no SDK knows the core.
+        :raises ConfigError: no API domain is known, or one with a password, keys would cross a
+            network in the clear, or revocation has to be looked up and no SDK knows the core.
         """
         api_domain = settings.api_domain or (sdk.api_domain if sdk else None)
         if api_domain is None:
@@ -279,6 +279,11 @@ class Deployment:
                 "flask_ssr_session does not know where the refresh API is: call "
                 "supertokens_python.init(...) before the first request, or set "
                 "SSR_SESSION_API_DOMAIN, for example https://api.example.com."
+            )
+        if "@" in api_domain:  # the SDK's alone: of ours it is refused where it is set
+            raise ConfigError(
+                "api_domain of the SuperTokens SDK holds user information. Every visitor would "
+                "read it in the page, and no browser refreshes at such an address: leave it out."
             )
         api_base_path = settings.api_base_path
         if api_base_path is None:

@@ -270,6 +270,15 @@ def test_examples_are_possible_values(field: dataclasses.Field[Any]) -> None:
 # What it comes to beside the SDK
 
 
+def test_api_domain_with_a_password_is_refused_and_not_repeated() -> None:
+    """The SDK lets it pass, and pages would show it to every visitor."""
+    sdk = dataclasses.replace(SDK, api_domain="https://user:s3cr3t@api.example.com")
+    with pytest.raises(ConfigError, match="user information") as refused:
+        deployment(sdk)
+    assert "s3cr3t" not in str(refused.value)
+    assert deployment(sdk, api_domain="https://api.example.com").api_domain == SDK.api_domain
+
+
 def test_without_an_sdk_the_api_domain_is_required() -> None:
     with pytest.raises(ConfigError, match=r"supertokens_python.init.* SSR_SESSION_API_DOMAIN"):
         deployment()
