@@ -13,6 +13,8 @@ from .tokens import TENANT_ID
 
 _log = logging.getLogger(__name__)
 
+_LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost"})
+
 
 class CoreApplication:
     """Answers every request to one core."""
@@ -25,6 +27,9 @@ class CoreApplication:
 
     def __call__(self, request: Request) -> Response:
         """Answer one request, and put it into the request log if it is not a control."""
+        # A page of another site could point its own name at this address, and be let read answers.
+        if request.headers.get("host", "").partition(":")[0] not in _LOOPBACK_NAMES:
+            return Response.text(403, "only for callers on this machine, by its loopback name")
         is_control = request.path.startswith(CONTROL_PREFIX)
         tenant_id, path = self._split_path(request.path)
         try:

@@ -53,6 +53,18 @@ def test_controls_demand_their_header_and_a_loopback_name(
 
 
 @pytest.mark.parametrize(
+    ("host", "status"),
+    [("localhost:3567", 200), ("127.0.0.1", 200), ("attacker.example", 403), ("", 403)],
+)
+def test_nothing_is_told_under_a_name_that_is_not_this_machines(
+    core: DevelopmentCore, host: str, status: int
+) -> None:
+    answer = send(core.uri, "GET", "/.well-known/jwks.json", headers={"Host": host})
+    assert answer.status == status
+    assert ("keys" in answer.text) is (status == 200)
+
+
+@pytest.mark.parametrize(
     ("method", "path"),
     [
         ("GET", "state"),
