@@ -8,19 +8,20 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar, cast, overload
 
-from flask import Flask, current_app, has_request_context, request
+from flask import Flask, Request, current_app, has_request_context, request
 
 from .answers import Answer
 from .claims import NOT_ASKED, ClaimRules, ClaimValidator
 from .errors import MisuseError
 from .places import IGNORED_MARK, is_left_alone, is_sign_in_page
-from .replies import KEEPS_FORM_MARK, SessionRequired, refuse_claims, reply
+from .replies import SessionRequired, keep_form, refuse_claims, reply
 from .session import SSRSession
-from .state import REFRESH_ENDPOINT, current_record, current_request, current_state
+from .state import REFRESH_ENDPOINT, AppState, current_record, current_request, current_state
 
 _View = TypeVar("_View", bound=Callable[..., Any])
 
 _OPTIONAL_MARK = "_ssr_session_optional"
+_KEEPS_FORM_MARK = "_ssr_session_keeps_form"
 _WRAPPED_BY_MARK = "_ssr_session_wrapped_by"
 
 
@@ -196,7 +197,7 @@ def _decorated(view: Callable[..., Any] | None, demand: _Demand) -> Callable[...
     if demand.optional:
         setattr(guarded, _OPTIONAL_MARK, True)
     if demand.keep_form:
-        setattr(guarded, KEEPS_FORM_MARK, True)
+        setattr(guarded, _KEEPS_FORM_MARK, True)
     # For check_decorator_order: what was wrapped, and by what, under other decorators, too.
     # wraps() copied the mark of an earlier call for the same function, as factories make them.
     guarded.__dict__.pop(_WRAPPED_BY_MARK, None)
@@ -260,6 +261,30 @@ def _check(demand: _Demand, *, enters: bool = False) -> Any:
     record.protected = True
     failures = demand.claims.failures(session)
     return refuse_claims(state, failures) if failures else None
+
+
+def keep_form_early(state: AppState, asked: Request) -> None:
+    """Note the form of a view that keeps it, before a hook such as Flask-WTF's parses it."""
+    if (
+        asked.method == "POST"
+        and _keeps_form(state.app, asked)
+        and state.answer() is Answer.REFRESH_PAGE
+    ):
+        keep_form(current_record())
+
+
+def _keeps_form(app: Flask, asked: Request) -> bool:
+    view = app.view_functions.get(asked.endpoint or "")
+    if getattr(view, _KEEPS_FORM_MARK, False) is True:
+        return True
+    # A partial says what it is going to ask; of any other hook that can only be seen as it runs.
+    return any(
+        isinstance(hook, functools.partial)
+        and hook.func is require_session
+        and hook.keywords.get("keep_form") is True
+        for owner in (None, *asked.blueprints)
+        for hook in app.before_request_funcs.get(owner, ())
+    )
 
 
 def check_decorator_order(app: Flask) -> None:

@@ -9,11 +9,11 @@ from flask import Flask, Response, request_started
 
 from .cli import commands
 from .config import Settings
-from .decorators import check_decorator_order
+from .decorators import check_decorator_order, keep_form_early
 from .errors import ConfigError
 from .pages import install_templates
 from .places import is_left_alone
-from .replies import finish, keep_form_early
+from .replies import finish
 from .state import EXTENSION_NAME, AppState, current_request, current_state
 from .views import make_blueprint
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from urllib.parse import quote, urlsplit
 
-from flask import Request, Response, current_app, jsonify, make_response, redirect, request
+from flask import Response, current_app, jsonify, make_response, redirect, request
 from werkzeug.exceptions import Forbidden, HTTPException
 from werkzeug.wrappers import Response as WerkzeugResponse
 
@@ -34,8 +34,6 @@ from .verdict import SessionState, Verdict
 
 RETRY_AFTER_SECONDS = 10
 MAX_LOCATION_CHARS = 4000  # gunicorn's limit for the whole line is 4094
-
-KEEPS_FORM_MARK = "_ssr_session_keeps_form"
 
 _PAGES = (Answer.REFRESH_PAGE, Answer.SIGN_IN_PAGE, Answer.OUTAGE_PAGE, Answer.REFUSED_PAGE)
 _STATUS_OF_PAGE = {Answer.OUTAGE_PAGE: 503, Answer.REFUSED_PAGE: 403}
@@ -203,13 +201,6 @@ def _mark_shown(response: WerkzeugResponse, page: Answer) -> None:
         # section 4.4), and with it what was typed.
         otherwise = 200 if request.method in SAFE_METHODS else 401
         response.status_code = _STATUS_OF_PAGE.get(page, otherwise)
-
-
-def keep_form_early(state: AppState, asked: Request) -> None:
-    """Note the form of a view that keeps it, before a hook such as Flask-WTF's parses it."""
-    view = state.app.view_functions.get(asked.endpoint or "")
-    if getattr(view, KEEPS_FORM_MARK, False) is True and state.answer() is Answer.REFRESH_PAGE:
-        keep_form(current_record())
 
 
 def keep_form(record: RequestRecord) -> None:

@@ -335,6 +335,38 @@ def test_require_session_keeps_forms_too(where: str) -> None:
     assert kept(post(client, path="/")) == FIELDS
 
 
+@pytest.mark.parametrize("where", ["app", "blueprint"])
+def test_hook_keeps_forms_that_a_hook_before_it_has_read(where: str) -> None:
+    """As Flask-WTF's does, which guards the whole app before any blueprint is asked."""
+    app = make_app()
+    app.before_request(lambda: request.form.get("csrf_token"))
+    shop = Blueprint("shop", "shop")
+    registry: Any = app if where == "app" else shop
+    registry.before_request(partial(require_session, keep_form=True))
+    shop.add_url_rule("/", "home", lambda: "done", methods=["POST"])
+    app.register_blueprint(shop)
+    client = app.test_client()
+    sign_in(client)
+    expire(client)
+    assert kept(post(client, path="/")) == FIELDS
+
+
+def test_hook_of_another_blueprint_keeps_nothing() -> None:
+    app = make_app()
+    shop, news = Blueprint("shop", "shop"), Blueprint("news", "news")
+    shop.before_request(partial(require_session, keep_form=True))
+    news.before_request(partial(require_session, keep_form=False))
+    news.add_url_rule("/", "home", lambda: "done", methods=["POST"])
+    app.register_blueprint(shop)
+    app.register_blueprint(news)
+    client = app.test_client()
+    sign_in(client)
+    expire(client)
+    page = post(client, path="/")
+    assert part_of(page) == "refresh"
+    assert kept(page) is None
+
+
 # --- what is not ---------------------------------------------------------------------------------
 
 
