@@ -10,6 +10,7 @@ from .decorators import session_ignored
 from .places import return_target
 from .replies import document, reply, sealed
 from .state import current_record, current_state
+from .verdict import SessionState
 
 _ONE_YEAR_SECONDS = 365 * 24 * 3600
 
@@ -30,8 +31,12 @@ def make_blueprint(refresh_path: str) -> Blueprint:
 def _refresh() -> Response:
     """Refresh in the browser, whatever the verdict, then go to ``redirectBack``."""
     state, record = current_state(), current_record()
-    if kind_of_request(request.headers.get) is RequestKind.PREFETCH:
+    kind = kind_of_request(request.headers.get)
+    if kind is RequestKind.PREFETCH:
         return reply(state, Answer.NOT_NOW)
+    if kind is RequestKind.SCRIPT and state.verdict().state is SessionState.REFRESH:
+        # Some view sent the script here by a redirect. The browser SDK repeats what was asked for.
+        return reply(state, Answer.TRY_REFRESH)
     record.return_to = return_target(request.args.get("redirectBack"))
     record.offers_continue = "optional" in request.args
     return sealed(document(state), state.verdict())

@@ -815,7 +815,8 @@ class Knowledge:
 def _expected(ask: Ask, state: str) -> tuple[int, str]:
     """Return status and page that tell *state* to who asks (design.md, sections 2 and 6)."""
     if ask.path == "/refresh-session":
-        return 200, "refresh"
+        is_script = ask.headers["Sec-Fetch-Dest"] == "empty"
+        return (401, "") if is_script and state == "refresh" else (200, "refresh")
     if state == "active" or (ask.path == "/news" and state in ("anonymous", "unavailable")):
         return 200, ""
     if ask.headers["Sec-Fetch-Dest"] == "empty":

@@ -110,6 +110,17 @@ def test_a_view_may_redirect_to_the_refresh_page_by_hand(site: Site, page: Page)
     assert page.url == site.url("/redirected?tab=2#part")
 
 
+def test_a_script_that_a_view_redirects_to_the_refresh_page_gets_what_it_asked_for(
+    site: Site, page: Page
+) -> None:
+    user = site.sign_up(page)
+    page.goto(site.url("/account"))
+    site.expire(page)
+    text = page.evaluate("fetch('/redirected').then((answer) => answer.text())")
+    assert user in text
+    assert "Redirect flow" in text
+
+
 def test_back_never_lands_on_the_refresh_page(site: Site, page: Page) -> None:
     site.sign_up(page)
     page.goto(site.url("/panel/"))

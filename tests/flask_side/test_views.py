@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
+from collections.abc import Callable
 from hashlib import sha256
 
 import pytest
@@ -153,8 +154,28 @@ def test_refresh_page_answers_head_and_refuses_posts(client: FlaskClient) -> Non
     assert client.post("/refresh-session", headers=PAGE).status_code == 405
 
 
-def test_refresh_page_is_a_page_for_scripts_too(client: FlaskClient) -> None:
-    response = client.get("/refresh-session", headers=FETCH)
+@pytest.mark.parametrize("token", [expired_token, lambda: "junk"], ids=["expired", "invalid"])
+def test_script_that_was_redirected_to_the_refresh_page_is_told_to_refresh(
+    app: Flask, token: Callable[[], str]
+) -> None:
+    """Swapped into a fragment's place, the page would do nothing good."""
+    client = app.test_client(use_cookies=False)
+    response = client.get("/refresh-session", headers=FETCH | cookies(token()))
+    assert (response.status_code, response.json) == (401, {"message": "try refresh token"})
+    htmx = client.get(
+        "/refresh-session?redirectBack=/account/rows",
+        headers=FETCH | cookies(token()) | {"HX-Request": "true", "HX-Current-URL": "/account"},
+    )
+    assert htmx.headers["HX-Redirect"] == "/refresh-session?redirectBack=/account"
+
+
+@pytest.mark.parametrize("cookie", [{}, cookies(make_token())], ids=["anonymous", "active"])
+def test_script_that_no_refresh_would_help_gets_the_refresh_page_too(
+    app: Flask, cookie: dict[str, str]
+) -> None:
+    """To be told to refresh again and again would be a circle."""
+    client = app.test_client(use_cookies=False)
+    response = client.get("/refresh-session", headers=FETCH | cookie)
     assert (response.status_code, part_of(response)) == (200, "refresh")
 
 
