@@ -24,6 +24,7 @@ from flask_ssr_session import ConfigError, FlaskSSRSession, forms
 from flask_ssr_session.config import PREFIX, Settings
 from flask_ssr_session.pages import MACRO
 from flask_ssr_session.testing import SessionSigner, expire, install_test_keys, sign_in
+from flask_ssr_session.tokens import decode_unverified_token
 from flask_ssr_session.verdict import Reason, Verdict
 from tests.beside_sdk.conftest import (
     key_factory,
@@ -197,12 +198,50 @@ def test_the_quickstart_signs_up_and_greets(run: Run) -> None:
     client = run("index").app.test_client()
     assert client.get("/", headers=BROWSER).location == "/auth?redirectToPath=/"
     assert 'data-return-path="/"' in client.get("/auth?redirectToPath=/", headers=BROWSER).text
+    user_id = signed_up(client)
+    assert f"Hello, {user_id}." in client.get("/", headers=BROWSER).text
+
+
+def signed_up(client: FlaskClient) -> str:
+    """Let the SDK of the app sign a user up, and return the user's id."""
     form = [{"id": "email", "value": "a@b.test"}, {"id": "password", "value": "password1"}]
     answer = client.post(
         "/auth/signup", json={"formFields": form}, headers={"st-auth-mode": "cookie"}
     )
     assert answer.json is not None
-    assert f"Hello, {answer.json['user']['id']}." in client.get("/", headers=BROWSER).text
+    return str(answer.json["user"]["id"])
+
+
+def test_forms_under_both_decorators_change_the_session_and_end_it(run: Run) -> None:
+    client = run("moving").app.test_client()
+    user_id = signed_up(client)
+    client.set_cookie("sFrontToken", "the browser SDK's")
+    changed = client.post("/theme", data={"theme": "dark"}, headers=BROWSER)
+    assert changed.location == "/account"
+    token = client.get_cookie("sAccessToken")
+    assert token is not None
+    assert decode_unverified_token(token.value).payload["theme"] == "dark"
+    assert client.get("/account", headers=BROWSER).text == f"Hello, {user_id}"
+    assert client.post("/sign-out", headers=BROWSER).location == "/"
+    signed_out = client.get("/account", headers=BROWSER)
+    assert signed_out.headers["SSR-Session"] == "anonymous; reason=anonymous"
+
+
+def test_forms_under_both_decorators_answer_an_expired_session_with_our_page(run: Run) -> None:
+    client = expired(run("moving").app)
+    late = client.post("/theme", data={"theme": "dark"}, headers=BROWSER)
+    assert (late.status_code, late.headers["SSR-Session"]) == (401, "refresh; reason=expired")
+    assert late.mimetype == "text/html"
+
+
+def test_who_has_not_verified_the_address_is_shown_the_way(run: Run) -> None:
+    app = run("moving").app
+    client = signed_in(app)
+    assert client.get("/drafts", headers=BROWSER).text == "Your drafts"
+    sign_in(client, email_verified=False)
+    page = client.get("/drafts", headers=BROWSER)
+    assert page.status_code == 403
+    assert '<a href="/drafts">go on</a>' in page.text
 
 
 def test_the_tests_that_are_shown_pass(run: Run) -> None:
