@@ -215,7 +215,7 @@ def about_refresh_page(setup: Setup, url: str, answer: Answer) -> Iterator[Findi
             "refresh_page",
             f"{path} shows no refresh page (status {answer.status})",
             "let hooks of the app, and what stands before it, pass the endpoint "
-            "'ssr_session.refresh' and all below it",
+            "'ssr_session.refresh' and all below it; remove a view of your own at that address",
         )
         return
     if "no-store" not in (answer.headers.get("Cache-Control") or "").lower():

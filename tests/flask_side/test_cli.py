@@ -355,6 +355,18 @@ def test_hook_that_stands_before_the_refresh_page(example: MakeApp) -> None:
     )
 
 
+def test_view_of_the_app_that_answers_in_place_of_the_refresh_page(example: MakeApp) -> None:
+    app = example()
+    app.view_functions["ssr_session.refresh"] = lambda: "One moment"
+    result = run(app, "--offline")
+
+    assert line(result, "refresh_page") == (
+        "problem refresh_page /refresh-session shows no refresh page (status 200) -> let hooks of "
+        "the app, and what stands before it, pass the endpoint 'ssr_session.refresh' and all below "
+        "it; remove a view of your own at that address"
+    )
+
+
 def test_script_that_a_proxy_keeps_back(example: MakeApp, site: Site) -> None:
     app = example()
     served = app.wsgi_app
