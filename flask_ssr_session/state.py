@@ -45,6 +45,16 @@ REFRESH_ENDPOINT = "ssr_session.refresh"
 # On g: the record of the request that runs in this app context.
 _RUNNING = "_ssr_session_running"
 
+# For the log, where a verdict has no detail of its own.
+_MEANINGS = {
+    Reason.EXPIRED: "a token has run out",
+    Reason.TOKEN_MISSING: "the browser has the SDK's sign of a session, and sends no token",
+    Reason.DUPLICATE: "one browser sends tokens of different users",
+    Reason.REVOKED: "the core knows the session of a good token no longer",
+    Reason.CLOCK: "a good token begins in the future: this machine's clock is behind the core's",
+    Reason.CROSS_SITE: "another site sent a POST or the like, or a proxy hides that this site did",
+}
+
 
 class RequestRecord:
     """What is known and was done about one request of one app.
@@ -358,7 +368,7 @@ class AppState:
         self.log.write(
             levels.get(verdict.reason, logging.WARNING),
             verdict.reason.value,
-            verdict.detail or f"the session is in state {verdict.state.value}",
+            verdict.detail or _MEANINGS.get(verdict.reason, verdict.state.value),
         )
 
     def warn_once(self, reason: str, message: str) -> None:

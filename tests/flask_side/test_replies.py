@@ -17,7 +17,7 @@ from flask.testing import FlaskClient
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.test import TestResponse
 
-from flask_ssr_session import MisuseError, session_required, state
+from flask_ssr_session import MisuseError, SessionState, session_required, state
 from flask_ssr_session.clock import SystemClock
 from flask_ssr_session.testing import expire, outage, sign_in
 
@@ -241,6 +241,19 @@ def test_clock_outage_names_the_clock(app: Flask) -> None:
         keyless = client.get("/account", headers=PAGE | cookies(make_token()))
     assert "clock" in ahead.text
     assert "clock" not in keyless.text
+
+
+@pytest.mark.parametrize("reason", sorted(REASONS.keys() - {"active", "anonymous"}))
+def test_a_line_of_the_log_says_what_its_reason_means(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "flask_ssr_session")
+    client = app.test_client(use_cookies=False)
+    with led_to(reason, app, monkeypatch):
+        client.get("/account", headers=sent_by(reason, PAGE))
+    (line,) = [text for text in caplog.messages if text.startswith(f"{reason}: ")]
+    meaning = line.removeprefix(f"{reason}: ")
+    assert meaning not in {each.value for each in SessionState}
 
 
 def test_body_for_scripts_has_the_status_that_the_sdk_uses(
