@@ -169,8 +169,8 @@ def _warn_of_setup(state: AppState) -> None:
         state.warn_once(
             "other_host",
             f"a page was asked for at another host than the API's {deployment.api_domain}, and no "
-            "cookie domain is set: the browser sends that page no token (localhost and 127.0.0.1 "
-            "are different hosts, too)",
+            "cookie domain is set: browsers send that page no token, unless they use the API's "
+            "host and a proxy in front changes Host (localhost and 127.0.0.1 are two hosts, too)",
         )
     if not has_sign_in_route():
         state.warn_once(
