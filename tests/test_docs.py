@@ -359,6 +359,18 @@ def test_troubleshooting_quotes_what_visitors_and_developers_read() -> None:
         assert error in messages, error
 
 
+def test_troubleshooting_knows_every_cause_that_a_stopped_page_names() -> None:
+    shown = (ROOT / "templates" / "refresh_page.html").read_text("utf-8")
+    (listed,) = re.findall(r"for cause in \((.*)\) %}", shown)
+    causes = {"status", *re.findall(r'"(\w+)"', listed)}
+    assert causes > {"absent", "refused"}
+    quotes = re.findall(r'^"(.*)"$', TEXTS["troubleshooting"], re.MULTILINE)
+    for cause in causes:
+        (text,) = re.findall(rf'^    "{cause}": "(.*)",$', shown, re.MULTILINE)
+        said = text.lower().replace("{status}", "500")
+        assert any(quote.lower() in said for quote in quotes), cause
+
+
 def test_forms_names_every_word_that_looks_like_a_secret() -> None:
     named = TEXTS["forms"].partition("looks like a secret.")[2].partition("Flask-WTF")[0]
     within, _, alone = named.partition("word of its own")
