@@ -1,48 +1,35 @@
 """Gather what the doctor judges: from the app, from the SDK, and from whoever answers.
 
-The app is asked as a browser without any cookie would ask it, and others by GET and OPTIONS alone.
+Nothing is changed by it. Others are asked by GET and OPTIONS, as a browser without any cookie asks
+them; and the refresh API once by POST, which without a refresh token ends at "no session", before
+SuperTokens asks its core.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from email.message import Message
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import MappingProxyType
-from urllib.parse import urljoin, urlsplit
-
-from flask import Flask
+from urllib.parse import urljoin
 
 from . import assets
+from .checkup_app import about_templates, answers_api, ask_app, front_page
 from .config import Deployment
 from .decorators import check_decorator_order
-from .doctor import Finding, Setup, examine, ok, problem
-from .doctor_network import (
-    CORS_HEADERS,
-    Answer,
-    about_api,
-    about_clock,
-    about_cors,
-    about_keys,
-    about_refresh_page,
-    about_script,
-    about_sign_in,
-    about_static_keys,
-    key_ids,
-    script_url,
-)
+from .doctor import Finding, Level, Setup, browser_origin, is_top_level, ok, problem
+from .doctor_api import CORS_HEADERS, about_api_keys, about_core, about_cors, about_refresh_api
+from .doctor_cookies import about_seen_cookies, seen_cookies
+from .doctor_keys import Answer, Heard, about_clock, about_keys, about_static_keys, key_ids
+from .doctor_pages import about_refresh_page, about_script, about_sign_in, next_url, script_url
+from .doctor_settings import examine
 from .doctor_token import explain_token
 from .errors import ConfigError, FetchError, MisuseError
-from .fetching import Deadline, Reply, ask
+from .fetching import Deadline, ask
 from .jwks import parse_key_set
-from .logs import ReasonLog
-from .pages import is_packaged_look, render_document
 from .sdk import read_cookie_rules, read_sdk
-from .state import ACCESS_TOKEN_COOKIE, AppState, current_request
-from .urls import parse_origin
-from .verdict import Reason, Verdict
+from .state import ACCESS_TOKEN_COOKIE, AppState
 
 _ASK_SECONDS = 3.0
 
@@ -54,8 +41,7 @@ _AS_A_BROWSER = {
     "Sec-Fetch-Site": "none",
 }
 
-# One for each page of ours that an app's template may have to show.
-_SITUATIONS = (Reason.EXPIRED, Reason.ANONYMOUS, Reason.KEYS_UNAVAILABLE, Reason.CROSS_SITE)
+_IN_A_COOKIE_HEADER = re.compile(rf"(?:^|[\s;]){ACCESS_TOKEN_COOKIE}=([^;\s]*)")
 
 
 def check_up(state: AppState, url: str | None, *, offline: bool) -> Iterator[Finding]:
@@ -77,39 +63,44 @@ def check_up(state: AppState, url: str | None, *, offline: bool) -> Iterator[Fin
         yield problem("setup", str(error), "mend this first: nothing else was looked at")
         return
     yield ok("decorators", "every decorator stands below its route")
-    front = url or _front_page(state.app, sdk.website_origin if sdk else None)
+    front = url
+    try:
+        front = url or front_page(state.app, sdk.website_origin if sdk else None)
+    except ValueError as error:
+        yield problem(
+            "server_name",
+            f"SERVER_NAME is no place that browsers can see the site at: {error}",
+            "correct it, or pass --url https://www.example.com",
+        )
     setup = Setup(
         settings=state.settings,
         deployment=deployment,
         sdk=sdk,
         cookies=read_cookie_rules(),
         sdk_version=_sdk_version(),
-        answers_api=_answers_api(state.app),
-        site=_origin(front) if front else None,
+        answers_api=answers_api(state.app),
+        site=front and browser_origin(front),
+        is_public_suffix=_suffix_list(),
     )
     yield from examine(setup)
-    yield _about_templates(state, front)
-    verifying = frozenset[str]()
-    if state.settings.jwks is not None:
-        verifying = _static_kids(state)
-        yield about_static_keys(setup, verifying)
-    if offline:
+    yield about_templates(state, front)
+    static = _static_kids(state)
+    if static:
+        yield about_static_keys(setup, static)
+    if not offline:
+        yield from _ask_around(state, setup, static)
         if front:
-            address = _below(front, state.settings.refresh_path)
-            yield from about_refresh_page(setup, address, _ask_app(state.app, front, address))
-        return
-    if deployment.key_uris:
-        answers = [(uri, _ask(uri)) for uri in deployment.key_uris]
-        verifying = next(filter(None, (key_ids(answer) for _, answer in answers)), verifying)
-        yield from about_keys(setup, answers, state.clock.wall())
-    yield from _about_api(setup, verifying, state.clock.wall())
-    if front:
-        yield from _about_site(setup, front, script)
+            yield from _ask_site(setup, front, script)
+    elif front:
+        path = state.settings.refresh_path
+        page = ask_app(state.app, front, path, _AS_A_BROWSER)
+        yield from about_refresh_page(setup, front + path, page)
 
 
 def explain_input(state: AppState, text: str, *, offline: bool) -> Iterator[Finding]:
     """Yield what can be told of the access token in *text*, none of which is repeated.
 
+    :param text: a token, or a ``Cookie`` header with one.
     :param offline: fetch no keys; keys that came with the settings are used all the same.
     """
     try:
@@ -117,24 +108,19 @@ def explain_input(state: AppState, text: str, *, offline: bool) -> Iterator[Find
     except (ConfigError, MisuseError) as error:
         yield problem("setup", str(error), "mend this first: the token was not looked at")
         return
-    raw_token = text.strip().removeprefix(f"{ACCESS_TOKEN_COOKIE}=")
+    raw_tokens = _IN_A_COOKIE_HEADER.findall(text)
+    if len(raw_tokens) > 1:
+        yield problem(
+            "cookies",
+            f"the browser sends {len(raw_tokens)} cookies {ACCESS_TOKEN_COOKIE}, so every refresh "
+            "fails",
+            'where the API is, set session.init(older_cookie_domain="") or to the domain it was',
+        )
+        return
+    # A terminal may have broken a long line.
+    raw_token = raw_tokens[0] if raw_tokens else "".join(text.split())
     keys = None if offline and ready.deployment.key_uris else ready.keys
     yield from explain_token(raw_token, keys, ready.rules, state.clock.wall())
-
-
-def _origin(url: str) -> str:
-    parts = urlsplit(url)
-    return parse_origin(f"{parts.scheme}://{parts.netloc}")
-
-
-def _front_page(app: Flask, website: str | None) -> str | None:
-    if website is None and app.config["SERVER_NAME"]:
-        website = f"{app.config['PREFERRED_URL_SCHEME']}://{app.config['SERVER_NAME']}"
-    return website and _below(website, app.config["APPLICATION_ROOT"])
-
-
-def _below(front: str, path: str) -> str:
-    return front.rstrip("/") + path
 
 
 def _sdk_version() -> str | None:
@@ -144,69 +130,24 @@ def _sdk_version() -> str | None:
         return None
 
 
-def _answers_api(app: Flask) -> bool:
-    hooks = app.before_request_funcs.get(None, [])
-    return any(hook.__module__.startswith("supertokens_python.") for hook in hooks)
+def _suffix_list() -> Callable[[str], bool]:
+    """Return how to tell public suffixes: by the list the SDK brings along, where it does."""
+    try:
+        from tldextract import TLDExtract
+    except ImportError:
+        return is_top_level
+    # As packaged: neither downloaded nor kept on disk.
+    extract = TLDExtract(cache_dir=None, suffix_list_urls=(), include_psl_private_domains=True)
+    return lambda domain: is_top_level(domain) or extract(domain).suffix == domain
 
 
 def _static_kids(state: AppState) -> frozenset[str]:
-    document = state.settings.jwks or {}
+    document = state.settings.jwks
+    if document is None:
+        return frozenset()
     return frozenset(
         parse_key_set(Path(document).read_bytes() if isinstance(document, str) else document)
     )
-
-
-class _Heard(ReasonLog):
-    """Keeps what would be logged of templates that failed."""
-
-    def __init__(self) -> None:
-        self.messages: list[str] = []
-
-    def write(
-        self,
-        level: int,  # noqa: ARG002
-        reason: str,
-        message: str,
-        *,
-        exc_info: BaseException | None = None,  # noqa: ARG002
-    ) -> None:
-        if reason == "override_broken":
-            self.messages.append(message)
-
-
-@contextmanager
-def _listening(state: AppState) -> Iterator[list[str]]:
-    """Hear what the package would log of the app; this process serves nobody else."""
-    log, state.log = state.log, (heard := _Heard())
-    try:
-        yield heard.messages
-    finally:
-        state.log = log
-
-
-def _about_templates(state: AppState, front: str | None) -> Finding:
-    """Let the app's own templates show each of our pages, as they would to a visitor."""
-    for reason in _SITUATIONS:
-        with (
-            _listening(state) as heard,
-            state.app.test_request_context(state.settings.refresh_path, base_url=front),
-        ):
-            if is_packaged_look():
-                return ok("templates", "the refresh page has its original look")
-            try:
-                # Hooks of the app may set what its templates show.
-                state.app.preprocess_request()
-                state.record(current_request()).verdict = Verdict(reason)
-                render_document()
-            except Exception as error:  # noqa: BLE001 - the app's code, anything may come out
-                return problem(
-                    "templates",
-                    f"the refresh page cannot be rendered in this app ({type(error).__name__})",
-                    "see what before_request, context processors and csp_nonce() do there",
-                )
-            if heard:
-                return problem("templates", heard[0], "mend the template, or take it out")
-    return ok("templates", "the app's own templates show every page of ours")
 
 
 def _ask(
@@ -218,46 +159,69 @@ def _ask(
         return error
 
 
-def _ask_app(app: Flask, front: str, url: str) -> Answer:
-    """Ask the app without a server; as when nobody may use the network."""
-    path = urlsplit(url).path.removeprefix(urlsplit(front).path.rstrip("/"))
-    try:
-        response = app.test_client().get(path, base_url=front, headers=_AS_A_BROWSER)
-    except Exception as error:  # noqa: BLE001 - in debug, what the app raises comes out here
-        return FetchError(f"the app failed with {type(error).__name__}")
-    headers = Message()
-    for name, value in response.headers:
-        headers[name] = value
-    return Reply(response.status_code, headers, response.data)
+def _ask_around(state: AppState, setup: Setup, verifying: Collection[str]) -> Iterator[Finding]:
+    """Ask the key servers, the core and the API."""
 
+    def hear(url: str, headers: Mapping[str, str] = MappingProxyType({})) -> Heard:
+        return Heard(url, _ask(url, headers), state.clock.wall())
 
-def _about_api(setup: Setup, verifying: frozenset[str], now: float) -> Iterator[Finding]:
     deployment = setup.deployment
-    api = f"{deployment.api_domain}{deployment.api_base_path}"
-    answer = _ask(f"{api}/jwt/jwks.json")
-    yield about_api(setup, answer, verifying)
-    if not deployment.key_uris and isinstance(answer, Reply):
-        yield from about_clock(answer, now, "the API")
-    if setup.site is not None and not setup.is_api_here and isinstance(answer, Reply):
-        leave = _ask(
-            f"{api}/session/refresh",
-            {
-                "Origin": setup.site,
-                "Access-Control-Request-Method": "POST",
-                "Access-Control-Request-Headers": ",".join(CORS_HEADERS),
-            },
-            "OPTIONS",
+    heard = [hear(uri) for uri in deployment.key_uris]
+    if heard:
+        yield from about_keys(setup, heard)
+        verifying = frozenset[str]().union(*(key_ids(answer) for _, answer, _ in heard))
+    # Where the core has not even keys to give, that was said.
+    if verifying and deployment.session_uris:
+        # Without an underscore, behind which the core would read a tenant.
+        nobody = "?sessionHandle=flask-ssr-session-doctor"
+        yield about_core(
+            [hear(uri + nobody, deployment.core_headers) for uri in deployment.session_uris]
         )
-        yield about_cors(setup, setup.site, leave)
+    answer = _ask_to_refresh(setup)
+    found = about_refresh_api(setup, answer)
+    yield found
+    if not heard:
+        yield from about_clock(answer, state.clock.wall(), "the API")
+    if isinstance(answer, FetchError) or found.level is not Level.OK:
+        return
+    if setup.site is not None and not setup.is_api_here:
+        yield about_cors(setup, setup.site, _ask_leave(setup, setup.site), answer)
+    yield from about_seen_cookies(setup, seen_cookies(answer))
+    key_set = f"{deployment.api_domain}{deployment.api_base_path}/jwt/jwks.json"
+    # Pages without a core have the API's keys; where there are none, that was said.
+    if verifying and key_set not in deployment.key_uris:
+        yield about_api_keys(setup, _ask(key_set), verifying)
 
 
-def _about_site(setup: Setup, front: str, script: bytes) -> Iterator[Finding]:
-    address = _below(front, setup.settings.refresh_path)
+def _ask_to_refresh(setup: Setup) -> Answer:
+    """Ask the refresh API as a browser does, without a cookie: there is nothing to refresh."""
+    headers = {"Content-Length": "0", "rid": "session", "st-auth-mode": "cookie"}
+    if setup.site is not None:
+        headers["Origin"] = setup.site
+    return _ask(setup.refresh_api, headers, "POST")
+
+
+def _ask_leave(setup: Setup, site: str) -> Answer:
+    """Ask what a browser asks before it refreshes elsewhere."""
+    headers = {
+        "Origin": site,
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": ",".join(CORS_HEADERS),
+    }
+    return _ask(setup.refresh_api, headers, "OPTIONS")
+
+
+def _ask_site(setup: Setup, front: str, script: bytes) -> Iterator[Finding]:
+    address = front + setup.settings.refresh_path
     page = _ask(address, _AS_A_BROWSER)
     yield from about_refresh_page(setup, address, page)
     if isinstance(page, FetchError):
         return
     if (at := script_url(address, page)) is not None:
         yield about_script(_ask(at), script)
-    sign_in = urljoin(address, setup.deployment.login_url)
-    yield about_sign_in(sign_in, _ask(sign_in, _AS_A_BROWSER))
+    at = sign_in = urljoin(address, setup.deployment.login_url)
+    answer = _ask(at, _AS_A_BROWSER)
+    # One step on: such as from /auth to /auth/, or back to itself.
+    if (onward := next_url(at, answer)) is not None:
+        at, answer = onward, _ask(onward, _AS_A_BROWSER)
+    yield about_sign_in(sign_in, at, answer)

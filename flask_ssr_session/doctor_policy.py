@@ -26,11 +26,19 @@ def refused_directives(
     :param wanted: directive, full URL of what is loaded, and the nonce of its element, or None.
     """
     policies = [_directives(policy) for header in headers for policy in header.split(",")]
-    return [
+    refused = [
         directive
         for directive, url, nonce in wanted
         if not all(_allows(policy, directive, url, nonce, page) for policy in policies)
     ]
+    return refused if all(map(_runs_scripts, policies)) else [*refused, "sandbox"]
+
+
+def _runs_scripts(policy: dict[str, list[str]]) -> bool:
+    """Tell whether a page may run scripts and have its cookies, as far as ``sandbox`` goes."""
+    if "sandbox" not in policy:
+        return True
+    return {"allow-scripts", "allow-same-origin"} <= set(map(str.lower, policy["sandbox"]))
 
 
 def _directives(policy: str) -> dict[str, list[str]]:
@@ -68,12 +76,12 @@ def _matches(source: str, url: str, page: str) -> bool:
             own.hostname,
             _port(page),
         )
-    if source.startswith("'"):
-        return False
-    if source.endswith(":") and "/" not in source:
+    if source.endswith(":"):
         return _fits_scheme(source[:-1].lower(), target.scheme)
-    scheme, mark, rest = source.rpartition("://")
-    if not _fits_scheme(scheme.lower() if mark else own.scheme, target.scheme):
+    scheme, mark, rest = source.partition("://")
+    if not mark:
+        scheme, rest = own.scheme, source
+    if not _fits_scheme(scheme.lower(), target.scheme):
         return False
     authority, slash, path = rest.partition("/")
     host, _, port = authority.lower().partition(":")

@@ -11,8 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeGuard
 
-from .doctor import Finding, ok, problem, warning
-from .doctor_network import ago
+from .doctor import Finding, ago, ok, problem, warning
 from .errors import (
     KeysUnavailableError,
     TokenDefect,
@@ -21,36 +20,63 @@ from .errors import (
     TokenInvalidError,
     TokenNotYetValidError,
 )
-from .tokens import KeyFinder, TokenRules, decode_base64url, verify_access_token
+from .tokens import (
+    MAX_CLOCK_AHEAD_SECONDS,
+    KeyFinder,
+    TokenRules,
+    decode_base64url,
+    verify_access_token,
+)
+
+# As for the verifier: the last second of the year 9999.
+_END_OF_TIME = 253_402_300_799
 
 _MOST_NAMES = 20
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 
 _IDS = ("sub", "rsub", "tId", "sessionHandle", "refreshTokenHash1")
+_VERSIONS_WITHOUT = {"tId": ("3",), "rsub": ("3", "4")}
 _TIMES = ("iat", "nbf", "exp")
 _FETCHED = ("st-ev", "st-role", "st-perm")
 _EXPLAINED = {*_IDS, *_TIMES, *_FETCHED, "iss", "stt", "parentRefreshTokenHash1", "antiCsrfToken"}
 
-# Each ends "the token is refused: ...".
+_COPY_IT = "copy the whole value of the cookie sAccessToken"
+_TAKE_IT = "take the cookie sAccessToken of a session"
+_ONE_CORE = "sign in anew and look again; if it stays so, let pages and API use one core"
+
+# What is wrong, behind "the token is refused: ", and what to do.
 DEFECTS = {
-    TokenDefect.TOO_LARGE: "it is larger than 8 KiB, more than browsers send",
-    TokenDefect.SEGMENTS: "it has not three parts; is it the cookie sAccessToken, as a whole?",
-    TokenDefect.ENCODING: "a part is no base64url; was something cut off or added in copying?",
-    TokenDefect.JSON: "a part is no JSON object, or one with two members of one name",
-    TokenDefect.ALGORITHM: "its algorithm is not RS256, which all session tokens have",
-    TokenDefect.TYPE: "its header does not say JWT",
-    TokenDefect.VERSION: "it has no version of 3 or more: a token of the JWT recipe or of OAuth2",
-    TokenDefect.HEADER: "its header has parameters that SuperTokens never writes",
-    TokenDefect.KEY_ID: "its header names no key",
-    TokenDefect.KEY_KIND: "the other kind of key signed it than the SDK here is set to "
-    "(use_dynamic_access_token_signing_key)",
-    TokenDefect.KEY_UNKNOWN: "no key of the key set signed it: it is older than the last rotation, "
-    "or of another core",
-    TokenDefect.SIGNATURE: "the signature does not fit: it was changed, or another core signed it",
-    TokenDefect.TIMES: "exp, iat or nbf is no time",
-    TokenDefect.CLAIMS: "a claim of every session is missing or no plain text",
-    TokenDefect.TOKEN_TYPE: "it is an OAuth2 token, not one of a session",
-    TokenDefect.ISSUER: "iss is not what SSR_SESSION_ISSUER says",
+    TokenDefect.TOO_LARGE: ("it is larger than 8 KiB, more than browsers send", _COPY_IT),
+    TokenDefect.SEGMENTS: ("it has not three parts", _COPY_IT),
+    TokenDefect.ENCODING: ("a part is no base64url", _COPY_IT),
+    TokenDefect.JSON: ("a part is no JSON object, or names a member twice", _COPY_IT),
+    TokenDefect.ALGORITHM: ("its algorithm is not RS256, which sessions have", _TAKE_IT),
+    TokenDefect.TYPE: ("its header does not say JWT", _TAKE_IT),
+    TokenDefect.VERSION: (
+        "it has no version of 3 or more: a token of the JWT recipe or of OAuth2",
+        _TAKE_IT,
+    ),
+    TokenDefect.HEADER: ("its header has parameters that SuperTokens never writes", _TAKE_IT),
+    TokenDefect.KEY_ID: ("its header names no key", _TAKE_IT),
+    TokenDefect.KEY_KIND: (
+        "the other kind of key signed it than the SDK here is set to",
+        "let use_dynamic_access_token_signing_key say the same wherever the SDK is initialised",
+    ),
+    TokenDefect.KEY_UNKNOWN: (
+        "no key of the key set signed it: it is older than the last rotation, or of another core",
+        _ONE_CORE,
+    ),
+    TokenDefect.SIGNATURE: (
+        "the signature does not fit: it was changed, or another core signed it",
+        _ONE_CORE,
+    ),
+    TokenDefect.TIMES: ("exp, iat or nbf is no time", _TAKE_IT),
+    TokenDefect.CLAIMS: ("a claim of every session is missing or no plain text", _TAKE_IT),
+    TokenDefect.TOKEN_TYPE: ("it is an OAuth2 token, not one of a session", _TAKE_IT),
+    TokenDefect.ISSUER: (
+        "iss is not what SSR_SESSION_ISSUER says",
+        "set SSR_SESSION_ISSUER to api_domain followed by api_base_path, or leave it out",
+    ),
 }
 
 
@@ -61,31 +87,36 @@ def explain_token(
 
     :param keys: None where none may be fetched: the signature is not looked at then.
     """
-    payload = _unverified_payload(raw_token)
+    payload = _unverified_part(raw_token, 1)
     if payload is not None:
+        header = _unverified_part(raw_token, 0) or {}
+        yield from _times(payload, rules, now)
+        yield from _ids(payload, header.get("version"))
         yield from _claims(payload, rules, now)
     yield _outcome(raw_token, keys, rules, now)
 
 
-def _unverified_payload(raw_token: str) -> Mapping[str, Any] | None:
-    """Return what stands in the middle of a token, or None where it cannot be read."""
+def _unverified_part(raw_token: str, position: int) -> Mapping[str, Any] | None:
+    """Return what stands in a part of a token, or None where it cannot be read."""
     parts = raw_token.split(".")
     try:
-        payload = json.loads(decode_base64url(parts[1].encode("ascii")))
+        value = json.loads(decode_base64url(parts[position].encode("ascii")))
     except (IndexError, ValueError, RecursionError, TokenInvalidError):
         return None
-    return payload if isinstance(payload, dict) else None
+    return value if isinstance(value, dict) else None
 
 
-def _claims(payload: Mapping[str, Any], rules: TokenRules, now: float) -> Iterator[Finding]:
-    yield from _times(payload, rules, now)
+def _ids(payload: Mapping[str, Any], version: Any) -> Iterator[Finding]:
     for name in _IDS:
         if isinstance(payload.get(name), str) and payload[name]:
             yield ok(name, "present")
-        elif name in ("tId", "rsub") and name not in payload:
-            yield ok(name, "absent, as in tokens of older cores")
+        elif str(version) in _VERSIONS_WITHOUT.get(name, ()):
+            yield ok(name, "none, as in tokens of older cores")
         else:
-            yield problem(name, "missing, or no text", "ask for a session's token: sAccessToken")
+            yield problem(name, "missing, or no text", _TAKE_IT)
+
+
+def _claims(payload: Mapping[str, Any], rules: TokenRules, now: float) -> Iterator[Finding]:
     if payload.get("parentRefreshTokenHash1") is None:
         yield ok("parentRefreshTokenHash1", "empty: never refreshed, or used at the API since")
     else:
@@ -93,16 +124,13 @@ def _claims(payload: Mapping[str, Any], rules: TokenRules, now: float) -> Iterat
     if payload.get("antiCsrfToken") is not None:
         yield ok("antiCsrfToken", "present: the API asks for it in a header, pages do not")
     if payload.get("stt", 0) != 0:
-        yield problem("stt", "says OAuth2, not session", "send the cookie sAccessToken")
-    if rules.issuer is not None:
-        fits = payload.get("iss") == rules.issuer
-        yield (
-            ok("iss", "fits SSR_SESSION_ISSUER")
-            if fits
-            else problem("iss", "is not what SSR_SESSION_ISSUER says", "correct the setting")
-        )
-    else:
+        yield problem("stt", "says OAuth2, not session", _TAKE_IT)
+    if rules.issuer is None:
         yield ok("iss", "present, not checked" if "iss" in payload else "absent, not checked")
+    elif payload.get("iss") == rules.issuer:
+        yield ok("iss", "fits SSR_SESSION_ISSUER")
+    else:
+        yield problem("iss", *DEFECTS[TokenDefect.ISSUER])
     for name in _FETCHED:
         if name in payload:
             yield _fetched(name, payload[name], now)
@@ -114,12 +142,12 @@ def _times(payload: Mapping[str, Any], rules: TokenRules, now: float) -> Iterato
         value = payload.get(name)
         if value is None and name == "nbf":
             continue
-        if not _is_number(value, 1e12):
-            yield problem(name, "is no time", "ask for a session's token: sAccessToken")
+        if not _is_number(value, _END_OF_TIME):
+            yield problem(name, "is no time", _TAKE_IT)
             continue
         left = value - now
         if name != "exp":
-            if left > 60:
+            if left > MAX_CLOCK_AHEAD_SECONDS:
                 yield problem(
                     name,
                     f"{ago(left)} in the future",
@@ -162,7 +190,7 @@ def _others(payload: Mapping[str, Any]) -> Iterator[Finding]:
 
 def _outcome(raw_token: str, keys: KeyFinder | None, rules: TokenRules, now: float) -> Finding:
     try:
-        verify_access_token(raw_token, keys or _NoKeys(), rules, now)
+        verify_access_token(raw_token, _NoKeys() if keys is None else keys, rules, now)
     except _NotAskedError:
         return warning(
             "token", "well formed and in time; the signature was not checked", "leave --offline out"
@@ -176,11 +204,8 @@ def _outcome(raw_token: str, keys: KeyFinder | None, rules: TokenRules, now: flo
             "let the core and this machine set their clocks by NTP",
         )
     except TokenError as error:
-        return problem(
-            "token",
-            f"the token is refused: {DEFECTS[error.reason]}",
-            "sign in anew, and look again",
-        )
+        says, advice = DEFECTS[error.reason]
+        return problem("token", f"the token is refused: {says}", advice)
     except KeysUnavailableError as error:
         return problem(
             "token", f"nothing is known about the token: {error}", "see ssr-session doctor"

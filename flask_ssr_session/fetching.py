@@ -82,7 +82,7 @@ def ask(
 ) -> Reply:
     """Return what *url* answers, whatever the status.
 
-    :param method: GET or OPTIONS: nothing here changes anything.
+    :param method: GET or OPTIONS; or POST, without a body, with ``Content-Length: 0``.
     :raises FetchError: no complete answer in time.
     """
     with _answer(method, url, deadline, headers) as response:

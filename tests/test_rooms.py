@@ -33,8 +33,12 @@ DECISION_MODULES = (
     "answers",
     "cross_site",
     "doctor",
+    "doctor_cookies",
+    "doctor_settings",
+    "doctor_keys",
+    "doctor_api",
     "doctor_policy",
-    "doctor_network",
+    "doctor_pages",
     "doctor_token",
 )
 

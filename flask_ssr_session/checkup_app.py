@@ -1,0 +1,109 @@
+"""Ask the app itself, without a server: what it says of its address, hooks, templates and pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from email.message import Message
+
+from flask import Flask
+
+from .doctor import Finding, ok, problem
+from .doctor_keys import Answer
+from .errors import FetchError
+from .fetching import Reply
+from .logs import ReasonLog
+from .pages import is_packaged_look, render_document
+from .state import AppState, current_request
+from .urls import parse_origin
+from .verdict import Reason, Verdict
+
+# One for each page of ours that an app's template may have to show.
+_SITUATIONS = (Reason.EXPIRED, Reason.ANONYMOUS, Reason.KEYS_UNAVAILABLE, Reason.CROSS_SITE)
+
+
+def front_page(app: Flask, website: str | None) -> str | None:
+    """Return where browsers see the front page, as far as the SDK or the app's config says.
+
+    :param website: the SDK's website origin.
+    :raises ValueError: ``SERVER_NAME`` is no place that a browser can have.
+    """
+    if website is None and app.config["SERVER_NAME"]:
+        website = parse_origin(
+            f"{app.config['PREFERRED_URL_SCHEME']}://{app.config['SERVER_NAME']}"
+        )
+    return website and website + app.config["APPLICATION_ROOT"].rstrip("/")
+
+
+def answers_api(app: Flask) -> bool:
+    """Tell whether the SDK's middleware is registered with the app."""
+    return any(
+        # A builtin may have none.
+        str(getattr(hook, "__module__", None)).startswith("supertokens_python.")
+        for hook in app.before_request_funcs.get(None, [])
+    )
+
+
+class _Heard(ReasonLog):
+    """Keeps what would be logged of templates that failed."""
+
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+
+    def write(
+        self,
+        level: int,  # noqa: ARG002
+        reason: str,
+        message: str,
+        *,
+        exc_info: BaseException | None = None,  # noqa: ARG002
+    ) -> None:
+        if reason == "override_broken":
+            self.messages.append(message)
+
+
+@contextmanager
+def _listening(state: AppState) -> Iterator[list[str]]:
+    """Hear what the package would log of the app; this process serves nobody else."""
+    log, state.log = state.log, (heard := _Heard())
+    try:
+        yield heard.messages
+    finally:
+        state.log = log
+
+
+def about_templates(state: AppState, front: str | None) -> Finding:
+    """Let the app's own templates show each of our pages, as they would to a visitor."""
+    for reason in _SITUATIONS:
+        try:
+            with (
+                _listening(state) as heard,
+                state.app.test_request_context(state.settings.refresh_path, base_url=front),
+            ):
+                if is_packaged_look():
+                    return ok("templates", "the refresh page has its original look")
+                # Hooks of the app may set what its templates show.
+                state.app.preprocess_request()
+                state.record(current_request()).verdict = Verdict(reason)
+                render_document()
+        except Exception as error:  # noqa: BLE001 - the app's code, anything may come out
+            return problem(
+                "templates",
+                f"the refresh page cannot be rendered in this app ({type(error).__name__})",
+                "see what before_request, context processors and csp_nonce() do there",
+            )
+        if heard:
+            return problem("templates", heard[0], "mend the template, or take it out")
+    return ok("templates", "the app's own templates show every page of ours")
+
+
+def ask_app(app: Flask, front: str, path: str, headers: Mapping[str, str]) -> Answer:
+    """Return what the app answers at a path below *front*."""
+    try:
+        response = app.test_client().get(path, base_url=front, headers=headers)
+        message = Message()
+        for name, value in response.headers:
+            message[name] = value
+        return Reply(response.status_code, message, response.data)
+    except Exception as error:  # noqa: BLE001 - in debug, what the app raises comes out here
+        return FetchError(f"the app failed with {type(error).__name__}")

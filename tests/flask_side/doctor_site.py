@@ -1,0 +1,143 @@
+"""The doctor, and a site for it to look at: the example app beside the development core."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+from types import NoneType, SimpleNamespace
+from typing import Any
+
+import pytest
+from click.testing import Result
+from flask import Flask
+from supertokens_python.recipe import session
+from werkzeug.serving import BaseWSGIServer, make_server
+
+import example_app.app
+import example_app.sign_in
+from example_app.core import DevelopmentCore
+from flask_ssr_session import FlaskSSRSession
+from tests.beside_sdk.conftest import (
+    key_factory,
+    lagging_clock,
+    live_core,
+    rsa_keys,
+    sdk_environment,
+)
+
+__all__ = [
+    "MakeApp",
+    "Site",
+    "bare",
+    "example",
+    "key_factory",
+    "lagging_clock",
+    "line",
+    "live_core",
+    "looked_at",
+    "no_sdk",
+    "rsa_keys",
+    "run",
+    "sdk_environment",
+    "signed_in",
+    "site",
+]
+
+MakeApp = Callable[..., Flask]
+
+
+@pytest.fixture(autouse=True)
+def no_sdk() -> None:
+    """Here the SDK is read, where a test initialises it."""
+
+
+class Site:
+    """A server that has its address before it has its app."""
+
+    def __init__(self, server: BaseWSGIServer) -> None:
+        self._server = server
+        self.port = server.server_port
+        self.url = f"http://localhost:{self.port}"
+
+    def show(self, app: Flask) -> None:
+        self._server.app = app
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    # One request at a time: the SDK leaves an event loop open in every thread that it meets.
+    server = make_server("127.0.0.1", 0, Flask("nothing"))
+
+    def serve() -> None:
+        loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(loop)
+        server.serve_forever(poll_interval=0.01)
+        loop.close()
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    yield Site(server)
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def example(
+    live_core: DevelopmentCore,
+    sdk_environment: None,  # noqa: ARG001
+    site: Site,
+    monkeypatch: pytest.MonkeyPatch,
+) -> MakeApp:
+    def make(settings: dict[str, str] | None = None, **session_options: Any) -> Flask:
+        for name, value in (settings or {}).items():
+            monkeypatch.setenv(f"EXAMPLE_SSR_SESSION_{name}", value)
+        # The SDK's options are the example's own but for these.
+        options = SimpleNamespace(init=partial(session.init, **session_options))
+        monkeypatch.setattr(example_app.sign_in, "session", options)
+        app = example_app.app.create_app(live_core.uri, site.url)
+        site.show(app)
+        return app
+
+    return make
+
+
+def run(app: Flask, *arguments: str, **options: Any) -> Result:
+    """Run the doctor on an app; it may find anything, and must not fail itself."""
+    result = app.test_cli_runner().invoke(args=["ssr-session", "doctor", *arguments], **options)
+    assert isinstance(result.exception, (SystemExit, NoneType)), result.exception
+    return result
+
+
+def line(result: Result, check: str) -> str:
+    """Return the one line of a check, without the blanks that align it."""
+    found = [row for row in result.stdout.splitlines() if row.split()[1:2] == [check]]
+    assert len(found) == 1, result.output
+    return " ".join(found[0].split())
+
+
+def looked_at(result: Result) -> set[str]:
+    """Return the checks that a result has lines of."""
+    return {row.split()[1] for row in result.stdout.splitlines()[:-1]}
+
+
+def signed_in(app: Flask) -> str:
+    """Sign somebody up and return the access token."""
+    fields = [
+        {"id": "email", "value": "ada@example.test"},
+        {"id": "password", "value": "correct horse 1"},
+    ]
+    client = app.test_client()
+    client.post("/auth/signup", json={"formFields": fields}, headers={"st-auth-mode": "cookie"})
+    cookie = client.get_cookie("sAccessToken")
+    assert cookie is not None
+    return cookie.value
+
+
+def bare(**settings: Any) -> Flask:
+    """Return an app of pages alone, whose API is elsewhere."""
+    app = Flask("bare")
+    FlaskSSRSession(app, **{"api_domain": "https://api.example.com", **settings})
+    return app

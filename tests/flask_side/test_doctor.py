@@ -1,0 +1,609 @@
+"""``flask ssr-session doctor`` on the example app, served beside the development core."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from flask import Response, g, redirect, request
+from jinja2 import ChoiceLoader, DictLoader
+from supertokens_python import Supertokens, constants
+
+from example_app.core import DevelopmentCore
+from flask_ssr_session import checkup, session_required
+from flask_ssr_session.fetching import Deadline, Reply, ask
+from flask_ssr_session.testing import SessionSigner
+
+from .doctor_site import (
+    MakeApp,
+    Site,
+    bare,
+    example,
+    key_factory,
+    lagging_clock,
+    line,
+    live_core,
+    looked_at,
+    no_sdk,
+    rsa_keys,
+    run,
+    sdk_environment,
+    signed_in,
+    site,
+)
+
+# Fixtures, for pytest to find.
+__all__ = [
+    "example",
+    "key_factory",
+    "lagging_clock",
+    "live_core",
+    "no_sdk",
+    "rsa_keys",
+    "sdk_environment",
+    "site",
+]
+
+
+def test_the_example_has_no_problem(example: MakeApp, site: Site) -> None:
+    result = run(example())
+
+    assert result.exit_code == 0
+    assert line(result, "site") == f"ok site seen from {site.url}, with the API at {site.url}"
+    assert line(result, "refresh_page") == "ok refresh_page /refresh-session shows it"
+    assert line(result, "script") == "ok script browsers get the script as it was built"
+    assert line(result, "templates") == "ok templates the refresh page has its original look"
+    assert line(result, "refresh_api").startswith("ok refresh_api")
+    assert line(result, "core").startswith("ok core")
+    assert line(result, "api_keys").startswith("ok api_keys")
+    assert line(result, "api_cookies").startswith("ok api_cookies")
+    assert result.stdout.splitlines()[-1] == "18 ok, 0 warnings, 0 problems"
+
+
+def test_looking_changes_nothing(example: MakeApp, live_core: DevelopmentCore) -> None:
+    app = example()
+    signed_in(app)
+    sessions = live_core.list_sessions()
+    live_core.clear_request_log()
+
+    assert run(app).exit_code == 0
+    assert live_core.list_sessions() == sessions
+    # The refresh API found nothing to ask its core: what came there are the doctor's own two
+    # questions, and the API's for its key set.
+    asked = sorted((entry.method, entry.path) for entry in live_core.request_log())
+    assert asked == [
+        ("GET", "/.well-known/jwks.json"),
+        ("GET", "/.well-known/jwks.json"),
+        ("GET", "/recipe/session"),
+    ]
+
+
+def test_answer_for_scripts_has_the_same_findings(example: MakeApp) -> None:
+    app = example()
+    told = json.loads(run(app, "--json").stdout)
+
+    assert told["counts"] == {"ok": 18, "warning": 0, "problem": 0}
+    lines = run(app).stdout.splitlines()
+    assert [finding["check"] for finding in told["findings"]] == [
+        row.split()[1] for row in lines[:-1]
+    ]
+
+
+def test_pages_opened_at_another_name_of_this_machine(example: MakeApp, site: Site) -> None:
+    result = run(example(), "--url", f"http://127.0.0.1:{site.port}")
+
+    assert result.exit_code == 1
+    assert line(result, "cookie_domain") == (
+        "problem cookie_domain to a browser, 127.0.0.1 and localhost are two hosts that share no "
+        "cookies -> open the site at localhost, or give the SDK domains at 127.0.0.1"
+    )
+
+
+def test_cookie_domain_of_another_site(example: MakeApp) -> None:
+    result = run(example(cookie_domain=".example.com"))
+
+    assert result.exit_code == 1
+    assert line(result, "cookie_domain").startswith(
+        "problem cookie_domain session cookies are set for example.com, so browsers refuse them "
+        "from the API at localhost -> set session.init(cookie_domain=...)"
+    )
+
+
+def test_sdk_that_takes_tokens_from_headers_only(example: MakeApp) -> None:
+    result = run(example(get_token_transfer_method=lambda *_: "header"))
+
+    assert result.exit_code == 1
+    assert line(result, "setup").startswith(
+        "problem setup The SuperTokens SDK is set up to take tokens from headers only"
+    )
+
+
+def test_core_that_is_down(example: MakeApp, live_core: DevelopmentCore) -> None:
+    app = example()
+    live_core.stop_key_server()
+    result = run(app)
+
+    assert result.exit_code == 1
+    place = live_core.uri.removeprefix("http://")
+    # Nothing else is asked of it, and nothing compared with it.
+    assert result.stdout.splitlines()[-1].endswith("0 warnings, 1 problem")
+    assert not {"core", "api_keys"} & looked_at(result)
+    assert line(result, "keys") == (
+        f"problem keys no keys can be had from {place} (status 503), so nobody's token can be "
+        "checked -> start the core, or correct connection_uri or SSR_SESSION_JWKS_URI"
+    )
+    live_core.start_key_server()
+    assert run(app).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("seconds", "finding"),
+    [
+        (3, "ok clock this machine and the key server tell the same time"),
+        (30, "warning clock the key server's clock is 30 s ahead of ours"),
+        (300, "problem clock the key server's clock is 5 min ahead of ours: tokens begin in the"),
+        (-300, "problem clock the key server's clock is 5 min behind ours: tokens run out early"),
+    ],
+)
+def test_clock_of_this_machine(
+    example: MakeApp, monkeypatch: pytest.MonkeyPatch, seconds: float, finding: str
+) -> None:
+    app = example()
+    wall = app.extensions["ssr_session"].clock.wall
+    clock = SimpleNamespace(wall=lambda: wall() - seconds - 0.5)
+    monkeypatch.setattr(app.extensions["ssr_session"], "clock", clock)
+
+    # An answer that was on its way for long is a second older.
+    assert line(run(app), "clock").startswith((finding, finding.replace("30 s", "29 s")))
+
+
+def test_api_base_path_that_the_api_does_not_have(example: MakeApp) -> None:
+    result = run(example({"API_BASE_PATH": "/api/auth"}))
+
+    assert result.exit_code == 1
+    assert line(result, "settings") == (
+        "problem settings SSR_SESSION_API_BASE_PATH is not what the SDK in this process has -> "
+        "leave SSR_SESSION_API_BASE_PATH out: the SDK's value is used then"
+    )
+    assert not {"cors", "api_cookies", "api_keys"} & looked_at(result)
+    assert line(result, "refresh_api").endswith(
+        "below /api/auth, does not answer as SuperTokens does (status 404) -> call Middleware(app) "
+        "there, and let api_domain, api_gateway_path and api_base_path name the place as browsers "
+        "see it"
+    )
+
+
+def test_issuer_that_the_sdk_does_not_write(example: MakeApp, site: Site) -> None:
+    result = run(example({"ISSUER": "https://example.com/auth"}))
+
+    assert result.exit_code == 1
+    assert line(result, "settings").startswith(
+        "problem settings SSR_SESSION_ISSUER is not the issuer that the SDK writes, so no token"
+    )
+    assert run(example({"ISSUER": f"{site.url}/auth"})).exit_code == 0
+
+
+def test_override_that_does_not_render(example: MakeApp) -> None:
+    app = example()
+    broken = {"refresh_page.html": "{% macro refresh_page() %}{{ nothing.at.all }}{% endmacro %}"}
+    app.jinja_loader = ChoiceLoader([DictLoader(broken), app.jinja_loader])  # type: ignore[list-item]
+    result = run(app)
+
+    assert result.exit_code == 1
+    assert line(result, "templates").startswith(
+        "problem templates refresh_document.html or refresh_page.html of the app failed with "
+        "UndefinedError"
+    )
+
+
+def test_override_that_renders(example: MakeApp) -> None:
+    app = example()
+    sound = (
+        "{% from 'flask_ssr_session/refresh_page.html' import refresh_page as original %}"
+        "{% macro refresh_page() %}<b>Wait</b>{{ original() }}{% endmacro %}"
+    )
+    loaders = [DictLoader({"refresh_page.html": sound}), app.jinja_loader]
+    app.jinja_loader = ChoiceLoader(loaders)  # type: ignore[arg-type]
+    result = run(app)
+
+    assert result.exit_code == 0
+    assert line(result, "templates") == (
+        "ok templates the app's own templates show every page of ours"
+    )
+
+
+def test_override_that_fails_in_an_outage_alone(example: MakeApp) -> None:
+    app = example()
+    broken = (
+        "{% from 'flask_ssr_session/refresh_page.html' import refresh_page as original %}"
+        "{% macro refresh_page() %}{{ original() }}"
+        "{% if ssr_refresh_view().page == 'outage' %}{{ nothing.at.all }}{% endif %}{% endmacro %}"
+    )
+    loaders = [DictLoader({"refresh_page.html": broken}), app.jinja_loader]
+    app.jinja_loader = ChoiceLoader(loaders)  # type: ignore[arg-type]
+
+    assert line(run(app), "templates").startswith("problem templates")
+
+
+def test_override_is_shown_what_the_hooks_of_the_app_set(example: MakeApp) -> None:
+    app = example()
+    asking = (
+        "{% from 'flask_ssr_session/refresh_page.html' import refresh_page as original %}"
+        "{% macro refresh_page() %}{{ g.menu.title }}{{ original() }}{% endmacro %}"
+    )
+    loaders = [DictLoader({"refresh_page.html": asking}), app.jinja_loader]
+    app.jinja_loader = ChoiceLoader(loaders)  # type: ignore[arg-type]
+
+    @app.before_request
+    def set_menu() -> None:
+        g.menu = {"title": "Menu"}
+
+    assert line(run(app), "templates").startswith("ok templates")
+
+
+def test_hook_without_a_module_is_a_hook_like_any_other() -> None:
+    app = bare()
+    app.before_request([].clear)
+
+    assert run(app, "--offline", "--url", "https://api.example.com").exit_code == 0
+
+
+def test_app_that_fails_in_debug_is_a_line_and_no_traceback() -> None:
+    app = bare()
+    app.testing = True
+
+    @app.before_request
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    result = run(app, "--offline", "--url", "https://www.example.com")
+
+    assert result.exit_code == 1
+    assert "(the app failed with ZeroDivisionError)" in line(result, "refresh_page")
+
+
+def test_override_that_a_hook_keeps_from_rendering(example: MakeApp) -> None:
+    app = example()
+    app.jinja_loader = DictLoader({"refresh_document.html": "{{ nothing }}"})
+
+    @app.before_request
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    assert line(run(app, "--offline"), "templates").startswith(
+        "problem templates the refresh page cannot be rendered in this app (ZeroDivisionError) ->"
+    )
+
+
+def test_decorator_above_its_route(example: MakeApp) -> None:
+    app = example()
+
+    @session_required
+    @app.get("/secret")
+    def secret() -> str:
+        return "secret"
+
+    result = run(app)
+
+    assert result.exit_code == 1
+    assert line(result, "decorators").startswith(
+        "problem decorators The view of endpoint 'secret' runs without the session decorator"
+    )
+    assert len(result.stdout.splitlines()) == 2
+
+
+def test_content_policy_that_stops_the_script(example: MakeApp) -> None:
+    app = example()
+
+    @app.after_request
+    def forbid(response: Response) -> Response:
+        response.headers["Content-Security-Policy"] = "default-src 'self'; script-src 'none'"
+        return response
+
+    result = run(app)
+
+    assert result.exit_code == 1
+    assert line(result, "csp").startswith(
+        "problem csp the Content-Security-Policy stops the refresh page (script-src) -> allow"
+    )
+
+
+def test_sign_in_url_that_leads_nowhere(example: MakeApp) -> None:
+    result = run(example({"LOGIN_URL": "/nowhere"}))
+
+    assert result.exit_code == 1
+    assert line(result, "sign_in") == (
+        "problem sign_in there is no sign-in page where visitors are sent to -> set "
+        "SSR_SESSION_LOGIN_URL to the sign-in page, or website_base_path of the SDK"
+    )
+
+
+def test_sign_in_page_that_asks_for_a_session(example: MakeApp) -> None:
+    result = run(example({"LOGIN_URL": "/account"}))
+
+    assert line(result, "sign_in").startswith(
+        "problem sign_in the sign-in page itself asks for a session, so nobody can ever sign in"
+    )
+
+
+def test_hook_that_stands_before_the_refresh_page(example: MakeApp) -> None:
+    app = example()
+    app.before_request(lambda: ("Members only", 403))
+    result = run(app, "--offline")
+
+    assert result.exit_code == 1
+    assert line(result, "refresh_page").startswith(
+        "problem refresh_page /refresh-session shows no refresh page (status 403) -> let hooks"
+    )
+
+
+def test_view_of_the_app_that_answers_in_place_of_the_refresh_page(example: MakeApp) -> None:
+    app = example()
+    app.view_functions["ssr_session.refresh"] = lambda: "One moment"
+    result = run(app, "--offline")
+
+    assert line(result, "refresh_page") == (
+        "problem refresh_page /refresh-session shows no refresh page (status 200) -> let hooks of "
+        "the app, and what stands before it, pass the endpoint 'ssr_session.refresh' and all below "
+        "it; remove a view of your own at that address"
+    )
+
+
+def test_sign_in_page_that_sends_strangers_to_itself(example: MakeApp) -> None:
+    app = example({"LOGIN_URL": "/enter"})
+    app.add_url_rule("/enter", "enter", lambda: redirect("/enter?next=/enter"))
+
+    assert line(run(app), "sign_in").startswith("problem sign_in the sign-in page itself asks")
+
+
+def test_sign_in_page_is_looked_at_behind_its_slash(example: MakeApp) -> None:
+    app = example({"LOGIN_URL": "/enter"})
+    app.add_url_rule("/enter/", "enter", lambda: ("members only", 403))
+    assert line(run(app), "sign_in").startswith("problem sign_in the sign-in page itself asks")
+
+    app.view_functions["enter"] = lambda: "sign in"
+    assert line(run(app), "sign_in").startswith("ok sign_in")
+
+
+def test_hook_that_refuses_posts_to_the_refresh_api(example: MakeApp) -> None:
+    app = example()
+    hooks = app.before_request_funcs[None]
+    # In front of the SDK's, as an extension that was registered earlier.
+    hooks.insert(0, lambda: ("no CSRF token", 400) if request.method == "POST" else None)
+
+    assert line(run(app), "refresh_api").endswith(
+        "does not answer as SuperTokens does (status 400) -> see its log, and let proxies and "
+        "hooks of the app (such as a CSRF protection) pass what is below the API base path, with "
+        "its headers"
+    )
+
+
+def test_proxy_that_keeps_cookies_back(example: MakeApp) -> None:
+    app = example()
+    wholly = app.after_request_funcs.setdefault(None, [])
+
+    def without_cookies(response: Response) -> Response:
+        response.headers.remove("Set-Cookie")
+        return response
+
+    wholly.insert(0, without_cookies)
+
+    assert line(run(app), "api_cookies").startswith(
+        "problem api_cookies the refresh API's answer sets no session cookies -> let what stands"
+    )
+
+
+def test_settings_of_pages_are_compared_with_cookies_of_the_api(
+    example: MakeApp, site: Site
+) -> None:
+    example()
+    keys = {"keys": [SessionSigner("s-1").jwk()]}
+    pages = bare(api_domain=site.url, jwks=keys, cookie_domain="sub.localhost")
+
+    assert line(run(pages, "--url", site.url), "api_cookies").startswith(
+        "problem api_cookies the API sets session cookies for its own host alone, and here they "
+        "are thought to be for sub.localhost -> let cookie_domain"
+    )
+    assert line(run(pages, "--url", site.url), "api_keys").endswith(
+        "has other keys than pages verify with: two cores -> let both processes use one core "
+        "(connection_uri), or one key set"
+    )
+    alike = bare(api_domain=site.url, jwks=keys)
+    assert line(run(alike, "--url", site.url), "api_cookies").startswith("ok api_cookies")
+    assert line(run(alike, "--url", site.url), "cookie_secure").startswith("ok cookie_secure")
+
+
+def test_no_secret_of_an_address_is_printed() -> None:
+    pages = bare()
+    state = pages.extensions["ssr_session"]
+    # No setting can have it; the SDK takes it as it is.
+    state.settings = replace(state.settings, api_domain="https://me:pass-word@api.example.com")
+    for arguments in ((), ("--json",), ("--offline",)):
+        result = run(pages, "--url", "https://www.example.com", *arguments)
+
+        assert result.exit_code == 1
+        assert "holds user information" in result.output
+        assert "pass-word" not in result.output
+
+
+def test_public_suffixes_are_known_without_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> None:
+        raise AssertionError("a connection was attempted")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    for api, shown in (
+        ("https://api.pages-of-ada.github.io", "nothing here shares the cookies"),
+        ("https://other.github.io", "are two sites, which never share cookies"),
+    ):
+        pages = bare(api_domain=api)
+        result = run(pages, "--offline", "--url", "https://www.pages-of-ada.github.io")
+        assert shown in line(result, "cookie_domain")
+
+
+def test_a_domain_is_proposed_where_nobody_has_the_list_of_suffixes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "tldextract", None)
+    pages = bare(api_domain="https://other.github.io")
+    result = run(pages, "--offline", "--url", "https://www.pages-of-ada.github.io")
+
+    assert 'cookie_domain=".github.io"' in line(result, "cookie_domain")
+
+
+def test_api_key_is_shown_to_the_core_and_to_nobody_else(
+    example: MakeApp, live_core: DevelopmentCore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = example()
+    monkeypatch.setattr(Supertokens.get_instance().supertokens_config, "api_key", "key-of-ada")
+    shown_to: list[str] = []
+
+    def record(method: str, url: str, deadline: Deadline, headers: Mapping[str, str]) -> Reply:
+        if "key-of-ada" in repr((url, headers)):
+            shown_to.append(url)
+        return ask(method, url, deadline, headers)
+
+    monkeypatch.setattr(checkup, "ask", record)
+    result = run(app)
+
+    assert result.exit_code == 0
+    assert [url.partition("?")[0] for url in shown_to] == [f"{live_core.uri}/recipe/session"]
+    assert "key-of-ada" not in result.output
+
+
+def test_core_that_does_not_take_what_the_sdk_asks(
+    example: MakeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = example()
+    monkeypatch.setattr(constants, "SUPPORTED_CDI_VERSIONS", ["1.0"])
+
+    assert "does not take what the SDK asks (status 400)" in line(run(app), "core")
+
+
+def test_script_that_a_proxy_keeps_back(example: MakeApp, site: Site) -> None:
+    app = example()
+    served = app.wsgi_app
+
+    def without_scripts(environ: Any, start_response: Any) -> Any:
+        if environ["PATH_INFO"].endswith(".js"):
+            environ["PATH_INFO"] = "/gone"
+        return served(environ, start_response)
+
+    app.wsgi_app = without_scripts  # type: ignore[method-assign]
+    site.show(app)
+
+    assert line(run(app), "script").startswith(
+        "problem script the refresh page's script is not there (status 404) -> let proxies"
+    )
+
+
+def test_secure_cookies_on_plain_http(example: MakeApp) -> None:
+    result = run(
+        example({"API_DOMAIN": "http://www.example.com"}, cookie_secure=True),
+        "--offline",
+        "--url",
+        "http://www.example.com",
+    )
+
+    assert line(result, "cookie_secure") == (
+        "problem cookie_secure session cookies are Secure, and over plain http to "
+        "www.example.com no browser keeps or sends those -> serve it over https; in development "
+        "alone, session.init(cookie_secure=False)"
+    )
+
+
+def test_site_that_is_not_started(example: MakeApp) -> None:
+    app = example()
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+        result = run(app, "--url", f"http://localhost:{port}")
+
+    assert line(result, "refresh_page") == (
+        f"problem refresh_page nothing answers at localhost:{port} (the connection failed "
+        "(ConnectionRefusedError)) -> start the site, name it with --url, or pass --offline"
+    )
+    assert not {"script", "sign_in"} & looked_at(result)
+
+
+def test_sign_in_page_that_the_running_site_does_not_take_for_one(
+    example: MakeApp, site: Site
+) -> None:
+    running = example()
+    app = example({"LOGIN_URL": "/account"})
+    site.show(running)
+
+    # The site sends strangers from there to its own idea of sign-in.
+    assert line(run(app), "sign_in").startswith("problem sign_in the sign-in page itself asks")
+
+
+@pytest.mark.parametrize("lets_in", [True, False])
+def test_api_elsewhere_has_to_let_the_pages_in(example: MakeApp, site: Site, lets_in: bool) -> None:
+    api = example()
+    asked: list[str | None] = []
+
+    @api.before_request
+    def answer_preflight() -> Response | None:
+        if request.method != "OPTIONS":
+            return None
+        asked.append(request.headers.get("Access-Control-Request-Method"))
+        response = Response()
+        response.headers["Access-Control-Allow-Headers"] = request.headers[
+            "Access-Control-Request-Headers"
+        ]
+        return response
+
+    @api.after_request
+    def let_in(response: Response) -> Response:
+        if lets_in:
+            response.headers["Access-Control-Allow-Origin"] = request.headers["Origin"]
+        response.headers["Access-Control-Allow-Credentials"] = "true"
+        return response
+
+    shown = line(run(bare(api_domain=site.url), "--url", "http://localhost:1"), "cors")
+
+    assert shown.startswith(
+        f"ok cors the API at localhost:{site.port} lets pages of http://localhost:1 refresh"
+        if lets_in
+        else f"problem cors the API at localhost:{site.port} does not name the site in Access-"
+    )
+    assert asked == ["POST"]
+
+
+def test_clock_is_compared_with_the_api_where_no_keys_are_fetched(
+    example: MakeApp, site: Site
+) -> None:
+    example()
+    pages = bare(api_domain=site.url, jwks={"keys": [SessionSigner("s-1").jwk()]})
+
+    result = run(pages, "--url", site.url)
+    assert line(result, "clock") == "ok clock this machine and the API tell the same time"
+
+
+@pytest.mark.parametrize("arguments", [(), ("--url", "http://localhost:1")])
+def test_no_core_is_asked_where_no_sdk_knows_it(arguments: tuple[str, ...]) -> None:
+    static = {"keys": [SessionSigner("s-1").jwk()]}
+    result = run(bare(api_domain="http://localhost:1", jwks=static), *arguments)
+
+    assert "does not answer (the connection failed" in line(result, "refresh_api")
+    assert not {"core", "cors", "api_cookies", "api_keys"} & looked_at(result)
+    assert ("refresh_page" in looked_at(result)) is bool(arguments)
+
+
+def test_offline_asks_nobody(example: MakeApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = example()
+
+    def refuse(*_: Any) -> None:
+        raise AssertionError("a connection was attempted")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    result = run(app, "--offline")
+
+    assert result.exit_code == 0
+    assert line(result, "csp").startswith("ok csp")
+    assert not {"keys", "core", "refresh_api", "script", "sign_in"} & looked_at(result)

@@ -1,0 +1,181 @@
+"""What the doctor makes of one token, and that it repeats none of it."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from flask_ssr_session.doctor import Finding, Level
+from flask_ssr_session.doctor_token import DEFECTS, explain_token
+from flask_ssr_session.errors import KeysUnavailableError, TokenDefect
+from flask_ssr_session.jwks import KeySet
+from flask_ssr_session.keystore import StaticKeys
+from flask_ssr_session.testing import SessionSigner
+from flask_ssr_session.tokens import TokenRules
+
+from .doctor_kit import NOW, ills
+
+
+def explained(token: str, rules: TokenRules | None = None, **more: Any) -> dict[str, Finding]:
+    known = StaticKeys(KeySet({"d-test": SessionSigner().public_key}))
+    findings = list(explain_token(token, more.get("keys", known), rules or TokenRules(), NOW))
+    assert len({finding.check for finding in findings}) == len(findings)
+    return {finding.check: finding for finding in findings}
+
+
+def made(claims: dict[str, Any] | None = None, **header: str) -> str:
+    """Return a token of ten minutes ago that lives for ten more."""
+    signer = SessionSigner()
+    usual = signer.claims(issued_at=NOW - 600, valid_seconds=1200)
+    return signer.sign({**usual, **(claims or {})}, {**signer.header(), **header})
+
+
+def without(*claims: str, version: str = "5") -> str:
+    signer = SessionSigner()
+    usual = signer.claims(issued_at=NOW - 600, valid_seconds=1200)
+    kept = {name: value for name, value in usual.items() if name not in claims}
+    return signer.sign(kept, {**signer.header(), "version": version})
+
+
+def test_sound_token_has_no_ill() -> None:
+    findings = explained(made({"iss": "x", "st-ev": {"v": True, "t": (NOW - 300) * 1000}}))
+
+    assert ills(findings.values()) == []
+    assert [finding.says for finding in findings.values() if finding.advice] == []
+    assert findings["iat"].says == "10 min ago"
+    assert findings["exp"].says == "in 10 min"
+    assert findings["sub"].says == findings["sessionHandle"].says == "present"
+    assert "others" not in findings
+    assert findings["st-ev"].says == "present, fetched 5 min ago"
+    assert findings["token"].says == "the token proves a session"
+
+
+@pytest.mark.parametrize(
+    ("token", "ill"),
+    [
+        pytest.param(made({"exp": NOW - 1}), ["problem exp", "problem token"], id="ran out"),
+        pytest.param(made({"iat": NOW + 120}), ["problem iat", "problem token"], id="future"),
+        pytest.param(made({"iat": "now"}), ["problem iat", "problem token"], id="no time"),
+        pytest.param(
+            made({"exp": 253_402_300_799}), ["problem exp", "problem token"], id="no year"
+        ),
+        pytest.param(without("iat"), ["problem iat", "problem token"], id="no beginning"),
+        pytest.param(made({"iat": -1}), ["problem iat", "problem token"], id="before all time"),
+        pytest.param(made({"iat": 0}), [], id="when time began"),
+        pytest.param("W10.W10.W10", ["problem token"], id="lists"),
+        pytest.param("." + made().split(".", 1)[1], ["problem token"], id="no header"),
+        pytest.param(made({"nbf": NOW + 61}), ["problem nbf", "problem token"], id="not yet"),
+        pytest.param(made({"nbf": NOW + 60}), [], id="nearly"),
+        pytest.param(made({"st-ev": {"t": 1e16}}), ["warning st-ev"], id="far off"),
+        pytest.param(made({"tId": 1}), ["problem tId", "problem token"], id="no tenant"),
+        pytest.param(without("rsub"), ["problem rsub", "problem token"], id="no login method"),
+        pytest.param(without("rsub", version="4"), [], id="older core"),
+        pytest.param(without("tId", version="4"), ["problem tId", "problem token"], id="older"),
+        pytest.param(without("tId", "rsub", version="3"), [], id="much older core"),
+        pytest.param(made({"sub": ""}), ["problem sub", "problem token"], id="no user"),
+        pytest.param(made({"stt": 1}), ["problem stt", "problem token"], id="OAuth2"),
+        pytest.param(made(kid="d-other"), ["problem token"], id="unknown key"),
+        pytest.param(made(version="2"), ["problem token"], id="version"),
+        pytest.param(made()[:-8] + "AAAAAAAA", ["problem token"], id="changed"),
+        pytest.param(made({"st-role": 1}), ["warning st-role"], id="odd claim"),
+        pytest.param("", ["problem token"], id="nothing"),
+        pytest.param("a.b.c", ["problem token"], id="junk"),
+        pytest.param("\udcff.\udcff.\udcff", ["problem token"], id="no text"),
+    ],
+)
+def test_what_is_wrong_with_a_token_is_told(token: str, ill: list[str]) -> None:
+    assert ills(explained(token).values()) == ill
+
+
+def test_issuer_is_asked_for_where_the_settings_do() -> None:
+    rules = TokenRules(issuer="https://api.example.com/auth")
+
+    fitting = explained(made({"iss": rules.issuer}), rules)
+    assert ills(fitting.values()) == []
+    assert fitting["iss"].says == "fits SSR_SESSION_ISSUER"
+    assert ills(explained(made({"iss": "x"}), rules).values()) == ["problem iss", "problem token"]
+
+
+def test_issuer_that_no_setting_asks_for_is_told_all_the_same() -> None:
+    assert explained(made({"iss": "x"}))["iss"].says == "present, not checked"
+    assert explained(without("iss"))["iss"].says == "absent, not checked"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("parentRefreshTokenHash1", "0a" * 32, "present: fresh from a refresh"),
+        ("parentRefreshTokenHash1", None, "empty: never refreshed, or used at the API since"),
+        ("antiCsrfToken", "b", "present: the API asks for it in a header, pages do not"),
+        ("antiCsrfToken", None, None),
+        ("stt", 0, None),
+    ],
+)
+def test_claims_of_the_sdk_are_explained(name: str, value: object, says: str | None) -> None:
+    findings = explained(made({name: value}))
+
+    assert ills(findings.values()) == []
+    assert (findings[name].says if name in findings else None) == says
+
+
+def test_claim_that_older_cores_do_not_write_is_told_of() -> None:
+    assert explained(without("rsub", version="4"))["rsub"].says == (
+        "none, as in tokens of older cores"
+    )
+
+
+def test_leeway_counts() -> None:
+    rules = TokenRules(leeway_seconds=10)
+
+    assert explained(made({"exp": NOW - 9}), rules)["exp"].level is Level.OK
+    assert explained(made({"exp": NOW - 9}), rules)["exp"].says == "9 s ago, within the leeway"
+    assert explained(made({"exp": NOW}), rules)["exp"].says == "0 s ago, within the leeway"
+    assert explained(made({"exp": NOW + 1}), rules)["exp"].says == "in 1 s"
+    assert explained(made({"exp": NOW - 10}), rules)["exp"].level is Level.PROBLEM
+
+
+def test_beginning_may_lie_a_little_ahead_and_is_told() -> None:
+    assert explained(made({"iat": NOW}))["iat"].says == "0 s ago"
+    assert explained(made({"iat": NOW + 30}))["iat"].says == "30 s in the future"
+
+
+def test_nothing_is_known_of_a_token_while_no_keys_can_be_had() -> None:
+    def find(*_: object) -> None:
+        raise KeysUnavailableError("no key set could be fetched")
+
+    silent = SimpleNamespace(peek=lambda _: None, find=find)
+    finding = explained(made(), keys=silent)["token"]
+
+    assert finding.level is Level.PROBLEM
+    assert finding.says == "nothing is known about the token: no key set could be fetched"
+
+
+def test_signature_is_not_vouched_for_without_keys() -> None:
+    assert explained(made(), keys=None)["token"].level is Level.WARNING
+    assert explained(made({"exp": NOW - 1}), keys=None)["token"].level is Level.PROBLEM
+
+
+def test_nothing_of_a_token_is_repeated_but_plain_names_of_claims() -> None:
+    hostile = "\x1b[31mred"
+    claims = {"sub": "user-secret", "plan": "gold-secret", "note": {"deep": "secret"}, hostile: 1}
+    findings = explained(made(claims))
+
+    told = repr([*findings.values()])
+    assert "secret" not in told
+    assert "red" not in told
+    assert findings["others"].says == "claims of your own: note, plan and 1 more"
+
+
+def test_many_claims_of_a_token_are_counted() -> None:
+    token = made({f"c{n:02}": n for n in range(50)})
+
+    assert explained(token)["others"].says.endswith("c18, c19 and 30 more")
+    assert explained(made({"plan": 1}))["others"].level is Level.OK
+    assert explained(made({"plan": 1}))["others"].says == "claims of your own: plan"
+    assert explained(made({"\x00": 1}))["others"].says == "claims of your own: 1 more"
+
+
+def test_every_defect_has_words_but_those_with_errors_of_their_own() -> None:
+    assert set(TokenDefect) - set(DEFECTS) == {TokenDefect.EXPIRED, TokenDefect.NOT_YET_VALID}
