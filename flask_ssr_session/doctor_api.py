@@ -63,7 +63,8 @@ def about_api_keys(setup: Setup, answer: Answer, verifying: Collection[str]) -> 
     if kids.isdisjoint(verifying):
         return problem(
             "api_keys",
-            f"the API at {_place(setup)} has other keys than pages verify with: two cores",
+            f"the API at {_place(setup)} has other keys than pages verify with: two cores, "
+            "or an old SSR_SESSION_JWKS",
             "let both processes use one core (connection_uri), or one key set",
         )
     return ok("api_keys", f"the API at {_place(setup)} has the keys that pages verify with")

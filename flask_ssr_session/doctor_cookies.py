@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from http.cookies import CookieError, SimpleCookie
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -156,24 +158,19 @@ class SeenCookies:
 
 def seen_cookies(answer: Reply) -> SeenCookies | None:
     """Return how an answer of the refresh API sets cookies, or None where it sets not both."""
-    found = dict(map(_attributes, answer.headers.get_all("Set-Cookie") or []))
+    found = SimpleCookie()
+    for header in answer.headers.get_all("Set-Cookie") or []:
+        with suppress(CookieError):
+            found.load(header)
     access, refresh = found.get("sAccessToken"), found.get("sRefreshToken")
     if access is None or refresh is None:
         return None
     return SeenCookies(
-        domain=bare_domain(access.get("domain") or None),
-        secure="secure" in access,
-        same_site=access.get("samesite", "").lower(),
-        refresh_path=refresh.get("path", ""),
+        domain=bare_domain(access["domain"] or None),
+        secure=bool(access["secure"]),
+        same_site=access["samesite"].lower(),
+        refresh_path=refresh["path"],
     )
-
-
-def _attributes(header: str) -> tuple[str, dict[str, str]]:
-    """Return the name of the cookie in a header, and its attributes (RFC 6265 section 5.2)."""
-    cookie, *attributes = header.split(";")
-    pairs = (attribute.partition("=") for attribute in attributes)
-    values = {name.strip().lower(): value.strip() for name, _, value in pairs}
-    return cookie.partition("=")[0].strip(), values
 
 
 def about_seen_cookies(setup: Setup, seen: SeenCookies | None) -> Iterator[Finding]:

@@ -108,11 +108,19 @@ def about_script(answer: Answer, content: bytes) -> Finding:
     advice = "let proxies and hooks pass what is below SSR_SESSION_REFRESH_PATH as it is"
     if isinstance(answer, FetchError) or answer.status != 200:
         return problem(
-            "script", f"the refresh page's script is not there ({why_not(answer)})", advice
+            "script",
+            f"the refresh page's script is not there ({why_not(answer)})",
+            f"{advice}; where a proxy takes a path off, tell the app its mount point",
         )
     if "javascript" not in answer.headers.get("Content-Type", "").lower():
         return problem(
             "script", "the script is not sent as JavaScript, so no browser runs it", advice
+        )
+    if "Content-Encoding" in answer.headers:
+        return warning(
+            "script",
+            "the script comes encoded though nobody asked for it: a cache ignores Vary",
+            "let caches in front of the site obey Vary and Cache-Control, on pages above all",
         )
     if answer.body != content:
         return warning(

@@ -85,7 +85,8 @@ def _against_sdk(setup: Setup) -> Iterator[Finding]:
             yield problem(
                 "settings",
                 f"SSR_SESSION_{name} is not what the SDK in this process has",
-                f"leave SSR_SESSION_{name} out: the SDK's value is used then",
+                f"leave SSR_SESSION_{name} out: the SDK's value is used then; a gateway's prefix "
+                "is its api_gateway_path",
             )
     # As the SDK spells it: tokens repeat that, letter by letter.
     if settings.issuer not in (None, f"{sdk.api_domain}{sdk.api_base_path}"):

@@ -228,6 +228,10 @@ def test_ports_and_schemes_of_a_policy_are_read_as_browsers_read_them(
     [
         (reply("code", Content_Type="text/javascript; charset=utf-8"), []),
         (reply("other", Content_Type="text/javascript"), ["warning script"]),
+        (
+            reply("code", Content_Type="text/javascript", Content_Encoding="gzip"),
+            ["warning script"],
+        ),
         (reply("code", Content_Type="text/html"), ["problem script"]),
         (reply("code", 404, Content_Type="text/javascript"), ["problem script"]),
         (DOWN, ["problem script"]),

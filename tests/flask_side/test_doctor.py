@@ -169,7 +169,8 @@ def test_api_base_path_that_the_api_does_not_have(example: MakeApp) -> None:
     assert result.exit_code == 1
     assert line(result, "settings") == (
         "problem settings SSR_SESSION_API_BASE_PATH is not what the SDK in this process has -> "
-        "leave SSR_SESSION_API_BASE_PATH out: the SDK's value is used then"
+        "leave SSR_SESSION_API_BASE_PATH out: the SDK's value is used then; a gateway's prefix is "
+        "its api_gateway_path"
     )
     assert not {"cors", "api_cookies", "api_keys"} & looked_at(result)
     assert line(result, "refresh_api").endswith(
@@ -411,8 +412,8 @@ def test_settings_of_pages_are_compared_with_cookies_of_the_api(
         "are thought to be for sub.localhost -> let cookie_domain"
     )
     assert line(run(pages, "--url", site.url), "api_keys").endswith(
-        "has other keys than pages verify with: two cores -> let both processes use one core "
-        "(connection_uri), or one key set"
+        "has other keys than pages verify with: two cores, or an old SSR_SESSION_JWKS -> let both "
+        "processes use one core (connection_uri), or one key set"
     )
     alike = bare(api_domain=site.url, jwks=keys)
     assert line(run(alike, "--url", site.url), "api_cookies").startswith("ok api_cookies")
