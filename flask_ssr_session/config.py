@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from os import PathLike
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -21,8 +22,7 @@ PREFIX = "SSR_SESSION_"
 _WEEK_SECONDS = 7 * 24 * 3600.0
 
 
-@dataclass(frozen=True, kw_only=True)
-class SDKValues:
+class SDKValues(NamedTuple):
     """What an initialised supertokens-python says about this deployment.
 
     :ivar website_origin: where the pages are; None where it depends on the request.
@@ -45,7 +45,15 @@ class SDKValues:
     key_uris: tuple[str, ...]
     invalid_claim_status: int = 403
     session_uris: tuple[str, ...] = ()
-    core_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    core_headers: Mapping[str, str] = MappingProxyType({})
+
+    def __repr__(self) -> str:
+        return _without_secrets(self)
+
+
+def _without_secrets(values: SDKValues | Deployment) -> str:
+    """Return what may stand in a log: the core's API key may not."""
+    return f"<{type(values).__name__} of {values.api_domain}>"
 
 
 class _Kind(NamedTuple):
@@ -235,8 +243,7 @@ def _unknown(shown: str, in_config: bool, known: list[str]) -> str:
     return message
 
 
-@dataclass(frozen=True, kw_only=True)
-class Deployment:
+class Deployment(NamedTuple):
     """Where the API, the keys and sign-in are, once everything is known.
 
     :ivar api_domain: origin of the refresh API.
@@ -263,7 +270,10 @@ class Deployment:
     trusted_origins: frozenset[str]
     invalid_claim_status: int
     session_uris: tuple[str, ...]
-    core_headers: Mapping[str, str] = field(repr=False)
+    core_headers: Mapping[str, str]
+
+    def __repr__(self) -> str:
+        return _without_secrets(self)
 
     @classmethod
     def of(cls, settings: Settings, sdk: SDKValues | None) -> Deployment:

@@ -7,10 +7,9 @@ where nobody imported it, there is none. Nothing here calls the core.
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from werkzeug.test import EnvironBuilder
 from werkzeug.wrappers import Request
@@ -49,8 +48,7 @@ def read_sdk() -> SDKValues | None:
     )
 
 
-@dataclass(frozen=True)
-class CookieRules:
+class CookieRules(NamedTuple):
     """How the SDK of this process sets session cookies; of no account for a page's verdict.
 
     :ivar same_site: ``lax``, ``strict`` or ``none``; None where it depends on the request.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import replace
 from email.message import Message
 from typing import Any
 
@@ -44,13 +43,13 @@ def setup(
     **settings: Any,
 ) -> Setup:
     """Return a setup without a fault, but for what is said otherwise."""
-    values = replace(SDK, **sdk or {})
+    values = SDK._replace(**sdk or {})
     checked = Settings.from_mappings({}, settings)
     return Setup(
         settings=checked,
         deployment=Deployment.of(checked, values),
         sdk=values,
-        cookies=replace(COOKIES, **cookies or {}),
+        cookies=COOKIES._replace(**cookies or {}),
         sdk_version=version,
         answers_api=answers_api,
         site=site,
