@@ -191,8 +191,10 @@ def install_test_keys(app: Flask) -> None:
             'is refused unless app.testing is set (app.config["TESTING"] = True).'
         )
     state = _state(app)
-    # Again for an app that has them: an outage that a test has asked for goes on.
+    # Again for an app that has them: who was revoked is forgotten, but an outage that a test has
+    # asked for goes on.
     installed: _Installed = app.extensions.setdefault(_KEYS_EXTENSION, _Installed())
+    installed.revoked_handles.clear()
     state.use_keys(installed.keys, installed.is_revoked)
 
 
