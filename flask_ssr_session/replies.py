@@ -274,6 +274,8 @@ def finish(state: AppState, response: Response) -> Response:
             if answer is not Answer.PASS:
                 _replace_content(response, reply(state, answer))
         _mark_shown(response, record.shown)
+        if record.shown in _LEADING_TO_SIGN_IN:
+            _warn_of_setup(state)
     # Of a template that is still being streamed nobody knows yet what it will show.
     may_show = response.is_streamed and not response.direct_passthrough
     if record.refused or record.shown is not None or (may_show and _asks_to_wait(verdict)):

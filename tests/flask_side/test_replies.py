@@ -677,6 +677,7 @@ def test_page_of_ours_says_what_it_needs_and_may_be_framed_by_its_own_site(
     assert "connect-src 'self' https://api.example.com;" in policy
 
 
+@pytest.mark.parametrize("path", ["/account", "/page"])
 @pytest.mark.parametrize(
     ("api_domain", "cookie_domain", "is_warned"),
     [
@@ -687,6 +688,7 @@ def test_page_of_ours_says_what_it_needs_and_may_be_framed_by_its_own_site(
     ids=["same host", "other host", "shared by a cookie domain"],
 )
 def test_page_on_a_host_that_gets_no_cookies_is_warned_of_once(
+    path: str,
     api_domain: str,
     cookie_domain: str | None,
     is_warned: bool,
@@ -695,7 +697,7 @@ def test_page_on_a_host_that_gets_no_cookies_is_warned_of_once(
     app = with_views(make_app(api_domain=api_domain, cookie_domain=cookie_domain))
     client = app.test_client()
     for _ in range(2):
-        client.get("/account", headers=PAGE)
+        client.get(path, headers=PAGE)
     assert caplog.text.count("other_host") == is_warned
 
 
