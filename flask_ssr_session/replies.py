@@ -180,6 +180,24 @@ def _warn_of_setup(state: AppState) -> None:
         )
 
 
+def _warn_of_header_tokens(state: AppState, response: Response) -> None:
+    """Say in the log, once, that a page signs in without saying that it wants cookies.
+
+    The SDK then takes the browser for a native app, and sets none. Such apps send neither of the
+    two headers, and who wants tokens in headers says so.
+    """
+    if (
+        "st-access-token" in response.headers
+        and "st-auth-mode" not in request.headers
+        and request.headers.get("Sec-Fetch-Site") in ("same-origin", "same-site")
+    ):
+        state.warn_once(
+            "header_tokens",
+            "a page of this site asked for a session and got its tokens in headers, so no cookie "
+            "was set and the next page knows nobody: put {{ session_script() }} into that page",
+        )
+
+
 def document(state: AppState) -> Response:
     """Return our whole page for the current request."""
     response = make_response(render_document())
@@ -253,6 +271,7 @@ def finish(state: AppState, response: Response) -> Response:
     record = state.record(current_request())
     verdict = record.verdict
     if verdict is None:
+        _warn_of_header_tokens(state, response)
         return response
     if current_g().get("session") is not verdict.session and state.app.debug:
         raise MisuseError(

@@ -723,6 +723,35 @@ def test_sign_in_page_that_does_not_exist_is_warned_of_once(
     assert caplog.text.count("no_sign_in") == is_warned
 
 
+_FROM_A_PAGE = {"Sec-Fetch-Site": "same-origin"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "answered", "is_warned"),
+    [
+        (_FROM_A_PAGE, "st-access-token", True),
+        (_FROM_A_PAGE, "front-token", False),
+        (_FROM_A_PAGE | {"st-auth-mode": "header"}, "st-access-token", False),
+        ({}, "st-access-token", False),
+    ],
+    ids=["page without the SDK", "cookies were set", "asked for headers", "no browser"],
+)
+def test_page_that_signs_in_without_asking_for_cookies_is_warned_of_once(
+    headers: dict[str, str], answered: str, is_warned: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = make_app()
+    token = make_token()
+
+    @app.before_request
+    def play_the_api() -> Response:
+        return Response(headers={answered: token})
+
+    for _ in range(2):
+        app.test_client().post("/auth/signin", headers=headers)
+    assert caplog.text.count("header_tokens") == is_warned
+    assert token not in caplog.text
+
+
 @pytest.mark.parametrize(
     ("own", "sent"),
     [
