@@ -49,6 +49,9 @@ _LEADING_TO_SIGN_IN = frozenset(
     }
 )
 
+# By our own conditions; what these recipes write is there where a user has none, too.
+_RECIPES = {"st-role": "userroles", "st-perm": "userroles", "st-ev": "emailverification"}
+
 
 class SessionRequired(HTTPException):
     """Carries the answer to a request that needs a session; raised by ``require_session()``.
@@ -77,6 +80,7 @@ def refuse_claims(state: AppState, failures: Sequence[ClaimFailure]) -> Response
     :raises InvalidClaimsError: a document was asked for; the app has pages of its own for that.
     """
     current_record().refused = True
+    _warn_of_absent_claims(state, failures)
     if kind_of_request(request.headers.get) is not RequestKind.SCRIPT:
         raise InvalidClaimsError(failures)
     # The body that SuperTokens' own SDK sends, so that the browser SDK tells the page of it.
@@ -89,6 +93,20 @@ def refuse_claims(state: AppState, failures: Sequence[ClaimFailure]) -> Response
     )
     _keep_fragment(response)
     return sealed(current_app.make_response(response), state.verdict())
+
+
+def _warn_of_absent_claims(state: AppState, failures: Sequence[ClaimFailure]) -> None:
+    """Say in the log, once, that a token lacks a claim that the SDK's recipe always writes."""
+    session = state.verdict().session
+    payload = session.access_token_payload if session is not None else {}
+    for failure in failures:
+        recipe = _RECIPES.get(failure.id)
+        if recipe is not None and failure.id not in payload:
+            state.warn_once(
+                "claim_absent",
+                f"a view asks for {failure.id}, of which a token says nothing, not even that there "
+                f"is none: put {recipe}.init() into the SDK's recipe_list, and sign in again",
+            )
 
 
 def reply(state: AppState, answer: Answer) -> Response:

@@ -185,6 +185,27 @@ def test_every_failed_condition_is_told(app: Flask) -> None:
     assert client.get("/all", headers=FETCH).text == "all of it"
 
 
+@pytest.mark.parametrize(
+    ("claims", "is_warned"),
+    [({}, True), ({"roles": []}, False), ({"roles": ["admin"]}, False)],
+    ids=["never heard of roles", "has no role", "has the role"],
+)
+@pytest.mark.parametrize("headers", [PAGE, FETCH], ids=["page", "script"])
+def test_claim_that_no_recipe_writes_is_warned_of_once(
+    app: Flask,
+    headers: dict[str, str],
+    claims: dict[str, Any],
+    is_warned: bool,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    client = app.test_client()
+    sign_in(client, **claims)
+    for _ in range(2):
+        client.get("/admin", headers=headers)
+    assert caplog.text.count("claim_absent") == is_warned
+    assert caplog.text.count("userroles.init()") == is_warned
+
+
 def test_script_is_told_what_the_validators_of_the_sdk_say(app: Flask) -> None:
     validators = [
         ROLE.includes_any(["admin", "owner"]),
