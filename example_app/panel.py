@@ -63,7 +63,7 @@ def become_admin() -> Response:
     # The core puts the claim into every token from the next refresh on.
     fetch_and_set_claim(session.session_handle, UserRoleClaim)
     fetch_and_set_claim(session.session_handle, PermissionClaim)
-    return redirect(url_for("panel.show"), 303)
+    return redirect(url_for("panel.show", made="admin"), 303)
 
 
 def _revoke() -> None:

@@ -1,7 +1,7 @@
 """The example app as its own developer would test it: with the testing kit and nothing else.
 
 No core runs and no connection is made. What is left to other tests is what the kit cannot play:
-SuperTokens' own API, the panel's buttons, and the browser.
+SuperTokens' own API, what the panel's buttons do to the core, and the browser.
 """
 
 from __future__ import annotations
@@ -188,6 +188,18 @@ def test_nobody_becomes_admin_without_a_session(
 ) -> None:
     for client in (anonymous_client, expired_client):
         assert client.post("/panel/become-admin", headers=PAGE_HEADERS).status_code == 401
+
+
+def test_panel_says_what_becoming_admin_did(
+    signed_in_client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the core learns of it at once; the page itself looks as it did before."""
+    asking = ("create_new_role_or_add_permissions", "add_role_to_user", "fetch_and_set_claim")
+    for name in ("_control", *asking):
+        monkeypatch.setattr(f"example_app.panel.{name}", lambda *_: None)
+    assert 'role="status"' not in signed_in_client.get("/panel/").text
+    done = signed_in_client.post("/panel/become-admin", follow_redirects=True)
+    assert (done.status_code, done.text.count('role="status"')) == (200, 1)
 
 
 def test_error_page_is_the_sites_own_for_everybody(
