@@ -20,14 +20,8 @@ from .pages import (
     render_document,
     sign_in_location,
 )
-from .places import (
-    has_sign_in_route,
-    here,
-    is_closed_sign_in,
-    own_address,
-    refresh_path,
-    return_target,
-)
+from .places import here, is_closed_sign_in, own_address, refresh_path, return_target
+from .setup_log import warn_of_absent_claims, warn_of_header_tokens, warn_of_ways_to_sign_in
 from .state import AppState, RequestRecord, current_g, current_record, current_request
 from .urls import with_query
 from .verdict import SessionState, Verdict
@@ -48,9 +42,6 @@ _LEADING_TO_SIGN_IN = frozenset(
         Answer.SIGN_IN_REDIRECT,
     }
 )
-
-# By our own conditions; what these recipes write is there where a user has none, too.
-_RECIPES = {"st-role": "userroles", "st-perm": "userroles", "st-ev": "emailverification"}
 
 
 class SessionRequired(HTTPException):
@@ -80,7 +71,7 @@ def refuse_claims(state: AppState, failures: Sequence[ClaimFailure]) -> Response
     :raises InvalidClaimsError: a document was asked for; the app has pages of its own for that.
     """
     current_record().refused = True
-    _warn_of_absent_claims(state, failures)
+    warn_of_absent_claims(state, failures)
     if kind_of_request(request.headers.get) is not RequestKind.SCRIPT:
         raise InvalidClaimsError(failures)
     # The body that SuperTokens' own SDK sends, so that the browser SDK tells the page of it.
@@ -95,20 +86,6 @@ def refuse_claims(state: AppState, failures: Sequence[ClaimFailure]) -> Response
     return sealed(current_app.make_response(response), state.verdict())
 
 
-def _warn_of_absent_claims(state: AppState, failures: Sequence[ClaimFailure]) -> None:
-    """Say in the log, once, that a token lacks a claim that the SDK's recipe always writes."""
-    session = state.verdict().session
-    payload = session.access_token_payload if session is not None else {}
-    for failure in failures:
-        recipe = _RECIPES.get(failure.id)
-        if recipe is not None and failure.id not in payload:
-            state.warn_once(
-                "claim_absent",
-                f"a view asks for {failure.id}, of which a token says nothing, not even that there "
-                f"is none: put {recipe}.init() into the SDK's recipe_list, and sign in again",
-            )
-
-
 def reply(state: AppState, answer: Answer) -> Response:
     """Return the response that says *answer* to the current request."""
     verdict = state.verdict()
@@ -117,7 +94,7 @@ def reply(state: AppState, answer: Answer) -> Response:
     if answer in _LEADING_TO_SIGN_IN and is_closed_sign_in():
         answer = Answer.SIGN_IN_PAGE  # which leads nowhere by itself here
     if answer in _LEADING_TO_SIGN_IN:
-        _warn_of_setup(state)
+        warn_of_ways_to_sign_in(state)
     record.asks_refresh = answer if answer in _ASKING_REFRESH else None
     if answer is Answer.SIGN_IN_REDIRECT:
         response = redirect(sign_in_location(state, here()))
@@ -177,43 +154,6 @@ def _way_for_htmx(state: AppState, *, try_refresh: bool) -> str:
     if try_refresh:
         return with_query(refresh_path(), redirectBack=back)
     return sign_in_location(state, back)
-
-
-def _warn_of_setup(state: AppState) -> None:
-    """Say in the log, once, what lets sign-in fail without any error anywhere."""
-    deployment = state.ready().deployment
-    host = urlsplit(deployment.api_domain).hostname
-    if deployment.cookie_domain is None and request.host.partition(":")[0] != host:
-        state.warn_once(
-            "other_host",
-            f"a page was asked for at another host than the API's {deployment.api_domain}, and no "
-            "cookie domain is set: browsers send that page no token, unless they use the API's "
-            "host and a proxy in front changes Host (localhost and 127.0.0.1 are two hosts, too)",
-        )
-    if not has_sign_in_route():
-        state.warn_once(
-            "no_sign_in",
-            f"no view of this app answers {deployment.login_url}, where visitors are sent to "
-            "sign in; set SSR_SESSION_LOGIN_URL if it is elsewhere",
-        )
-
-
-def _warn_of_header_tokens(state: AppState, response: Response) -> None:
-    """Say in the log, once, that a page signs in without saying that it wants cookies.
-
-    The SDK then takes the browser for a native app, and sets none. Such apps send neither of the
-    two headers, and who wants tokens in headers says so.
-    """
-    if (
-        "st-access-token" in response.headers
-        and "st-auth-mode" not in request.headers
-        and request.headers.get("Sec-Fetch-Site") in ("same-origin", "same-site")
-    ):
-        state.warn_once(
-            "header_tokens",
-            "a page of this site asked for a session and got its tokens in headers, so no cookie "
-            "was set and the next page knows nobody: put {{ session_script() }} into that page",
-        )
 
 
 def document(state: AppState) -> Response:
@@ -286,10 +226,11 @@ def _drop_targeted(response: WerkzeugResponse, names: set[str]) -> None:
 
 def finish(state: AppState, response: Response) -> Response:
     """Complete a response on its way out; runs after every other ``after_request``."""
-    record = state.record(current_request())
+    asked = current_request()
+    record = state.record(asked)
     verdict = record.verdict
     if verdict is None:
-        _warn_of_header_tokens(state, response)
+        warn_of_header_tokens(state, asked, response)
         return response
     if current_g().get("session") is not verdict.session and state.app.debug:
         raise MisuseError(
@@ -312,7 +253,7 @@ def finish(state: AppState, response: Response) -> Response:
                 _replace_content(response, reply(state, answer))
         _mark_shown(response, record.shown)
         if record.shown in _LEADING_TO_SIGN_IN:
-            _warn_of_setup(state)
+            warn_of_ways_to_sign_in(state)
     # Of a template that is still being streamed nobody knows yet what it will show.
     may_show = response.is_streamed and not response.direct_passthrough
     if record.refused or record.shown is not None or (may_show and _asks_to_wait(verdict)):
