@@ -7,12 +7,13 @@ SuperTokens asks its core.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import urljoin
+
+from werkzeug.http import parse_cookie
 
 from . import assets
 from .checkup_app import about_templates, answers_api, ask_app, front_page
@@ -40,8 +41,6 @@ _AS_A_BROWSER = {
     "Sec-Fetch-Mode": "navigate",
     "Sec-Fetch-Site": "none",
 }
-
-_IN_A_COOKIE_HEADER = re.compile(rf"(?:^|[\s;]){ACCESS_TOKEN_COOKIE}=([^;\s]*)")
 
 
 def check_up(state: AppState, url: str | None, *, offline: bool) -> Iterator[Finding]:
@@ -108,7 +107,10 @@ def explain_input(state: AppState, text: str, *, offline: bool) -> Iterator[Find
     except (ConfigError, MisuseError) as error:
         yield problem("setup", str(error), "mend this first: the token was not looked at")
         return
-    raw_tokens = _IN_A_COOKIE_HEADER.findall(text)
+    # Whatever is no ASCII is no token.
+    name, _, value = text.encode("ascii", "replace").decode().strip().partition(":")
+    header = value if name.lower() == "cookie" else name
+    raw_tokens = parse_cookie(header).getlist(ACCESS_TOKEN_COOKIE)
     if len(raw_tokens) > 1:
         yield problem(
             "cookies",

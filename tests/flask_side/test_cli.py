@@ -106,7 +106,7 @@ def test_token_as_one_argument_too_many_is_not_repeated(arguments: list[str]) ->
 def test_cookie_header_is_read_for_its_token(example: MakeApp) -> None:
     app = example()
     token = signed_in(app)
-    header = f"Cookie: theme=dark; sAccessToken={token}; notsAccessToken=x; sFrontToken=eyJ"
+    header = f"cookie: theme=dark; sAccessToken={token}; notsAccessToken=x; sFrontToken=eyJ"
 
     assert line(run(app, "--token", "-", input=header), "token").startswith("ok token")
 
