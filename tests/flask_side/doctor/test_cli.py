@@ -16,35 +16,9 @@ from flask_ssr_session import FlaskSSRSession, cli
 from flask_ssr_session.testing import SessionSigner
 from flask_ssr_session.tokens import decode_base64url
 
-from .doctor_site import (
-    MakeApp,
-    bare,
-    example,
-    key_factory,
-    lagging_clock,
-    line,
-    live_core,
-    no_sdk,
-    rsa_keys,
-    run,
-    sdk_environment,
-    signed_in,
-    site,
-)
+from .conftest import MakeApp, bare, line, run, signed_in
 
-# Fixtures, for pytest to find.
-__all__ = [
-    "example",
-    "key_factory",
-    "lagging_clock",
-    "live_core",
-    "no_sdk",
-    "rsa_keys",
-    "sdk_environment",
-    "site",
-]
-
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 # --- one token -----------------------------------------------------------------------------------
 

@@ -20,35 +20,7 @@ from flask_ssr_session import checkup, session_required
 from flask_ssr_session.fetching import Deadline, Reply, ask
 from flask_ssr_session.testing import SessionSigner
 
-from .doctor_site import (
-    MakeApp,
-    Site,
-    bare,
-    example,
-    key_factory,
-    lagging_clock,
-    line,
-    live_core,
-    looked_at,
-    no_sdk,
-    rsa_keys,
-    run,
-    sdk_environment,
-    signed_in,
-    site,
-)
-
-# Fixtures, for pytest to find.
-__all__ = [
-    "example",
-    "key_factory",
-    "lagging_clock",
-    "live_core",
-    "no_sdk",
-    "rsa_keys",
-    "sdk_environment",
-    "site",
-]
+from .conftest import MakeApp, Site, bare, line, looked_at, run, signed_in
 
 
 def test_the_example_has_no_problem(example: MakeApp, site: Site) -> None:
