@@ -62,7 +62,7 @@ def check_up(state: AppState, url: str | None, *, offline: bool) -> Iterator[Fin
         yield problem("setup", str(error), "mend this first: nothing else was looked at")
         return
     yield ok("decorators", "every decorator stands below its route")
-    front = url
+    front: str | None = None
     try:
         front = url or front_page(state.app, sdk.website_origin if sdk else None)
     except ValueError as error:
@@ -108,8 +108,9 @@ def explain_input(state: AppState, text: str, *, offline: bool) -> Iterator[Find
         yield problem("setup", str(error), "mend this first: the token was not looked at")
         return
     # Whatever is no ASCII is no token.
-    name, _, value = text.encode("ascii", "replace").decode().strip().partition(":")
-    header = value if name.lower() == "cookie" else name
+    given = text.encode("ascii", "replace").decode().strip()
+    name, _, value = given.partition(":")
+    header = value if name.lower() == "cookie" else given
     raw_tokens = parse_cookie(header).getlist(ACCESS_TOKEN_COOKIE)
     if len(raw_tokens) > 1:
         yield problem(

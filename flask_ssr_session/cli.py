@@ -84,8 +84,8 @@ def _no_more(_context: click.Context, _argument: click.Parameter, values: tuple[
     "explain",
     metavar="-",
     callback=_from_input,
-    help="Explain the access token, or the Cookie header, on standard input instead; it is not "
-    "printed.",
+    help="Explain the access token, or the Cookie header, on standard input instead; no value of "
+    "it is printed.",
 )
 # Click would repeat what is too much.
 @click.argument("more", nargs=-1, metavar="", callback=_no_more, expose_value=False)

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from os import PathLike
-from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -22,7 +21,8 @@ PREFIX = "SSR_SESSION_"
 _WEEK_SECONDS = 7 * 24 * 3600.0
 
 
-class SDKValues(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class SDKValues:
     """What an initialised supertokens-python says about this deployment.
 
     :ivar website_origin: where the pages are; None where it depends on the request.
@@ -45,15 +45,8 @@ class SDKValues(NamedTuple):
     key_uris: tuple[str, ...]
     invalid_claim_status: int = 403
     session_uris: tuple[str, ...] = ()
-    core_headers: Mapping[str, str] = MappingProxyType({})
-
-    def __repr__(self) -> str:
-        return _without_secrets(self)
-
-
-def _without_secrets(values: SDKValues | Deployment) -> str:
-    """Return what may stand in a log: the core's API key may not."""
-    return f"<{type(values).__name__} of {values.api_domain}>"
+    # No tuple would do in this class's place: what walks into one would show the API key.
+    core_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 class _Kind(NamedTuple):
@@ -243,7 +236,8 @@ def _unknown(shown: str, in_config: bool, known: list[str]) -> str:
     return message
 
 
-class Deployment(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class Deployment:
     """Where the API, the keys and sign-in are, once everything is known.
 
     :ivar api_domain: origin of the refresh API.
@@ -270,10 +264,7 @@ class Deployment(NamedTuple):
     trusted_origins: frozenset[str]
     invalid_claim_status: int
     session_uris: tuple[str, ...]
-    core_headers: Mapping[str, str]
-
-    def __repr__(self) -> str:
-        return _without_secrets(self)
+    core_headers: Mapping[str, str] = field(repr=False)
 
     @classmethod
     def of(cls, settings: Settings, sdk: SDKValues | None) -> Deployment:

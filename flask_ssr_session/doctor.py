@@ -1,7 +1,7 @@
 """What the doctor says and what it knows: the words of its findings, and the setup they are about.
 
-A finding names hosts and settings; it repeats no token, no secret, no path or user part of an
-address, and nothing that a server said.
+A finding names hosts and settings; it repeats no token, no secret, no path of an address but
+the API's and the refresh page's, no user part, and nothing that a server said.
 """
 
 from __future__ import annotations

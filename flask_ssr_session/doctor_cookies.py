@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from .doctor import Finding, Setup, bare_domain, host_of, ok, problem, warning
 from .fetching import Reply
 from .sdk import CookieRules
 from .urls import is_loopback
+
+_PARTITIONED = re.compile(r";\s*partitioned\s*(?=;|$)", re.IGNORECASE)
 
 
 def about_sharing(setup: Setup, site: str) -> Finding:
@@ -161,7 +164,8 @@ def seen_cookies(answer: Reply) -> SeenCookies | None:
     found = SimpleCookie()
     for header in answer.headers.get_all("Set-Cookie") or []:
         with suppress(CookieError):
-            found.load(header)
+            # Python before 3.14 would pass the whole cookie over.
+            found.load(_PARTITIONED.sub("", header))
     access, refresh = found.get("sAccessToken"), found.get("sRefreshToken")
     if access is None or refresh is None:
         return None

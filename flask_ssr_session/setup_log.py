@@ -22,7 +22,7 @@ def warn_of_ways_to_sign_in(state: AppState) -> None:
     """Say in the log, once, what lets sign-in fail without any error anywhere."""
     deployment = state.ready().deployment
     host = urlsplit(deployment.api_domain).hostname
-    if deployment.cookie_domain is None and request.host.partition(":")[0] != host:
+    if deployment.cookie_domain is None and _name_of(request.host) != host:
         state.warn_once(
             "other_host",
             f"a page was asked for at another host than the API's {deployment.api_domain}, and no "
@@ -35,6 +35,11 @@ def warn_of_ways_to_sign_in(state: AppState) -> None:
             f"no view of this app answers {deployment.login_url}, where visitors are sent to "
             "sign in; set SSR_SESSION_LOGIN_URL if it is elsewhere",
         )
+
+
+def _name_of(host: str) -> str:
+    """Return what a Host header says without the port; an IPv6 address without its brackets."""
+    return host[: host.rfind("]") + 1].strip("[]") or host.partition(":")[0]
 
 
 def warn_of_absent_claims(state: AppState, failures: Sequence[ClaimFailure]) -> None:

@@ -14,6 +14,8 @@ from .verdict import SessionState
 
 _ONE_YEAR_SECONDS = 365 * 24 * 3600
 
+_TOLD_TO_SCRIPTS = (SessionState.REFRESH, SessionState.UNAVAILABLE)
+
 
 def make_blueprint(refresh_path: str) -> Blueprint:
     """Return the routes of one app.
@@ -29,14 +31,17 @@ def make_blueprint(refresh_path: str) -> Blueprint:
 
 
 def _refresh() -> Response:
-    """Refresh in the browser, whatever the verdict, then go to ``redirectBack``."""
+    """Refresh in the browser, whatever the verdict, then go to ``redirectBack``.
+
+    A script gets its status instead, unless that could send it here again and again.
+    """
     state, record = current_state(), current_record()
     kind = kind_of_request(request.headers.get)
     if kind is RequestKind.PREFETCH:
         return reply(state, Answer.NOT_NOW)
-    if kind is RequestKind.SCRIPT and state.verdict().state is SessionState.REFRESH:
+    if kind is RequestKind.SCRIPT and state.verdict().state in _TOLD_TO_SCRIPTS:
         # Some view sent the script here by a redirect. The browser SDK repeats what was asked for.
-        return reply(state, Answer.TRY_REFRESH)
+        return reply(state, state.answer())
     record.return_to = return_target(request.args.get("redirectBack"))
     record.offers_continue = "optional" in request.args
     return sealed(document(state), state.verdict())

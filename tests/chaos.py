@@ -814,12 +814,13 @@ class Knowledge:
 
 def _expected(ask: Ask, state: str) -> tuple[int, str]:
     """Return status and page that tell *state* to who asks (design.md, sections 2 and 6)."""
-    if ask.path == "/refresh-session":
-        is_script = ask.headers["Sec-Fetch-Dest"] == "empty"
-        return (401, "") if is_script and state == "refresh" else (200, "refresh")
+    is_script = ask.headers["Sec-Fetch-Dest"] == "empty"
+    is_told = is_script and state in ("refresh", "unavailable")
+    if ask.path == "/refresh-session" and not is_told:
+        return 200, "refresh"
     if state == "active" or (ask.path == "/news" and state in ("anonymous", "unavailable")):
         return 200, ""
-    if ask.headers["Sec-Fetch-Dest"] == "empty":
+    if is_script:
         return (503, "") if state == "unavailable" else (401, "")
     shown = 200 if ask.method == "GET" else 401
     if state == "anonymous":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from email.message import Message
 from typing import Any
 
@@ -43,7 +44,7 @@ def setup(
     **settings: Any,
 ) -> Setup:
     """Return a setup without a fault, but for what is said otherwise."""
-    values = SDK._replace(**sdk or {})
+    values = replace(SDK, **sdk or {})
     checked = Settings.from_mappings({}, settings)
     return Setup(
         settings=checked,

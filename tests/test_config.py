@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import json
 import math
 from decimal import Decimal
 from pathlib import Path
@@ -272,7 +273,7 @@ def test_examples_are_possible_values(field: dataclasses.Field[Any]) -> None:
 
 def test_api_domain_with_a_password_is_refused_and_not_repeated() -> None:
     """The SDK lets it pass, and pages would show it to every visitor."""
-    sdk = SDK._replace(api_domain="https://user:s3cr3t@api.example.com")
+    sdk = dataclasses.replace(SDK, api_domain="https://user:s3cr3t@api.example.com")
     with pytest.raises(ConfigError, match="user information") as refused:
         deployment(sdk)
     assert "s3cr3t" not in str(refused.value)
@@ -357,6 +358,8 @@ def test_revocation_needs_the_sdk() -> None:
 def test_api_key_is_in_no_repr() -> None:
     assert "s3cr3t" in str(SDK.core_headers)
     assert "s3cr3t" not in repr(SDK) + repr(deployment(SDK))
+    # Error reporters walk into whatever they can.
+    assert "s3cr3t" not in json.dumps([SDK, deployment(SDK)], default=repr)
 
 
 @pytest.mark.parametrize(
@@ -371,7 +374,7 @@ def test_api_key_is_in_no_repr() -> None:
     ],
 )
 def test_what_the_sdk_leaves_open(changes: dict[str, Any], field: str, expected: object) -> None:
-    assert getattr(deployment(SDK._replace(**changes)), field) == expected
+    assert getattr(deployment(dataclasses.replace(SDK, **changes)), field) == expected
 
 
 @pytest.mark.parametrize(

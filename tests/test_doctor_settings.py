@@ -274,6 +274,7 @@ def seen(setup: Setup, *cookies: str) -> list[str]:
         pytest.param(cleared(""), ["problem api_cookies"], id="host alone"),
         pytest.param(cleared("; Domain=api.example.com"), ["problem api_cookies"], id="narrower"),
         pytest.param(cleared(path="/"), [], id="everywhere"),
+        pytest.param(cleared(secure="; Partitioned; Secure"), [], id="partitioned"),
         pytest.param(cleared(path="/auth/"), [], id="folder above"),
         pytest.param(cleared(path="/auth/session/ref"), ["problem api_cookies"], id="half a name"),
         pytest.param(

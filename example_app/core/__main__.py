@@ -38,11 +38,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             core.start()
         except (OSError, OverflowError, ValueError, sqlite3.Error) as error:
             parser.error(f"it cannot start: {error}")
-        print(  # noqa: T201
-            f"Development core at {core.uri}: for development only, never for real users.",
-            flush=True,
-        )
         with suppress(KeyboardInterrupt):
+            print(  # noqa: T201
+                f"Development core at {core.uri}: for development only, never for real users.",
+                flush=True,
+            )
             threading.Event().wait()
 
 

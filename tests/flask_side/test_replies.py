@@ -701,6 +701,15 @@ def test_page_on_a_host_that_gets_no_cookies_is_warned_of_once(
     assert caplog.text.count("other_host") == is_warned
 
 
+@pytest.mark.parametrize(("host", "is_warned"), [("[::1]:5000", False), ("[::2]:5000", True)])
+def test_host_without_a_name_is_the_same_host_by_its_address(
+    host: str, is_warned: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = with_views(make_app(api_domain="http://[::1]:5000"))
+    app.test_client().get("/account", headers=PAGE | {"Host": host})
+    assert ("other_host" in caplog.text) is is_warned
+
+
 @pytest.mark.parametrize(
     ("login_url", "mount_point", "is_warned"),
     [

@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 
 from flask_ssr_session import assets
 from flask_ssr_session.errors import ConfigError
-from flask_ssr_session.testing import expire, outage, sign_in
+from flask_ssr_session.testing import expire, install_test_keys, outage, sign_in
 
 from .conftest import (
     FETCH,
@@ -167,6 +167,18 @@ def test_script_that_was_redirected_to_the_refresh_page_is_told_to_refresh(
         headers=FETCH | cookies(token()) | {"HX-Request": "true", "HX-Current-URL": "/account"},
     )
     assert htmx.headers["HX-Redirect"] == "/refresh-session?redirectBack=/account"
+
+
+def test_script_that_was_redirected_to_the_refresh_page_is_told_of_an_outage(app: Flask) -> None:
+    app.testing = True
+    install_test_keys(app)
+    client = app.test_client()
+    sign_in(client)
+    with outage(app):
+        response = client.get("/refresh-session", headers=FETCH)
+        page = client.get("/refresh-session", headers=PAGE)
+    assert (response.status_code, response.mimetype) == (503, "application/json")
+    assert (page.status_code, part_of(page)) == (200, "refresh")
 
 
 @pytest.mark.parametrize("cookie", [{}, cookies(make_token())], ids=["anonymous", "active"])

@@ -80,15 +80,16 @@ def test_token_as_one_argument_too_many_is_not_repeated(arguments: list[str]) ->
 def test_cookie_header_is_read_for_its_token(example: MakeApp) -> None:
     app = example()
     token = signed_in(app)
-    header = f"cookie: theme=dark; sAccessToken={token}; notsAccessToken=x; sFrontToken=eyJ"
+    header = f"theme=a:b; sAccessToken={token}; notsAccessToken=x; sFrontToken=eyJ"
 
-    assert line(run(app, "--token", "-", input=header), "token").startswith("ok token")
+    for given in (header, f"Cookie: {header}", f"cookie: {header}"):
+        assert line(run(app, "--token", "-", input=given), "token").startswith("ok token")
 
 
 def test_two_session_cookies_are_the_finding(example: MakeApp) -> None:
     app = example()
     token = signed_in(app)
-    header = f"sAccessToken={token}; sAccessToken={token}"
+    header = f"sAccessToken={token}; theme=a:b; sAccessToken={token}"
     result = run(app, "--token", "-", input=header)
 
     assert result.exit_code == 1
@@ -272,11 +273,11 @@ def test_token_that_is_typed_in_a_terminal_is_not_shown(tmp_path: Path) -> None:
         start_new_session=True,
     ) as process:
         os.close(theirs)
-        shown = _shown(ours, until=b"(not shown)")
+        shown = _shown(ours, until=b"(not shown): ")
         os.write(ours, token.encode() + b"\n")
         shown += _shown(ours)
         os.close(ours)
-        assert process.wait() == 0
+        assert process.wait(30) == 0
 
     assert "\x1b[33mwarning" in shown
     assert "well formed and in time" in shown
