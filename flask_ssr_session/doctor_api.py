@@ -25,7 +25,11 @@ def about_refresh_api(setup: Setup, answer: Answer) -> Finding:
     status = setup.deployment.session_expired_status
     where = f"the refresh API at {_place(setup)}, below {setup.deployment.api_base_path or '/'},"
     if isinstance(answer, FetchError):
-        return problem("refresh_api", f"{where} does not answer ({answer})", "start it")
+        return problem(
+            "refresh_api",
+            f"{where} does not answer ({answer})",
+            "start it, and let api_domain have the scheme and the port that it answers at",
+        )
     if answer.headers.get("front-token") != "remove":
         is_elsewhere = 300 <= answer.status < 400 or answer.status in (404, 405)
         return problem(

@@ -208,7 +208,7 @@ SIGNED_OUT: dict[str, Any] = {"front_token": "remove", "status": 401}
         (reply(status=300), ["problem refresh_api"], "api_base_path"),
         (reply(status=404), ["problem refresh_api"], "api_base_path"),
         (reply(status=405), ["problem refresh_api"], "api_base_path"),
-        (DOWN, ["problem refresh_api"], "start it"),
+        (DOWN, ["problem refresh_api"], "start it, and let api_domain have the scheme"),
     ],
 )
 def test_refresh_api_has_to_say_that_nobody_is_signed_in(
