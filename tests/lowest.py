@@ -54,7 +54,10 @@ def main(pytest_arguments: list[str]) -> int:
     ignored = [f"--ignore={folder}" for folder in NOT_RUN]
     print("pytest", flush=True)
     return subprocess.run(
-        [str(PYTHON), "-m", "pytest", "-p", "no:cacheprovider", *ignored, *pytest_arguments],
+        [
+            *(str(PYTHON), "-m", "pytest", "-p", "no:cacheprovider"),
+            *("-m", "not browser", *ignored, *pytest_arguments),
+        ],
         cwd=ROOT,
         stdin=subprocess.DEVNULL,
         check=False,
