@@ -22,7 +22,7 @@ from .pages import (
 )
 from .places import here, is_closed_sign_in, own_address, refresh_path, return_target
 from .setup_log import warn_of_absent_claims, warn_of_header_tokens, warn_of_ways_to_sign_in
-from .state import AppState, RequestRecord, current_g, current_record, current_request
+from .state import AppState, RequestRecord, current_g, current_record, current_request, own_host
 from .urls import with_query
 from .verdict import SessionState, Verdict
 
@@ -252,7 +252,8 @@ def finish(state: AppState, response: Response) -> Response:
             if answer is not Answer.PASS:
                 _replace_content(response, reply(state, answer))
         _mark_shown(response, record.shown)
-        if record.shown in _LEADING_TO_SIGN_IN:
+        # At a host that the app does not trust, this is its page for 400, which has to go out.
+        if record.shown in _LEADING_TO_SIGN_IN and own_host(asked):
             warn_of_ways_to_sign_in(state)
     # Of a template that is still being streamed nobody knows yet what it will show.
     may_show = response.is_streamed and not response.direct_passthrough

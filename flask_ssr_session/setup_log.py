@@ -19,7 +19,10 @@ _RECIPES = {"st-role": "userroles", "st-perm": "userroles", "st-ev": "emailverif
 
 
 def warn_of_ways_to_sign_in(state: AppState) -> None:
-    """Say in the log, once, what lets sign-in fail without any error anywhere."""
+    """Say in the log, once, what lets sign-in fail without any error anywhere.
+
+    :raises SecurityError: the app does not trust the host that was asked.
+    """
     deployment = state.ready().deployment
     host = urlsplit(deployment.api_domain).hostname
     if deployment.cookie_domain is None and _name_of(request.host) != host:

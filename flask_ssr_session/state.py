@@ -127,6 +127,17 @@ def current_request() -> Request:
     return asked
 
 
+def own_host(asked: Request) -> str:
+    """Return host and port that *asked* was sent to, or nothing where the app does not trust them.
+
+    Such a host is none of the app's own, and the answer to it may have to be completed still.
+    """
+    try:
+        return asked.host
+    except SecurityError:
+        return ""
+
+
 def current_g() -> dict[str, Any]:
     """Return what the ``g`` of the current app context holds, by name."""
     values: dict[str, Any] = vars(g._get_current_object())
@@ -328,11 +339,7 @@ class AppState:
         header = asked.headers.get
         if self.settings.insecure_cross_site or not is_unsafe(asked.method, header):
             return False
-        try:
-            own_host = asked.host
-        except SecurityError:  # a host the app does not trust is none of its own
-            own_host = ""
-        return is_cross_site(header, own_host, ready.deployment.trusted_origins)
+        return is_cross_site(header, own_host(asked), ready.deployment.trusted_origins)
 
     def _failed(self, error: Exception) -> Verdict:
         return Verdict(Reason.INTERNAL, detail=f"{_place(error)}, in the app {self.app.name!r}")

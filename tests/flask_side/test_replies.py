@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from flask import Flask, Response, make_response, render_template, send_file
+from flask import Flask, Request, Response, make_response, render_template, send_file
 from flask.testing import FlaskClient
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.test import TestResponse
@@ -699,6 +699,24 @@ def test_page_on_a_host_that_gets_no_cookies_is_warned_of_once(
     for _ in range(2):
         client.get(path, headers=PAGE)
     assert caplog.text.count("other_host") == is_warned
+
+
+@pytest.mark.parametrize("host", ["api.example.com", "evil.example"])
+def test_page_at_a_host_that_is_not_trusted_asks_for_a_session_all_the_same(
+    host: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Flask shows the app's page for 400 there, or before version 3.1 the view's own."""
+
+    class CarefulRequest(Request):
+        trusted_hosts = ["api.example.com"]  # noqa: RUF012 - as Werkzeug declares it
+
+    app = with_views(make_app())
+    app.request_class = CarefulRequest
+    app.register_error_handler(400, lambda _error: (render_template("page.html"), 400))
+    response = app.test_client().get("/page", headers=PAGE | {"Host": host})
+    assert response.status_code in (200, 400)
+    assert part_of(response) == "sign_in"
+    assert "other_host" not in caplog.text
 
 
 @pytest.mark.parametrize(("host", "is_warned"), [("[::1]:5000", False), ("[::2]:5000", True)])

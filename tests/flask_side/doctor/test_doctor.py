@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from flask import Response, g, redirect, request
+from flask import Flask, Response, g, redirect, request
 from jinja2 import ChoiceLoader, DictLoader
 from supertokens_python import Supertokens, constants
 
@@ -162,10 +162,15 @@ def test_issuer_that_the_sdk_does_not_write(example: MakeApp, site: Site) -> Non
     assert run(example({"ISSUER": f"{site.url}/auth"})).exit_code == 0
 
 
+def override(app: Flask, source: str) -> None:
+    """Give an app a ``refresh_page.html`` of its own."""
+    loaders = [DictLoader({"refresh_page.html": source}), app.jinja_loader]
+    app.jinja_loader = ChoiceLoader(loaders)  # type: ignore[arg-type]
+
+
 def test_override_that_does_not_render(example: MakeApp) -> None:
     app = example()
-    broken = {"refresh_page.html": "{% macro refresh_page() %}{{ nothing.at.all }}{% endmacro %}"}
-    app.jinja_loader = ChoiceLoader([DictLoader(broken), app.jinja_loader])  # type: ignore[list-item]
+    override(app, "{% macro refresh_page() %}{{ nothing.at.all }}{% endmacro %}")
     result = run(app)
 
     assert result.exit_code == 1
@@ -181,8 +186,7 @@ def test_override_that_renders(example: MakeApp) -> None:
         "{% from 'flask_ssr_session/refresh_page.html' import refresh_page as original %}"
         "{% macro refresh_page() %}<b>Wait</b>{{ original() }}{% endmacro %}"
     )
-    loaders = [DictLoader({"refresh_page.html": sound}), app.jinja_loader]
-    app.jinja_loader = ChoiceLoader(loaders)  # type: ignore[arg-type]
+    override(app, sound)
     result = run(app)
 
     assert result.exit_code == 0
@@ -198,8 +202,7 @@ def test_override_that_fails_in_an_outage_alone(example: MakeApp) -> None:
         "{% macro refresh_page() %}{{ original() }}"
         "{% if ssr_refresh_view().page == 'outage' %}{{ nothing.at.all }}{% endif %}{% endmacro %}"
     )
-    loaders = [DictLoader({"refresh_page.html": broken}), app.jinja_loader]
-    app.jinja_loader = ChoiceLoader(loaders)  # type: ignore[arg-type]
+    override(app, broken)
 
     assert line(run(app), "templates").startswith("problem templates")
 
@@ -210,8 +213,7 @@ def test_override_is_shown_what_the_hooks_of_the_app_set(example: MakeApp) -> No
         "{% from 'flask_ssr_session/refresh_page.html' import refresh_page as original %}"
         "{% macro refresh_page() %}{{ g.menu.title }}{{ original() }}{% endmacro %}"
     )
-    loaders = [DictLoader({"refresh_page.html": asking}), app.jinja_loader]
-    app.jinja_loader = ChoiceLoader(loaders)  # type: ignore[arg-type]
+    override(app, asking)
 
     @app.before_request
     def set_menu() -> None:
