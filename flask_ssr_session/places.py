@@ -10,7 +10,7 @@ from flask import Flask, Request, current_app, request
 from werkzeug.routing import Rule
 
 from .errors import MisuseError
-from .state import AppState, current_state
+from .state import AppState, current_state, own_host
 from .urls import local_path, redirect_target
 from .verdict import SessionState
 
@@ -89,7 +89,7 @@ def is_closed_sign_in() -> bool:
         return False
     # A full URL is compared by what the browser says the host is: enough to end a loop, not
     # enough to let anybody in.
-    if not is_sign_in_page() and request.base_url != _sign_in_url():
+    if not is_sign_in_page() and not (own_host(request) and request.base_url == _sign_in_url()):
         return False
     problem = (
         f"The sign-in page {request.path!r} itself asks for a session, so nobody can ever "
