@@ -2,6 +2,7 @@
 
 from .claims import ClaimFailure
 from .decorators import (
+    get_session_state,
     get_ssr_session,
     require_session,
     session_ignored,
@@ -32,6 +33,7 @@ __all__ = [
     "SSRSessionError",
     "SessionRequired",
     "SessionState",
+    "get_session_state",
     "get_ssr_session",
     "keys_failing",
     "keys_renewed",

@@ -39,6 +39,10 @@ class Answer(Enum):
     OUTAGE = "outage"
     REFUSED_PAGE = "refused_page"
     REFUSED = "refused"
+    FACTOR_REDIRECT = "factor_redirect"
+    FACTOR_PAGE = "factor_page"
+    FACTOR_MISSING = "factor_missing"
+    CLAIMS_PAGE = "claims_page"
 
 
 def kind_of_request(header: HeaderReader) -> RequestKind:
@@ -110,9 +114,13 @@ def answer_for(
     if kind is RequestKind.SCRIPT:
         if state is SessionState.UNAVAILABLE:
             return Answer.OUTAGE
+        if state is SessionState.PENDING:
+            return Answer.FACTOR_MISSING
         return Answer.UNAUTHORISED if to_sign_in else Answer.TRY_REFRESH
     if state is SessionState.UNAVAILABLE:
         return Answer.OUTAGE_PAGE
+    if state is SessionState.PENDING:
+        return Answer.FACTOR_REDIRECT if is_safe else Answer.FACTOR_PAGE
     # A redirect would lose the body of a post, and with it what the visitor typed.
     if to_sign_in:
         return Answer.SIGN_IN_REDIRECT if is_safe else Answer.SIGN_IN_PAGE
@@ -121,8 +129,17 @@ def answer_for(
     return Answer.REFRESH_PAGE
 
 
-def page_for(state: SessionState, *, always_try_refresh: bool = False) -> Answer:
-    """Return which page a template shows in place of content that it keeps back."""
+def page_for(
+    state: SessionState, *, claims_failed: bool = False, always_try_refresh: bool = False
+) -> Answer:
+    """Return which page a template shows in place of content that it keeps back.
+
+    :param claims_failed: the session is active, and lacks a claim that the page asks for.
+    """
+    if claims_failed:
+        return Answer.CLAIMS_PAGE
+    if state is SessionState.PENDING:
+        return Answer.FACTOR_PAGE
     if state is SessionState.REFUSED:
         return Answer.REFUSED_PAGE
     if state is SessionState.UNAVAILABLE:

@@ -6,11 +6,12 @@ A failed claim is no reason to refresh: the session is good, its user just may n
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
+from functools import partial
 from typing import Any, Final, NamedTuple, Protocol
 
-from .errors import MisuseError
+from .errors import MisuseError, error_location
 from .session import SSRSession
 
 
@@ -23,6 +24,10 @@ class _Default(Enum):
 
 # Not None: role=app.config.get("ADMIN_ROLE") must not ask for nothing where the key is missing.
 NOT_ASKED: Final[Any] = _Default.NOT_ASKED
+
+
+# What SuperTokens' MultiFactorAuth recipe writes: {"c": {factor: seconds}, "v": bool}.
+MFA_CLAIM = "st-mfa"
 
 
 class ClaimValidator(Protocol):
@@ -47,6 +52,21 @@ class ClaimFailure(NamedTuple):
 
     id: str
     reason: Any
+
+
+Report = Callable[[str, str, "Exception | None"], None]
+"""Is told of app code that cannot be asked: its name, what is wrong with it, and the error."""
+
+# In place of the reason that a validator would have given.
+UNCHECKED: Final = {"message": "this claim could not be checked"}
+
+
+def raise_misuse(name: str, problem: str, error: Exception | None) -> None:
+    """Refuse to go on: the default :data:`Report`.
+
+    :raises MisuseError: always.
+    """
+    raise MisuseError(f"{name} {problem}") from error
 
 
 class ClaimRules(NamedTuple):
@@ -91,10 +111,16 @@ class ClaimRules(NamedTuple):
             tuple(validators),
         )
 
-    def failures(self, session: SSRSession) -> list[ClaimFailure]:
+    def failures(
+        self,
+        session: SSRSession,
+        user_context: dict[str, Any] | None = None,
+        report: Report = raise_misuse,
+    ) -> list[ClaimFailure]:
         """Return every condition that *session* does not meet; empty where it meets all.
 
-        :raises MisuseError: a validator asks more than the payload, or answers nothing.
+        :param user_context: what validators get beside the payload; None for nothing.
+        :param report: is told of each validator that cannot be asked.
         """
         if self == _NONE:
             return []
@@ -127,17 +153,40 @@ class ClaimRules(NamedTuple):
                     },
                 )
             )
-        for validator in self.validators:
-            # A copy for each: what one does to it must not reach the next one.
-            result = _completed(validator.validate(session.get_access_token_payload(), {}))
-            if not hasattr(result, "is_valid"):
-                raise MisuseError(
-                    f"the claim validator {validator.id!r} has to return an object with is_valid "
-                    "and reason, as the SDK's ClaimValidationResult."
-                )
-            if result.is_valid is not True:
-                failures.append(ClaimFailure(validator.id, result.reason))
-        return failures
+        return failures + ask_validators(self.validators, session, user_context or {}, report)
+
+
+def ask_validators(
+    validators: Iterable[ClaimValidator],
+    session: SSRSession,
+    user_context: dict[str, Any],
+    report: Report,
+) -> list[ClaimFailure]:
+    """Return a failure for each validator that does not accept the payload of *session*.
+
+    :param report: is told of each validator that waits, raises or returns no result.
+
+    Fails closed: a claim that could not be checked is a failed claim.
+    """
+    failures = []
+    for validator in validators:
+        claim_id = str(getattr(validator, "id", type(validator).__name__))
+        name = f"the claim validator {claim_id!r}"
+        # A copy for each: what one does to it must not reach the next one.
+        ask = partial(_validate, validator, session.get_access_token_payload(), user_context)
+        result = call_app_code(ask, name, report)
+        if result is not None and not hasattr(result, "is_valid"):
+            problem = (
+                "has to return an object with is_valid and reason, as the SDK's "
+                "ClaimValidationResult."
+            )
+            report(name, problem, None)
+            result = None
+        if result is None:
+            failures.append(ClaimFailure(claim_id, UNCHECKED))
+        elif result.is_valid is not True:
+            failures.append(ClaimFailure(claim_id, getattr(result, "reason", None)))
+    return failures
 
 
 def _refuse_what_is_no_validator(given: object) -> None:
@@ -163,22 +212,41 @@ def _has_value(session: SSRSession, claim_id: str) -> bool:
     return isinstance(claim, Mapping) and claim.get("v") is not None
 
 
-def _completed(result: Any) -> Any:
-    """Return what an awaitable comes to without anything to wait for.
+def _validate(
+    validator: ClaimValidator, payload: dict[str, Any], user_context: dict[str, Any]
+) -> Any:
+    return validator.validate(payload, user_context)
 
-    The SDK's validators are coroutines that only compute, so no event loop is needed; one that
+
+def call_app_code(call: Callable[[], Any], name: str, report: Report) -> Any:
+    """Return what *call* returns or its awaitable comes to at once; None where it fails.
+
+    The SDK's validators are coroutines that only compute, so no event loop is needed. One that
     really waits would ask somebody, on every page.
+
+    :param report: is told where the code raises, waits or returns None.
     """
-    if not inspect.isawaitable(result):
-        return result
-    steps = result.__await__()
+    failure: Exception | None = None
+    problem = "returned nothing"
     try:
-        next(steps)
-    except StopIteration as finished:
-        return finished.value
-    finally:
-        steps.close()
-    raise MisuseError("a claim validator waits for something; on a page the payload has to do.")
+        result = call()
+        if not inspect.isawaitable(result):
+            finished = result
+        else:
+            steps = result.__await__()
+            try:
+                next(steps)
+                finished, problem = None, "waits for something; on a page the payload has to do"
+            except StopIteration as stop:
+                finished = stop.value
+            finally:
+                steps.close()
+    except Exception as error:  # noqa: BLE001 - it is the app's code, anything may come out
+        # The message of an unknown error may hold a claim value.
+        finished, failure, problem = None, error, f"failed with {error_location(error)}"
+    if finished is None:
+        report(name, problem, failure)
+    return finished
 
 
 _NONE = ClaimRules()

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from .errors import ConfigError
+from .global_claims import GlobalClaimSource
 from .urls import is_loopback, parse_origin
 
 PREFIX = "SSR_SESSION_"
@@ -33,6 +34,7 @@ class SDKValues:
     :ivar invalid_claim_status: the status that tells the browser SDK of a failed claim.
     :ivar session_uris: where the core tells of a session, in the order they are tried.
     :ivar core_headers: what the core wants of every request; the API key is in it.
+    :ivar global_claims: what every session has to say; None without the Session recipe.
     """
 
     api_domain: str
@@ -47,6 +49,7 @@ class SDKValues:
     session_uris: tuple[str, ...] = ()
     # No tuple would do in this class's place: what walks into one would show the API key.
     core_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    global_claims: GlobalClaimSource | None = field(default=None, compare=False, repr=False)
 
 
 class _Kind(NamedTuple):
@@ -191,6 +194,7 @@ class Settings:
     refresh_flow: str = _setting("inline", _FLOW, "inline")
     always_try_refresh: bool = _setting(False, _FLAG, "False")
     check_revoked: bool = _setting(False, _FLAG, "False")
+    global_claims: bool = _setting(True, _FLAG, "True")
     trusted_origins: tuple[str, ...] = _setting((), _ORIGINS, "['https://www.example.com']")
     insecure_cross_site: bool = _setting(False, _FLAG, "False")
     redirect_origins: tuple[str, ...] = _setting((), _ORIGINS, "['https://app.example.com']")
@@ -251,6 +255,10 @@ class Deployment:
     :ivar invalid_claim_status: what a request by script gets whose session lacks a claim.
     :ivar session_uris: where the core tells of a session; empty where no SDK is initialised.
     :ivar core_headers: what the core wants of every request; the API key is in it.
+    :ivar factor_url: the path where a visitor completes the next factor of sign-in; None where no
+        SDK tells it.
+    :ivar global_claims: what every session has to say; None where no SDK tells it, or the app does
+        not want it asked.
     """
 
     api_domain: str
@@ -265,6 +273,8 @@ class Deployment:
     invalid_claim_status: int
     session_uris: tuple[str, ...]
     core_headers: Mapping[str, str] = field(repr=False)
+    factor_url: str | None = None
+    global_claims: GlobalClaimSource | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def of(cls, settings: Settings, sdk: SDKValues | None) -> Deployment:
@@ -311,6 +321,8 @@ class Deployment:
             invalid_claim_status=sdk.invalid_claim_status if sdk else 403,
             session_uris=sdk.session_uris if sdk else (),
             core_headers=sdk.core_headers if sdk else {},
+            factor_url=f"{sdk.website_base_path}/mfa" if sdk else None,
+            global_claims=sdk.global_claims if sdk and settings.global_claims else None,
         )
 
 

@@ -6,22 +6,22 @@ import contextlib
 import functools
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeVar, cast, overload
+from typing import Any, TypeVar, cast, overload
 
 from flask import Flask, Request, current_app, has_request_context, request
 
 from .answers import Answer
 from .claims import NOT_ASKED, ClaimRules, ClaimValidator
 from .errors import MisuseError
-from .places import IGNORED_MARK, is_left_alone, is_sign_in_page
+from .places import is_left_alone, is_sign_in_page
 from .replies import SessionRequired, keep_form, refuse_claims, reply
+from .requirements import Requirements, ViewMark, mark_view, view_mark, wrapped_chain
 from .session import SSRSession
 from .state import REFRESH_ENDPOINT, AppState, current_record, current_request, current_state
+from .verdict import SessionState
 
 _View = TypeVar("_View", bound=Callable[..., Any])
 
-_OPTIONAL_MARK = "_ssr_session_optional"
-_KEEPS_FORM_MARK = "_ssr_session_keeps_form"
 _WRAPPED_BY_MARK = "_ssr_session_wrapped_by"
 
 
@@ -32,30 +32,20 @@ def get_ssr_session() -> SSRSession | None:
 
     It is what ``g.session`` was set to, whatever the app put there since.
     """
-    return current_state().verdict().session
+    state, record = current_state(), current_record()
+    state.verdict()
+    return record.session
 
 
-class _Demand(NamedTuple):
-    """What a view asks for beside a session.
+def get_session_state() -> SessionState:
+    """Return the state of the current request's session, for layouts and views.
 
-    :ivar optional: not even that; strangers may come in.
+    :raises MisuseError: ``init_app`` was not called for this app.
+
+    Say "Sign in" in the state ``ANONYMOUS`` alone: in ``REFRESH`` and ``UNAVAILABLE`` the visitor
+    may well be signed in. Templates have the same as ``session_state``, by its value.
     """
-
-    optional: bool = False
-    claims: ClaimRules = ClaimRules()
-    check_revoked: bool = False
-    keep_form: bool = False
-
-    @classmethod
-    def of(cls, claims: ClaimRules, check_revoked: bool, keep_form: bool) -> _Demand:
-        """Check what was written at a view.
-
-        :raises MisuseError: a switch that is neither on nor off.
-        """
-        for name, value in (("check_revoked", check_revoked), ("keep_form", keep_form)):
-            if not isinstance(value, bool):
-                raise MisuseError(f"{name}= takes True or False.")
-        return cls(claims=claims, check_revoked=check_revoked, keep_form=keep_form)
+    return current_state().verdict().state
 
 
 @overload
@@ -69,6 +59,8 @@ def session_required(
     validators: Sequence[ClaimValidator] = (),
     check_revoked: bool = False,
     keep_form: bool = False,
+    allow_pending: bool = False,
+    global_claims: bool = True,
 ) -> Callable[[_View], _View]: ...
 def session_required(
     view: Callable[..., Any] | None = None,
@@ -79,11 +71,14 @@ def session_required(
     validators: Sequence[ClaimValidator] = (),
     check_revoked: bool = False,
     keep_form: bool = False,
+    allow_pending: bool = False,
+    global_claims: bool = True,
 ) -> Callable[..., Any]:
     """Run the view only for a verified session; everyone else gets the fitting answer first.
 
     A browser gets the refresh page, sign-in or an honest outage page, a script a status that it
-    understands. Works with and without parentheses, on plain and async views.
+    understands. A user who has not completed all factors of sign-in is led on to the next one.
+    Works with and without parentheses, on plain and async views.
 
     It goes **below** the route, because the route keeps what it is given::
 
@@ -91,9 +86,9 @@ def session_required(
         @session_required
         def account(): ...
 
-    Conditions on claims are all asked of the access token's payload; nothing is fetched for them.
-    Where one fails the answer is 403: :class:`InvalidClaimsError` for documents, SuperTokens' JSON
-    for scripts.
+    The SDK's global claim validators and all conditions on claims are asked of the access token's
+    payload; nothing is fetched for them. Where one fails the answer is 403:
+    :class:`InvalidClaimsError` for documents, SuperTokens' JSON for scripts.
 
     :param role: a role the user must have (``st-role``). Left out, none is asked for; None is an
         error, so that a missing setting opens nothing. *permission* likewise.
@@ -105,10 +100,20 @@ def session_required(
         of at most 3 s, and a core that is down makes the view unavailable.
     :param keep_form: when the token of a POST has run out, let the refresh page offer to send the
         form again: up to 64 KB, from this very host, without files and fields that look secret.
+    :param allow_pending: run the view for users who have not completed all factors of sign-in,
+        too: for the pages where they do. ``g.session`` is set for them.
+    :param global_claims: False asks none of the claims that the SDK's recipes ask of every
+        session, such as a verified e-mail address where EmailVerification is ``REQUIRED``.
     :raises MisuseError: a condition that would not ask what it seems to.
     """
-    claims = ClaimRules.of(role, permission, email_verified, validators)
-    return _decorated(view, _Demand.of(claims, check_revoked, keep_form))
+    requirements = Requirements.of(
+        ClaimRules.of(role, permission, email_verified, validators),
+        check_revoked=check_revoked,
+        keep_form=keep_form,
+        allow_pending=allow_pending,
+        global_claims=global_claims,
+    )
+    return _decorated(view, requirements)
 
 
 @overload
@@ -122,7 +127,7 @@ def session_optional(view: Callable[..., Any] | None = None) -> Callable[..., An
     the signed-out page; that page offers to go on without signing in. In an outage the view runs
     with ``g.session`` None.
     """
-    return _decorated(view, _Demand(optional=True))
+    return _decorated(view, Requirements(optional=True))
 
 
 def session_ignored(view: _View) -> _View:
@@ -133,8 +138,8 @@ def session_ignored(view: _View) -> _View:
     What it returns is left alone, not the function itself, which may well be registered under
     another address that needs a session.
     """
-    passed = _around(view, _enter)
-    setattr(passed, IGNORED_MARK, True)
+    passed = _around(view, _note_dispatch)
+    mark_view(passed, ViewMark(exempt=True))
     return cast("_View", passed)
 
 
@@ -146,6 +151,8 @@ def require_session(
     validators: Sequence[ClaimValidator] = (),
     check_revoked: bool = False,
     keep_form: bool = False,
+    allow_pending: bool = False,
+    global_claims: bool = True,
 ) -> None:
     """Go on only with a verified session; for ``before_request`` and inside views.
 
@@ -153,11 +160,10 @@ def require_session(
     conditions, ``blueprint.before_request(partial(require_session, role="admin"))``; or call it
     in a view. The conditions are those of :func:`session_required`.
 
-    Static files, CORS preflights that Flask answers, SuperTokens' own API, the sign-in and refresh
-    pages, and views marked ``session_ignored`` pass; views marked ``session_optional`` stay open
-    to strangers, unless a condition on claims is asked. Called inside a view that is marked as
-    one of these two, it lets no stranger go on; inside a sign-in page without any mark it cannot be
-    told from a hook, and does.
+    As a hook, it lets static files, CORS preflights that Flask answers, SuperTokens' own API, the
+    sign-in and refresh pages, and views marked ``session_ignored`` pass. Unless it asks a condition
+    on claims, it honours what the view is marked with: ``session_optional``, ``allow_pending`` and
+    ``global_claims=False``. Called inside a view or an error handler, it means what it says.
 
     :raises SessionRequired: an HTTPException that carries the answer.
     :raises InvalidClaimsError: a document was asked for, and a condition on claims failed.
@@ -169,23 +175,33 @@ def require_session(
             'itself, with conditions as partial(require_session, role="admin").'
         )
     claims = ClaimRules.of(role, permission, email_verified, validators)
-    demand = _Demand.of(claims, check_revoked, keep_form)
-    optional = False
-    if not current_record().entered:
+    requirements = Requirements.of(
+        claims,
+        check_revoked=check_revoked,
+        keep_form=keep_form,
+        allow_pending=allow_pending,
+        global_claims=global_claims,
+    )
+    if not current_record().dispatched:
         left_alone = is_left_alone(current_state(), current_request())
         if left_alone or request.endpoint == REFRESH_ENDPOINT or is_sign_in_page():
             return
-        view = current_app.view_functions.get(request.endpoint or "")
-        optional = claims == ClaimRules() and getattr(view, _OPTIONAL_MARK, False) is True
-    refused = _check(demand._replace(optional=optional))
+        if claims == ClaimRules():
+            mark = view_mark(current_app.view_functions.get(request.endpoint or ""))
+            requirements = requirements._replace(
+                optional=mark.optional,
+                allow_pending=allow_pending or mark.allow_pending,
+                global_claims=global_claims and mark.global_claims,
+            )
+    refused = _check(requirements)
     if refused is not None:
         raise SessionRequired(response=refused)
 
 
-def _decorated(view: Callable[..., Any] | None, demand: _Demand) -> Callable[..., Any]:
+def _decorated(view: Callable[..., Any] | None, requirements: Requirements) -> Callable[..., Any]:
     if view is None:
         # Registered as a hook by mistake, this is taken for a WSGI application and called as one.
-        return lambda view=None, *_: _decorated(view, demand)
+        return lambda view=None, *_: _decorated(view, requirements)
     if not callable(view) or isinstance(view, type):
         raise MisuseError(
             "session_required and session_optional decorate a view function. A class-based view "
@@ -193,20 +209,23 @@ def _decorated(view: Callable[..., Any] | None, demand: _Demand) -> Callable[...
             'require_session, or partial(require_session, role="admin").'
         )
 
-    guarded = _around(view, functools.partial(_check, demand, enters=True))
-    if demand.optional:
-        setattr(guarded, _OPTIONAL_MARK, True)
-    if demand.keep_form:
-        setattr(guarded, _KEEPS_FORM_MARK, True)
+    guarded = _around(view, functools.partial(_check_view, requirements))
+    mark_view(
+        guarded,
+        ViewMark(
+            optional=requirements.optional,
+            allow_pending=requirements.allow_pending,
+            global_claims=requirements.global_claims,
+            keep_form=requirements.keep_form,
+        ),
+    )
     # For check_decorator_order: what was wrapped, and by what, under other decorators, too.
     # wraps() copied the mark of an earlier call for the same function, as factories make them.
     guarded.__dict__.pop(_WRAPPED_BY_MARK, None)
-    inner: Any = view
-    while inner is not None:
+    for inner in wrapped_chain(view):
         # A bound method or a builtin can be decorated, only not be marked.
         with contextlib.suppress(AttributeError):
             setattr(inner, _WRAPPED_BY_MARK, guarded)
-        inner = getattr(inner, "__wrapped__", None)
     return guarded
 
 
@@ -233,33 +252,36 @@ def _around(view: Callable[..., Any], check: Callable[[], Any]) -> Callable[...,
     return around
 
 
-def _enter() -> None:
-    """Note that a view runs, so that what asks for a session from here on means it."""
-    current_record().entered = True
+def _note_dispatch() -> None:
+    """Note that a view runs, also where a test calls it without Flask's dispatch."""
+    current_record().dispatched = True
 
 
-def _check(demand: _Demand, *, enters: bool = False) -> Any:
+def _check_view(requirements: Requirements) -> Any:
+    _note_dispatch()
+    return _check(requirements)
+
+
+def _check(requirements: Requirements) -> Any:
     """Return the response that refuses the current request, or None where the view may run.
 
-    :param enters: a decorator asks, and its view runs next.
     :raises InvalidClaimsError: a document was asked for, and a condition on claims failed.
     """
     state, asked = current_state(), current_request()
     record = state.record(asked)
-    if enters:
-        record.entered = True
-    record.optional_view = demand.optional
-    record.keeps_form = demand.keep_form
-    if demand.check_revoked:
+    state.require(record, requirements)
+    if requirements.check_revoked:
         state.check_revoked()
-    session = state.verdict_on(asked, record).session
-    if session is None:
-        answer = state.answer(optional=demand.optional)
+    verdict = state.verdict_on(asked, record)
+    if verdict.pending_session is not None and requirements.allow_pending:
+        state.admit_pending(record)
+    elif verdict.session is None:
+        answer = state.answer(optional=requirements.optional)
         return None if answer is Answer.PASS else reply(state, answer)
-    if demand.optional:
+    if requirements.optional:
         return None
     record.protected = True
-    failures = demand.claims.failures(session)
+    failures = state.claim_failures(asked, record)
     return refuse_claims(state, failures) if failures else None
 
 
@@ -274,8 +296,7 @@ def keep_form_early(state: AppState, asked: Request) -> None:
 
 
 def _keeps_form(app: Flask, asked: Request) -> bool:
-    view = app.view_functions.get(asked.endpoint or "")
-    if getattr(view, _KEEPS_FORM_MARK, False) is True:
+    if view_mark(app.view_functions.get(asked.endpoint or "")).keep_form:
         return True
     # A partial says what it is going to ask; of any other hook that can only be seen as it runs.
     return any(
@@ -292,12 +313,9 @@ def check_decorator_order(app: Flask) -> None:
 
     :raises MisuseError: names the endpoint whose view runs without the check written above it.
     """
-    registered = set()
-    for view in app.view_functions.values():
-        inner: Any = view
-        while inner is not None:
-            registered.add(id(inner))
-            inner = getattr(inner, "__wrapped__", None)
+    registered = {
+        id(function) for view in app.view_functions.values() for function in wrapped_chain(view)
+    }
     for endpoint, view in app.view_functions.items():
         guarded = getattr(view, "__dict__", {}).get(_WRAPPED_BY_MARK)
         # The same function may well be registered twice on purpose, once behind the check.

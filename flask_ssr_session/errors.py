@@ -6,6 +6,7 @@ wrong, and at most a key id is kept, as text that nobody has verified.
 
 from __future__ import annotations
 
+import traceback
 from enum import Enum
 
 
@@ -96,3 +97,9 @@ class FetchError(SSRSessionError):
 
 class RequestRefusedError(FetchError):
     """The server is up, and takes this very request for a wrong one (HTTP status 4xx)."""
+
+
+def error_location(error: Exception) -> str:
+    """Return type and place of *error*; the message of an unknown error may hold a token."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} at {place.filename}:{place.lineno}"

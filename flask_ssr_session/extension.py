@@ -10,6 +10,7 @@ from flask import Flask, Response, request_started
 from .cli import commands
 from .config import Settings
 from .decorators import check_decorator_order, keep_form_early
+from .dispatch import watch_dispatch
 from .errors import ConfigError
 from .pages import install_templates
 from .places import is_left_alone
@@ -48,6 +49,7 @@ class FlaskSSRSession:
             raise ConfigError(f"flask_ssr_session is set up for the app {app.name!r} already.")
         state = AppState(app, Settings.from_mappings(app.config, self._keywords))
         state.checks.append(check_decorator_order)
+        state.preparations.append(watch_dispatch)
         install_templates(app)
         app.register_blueprint(make_blueprint(state.settings.refresh_path))
         # First before every other hook, so that all of them may rely on g.session; and last after

@@ -15,14 +15,30 @@ from typing import Any, NamedTuple
 from flask import Flask, current_app, has_request_context, render_template, request
 from jinja2 import ChoiceLoader, FileSystemLoader, PrefixLoader
 from markupsafe import Markup
+from werkzeug.local import LocalProxy
 
 from . import assets
 from .answers import SAFE_METHODS, Answer, page_for
 from .errors import ConfigError, MisuseError
 from .forms import KeptForm
-from .places import here, is_closed_sign_in, is_sign_in_page, own_address, refresh_path
-from .state import ACCESS_TOKEN_COOKIE, CONTINUE_PARAMETER, AppState, current_record, current_state
+from .places import (
+    here,
+    is_closed_factor_page,
+    is_closed_sign_in,
+    is_sign_in_page,
+    own_address,
+    refresh_path,
+)
+from .state import (
+    ACCESS_TOKEN_COOKIE,
+    CONTINUE_PARAMETER,
+    AppState,
+    current_record,
+    current_request,
+    current_state,
+)
 from .urls import with_query
+from .verdict import SessionState
 
 DOCUMENT = "refresh_document.html"
 MACRO = "refresh_page.html"
@@ -58,7 +74,7 @@ class NeedsRefresh:
         try:
             record = current_record()
             record.optional_part = self._optional
-            is_shown = current_state().answer(optional=record.optional) is Answer.PASS
+            is_shown = current_state().may_show(current_request(), record)
             # Such a page is one visitor's, exactly as behind session_required.
             record.protected = record.protected or (is_shown and not record.optional)
             return not is_shown
@@ -82,15 +98,30 @@ class NeedsRefresh:
         return str(bool(self))
 
 
+def session_state() -> str:
+    """Return the value of :func:`get_session_state`, for templates; it is never an error.
+
+    Outside a request there is nobody, which is ``anonymous``.
+    """
+    if not has_request_context():
+        return SessionState.ANONYMOUS.value
+    try:
+        return current_state().verdict().state.value
+    except Exception:  # noqa: BLE001 - as for needs_refresh
+        return SessionState.UNAVAILABLE.value
+
+
 class RefreshView(NamedTuple):
     """What the macro ``refresh_page()`` shows; every URL in it has been validated.
 
-    :ivar page: ``refresh``, ``sign_in``, ``outage`` or ``refused``.
+    :ivar page: ``refresh``, ``sign_in``, ``factor``, ``claims``, ``outage`` or ``refused``.
     :ivar reason: the verdict's reason slug.
     :ivar is_safe: the page may be asked for again by itself; false after a form was sent.
-    :ivar leads_away: the visitor is taken to sign-in without pressing anything.
+    :ivar leads_away: the visitor is taken to sign-in, or on to the next factor, without pressing
+        anything.
     :ivar here: the path to ask for again.
     :ivar sign_in_url: sign-in, with the way back.
+    :ivar factor_url: where sign-in is completed, with the way back; empty where nobody knows.
     :ivar continue_url: the page without a session; empty where it has nothing to show then.
     :ivar form: what was sent and can be sent again, or None.
     :ivar nonce: for the style sheet; the script element has it already.
@@ -103,6 +134,7 @@ class RefreshView(NamedTuple):
     leads_away: bool
     here: str
     sign_in_url: str
+    factor_url: str
     continue_url: str
     form: KeptForm | None
     style_url: str
@@ -115,6 +147,8 @@ _PAGES = {
     Answer.SIGN_IN_PAGE: "sign_in",
     Answer.OUTAGE_PAGE: "outage",
     Answer.REFUSED_PAGE: "refused",
+    Answer.FACTOR_PAGE: "factor",
+    Answer.CLAIMS_PAGE: "claims",
 }
 
 
@@ -132,7 +166,14 @@ def refresh_view(nonce: str | None = None) -> RefreshView:
     if record.return_to is not None:
         page = Answer.REFRESH_PAGE
     else:
-        page = page_for(verdict.state, always_try_refresh=always and not at_sign_in)
+        failures = state.claim_failures(current_request(), record)
+        claims_failed = bool(failures) and verdict.state is SessionState.ACTIVE
+        record.lacks_claims = record.lacks_claims or claims_failed
+        page = page_for(
+            verdict.state,
+            claims_failed=claims_failed,
+            always_try_refresh=always and not at_sign_in,
+        )
     record.shown = page
     record.asks_refresh = page if page is Answer.REFRESH_PAGE else None
     if record.on_its_way:
@@ -140,6 +181,9 @@ def refresh_view(nonce: str | None = None) -> RefreshView:
     target = record.return_to if record.return_to is not None else here()
     is_safe = request.method in SAFE_METHODS
     sign_in_url = sign_in_location(state, target)
+    factor_url = ""
+    if page is Answer.FACTOR_PAGE and not is_closed_factor_page():
+        factor_url = factor_location(state, target)
     offers_continue = record.optional or record.offers_continue
     continue_url = with_query(target, **{CONTINUE_PARAMETER: "1"}) if offers_continue else ""
     if at_sign_in and offers_continue:
@@ -149,9 +193,11 @@ def refresh_view(nonce: str | None = None) -> RefreshView:
         page=_PAGES[page],
         reason=verdict.reason.value,
         is_safe=is_safe,
-        leads_away=page is Answer.SIGN_IN_PAGE and is_safe and not at_sign_in,
+        leads_away=is_safe
+        and (bool(factor_url) or (page is Answer.SIGN_IN_PAGE and not at_sign_in)),
         here=target,
         sign_in_url=sign_in_url,
+        factor_url=factor_url,
         continue_url=continue_url,
         form=record.form,
         style_url=_asset_url(assets.style()),
@@ -194,6 +240,13 @@ def sign_in_location(state: AppState, target: str) -> str:
     return with_query(
         state.ready().deployment.login_url, **{state.settings.login_return_param: target}
     )
+
+
+def factor_location(state: AppState, target: str) -> str:
+    """Return the URL that completes sign-in and leads back to *target*; empty if nobody knows."""
+    url = state.ready().deployment.factor_url
+    # The name is that of SuperTokens' prebuilt UI, which answers there.
+    return "" if url is None else with_query(url, redirectToPath=target)
 
 
 def session_script(nonce: str | None = None) -> Markup:
@@ -341,6 +394,7 @@ def install_templates(app: Flask) -> None:
     environment.globals.update(
         needs_refresh=NeedsRefresh(),
         session_script=session_script,
+        session_state=LocalProxy(session_state),
         ssr_refresh_texts=refresh_texts,
         ssr_refresh_view=refresh_view,
     )

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
 from urllib.parse import parse_qsl
 
 from flask import Flask, Request, current_app, request
 from werkzeug.routing import Rule
 
 from .errors import MisuseError
+from .requirements import view_mark
 from .state import AppState, current_state, own_host
 from .urls import local_path, redirect_target
 from .verdict import SessionState
-
-IGNORED_MARK = "_ssr_session_ignored"
 
 
 def is_left_alone(state: AppState, asked: Request) -> bool:
@@ -28,8 +26,7 @@ def is_left_alone(state: AppState, asked: Request) -> bool:
     if asked.method == "OPTIONS" and "Access-Control-Request-Method" in asked.headers:
         # Anyone can send this: it passes only where Flask answers in the view's place.
         return getattr(rule, "provide_automatic_options", False) is True
-    view: Any = state.app.view_functions.get(endpoint)
-    return getattr(view, IGNORED_MARK, False) is True
+    return view_mark(state.app.view_functions.get(endpoint)).exempt
 
 
 def _is_api_request(state: AppState) -> bool:
@@ -46,8 +43,10 @@ def _serves_static_files(app: Flask, endpoint: str) -> bool:
         return False
     # Without a static folder the name is free for any view, also where a folder is set later.
     scaffold = app.blueprints.get(owner) if owner else app
-    module = getattr(app.view_functions.get(endpoint), "__module__", None) or ""
-    is_flasks_own = module.partition(".")[0] == "flask"
+    view = app.view_functions.get(endpoint)
+    module = getattr(view, "__module__", None) or ""
+    # A decorator around Flask's view, which may well ask for a session, has its module, too.
+    is_flasks_own = module.partition(".")[0] == "flask" and not hasattr(view, "__wrapped__")
     return scaffold is not None and scaffold.has_static_folder and is_flasks_own
 
 
@@ -107,7 +106,7 @@ def return_target(raw: str | None) -> str:
     return redirect_target(
         raw,
         allowed_origins=current_state().ready().deployment.return_origins,
-        refused_paths={refresh_path(), _sign_in_url()},
+        refused_paths={refresh_path(), _sign_in_url(), _factor_url()},
     )
 
 
@@ -136,6 +135,31 @@ def safe_return_path(raw: str | None) -> str:
 def _sign_in_url() -> str:
     """Return the sign-in URL without its query and without a slash at its end."""
     return current_state().ready().deployment.login_url.partition("?")[0].rstrip("/")
+
+
+def _factor_url() -> str:
+    return current_state().ready().deployment.factor_url or refresh_path()
+
+
+def is_closed_factor_page() -> bool:
+    """Return whether the page that completes sign-in would be led to itself.
+
+    :raises MisuseError: so it is, and the app is in debug or testing mode.
+    """
+    state = current_state()
+    if state.verdict().state is not SessionState.PENDING or request.url_rule is None:
+        return False
+    if _full_path().rstrip("/") != state.ready().deployment.factor_url:
+        return False
+    problem = (
+        f"The page {request.path!r}, where visitors complete their sign-in, asks for a complete "
+        "session, so nobody can ever do that: mark its view with "
+        "session_required(allow_pending=True)."
+    )
+    if current_app.debug or current_app.testing:
+        raise MisuseError(problem)
+    state.log.write(logging.ERROR, "factor_page_closed", problem)
+    return True
 
 
 def _full_path() -> str:

@@ -10,17 +10,25 @@ from werkzeug.exceptions import Forbidden, HTTPException
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from .answers import SAFE_METHODS, Answer, RequestKind, kind_of_request
-from .claims import ClaimFailure
+from .claims import MFA_CLAIM, ClaimFailure
 from .cross_site import is_same_origin
 from .errors import MisuseError
 from .forms import kept_form, may_be_kept
 from .pages import (
     content_security_policy,
+    factor_location,
     is_packaged_look,
     render_document,
     sign_in_location,
 )
-from .places import here, is_closed_sign_in, own_address, refresh_path, return_target
+from .places import (
+    here,
+    is_closed_factor_page,
+    is_closed_sign_in,
+    own_address,
+    refresh_path,
+    return_target,
+)
 from .setup_log import warn_of_absent_claims, warn_of_header_tokens, warn_of_ways_to_sign_in
 from .state import AppState, RequestRecord, current_g, current_record, current_request, own_host
 from .urls import with_query
@@ -29,8 +37,24 @@ from .verdict import SessionState, Verdict
 RETRY_AFTER_SECONDS = 10
 MAX_LOCATION_CHARS = 4000  # gunicorn's limit for the whole line is 4094
 
-_PAGES = (Answer.REFRESH_PAGE, Answer.SIGN_IN_PAGE, Answer.OUTAGE_PAGE, Answer.REFUSED_PAGE)
-_STATUS_OF_PAGE = {Answer.OUTAGE_PAGE: 503, Answer.REFUSED_PAGE: 403}
+_PAGES = (
+    Answer.REFRESH_PAGE,
+    Answer.SIGN_IN_PAGE,
+    Answer.OUTAGE_PAGE,
+    Answer.REFUSED_PAGE,
+    Answer.FACTOR_PAGE,
+)
+_STATUS_OF_PAGE = {
+    Answer.OUTAGE_PAGE: 503,
+    Answer.REFUSED_PAGE: 403,
+    Answer.FACTOR_PAGE: 403,
+    Answer.CLAIMS_PAGE: 403,
+}
+
+_FOR_PENDING = frozenset({Answer.FACTOR_REDIRECT, Answer.FACTOR_PAGE, Answer.FACTOR_MISSING})
+
+# As SuperTokens' own validator says it.
+_FACTOR_FAILURE = ClaimFailure(MFA_CLAIM, {"message": "MFA requirement for auth is not satisfied"})
 
 _ASKING_REFRESH = (Answer.REFRESH_PAGE, Answer.REFRESH_REDIRECT, Answer.TRY_REFRESH)
 
@@ -70,11 +94,21 @@ def refuse_claims(state: AppState, failures: Sequence[ClaimFailure]) -> Response
 
     :raises InvalidClaimsError: a document was asked for; the app has pages of its own for that.
     """
-    current_record().refused = True
+    record = current_record()
+    record.refused = record.lacks_claims = True
     warn_of_absent_claims(state, failures)
-    if kind_of_request(request.headers.get) is not RequestKind.SCRIPT:
+    if kind_of_request(request.headers.get) is RequestKind.DOCUMENT:
         raise InvalidClaimsError(failures)
-    # The body that SuperTokens' own SDK sends, so that the browser SDK tells the page of it.
+    return tell_of_claims(state, failures)
+
+
+def tell_of_claims(state: AppState, failures: Sequence[ClaimFailure]) -> Response:
+    """Return the body that SuperTokens' own SDK sends, so that the browser SDK tells the page.
+
+    A prefetch is declined: a page that is kept for later would be wrong by then.
+    """
+    if kind_of_request(request.headers.get) is RequestKind.PREFETCH:
+        return reply(state, Answer.NOT_NOW)
     response = make_response(
         jsonify(
             message="invalid claim",
@@ -84,6 +118,28 @@ def refuse_claims(state: AppState, failures: Sequence[ClaimFailure]) -> Response
     )
     _keep_fragment(response)
     return sealed(current_app.make_response(response), state.verdict())
+
+
+def _refuse_pending(state: AppState, answer: Answer) -> Response | None:
+    """Return what a pending request gets, or None for a page of ours.
+
+    :raises InvalidClaimsError: a document was asked for, and nobody knows where a visitor
+        completes sign-in, or that is this very page.
+    """
+    factor_url = state.ready().deployment.factor_url
+    if answer is Answer.FACTOR_MISSING:
+        response = tell_of_claims(state, [_FACTOR_FAILURE])
+        if factor_url is not None and _is_htmx_alone():
+            response.headers["HX-Redirect"] = factor_location(state, _page_of_htmx())
+        return response
+    if factor_url is None or is_closed_factor_page():
+        current_record().refused = True
+        raise InvalidClaimsError([_FACTOR_FAILURE])
+    if answer is Answer.FACTOR_REDIRECT:
+        return sealed(
+            current_app.make_response(redirect(factor_location(state, here()))), state.verdict()
+        )
+    return None
 
 
 def reply(state: AppState, answer: Answer) -> Response:
@@ -96,18 +152,20 @@ def reply(state: AppState, answer: Answer) -> Response:
     if answer in _LEADING_TO_SIGN_IN:
         warn_of_ways_to_sign_in(state)
     record.asks_refresh = answer if answer in _ASKING_REFRESH else None
+    if answer in _FOR_PENDING and (refusal := _refuse_pending(state, answer)) is not None:
+        return refusal
     if answer is Answer.SIGN_IN_REDIRECT:
         response = redirect(sign_in_location(state, here()))
     elif answer is Answer.REFRESH_REDIRECT:
         query = {"redirectBack": here()}
-        if record.optional_view:
+        if record.requirements.optional:
             query["optional"] = "1"
         location = with_query(refresh_path(), **query)
         # Encoded once more, an address may outgrow the line that a server reads.
         fits = len(location) <= MAX_LOCATION_CHARS
         response = redirect(location) if fits else document(state)
     elif answer in _PAGES:
-        if answer is Answer.REFRESH_PAGE and record.keeps_form:
+        if answer is Answer.REFRESH_PAGE and record.requirements.keep_form:
             keep_form(record)
         response = document(state)
         _mark_shown(response, answer)
@@ -125,8 +183,7 @@ def reply(state: AppState, answer: Answer) -> Response:
             jsonify(message="try refresh token" if try_refresh else "unauthorised"),
             state.ready().deployment.session_expired_status,
         )
-        asks_alone = "HX-Request" in request.headers and "st-auth-mode" not in request.headers
-        if asks_alone and request.method in SAFE_METHODS:
+        if _is_htmx_alone():
             # htmx on a page without the browser SDK: the visitor leaves the page, and comes back
             # to it. After a form it stays, and with it what was typed.
             response.headers["HX-Redirect"] = _way_for_htmx(state, try_refresh=try_refresh)
@@ -140,17 +197,28 @@ def _keep_fragment(response: WerkzeugResponse) -> None:
         response.headers["HX-Reswap"] = "none"
 
 
+def _is_htmx_alone() -> bool:
+    """Return whether htmx asks, safely, on a page without the browser SDK."""
+    asks_alone = "HX-Request" in request.headers and "st-auth-mode" not in request.headers
+    return asks_alone and request.method in SAFE_METHODS
+
+
+def _page_of_htmx() -> str:
+    """Return the page that htmx runs on, fit to come back to."""
+    try:
+        page = urlsplit(request.headers.get("HX-Current-URL", ""))
+    except ValueError:
+        page = urlsplit("/")
+    return return_target(f"{page.path}?{page.query}" if page.query else page.path)
+
+
 def _way_for_htmx(state: AppState, *, try_refresh: bool) -> str:
     """Return where a page with htmx goes for a session.
 
     To reload it (``HX-Refresh``) would do for a page that asks for a session itself; one that is
     open to all would be reloaded for ever.
     """
-    try:
-        page = urlsplit(request.headers.get("HX-Current-URL", ""))
-    except ValueError:
-        page = urlsplit("/")
-    back = return_target(f"{page.path}?{page.query}" if page.query else page.path)
+    back = _page_of_htmx()
     if try_refresh:
         return with_query(refresh_path(), redirectBack=back)
     return sign_in_location(state, back)
@@ -207,7 +275,8 @@ def sealed(response: Response, verdict: Verdict) -> Response:
     response.headers["Cache-Control"] = "no-store"
     _drop_targeted(response, _names(response))
     response.headers["X-Robots-Tag"] = "noindex"
-    response.headers["SSR-Session"] = f"{verdict.state.value}; reason={verdict.reason.value}"
+    reason = "claims" if current_record().lacks_claims else verdict.reason.value
+    response.headers["SSR-Session"] = f"{verdict.state.value}; reason={reason}"
     response.vary.add("Cookie")
     return response
 
@@ -232,7 +301,7 @@ def finish(state: AppState, response: Response) -> Response:
     if verdict is None:
         warn_of_header_tokens(state, asked, response)
         return response
-    if current_g().get("session") is not verdict.session and state.app.debug:
+    if current_g().get("session") is not record.session and state.app.debug:
         raise MisuseError(
             "g.session was replaced by the app during this request. Only flask_ssr_session sets "
             "it: decorators and needs_refresh do not follow it, and readers would be misled."
@@ -249,7 +318,11 @@ def finish(state: AppState, response: Response) -> Response:
             # A template put the refresh page where a script or a cache will read it. What is
             # optional does not matter any more: the page chose to hold back.
             answer = state.answer()
-            if answer is not Answer.PASS:
+            if record.lacks_claims:
+                _replace_content(
+                    response, tell_of_claims(state, state.claim_failures(asked, record))
+                )
+            elif answer is not Answer.PASS:
                 _replace_content(response, reply(state, answer))
         _mark_shown(response, record.shown)
         # At a host that the app does not trust, this is its page for 400, which has to go out.
@@ -297,7 +370,7 @@ def _keep_private(
     state: AppState, record: RequestRecord, response: Response, names: set[str]
 ) -> None:
     """Keep a view's own cache headers from handing one visitor's page to all."""
-    if record.verdict is None or record.verdict.session is None:
+    if record.session is None:
         return
     _drop_targeted(response, names)
     if "cache-control" not in names:

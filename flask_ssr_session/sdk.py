@@ -7,6 +7,7 @@ where nobody imported it, there is none. Nothing here calls the core.
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -14,8 +15,11 @@ from typing import Any, NamedTuple
 from werkzeug.test import EnvironBuilder
 from werkzeug.wrappers import Request
 
+from .claims import MFA_CLAIM, ClaimValidator
 from .config import SDKValues
 from .errors import ConfigError
+from .global_claims import OVERRIDE_NAME, is_about
+from .session import SSRSession
 from .urls import parse_origin
 
 
@@ -45,7 +49,63 @@ def read_sdk() -> SDKValues | None:
         invalid_claim_status=recipe.config.invalid_claim_status_code if recipe else 403,
         session_uris=_core_uris("/recipe/session"),
         core_headers=_core_headers(instance),
+        global_claims=None if recipe is None else SDKGlobalClaims(recipe),
     )
+
+
+class SDKGlobalClaims:
+    """The global claim validators of this process's SDK, asked as ``verify_session`` asks them.
+
+    Nothing is kept of them: recipes and plugins may add theirs after this was made.
+    """
+
+    def __init__(self, recipe: Any) -> None:
+        """Prepare; nothing is asked yet.
+
+        :param recipe: the SDK's ``SessionRecipe``.
+        """
+        self._recipe = recipe
+        self._wrap = import_module("supertokens_python.framework.flask.flask_request").FlaskRequest
+        self._recipe_user_id = import_module("supertokens_python.types").RecipeUserId
+
+    @property
+    def has_mfa(self) -> bool:
+        """Whether the MultiFactorAuth recipe added its validator."""
+        return any(is_about(validator, MFA_CLAIM) for validator in self.added_validators())
+
+    @property
+    def is_overridden(self) -> bool:
+        """Whether the app, or a plugin, replaced the function that lists the validators."""
+        function = getattr(self._recipe.recipe_implementation, OVERRIDE_NAME)
+        module = str(getattr(function, "__module__", None))
+        return not module.startswith("supertokens_python.recipe.session.")
+
+    def added_validators(self) -> Sequence[ClaimValidator]:
+        """Return what recipes and plugins added, before any override."""
+        validators: Sequence[ClaimValidator] = (
+            self._recipe.get_claim_validators_added_by_other_recipes()
+        )
+        return validators
+
+    def user_context(self, request: Request) -> dict[str, Any]:
+        """Return a new context that holds *request*, wrapped as the SDK's middleware wraps it."""
+        return {"_default": {"request": self._wrap(request), "keep_cache_alive": True}}
+
+    def validators(self, session: SSRSession, user_context: dict[str, Any]) -> Any:
+        """Return, or return an awaitable of, the validators for *session*."""
+        return self._recipe.recipe_implementation.get_global_claim_validators(
+            session.tenant_id,
+            session.user_id,
+            self._recipe_user_id(session.recipe_user_id),
+            # A copy: an override that appends to the SDK's own list would grow it on every page.
+            list(self.added_validators()),
+            user_context,
+        )
+
+    def is_timeless(self, validator: ClaimValidator) -> bool:
+        """Return whether *validator* is the SDK's own, and has no maximum age."""
+        is_the_sdks = type(validator).__module__.startswith("supertokens_python.recipe.")
+        return is_the_sdks and getattr(validator, "max_age_in_sec", None) is None
 
 
 class CookieRules(NamedTuple):

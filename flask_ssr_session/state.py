@@ -6,7 +6,6 @@ The verdict is kept with the request object, so that nothing an app does to ``g`
 from __future__ import annotations
 
 import logging
-import traceback
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,20 +16,24 @@ from flask import Flask, Request, current_app, g, request, request_started
 from werkzeug.exceptions import SecurityError
 
 from .answers import SAFE_METHODS, Answer, answer_for, kind_of_request
+from .claims import MFA_CLAIM, ClaimFailure, raise_misuse
 from .clock import Clock, SystemClock
 from .config import Deployment, Settings
 from .cookies import plain_values
 from .cross_site import is_cross_site, is_plain_get, is_unsafe
-from .errors import ConfigError, FetchError, MisuseError
+from .errors import ConfigError, FetchError, MisuseError, error_location
 from .forms import KeptForm
+from .global_claims import GlobalClaims
 from .jwks import KeySet, parse_key_set
 from .keystore import FetchedKeys, StaticKeys
 from .logs import ReasonLog
+from .requirements import Requirements
 from .revocation import RevocationCheck
 from .sdk import read_sdk
+from .session import SSRSession
 from .signals import refresh_asked, session_active
 from .tokens import KeyFinder, TokenRules
-from .verdict import Reason, Verdict, decide, looked_up
+from .verdict import Reason, Verdict, decide, hold_pending, looked_up
 
 EXTENSION_NAME = "ssr_session"
 
@@ -50,6 +53,7 @@ _MEANINGS = {
     Reason.EXPIRED: "a token has run out",
     Reason.TOKEN_MISSING: "the browser has the SDK's sign of a session, and sends no token",
     Reason.DUPLICATE: "one browser sends tokens of different users",
+    Reason.MFA_PENDING: "a visitor has not completed all factors of sign-in",
     Reason.REVOKED: "the core knows the session of a good token no longer",
     Reason.CLOCK: "a good token begins in the future: this machine's clock is behind the core's",
     Reason.CROSS_SITE: "another site sent a POST or the like, or a proxy hides that this site did",
@@ -64,37 +68,41 @@ class RequestRecord:
     :ivar outer: the record of the request that this one runs inside of, or None.
     :ivar outer_session: what ``g.session`` was in it.
     :ivar verdict: None until it was asked for.
-    :ivar entered: a decorator of ours runs the view, so nothing lets the view off any more.
-    :ivar optional_view: the view has content for strangers, too.
+    :ivar dispatched: the view, or an error handler, runs: who asks for a session now means it.
+    :ivar requirements: what the view asks for, or the hook in front of it.
+    :ivar admits_pending: the view runs for a pending session, which ``g.session`` then is.
+    :ivar failures: the claims that the session does not meet; None until they were asked.
     :ivar optional_part: what was asked for last in a template is optional.
     :ivar offers_continue: a refresh page offers to go on without a session. It opens nothing.
     :ivar protected: the view ran behind a check for a session.
     :ivar refused: an answer of ours was made for it.
+    :ivar lacks_claims: it was refused for claims that an active session does not meet.
     :ivar shown: the page of ours that was rendered into the response, or None.
     :ivar asks_refresh: the answer, where it asks the browser to refresh, or None.
     :ivar on_its_way: the response is complete, but for what a template may still stream.
     :ivar announced: receivers were told that a refresh is asked for.
     :ivar return_to: where the refresh page leads; None for the page that was asked for.
     :ivar looked_up: the core was asked whether the session was revoked.
-    :ivar keeps_form: the view may have its form carried by the refresh page.
     :ivar form_looked_at: it was decided whether the form can be carried.
     :ivar form: what the refresh page carries, or None.
     """
 
     verdict: Verdict | None = None
-    entered: bool = False
-    optional_view: bool = False
+    dispatched: bool = False
+    requirements: Requirements = Requirements()
+    admits_pending: bool = False
+    failures: tuple[ClaimFailure, ...] | None = None
     optional_part: bool = False
     offers_continue: bool = False
     protected: bool = False
     refused: bool = False
+    lacks_claims: bool = False
     shown: Answer | None = None
     asks_refresh: Answer | None = None
     on_its_way: bool = False
     announced: bool = False
     return_to: str | None = None
     looked_up: bool = False
-    keeps_form: bool = False
     form_looked_at: bool = False
     form: KeptForm | None = None
 
@@ -106,7 +114,15 @@ class RequestRecord:
     @property
     def optional(self) -> bool:
         """Whether what is held back may also be seen without a session."""
-        return self.optional_view or self.optional_part
+        return self.requirements.optional or self.optional_part
+
+    @property
+    def session(self) -> SSRSession | None:
+        """What ``g.session`` was set to."""
+        verdict = self.verdict
+        if verdict is None:
+            return None
+        return verdict.session or (verdict.pending_session if self.admits_pending else None)
 
 
 def current_record() -> RequestRecord:
@@ -159,6 +175,7 @@ class Ready(NamedTuple):
     rules: TokenRules
     keys: KeyStore
     is_revoked: Callable[[str], bool] | None
+    global_claims: GlobalClaims | None
 
 
 class AppState:
@@ -168,6 +185,8 @@ class AppState:
     :ivar settings: what the app configured, frozen.
     :ivar checks: run once, before the first verdict; each raises where the app protects less
         than it seems to.
+    :ivar preparations: run at the first request of any kind, before anything else; each may run
+        twice.
     :ivar record_key: what this app's :class:`RequestRecord` is called on a request.
     """
 
@@ -181,8 +200,10 @@ class AppState:
         self.clock: Clock = clock or SystemClock()
         self.log = ReasonLog(self.clock)
         self.checks: list[Callable[[Flask], None]] = []
+        self.preparations: list[Callable[[AppState], None]] = []
         self.record_key = f"_flask_ssr_session_{id(self)}"
         self._warned: set[str] = set()
+        self._is_prepared = False
         self._given_keys: KeyStore | None = _static_keys(settings)
         self._given_is_revoked: Callable[[str], bool] | None = None
         self._ready: dict[str, Ready] = {}
@@ -196,6 +217,11 @@ class AppState:
 
     def enter_request(self, asked: Request) -> RequestRecord:
         """Begin without a session, whatever an earlier request left in a ``g`` that lives on."""
+        if not self._is_prepared:
+            # Two requests that come first at once both do it, and neither goes on without.
+            for prepare in self.preparations:
+                prepare(self)
+            self._is_prepared = True
         shared, record = current_g(), asked.__dict__.get(self.record_key)
         if record is None:  # the new one notes whose g.session this was before
             record = asked.__dict__[self.record_key] = RequestRecord(shared)
@@ -256,7 +282,9 @@ class AppState:
                 deployment.session_uris, deployment.core_headers, clock=self.clock
             ).is_revoked
         # One atomic step: of several first requests, all go on with the same keys.
-        return self._ready.setdefault("", Ready(deployment, rules, keys, is_revoked))
+        source = deployment.global_claims
+        global_claims = None if source is None else GlobalClaims(source)
+        return self._ready.setdefault("", Ready(deployment, rules, keys, is_revoked, global_claims))
 
     def use_keys(self, keys: KeyStore, is_revoked: Callable[[str], bool] | None = None) -> None:
         """Judge by these from now on, and ask nobody; for ``flask_ssr_session.testing`` alone."""
@@ -308,7 +336,8 @@ class AppState:
     def _settle(self, record: RequestRecord, verdict: Verdict) -> None:
         if verdict is not record.verdict:
             record.verdict = verdict
-            current_g()["session"] = verdict.session
+            record.failures = None
+            current_g()["session"] = record.session
             if verdict.session is None:
                 if verdict.reason is not Reason.ANONYMOUS:
                     self._note(verdict)
@@ -322,7 +351,7 @@ class AppState:
             ):
                 return Verdict(Reason.CROSS_SITE)
             raw_tokens = _cookies(asked, ACCESS_TOKEN_COOKIE)
-            return decide(
+            verdict = decide(
                 raw_tokens,
                 # It says something only where there is no token.
                 has_front_token=not any(raw_tokens) and any(_cookies(asked, FRONT_TOKEN_COOKIE)),
@@ -330,10 +359,68 @@ class AppState:
                 rules=ready.rules,
                 now=self.clock.wall(),
             )
+            return hold_pending(verdict, lambda: self._requires_mfa(asked, ready, verdict))
         # Fails closed: a defect of ours is an outage, neither a stranger's way in nor the end of
         # anyone's session.
         except Exception as error:  # noqa: BLE001
             return self._failed(error)
+
+    def _requires_mfa(self, asked: Request, ready: Ready, verdict: Verdict) -> bool:
+        """Return whether a token without ``st-mfa`` is older than the recipe that writes it."""
+        claims, session = ready.global_claims, verdict.session
+        if claims is None or session is None or not claims.source.has_mfa:
+            return False
+        context = claims.source.user_context(asked)
+        return claims.asks(MFA_CLAIM, session, context, self._log_broken_claim)
+
+    def require(self, record: RequestRecord, requirements: Requirements) -> None:
+        """Note what the current view asks for; whoever asks last, asks for the view itself."""
+        if requirements != record.requirements:
+            record.requirements = requirements
+            record.failures = None
+
+    def admit_pending(self, record: RequestRecord) -> None:
+        """Let the current view have the session of a user who has not completed all factors."""
+        record.admits_pending = True
+        current_g()["session"] = record.session
+
+    def claim_failures(self, asked: Request, record: RequestRecord) -> tuple[ClaimFailure, ...]:
+        """Return every claim that the current view asks for and the session does not meet.
+
+        Empty where there is no session, and where the view takes strangers.
+
+        :raises MisuseError: in debug only, a validator or an override cannot be asked.
+        """
+        if record.failures is None:
+            record.failures = self._ask_claims(asked, record)
+        return record.failures
+
+    def _ask_claims(self, asked: Request, record: RequestRecord) -> tuple[ClaimFailure, ...]:
+        session, requirements = record.session, record.requirements
+        if session is None or requirements.optional:
+            return ()
+        claims = self.ready().global_claims
+        context = {} if claims is None else claims.source.user_context(asked)
+        failures: tuple[ClaimFailure, ...] = ()
+        if claims is not None and requirements.global_claims:
+            # The view admits sessions that lack this one claim, and no other.
+            except_for = MFA_CLAIM if record.admits_pending else None
+            failures = claims.failures(
+                session, context, self._report_broken_claim, except_for=except_for
+            )
+        own = requirements.claims.failures(session, context, self._report_broken_claim)
+        return (*failures, *own)
+
+    def _report_broken_claim(self, name: str, problem: str, error: Exception | None) -> None:
+        if self.app.debug:
+            raise_misuse(name, problem, error)
+        self._log_broken_claim(name, problem, error)
+
+    def _log_broken_claim(self, name: str, problem: str, _error: Exception | None) -> None:
+        if name not in self._warned:
+            self._warned.add(name)
+            message = f"{name} {problem}: whoever it is asked about is turned away"
+            self.log.write(logging.ERROR, "claim_unchecked", message)
 
     def _was_sent_by_another_site(self, asked: Request, ready: Ready) -> bool:
         header = asked.headers.get
@@ -342,7 +429,8 @@ class AppState:
         return is_cross_site(header, own_host(asked), ready.deployment.trusted_origins)
 
     def _failed(self, error: Exception) -> Verdict:
-        return Verdict(Reason.INTERNAL, detail=f"{_place(error)}, in the app {self.app.name!r}")
+        place = error_location(error)
+        return Verdict(Reason.INTERNAL, detail=f"{place}, in the app {self.app.name!r}")
 
     def announce(self, signal: NamedSignal, /, **facts: object) -> None:
         """Send *signal* for this app; a receiver that fails is logged and changes nothing."""
@@ -355,7 +443,7 @@ class AppState:
             self.log.write(
                 logging.ERROR,
                 "receiver_failed",
-                f"a receiver of the signal {signal.name} failed: {_place(error)}",
+                f"a receiver of the signal {signal.name} failed: {error_location(error)}",
             )
 
     def announce_refresh(self, record: RequestRecord) -> None:
@@ -390,6 +478,17 @@ class AppState:
         if ready is not None:
             ready.keys.clear()
 
+    def may_show(self, asked: Request, record: RequestRecord) -> bool:
+        """Return whether the current view may show what it asks a session for.
+
+        :raises MisuseError: in debug only, a claim validator or an override cannot be asked.
+        """
+        if self.verdict_on(asked, record).pending_session is not None and record.admits_pending:
+            is_let_in = record.requirements.allow_pending
+        else:
+            is_let_in = self.answer(optional=record.optional) is Answer.PASS
+        return is_let_in and (record.optional or not self.claim_failures(asked, record))
+
     def answer(self, *, optional: bool = False) -> Answer:
         """Return what the current request gets where it needs a session, or may have one."""
         return answer_for(
@@ -411,12 +510,6 @@ def _cookies(asked: Request, name: str) -> list[str]:
         if plain is not None:
             return plain
     return asked.cookies.getlist(name)
-
-
-def _place(error: Exception) -> str:
-    """Say what failed and where; the message of an unknown error may hold a token."""
-    place = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__} at {place.filename}:{place.lineno}"
 
 
 def _static_keys(settings: Settings) -> StaticKeys | None:

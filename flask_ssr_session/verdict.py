@@ -5,11 +5,12 @@ Nothing here knows a request or a framework, changes anything, or raises for wha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from hashlib import sha256
 from typing import NamedTuple
 
+from .claims import MFA_CLAIM
 from .errors import (
     CoreUnavailableError,
     KeysUnavailableError,
@@ -35,10 +36,12 @@ class SessionState(Enum):
 
     The value is the first word of the header ``SSR-Session``.
 
+    ``PENDING`` is a session whose user has not completed all factors of sign-in yet.
     ``REFUSED`` is a request that another site sent; whose it is was not even looked at.
     """
 
     ACTIVE = "active"
+    PENDING = "pending"
     REFRESH = "refresh"
     ANONYMOUS = "anonymous"
     UNAVAILABLE = "unavailable"
@@ -49,6 +52,7 @@ class Reason(Enum):
     """Why a request is in its state; the slug appears in headers and logs."""
 
     ACTIVE = "active"
+    MFA_PENDING = "mfa_pending"
     EXPIRED = "expired"
     INVALID = "invalid"
     DUPLICATE = "duplicate"
@@ -64,6 +68,7 @@ class Reason(Enum):
 
 _STATES = {
     Reason.ACTIVE: SessionState.ACTIVE,
+    Reason.MFA_PENDING: SessionState.PENDING,
     Reason.EXPIRED: SessionState.REFRESH,
     Reason.INVALID: SessionState.REFRESH,
     Reason.DUPLICATE: SessionState.REFRESH,
@@ -82,6 +87,8 @@ class Verdict(NamedTuple):
     """What was decided about one request.
 
     :ivar session: the session of an active request; None in every other state.
+    :ivar pending_session: the verified session of a pending request, for a view that admits it;
+        None in every other state.
     :ivar fingerprint: a short hash of the token that was refused, so that the browser can tell
         whether a refresh changed anything; empty where there was no token.
     :ivar detail: what exactly was wrong, for the log only; None where the reason says it all.
@@ -91,6 +98,7 @@ class Verdict(NamedTuple):
     session: SSRSession | None = None
     fingerprint: str = ""
     detail: str | None = None
+    pending_session: SSRSession | None = None
 
     @property
     def state(self) -> SessionState:
@@ -152,12 +160,33 @@ def decide(
     return (unknown or verdicts)[0]
 
 
+def hold_pending(verdict: Verdict, requires_mfa: Callable[[], bool]) -> Verdict:
+    """Return *verdict*, or the pending one where its user has not completed all factors.
+
+    :param requires_mfa: returns whether a token without ``st-mfa`` is incomplete; asked only of
+        such a token.
+
+    SuperTokens makes the session after the first factor, so the token verifies before sign-in is
+    complete. Whatever ``st-mfa`` says but a plain "yes" counts as "not complete".
+    """
+    session = verdict.session
+    if session is None:
+        return verdict
+    payload = session.access_token_payload
+    if MFA_CLAIM in payload:
+        claim = payload[MFA_CLAIM]
+        is_complete = isinstance(claim, Mapping) and claim.get("v") is True
+    else:
+        is_complete = not requires_mfa()
+    return verdict if is_complete else Verdict(Reason.MFA_PENDING, pending_session=session)
+
+
 def looked_up(verdict: Verdict, is_revoked: Callable[[str], bool]) -> Verdict:
     """Return what becomes of *verdict* once the core was asked about its session.
 
     :param is_revoked: tells it of a session handle; may raise CoreUnavailableError.
     """
-    session = verdict.session
+    session = verdict.session or verdict.pending_session
     if session is None:
         return verdict
     # What tells two tokens of one session apart, in the place of the tokens themselves.

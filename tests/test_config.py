@@ -62,6 +62,7 @@ def test_nothing_is_required() -> None:
         "refresh_flow": "inline",
         "always_try_refresh": False,
         "check_revoked": False,
+        "global_claims": True,
         "trusted_origins": (),
         "insecure_cross_site": False,
         "redirect_origins": (),
@@ -263,7 +264,7 @@ def test_password_that_looks_like_a_port_is_not_repeated(name: str) -> None:
 @pytest.mark.parametrize("field", dataclasses.fields(Settings), ids=lambda field: field.name)
 def test_examples_are_possible_values(field: dataclasses.Field[Any]) -> None:
     example: Any = field.metadata["example"]
-    is_text = not example[0].isdigit() and example != "False" and example[0] != "["
+    is_text = not example[0].isdigit() and example not in ("False", "True") and example[0] != "["
 
     from_config(**{field.name: example if is_text else ast.literal_eval(example)})
 
@@ -318,6 +319,7 @@ def test_with_an_sdk_nothing_is_required() -> None:
         invalid_claim_status=SDK.invalid_claim_status,
         session_uris=SDK.session_uris,
         core_headers=SDK.core_headers,
+        factor_url="/login/mfa",
     )
 
 
@@ -346,6 +348,7 @@ def test_settings_win_over_the_sdk() -> None:
         invalid_claim_status=SDK.invalid_claim_status,
         session_uris=SDK.session_uris,
         core_headers=SDK.core_headers,
+        factor_url="/login/mfa",
     )
 
 

@@ -20,6 +20,8 @@ DECISION_MODULES = (
     "signals",
     "session",
     "claims",
+    "global_claims",
+    "requirements",
     "urls",
     "cookies",
     "config",

@@ -13,9 +13,16 @@ from flask.testing import FlaskClient
 from jinja2 import DictLoader
 from werkzeug.test import TestResponse
 
-from flask_ssr_session import FlaskSSRSession, session_optional, session_required, state
+from flask_ssr_session import (
+    FlaskSSRSession,
+    SSRSession,
+    session_optional,
+    session_required,
+    state,
+)
 from flask_ssr_session.config import SDKValues
 from flask_ssr_session.errors import CoreUnavailableError
+from flask_ssr_session.global_claims import is_about
 from flask_ssr_session.testing import SessionSigner, install_test_keys
 
 API_DOMAIN = "https://api.example.com"
@@ -113,6 +120,38 @@ def sdk_values(**values: Any) -> SDKValues:
         "key_uris": ("http://127.0.0.1:1/.well-known/jwks.json",),
     }
     return SDKValues(**usual | values)
+
+
+class FakeGlobalClaims:
+    """Stands for the global claims of an SDK: these validators, or what *override* returns."""
+
+    def __init__(self, *validators: Any, override: Callable[..., Any] | None = None) -> None:
+        self.added = list(validators)
+        self.override = override
+        self.contexts: list[dict[str, Any]] = []
+
+    @property
+    def has_mfa(self) -> bool:
+        return any(is_about(validator, "st-mfa") for validator in self.added)
+
+    @property
+    def is_overridden(self) -> bool:
+        return self.override is not None
+
+    def added_validators(self) -> list[Any]:
+        return self.added
+
+    def user_context(self, request: Any) -> dict[str, Any]:
+        return {"request": request}
+
+    def validators(self, session: SSRSession, user_context: dict[str, Any]) -> Any:
+        self.contexts.append(user_context)
+        if self.override is None:
+            return list(self.added)
+        return self.override(session, list(self.added), user_context)
+
+    def is_timeless(self, validator: Any) -> bool:
+        return getattr(validator, "max_age_in_sec", None) is None
 
 
 def let_core_say(app: Flask, answer: Callable[[str], bool]) -> list[str]:

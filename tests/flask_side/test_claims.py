@@ -41,7 +41,6 @@ DOCUMENTS = {
     "page": PAGE,
     "plain http": {"Accept": ACCEPT_PAGE},
     "frame": PAGE | {"Sec-Fetch-Dest": "iframe"},
-    "prefetched page": PAGE | {"Sec-Purpose": "prefetch"},
 }
 SCRIPTS = {
     "fetch": FETCH,
@@ -79,7 +78,7 @@ def editor(app: Flask) -> FlaskClient:
 def assert_is_kept_by_nobody(response: TestResponse) -> None:
     assert response.headers["Cache-Control"] == "no-store"
     assert response.headers["X-Robots-Tag"] == "noindex"
-    assert response.headers["SSR-Session"] == "active; reason=active"
+    assert response.headers["SSR-Session"] == "active; reason=claims"
     assert response.headers["Vary"] == "Cookie"
     assert "Set-Cookie" not in response.headers
     assert "HX-Refresh" not in response.headers
@@ -102,6 +101,12 @@ def test_document_without_the_claim_is_403_with_a_plain_page(
         assert "You are signed in, but may not see this page." in response.text
     for secret in ("st-role", "editor", "role-nobody-should-see", "expectedToInclude"):
         assert secret not in response.text
+
+
+def test_prefetched_page_without_the_claim_is_declined(editor: FlaskClient) -> None:
+    response = editor.get("/admin", headers=PAGE | {"Sec-Purpose": "prefetch"})
+    assert (response.status_code, response.data) == (503, b"")
+    assert_is_kept_by_nobody(response)
 
 
 @pytest.mark.parametrize("kind", SCRIPTS)
@@ -470,7 +475,9 @@ def test_condition_that_asks_nothing_is_refused_where_it_is_written(
 
 
 @pytest.mark.parametrize("validator", ["raises", "waits"])
-def test_validator_that_fails_lets_nobody_in(validator: str) -> None:
+def test_validator_that_fails_lets_nobody_in_and_is_named_once(
+    validator: str, caplog: pytest.LogCaptureFixture
+) -> None:
     class Failing:
         id = "failing"
 
@@ -484,14 +491,16 @@ def test_validator_that_fails_lets_nobody_in(validator: str) -> None:
     app.add_url_rule("/async", "async", session_required(validators=[Failing()])(coroutine))
     client = app.test_client()
     sign_in(client)
-    app.config["PROPAGATE_EXCEPTIONS"] = False
     for path in ("/", "/async"):
         for headers in (PAGE, FETCH):
             response = client.get(path, headers=headers)
-            assert response.status_code == 500
+            assert response.status_code == 403
             assert "for admins" not in response.text
-    app.config["PROPAGATE_EXCEPTIONS"] = True
-    with pytest.raises(MisuseError if validator == "waits" else KeyError):
+    lines = [line for line in caplog.messages if line.startswith("claim_unchecked")]
+    assert len(lines) == 1
+    assert "the claim validator 'failing'" in lines[0]
+    app.debug = True
+    with pytest.raises(MisuseError, match="'failing'"):
         client.get("/")
 
 

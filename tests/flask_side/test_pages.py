@@ -13,8 +13,9 @@ from flask import stream_template_string as stream
 from flask.testing import FlaskClient
 from flask_talisman import Talisman
 from jinja2 import StrictUndefined
+from supertokens_python.recipe.emailverification import EmailVerificationClaim
 
-from flask_ssr_session import session_required
+from flask_ssr_session import session_required, state
 from flask_ssr_session.errors import MisuseError
 from flask_ssr_session.pages import templates_folder
 from flask_ssr_session.testing import expire, outage, sign_in
@@ -22,14 +23,18 @@ from flask_ssr_session.testing import expire, outage, sign_in
 from .conftest import (
     HELD_BACK,
     PAGE,
+    FakeGlobalClaims,
     cookies,
     expired_token,
     make_app,
     make_token,
     part_of,
+    sdk_values,
     with_templates,
     with_views,
 )
+
+EMAIL = EmailVerificationClaim.validators.is_verified()
 
 MACRO = "{% from 'refresh_page.html' import refresh_page %}"
 
@@ -277,7 +282,9 @@ def test_call_block_replaces_the_look_and_keeps_the_rest() -> None:
         assert len(elements.named("noscript")) == 1
 
 
-def test_every_text_can_be_replaced() -> None:
+def test_every_text_can_be_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    sdk = sdk_values(global_claims=FakeGlobalClaims(EMAIL))
+    monkeypatch.setattr(state, "read_sdk", lambda: sdk)
     app = make_app()
     source = (
         "{% import 'refresh_page.html' as page %}{% set t = {} %}"
@@ -297,6 +304,8 @@ def test_every_text_can_be_replaced() -> None:
     with outage(app):
         shown += client.get("/", headers=PAGE | cookies(make_token())).text
     shown += client.post("/", headers=PAGE | {"Sec-Fetch-Site": "cross-site"}).text
+    shown += client.get("/", headers=PAGE | cookies(make_token(email_verified=False))).text
+    shown += client.get("/", headers=PAGE | cookies(make_token(**{"st-mfa": None}))).text
     # The link to go on is shown on optional pages only, and forms are kept for views only.
     missing = [key for key in keys if f"text-{key}" not in shown]
     assert len(keys) > 20

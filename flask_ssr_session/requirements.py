@@ -1,0 +1,101 @@
+"""What a view asks of a session, and the marks by which a hook knows it. Knows no framework."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from .claims import ClaimRules
+from .errors import MisuseError
+
+_MARK = "_ssr_session_mark"
+
+
+class Requirements(NamedTuple):
+    """What a view asks for.
+
+    :ivar optional: no session at all; strangers may come in.
+    :ivar claims: what the session's payload has to say, beside the SDK's global claims.
+    :ivar global_claims: the SDK's global claim validators are asked, too.
+    :ivar allow_pending: a session whose user has not completed all factors will do.
+    :ivar check_revoked: the core is asked whether the session still exists.
+    :ivar keep_form: a refresh page may carry the form that came too late.
+    """
+
+    optional: bool = False
+    claims: ClaimRules = ClaimRules()
+    global_claims: bool = True
+    allow_pending: bool = False
+    check_revoked: bool = False
+    keep_form: bool = False
+
+    @classmethod
+    def of(cls, claims: ClaimRules, **switches: bool) -> Requirements:
+        """Check what was written at a view.
+
+        :raises MisuseError: a switch that is neither on nor off.
+        """
+        for name, value in switches.items():
+            if not isinstance(value, bool):
+                raise MisuseError(f"{name}= takes True or False.")
+        return cls(claims=claims, **switches)
+
+
+class ViewMark(NamedTuple):
+    """What the functions below a view say about it.
+
+    :ivar exempt: no session matters to it.
+    """
+
+    exempt: bool = False
+    optional: bool = False
+    allow_pending: bool = False
+    global_claims: bool = True
+    keep_form: bool = False
+
+
+_UNMARKED = ViewMark()
+
+
+def mark_view(view: Callable[..., Any], mark: ViewMark) -> None:
+    """Note *mark* at *view*.
+
+    The mark names its function: ``functools.wraps`` copies it to a wrapper, of which it says
+    nothing.
+    """
+    setattr(view, _MARK, (view, mark))
+
+
+def view_mark(view: Any) -> ViewMark:
+    """Return the marks of *view* and of what it wraps, taken together.
+
+    A hook runs before any of them, so a decorator that knows nothing of sessions, such as a rate
+    limit above a public view, must not hide the mark below it.
+    """
+    # Most views have none, and this is asked for every request.
+    if not hasattr(view, _MARK) and not hasattr(view, "__wrapped__"):
+        return _UNMARKED
+    marks = list(_marks(view))
+    return ViewMark(
+        exempt=any(mark.exempt for mark in marks),
+        optional=any(mark.optional for mark in marks),
+        allow_pending=any(mark.allow_pending for mark in marks),
+        global_claims=all(mark.global_claims for mark in marks),
+        keep_form=any(mark.keep_form for mark in marks),
+    )
+
+
+def _marks(view: Any) -> Iterator[ViewMark]:
+    for function in wrapped_chain(view):
+        owner, mark = getattr(function, "__dict__", {}).get(_MARK, (None, _UNMARKED))
+        if owner is function:
+            yield mark
+
+
+def wrapped_chain(view: Any) -> Iterator[Any]:
+    """Yield *view*, what it wraps, what that wraps, and so on; each once."""
+    seen: set[int] = set()
+    while view is not None and id(view) not in seen:
+        seen.add(id(view))
+        yield view
+        view = getattr(view, "__wrapped__", None)
