@@ -11,6 +11,7 @@ from supertokens_python.recipe.accountlinking.recipe import AccountLinkingRecipe
 from supertokens_python.recipe.emailpassword.recipe import EmailPasswordRecipe
 from supertokens_python.recipe.emailverification.recipe import EmailVerificationRecipe
 from supertokens_python.recipe.jwt.recipe import JWTRecipe
+from supertokens_python.recipe.multifactorauth.recipe import MultiFactorAuthRecipe
 from supertokens_python.recipe.multitenancy.recipe import MultitenancyRecipe
 from supertokens_python.recipe.oauth2provider.recipe import OAuth2ProviderRecipe
 from supertokens_python.recipe.openid.recipe import OpenIdRecipe
@@ -44,6 +45,7 @@ def reset_sdk() -> None:
         EmailPasswordRecipe,
         EmailVerificationRecipe,
         JWTRecipe,
+        MultiFactorAuthRecipe,
         MultitenancyRecipe,
         OAuth2ProviderRecipe,
         OpenIdRecipe,

@@ -35,10 +35,11 @@ from .conftest import (
     with_templates,
 )
 
-VERIFIED = {"st-ev": {"v": True, "t": 1}}
-UNVERIFIED = {"st-ev": {"v": False, "t": 1}}
+VERIFIED: dict[str, Any] = {"st-ev": {"v": True, "t": 1}}
+UNVERIFIED: dict[str, Any] = {"st-ev": {"v": False, "t": 1}}
 
-EMAIL = EmailVerificationClaim.validators.is_verified()
+EMAIL: Any = EmailVerificationClaim
+EMAIL = EMAIL.validators.is_verified()
 
 
 class Counting:
@@ -173,7 +174,7 @@ def test_setting_switches_them_off(monkeypatch: pytest.MonkeyPatch, path: str) -
 def test_conditions_of_the_view_stay_without_them(monkeypatch: pytest.MonkeyPatch) -> None:
     app = app_with(monkeypatch, FakeGlobalClaims(EMAIL))
     assert ask(app, "/role", **UNVERIFIED).status_code == 403
-    role = {"st-role": {"v": ["admin"], "t": 1}}
+    role: dict[str, Any] = {"st-role": {"v": ["admin"], "t": 1}}
     assert ask(app, "/role", **UNVERIFIED, **role).text == "content"
 
 
@@ -182,7 +183,7 @@ def test_hook_with_a_condition_asks_them_whatever_the_view_says(
 ) -> None:
     app = app_with(monkeypatch, FakeGlobalClaims(EMAIL))
     app.before_request(partial(require_session, role="admin"))
-    role = {"st-role": {"v": ["admin"], "t": 1}}
+    role: dict[str, Any] = {"st-role": {"v": ["admin"], "t": 1}}
     assert ask(app, "/waived", FETCH, **UNVERIFIED, **role).status_code == 403
     assert ask(app, "/waived", FETCH, **VERIFIED, **role).text == "content"
 

@@ -155,7 +155,7 @@ def guarding(error: Exception) -> Any:
     return content(), getattr(error, "code", 500)
 
 
-def fail() -> None:
+def fail() -> str:
     raise LookupError("in a view")
 
 

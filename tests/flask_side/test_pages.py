@@ -34,7 +34,8 @@ from .conftest import (
     with_views,
 )
 
-EMAIL = EmailVerificationClaim.validators.is_verified()
+EMAIL: Any = EmailVerificationClaim
+EMAIL = EMAIL.validators.is_verified()
 
 MACRO = "{% from 'refresh_page.html' import refresh_page %}"
 

@@ -42,8 +42,10 @@ from .conftest import (
     with_views,
 )
 
-PENDING = {"st-mfa": {"c": {"emailpassword": 1_700_000_000}, "v": False}}
-COMPLETE = {"st-mfa": {"c": {"emailpassword": 1_700_000_000, "totp": 1_700_000_009}, "v": True}}
+PENDING: dict[str, Any] = {"st-mfa": {"c": {"emailpassword": 1_700_000_000}, "v": False}}
+COMPLETE: dict[str, Any] = {
+    "st-mfa": {"c": {"emailpassword": 1_700_000_000, "totp": 1_700_000_009}, "v": True}
+}
 
 MFA = MultiFactorAuthClaim.validators.has_completed_mfa_requirements_for_auth()
 
