@@ -9,6 +9,7 @@ a visitor who          is made by
 =====================  ======================================================
 is a stranger          ``app.test_client()``, or :func:`sign_out`
 is signed in           :func:`sign_in`; ``roles=["reader"]`` for a wrong role
+is half signed in      :func:`sign_in` with ``mfa_complete=False``
 has an old token       :func:`expire`
 was thrown out         :func:`revoke`, for ``check_revoked``
 meets an outage        ``with`` :func:`outage` of keys, :func:`core_outage`
@@ -47,7 +48,9 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from flask import Flask
 from flask.testing import FlaskClient
 
+from .claims import MFA_CLAIM
 from .errors import CoreUnavailableError, KeysUnavailableError, MisuseError, TokenInvalidError
+from .global_claims import is_about
 from .jwks import KeySet
 from .keystore import StaticKeys
 from .session import SSRSession
@@ -122,6 +125,7 @@ class SessionSigner:
         roles: Sequence[str] | None = None,
         permissions: Sequence[str] | None = None,
         email_verified: bool | None = None,
+        mfa_complete: bool | None = None,
         issued_at: float | None = None,
         valid_seconds: float = 3600,
         **payload: Any,
@@ -129,6 +133,8 @@ class SessionSigner:
         """Return the claims of a new session.
 
         :param roles: claim ``st-role``; None leaves it out, and so for the next two.
+        :param mfa_complete: claim ``st-mfa``: whether the user has completed all factors of
+            sign-in; None leaves it out.
         :param issued_at: seconds since the epoch; None for now.
         :param payload: more claims, or other values for these.
         :raises MisuseError: a claim that would not say what it seems to.
@@ -136,8 +142,9 @@ class SessionSigner:
         for name, names in (("roles", roles), ("permissions", permissions)):
             if isinstance(names, str):
                 raise MisuseError(f"{name}= takes a list of names.")
-        if email_verified is not None and not isinstance(email_verified, bool):
-            raise MisuseError("email_verified= takes True, False or None.")
+        for name, switch in (("email_verified", email_verified), ("mfa_complete", mfa_complete)):
+            if switch is not None and not isinstance(switch, bool):
+                raise MisuseError(f"{name}= takes True, False or None.")
         if misspelt := payload.keys() & {"role", "permission"}:
             raise MisuseError(
                 f"{misspelt.pop()}= is no claim of SuperTokens: roles=, permissions=."
@@ -161,6 +168,8 @@ class SessionSigner:
         ):
             if value is not None:
                 claims[key] = {"v": value, "t": now * 1000}
+        if mfa_complete is not None:
+            claims[MFA_CLAIM] = {"c": {"emailpassword": now}, "v": mfa_complete}
         return claims | payload
 
     def sign(self, claims: Mapping[str, Any], header: Mapping[str, Any] | None = None) -> str:
@@ -224,13 +233,18 @@ def sign_in(
     roles: Sequence[str] | None = None,
     permissions: Sequence[str] | None = None,
     email_verified: bool | None = None,
+    mfa_complete: bool | None = None,
     valid_seconds: float = 3600,
     **payload: Any,
 ) -> None:
     """Give *client* the cookies of a signed-in browser.
 
     :param roles: the user's roles (``st-role``); None for a token without that claim, and so for
-        *permissions* (``st-perm``) and *email_verified* (``st-ev``).
+        *permissions* (``st-perm``).
+    :param email_verified: whether the e-mail address is verified (``st-ev``). None for what the
+        SDK in this process asks of every session, else for a token without that claim.
+    :param mfa_complete: whether the user has completed all factors of sign-in (``st-mfa``); False
+        for one who is half signed in, and None as for *email_verified*.
     :param valid_seconds: how long the access token is good for, from now.
     :param payload: further claims of the access token, as the SDK writes them:
         ``**PlanClaim.add_to_payload_({}, "pro", {})`` for one of your own.
@@ -238,16 +252,32 @@ def sign_in(
         would not say what it seems to.
     """
     signer = signer_for(client.application)
+    asked = _claims_asked_of_every_session(client.application)
+    if email_verified is None and "st-ev" in asked:
+        email_verified = True
+    if mfa_complete is None and MFA_CLAIM in asked:
+        mfa_complete = True
     claims = signer.claims(
         user_id,
         tenant_id=tenant_id,
         roles=roles,
         permissions=permissions,
         email_verified=email_verified,
+        mfa_complete=mfa_complete,
         valid_seconds=valid_seconds,
         **payload,
     )
     set_token(client, signer.sign(claims))
+
+
+def _claims_asked_of_every_session(app: Flask) -> set[str]:
+    """Return which claims of SuperTokens' own recipes the SDK asks of every session."""
+    with app.app_context():
+        global_claims = _state(app).ready().global_claims
+    if global_claims is None:
+        return set()
+    validators = global_claims.source.added_validators()
+    return {key for key in ("st-ev", MFA_CLAIM) if any(is_about(v, key) for v in validators)}
 
 
 def set_token(client: FlaskClient, token: str) -> None:

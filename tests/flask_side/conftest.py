@@ -11,6 +11,8 @@ import pytest
 from flask import Flask, g, render_template
 from flask.testing import FlaskClient
 from jinja2 import DictLoader
+from supertokens_python.recipe.emailverification import EmailVerificationClaim
+from supertokens_python.recipe.multifactorauth.multi_factor_auth_claim import MultiFactorAuthClaim
 from werkzeug.test import TestResponse
 
 from flask_ssr_session import (
@@ -43,6 +45,11 @@ FETCH = {
     "Sec-Fetch-Mode": "cors",
     "Sec-Fetch-Site": "same-origin",
 }
+
+# What two of SuperTokens' recipes ask of every session.
+EMAIL: Any = EmailVerificationClaim
+EMAIL = EMAIL.validators.is_verified()
+MFA = MultiFactorAuthClaim.validators.has_completed_mfa_requirements_for_auth()
 
 HELD_BACK = (
     "{% from 'refresh_page.html' import refresh_page %}"

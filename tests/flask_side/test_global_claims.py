@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from flask import Flask, g, render_template
-from supertokens_python.recipe.emailverification import EmailVerificationClaim
 from supertokens_python.recipe.session.interfaces import ClaimValidationResult
 from werkzeug.test import TestResponse
 
@@ -23,6 +22,7 @@ from flask_ssr_session import (
 from flask_ssr_session.testing import sign_in
 
 from .conftest import (
+    EMAIL,
     FETCH,
     HELD_BACK,
     PAGE,
@@ -37,9 +37,6 @@ from .conftest import (
 
 VERIFIED: dict[str, Any] = {"st-ev": {"v": True, "t": 1}}
 UNVERIFIED: dict[str, Any] = {"st-ev": {"v": False, "t": 1}}
-
-EMAIL: Any = EmailVerificationClaim
-EMAIL = EMAIL.validators.is_verified()
 
 
 class Counting:

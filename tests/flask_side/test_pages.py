@@ -13,7 +13,6 @@ from flask import stream_template_string as stream
 from flask.testing import FlaskClient
 from flask_talisman import Talisman
 from jinja2 import StrictUndefined
-from supertokens_python.recipe.emailverification import EmailVerificationClaim
 
 from flask_ssr_session import session_required, state
 from flask_ssr_session.errors import MisuseError
@@ -21,6 +20,7 @@ from flask_ssr_session.pages import templates_folder
 from flask_ssr_session.testing import expire, outage, sign_in
 
 from .conftest import (
+    EMAIL,
     HELD_BACK,
     PAGE,
     FakeGlobalClaims,
@@ -33,9 +33,6 @@ from .conftest import (
     with_templates,
     with_views,
 )
-
-EMAIL: Any = EmailVerificationClaim
-EMAIL = EMAIL.validators.is_verified()
 
 MACRO = "{% from 'refresh_page.html' import refresh_page %}"
 

@@ -8,9 +8,6 @@ from typing import Any
 import pytest
 from flask import Flask, g, render_template
 from flask.testing import FlaskClient
-from supertokens_python.recipe.multifactorauth.multi_factor_auth_claim import (
-    MultiFactorAuthClaim,
-)
 from werkzeug.test import TestResponse
 
 from flask_ssr_session import (
@@ -30,6 +27,7 @@ from flask_ssr_session.testing import sign_in
 from .conftest import (
     FETCH,
     HELD_BACK,
+    MFA,
     PAGE,
     FakeGlobalClaims,
     cookies,
@@ -47,7 +45,6 @@ COMPLETE: dict[str, Any] = {
     "st-mfa": {"c": {"emailpassword": 1_700_000_000, "totp": 1_700_000_009}, "v": True}
 }
 
-MFA = MultiFactorAuthClaim.validators.has_completed_mfa_requirements_for_auth()
 
 HEADER = "pending; reason=mfa_pending"
 SDK_BODY = {

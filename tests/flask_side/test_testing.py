@@ -40,8 +40,11 @@ from flask_ssr_session.tokens import decode_unverified_token
 
 from .conftest import (
     API_DOMAIN,
+    EMAIL,
     FETCH,
+    MFA,
     PAGE,
+    FakeGlobalClaims,
     cookies,
     make_app,
     make_token,
@@ -552,3 +555,43 @@ def test_fixtures_refuse_an_app_that_is_not_being_tested(tmp_path: Path) -> None
     output = _run_own_tests(tmp_path, _ASKED_FOR, testing=False)
     assert "5 errors" in output
     assert "refused unless app.testing is set" in output
+
+
+# --- what the SDK asks of every session ----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("recipes", "told", "status"),
+    [
+        pytest.param((EMAIL,), {}, 200, id="verified by itself"),
+        pytest.param((EMAIL,), {"email_verified": False}, 403, id="told not to be"),
+        pytest.param((MFA,), {}, 200, id="complete by itself"),
+        pytest.param((MFA,), {"mfa_complete": False}, 403, id="told not to be complete"),
+        pytest.param((), {"mfa_complete": False}, 403, id="half signed in without the recipe"),
+        pytest.param((EMAIL, MFA), {}, 200, id="both by itself"),
+        pytest.param((EMAIL, MFA), {"st-ev": {"v": False, "t": 1}}, 403, id="told by the claim"),
+        pytest.param((EMAIL, MFA), {"st-mfa": {"c": {}}}, 403, id="told by an odd claim"),
+    ],
+)
+def test_sign_in_satisfies_the_recipes_in_the_process_unless_told_otherwise(
+    monkeypatch: pytest.MonkeyPatch, recipes: tuple[Any, ...], told: dict[str, Any], status: int
+) -> None:
+    sdk = sdk_values(global_claims=FakeGlobalClaims(*recipes))
+    monkeypatch.setattr(state, "read_sdk", lambda: sdk)
+    client = with_views(make_app()).test_client()
+    sign_in(client, **told)
+    assert client.get("/account", headers=FETCH).status_code == status
+
+
+def test_sign_in_adds_no_claim_that_nobody_asks_for(client: FlaskClient) -> None:
+    sign_in(client)
+    with client:
+        client.get("/account")
+        assert not {"st-ev", "st-mfa"} & g.session.access_token_payload.keys()
+
+
+@pytest.mark.parametrize("name", ["email_verified", "mfa_complete"])
+def test_switch_that_is_no_switch_is_refused(client: FlaskClient, name: str) -> None:
+    told: dict[str, Any] = {name: "yes"}
+    with pytest.raises(MisuseError, match=f"{name}= takes True, False or None"):
+        sign_in(client, **told)
