@@ -17,10 +17,12 @@ from werkzeug.http import parse_cookie
 
 from . import assets
 from .checkup_app import about_templates, answers_api, ask_app, front_page
+from .checkup_claims import gather_claims
 from .config import Deployment
 from .decorators import check_decorator_order
 from .doctor import Finding, Level, Setup, browser_origin, is_top_level, ok, problem
 from .doctor_api import CORS_HEADERS, about_api_keys, about_core, about_cors, about_refresh_api
+from .doctor_claims import check_claims
 from .doctor_cookies import about_seen_cookies, seen_cookies
 from .doctor_keys import Answer, Heard, about_clock, about_keys, about_static_keys, key_ids
 from .doctor_pages import about_refresh_page, about_script, about_sign_in, next_url, script_url
@@ -82,6 +84,7 @@ def check_up(state: AppState, url: str | None, *, offline: bool) -> Iterator[Fin
         is_public_suffix=_suffix_list(),
     )
     yield from examine(setup)
+    yield from check_claims(gather_claims(state))
     yield about_templates(state, front)
     static = _static_kids(state)
     if static:

@@ -7,7 +7,7 @@ SuperTokens' own API, what the panel's buttons do to the core, and the browser.
 from __future__ import annotations
 
 import socket
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 from flask import Flask
@@ -93,7 +93,24 @@ def test_home_greets_whom_it_knows(
 @pytest.mark.usefixtures("key_outage")
 def test_home_is_open_in_an_outage(signed_in_client: FlaskClient) -> None:
     response = signed_in_client.get("/", headers=PAGE_HEADERS)
-    assert (response.status_code, "Hello, stranger." in response.text) == (200, True)
+    assert (response.status_code, "Hello. Your session cannot" in response.text) == (200, True)
+    assert "Sign in" not in response.text
+
+
+@pytest.mark.parametrize(
+    ("path", "claims", "shown"),
+    [
+        pytest.param("/", None, 'data-state="anonymous"><a href="/auth/">Sign in</a>', id="none"),
+        pytest.param("/", {}, 'data-state="active">Signed in<', id="active"),
+        pytest.param("/", {"mfa_complete": False}, 'data-state="pending">Signing in<', id="half"),
+        pytest.param("/nowhere", {"valid_seconds": -5}, 'data-state="refresh"><', id="run out"),
+    ],
+)
+def test_header_asks_strangers_alone_to_sign_in(
+    app: Flask, signed_in_as: ClientMaker, path: str, claims: dict[str, Any] | None, shown: str
+) -> None:
+    client = app.test_client() if claims is None else signed_in_as(**claims)
+    assert shown in client.get(path, headers=PAGE_HEADERS).text
 
 
 def test_account_shows_what_the_token_says(signed_in_as: ClientMaker) -> None:

@@ -35,6 +35,7 @@ DECISION_MODULES = (
     "answers",
     "cross_site",
     "doctor",
+    "doctor_claims",
     "doctor_cookies",
     "doctor_settings",
     "doctor_keys",

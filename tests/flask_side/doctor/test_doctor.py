@@ -14,11 +14,14 @@ import pytest
 from flask import Flask, Response, g, redirect, request
 from jinja2 import ChoiceLoader, DictLoader
 from supertokens_python import Supertokens, constants
+from supertokens_python.framework.flask import Middleware
+from supertokens_python.recipe import emailverification, multifactorauth, session
 
 from example_app.core import DevelopmentCore
-from flask_ssr_session import checkup, session_required
+from flask_ssr_session import FlaskSSRSession, checkup, session_required
 from flask_ssr_session.fetching import Deadline, Reply, ask
 from flask_ssr_session.testing import SessionSigner
+from tests.development_core.sdk import init_sdk
 
 from .conftest import MakeApp, Site, bare, line, looked_at, run, signed_in
 
@@ -35,7 +38,7 @@ def test_the_example_has_no_problem(example: MakeApp, site: Site) -> None:
     assert line(result, "core").startswith("ok core")
     assert line(result, "api_keys").startswith("ok api_keys")
     assert line(result, "api_cookies").startswith("ok api_cookies")
-    assert result.stdout.splitlines()[-1] == "18 ok, 0 warnings, 0 problems"
+    assert result.stdout.splitlines()[-1] == "19 ok, 0 warnings, 0 problems"
 
 
 def test_looking_changes_nothing(example: MakeApp, live_core: DevelopmentCore) -> None:
@@ -60,7 +63,7 @@ def test_answer_for_scripts_has_the_same_findings(example: MakeApp) -> None:
     app = example()
     told = json.loads(run(app, "--json").stdout)
 
-    assert told["counts"] == {"ok": 18, "warning": 0, "problem": 0}
+    assert told["counts"] == {"ok": 19, "warning": 0, "problem": 0}
     lines = run(app).stdout.splitlines()
     assert [finding["check"] for finding in told["findings"]] == [
         row.split()[1] for row in lines[:-1]
@@ -582,3 +585,60 @@ def test_offline_asks_nobody(example: MakeApp, monkeypatch: pytest.MonkeyPatch) 
     assert result.exit_code == 0
     assert line(result, "csp").startswith("ok csp")
     assert not {"keys", "core", "refresh_api", "script", "sign_in"} & looked_at(result)
+
+
+# --- claims --------------------------------------------------------------------------------------
+
+
+def with_recipes(core: DevelopmentCore, *recipes: Any, **settings: Any) -> Flask:
+    """Return an app beside an SDK with these recipes, which has views of every kind."""
+    init_sdk(core.uri, [session.init(), *recipes])
+    app = Flask(__name__)
+    app.jinja_loader = DictLoader(
+        {
+            "guard.html": "{% if g.session %}x{% else %}{{ refresh_page() }}{% endif %}",
+            "layout.html": "{% if g.session %}Sign out{% endif %}",
+            "decides.html": "{% if needs_refresh %}{{ refresh_page() }}{% endif %}",
+        }
+    )
+    FlaskSSRSession(app, **settings)
+    Middleware(app)
+    app.add_url_rule("/welcome", "welcome", session_required(global_claims=False)(lambda: ""))
+    app.add_url_rule("/code", "code", session_required(allow_pending=True)(lambda: ""))
+    return app
+
+
+def lines_about(app: Flask, *checks: str) -> list[str]:
+    found = run(app, "--offline", "--url", "http://localhost:5000").stdout.splitlines()
+    return [" ".join(row.split()) for row in found if row.split()[1:2] in [[c] for c in checks]]
+
+
+@pytest.mark.usefixtures("sdk_environment")
+def test_claims_that_pages_ask_and_do_not_ask(live_core: DevelopmentCore) -> None:
+    required = emailverification.init(mode="REQUIRED")
+    asks = "ok claims pages ask what the SDK asks of every session: st-ev, but for welcome"
+    guard = (
+        "warning session_guards guard.html shows refresh_page() by g.session, which asks who it "
+        "is, and not st-ev -> decide by needs_refresh"
+    )
+    pending = "ok pending half signed-in users see code (allow_pending)"
+    app = with_recipes(live_core, required)
+    assert lines_about(app, "claims", "session_guards", "pending", "mfa") == [asks, guard, pending]
+
+
+@pytest.mark.usefixtures("sdk_environment")
+def test_claims_that_a_setting_switched_off(live_core: DevelopmentCore) -> None:
+    app = with_recipes(live_core, emailverification.init(mode="REQUIRED"), global_claims=False)
+    (line_,) = lines_about(app, "claims", "session_guards")
+    assert line_.startswith("warning claims the SDK asks st-ev of every session, and no page does")
+
+
+@pytest.mark.usefixtures("sdk_environment")
+@pytest.mark.parametrize("has_view", [False, True])
+def test_second_factor_needs_a_page(live_core: DevelopmentCore, has_view: bool) -> None:
+    app = with_recipes(live_core, multifactorauth.init())
+    if has_view:
+        app.add_url_rule("/auth/mfa", "mfa", session_required(allow_pending=True)(lambda: ""))
+    found = lines_about(app, "claims", "mfa")
+    assert found[0].startswith("ok claims pages ask what the SDK asks of every session: st-mfa")
+    assert [row.split()[:2] for row in found[1:]] == ([] if has_view else [["warning", "mfa"]])

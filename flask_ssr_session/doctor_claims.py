@@ -1,0 +1,88 @@
+"""Judge which claims pages ask, and who is let in without them. Values in, findings out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from .claims import MFA_CLAIM
+from .doctor import Finding, ok, warning
+
+# Enough to act on; a large app has more views than a terminal has lines.
+_MAX_NAMES = 5
+
+
+@dataclass(frozen=True)
+class ClaimSetup:
+    """What is known of the claims that pages ask.
+
+    :ivar added: the claims that the SDK's recipes and plugins ask of every session, by id; None
+        without the SDK's Session recipe.
+    :ivar is_asked: pages ask them, too (``SSR_SESSION_GLOBAL_CLAIMS``).
+    :ivar broken: what an override or a validator did when it was asked about a made-up session.
+    :ivar waived: endpoints marked ``global_claims=False``.
+    :ivar pending: endpoints marked ``allow_pending``.
+    :ivar factor_url: where half signed-in visitors are led to; None where nobody says.
+    :ivar has_factor_view: a view of the app answers there.
+    :ivar guarded_by_session: templates that decide by ``g.session`` whether to show a page.
+    """
+
+    added: tuple[str, ...] | None
+    is_asked: bool = True
+    broken: tuple[str, ...] = ()
+    waived: tuple[str, ...] = ()
+    pending: tuple[str, ...] = ()
+    factor_url: str | None = None
+    has_factor_view: bool = True
+    guarded_by_session: tuple[str, ...] = ()
+
+
+def check_claims(setup: ClaimSetup) -> Iterator[Finding]:
+    """Yield who is let in that the API turns away, and what stands in the way of the others."""
+    if setup.added is None:
+        yield ok("claims", "no SDK here says which claims every session needs; views name theirs")
+    elif not setup.added:
+        yield ok("claims", "no recipe of the SDK asks a claim of every session")
+    else:
+        yield from _check_global_claims(setup, setup.added)
+    if setup.pending:
+        yield ok("pending", f"half signed-in users see {_listed(setup.pending)} (allow_pending)")
+    if MFA_CLAIM in (setup.added or ()) and not setup.has_factor_view:
+        yield warning(
+            "mfa",
+            f"no view of this app answers {setup.factor_url}, where half signed-in users are led",
+            "serve SuperTokens' prebuilt UI there, or a page of yours with allow_pending=True",
+        )
+
+
+def _check_global_claims(setup: ClaimSetup, added: tuple[str, ...]) -> Iterator[Finding]:
+    claims = ", ".join(added)
+    if not setup.is_asked:
+        yield warning(
+            "claims",
+            f"the SDK asks {claims} of every session, and no page does: "
+            "SSR_SESSION_GLOBAL_CLAIMS is off",
+            "switch it on, and mark the pages for such users with global_claims=False",
+        )
+        return
+    for broken in setup.broken:
+        yield warning(
+            "claims",
+            f"asked about a made-up user without claims, {broken}; pages turn such users away",
+            "let it look at the payload alone, and call nobody",
+        )
+    if not setup.broken:
+        without = f", but for {_listed(setup.waived)}" if setup.waived else ""
+        yield ok("claims", f"pages ask what the SDK asks of every session: {claims}{without}")
+    if setup.guarded_by_session:
+        yield warning(
+            "session_guards",
+            f"{_listed(setup.guarded_by_session)} shows refresh_page() by g.session, which asks "
+            f"who it is, and not {claims}",
+            "decide by needs_refresh",
+        )
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    more = len(names) - _MAX_NAMES
+    return ", ".join(names[:_MAX_NAMES]) + (f" and {more} more" if more > 0 else "")
