@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeGuard
 
+from .claims import MFA_CLAIM
 from .doctor import Finding, ago, ok, problem, warning
 from .errors import (
     KeysUnavailableError,
@@ -27,6 +28,7 @@ from .tokens import (
     decode_base64url,
     verify_access_token,
 )
+from .verdict import mfa_is_complete
 
 # As for the verifier: the last second of the year 9999.
 _END_OF_TIME = 253_402_300_799
@@ -38,7 +40,16 @@ _IDS = ("sub", "rsub", "tId", "sessionHandle", "refreshTokenHash1")
 _VERSIONS_WITHOUT = {"tId": ("3",), "rsub": ("3", "4")}
 _TIMES = ("iat", "nbf", "exp")
 _FETCHED = ("st-ev", "st-role", "st-perm")
-_EXPLAINED = {*_IDS, *_TIMES, *_FETCHED, "iss", "stt", "parentRefreshTokenHash1", "antiCsrfToken"}
+_EXPLAINED = {
+    *_IDS,
+    *_TIMES,
+    *_FETCHED,
+    MFA_CLAIM,
+    "antiCsrfToken",
+    "iss",
+    "parentRefreshTokenHash1",
+    "stt",
+}
 
 _COPY_IT = "copy the whole value of the cookie sAccessToken"
 _TAKE_IT = "take the cookie sAccessToken of a session"
@@ -134,6 +145,9 @@ def _claims(payload: Mapping[str, Any], rules: TokenRules, now: float) -> Iterat
     for name in _FETCHED:
         if name in payload:
             yield _fetched(name, payload[name], now)
+    if (is_complete := mfa_is_complete(payload)) is not None:
+        told = "all factors" if is_complete else "not all factors"
+        yield ok(MFA_CLAIM, f"says that {told} of sign-in are complete")
     yield from _others(payload)
 
 
@@ -190,7 +204,7 @@ def _others(payload: Mapping[str, Any]) -> Iterator[Finding]:
 
 def _outcome(raw_token: str, keys: KeyFinder | None, rules: TokenRules, now: float) -> Finding:
     try:
-        verify_access_token(raw_token, _NoKeys() if keys is None else keys, rules, now)
+        session = verify_access_token(raw_token, _NoKeys() if keys is None else keys, rules, now)
     except _NotAskedError:
         return warning(
             "token", "well formed and in time; the signature was not checked", "leave --offline out"
@@ -209,6 +223,12 @@ def _outcome(raw_token: str, keys: KeyFinder | None, rules: TokenRules, now: flo
     except KeysUnavailableError as error:
         return problem(
             "token", f"nothing is known about the token: {error}", "see ssr-session doctor"
+        )
+    if mfa_is_complete(session.access_token_payload) is False:
+        return warning(
+            "token",
+            "the token proves a session whose user has not completed all factors of sign-in",
+            "nothing: pages lead such visitors to the next factor",
         )
     return ok("token", "the token proves a session")
 

@@ -458,6 +458,7 @@ class AppState:
         levels = {
             Reason.EXPIRED: logging.DEBUG,
             Reason.TOKEN_MISSING: logging.DEBUG,
+            Reason.MFA_PENDING: logging.DEBUG,
             Reason.INTERNAL: logging.ERROR,
         }
         self.log.write(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from hashlib import sha256
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .claims import MFA_CLAIM
 from .errors import (
@@ -160,23 +160,29 @@ def decide(
     return (unknown or verdicts)[0]
 
 
+def mfa_is_complete(payload: Mapping[str, Any]) -> bool | None:
+    """Return whether all factors of sign-in are complete; None where the token does not say.
+
+    SuperTokens makes the session after the first factor, so a token verifies before sign-in is
+    complete. Whatever ``st-mfa`` says but a plain "yes" counts as "not complete".
+    """
+    if MFA_CLAIM not in payload:
+        return None
+    claim = payload[MFA_CLAIM]
+    return isinstance(claim, Mapping) and claim.get("v") is True
+
+
 def hold_pending(verdict: Verdict, requires_mfa: Callable[[], bool]) -> Verdict:
     """Return *verdict*, or the pending one where its user has not completed all factors.
 
-    :param requires_mfa: returns whether a token without ``st-mfa`` is incomplete; asked only of
+    :param requires_mfa: returns whether a token that does not say so is incomplete; asked only of
         such a token.
-
-    SuperTokens makes the session after the first factor, so the token verifies before sign-in is
-    complete. Whatever ``st-mfa`` says but a plain "yes" counts as "not complete".
     """
     session = verdict.session
     if session is None:
         return verdict
-    payload = session.access_token_payload
-    if MFA_CLAIM in payload:
-        claim = payload[MFA_CLAIM]
-        is_complete = isinstance(claim, Mapping) and claim.get("v") is True
-    else:
+    is_complete = mfa_is_complete(session.access_token_payload)
+    if is_complete is None:
         is_complete = not requires_mfa()
     return verdict if is_complete else Verdict(Reason.MFA_PENDING, pending_session=session)
 

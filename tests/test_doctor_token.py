@@ -179,3 +179,19 @@ def test_many_claims_of_a_token_are_counted() -> None:
 
 def test_every_defect_has_words_but_those_with_errors_of_their_own() -> None:
     assert set(TokenDefect) - set(DEFECTS) == {TokenDefect.EXPIRED, TokenDefect.NOT_YET_VALID}
+
+
+@pytest.mark.parametrize(
+    ("value", "told", "outcome"),
+    [
+        pytest.param(True, "says that all factors of sign-in are complete", "ok", id="complete"),
+        pytest.param(
+            False, "says that not all factors of sign-in are complete", "warning", id="half"
+        ),
+    ],
+)
+def test_token_of_a_half_signed_in_user_is_told_apart(value: bool, told: str, outcome: str) -> None:
+    findings = explained(made({"st-mfa": {"c": {"totp": 1}, "v": value}}))
+    assert findings["st-mfa"].says == told
+    assert findings["token"].level.value == outcome
+    assert "others" not in findings

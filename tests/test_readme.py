@@ -110,6 +110,8 @@ def visit(client: FlaskClient, visitor: str) -> Iterator[None]:
                 sign_out(client)
             case "a token, while no signing key can be had":
                 until_then.enter_context(outage(client.application))
+            case "the session of a user who has not completed all factors of sign-in":
+                sign_in(client, roles=["reader"], mfa_complete=False)
             case "a session without the role that is asked for":
                 sign_in(client, roles=["guest"])
             case _:
