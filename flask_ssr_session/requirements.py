@@ -8,6 +8,9 @@ from typing import Any, NamedTuple
 from .claims import ClaimRules
 from .errors import MisuseError
 
+# More decorators than this stand above no view.
+MAX_WRAPPERS = 100
+
 _MARK = "_ssr_session_mark"
 
 
@@ -93,9 +96,12 @@ def _marks(view: Any) -> Iterator[ViewMark]:
 
 
 def wrapped_chain(view: Any) -> Iterator[Any]:
-    """Yield *view*, what it wraps, what that wraps, and so on; each once."""
-    seen: set[int] = set()
-    while view is not None and id(view) not in seen:
-        seen.add(id(view))
+    """Yield *view*, what it wraps, what that wraps, and so on.
+
+    No further than :data:`MAX_WRAPPERS`: a chain may be a circle.
+    """
+    for _ in range(MAX_WRAPPERS):
+        if view is None:
+            return
         yield view
         view = getattr(view, "__wrapped__", None)

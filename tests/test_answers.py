@@ -193,6 +193,7 @@ def test_kind_of_request(headers: dict[str, str], kind: RequestKind) -> None:
 ACTIVE, REFRESH = SessionState.ACTIVE, SessionState.REFRESH
 ANONYMOUS, UNAVAILABLE = SessionState.ANONYMOUS, SessionState.UNAVAILABLE
 REFUSED = SessionState.REFUSED
+PENDING = SessionState.PENDING
 
 
 @pytest.mark.parametrize(
@@ -218,6 +219,11 @@ REFUSED = SessionState.REFUSED
         pytest.param(REFUSED, SCRIPT, False, Answer.REFUSED, id="fetch of another site"),
         pytest.param(REFUSED, SCRIPT, True, Answer.REFUSED, id="WebSocket of another site"),
         pytest.param(REFUSED, PREFETCH, True, Answer.REFUSED, id="prefetch for another site"),
+        pytest.param(PENDING, DOCUMENT, True, Answer.FACTOR_REDIRECT, id="half signed in"),
+        pytest.param(PENDING, DOCUMENT, False, Answer.FACTOR_PAGE, id="form, half signed in"),
+        pytest.param(PENDING, SCRIPT, True, Answer.FACTOR_MISSING, id="fetch, half signed in"),
+        pytest.param(PENDING, SCRIPT, False, Answer.FACTOR_MISSING, id="body, half signed in"),
+        pytest.param(PENDING, PREFETCH, True, Answer.NOT_NOW, id="prefetch, half signed in"),
     ],
 )
 def test_answer_where_a_session_is_needed(
@@ -237,6 +243,7 @@ def test_answer_where_a_session_is_needed(
         pytest.param(ANONYMOUS, DOCUMENT, False, Answer.SIGN_IN_PAGE, id="stranger's form"),
         pytest.param(UNAVAILABLE, DOCUMENT, True, Answer.OUTAGE_PAGE, id="page in an outage"),
         pytest.param(REFUSED, DOCUMENT, True, Answer.REFUSED_PAGE, id="of another site"),
+        pytest.param(PENDING, DOCUMENT, True, Answer.FACTOR_REDIRECT, id="half signed in"),
     ],
 )
 def test_answer_in_the_redirect_flow(
@@ -295,6 +302,7 @@ def test_active_session_always_passes_and_nothing_else_does(
         pytest.param(ANONYMOUS, False, True, id="stranger"),
         pytest.param(UNAVAILABLE, False, True, id="outage"),
         pytest.param(REFUSED, False, True, id="sent by another site"),
+        pytest.param(PENDING, False, True, id="half signed in"),
         pytest.param(REFRESH, False, False, id="expired"),
         pytest.param(REFRESH, True, True, id="expired, goes on signed out"),
     ],
@@ -322,12 +330,19 @@ def test_optional_page_asks_only_an_expired_session_to_refresh(
         (UNAVAILABLE, True, Answer.OUTAGE_PAGE),
         (REFUSED, False, Answer.REFUSED_PAGE),
         (REFUSED, True, Answer.REFUSED_PAGE),
+        (PENDING, False, Answer.FACTOR_PAGE),
+        (PENDING, True, Answer.FACTOR_PAGE),
     ],
 )
 def test_page_in_place_of_content(
     state: SessionState, always_try_refresh: bool, page: Answer
 ) -> None:
     assert page_for(state, always_try_refresh=always_try_refresh) is page
+
+
+def test_page_for_a_session_that_lacks_a_claim() -> None:
+    assert page_for(ACTIVE, claims_failed=True) is Answer.CLAIMS_PAGE
+    assert page_for(ACTIVE) is Answer.REFRESH_PAGE
 
 
 def test_safe_methods_are_those_that_change_nothing() -> None:
