@@ -11,7 +11,7 @@ from .cli import commands
 from .config import Settings
 from .decorators import check_decorator_order, keep_form_early
 from .errors import ConfigError
-from .pages import install_templates
+from .pages import install_templates, warn_of_replaced_loader
 from .places import is_left_alone
 from .replies import finish
 from .state import EXTENSION_NAME, AppState, current_request, current_state
@@ -48,6 +48,7 @@ class FlaskSSRSession:
             raise ConfigError(f"flask_ssr_session is set up for the app {app.name!r} already.")
         state = AppState(app, Settings.from_mappings(app.config, self._keywords))
         state.checks.append(check_decorator_order)
+        state.checks.append(lambda _app: warn_of_replaced_loader(state))
         install_templates(app)
         app.register_blueprint(make_blueprint(app, state.settings.refresh_path))
         # First before every other hook, so that all of them may rely on g.session; and last after

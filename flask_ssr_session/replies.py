@@ -14,9 +14,9 @@ from .claims import ClaimFailure
 from .cross_site import is_same_origin
 from .errors import MisuseError
 from .forms import kept_form, may_be_kept
+from .jinja_env import is_packaged_look
 from .pages import (
     content_security_policy,
-    is_packaged_look,
     render_document,
     sign_in_location,
 )

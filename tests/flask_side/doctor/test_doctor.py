@@ -180,6 +180,17 @@ def test_override_that_does_not_render(example: MakeApp) -> None:
     )
 
 
+def test_loader_that_was_replaced(example: MakeApp) -> None:
+    app = example()
+    app.jinja_env.loader = app.jinja_loader
+    result = run(app)
+
+    assert result.exit_code == 1
+    assert line(result, "templates").startswith(
+        "problem templates app.jinja_env.loader was replaced after flask_ssr_session was set up"
+    )
+
+
 def test_override_that_renders(example: MakeApp) -> None:
     app = example()
     sound = (
