@@ -7,6 +7,7 @@ An app's template of one of our names wins over ours; ours stay importable below
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import Any, NamedTuple
@@ -236,6 +237,16 @@ def _script_element(state: AppState, nonce: str | None, data: dict[str, str | No
     )
 
 
+def _has_refresh_script(page: str) -> bool:
+    """Return whether the refresh page's own script is in *page*.
+
+    ``session_script()`` loads the same file, and is not it.
+    """
+    script = re.escape(_asset_url(assets.script()))
+    # A value in front of the mode may be the app's nonce, in which no bracket or quote is left.
+    return re.search(rf'<script src="{script}"[^<>]* data-mode="refresh"', page) is not None
+
+
 def _app_nonce() -> str | None:
     """Return what the app's template global ``csp_nonce()`` says, or None."""
     csp_nonce = current_app.jinja_env.globals.get("csp_nonce")
@@ -261,7 +272,7 @@ def render_document() -> str:
     else:
         # Without the script nobody would ever leave a refresh page.
         asks_script = refresh_view().page == _PAGES[Answer.REFRESH_PAGE]
-        if not asks_script or _asset_url(assets.script()) in page:
+        if not asks_script or _has_refresh_script(page):
             return page
         problem = (
             "shows no refresh page: call refresh_page() of flask_ssr_session/refresh_page.html"

@@ -599,6 +599,40 @@ BROKEN_FILES = [("refresh_page", broken) for broken in BROKEN] + [
 ]
 
 
+ORIGINAL = "{% from 'flask_ssr_session/refresh_page.html' import refresh_page as original %}"
+SCRIPTS = {
+    "the original": ("{{ original() }}", True),
+    "the original, with a nonce": ("{{ original(nonce='\"data-mode') }}", True),
+    "the original, beside session_script": ("{{ session_script() }}{{ original() }}", True),
+    "none": ("<p>One moment</p>", False),
+    "session_script": ("{{ session_script() }}", False),
+    "session_script with a nonce": ("{{ session_script(' data-mode=\"refresh\"') }}", False),
+    "the refresh page's without its mode": (
+        "<script src='{{ ssr_refresh_view().script.split('\"')[1] }}'></script>",
+        False,
+    ),
+    "the original, escaped": ("{{ original()|string|forceescape }}", False),
+}
+
+
+@pytest.mark.parametrize("shown", SCRIPTS)
+@pytest.mark.parametrize("file", ["refresh_page", "refresh_document"])
+def test_override_is_taken_only_with_the_script_of_the_refresh_page(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, file: str, shown: str
+) -> None:
+    body, is_taken = SCRIPTS[shown]
+    if file == "refresh_page":
+        body = f"{{% macro refresh_page() %}}{body}{{% endmacro %}}"
+    app = make_app()
+    _templates(app, tmp_path, **{file: f"{ORIGINAL}<!-- ours -->{body}"})
+    app.jinja_env.globals["csp_nonce"] = lambda: "n"
+    response = app.test_client().get("/refresh-session", headers=PAGE)
+    assert part_of(response) == "refresh"
+    modes = [script.get("data-mode") for script in Elements(response.text).named("script")]
+    assert "refresh" in modes
+    assert ("override_broken" in caplog.text) is not is_taken
+
+
 @pytest.mark.parametrize(("file", "broken"), BROKEN_FILES)
 @pytest.mark.parametrize("case", ["refresh", "outage", "refresh-session"])
 def test_broken_override_of_a_whole_page_falls_back_to_the_original(
