@@ -173,6 +173,7 @@ def refresh_view(nonce: str | None = None) -> RefreshView:
                 "unsafe": None if is_safe else "",
                 "return-to": record.return_to,
                 "sign-in": sign_in_url,
+                "return-param": state.settings.login_return_param,
                 "optional": "" if offers_continue and not at_sign_in else None,
             },
         ),

@@ -24,7 +24,7 @@ from .places import here, is_closed_sign_in, own_address, refresh_path, return_t
 from .setup_log import warn_of_absent_claims, warn_of_header_tokens, warn_of_ways_to_sign_in
 from .state import AppState, RequestRecord, current_g, current_record, current_request, own_host
 from .urls import with_query
-from .verdict import SessionState, Verdict
+from .verdict import Reason, SessionState, Verdict
 
 RETRY_AFTER_SECONDS = 10
 MAX_LOCATION_CHARS = 4000  # gunicorn's limit for the whole line is 4094
@@ -105,7 +105,9 @@ def reply(state: AppState, answer: Answer) -> Response:
         location = with_query(refresh_path(), **query)
         # Encoded once more, an address may outgrow the line that a server reads.
         fits = len(location) <= MAX_LOCATION_CHARS
-        response = redirect(location) if fits else document(state)
+        # Where this page alone asks for it, only this page can say that a session is revoked.
+        is_known_there = verdict.reason is not Reason.REVOKED or state.settings.check_revoked
+        response = redirect(location) if fits and is_known_there else document(state)
     elif answer in _PAGES:
         if answer is Answer.REFRESH_PAGE and record.keeps_form:
             keep_form(record)

@@ -417,6 +417,7 @@ def test_script_element_says_what_the_browser_needs_to_know() -> None:
         "data-mode": "refresh",
         "data-reason": "invalid",
         "data-sign-in": "/auth?redirectToPath=/page%3Fa%3D1",
+        "data-return-param": "redirectToPath",
         "data-api-domain": "https://api.example.com",
         "data-api-base-path": "/api/auth",
         "data-cookie-domain": ".example.com",
