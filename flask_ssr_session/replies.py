@@ -13,7 +13,7 @@ from .answers import SAFE_METHODS, Answer, RequestKind, kind_of_request
 from .claims import ClaimFailure
 from .cross_site import is_same_origin
 from .errors import MisuseError
-from .forms import kept_form, may_be_kept
+from .forms import form_owner, kept_form, may_be_kept
 from .jinja_env import is_packaged_look
 from .pages import (
     content_security_policy,
@@ -22,7 +22,16 @@ from .pages import (
 )
 from .places import here, is_closed_sign_in, own_address, refresh_path, return_target
 from .setup_log import warn_of_absent_claims, warn_of_header_tokens, warn_of_ways_to_sign_in
-from .state import AppState, RequestRecord, current_g, current_record, current_request, own_host
+from .state import (
+    ACCESS_TOKEN_COOKIE,
+    FRONT_TOKEN_COOKIE,
+    AppState,
+    RequestRecord,
+    current_g,
+    current_record,
+    current_request,
+    own_host,
+)
 from .urls import with_query
 from .verdict import Reason, SessionState, Verdict
 
@@ -194,13 +203,17 @@ def keep_form(record: RequestRecord) -> None:
         or not may_be_kept(content_type, request.content_length)
     ):
         return
+    cookies = request.cookies
+    owner = form_owner(cookies.getlist(ACCESS_TOKEN_COOKIE), cookies.getlist(FRONT_TOKEN_COOKIE))
+    if owner is None:  # to offer it to whoever is signed in later might be to the wrong one
+        return
     try:
         body = request.get_data()
     except HTTPException:  # larger than the app allows, or broken off
         return
     # Shorter where somebody has parsed the form before: then nobody knows what was sent.
     if len(body) == request.content_length:
-        record.form = kept_form(content_type, body)
+        record.form = kept_form(content_type, body, owner)
 
 
 def sealed(response: Response, verdict: Verdict) -> Response:

@@ -171,6 +171,12 @@ function listen() {
   for (const element of all("[data-ssr-sign-in]")) {
     element.href = withFragment(attribute(element, "href"));
   }
+  // Whoever has signed in since the page came must not send what somebody else has typed.
+  addEventListener("submit", (event) => {
+    if (attribute(event.target, "data-ssr-owner") === null || isOwner(event.target)) return;
+    event.preventDefault();
+    show("other_owner");
+  }, true);
   // From the back/forward cache comes an old state of the page: ask what is true now.
   addEventListener("pageshow", (event) => {
     if (event.persisted && settings.unsafe === undefined) location.reload();
@@ -263,10 +269,22 @@ function hasCookie(name) {
 // What the SDK says of the session, good for comparing only; empty where it says nothing.
 function frontToken() {
   try {
-    return JSON.parse(atob(/(?:^|; )sFrontToken=([^;]*)/.exec(document.cookie)[1])) ?? {};
+    const encoded = atob(/(?:^|; )sFrontToken=([^;]*)/.exec(document.cookie)[1]);
+    const bytes = Uint8Array.from(encoded, (char) => char.charCodeAt(0));
+    return JSON.parse(new TextDecoder().decode(bytes)) ?? {};
   } catch {
     return {};
   }
+}
+
+// Whether the form was typed by whoever is signed in now. Its mark is what form_owner() in forms.py
+// makes of a user id: FNV-1a over UTF-8. It tells users of this browser apart, and proves nothing.
+function isOwner(form) {
+  const { uid } = frontToken();
+  if (typeof uid !== "string" || !uid) return false;
+  let mark = 0x811c9dc5;
+  for (const byte of new TextEncoder().encode(uid)) mark = Math.imul(mark ^ byte, 0x01000193);
+  return attribute(form, "data-ssr-owner") === (mark >>> 0).toString(16).padStart(8, "0");
 }
 
 function removeUpdateMark() {
@@ -331,7 +349,7 @@ function leaveFor(target) {
 function goOn() {
   if (settings.unsafe !== undefined) {
     // A reload would send the form again, by itself and with cookies. The visitor decides.
-    show("renewed");
+    show([...all("[data-ssr-owner]")].every(isOwner) ? "renewed" : "other_owner");
     return;
   }
   if (!noteRefreshed()) {

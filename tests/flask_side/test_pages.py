@@ -300,7 +300,7 @@ def test_every_text_can_be_replaced() -> None:
     # The link to go on is shown on optional pages only, and forms are kept for views only.
     missing = [key for key in keys if f"text-{key}" not in shown]
     assert len(keys) > 20
-    assert missing == ["renewed_form", "send", "continue"]
+    assert missing == ["renewed_form", "send", "other_owner", "other_owner_detail", "continue"]
 
 
 @pytest.mark.parametrize("debug", [True, False])
