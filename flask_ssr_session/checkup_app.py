@@ -12,8 +12,9 @@ from .doctor import Finding, ok, problem
 from .doctor_keys import Answer
 from .errors import FetchError
 from .fetching import Reply
+from .jinja_env import LOADER_ADVICE, LOADER_REPLACED, is_loader_replaced, is_packaged_look
 from .logs import ReasonLog
-from .pages import is_packaged_look, render_document
+from .pages import render_document
 from .state import AppState, current_request
 from .urls import parse_origin
 from .verdict import Reason, Verdict
@@ -74,6 +75,8 @@ def _listening(state: AppState) -> Iterator[list[str]]:
 
 def about_templates(state: AppState, front: str | None) -> Finding:
     """Let the app's own templates show each of our pages, as they would to a visitor."""
+    if is_loader_replaced(state.app):
+        return problem("templates", LOADER_REPLACED, LOADER_ADVICE)
     for reason in _SITUATIONS:
         try:
             with (

@@ -19,7 +19,8 @@ from .fetching import Reply
 # Paths alone, of characters that no reader of addresses drops: what a page names on other hosts is
 # not asked for. Each match ends at the next quote or bracket, so a large page takes no long time.
 _PLACE = r"/(?![/\\])[!#-;=?-\[\]-~]*/ssr-session-[0-9a-f]+"
-_SCRIPT = re.compile(rf'<script src="({_PLACE}\.js)"[^<>]*>')
+# Not session_script(), which loads the same file: its mode is "session".
+_SCRIPT = re.compile(rf'<script src="({_PLACE}\.js)"[^<>]* data-mode="refresh"[^<>]*>')
 _STYLE = re.compile(rf'<link rel="stylesheet" href="({_PLACE}\.css)"[^<>]*>')
 _NONCE = re.compile(r' nonce="([^"]+)"')
 

@@ -12,11 +12,11 @@ from .config import Settings
 from .decorators import check_decorator_order, keep_form_early
 from .dispatch import watch_dispatch
 from .errors import ConfigError
-from .pages import install_templates
+from .pages import install_templates, warn_of_replaced_loader
 from .places import is_left_alone
 from .replies import finish
 from .state import EXTENSION_NAME, AppState, current_request, current_state
-from .views import make_blueprint
+from .views import make_blueprint, route_before_catch_alls
 
 
 class FlaskSSRSession:
@@ -50,8 +50,9 @@ class FlaskSSRSession:
         state = AppState(app, Settings.from_mappings(app.config, self._keywords))
         state.checks.append(check_decorator_order)
         state.preparations.append(watch_dispatch)
+        state.checks.append(lambda _app: warn_of_replaced_loader(state))
         install_templates(app)
-        app.register_blueprint(make_blueprint(state.settings.refresh_path))
+        app.register_blueprint(make_blueprint(app, state.settings.refresh_path))
         # First before every other hook, so that all of them may rely on g.session; and last after
         # all of them, as functions after a request run in reverse order.
         decide, finish_response = _hooks(state)
@@ -59,6 +60,10 @@ class FlaskSSRSession:
         app.after_request_funcs.setdefault(None, []).insert(0, finish_response)
         app.teardown_request_funcs.setdefault(None, []).insert(0, state.leave_request)
         request_started.connect(state.enter_early, app)
+        if app.url_map.host_matching or app.subdomain_matching:
+            # The app keeps it: signals hold their receivers weakly.
+            app.extensions[f"{EXTENSION_NAME}_router"] = route = route_before_catch_alls(app)
+            request_started.connect(route, app)
         app.cli.add_command(commands)
         app.extensions[EXTENSION_NAME] = state
 

@@ -1,19 +1,25 @@
 """Take a form that came too late apart, so that a page can offer to send it again.
 
 Only what is certain to come out as it went in is kept, and never a part of a form: what is not
-kept as a whole is still in the browser, one step back. Knows no framework.
+kept as a whole is still in the browser, one step back. A form belongs to the user it came with: it
+is offered to nobody else. Knows no framework.
 """
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Sequence
+from base64 import b64decode
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.http import parse_options_header
 from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder, NeedData
+
+from .errors import TokenInvalidError
+from .tokens import decode_unverified_token
 
 MAX_FORM_BYTES = 64 * 1024
 MAX_FIELDS = 1000
@@ -52,10 +58,53 @@ class KeptForm:
     """The fields of a form, in the order they were sent, and how they were encoded.
 
     :ivar fields: name and value of each; None is the value of a file input that was left empty.
+    :ivar owner: what :func:`form_owner` says; empty is nobody, so that it is never offered.
     """
 
     enctype: str
     fields: tuple[KeptField, ...]
+    owner: str = ""
+
+
+def form_owner(raw_tokens: Sequence[str], raw_front_tokens: Sequence[str]) -> str | None:
+    """Return a mark of the user whose form a request brought, or None where that is not certain.
+
+    :param raw_tokens: the access tokens that came with it; what they say is not verified.
+    :param raw_front_tokens: what the browser SDK left, asked only where no token names a user.
+
+    The mark tells two users of one browser apart and is no proof of anything: a hash of 32 bits,
+    FNV-1a over UTF-8, that the browser script can make without ``crypto.subtle``, which pages on
+    plain http lack. It keeps user ids out of the page, and forms from being sent by mistake.
+    """
+    users = set(_subjects(raw_tokens)) or set(_front_users(raw_front_tokens))
+    return _mark(users.pop()) if len(users) == 1 else None
+
+
+def _subjects(raw_tokens: Sequence[str]) -> Iterator[str]:
+    for raw in raw_tokens:
+        try:
+            yield decode_unverified_token(raw).payload["sub"]
+        except TokenInvalidError:  # noqa: PERF203 - one token as a rule
+            continue
+
+
+def _front_users(raw_front_tokens: Sequence[str]) -> Iterator[str]:
+    for raw in raw_front_tokens:
+        try:
+            user = json.loads(b64decode(raw, validate=True))["uid"]
+            if isinstance(user, str) and user:
+                user.encode()
+                yield user
+        # Anybody may have written it: other text, JSON or nesting than the SDK's.
+        except (ValueError, TypeError, LookupError, RecursionError):  # noqa: PERF203
+            continue
+
+
+def _mark(user_id: str) -> str:
+    value = 0x811C9DC5
+    for byte in user_id.encode():
+        value = (value ^ byte) * 0x01000193 & 0xFFFFFFFF
+    return f"{value:08x}"
 
 
 def may_be_kept(content_type: str | None, content_length: int | None) -> bool:
@@ -69,8 +118,10 @@ def may_be_kept(content_type: str | None, content_length: int | None) -> bool:
     return content_length is not None and content_length <= MAX_FORM_BYTES
 
 
-def kept_form(content_type: str, body: bytes) -> KeptForm | None:
+def kept_form(content_type: str, body: bytes, owner: str = "") -> KeptForm | None:
     """Return the form that *body* holds, or None where it cannot be sent again as it was.
+
+    :param owner: what :func:`form_owner` says of the request.
 
     That is so with files (an input that was left empty has none), with names that look like
     secrets, and with text in another encoding than UTF-8.
@@ -98,7 +149,7 @@ def kept_form(content_type: str, body: bytes) -> KeptForm | None:
     texts = (text.replace("\r\n", "") for field in fields for text in field if text is not None)
     if any(set(text) & set("\0\r\n") for text in texts):
         return None
-    return KeptForm(mimetype, tuple(fields))
+    return KeptForm(mimetype, tuple(fields), owner)
 
 
 def _goes_out(name: str, value: str | None) -> bool:

@@ -7,20 +7,29 @@ An app's template of one of our names wins over ours; ours stay importable below
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from flask import Flask, current_app, has_request_context, render_template, request
-from jinja2 import ChoiceLoader, FileSystemLoader, PrefixLoader
 from markupsafe import Markup
 from werkzeug.local import LocalProxy
 
 from . import assets
 from .answers import SAFE_METHODS, Answer, page_for
-from .errors import ConfigError, MisuseError
+from .errors import MisuseError
 from .forms import KeptForm
+from .jinja_env import (
+    DOCUMENT,
+    LOADER_ADVICE,
+    LOADER_REPLACED,
+    MACRO,
+    PACKAGED,
+    install_loader,
+    is_loader_replaced,
+    original_document,
+)
 from .places import (
     here,
     is_closed_factor_page,
@@ -39,10 +48,6 @@ from .state import (
 )
 from .urls import with_query
 from .verdict import SessionState
-
-DOCUMENT = "refresh_document.html"
-MACRO = "refresh_page.html"
-PACKAGED = "flask_ssr_session/"
 
 
 class NeedsRefresh:
@@ -214,6 +219,7 @@ def refresh_view(nonce: str | None = None) -> RefreshView:
                 "unsafe": None if is_safe else "",
                 "return-to": record.return_to,
                 "sign-in": sign_in_url,
+                "return-param": state.settings.login_return_param,
                 "optional": "" if offers_continue and not at_sign_in else None,
             },
         ),
@@ -285,6 +291,16 @@ def _script_element(state: AppState, nonce: str | None, data: dict[str, str | No
     )
 
 
+def _has_refresh_script(page: str) -> bool:
+    """Return whether the refresh page's own script is in *page*.
+
+    ``session_script()`` loads the same file, and is not it.
+    """
+    script = re.escape(_asset_url(assets.script()))
+    # A value in front of the mode may be the app's nonce, in which no bracket or quote is left.
+    return re.search(rf'<script src="{script}"[^<>]* data-mode="refresh"', page) is not None
+
+
 def _app_nonce() -> str | None:
     """Return what the app's template global ``csp_nonce()`` says, or None."""
     csp_nonce = current_app.jinja_env.globals.get("csp_nonce")
@@ -310,18 +326,26 @@ def render_document() -> str:
     else:
         # Without the script nobody would ever leave a refresh page.
         asks_script = refresh_view().page == _PAGES[Answer.REFRESH_PAGE]
-        if not asks_script or _asset_url(assets.script()) in page:
+        if not asks_script or _has_refresh_script(page):
             return page
         problem = (
             "shows no refresh page: call refresh_page() of flask_ssr_session/refresh_page.html"
         )
-    current_state().log.write(
-        logging.ERROR,
-        "override_broken",
-        f"{DOCUMENT} or {MACRO} of the app {problem}; the original is shown",
-    )
-    template = current_app.jinja_env.get_template(PACKAGED + DOCUMENT)
-    return template.render(refresh_page_template=PACKAGED + MACRO)
+    state = current_state()
+    if not is_loader_replaced(state.app):
+        state.log.write(
+            logging.ERROR,
+            "override_broken",
+            f"{DOCUMENT} or {MACRO} of the app {problem}; the original is shown",
+        )
+    warn_of_replaced_loader(state)
+    return original_document(state.app).render(refresh_page_template=PACKAGED + MACRO)
+
+
+def warn_of_replaced_loader(state: AppState) -> None:
+    """Say once if the app's templates cannot find ours any more."""
+    if is_loader_replaced(state.app):
+        state.warn_once("loader_replaced", f"{LOADER_REPLACED}: {LOADER_ADVICE}")
 
 
 def _template_place(error: Exception) -> str:
@@ -335,19 +359,6 @@ def _template_place(error: Exception) -> str:
     return place
 
 
-def is_packaged_look() -> bool:
-    """Tell whether the app overrides neither of our templates, so that we know what they use."""
-    ours = templates_folder()
-    for name in (DOCUMENT, MACRO):
-        try:
-            filename = current_app.jinja_env.get_template(name).filename
-        except Exception:  # noqa: BLE001 - an override that does not even compile
-            return False
-        if filename is None or Path(filename).parent != ours:
-            return False
-    return True
-
-
 def content_security_policy(state: AppState) -> str:
     """Return a policy that allows just what our untouched pages use."""
     return (
@@ -355,22 +366,6 @@ def content_security_policy(state: AppState) -> str:
         f"connect-src 'self' {state.ready().deployment.api_domain}; "
         "base-uri 'none'; form-action 'self'; frame-ancestors 'self'"
     )
-
-
-def templates_folder() -> Path:
-    """Return the folder of our templates: in the package, or beside it in a checkout.
-
-    :raises ConfigError: they are in neither place.
-    """
-    package = Path(__file__).resolve().parent
-    inside = package / "templates"
-    if (inside / MACRO).is_file():
-        return inside
-    # Only a checkout of this project counts, not somebody's site-packages/templates.
-    beside = package.parent / "templates"
-    if (package.parent / "hatch_build.py").is_file() and (beside / MACRO).is_file():
-        return beside
-    raise ConfigError("the templates of flask_ssr_session are missing: install it with pip")
 
 
 def _seeing_through(test: Any) -> Callable[..., Any]:
@@ -382,11 +377,8 @@ def _seeing_through(test: Any) -> Callable[..., Any]:
 
 def install_templates(app: Flask) -> None:
     """Give *app* our templates, after all of its own, and our template globals."""
-    ours = FileSystemLoader(templates_folder())
+    install_loader(app)
     environment = app.jinja_env
-    # Flask's own loader asks the app and then every blueprint, late ones too. Ours comes last.
-    loaders = [environment.loader] if environment.loader else []
-    environment.loader = ChoiceLoader([*loaders, ours, PrefixLoader({PACKAGED.rstrip("/"): ours})])
     # Jinja's "is true" asks for the constant itself, which this global is not: it would read as
     # "may be shown".
     for name in ("boolean", "false", "sameas", "true"):

@@ -13,11 +13,11 @@ from .answers import SAFE_METHODS, Answer, RequestKind, kind_of_request
 from .claims import MFA_CLAIM, ClaimFailure
 from .cross_site import is_same_origin
 from .errors import MisuseError
-from .forms import kept_form, may_be_kept
+from .forms import form_owner, kept_form, may_be_kept
+from .jinja_env import is_packaged_look
 from .pages import (
     content_security_policy,
     factor_location,
-    is_packaged_look,
     render_document,
     sign_in_location,
 )
@@ -30,9 +30,18 @@ from .places import (
     return_target,
 )
 from .setup_log import warn_of_absent_claims, warn_of_header_tokens, warn_of_ways_to_sign_in
-from .state import AppState, RequestRecord, current_g, current_record, current_request, own_host
+from .state import (
+    ACCESS_TOKEN_COOKIE,
+    FRONT_TOKEN_COOKIE,
+    AppState,
+    RequestRecord,
+    current_g,
+    current_record,
+    current_request,
+    own_host,
+)
 from .urls import with_query
-from .verdict import SessionState, Verdict
+from .verdict import Reason, SessionState, Verdict
 
 RETRY_AFTER_SECONDS = 10
 MAX_LOCATION_CHARS = 4000  # gunicorn's limit for the whole line is 4094
@@ -163,7 +172,9 @@ def reply(state: AppState, answer: Answer) -> Response:
         location = with_query(refresh_path(), **query)
         # Encoded once more, an address may outgrow the line that a server reads.
         fits = len(location) <= MAX_LOCATION_CHARS
-        response = redirect(location) if fits else document(state)
+        # Where this page alone asks for it, only this page can say that a session is revoked.
+        is_known_there = verdict.reason is not Reason.REVOKED or state.settings.check_revoked
+        response = redirect(location) if fits and is_known_there else document(state)
     elif answer in _PAGES:
         if answer is Answer.REFRESH_PAGE and record.requirements.keep_form:
             keep_form(record)
@@ -260,13 +271,17 @@ def keep_form(record: RequestRecord) -> None:
         or not may_be_kept(content_type, request.content_length)
     ):
         return
+    cookies = request.cookies
+    owner = form_owner(cookies.getlist(ACCESS_TOKEN_COOKIE), cookies.getlist(FRONT_TOKEN_COOKIE))
+    if owner is None:  # to offer it to whoever is signed in later might be to the wrong one
+        return
     try:
         body = request.get_data()
     except HTTPException:  # larger than the app allows, or broken off
         return
     # Shorter where somebody has parsed the form before: then nobody knows what was sent.
     if len(body) == request.content_length:
-        record.form = kept_form(content_type, body)
+        record.form = kept_form(content_type, body, owner)
 
 
 def sealed(response: Response, verdict: Verdict) -> Response:

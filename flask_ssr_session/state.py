@@ -52,8 +52,9 @@ _RUNNING = "_ssr_session_running"
 _MEANINGS = {
     Reason.EXPIRED: "a token has run out",
     Reason.TOKEN_MISSING: "the browser has the SDK's sign of a session, and sends no token",
-    Reason.DUPLICATE: "one browser sends tokens of different users",
     Reason.MFA_PENDING: "a visitor has not completed all factors of sign-in",
+    Reason.DUPLICATE: "one browser sends tokens of different users: where the cookie domain was "
+    "changed, older_cookie_domain of the SDK clears the older ones away",
     Reason.REVOKED: "the core knows the session of a good token no longer",
     Reason.CLOCK: "a good token begins in the future: this machine's clock is behind the core's",
     Reason.CROSS_SITE: "another site sent a POST or the like, or a proxy hides that this site did",

@@ -34,6 +34,8 @@ const SILENT_MS = 10000;
 const STILL_HERE_MS = 3000;
 // An upload takes its time, and the token has to last until it has arrived.
 const SOON_MS = 2000;
+// Servers answer a longer one with 414, as gunicorn does; to the server it is MAX_LOCATION_CHARS.
+const LONGEST_ADDRESS = 4000;
 
 // For whoever sets the site up; visitors read the page.
 function warn(problem) {
@@ -126,8 +128,13 @@ addEventListener("pagehide", () => {
 // A new attempt ends the one before, which may hang for minutes and hold both locks.
 let attempt = new AbortController();
 
+// While it signs out, the SDK may refresh once more. Where the API never accepts the token that its own
+// refresh brings, the SDK would go on and on.
+let refreshesLeft = Infinity;
+
 async function makeAbortable({ action, url, requestInit }) {
-  if (action !== "REFRESH_SESSION") return { url, requestInit };
+  if (action !== "REFRESH_SESSION" && action !== "SIGN_OUT") return { url, requestInit };
+  if (action === "REFRESH_SESSION" && refreshesLeft-- <= 0) throw new Error("refreshed before");
   return { url, requestInit: { ...requestInit, signal: attempt.signal } };
 }
 
@@ -161,6 +168,15 @@ function listen() {
   for (const element of all("[data-ssr-here]")) {
     if (!element.hash) element.hash = location.hash;
   }
+  for (const element of all("[data-ssr-sign-in]")) {
+    element.href = withFragment(attribute(element, "href"));
+  }
+  // Whoever has signed in since the page came must not send what somebody else has typed.
+  addEventListener("submit", (event) => {
+    if (attribute(event.target, "data-ssr-owner") === null || isOwner(event.target)) return;
+    event.preventDefault();
+    show("other_owner");
+  }, true);
   // From the back/forward cache comes an old state of the page: ask what is true now.
   addEventListener("pageshow", (event) => {
     if (event.persisted && settings.unsafe === undefined) location.reload();
@@ -229,11 +245,20 @@ function witness() {
   return hasCookie("sFrontToken") && age > -2 && age < AT_ONCE_MS ? {} : null;
 }
 
+// What the server says goes before what the tokens look like from here.
 function causeOfLap(marker) {
-  if (settings.several !== undefined) return "duplicate";
+  if (settings.reason === "duplicate" || settings.several !== undefined) return "duplicate";
   if (!settings.token) return "absent";
   return settings.token === marker.token ? "unchanged" : "refused";
 }
+
+// For whoever sets the site up; visitors are told what they can do themselves.
+const CAUSES = {
+  absent: "the token that the refresh API has stored did not come back: the cookie domain is wrong or missing, cookies are Secure on plain http or blocked, or something on the way takes Set-Cookie or Cookie away",
+  unchanged: "the token that was refused came back: the refresh API sets its cookie for another domain or path, Set-Cookie got lost on the way, or a cache or service worker keeps an old page",
+  duplicate: "several sAccessToken cookies came: where the cookie domain was changed, set older_cookie_domain where the API is",
+  refused: "the new token was refused, too: most likely the signing keys are those of another core, or a clock is wrong; the log of flask_ssr_session says which",
+};
 
 // --- the refresh ---------------------------------------------------------------------------------
 
@@ -244,10 +269,22 @@ function hasCookie(name) {
 // What the SDK says of the session, good for comparing only; empty where it says nothing.
 function frontToken() {
   try {
-    return JSON.parse(atob(/(?:^|; )sFrontToken=([^;]*)/.exec(document.cookie)[1])) ?? {};
+    const encoded = atob(/(?:^|; )sFrontToken=([^;]*)/.exec(document.cookie)[1]);
+    const bytes = Uint8Array.from(encoded, (char) => char.charCodeAt(0));
+    return JSON.parse(new TextDecoder().decode(bytes)) ?? {};
   } catch {
     return {};
   }
+}
+
+// Whether the form was typed by whoever is signed in now. Its mark is what form_owner() in forms.py
+// makes of a user id: FNV-1a over UTF-8. It tells users of this browser apart, and proves nothing.
+function isOwner(form) {
+  const { uid } = frontToken();
+  if (typeof uid !== "string" || !uid) return false;
+  let mark = 0x811c9dc5;
+  for (const byte of new TextEncoder().encode(uid)) mark = Math.imul(mark ^ byte, 0x01000193);
+  return attribute(form, "data-ssr-owner") === (mark >>> 0).toString(16).padStart(8, "0");
 }
 
 function removeUpdateMark() {
@@ -312,7 +349,7 @@ function leaveFor(target) {
 function goOn() {
   if (settings.unsafe !== undefined) {
     // A reload would send the form again, by itself and with cookies. The visitor decides.
-    show("renewed");
+    show([...all("[data-ssr-owner]")].every(isOwner) ? "renewed" : "other_owner");
     return;
   }
   if (!noteRefreshed()) {
@@ -330,12 +367,35 @@ function goOn() {
   }
 }
 
+// Add the fragment of the page that was asked for to the way back: no server ever sees it.
+function withFragment(address) {
+  const [head, ...rest] = address.split("#");
+  // The server adds the way back behind everything else.
+  const last = head.slice(Math.max(head.lastIndexOf("?"), head.lastIndexOf("&")) + 1);
+  const [name, back] = [...new URLSearchParams(last)][0] ?? [];
+  if (!location.hash || name !== settings.returnParam || back.includes("#")) return address;
+  const longer = [head + encodeURIComponent(location.hash), ...rest].join("#");
+  return longer.length > LONGEST_ADDRESS ? address : longer;
+}
+
 function signIn() {
   if (settings.optional !== undefined || settings.unsafe !== undefined) {
     show("problem", "ended");
   } else {
-    leaveFor(settings.signIn);
+    leaveFor(withFragment(settings.signIn));
   }
+}
+
+// End a session that the site calls revoked. If the API still renews it, the page would refresh, go to
+// sign-in, be sent back from there as signed in, and so on for ever.
+async function signOut() {
+  refreshesLeft = 1;
+  try {
+    await sdk.signOut();
+  } finally {
+    refreshesLeft = Infinity;
+  }
+  if (hasCookie("sFrontToken")) throw new Error("the session is still there");
 }
 
 // The SDK rejects with the Response itself; a failed connection is a TypeError, blocked storage a
@@ -348,7 +408,8 @@ function causeOf(error) {
   return isBlocked ? "blocked" : "answer";
 }
 
-async function run(isRetry) {
+// Start the SDK, let it do its work, and where that fails, say why.
+async function attend(what, work) {
   attempt.abort();
   const { signal } = (attempt = new AbortController());
   show("working");
@@ -359,20 +420,24 @@ async function run(isRetry) {
     return;
   }
   const silence = setTimeout(() => show("problem", "silent"), SILENT_MS);
-  let alive;
   try {
-    alive = await refreshForAllTabs(() => !isRetry && wasRefreshedElsewhere(), attempt);
+    await work();
   } catch (error) {
     if (signal.aborted) return; // the next attempt has the page
     const cause = causeOf(error);
-    warn(`refreshing failed (${cause})`);
+    warn(`${what} failed (${cause})`);
     show("problem", cause, error.status);
-    return;
   } finally {
     clearTimeout(silence);
   }
-  if (alive) goOn();
-  else signIn();
+}
+
+function run(isRetry) {
+  return attend("refreshing", async () => {
+    const isDone = () => !isRetry && wasRefreshedElsewhere();
+    if (await refreshForAllTabs(isDone, attempt)) goOn();
+    else signIn();
+  });
 }
 
 async function whenSeen() {
@@ -388,9 +453,20 @@ async function main() {
   const isRefused = settings.reason !== "active"; // else this is /refresh-session, asked for by hand
   const marker = takeMarker() || (isRefused && witness());
   // A token stored since this page was asked for says nothing against it: try the new one first.
-  if (!marker || wasRefreshedElsewhere(CLOCKS_MS)) await run(false);
-  else if (isRefused) show("problem", causeOfLap(marker));
-  else show("renewed");
+  if (!marker || wasRefreshedElsewhere(CLOCKS_MS)) {
+    await run(false);
+  } else if (settings.reason === "revoked") {
+    await attend("signing out of a revoked session", async () => {
+      await signOut();
+      signIn();
+    });
+  } else if (isRefused) {
+    const cause = causeOfLap(marker);
+    warn(`${CAUSES[cause]} (refused as "${settings.reason}")`);
+    show("problem", cause);
+  } else {
+    show("renewed");
+  }
 }
 
 // --- ordinary pages ------------------------------------------------------------------------------

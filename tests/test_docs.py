@@ -22,7 +22,7 @@ import flask_ssr_session
 from example_app.core import DevelopmentCore
 from flask_ssr_session import ConfigError, FlaskSSRSession, forms
 from flask_ssr_session.config import PREFIX, Settings
-from flask_ssr_session.pages import MACRO
+from flask_ssr_session.jinja_env import MACRO
 from flask_ssr_session.testing import SessionSigner, expire, install_test_keys, sign_in
 from flask_ssr_session.tokens import decode_unverified_token
 from flask_ssr_session.verdict import Reason, Verdict

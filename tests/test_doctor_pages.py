@@ -40,6 +40,15 @@ def shown(status: int = 200, page: str = PAGE, **headers: str | tuple[str, ...])
         (shown(Cache_Control="max-age=60"), ["problem refresh_page"]),
         (reply("sign in", Cache_Control="no-store"), ["problem refresh_page"]),
         (shown(302), ["problem refresh_page"]),
+        # Only what session_script() puts there.
+        (shown(page=PAGE.replace('"refresh"', '"session"')), ["problem refresh_page"]),
+        (
+            shown(
+                page=PAGE.replace('"refresh"', '"session"').replace("abc", "of the layout") + PAGE,
+                Content_Security_Policy="script-src 'nonce-abc'; style-src *",
+            ),
+            [],
+        ),
         (shown(Content_Type="text/plain"), ["problem refresh_page"]),
         (DOWN, ["problem refresh_page"]),
         (
@@ -97,13 +106,13 @@ def test_refresh_page_has_to_be_there_fresh_and_free(
     ],
 )
 def test_script_is_asked_for_at_the_site_alone(source: str, at: str | None) -> None:
-    page = reply(f'<script src="{source}"></script>')
+    page = reply(f'<script src="{source}" data-mode="refresh"></script>')
 
     assert script_url(f"{PAGES}/refresh-session", page) == at
 
 
 def test_no_script_is_looked_for_in_what_is_no_page() -> None:
-    page = reply('<script src="/a/ssr-session-0b.js"></script>', 404)
+    page = reply('<script src="/a/ssr-session-0b.js" data-mode="refresh"></script>', 404)
 
     assert script_url(f"{PAGES}/refresh-session", page) is None
     assert script_url(f"{PAGES}/refresh-session", DOWN) is None

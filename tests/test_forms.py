@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from base64 import b64encode
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -15,9 +17,11 @@ from flask_ssr_session.forms import (
     MAX_FIELDS,
     MAX_FORM_BYTES,
     KeptForm,
+    form_owner,
     kept_form,
     may_be_kept,
 )
+from flask_ssr_session.testing import SessionSigner
 
 from .browser_forms import (
     BOUNDARY,
@@ -458,3 +462,75 @@ def test_form_that_says_it_is_in_another_encoding_is_not_kept(charset: str) -> N
     assert kept_form(f"{URLENCODED}; charset={charset}", b"x=%C3%A4") is None
     for spelling in ("utf-8", "UTF-8", '"utf-8"'):
         assert kept_form(f"{URLENCODED}; charset={spelling}", b"x=%C3%A4") is not None
+
+
+# --- whose form it is ----------------------------------------------------------------------------
+
+
+def token_of(user_id: str) -> str:
+    signer = SessionSigner()
+    return signer.sign(signer.claims(user_id, issued_at=1_700_000_000))
+
+
+def front_of(content: object) -> str:
+    return b64encode(json.dumps(content).encode()).decode()
+
+
+# Hash and text: the first two are test vectors of FNV-1a's authors.
+MARKS = {"a": "e40c292c", "foobar": "bf9cf968", "größe 山田": "c47e6168"}
+SURROGATE = b64encode(b'{"uid": "\\ud800"}').decode()
+
+
+@pytest.mark.parametrize(
+    ("tokens", "fronts", "owner"),
+    [
+        pytest.param(lambda: [token_of("a")], [], "a", id="token"),
+        pytest.param(lambda: [token_of("größe 山田")], [], "größe 山田", id="no ASCII"),
+        pytest.param(lambda: [token_of("a")] * 2, [], "a", id="one token twice"),
+        pytest.param(lambda: ["junk", token_of("a")], [], "a", id="junk beside a token"),
+        pytest.param(lambda: [token_of("a"), token_of("b")], [], None, id="two users"),
+        pytest.param(
+            lambda: [token_of("a"), token_of("b")],
+            [front_of({"uid": "a"})],
+            None,
+            id="two users, whatever the SDK says",
+        ),
+        pytest.param(lambda: [token_of("a")], [front_of({"uid": "b"})], "a", id="token first"),
+        pytest.param(list, [front_of({"uid": "foobar"})], "foobar", id="front token"),
+        pytest.param(
+            list,
+            [b64encode('{"uid": "größe 山田"}'.encode()).decode()],
+            "größe 山田",
+            id="front token in UTF-8",
+        ),
+        pytest.param(lambda: ["junk", ""], [front_of({"uid": "a"})], "a", id="junk, front token"),
+        pytest.param(list, [front_of({"uid": "a"}), "junk"], "a", id="front token beside junk"),
+        pytest.param(
+            list, [front_of({"uid": "a"}), front_of({"uid": "b"})], None, id="two front tokens"
+        ),
+        pytest.param(list, [], None, id="nothing"),
+        *(
+            pytest.param(list, [front], None, id=f"front token: {name}")
+            for name, front in {
+                "empty": "",
+                "no base64": "!!!!",
+                "no padding": "e30",
+                "not ASCII": "ä",
+                "no JSON": b64encode(b"{").decode(),
+                "no UTF-8": b64encode(b'{"uid": "\xff"}').decode(),
+                "deep": b64encode(b"[" * 100_000).decode(),
+                "half a character": SURROGATE,
+                "no object": front_of(["uid"]),
+                "null": front_of(None),
+                "text": front_of("uid"),
+                "no user": front_of({}),
+                "no text": front_of({"uid": 1}),
+                "no name": front_of({"uid": ""}),
+            }.items()
+        ),
+    ],
+)
+def test_form_belongs_to_the_user_it_came_with(
+    tokens: Callable[[], list[str]], fronts: list[str], owner: str | None
+) -> None:
+    assert form_owner(tokens(), fronts) == (None if owner is None else MARKS[owner])

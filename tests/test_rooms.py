@@ -14,7 +14,6 @@ PACKAGE = Path(__file__).parents[1] / "flask_ssr_session"
 # Each may import what stands before it and nothing behind.
 DECISION_MODULES = (
     "errors",
-    "forms",
     "clock",
     "logs",
     "signals",
@@ -27,6 +26,7 @@ DECISION_MODULES = (
     "config",
     "sdk",
     "tokens",
+    "forms",
     "jwks",
     "fetching",
     "revocation",

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import re
 import urllib.request
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, Response, Route, expect
 
+from flask_ssr_session.testing import SessionSigner
 from tests.browser_forms import Fields, multipart, urlencoded
 
 from .conftest import Site, chromium_only, served
@@ -335,6 +337,71 @@ def test_what_a_script_handles_and_what_posts_nothing_here_waits_for_no_refresh(
     assert abroad["address"] == "/forms/open?"
     assert re.search(r"&spot\.x=\d+&spot\.y=\d+&", late["body"])
     assert (kept["body"], kept["arrived"]) == (late["body"], True)
+
+
+# --- whose form it is ----------------------------------------------------------------------------
+
+
+def test_a_form_is_not_sent_by_whoever_has_signed_in_meanwhile(site: Site, page: Page) -> None:
+    site.sign_up(page)
+    page.goto(site.url("/forms/keeps/simple"))
+    page.fill("[name=title]", TITLE)
+    expire(site, page)
+    posts = Posts(site)
+    submit_by_script(page)
+    expect(page.get_by_role("button", name="Send them now")).to_be_focused()
+    tab = page.context.new_page()
+    email = site.email
+    site.sign_up(tab)
+    page.get_by_role("button", name="Send them now").click()
+    expect(page.get_by_role("heading", name="Your entries were not sent")).to_be_visible()
+    expect(page.get_by_role("button", name="Send them now")).to_have_count(0)
+    expect(page.get_by_role("button", name="Go back")).to_be_visible()
+    assert posts.arrived() == [False]
+    # Twin: the one who has typed them is back.
+    site.email = email
+    tab.context.clear_cookies()
+    tab.goto(site.url("/auth?redirectToPath=/"))
+    site.fill_in(tab)
+    tab.wait_for_url(site.url("/"))
+    page.evaluate("document.querySelector('[data-ssr-owner]').requestSubmit()")
+    expect(page.locator(ARRIVED)).to_be_visible()
+    assert posts.arrived() == [False, True]
+
+
+def front(**content: object) -> str:
+    """Return a front token as SuperTokens writes it in Node, in UTF-8."""
+    return b64encode(json.dumps(content, ensure_ascii=False).encode()).decode()
+
+
+@pytest.mark.parametrize(
+    ("typed_by", "now", "is_offered"),
+    [
+        pytest.param("user-1", front(uid="user-1", ate=1, up={}), True, id="the same"),
+        pytest.param(
+            "größe 山田 😀", front(uid="größe 山田 😀", ate=1, up={}), True, id="no ASCII"
+        ),
+        pytest.param("user-1", front(uid="user-2", ate=1, up={}), False, id="another"),
+        pytest.param("user-1", front(uid="user-1 ", ate=1, up={}), False, id="a blank more"),
+        pytest.param("user-1", front(uid=None, ate=1, up={}), False, id="nobody"),
+    ],
+)
+def test_a_kept_form_is_offered_to_the_user_it_came_with(
+    site: Site, page: Page, signer: SessionSigner, typed_by: str, now: str, is_offered: bool
+) -> None:
+    expired = signer.sign(signer.claims(typed_by, issued_at=1_700_000_000))
+    page.context.add_cookies([{"name": "sAccessToken", "value": expired, "url": site.origin}])
+    page.goto(site.url("/forms/open?to=/forms/keeps/simple"))
+    page.fill("[name=title]", TITLE)
+    page.route(REFRESH_API, lambda route: route.fulfill(headers={"front-token": now}, body="{}"))
+    submit_by_script(page)
+    if is_offered:
+        expect(page.get_by_role("button", name="Send them now")).to_be_focused()
+    else:
+        expect(page.get_by_role("heading", name="Your entries were not sent")).to_be_visible()
+        expect(page.get_by_role("button", name="Send them now")).to_have_count(0)
+        expect(page.get_by_role("button", name="Go back")).to_be_focused()
+    assert typed_by not in page.content()
 
 
 # --- when something is wrong ---------------------------------------------------------------------

@@ -696,6 +696,119 @@ def test_a_session_refreshed_for_hours_is_never_held_up(
         tab.evaluate(FIVE_MINUTES_LATER, MARKER)
 
 
+# --- a session that the site has ended -----------------------------------------------------------
+
+SIGN_OUT_API = "**/auth/signout"
+
+
+def test_a_session_revoked_right_after_a_refresh_ends_at_sign_in(
+    steady_site: Site, page: Page
+) -> None:
+    """And not on a page that blames the site's keys: the server says what it is."""
+    user = steady_site.sign_up(page)
+    steady_site.expire(page)
+    calls = calls_of(page)
+    page.goto(steady_site.url("/checked"))
+    expect(page.locator(USER)).to_have_text(user)
+    steady_site.core.revoke_sessions(user)
+    with page.expect_request(SIGN_OUT_API):
+        page.goto(steady_site.url("/checked?tab=2#part"))
+    page.wait_for_url(re.compile(r"/auth\?redirectToPath=/checked%3Ftab%3D2%23part$"))
+    assert len(calls) == 1
+    steady_site.fill_in(page)  # the twin: a new session is shown the page
+    expect(page.locator(USER)).to_have_text(user)
+
+
+SIGNED_OUT = {"status": 200, "headers": {"front-token": "remove"}, "body": '{"status":"OK"}'}
+RENEWED_OUT = {"status": 401, "headers": {}, "body": "{}"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "cause", "refreshes"),
+    [
+        pytest.param(SIGNED_OUT, None, 1, id="signed out"),
+        pytest.param({**SIGNED_OUT, "status": 500}, "status", 1, id="500"),
+        pytest.param({**SIGNED_OUT, "headers": {}}, "answer", 1, id="nothing is removed"),
+        pytest.param({**SIGNED_OUT, "body": '{"status":"GENERAL_ERROR"}'}, "answer", 1, id="error"),
+        pytest.param(RENEWED_OUT, "answer", 2, id="refreshed and refused for ever"),
+        pytest.param(None, "network", 1, id="no answer"),
+    ],
+)
+def test_a_session_that_the_api_renews_and_the_site_refuses_is_signed_out_once(
+    site: Site, page: Page, planted: str, answer: dict[str, Any] | None, cause: str, refreshes: int
+) -> None:
+    """As with a list of an app's own that the core knows nothing of."""
+    assert planted
+
+    def say_revoked(route: Route) -> None:
+        response = route.fetch()
+        body = response.text().replace('data-reason="expired"', 'data-reason="revoked"')
+        route.fulfill(response=response, body=body)
+
+    page.route("**/account", say_revoked)
+    ate = 4_000_000_000_000
+    front = b64encode(json.dumps({"ate": ate, "uid": "user-1", "up": {}}).encode()).decode()
+    answer_with(page, front_token=front)
+    signs_out: list[Route] = []
+
+    def sign_out(route: Route) -> None:
+        signs_out.append(route)
+        if answer is None:
+            route.abort("connectionrefused")
+        else:
+            route.fulfill(**answer)
+
+    page.route(SIGN_OUT_API, sign_out)
+    calls = calls_of(page)
+    page.goto(site.url("/account"))
+    if cause is None:
+        page.wait_for_url(re.compile(r"/auth\?redirectToPath=/account$"))
+    else:
+        expect_cause(page, cause)
+        assert page.url == site.url("/account")
+    assert len(calls) == refreshes
+    assert len(signs_out) == (2 if answer is RENEWED_OUT else 1)
+
+
+# --- what visitors and developers read -----------------------------------------------------------
+
+FOR_DEVELOPERS = re.compile("cookie.domain|older_cookie|signing|core|Set-Cookie|SDK|_")
+
+
+@pytest.mark.parametrize(
+    ("tokens", "cause", "console"),
+    [
+        pytest.param(["same"], "unchanged", "another domain or path", id="unchanged"),
+        pytest.param(["junk"], "refused", "signing keys", id="refused"),
+        pytest.param([], "absent", "cookie domain", id="absent"),
+        pytest.param(["same", "other"], "duplicate", "older_cookie_domain", id="duplicate"),
+    ],
+)
+def test_visitors_read_what_they_can_do_and_the_console_what_the_site_can(
+    site: Site, page: Page, planted: str, tokens: list[str], cause: str, console: str
+) -> None:
+    headers = {"front_token": FRONT_TOKEN}
+    if tokens == ["junk"]:
+        headers["set_cookie"] = stored("junk")
+    if not tokens:
+        page.context.clear_cookies(name="sAccessToken")
+    if "other" in tokens:
+        other = {
+            "name": "sAccessToken",
+            "value": planted,
+            "domain": "localhost",
+            "path": "/account",
+        }
+        page.context.add_cookies([other])  # type: ignore[list-item]
+    answer_with(page, **headers)  # type: ignore[arg-type]
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.goto(site.url("/account"))
+    expect_cause(page, cause)
+    assert [console in text for text in said if "flask_ssr_session" in text] == [True]
+    assert FOR_DEVELOPERS.search(page.locator("[data-ssr-session]").inner_text()) is None
+
+
 def test_reloads_pressed_in_a_row_end_on_the_page(
     site: Site, page: Page, expired_token: str
 ) -> None:

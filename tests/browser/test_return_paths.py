@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 from playwright.sync_api import Page, Route, expect
+
+from flask_ssr_session.testing import SessionSigner
 
 from ..return_paths import HARMLESS, HOSTILE, LEGITIMATE, REFRESH, SIGN_IN
 from .conftest import Site, served
@@ -176,6 +178,75 @@ def test_sign_in_leads_back_to_the_very_address_that_was_asked_for(site: Site, p
     site.fill_in(page)
     page.wait_for_selector("[data-user]")
     assert page.evaluate("location.href") == site.url(address)
+
+
+# --- the fragment, which no server sees ----------------------------------------------------------
+
+FRAGMENT = "#/route/2?x=ä&y=%41+b"
+WRITTEN_FRAGMENT = "#/route/2?x=%C3%A4&y=%41+b"
+
+
+def wanted_after(url: str, parameter: str = "redirectToPath") -> str:
+    """Return the way back inside a sign-in address."""
+    return parse_qs(urlsplit(url).query)[parameter][0]
+
+
+@pytest.mark.parametrize("flow", ["inline", "redirect"])
+def test_sign_in_leads_back_to_the_fragment(
+    site: Site, redirecting_site: Site, page: Page, signer: SessionSigner, flow: str
+) -> None:
+    served_by = site if flow == "inline" else redirecting_site
+    user = served_by.sign_up(page)
+    page.context.clear_cookies()
+    plant_expired_token(page, served_by, signer)
+    page.goto(served_by.url("/account?tab=2" + FRAGMENT))
+    page.wait_for_function("path => location.pathname === path", arg=SIGN_IN)
+    assert wanted_after(page.url) == "/account?tab=2" + WRITTEN_FRAGMENT
+    served_by.fill_in(page)
+    expect(page.locator("[data-user]")).to_have_text(user)
+    assert page.evaluate("location.href") == served_by.url("/account?tab=2" + WRITTEN_FRAGMENT)
+
+
+def plant_expired_token(page: Page, site: Site, signer: SessionSigner) -> None:
+    """Put a token into the browser that no core knows."""
+    expired = signer.sign(signer.claims(issued_at=1_700_000_000))
+    page.context.add_cookies([{"name": "sAccessToken", "value": expired, "url": site.origin}])
+
+
+@pytest.mark.parametrize(
+    ("asked", "wanted"),
+    [
+        pytest.param("/account#part", "/account#part", id="a fragment"),
+        pytest.param("/account", "/account", id="none"),
+        pytest.param("/account?q=%23#part", "/account?q=%23#part", id="a number sign in the query"),
+        pytest.param(
+            "/refresh-session?redirectBack=/account%23own#part", "/account#own", id="one of its own"
+        ),
+        pytest.param("/refresh-session?redirectBack=/account#part", "/account#part", id="by hand"),
+        pytest.param(f"/account#{'x' * 4000}", "/account", id="too long for a server"),
+    ],
+)
+def test_links_to_sign_in_lead_back_to_the_fragment(
+    site: Site, page: Page, signer: SessionSigner, asked: str, wanted: str
+) -> None:
+    plant_expired_token(page, site, signer)
+    page.route("**/auth/session/refresh", lambda route: route.fulfill(status=503))
+    page.goto(site.url(asked))
+    expect(page.locator("[data-ssr-cause=status]")).to_be_visible()
+    hrefs = page.eval_on_selector_all("[data-ssr-sign-in]", "links => links.map(a => a.href)")
+    assert {wanted_after(href) for href in hrefs} == {wanted}
+    assert len(hrefs) >= 2
+
+
+def test_fragment_goes_into_the_parameter_that_was_set_and_leaves_the_rest(
+    site: Site, page: Page, signer: SessionSigner
+) -> None:
+    settings = {"LOGIN_URL": "/auth?kind=a%20b+c#form", "LOGIN_RETURN_PARAM": "next"}
+    environment = {f"EXAMPLE_SSR_SESSION_{name}": value for name, value in settings.items()}
+    with served(site.core.uri, environment=environment) as origin:
+        plant_expired_token(page, Site(origin, site.core, site.clock), signer)
+        page.goto(f"{origin}/account#part")
+        page.wait_for_url(f"{origin}/auth?kind=a%20b+c&next=/account%23part#form")
 
 
 def test_refresh_page_asked_for_with_a_good_session_goes_on_at_once(site: Site, page: Page) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
 import re
+from base64 import b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -270,22 +272,54 @@ def test_form_reaches_neither_log_nor_header(
     assert "diary" not in str(page.headers)
 
 
+def with_front_token(*tokens: str, user_id: object = "user-1") -> dict[str, str]:
+    """Return the header of a browser whose SDK knows this user."""
+    front = b64encode(json.dumps({"uid": user_id, "ate": 0, "up": {}}).encode()).decode()
+    pairs = [f"sAccessToken={token}" for token in tokens]
+    return {"Cookie": "; ".join([*pairs, f"sFrontToken={front}"])}
+
+
 @pytest.mark.parametrize(
-    "make_cookies",
+    ("make_cookies", "is_kept"),
     [
-        lambda: cookies(expired_token()),
-        lambda: cookies("junk"),
-        lambda: cookies(make_token(user_id="a"), make_token(user_id="b")),
-        cookies,
+        pytest.param(lambda: cookies(expired_token()), True, id="expired"),
+        pytest.param(lambda: with_front_token("junk"), True, id="invalid"),
+        pytest.param(lambda: cookies("junk"), False, id="invalid, and the SDK knows no user"),
+        pytest.param(with_front_token, True, id="token missing"),
+        pytest.param(cookies, False, id="token missing, and the SDK knows no user"),
+        pytest.param(
+            lambda: cookies(*(make_token(issued_at=t) for t in (1.7e9, 1.7e9 + 1))),
+            True,
+            id="two tokens of one user",
+        ),
+        pytest.param(
+            lambda: with_front_token(make_token(user_id="a"), make_token(user_id="b")),
+            False,
+            id="duplicate",
+        ),
     ],
-    ids=["expired", "invalid", "duplicate", "token missing"],
 )
 @pytest.mark.parametrize("flow", ["inline", "redirect"])
-def test_form_is_kept_whatever_is_refreshed(
-    make_cookies: Callable[[], dict[str, str]], flow: str
+def test_form_is_kept_whatever_is_refreshed_if_it_is_known_whose_it_is(
+    make_cookies: Callable[[], dict[str, str]], is_kept: bool, flow: str
 ) -> None:
     client = with_entries(make_app(refresh_flow=flow)).test_client(use_cookies=False)
-    assert kept(post(client, headers=FORM | make_cookies())) == FIELDS
+    page = post(client, headers=FORM | make_cookies())
+    assert part_of(page) == "refresh"
+    assert kept(page) == (FIELDS if is_kept else None)
+    assert is_kept or "Please go back, where your entries still are" in page.text
+
+
+def test_page_says_whose_form_it_carries_without_naming_anybody(app: Flask) -> None:
+    client = app.test_client(use_cookies=False)
+    marks = {}
+    for user_id in ("user-of-the-form", "user-of-another"):
+        headers = FORM | cookies(expired_token(user_id))
+        page = post(client, headers=headers)
+        (form,) = Page(page.text).forms
+        marks[user_id] = form.attributes["data-ssr-owner"]
+        assert user_id not in page.text
+    assert marks == {"user-of-the-form": "14f2984f", "user-of-another": "0d6ba8e6"}
 
 
 def test_form_of_a_revoked_session_is_kept(app: Flask) -> None:

@@ -16,7 +16,7 @@ from jinja2 import StrictUndefined
 
 from flask_ssr_session import session_required, state
 from flask_ssr_session.errors import MisuseError
-from flask_ssr_session.pages import templates_folder
+from flask_ssr_session.jinja_env import templates_folder
 from flask_ssr_session.testing import expire, outage, sign_in
 
 from .conftest import (
@@ -307,7 +307,7 @@ def test_every_text_can_be_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     # The link to go on is shown on optional pages only, and forms are kept for views only.
     missing = [key for key in keys if f"text-{key}" not in shown]
     assert len(keys) > 20
-    assert missing == ["renewed_form", "send", "continue"]
+    assert missing == ["renewed_form", "send", "other_owner", "other_owner_detail", "continue"]
 
 
 @pytest.mark.parametrize("debug", [True, False])
@@ -424,6 +424,7 @@ def test_script_element_says_what_the_browser_needs_to_know() -> None:
         "data-mode": "refresh",
         "data-reason": "invalid",
         "data-sign-in": "/auth?redirectToPath=/page%3Fa%3D1",
+        "data-return-param": "redirectToPath",
         "data-api-domain": "https://api.example.com",
         "data-api-base-path": "/api/auth",
         "data-cookie-domain": ".example.com",
@@ -604,6 +605,40 @@ BROKEN_FILES = [("refresh_page", broken) for broken in BROKEN] + [
     for broken in BROKEN
     if broken not in ("no macro", "undefined in the macro")
 ]
+
+
+ORIGINAL = "{% from 'flask_ssr_session/refresh_page.html' import refresh_page as original %}"
+SCRIPTS = {
+    "the original": ("{{ original() }}", True),
+    "the original, with a nonce": ("{{ original(nonce='\"data-mode') }}", True),
+    "the original, beside session_script": ("{{ session_script() }}{{ original() }}", True),
+    "none": ("<p>One moment</p>", False),
+    "session_script": ("{{ session_script() }}", False),
+    "session_script with a nonce": ("{{ session_script(' data-mode=\"refresh\"') }}", False),
+    "the refresh page's without its mode": (
+        "<script src='{{ ssr_refresh_view().script.split('\"')[1] }}'></script>",
+        False,
+    ),
+    "the original, escaped": ("{{ original()|string|forceescape }}", False),
+}
+
+
+@pytest.mark.parametrize("shown", SCRIPTS)
+@pytest.mark.parametrize("file", ["refresh_page", "refresh_document"])
+def test_override_is_taken_only_with_the_script_of_the_refresh_page(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, file: str, shown: str
+) -> None:
+    body, is_taken = SCRIPTS[shown]
+    if file == "refresh_page":
+        body = f"{{% macro refresh_page() %}}{body}{{% endmacro %}}"
+    app = make_app()
+    _templates(app, tmp_path, **{file: f"{ORIGINAL}<!-- ours -->{body}"})
+    app.jinja_env.globals["csp_nonce"] = lambda: "n"
+    response = app.test_client().get("/refresh-session", headers=PAGE)
+    assert part_of(response) == "refresh"
+    modes = [script.get("data-mode") for script in Elements(response.text).named("script")]
+    assert "refresh" in modes
+    assert ("override_broken" in caplog.text) is not is_taken
 
 
 @pytest.mark.parametrize(("file", "broken"), BROKEN_FILES)

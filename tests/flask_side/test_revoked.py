@@ -125,17 +125,15 @@ def test_other_sessions_of_the_user_live_on(app: Flask) -> None:
     assert second.get("/checks", headers=PAGE).text == "for user-1"
 
 
-def test_revoked_session_is_sent_to_the_refresh_page_in_the_redirect_flow() -> None:
-    app = with_pages(make_app(refresh_flow="redirect"))
-    client = app.test_client()
-    sign_in(client)
-    revoke(client)
-    response = client.get("/checks?a=1", headers=PAGE)
-    assert response.location == "/refresh-session?redirectBack=/checks%3Fa%3D1"
-    # Whatever the refresh page's own verdict, it runs; and nothing leads back without the script.
-    page = client.get(response.location, headers=PAGE)
-    assert part_of(page) == "refresh"
-    assert 'data-return-to="/checks?a=1"' in page.text
+def test_page_that_asks_by_itself_tells_the_script_of_a_revoked_session_in_both_flows() -> None:
+    """The refresh page's own address would take the token for a good one."""
+    for flow in ("inline", "redirect"):
+        client = with_pages(make_app(refresh_flow=flow)).test_client()
+        sign_in(client)
+        revoke(client)
+        response = client.get("/checks?a=1", headers=PAGE)
+        assert (response.status_code, part_of(response)) == (200, "refresh")
+        assert 'data-reason="revoked"' in response.text
 
 
 def test_verdict_and_session_are_replaced_for_the_rest_of_the_request(app: Flask) -> None:

@@ -183,6 +183,29 @@ def test_override_that_does_not_render(example: MakeApp) -> None:
     )
 
 
+@pytest.mark.parametrize("layout", ["", "{{ session_script() }}"], ids=["bare", "session_script"])
+def test_override_without_the_script_of_the_refresh_page(example: MakeApp, layout: str) -> None:
+    app = example()
+    override(app, f"{{% macro refresh_page() %}}{layout}<b>Wait</b>{{% endmacro %}}")
+    result = run(app)
+
+    assert result.exit_code == 1
+    assert line(result, "templates").startswith(
+        "problem templates refresh_document.html or refresh_page.html of the app shows no refresh "
+    )
+
+
+def test_loader_that_was_replaced(example: MakeApp) -> None:
+    app = example()
+    app.jinja_env.loader = app.jinja_loader
+    result = run(app)
+
+    assert result.exit_code == 1
+    assert line(result, "templates").startswith(
+        "problem templates app.jinja_env.loader was replaced after flask_ssr_session was set up"
+    )
+
+
 def test_override_that_renders(example: MakeApp) -> None:
     app = example()
     sound = (
