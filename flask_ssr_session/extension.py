@@ -78,7 +78,8 @@ def _hooks(state: AppState) -> tuple[Callable[[], None], Callable[[Response], Re
     def decide() -> None:
         asked = current_request()
         record = state.enter_request(asked)
-        if not is_left_alone(state, asked) and state.verdict_on(asked, record).session is None:
+        record.exempt = is_left_alone(state, asked)
+        if not record.exempt and state.verdict_on(asked, record).session is None:
             keep_form_early(state, asked)
 
     def finish_response(response: Response) -> Response:

@@ -64,6 +64,7 @@ class RequestRecord:
     :ivar outer: the record of the request that this one runs inside of, or None.
     :ivar outer_session: what ``g.session`` was in it.
     :ivar verdict: None until it was asked for.
+    :ivar exempt: no session matters to the request, so caches may keep its answer.
     :ivar entered: a decorator of ours runs the view, so nothing lets the view off any more.
     :ivar optional_view: the view has content for strangers, too.
     :ivar optional_part: what was asked for last in a template is optional.
@@ -82,6 +83,7 @@ class RequestRecord:
     """
 
     verdict: Verdict | None = None
+    exempt: bool = False
     entered: bool = False
     optional_view: bool = False
     optional_part: bool = False

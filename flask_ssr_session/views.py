@@ -6,9 +6,10 @@ from flask import Blueprint, Response, make_response, request
 
 from . import assets
 from .answers import Answer, RequestKind, kind_of_request
+from .cache_headers import sealed
 from .decorators import session_ignored
 from .places import return_target
-from .replies import document, reply, sealed
+from .replies import document, reply
 from .state import current_record, current_state
 from .verdict import SessionState
 

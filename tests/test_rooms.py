@@ -32,6 +32,7 @@ DECISION_MODULES = (
     "verdict",
     "answers",
     "cross_site",
+    "cache_policy",
     "doctor",
     "doctor_cookies",
     "doctor_settings",

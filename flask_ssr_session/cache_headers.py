@@ -1,0 +1,110 @@
+"""Write into a response's headers what caches and robots may do with it."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from flask import Response, request
+from werkzeug.wrappers import Response as WerkzeugResponse
+
+from .cache_policy import Caching, choose_caching
+from .state import AppState, RequestRecord, current_record
+from .verdict import SessionState, Verdict
+
+_ABOUT_CONTENT = (
+    "Accept-Ranges",
+    "Content-Disposition",
+    "Content-Encoding",
+    "Content-Range",
+    "ETag",
+    "Last-Modified",
+)
+
+
+def set_cache_headers(
+    state: AppState, record: RequestRecord, verdict: Verdict, response: Response, names: set[str]
+) -> None:
+    """Complete the cache headers of a response on its way out.
+
+    :param names: of its header fields, in lower case.
+    """
+    # A cache copies the headers of a 304 onto the page that it has, whatever type a 304 names.
+    media_type = response.mimetype or ("text/html" if response.status_code == 304 else "")
+    streams = response.is_streamed and not response.direct_passthrough
+    caching = choose_caching(
+        verdict.state,
+        media_type=media_type,
+        streams=streams,
+        protected=record.protected,
+        optional=record.optional,
+        exempt=record.exempt,
+    )
+    if caching is Caching.PRIVATE:
+        _keep_private(state, record, response, names)
+    elif caching is Caching.NO_STORE:
+        if streams and verdict.state is not SessionState.ANONYMOUS:
+            sealed(response, verdict)
+        else:  # crawlers are strangers: robots may list what may be content
+            _keep_nowhere(response, names)
+
+
+def sealed(response: Response, verdict: Verdict) -> Response:
+    """Mark a response that shows a visitor's state instead of content: no cache may keep it."""
+    current_record().refused = True
+    _keep_nowhere(response, header_names(response))
+    response.headers["X-Robots-Tag"] = "noindex"
+    response.headers["SSR-Session"] = f"{verdict.state.value}; reason={verdict.reason.value}"
+    response.vary.add("Cookie")
+    return response
+
+
+def header_names(response: WerkzeugResponse) -> set[str]:
+    """Return the names of all header fields, in lower case."""
+    return {name.lower() for name, _ in response.headers}
+
+
+def replace_content(response: Response, answer: Response) -> None:
+    """Let *response* say *answer*, under the headers that the app's hooks gave it (CORS)."""
+    for name in _ABOUT_CONTENT:
+        response.headers.pop(name, None)
+    response.headers.update((name, value) for name, value in answer.headers if name != "Vary")
+    response.direct_passthrough = False
+    response.status_code = answer.status_code
+    response.set_data(answer.get_data())
+
+
+def _keep_nowhere(response: WerkzeugResponse, names: set[str]) -> None:
+    response.headers["Cache-Control"] = "no-store"
+    _drop_targeted(response, names)
+
+
+def _drop_targeted(response: WerkzeugResponse, names: set[str]) -> None:
+    """Leave no field that a delivery network follows in place of Cache-Control (RFC 9213)."""
+    for name in names:
+        if name.endswith("cdn-cache-control") or name == "surrogate-control":
+            response.headers.pop(name)
+
+
+def _keep_private(
+    state: AppState, record: RequestRecord, response: Response, names: set[str]
+) -> None:
+    """Keep a view's own cache headers from handing one visitor's page to all."""
+    _drop_targeted(response, names)
+    if "cache-control" not in names:
+        response.headers.add("Cache-Control", "private")
+        return
+    cache = response.cache_control
+    if cache.public or cache.s_maxage is not None:
+        cache.public = False
+        cache.s_maxage = None
+        # Only of a view that is wrong for everybody: a public page is public for strangers.
+        if record.protected:
+            state.warn_once(
+                f"private.{quote(request.endpoint or '')}",
+                "the view needs a session but allows shared caches to keep its answer; "
+                "it was made private",
+            )
+    # must-understand takes no-store back (RFC 9111 section 5.2.2.3).
+    # Asked as a key, as Werkzeug 3.0 has no attribute of that name.
+    if not cache.no_store or "must-understand" in cache:
+        cache.private = True
