@@ -7,18 +7,14 @@ from urllib.parse import quote
 from flask import Response, request
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from .cache_policy import Caching, choose_caching
-from .state import AppState, RequestRecord, current_record
+from .cache_policy import Caching, choose_caching, is_page
+from .conditional_requests import drop_conditions, mark_tag
+from .state import AppState, RequestRecord, current_record, current_request
 from .verdict import SessionState, Verdict
 
-_ABOUT_CONTENT = (
-    "Accept-Ranges",
-    "Content-Disposition",
-    "Content-Encoding",
-    "Content-Range",
-    "ETag",
-    "Last-Modified",
-)
+_BY_CONDITION = (206, 304, 412)
+_OF_CONDITIONS = ("Accept-Ranges", "Content-Range", "ETag", "Last-Modified")
+_ABOUT_CONTENT = (*_OF_CONDITIONS, "Content-Disposition", "Content-Encoding")
 
 
 def set_cache_headers(
@@ -41,6 +37,10 @@ def set_cache_headers(
     )
     if caching is Caching.PRIVATE:
         _keep_private(state, record, response, names)
+        session = verdict.session
+        if "etag" in names and session is not None and is_page(media_type):
+            tag = response.headers["ETag"]
+            response.headers["ETag"] = mark_tag(tag, session.session_handle)
     elif caching is Caching.NO_STORE:
         if streams and verdict.state is not SessionState.ANONYMOUS:
             sealed(response, verdict)
@@ -51,6 +51,8 @@ def set_cache_headers(
 def sealed(response: Response, verdict: Verdict) -> Response:
     """Mark a response that shows a visitor's state instead of content: no cache may keep it."""
     current_record().refused = True
+    # An after_request of the app's may ask make_conditional() for 304, of a stranger as well.
+    drop_conditions(current_request())
     _keep_nowhere(response, header_names(response))
     response.headers["X-Robots-Tag"] = "noindex"
     response.headers["SSR-Session"] = f"{verdict.state.value}; reason={verdict.reason.value}"
@@ -61,6 +63,24 @@ def sealed(response: Response, verdict: Verdict) -> Response:
 def header_names(response: WerkzeugResponse) -> set[str]:
     """Return the names of all header fields, in lower case."""
     return {name.lower() for name, _ in response.headers}
+
+
+def send_whole(response: Response) -> bool:
+    """Undo what a condition of the request made of a page of ours; return whether it is complete.
+
+    ``make_conditional()`` leaves the body of a 304 or 412 in its place, and wraps that of a 206.
+    """
+    status, complete_length = response.status_code, response.content_range.length
+    for name in _OF_CONDITIONS:
+        response.headers.pop(name, None)
+    if status not in _BY_CONDITION:
+        return True
+    response.status_code = 200
+    response.direct_passthrough = False
+    if status == 206:
+        response.response = getattr(response.response, "iterable", response.response)
+    response.set_data(response.get_data())
+    return response.content_length == complete_length if status == 206 else bool(response.data)
 
 
 def replace_content(response: Response, answer: Response) -> None:

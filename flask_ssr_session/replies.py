@@ -10,7 +10,7 @@ from werkzeug.exceptions import Forbidden, HTTPException
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from .answers import SAFE_METHODS, Answer, RequestKind, kind_of_request
-from .cache_headers import header_names, replace_content, sealed, set_cache_headers
+from .cache_headers import header_names, replace_content, sealed, send_whole, set_cache_headers
 from .claims import ClaimFailure
 from .cross_site import is_same_origin
 from .errors import MisuseError
@@ -220,6 +220,8 @@ def finish(state: AppState, response: Response) -> Response:
     else:  # as plain text: a set of values takes ten times as long
         response.headers.add("Vary", "Cookie")
     if record.shown is not None:
+        if not send_whole(response):
+            replace_content(response, document(state))
         if record.return_to is None and kind_of_request(request.headers.get) is not (
             RequestKind.DOCUMENT
         ):

@@ -18,6 +18,7 @@ from werkzeug.exceptions import SecurityError
 
 from .answers import SAFE_METHODS, Answer, answer_for, kind_of_request
 from .clock import Clock, SystemClock
+from .conditional_requests import drop_conditions, may_ask_conditionally
 from .config import Deployment, Settings
 from .cookies import plain_values
 from .cross_site import is_cross_site, is_plain_get, is_unsafe
@@ -64,7 +65,7 @@ class RequestRecord:
     :ivar outer: the record of the request that this one runs inside of, or None.
     :ivar outer_session: what ``g.session`` was in it.
     :ivar verdict: None until it was asked for.
-    :ivar exempt: no session matters to the request, so caches may keep its answer.
+    :ivar exempt: no session matters to the request, so its conditions and caches are left alone.
     :ivar entered: a decorator of ours runs the view, so nothing lets the view off any more.
     :ivar optional_view: the view has content for strangers, too.
     :ivar optional_part: what was asked for last in a template is optional.
@@ -292,7 +293,10 @@ class AppState:
         record, verdict = current_record(), self.verdict()
         # With the setting, the verdict may have asked just now.
         if not record.looked_up:
-            self._settle(record, self._looked_up(record, verdict))
+            verdict = self._looked_up(record, verdict)
+            self._settle(record, verdict)
+            if not may_ask_conditionally(verdict.state) and not record.exempt:
+                drop_conditions(current_request())
 
     def _looked_up(self, record: RequestRecord, verdict: Verdict) -> Verdict:
         is_revoked = self.ready().is_revoked

@@ -251,6 +251,24 @@ def with_cookie() -> Response:
     return response
 
 
+def unchanged_for_all(view: View, *, tag: bool = True, date: bool = True) -> View:
+    """Return *view* with one tag and one date for everybody, and 304 before it is even run."""
+
+    def validated(response: Response) -> Any:
+        response.cache_control.no_cache = True
+        if tag:
+            response.set_etag("always the same")
+        if date:
+            response.headers["Last-Modified"] = http_date(AN_HOUR_AGO)
+        return response.make_conditional(request)
+
+    def conditional() -> Any:
+        unchanged = validated(make_response(""))
+        return unchanged if unchanged.status_code == 304 else validated(make_response(view()))
+
+    return conditional
+
+
 def streamed() -> Response:
     def parts() -> Iterator[str]:
         yield "secret of "
@@ -436,6 +454,56 @@ def test_pages_that_vary_are_kept_for_strangers_and_files_for_everybody_apart(
             for visitor, user in whose.items():
                 assert ask(client, visitors[visitor]).text == shown.format(user)
         assert len(cache.stored[f"http://localhost{URL}"]) == cache.reused == len(kept)
+
+
+# --- the cache of one browser, in which visitors come and go -------------------------------------
+
+# Each says 304 before it renders anything.
+UNCHANGED: dict[str, View] = {
+    "decided": unchanged_for_all(lambda: render_template("page.html")),
+    "decided, tag": unchanged_for_all(lambda: render_template("page.html"), date=False),
+    "decided, date": unchanged_for_all(lambda: render_template("page.html"), tag=False),
+    "looking": unchanged_for_all(lambda: render_template("looking.html")),
+    "optional": unchanged_for_all(lambda: f"secret of {name()}"),
+    "marked optional": session_optional(unchanged_for_all(lambda: f"secret of {name()}")),
+    "required": session_required(unchanged_for_all(lambda: f"secret of {name()}")),
+}
+
+
+@pytest.mark.parametrize("view", UNCHANGED.values(), ids=UNCHANGED)
+def test_browser_shows_nobody_what_it_keeps_of_another_visitor(
+    visitors: Visitors, view: View
+) -> None:
+    app = app_with(view)
+    direct = app.test_client(use_cookies=False)
+    # The last of them has the cookies of the first, while nobody can be checked.
+    sequence = [*visitors, "ada, outage"]
+    visitors = visitors | {"ada, outage": visitors["ada"]}
+
+    def show(client: Client, visitor: str) -> tuple[int, bytes, str | None, str | None]:
+        with outage(app) if "outage" in visitor else nullcontext():
+            return seen(ask(client, visitors[visitor]))
+
+    expected = {visitor: show(direct, visitor) for visitor in sequence}
+    for order in permutations(sequence):
+        client, _ = cached(app, in_browser=True)
+        for visitor in order:
+            assert show(client, visitor) == expected[visitor], order
+
+
+@pytest.mark.parametrize("visitor", ["ada", "stranger"])
+@pytest.mark.parametrize("view", UNCHANGED.values(), ids=UNCHANGED)
+def test_browser_is_told_that_its_visitors_own_page_is_unchanged(
+    visitors: Visitors, view: View, visitor: str
+) -> None:
+    """Twin of the above. A page of ours is no page of the stranger's, and is never kept."""
+    client, cache = cached(app_with(view), in_browser=True)
+    first, second = (ask(client, visitors[visitor]) for _ in range(2))
+    assert seen(first) == seen(second)
+    is_ours = first.status_code == 302 or bool(part_of(first))
+    assert cache.confirmed == (0 if is_ours else 1)
+    if visitor == "ada":
+        assert second.cache_control.private
 
 
 # --- what each answer says -----------------------------------------------------------------------
