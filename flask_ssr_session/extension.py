@@ -8,6 +8,7 @@ from typing import Any
 from flask import Flask, Response, request_started
 
 from .cli import commands
+from .conditional_requests import drop_conditions, may_ask_conditionally, unmark_tags
 from .config import Settings
 from .decorators import check_decorator_order, keep_form_early
 from .dispatch import watch_dispatch
@@ -85,8 +86,16 @@ def _hooks(state: AppState) -> tuple[Callable[[], None], Callable[[Response], Re
     def decide() -> None:
         asked = current_request()
         record = state.enter_request(asked)
-        if not is_left_alone(state, asked) and state.verdict_on(asked, record).session is None:
-            keep_form_early(state, asked)
+        record.exempt = is_left_alone(state, asked)
+        if record.exempt:
+            return
+        verdict = state.verdict_on(asked, record)
+        if verdict.session is not None:
+            unmark_tags(asked, verdict.session.session_handle)
+            return
+        if not may_ask_conditionally(verdict.state):
+            drop_conditions(asked)
+        keep_form_early(state, asked)
 
     def finish_response(response: Response) -> Response:
         return finish(state, response)

@@ -1,15 +1,16 @@
-"""Turn an answer into a response, and put on every response what caches and robots must know."""
+"""Turn an answer into a response, and complete every response on its way out."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from flask import Response, current_app, jsonify, make_response, redirect, request
 from werkzeug.exceptions import Forbidden, HTTPException
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from .answers import SAFE_METHODS, Answer, RequestKind, kind_of_request
+from .cache_headers import header_names, replace_content, sealed, send_whole, set_cache_headers
 from .claims import MFA_CLAIM, ClaimFailure
 from .cross_site import is_same_origin
 from .errors import MisuseError
@@ -41,7 +42,7 @@ from .state import (
     own_host,
 )
 from .urls import with_query
-from .verdict import Reason, SessionState, Verdict
+from .verdict import Reason
 
 RETRY_AFTER_SECONDS = 10
 MAX_LOCATION_CHARS = 4000  # gunicorn's limit for the whole line is 4094
@@ -284,30 +285,6 @@ def keep_form(record: RequestRecord) -> None:
         record.form = kept_form(content_type, body, owner)
 
 
-def sealed(response: Response, verdict: Verdict) -> Response:
-    """Mark a response that shows a visitor's state instead of content: no cache may keep it."""
-    current_record().refused = True
-    response.headers["Cache-Control"] = "no-store"
-    _drop_targeted(response, _names(response))
-    response.headers["X-Robots-Tag"] = "noindex"
-    reason = "claims" if current_record().lacks_claims else verdict.reason.value
-    response.headers["SSR-Session"] = f"{verdict.state.value}; reason={reason}"
-    response.vary.add("Cookie")
-    return response
-
-
-def _names(response: WerkzeugResponse) -> set[str]:
-    """Return the names of all header fields, in lower case."""
-    return {name.lower() for name, _ in response.headers}
-
-
-def _drop_targeted(response: WerkzeugResponse, names: set[str]) -> None:
-    """Leave no field that a delivery network follows in place of Cache-Control (RFC 9213)."""
-    for name in names:
-        if name.endswith("cdn-cache-control") or name == "surrogate-control":
-            response.headers.pop(name)
-
-
 def finish(state: AppState, response: Response) -> Response:
     """Complete a response on its way out; runs after every other ``after_request``."""
     asked = current_request()
@@ -321,12 +298,14 @@ def finish(state: AppState, response: Response) -> Response:
             "g.session was replaced by the app during this request. Only flask_ssr_session sets "
             "it: decorators and needs_refresh do not follow it, and readers would be misled."
         )
-    names = _names(response)
+    names = header_names(response)
     if "vary" in names:
         response.vary.add("Cookie")
     else:  # as plain text: a set of values takes ten times as long
         response.headers.add("Vary", "Cookie")
     if record.shown is not None:
+        if not send_whole(response):
+            replace_content(response, document(state))
         if record.return_to is None and kind_of_request(request.headers.get) is not (
             RequestKind.DOCUMENT
         ):
@@ -334,73 +313,23 @@ def finish(state: AppState, response: Response) -> Response:
             # optional does not matter any more: the page chose to hold back.
             answer = state.answer()
             if record.lacks_claims:
-                _replace_content(
+                replace_content(
                     response, tell_of_claims(state, state.claim_failures(asked, record))
                 )
             elif answer is not Answer.PASS:
-                _replace_content(response, reply(state, answer))
+                replace_content(response, reply(state, answer))
         _mark_shown(response, record.shown)
         # At a host that the app does not trust, this is its page for 400, which has to go out.
         if record.shown in _LEADING_TO_SIGN_IN and own_host(asked):
             warn_of_ways_to_sign_in(state)
-    # Of a template that is still being streamed nobody knows yet what it will show.
-    may_show = response.is_streamed and not response.direct_passthrough
-    if record.refused or record.shown is not None or (may_show and _asks_to_wait(verdict)):
+    if record.refused or record.shown is not None:
         # Once more: an after_request of the app's may have let caches keep it.
         sealed(response, verdict)
-    elif record.protected:
-        _keep_private(state, record, response, names)
-    if may_show:
+    else:
+        set_cache_headers(state, record, verdict, response, names)
+    # Of a template that is still being streamed nobody knows yet what it will show.
+    if response.is_streamed and not response.direct_passthrough:
         record.on_its_way = True
     if record.asks_refresh is not None:
         state.announce_refresh(record)
     return response
-
-
-def _asks_to_wait(verdict: Verdict) -> bool:
-    return verdict.state not in (SessionState.ACTIVE, SessionState.ANONYMOUS)
-
-
-_ABOUT_CONTENT = (
-    "Accept-Ranges",
-    "Content-Disposition",
-    "Content-Encoding",
-    "Content-Range",
-    "ETag",
-    "Last-Modified",
-)
-
-
-def _replace_content(response: Response, answer: Response) -> None:
-    """Let *response* say *answer*, under the headers that the app's hooks gave it (CORS)."""
-    for name in _ABOUT_CONTENT:
-        response.headers.pop(name, None)
-    response.headers.update((name, value) for name, value in answer.headers if name != "Vary")
-    response.direct_passthrough = False
-    response.status_code = answer.status_code
-    response.set_data(answer.get_data())
-
-
-def _keep_private(
-    state: AppState, record: RequestRecord, response: Response, names: set[str]
-) -> None:
-    """Keep a view's own cache headers from handing one visitor's page to all."""
-    if record.session is None:
-        return
-    _drop_targeted(response, names)
-    if "cache-control" not in names:
-        response.headers.add("Cache-Control", "private")
-        return
-    cache = response.cache_control
-    if cache.public or cache.s_maxage is not None:
-        cache.public = False
-        cache.s_maxage = None
-        state.warn_once(
-            f"private.{quote(request.endpoint or '')}",
-            "the view needs a session but allows shared caches to keep its answer; "
-            "it was made private",
-        )
-    # must-understand takes no-store back (RFC 9111 section 5.2.2.3).
-    # Asked as a key, as Werkzeug 3.0 has no attribute of that name.
-    if not cache.no_store or "must-understand" in cache:
-        cache.private = True

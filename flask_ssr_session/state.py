@@ -18,6 +18,7 @@ from werkzeug.exceptions import SecurityError
 from .answers import SAFE_METHODS, Answer, answer_for, kind_of_request
 from .claims import MFA_CLAIM, ClaimFailure, raise_misuse
 from .clock import Clock, SystemClock
+from .conditional_requests import drop_conditions, may_ask_conditionally
 from .config import Deployment, Settings
 from .cookies import plain_values
 from .cross_site import is_cross_site, is_plain_get, is_unsafe
@@ -69,6 +70,7 @@ class RequestRecord:
     :ivar outer: the record of the request that this one runs inside of, or None.
     :ivar outer_session: what ``g.session`` was in it.
     :ivar verdict: None until it was asked for.
+    :ivar exempt: no session matters to the request, so its conditions and caches are left alone.
     :ivar dispatched: the view, or an error handler, runs: who asks for a session now means it.
     :ivar requirements: what the view asks for, or the hook in front of it.
     :ivar admits_pending: the view runs for a pending session, which ``g.session`` then is.
@@ -89,6 +91,7 @@ class RequestRecord:
     """
 
     verdict: Verdict | None = None
+    exempt: bool = False
     dispatched: bool = False
     requirements: Requirements = Requirements()
     admits_pending: bool = False
@@ -319,7 +322,10 @@ class AppState:
         record, verdict = current_record(), self.verdict()
         # With the setting, the verdict may have asked just now.
         if not record.looked_up:
-            self._settle(record, self._looked_up(record, verdict))
+            verdict = self._looked_up(record, verdict)
+            self._settle(record, verdict)
+            if not may_ask_conditionally(verdict.state) and not record.exempt:
+                drop_conditions(current_request())
 
     def _looked_up(self, record: RequestRecord, verdict: Verdict) -> Verdict:
         is_revoked = self.ready().is_revoked

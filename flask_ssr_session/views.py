@@ -19,9 +19,10 @@ from werkzeug.routing import Map, Rule
 
 from . import assets
 from .answers import Answer, RequestKind, kind_of_request
+from .cache_headers import sealed
 from .decorators import session_ignored
 from .places import return_target
-from .replies import document, reply, sealed
+from .replies import document, reply
 from .state import current_record, current_request, current_state, own_host
 from .verdict import SessionState
 

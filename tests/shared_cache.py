@@ -1,4 +1,4 @@
-"""A shared cache in front of a WSGI app: it keeps and reuses whatever RFC 9111 lets it.
+"""A cache in front of a WSGI app, shared or a browser's: it does whatever RFC 9111 lets it.
 
 Where the standard leaves a choice, it takes the one that hands out more: it guesses how long an
 answer stays fresh, serves stale ones while the app fails, and keeps ``Set-Cookie``. Section numbers
@@ -44,12 +44,15 @@ class Stored:
 
 
 class SharedCache:
-    """Stores for everybody.
+    """Stores for everybody; or for one browser, in which visitors come and go.
 
     :param heeds_vary: False for a cache that knows one answer per address, as large providers do.
     :param targeted: it follows ``CDN-Cache-Control`` where an answer has it (RFC 9213).
+    :param in_browser: it keeps private answers, one for each address, and asks about that one by
+        its tag whatever the cookies are, as Chromium and Firefox do.
     :ivar stored: the answers kept, by URL.
     :ivar reused: how many requests were answered from it.
+    :ivar confirmed: for how many of them the app said 304.
     """
 
     def __init__(
@@ -59,13 +62,16 @@ class SharedCache:
         *,
         heeds_vary: bool = True,
         targeted: bool = False,
+        in_browser: bool = False,
     ) -> None:
         self._app = app
         self._clock = clock
         self._heeds_vary = heeds_vary
         self._targeted = targeted
+        self._in_browser = in_browser
         self.stored: dict[str, list[Stored]] = {}
         self.reused = 0
+        self.confirmed = 0
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         status, headers, body = self._answer(environ)
@@ -85,6 +91,7 @@ class SharedCache:
             return self._reuse(chosen)
         status, headers, body = self._ask(environ | self._conditions(known, chosen))
         if status.startswith("304"):
+            self.confirmed += 1
             same = self._confirmed(known, chosen, headers)
             self._freshen(same, environ, headers)
             return self._reuse(same)
@@ -112,7 +119,7 @@ class SharedCache:
             said.pop("no-store", None)  # section 5.2.2.3
         if "no-store" in asked or "no-store" in said or code in (206, 304):
             return
-        only_fields = said.get("private", "")
+        only_fields = "" if self._in_browser else said.get("private", "")
         if only_fields is None:
             return
         if "HTTP_AUTHORIZATION" in environ and not (
@@ -132,7 +139,7 @@ class SharedCache:
         fresh = self._fresh_seconds(headers, said)
         one = Stored(varied, status, kept, body, self._clock.wall(), fresh)
         others = [two for two in self.stored.get(url, []) if two.varied != varied]
-        self.stored[url] = [*others, one]
+        self.stored[url] = [one] if self._in_browser else [*others, one]
 
     # --- may it be used (section 4) --------------------------------------------------------------
 
@@ -149,7 +156,7 @@ class SharedCache:
         return self._clock.wall() - one.stored_at < one.fresh_seconds
 
     def _fresh_seconds(self, headers: Headers, said: dict[str, str | None]) -> float:
-        for name in ("s-maxage", "max-age"):
+        for name in ("max-age",) if self._in_browser else ("s-maxage", "max-age"):
             if name in said:
                 return _seconds(said[name])
         now = self._clock.wall()

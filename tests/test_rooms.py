@@ -34,6 +34,7 @@ DECISION_MODULES = (
     "verdict",
     "answers",
     "cross_site",
+    "cache_policy",
     "doctor",
     "doctor_claims",
     "doctor_cookies",

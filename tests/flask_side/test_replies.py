@@ -17,7 +17,7 @@ from flask.testing import FlaskClient
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.test import TestResponse
 
-from flask_ssr_session import MisuseError, SessionState, session_required, state
+from flask_ssr_session import MisuseError, SessionState, session_ignored, session_required, state
 from flask_ssr_session.clock import SystemClock
 from flask_ssr_session.testing import expire, outage, sign_in
 
@@ -231,7 +231,8 @@ def test_page_that_never_asks_is_open_in_every_state(
     assert (response.status_code, response.text) == (200, "open")
     assert response.headers["Vary"] == "Cookie"
     assert "SSR-Session" not in response.headers
-    assert "Cache-Control" not in response.headers
+    said = {"active": "private", "unavailable": "no-store", "refused": "no-store"}
+    assert response.headers.get("Cache-Control") == said.get(REASONS[reason][0])
 
 
 def test_clock_outage_names_the_clock(app: Flask) -> None:
@@ -518,8 +519,7 @@ def test_page_of_one_user_is_kept_by_no_shared_cache(set_by_view: str | None, se
         return response
 
     app.add_url_rule("/guarded", "guarded", session_required(view))
-    app.add_url_rule("/free", "free", view)
-    app.view_functions["free"] = lambda: view()  # the bare function would be a wrong order
+    app.add_url_rule("/free", "free", session_ignored(lambda: view()))
     client = app.test_client()
     sign_in(client)
     guarded, free = client.get("/guarded"), client.get("/free")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from itertools import permutations
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -27,7 +28,13 @@ from flask_caching import Cache
 from werkzeug.http import http_date
 from werkzeug.test import Client, TestResponse
 
-from flask_ssr_session import require_session, session_ignored, session_optional, session_required
+from flask_ssr_session import (
+    get_ssr_session,
+    require_session,
+    session_ignored,
+    session_optional,
+    session_required,
+)
 from flask_ssr_session.testing import outage
 
 from ..clocks import SteppedClock
@@ -244,6 +251,24 @@ def with_cookie() -> Response:
     return response
 
 
+def unchanged_for_all(view: View, *, tag: bool = True, date: bool = True) -> View:
+    """Return *view* with one tag and one date for everybody, and 304 before it is even run."""
+
+    def validated(response: Response) -> Any:
+        response.cache_control.no_cache = True
+        if tag:
+            response.set_etag("always the same")
+        if date:
+            response.headers["Last-Modified"] = http_date(AN_HOUR_AGO)
+        return response.make_conditional(request)
+
+    def conditional() -> Any:
+        unchanged = validated(make_response(""))
+        return unchanged if unchanged.status_code == 304 else validated(make_response(view()))
+
+    return conditional
+
+
 def streamed() -> Response:
     def parts() -> Iterator[str]:
         yield "secret of "
@@ -268,6 +293,11 @@ def checked_later() -> Any:
 
 PUBLIC = {"Cache-Control": "public, max-age=600"}
 SHARED = {"Cache-Control": "s-maxage=600"}
+EDGE = {
+    "Cache-Control": "public, s-maxage=600",
+    "CDN-Cache-Control": "max-age=600",
+    "Surrogate-Control": "max-age=600",
+}
 
 REQUIRED: dict[str, View] = {
     "plain": saying(),
@@ -303,6 +333,9 @@ VARYING: dict[str, View] = {
         render_template("page.html"),
         {"Last-Modified": http_date(AN_HOUR_AGO)},
     ),
+    "template that looks at g.session": lambda: (render_template("looking.html"), EDGE),
+    "streamed template that decides": lambda: (stream_template("page.html"), EDGE),
+    "streamed template that looks": lambda: (stream_template("looking.html"), EDGE),
     "optional": session_optional(saying()),
     "public and optional": session_optional(saying(PUBLIC)),
     "shared and optional": session_optional(saying(SHARED)),
@@ -317,7 +350,9 @@ def app_with(view: View, **settings: Any) -> Flask:
     """Return an app with one view, whose error pages decide in their template."""
     app = make_app(**settings)
     app.config["PROPAGATE_EXCEPTIONS"] = False
-    with_templates(app, page=HELD_BACK.replace("content", "{{ g.session.user_id }}"), who=WHO)
+    page = HELD_BACK.replace("content", "{{ g.session.user_id }}")
+    optional = page.replace("needs_refresh", "needs_refresh(optional=True)")
+    with_templates(app, page=page, optional=optional, who=WHO, looking=LOOKING)
     app.add_url_rule(URL, "it", view)
     for status in (404, 500):
         app.register_error_handler(status, lambda error: (render_template("page.html"), error.code))
@@ -325,6 +360,11 @@ def app_with(view: View, **settings: Any) -> Flask:
 
 
 WHO = "secret of {{ g.session.user_id }}"
+# The session itself decides, and the view has set its headers by then.
+LOOKING = (
+    "{% from 'refresh_page.html' import refresh_page %}"
+    "{% if g.session %}{{ g.session.user_id }}{% else %}{{ refresh_page() }}{% endif %}"
+)
 
 
 def assert_never_mixed(app: Flask, visitors: Visitors, **options: Any) -> list[SharedCache]:
@@ -395,19 +435,183 @@ def test_blueprint_that_requires_a_session_is_kept_by_no_shared_cache(
         assert not cache.stored
 
 
+@pytest.mark.parametrize("targeted", [False, True], ids=["", "CDN-Cache-Control"])
 @pytest.mark.parametrize("view", VARYING.values(), ids=VARYING)
-def test_page_that_varies_is_never_mixed(visitors: Visitors, view: View) -> None:
-    for cache in assert_never_mixed(app_with(view), visitors):
+def test_page_that_varies_is_never_mixed(visitors: Visitors, view: View, *, targeted: bool) -> None:
+    for cache in assert_never_mixed(app_with(view), visitors, targeted=targeted):
         assert refusals(cache) == []
 
 
-def test_pages_that_vary_are_kept_apart_and_not_merely_left_out(visitors: Visitors) -> None:
-    """Twin of the above: the cache does keep and reuse them, each for the cookies it came with."""
-    client, cache = cached(app_with(session_optional(saying(PUBLIC))))
-    for _ in range(2):
-        for visitor, whose in (("ada", "ada"), ("bob", "bob"), ("stranger", "everybody")):
-            assert ask(client, visitors[visitor]).text == f"secret of {whose}"
-    assert len(cache.stored[f"http://localhost{URL}"]) == cache.reused == 3
+def test_pages_that_vary_are_kept_for_strangers_and_files_for_everybody_apart(
+    visitors: Visitors,
+) -> None:
+    """Twin of the above: the cache does keep and reuse what is not of one user alone."""
+    page, file = session_optional(saying(PUBLIC)), session_optional(file_in_memory)
+    whose = {"ada": "ada", "bob": "bob", "stranger": "everybody"}
+    for view, shown, kept in ((page, "secret of {}", ["stranger"]), (file, "{}", list(whose))):
+        client, cache = cached(app_with(view))
+        for _ in range(2):
+            for visitor, user in whose.items():
+                assert ask(client, visitors[visitor]).text == shown.format(user)
+        assert len(cache.stored[f"http://localhost{URL}"]) == cache.reused == len(kept)
+
+
+# --- the cache of one browser, in which visitors come and go -------------------------------------
+
+# Each says 304 before it renders anything.
+UNCHANGED: dict[str, View] = {
+    "decided": unchanged_for_all(lambda: render_template("page.html")),
+    "decided, tag": unchanged_for_all(lambda: render_template("page.html"), date=False),
+    "decided, date": unchanged_for_all(lambda: render_template("page.html"), tag=False),
+    "looking": unchanged_for_all(lambda: render_template("looking.html")),
+    "optional": unchanged_for_all(lambda: f"secret of {name()}"),
+    "marked optional": session_optional(unchanged_for_all(lambda: f"secret of {name()}")),
+    "required": session_required(unchanged_for_all(lambda: f"secret of {name()}")),
+}
+
+
+@pytest.mark.parametrize("view", UNCHANGED.values(), ids=UNCHANGED)
+def test_browser_shows_nobody_what_it_keeps_of_another_visitor(
+    visitors: Visitors, view: View
+) -> None:
+    app = app_with(view)
+    direct = app.test_client(use_cookies=False)
+    # The last of them has the cookies of the first, while nobody can be checked.
+    sequence = [*visitors, "ada, outage"]
+    visitors = visitors | {"ada, outage": visitors["ada"]}
+
+    def show(client: Client, visitor: str) -> tuple[int, bytes, str | None, str | None]:
+        with outage(app) if "outage" in visitor else nullcontext():
+            return seen(ask(client, visitors[visitor]))
+
+    expected = {visitor: show(direct, visitor) for visitor in sequence}
+    for order in permutations(sequence):
+        client, _ = cached(app, in_browser=True)
+        for visitor in order:
+            assert show(client, visitor) == expected[visitor], order
+
+
+@pytest.mark.parametrize("visitor", ["ada", "stranger"])
+@pytest.mark.parametrize("view", UNCHANGED.values(), ids=UNCHANGED)
+def test_browser_is_told_that_its_visitors_own_page_is_unchanged(
+    visitors: Visitors, view: View, visitor: str
+) -> None:
+    """Twin of the above. A page of ours is no page of the stranger's, and is never kept."""
+    client, cache = cached(app_with(view), in_browser=True)
+    first, second = (ask(client, visitors[visitor]) for _ in range(2))
+    assert seen(first) == seen(second)
+    is_ours = first.status_code == 302 or bool(part_of(first))
+    assert cache.confirmed == (0 if is_ours else 1)
+    if visitor == "ada":
+        assert second.cache_control.private
+
+
+# --- what each answer says -----------------------------------------------------------------------
+
+
+def csv_in_parts() -> Response:
+    return Response((part for part in ("a,", "b\n")), mimetype="text/csv", headers=EDGE)
+
+
+def html_file() -> Response:
+    response = send_file(io.BytesIO(b"<p>the same for all"), "text/html", conditional=False)
+    response.headers.update(EDGE)
+    return response
+
+
+def feed() -> Response:
+    return Response("<rss/>", mimetype="application/rss+xml", headers=EDGE)
+
+
+LEFT, PRIVATE, NO_STORE = EDGE["Cache-Control"], "private", "no-store"
+OURS = ("no-store",) * 6
+
+ASKING: dict[str, Callable[[], dict[str, str]]] = {
+    "active": lambda: cookies(make_token()),
+    "stranger": dict,
+    "expired": lambda: cookies(expired_token()),
+    "expired, goes on signed out": lambda: cookies(expired_token()),
+    "outage": lambda: cookies(make_token()),
+    "from the future": lambda: cookies(make_token(issued_at=time.time() + 120)),
+    "other site": lambda: (
+        cookies(make_token())
+        | {"X-HTTP-Method-Override": "POST", "Origin": "https://evil.example"}
+        | {"Sec-Fetch-Site": "cross-site"}
+    ),
+}
+
+# view: what is said to each of ASKING, where the view says EDGE
+SAID: dict[str, tuple[View, tuple[str, ...]]] = {
+    "page": (saying(EDGE), (PRIVATE, LEFT, LEFT, LEFT, NO_STORE, NO_STORE, NO_STORE)),
+    "page that is a file": (
+        html_file,
+        (PRIVATE, LEFT, LEFT, LEFT, NO_STORE, NO_STORE, NO_STORE),
+    ),
+    "optional page": (
+        session_optional(saying(EDGE)),
+        (PRIVATE, LEFT, NO_STORE, NO_STORE, NO_STORE, NO_STORE, NO_STORE),
+    ),
+    "optional by its template": (
+        lambda: (render_template("optional.html"), EDGE),
+        (PRIVATE, LEFT, NO_STORE, NO_STORE, NO_STORE, NO_STORE, NO_STORE),
+    ),
+    "template that decides": (lambda: (render_template("page.html"), EDGE), (PRIVATE, *OURS)),
+    "template that looks": (lambda: (render_template("looking.html"), EDGE), (PRIVATE, *OURS)),
+    "streamed template that decides": (
+        lambda: (stream_template("page.html"), EDGE),
+        (PRIVATE, *OURS),
+    ),
+    "streamed template that looks": (
+        lambda: (stream_template("looking.html"), EDGE),
+        (PRIVATE, *OURS),
+    ),
+    "streamed page": (lambda: (iter(["a", "b"]), EDGE), (PRIVATE, *OURS)),
+    "required page": (session_required(saying(EDGE)), (PRIVATE, *OURS)),
+    "required feed": (session_required(lambda: feed()), (PRIVATE, *OURS)),
+    "feed": (lambda: feed(), (LEFT,) * 7),
+    "streamed CSV": (csv_in_parts, (LEFT,) * 7),
+    "exempt page": (session_ignored(saying(EDGE)), (LEFT,) * 7),
+    "exempt page that asks who it is": (
+        session_ignored(lambda: (f"page of {get_ssr_session()}", EDGE)),
+        (LEFT,) * 7,
+    ),
+    "exempt streamed page": (session_ignored(lambda: (iter(["a"]), EDGE)), (LEFT,) * 7),
+}
+
+
+@pytest.mark.parametrize("asking", ASKING)
+@pytest.mark.parametrize("view", SAID)
+def test_caches_are_told_whose_an_answer_is(view: str, asking: str) -> None:
+    run, said = SAID[view]
+    app = app_with(run)
+    client = app.test_client(use_cookies=False)
+    url = f"{URL}?continueSignedOut=1" if "signed out" in asking else URL
+    with outage(app) if asking == "outage" else nullcontext():
+        answer = client.get(url, headers=PAGE | ASKING[asking](), buffered=True)
+    expected = said[tuple(ASKING).index(asking)]
+    assert answer.headers["Cache-Control"] == expected
+    kept = {name for name in EDGE if name in answer.headers}
+    assert kept == (set(EDGE) if expected == LEFT else {"Cache-Control"})
+    assert ("Vary" in answer.headers) is (view not in ("exempt page", "exempt streamed page"))
+
+
+def test_robots_may_list_a_streamed_page_that_strangers_may_see() -> None:
+    app = app_with(lambda: (stream_template("page.html"), EDGE))
+    client = app.test_client(use_cookies=False)
+    stranger, expired = (ask(client, ASKING[asking]()) for asking in ("stranger", "expired"))
+    assert "X-Robots-Tag" not in stranger.headers
+    assert expired.headers["X-Robots-Tag"] == "noindex"
+    assert expired.headers["SSR-Session"] == "refresh; reason=expired"
+
+
+def test_page_open_to_all_is_made_private_without_a_word(
+    visitors: Visitors, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Twin: behind session_required the view is wrong for everybody, and the log says so."""
+    for view, lines in ((saying(PUBLIC), 0), (session_required(saying(PUBLIC)), 1)):
+        answer = ask(app_with(view).test_client(use_cookies=False), visitors["ada"])
+        assert answer.headers["Cache-Control"] == "max-age=600, private"
+        assert caplog.text.count("private.it") == lines
 
 
 @pytest.mark.parametrize("heeds_vary", [True, False], ids=["", "Vary ignored"])

@@ -223,7 +223,7 @@ def test_streamed_refresh_page_is_kept_by_no_cache(
     response = client.get("/streamed", headers=PAGE)
     held = kind == "expired"
     assert ("data-ssr-session" in response.text) == held
-    assert response.headers["Cache-Control"] == ("no-store" if held else "max-age=3600")
+    assert response.headers["Cache-Control"] == ("no-store" if held else "max-age=3600, private")
 
 
 def test_another_app_judges_the_same_request_by_its_own_keys(app: Flask) -> None:
