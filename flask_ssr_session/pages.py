@@ -22,7 +22,7 @@ from .errors import ConfigError, MisuseError
 from .forms import KeptForm
 from .places import here, is_closed_sign_in, is_sign_in_page, own_address, refresh_path
 from .state import ACCESS_TOKEN_COOKIE, CONTINUE_PARAMETER, AppState, current_record, current_state
-from .urls import with_query
+from .urls import with_query, with_return_path
 
 DOCUMENT = "refresh_document.html"
 MACRO = "refresh_page.html"
@@ -190,9 +190,9 @@ def refresh_texts(defaults: Mapping[str, str], texts: Mapping[str, str]) -> dict
 
 
 def sign_in_location(state: AppState, target: str) -> str:
-    """Return the sign-in URL that leads back to *target* afterwards."""
-    return with_query(
-        state.ready().deployment.login_url, **{state.settings.login_return_param: target}
+    """Return the sign-in URL, which leads back to *target* unless it would get too long."""
+    return with_return_path(
+        state.ready().deployment.login_url, state.settings.login_return_param, target
     )
 
 

@@ -23,11 +23,10 @@ from .pages import (
 from .places import here, is_closed_sign_in, own_address, refresh_path, return_target
 from .setup_log import warn_of_absent_claims, warn_of_header_tokens, warn_of_ways_to_sign_in
 from .state import AppState, RequestRecord, current_g, current_record, current_request, own_host
-from .urls import with_query
+from .urls import MAX_LOCATION_CHARS, with_query, with_return_path
 from .verdict import SessionState, Verdict
 
 RETRY_AFTER_SECONDS = 10
-MAX_LOCATION_CHARS = 4000  # gunicorn's limit for the whole line is 4094
 
 _PAGES = (Answer.REFRESH_PAGE, Answer.SIGN_IN_PAGE, Answer.OUTAGE_PAGE, Answer.REFUSED_PAGE)
 _STATUS_OF_PAGE = {Answer.OUTAGE_PAGE: 503, Answer.REFUSED_PAGE: 403}
@@ -152,7 +151,7 @@ def _way_for_htmx(state: AppState, *, try_refresh: bool) -> str:
         page = urlsplit("/")
     back = return_target(f"{page.path}?{page.query}" if page.query else page.path)
     if try_refresh:
-        return with_query(refresh_path(), redirectBack=back)
+        return with_return_path(refresh_path(), "redirectBack", back)
     return sign_in_location(state, back)
 
 

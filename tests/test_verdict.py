@@ -321,7 +321,9 @@ def test_more_than_four_different_values_are_a_duplicate(
         assert (decided.session is None) == (reason is Reason.DUPLICATE)
 
 
-def test_planted_cookies_push_no_token_out_of_sight(make_token: MakeToken, keys: StaticKeys) -> None:
+def test_planted_cookies_push_no_token_out_of_sight(
+    make_token: MakeToken, keys: StaticKeys
+) -> None:
     """The browser sends cookies for longer paths first, and a neighbour chooses the paths."""
     planted = [make_token(user_id="attacker", iat=NOW - age) for age in range(5)]
     own = make_token(user_id="victim")
