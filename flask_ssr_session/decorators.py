@@ -13,7 +13,7 @@ from flask import Flask, Request, current_app, has_request_context, request
 from .answers import Answer
 from .claims import NOT_ASKED, ClaimRules, ClaimValidator
 from .errors import MisuseError
-from .places import IGNORED_MARK, is_left_alone, is_sign_in_page
+from .places import IGNORED_MARK, is_left_alone, is_open_sign_in
 from .replies import SessionRequired, keep_form, refuse_claims, reply
 from .session import SSRSession
 from .state import REFRESH_ENDPOINT, AppState, current_record, current_request, current_state
@@ -154,8 +154,9 @@ def require_session(
     in a view. The conditions are those of :func:`session_required`.
 
     Static files, CORS preflights that Flask answers, SuperTokens' own API, the sign-in and refresh
-    pages, and views marked ``session_ignored`` pass; views marked ``session_optional`` stay open
-    to strangers, unless a condition on claims is asked. Called inside a view that is marked as
+    pages, what the sign-in page's endpoint answers below it to safe methods, and views marked
+    ``session_ignored`` pass; views marked ``session_optional`` stay open to strangers, unless a
+    condition on claims is asked. Called inside a view that is marked as
     one of these two, it lets no stranger go on; inside a sign-in page without any mark it cannot be
     told from a hook, and does.
 
@@ -173,7 +174,7 @@ def require_session(
     optional = False
     if not current_record().entered:
         left_alone = is_left_alone(current_state(), current_request())
-        if left_alone or request.endpoint == REFRESH_ENDPOINT or is_sign_in_page():
+        if left_alone or request.endpoint == REFRESH_ENDPOINT or is_open_sign_in():
             return
         view = current_app.view_functions.get(request.endpoint or "")
         optional = claims == ClaimRules() and getattr(view, _OPTIONAL_MARK, False) is True

@@ -101,7 +101,7 @@ def redirect_target(
         else:
             origin = ""
         path = parts.path or ("/" if origin else "")
-        if not _is_plain_path(path):
+        if not is_plain_path(path):
             return "/"
         if _SLASHES.sub("/", _decoded(path)).rstrip("/") in refused_paths:
             return "/"
@@ -116,7 +116,7 @@ def redirect_target(
     return target
 
 
-def _is_plain_path(path: str) -> bool:
+def is_plain_path(path: str) -> bool:
     """Tell whether *path* means the same place to every reader, however often it is decoded."""
     decoded = _decoded(path)
     return (
