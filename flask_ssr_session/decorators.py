@@ -7,6 +7,7 @@ import functools
 import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar, cast, overload
+from weakref import WeakValueDictionary
 
 from flask import Flask, Request, current_app, has_request_context, request
 
@@ -23,6 +24,12 @@ _View = TypeVar("_View", bound=Callable[..., Any])
 _OPTIONAL_MARK = "_ssr_session_optional"
 _KEEPS_FORM_MARK = "_ssr_session_keeps_form"
 _WRAPPED_BY_MARK = "_ssr_session_wrapped_by"
+
+# What the decorators below return, by id, as long as it lives; for setup_checks alone.
+GUARDS: WeakValueDictionary[int, Callable[..., Any]] = WeakValueDictionary()
+
+# None is what a decorator returns that returns nothing, such as a route of flask-sock.
+_NOT_GIVEN: Any = object()
 
 
 def get_ssr_session() -> SSRSession | None:
@@ -71,7 +78,7 @@ def session_required(
     keep_form: bool = False,
 ) -> Callable[[_View], _View]: ...
 def session_required(
-    view: Callable[..., Any] | None = None,
+    view: Callable[..., Any] = _NOT_GIVEN,
     *,
     role: str = NOT_ASKED,
     permission: str = NOT_ASKED,
@@ -115,7 +122,7 @@ def session_required(
 def session_optional(view: _View) -> _View: ...
 @overload
 def session_optional() -> Callable[[_View], _View]: ...
-def session_optional(view: Callable[..., Any] | None = None) -> Callable[..., Any]:
+def session_optional(view: Callable[..., Any] = _NOT_GIVEN) -> Callable[..., Any]:
     """Run the view for strangers too, with ``g.session`` None.
 
     A visitor whose token has run out is refreshed first, so that a signed-in reader is not shown
@@ -183,10 +190,16 @@ def require_session(
         raise SessionRequired(response=refused)
 
 
-def _decorated(view: Callable[..., Any] | None, demand: _Demand) -> Callable[..., Any]:
-    if view is None:
+def _decorated(view: Callable[..., Any], demand: _Demand) -> Callable[..., Any]:
+    if view is _NOT_GIVEN:
         # Registered as a hook by mistake, this is taken for a WSGI application and called as one.
-        return lambda view=None, *_: _decorated(view, demand)
+        return lambda view=_NOT_GIVEN, *_: _decorated(view, demand)
+    if view is None:
+        raise MisuseError(
+            "session_required and session_optional were given None in place of a view: the "
+            "decorator below them, perhaps a route, registers the bare function and returns "
+            "nothing. Put it above, @session_required or @session_optional right at the function."
+        )
     if not callable(view) or isinstance(view, type):
         raise MisuseError(
             "session_required and session_optional decorate a view function. A class-based view "
@@ -199,14 +212,15 @@ def _decorated(view: Callable[..., Any] | None, demand: _Demand) -> Callable[...
         setattr(guarded, _OPTIONAL_MARK, True)
     if demand.keep_form:
         setattr(guarded, _KEEPS_FORM_MARK, True)
-    # For check_decorator_order: what was wrapped, and by what, under other decorators, too.
+    GUARDS[id(guarded)] = guarded
     # wraps() copied the mark of an earlier call for the same function, as factories make them.
     guarded.__dict__.pop(_WRAPPED_BY_MARK, None)
+    # A guard that nothing has registered lives as long as what it wraps, so that it is found.
     inner: Any = view
     while inner is not None:
-        # A bound method or a builtin can be decorated, only not be marked.
+        # A builtin can be decorated, only not be marked.
         with contextlib.suppress(AttributeError):
-            setattr(inner, _WRAPPED_BY_MARK, guarded)
+            setattr(getattr(inner, "__func__", inner), _WRAPPED_BY_MARK, guarded)
         inner = getattr(inner, "__wrapped__", None)
     return guarded
 
@@ -286,25 +300,3 @@ def _keeps_form(app: Flask, asked: Request) -> bool:
         for owner in (None, *asked.blueprints)
         for hook in app.before_request_funcs.get(owner, ())
     )
-
-
-def check_decorator_order(app: Flask) -> None:
-    """Refuse an app in which a decorator above the route protects nothing.
-
-    :raises MisuseError: names the endpoint whose view runs without the check written above it.
-    """
-    registered = set()
-    for view in app.view_functions.values():
-        inner: Any = view
-        while inner is not None:
-            registered.add(id(inner))
-            inner = getattr(inner, "__wrapped__", None)
-    for endpoint, view in app.view_functions.items():
-        guarded = getattr(view, "__dict__", {}).get(_WRAPPED_BY_MARK)
-        # The same function may well be registered twice on purpose, once behind the check.
-        if guarded is not None and id(guarded) not in registered:
-            raise MisuseError(
-                f"The view of endpoint {endpoint!r} runs without the session decorator written on "
-                "it, which stands above @app.route: the route has registered the bare function. "
-                "Put the route first, @session_required or @session_optional below it."
-            )

@@ -9,11 +9,12 @@ from flask import Flask, Response, request_started
 
 from .cli import commands
 from .config import Settings
-from .decorators import check_decorator_order, keep_form_early
+from .decorators import keep_form_early
 from .errors import ConfigError
 from .pages import install_templates
 from .places import is_left_alone
 from .replies import finish
+from .setup_checks import check_setup, watch
 from .state import EXTENSION_NAME, AppState, current_request, current_state
 from .views import make_blueprint
 
@@ -47,7 +48,7 @@ class FlaskSSRSession:
         if EXTENSION_NAME in app.extensions:
             raise ConfigError(f"flask_ssr_session is set up for the app {app.name!r} already.")
         state = AppState(app, Settings.from_mappings(app.config, self._keywords))
-        state.checks.append(check_decorator_order)
+        state.checks.append(check_setup)
         install_templates(app)
         app.register_blueprint(make_blueprint(state.settings.refresh_path))
         # First before every other hook, so that all of them may rely on g.session; and last after
@@ -58,6 +59,7 @@ class FlaskSSRSession:
         app.teardown_request_funcs.setdefault(None, []).insert(0, state.leave_request)
         request_started.connect(state.enter_early, app)
         app.cli.add_command(commands)
+        watch(app)
         app.extensions[EXTENSION_NAME] = state
 
     def clear_keys(self) -> None:
