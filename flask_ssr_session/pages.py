@@ -32,9 +32,9 @@ PACKAGED = "flask_ssr_session/"
 class NeedsRefresh:
     """The template global ``needs_refresh``: true unless the page may show its content.
 
-    It reads the same as a value and as a call, is never an error, and is true where there is no
-    request. ``needs_refresh(optional=True)`` is false for visitors who are not signed in, and in
-    an outage: the page has something to show them.
+    It reads the same as a value and as a call. Its truth value never raises, and is true where
+    there is no request. ``needs_refresh(optional=True)`` is false for visitors who are not signed
+    in, and in an outage: the page has something to show them.
 
     What a call returns asks anew each time it is looked at, too: Jinja runs the top of a file that
     is imported without context once per process, for whoever came first.
