@@ -19,7 +19,6 @@ from . import assets
 from .checkup_app import about_templates, answers_api, ask_app, front_page
 from .checkup_claims import gather_claims
 from .config import Deployment
-from .decorators import check_decorator_order
 from .doctor import Finding, Level, Setup, browser_origin, is_top_level, ok, problem
 from .doctor_api import CORS_HEADERS, about_api_keys, about_core, about_cors, about_refresh_api
 from .doctor_claims import check_claims
@@ -30,8 +29,10 @@ from .doctor_settings import examine
 from .doctor_token import explain_token
 from .errors import ConfigError, FetchError, MisuseError
 from .fetching import Deadline, ask
+from .hook_order import hook_before_api
 from .jwks import parse_key_set
 from .sdk import read_cookie_rules, read_sdk
+from .setup_checks import check_decorator_order, unreached_guards
 from .state import ACCESS_TOKEN_COOKIE, AppState
 
 _ASK_SECONDS = 3.0
@@ -63,7 +64,14 @@ def check_up(state: AppState, url: str | None, *, offline: bool) -> Iterator[Fin
     except ConfigError as error:
         yield problem("setup", str(error), "mend this first: nothing else was looked at")
         return
-    yield ok("decorators", "every decorator stands below its route")
+    if (unreached := unreached_guards(state.app)) is not None:
+        yield problem("decorators", unreached, "put it right at the function, below all others")
+    else:
+        yield ok("decorators", "every decorator stands below its route")
+    if (turned_away := hook_before_api(state.app, deployment)) is not None:
+        yield problem(
+            "middleware", turned_away, "call Middleware(app) before you register the hook"
+        )
     front: str | None = None
     try:
         front = url or front_page(state.app, sdk.website_origin if sdk else None)

@@ -12,6 +12,7 @@ from .doctor import Finding, ok, problem
 from .doctor_keys import Answer
 from .errors import FetchError
 from .fetching import Reply
+from .hook_order import is_sdk_hook
 from .jinja_env import LOADER_ADVICE, LOADER_REPLACED, is_loader_replaced, is_packaged_look
 from .logs import ReasonLog
 from .pages import render_document
@@ -38,11 +39,7 @@ def front_page(app: Flask, website: str | None) -> str | None:
 
 def answers_api(app: Flask) -> bool:
     """Tell whether the SDK's middleware is registered with the app."""
-    return any(
-        # A builtin may have none.
-        str(getattr(hook, "__module__", None)).startswith("supertokens_python.")
-        for hook in app.before_request_funcs.get(None, [])
-    )
+    return any(map(is_sdk_hook, app.before_request_funcs.get(None, [])))
 
 
 class _Heard(ReasonLog):

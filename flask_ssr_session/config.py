@@ -246,6 +246,8 @@ class Deployment:
 
     :ivar api_domain: origin of the refresh API.
     :ivar login_url: path or URL of sign-in, without the return path.
+    :ivar website_base_path: the path below which the SDK's own pages are, such as ``/auth``; empty
+        for the whole site; None where no SDK tells it.
     :ivar return_origins: origins that a full ``redirectBack`` URL may have.
     :ivar cookie_domain: the domain the browser SDK shares its cookies over; None: page host only.
     :ivar kid_prefix: what the key id of a session token begins with; None where nobody tells.
@@ -264,6 +266,7 @@ class Deployment:
     api_domain: str
     api_base_path: str
     login_url: str
+    website_base_path: str | None
     return_origins: frozenset[str]
     cookie_domain: str | None
     kid_prefix: str | None
@@ -312,6 +315,7 @@ class Deployment:
             api_domain=api_domain,
             api_base_path=api_base_path,
             login_url=settings.login_url or ((sdk.website_base_path or "/") if sdk else "/auth"),
+            website_base_path=sdk.website_base_path if sdk else None,
             return_origins=frozenset(website.union(settings.redirect_origins)),
             cookie_domain=settings.cookie_domain or (sdk.cookie_domain if sdk else None),
             kid_prefix=kid_prefix,

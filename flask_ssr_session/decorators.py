@@ -7,13 +7,14 @@ import functools
 import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast, overload
+from weakref import WeakValueDictionary
 
 from flask import Flask, Request, current_app, has_request_context, request
 
 from .answers import Answer
 from .claims import NOT_ASKED, ClaimRules, ClaimValidator
 from .errors import MisuseError
-from .places import is_left_alone, is_sign_in_page
+from .places import is_left_alone, is_open_sign_in
 from .replies import SessionRequired, keep_form, refuse_claims, reply
 from .requirements import Requirements, ViewMark, mark_view, view_mark, wrapped_chain
 from .session import SSRSession
@@ -23,6 +24,12 @@ from .verdict import SessionState
 _View = TypeVar("_View", bound=Callable[..., Any])
 
 _WRAPPED_BY_MARK = "_ssr_session_wrapped_by"
+
+# What the decorators below return, by id, as long as it lives; for setup_checks alone.
+GUARDS: WeakValueDictionary[int, Callable[..., Any]] = WeakValueDictionary()
+
+# None is what a decorator returns that returns nothing, such as a route of flask-sock.
+_NOT_GIVEN: Any = object()
 
 
 def get_ssr_session() -> SSRSession | None:
@@ -63,7 +70,7 @@ def session_required(
     global_claims: bool = True,
 ) -> Callable[[_View], _View]: ...
 def session_required(
-    view: Callable[..., Any] | None = None,
+    view: Callable[..., Any] = _NOT_GIVEN,
     *,
     role: str = NOT_ASKED,
     permission: str = NOT_ASKED,
@@ -120,7 +127,7 @@ def session_required(
 def session_optional(view: _View) -> _View: ...
 @overload
 def session_optional() -> Callable[[_View], _View]: ...
-def session_optional(view: Callable[..., Any] | None = None) -> Callable[..., Any]:
+def session_optional(view: Callable[..., Any] = _NOT_GIVEN) -> Callable[..., Any]:
     """Run the view for strangers too, with ``g.session`` None.
 
     A visitor whose token has run out is refreshed first, so that a signed-in reader is not shown
@@ -161,9 +168,10 @@ def require_session(
     in a view. The conditions are those of :func:`session_required`.
 
     As a hook, it lets static files, CORS preflights that Flask answers, SuperTokens' own API, the
-    sign-in and refresh pages, and views marked ``session_ignored`` pass. Unless it asks a condition
-    on claims, it honours what the view is marked with: ``session_optional``, ``allow_pending`` and
-    ``global_claims=False``. Called inside a view or an error handler, it means what it says.
+    sign-in and refresh pages, what the sign-in page's endpoint answers below it to safe methods,
+    and views marked ``session_ignored`` pass. Unless it asks a condition on claims, it honours what
+    the view is marked with: ``session_optional``, ``allow_pending`` and ``global_claims=False``.
+    Called inside a view or an error handler, it means what it says.
 
     :raises SessionRequired: an HTTPException that carries the answer.
     :raises InvalidClaimsError: a document was asked for, and a condition on claims failed.
@@ -184,7 +192,7 @@ def require_session(
     )
     if not current_record().dispatched:
         left_alone = is_left_alone(current_state(), current_request())
-        if left_alone or request.endpoint == REFRESH_ENDPOINT or is_sign_in_page():
+        if left_alone or request.endpoint == REFRESH_ENDPOINT or is_open_sign_in():
             return
         if claims == ClaimRules():
             mark = view_mark(current_app.view_functions.get(request.endpoint or ""))
@@ -198,10 +206,16 @@ def require_session(
         raise SessionRequired(response=refused)
 
 
-def _decorated(view: Callable[..., Any] | None, requirements: Requirements) -> Callable[..., Any]:
-    if view is None:
+def _decorated(view: Callable[..., Any], requirements: Requirements) -> Callable[..., Any]:
+    if view is _NOT_GIVEN:
         # Registered as a hook by mistake, this is taken for a WSGI application and called as one.
-        return lambda view=None, *_: _decorated(view, requirements)
+        return lambda view=_NOT_GIVEN, *_: _decorated(view, requirements)
+    if view is None:
+        raise MisuseError(
+            "session_required and session_optional were given None in place of a view: the "
+            "decorator below them, perhaps a route, registers the bare function and returns "
+            "nothing. Put it above, @session_required or @session_optional right at the function."
+        )
     if not callable(view) or isinstance(view, type):
         raise MisuseError(
             "session_required and session_optional decorate a view function. A class-based view "
@@ -219,13 +233,14 @@ def _decorated(view: Callable[..., Any] | None, requirements: Requirements) -> C
             keep_form=requirements.keep_form,
         ),
     )
-    # For check_decorator_order: what was wrapped, and by what, under other decorators, too.
+    GUARDS[id(guarded)] = guarded
     # wraps() copied the mark of an earlier call for the same function, as factories make them.
     guarded.__dict__.pop(_WRAPPED_BY_MARK, None)
+    # A guard that nothing has registered lives as long as what it wraps, so that it is found.
     for inner in wrapped_chain(view):
-        # A bound method or a builtin can be decorated, only not be marked.
+        # A builtin can be decorated, only not be marked.
         with contextlib.suppress(AttributeError):
-            setattr(inner, _WRAPPED_BY_MARK, guarded)
+            setattr(getattr(inner, "__func__", inner), _WRAPPED_BY_MARK, guarded)
     return guarded
 
 
@@ -306,22 +321,3 @@ def _keeps_form(app: Flask, asked: Request) -> bool:
         for owner in (None, *asked.blueprints)
         for hook in app.before_request_funcs.get(owner, ())
     )
-
-
-def check_decorator_order(app: Flask) -> None:
-    """Refuse an app in which a decorator above the route protects nothing.
-
-    :raises MisuseError: names the endpoint whose view runs without the check written above it.
-    """
-    registered = {
-        id(function) for view in app.view_functions.values() for function in wrapped_chain(view)
-    }
-    for endpoint, view in app.view_functions.items():
-        guarded = getattr(view, "__dict__", {}).get(_WRAPPED_BY_MARK)
-        # The same function may well be registered twice on purpose, once behind the check.
-        if guarded is not None and id(guarded) not in registered:
-            raise MisuseError(
-                f"The view of endpoint {endpoint!r} runs without the session decorator written on "
-                "it, which stands above @app.route: the route has registered the bare function. "
-                "Put the route first, @session_required or @session_optional below it."
-            )

@@ -10,12 +10,13 @@ from flask import Flask, Response, request_started
 from .cli import commands
 from .conditional_requests import drop_conditions, may_ask_conditionally, unmark_tags
 from .config import Settings
-from .decorators import check_decorator_order, keep_form_early
+from .decorators import keep_form_early
 from .dispatch import watch_dispatch
 from .errors import ConfigError
 from .pages import install_templates, warn_of_replaced_loader
 from .places import is_left_alone
 from .replies import finish
+from .setup_checks import check_setup, watch
 from .state import EXTENSION_NAME, AppState, current_request, current_state
 from .views import make_blueprint, route_before_catch_alls
 
@@ -49,9 +50,9 @@ class FlaskSSRSession:
         if EXTENSION_NAME in app.extensions:
             raise ConfigError(f"flask_ssr_session is set up for the app {app.name!r} already.")
         state = AppState(app, Settings.from_mappings(app.config, self._keywords))
-        state.checks.append(check_decorator_order)
         state.preparations.append(watch_dispatch)
-        state.checks.append(lambda _app: warn_of_replaced_loader(state))
+        state.checks.append(check_setup)
+        state.checks.append(lambda _state, _deployment: warn_of_replaced_loader(state))
         install_templates(app)
         app.register_blueprint(make_blueprint(app, state.settings.refresh_path))
         # First before every other hook, so that all of them may rely on g.session; and last after
@@ -66,6 +67,7 @@ class FlaskSSRSession:
             app.extensions[f"{EXTENSION_NAME}_router"] = route = route_before_catch_alls(app)
             request_started.connect(route, app)
         app.cli.add_command(commands)
+        watch(app)
         app.extensions[EXTENSION_NAME] = state
 
     def clear_keys(self) -> None:

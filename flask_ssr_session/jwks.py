@@ -7,8 +7,10 @@ so that one bad neighbour does not sign everybody out.
 from __future__ import annotations
 
 import json
+import sys
 from collections import OrderedDict
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey, RSAPublicNumbers
@@ -24,6 +26,10 @@ MAX_KEY_BITS = 8192
 MAX_REMEMBERED_TOKENS = 1024
 # 1,024 tokens of at most 4 KiB: never more than 4 MiB of token text.
 MAX_REMEMBERED_CHARS = 4 * 1024
+
+# What a token of 4 KiB takes with a few long claims. Claims of many small values take a dozen times
+# as much: such a token counts as several, so that all together take 9 MB at most.
+PLACE_BYTES = 9_000
 
 
 class KeySet:
@@ -52,7 +58,7 @@ class KeySet:
         self.fetched_wall = fetched_wall
         self.fetched_monotonic = fetched_monotonic
         self.fresh_seconds = fresh_seconds
-        self._remembered: OrderedDict[str, SSRSession] = OrderedDict()
+        self._remembered: OrderedDict[object, SSRSession | None] = OrderedDict()
 
     def recall(self, raw_token: str) -> SSRSession | None:
         """Return the session of a token that one of these keys verified, or None."""
@@ -65,8 +71,26 @@ class KeySet:
         # Each step is one atomic operation on the dict, so there is no lock that a fork could
         # carry off locked. The oldest goes first.
         self._remembered[raw_token] = session
+        taken_bytes = sys.getsizeof(raw_token) + _size_bytes(session.access_token_payload)
+        for _ in range(taken_bytes // PLACE_BYTES):
+            self._remembered[object()] = None  # a place that nobody can ask for
         while len(self._remembered) > MAX_REMEMBERED_TOKENS:
             self._remembered.popitem(last=False)
+
+
+def _size_bytes(payload: object) -> int:
+    """Return about how much memory a frozen payload takes, with everything in it."""
+    size, waiting = 0, [payload]
+    for value in waiting:
+        size += sys.getsizeof(value)
+        # By exact type, as asking for abstract ones takes several times as long.
+        if type(value) is MappingProxyType:
+            size += sys.getsizeof(value.copy())  # the mapping does not count what it shows
+            waiting += value
+            waiting += value.values()
+        elif type(value) is tuple:
+            waiting += value
+    return size
 
 
 def parse_key_set(document: bytes | str | Mapping[str, Any]) -> dict[str, RSAPublicKey]:

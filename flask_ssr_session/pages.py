@@ -46,16 +46,16 @@ from .state import (
     current_request,
     current_state,
 )
-from .urls import with_query
+from .urls import with_query, with_return_path
 from .verdict import SessionState
 
 
 class NeedsRefresh:
     """The template global ``needs_refresh``: true unless the page may show its content.
 
-    It reads the same as a value and as a call, is never an error, and is true where there is no
-    request. ``needs_refresh(optional=True)`` is false for visitors who are not signed in, and in
-    an outage: the page has something to show them.
+    It reads the same as a value and as a call. Its truth value never raises, and is true where
+    there is no request. ``needs_refresh(optional=True)`` is false for visitors who are not signed
+    in, and in an outage: the page has something to show them.
 
     What a call returns asks anew each time it is looked at, too: Jinja runs the top of a file that
     is imported without context once per process, for whoever came first.
@@ -242,9 +242,9 @@ def refresh_texts(defaults: Mapping[str, str], texts: Mapping[str, str]) -> dict
 
 
 def sign_in_location(state: AppState, target: str) -> str:
-    """Return the sign-in URL that leads back to *target* afterwards."""
-    return with_query(
-        state.ready().deployment.login_url, **{state.settings.login_return_param: target}
+    """Return the sign-in URL, which leads back to *target* unless it would get too long."""
+    return with_return_path(
+        state.ready().deployment.login_url, state.settings.login_return_param, target
     )
 
 
@@ -252,7 +252,7 @@ def factor_location(state: AppState, target: str) -> str:
     """Return the URL that completes sign-in and leads back to *target*; empty if nobody knows."""
     url = state.ready().deployment.factor_url
     # The name is that of SuperTokens' prebuilt UI, which answers there.
-    return "" if url is None else with_query(url, redirectToPath=target)
+    return "" if url is None else with_return_path(url, "redirectToPath", target)
 
 
 def session_script(nonce: str | None = None) -> Markup:

@@ -6,12 +6,16 @@ import logging
 from urllib.parse import parse_qsl
 
 from flask import Flask, Request, current_app, request
-from werkzeug.routing import Rule
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import MapAdapter, RequestRedirect, Rule
 
+from .answers import SAFE_METHODS
+from .config import Deployment
+from .cross_site import is_unsafe
 from .errors import MisuseError
 from .requirements import view_mark
 from .state import AppState, current_state, own_host
-from .urls import local_path, redirect_target
+from .urls import is_plain_path, local_path, redirect_target
 from .verdict import SessionState
 
 
@@ -69,6 +73,77 @@ def is_sign_in_page() -> bool:
     return set(query) <= set(request.args.items(multi=True))
 
 
+def is_open_sign_in() -> bool:
+    """Return whether a hook lets strangers through, because this is where they sign in.
+
+    The sign-in page itself is open, and to safe methods what its endpoint answers below the sign-in
+    path or the SDK's website base path: SuperTokens' prebuilt UI has its pages for a new password,
+    for callbacks and for a second factor there.
+    """
+    state, safe = current_state(), not is_unsafe(request.method, request.headers.get)
+    if not is_sign_in_page():
+        adapter = current_app.create_url_adapter(request) if safe else None
+        deployment, rule = state.ready().deployment, request.url_rule
+        if adapter is None or rule is None:
+            return False
+        local_path, endpoint = request.path, rule.endpoint
+        return answers_sign_in(adapter, deployment, request.root_path, local_path, endpoint)
+    if not _shares_its_address():
+        return True
+    # Fails closed: such an address may be the home page's, whose POST is not sign-in at all.
+    state.warn_once(
+        "sign_in_safe_only",
+        f"the sign-in page {state.ready().deployment.login_url!r} is told by its query or is the "
+        "home page: a hook lets strangers read it, and refuses their POST. Give sign-in a path of "
+        "its own (SSR_SESSION_LOGIN_URL), or mark the view with session_optional.",
+    )
+    return safe
+
+
+def answers_sign_in(
+    adapter: MapAdapter, deployment: Deployment, root_path: str, path: str, endpoint: str
+) -> bool:
+    """Return whether *path* is one of the pages that the endpoint of the sign-in page answers.
+
+    :param adapter: the routes of the host that was asked.
+    :param root_path: where the app is mounted.
+    :param path: decoded, without the mount point.
+    :param endpoint: what answers *path*.
+
+    Fails closed: a folder that covers the whole app opens nothing, and neither does the endpoint of
+    a sign-in page that is told by its query. Such an endpoint may answer every page.
+    """
+    sign_in, _, query = deployment.login_url.partition("?")
+    mount_point = _joined(root_path, "")
+    if deployment.website_base_path == "" or query or not is_plain_path(path):
+        return False
+    if not any(
+        path.startswith(f"{folder.removeprefix(mount_point).rstrip('/')}/")
+        for folder in (sign_in, deployment.website_base_path or sign_in)
+        if folder.rstrip("/").startswith(f"{mount_point}/")
+    ):
+        return False
+    return endpoint == _endpoint_at(adapter, sign_in.rstrip("/").removeprefix(mount_point))
+
+
+def _endpoint_at(adapter: MapAdapter, path: str) -> str | None:
+    """Return what answers a GET of *path*, or of *path* with a slash; None where nothing does."""
+    for spelling in (path, f"{path}/"):
+        try:
+            endpoint, _ = adapter.match(spelling, "GET")
+        except RequestRedirect:
+            continue
+        except HTTPException:
+            return None
+        return str(endpoint)
+    return None
+
+
+def _shares_its_address() -> bool:
+    """Return whether the sign-in page, now asked for, has no path of its own."""
+    return "?" in current_state().ready().deployment.login_url or request.path == "/"
+
+
 def has_sign_in_route() -> bool:
     """Tell whether a view of this app answers at the sign-in path; true where that is elsewhere."""
     path, mount_point = _sign_in_url() or "/", request.root_path.rstrip("/")
@@ -85,6 +160,9 @@ def is_closed_sign_in() -> bool:
     """
     state = current_state()
     if state.verdict().state is not SessionState.ANONYMOUS or request.url_rule is None:
+        return False
+    # A POST that is refused there leads to the page itself, which is open.
+    if request.method not in SAFE_METHODS and _shares_its_address():
         return False
     # A full URL is compared by what the browser says the host is: enough to end a loop, not
     # enough to let anybody in.

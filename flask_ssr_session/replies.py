@@ -41,11 +41,10 @@ from .state import (
     current_request,
     own_host,
 )
-from .urls import with_query
+from .urls import MAX_LOCATION_CHARS, with_query, with_return_path
 from .verdict import Reason
 
 RETRY_AFTER_SECONDS = 10
-MAX_LOCATION_CHARS = 4000  # gunicorn's limit for the whole line is 4094
 
 _PAGES = (
     Answer.REFRESH_PAGE,
@@ -232,7 +231,7 @@ def _way_for_htmx(state: AppState, *, try_refresh: bool) -> str:
     """
     back = _page_of_htmx()
     if try_refresh:
-        return with_query(refresh_path(), redirectBack=back)
+        return with_return_path(refresh_path(), "redirectBack", back)
     return sign_in_location(state, back)
 
 

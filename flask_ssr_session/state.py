@@ -203,7 +203,7 @@ class AppState:
         self.settings = settings
         self.clock: Clock = clock or SystemClock()
         self.log = ReasonLog(self.clock)
-        self.checks: list[Callable[[Flask], None]] = []
+        self.checks: list[Callable[[AppState, Deployment], None]] = []
         self.preparations: list[Callable[[AppState], None]] = []
         self.record_key = f"_flask_ssr_session_{id(self)}"
         self._warned: set[str] = set()
@@ -262,12 +262,12 @@ class AppState:
         ready = self._ready.get("")
         if ready is not None:
             return ready
-        for check in self.checks:
-            check(self.app)
         settings = self.settings
         if self._given_is_revoked is not None:  # the test kit answers in the core's place
             settings = replace(settings, check_revoked=False)
         deployment = Deployment.of(settings, read_sdk())
+        for check in self.checks:
+            check(self, deployment)
         rules = TokenRules(
             issuer=self.settings.issuer,
             leeway_seconds=self.settings.leeway_seconds,
@@ -474,11 +474,11 @@ class AppState:
             verdict.detail or _MEANINGS.get(verdict.reason, verdict.state.value),
         )
 
-    def warn_once(self, reason: str, message: str) -> None:
+    def warn_once(self, reason: str, message: str, level: int = logging.WARNING) -> None:
         """Log what the app's setup makes of a request, the first time it happens."""
         if reason not in self._warned:
             self._warned.add(reason)
-            self.log.write(logging.WARNING, reason, message)
+            self.log.write(level, reason, message)
 
     def clear_keys(self) -> None:
         """Drop keys and remembered tokens in this process; the next token fetches anew."""

@@ -20,6 +20,8 @@ is a browser's page    ``client.get(…, headers=PAGE_HEADERS)``
 Cookies are set for ``SERVER_NAME``, else ``localhost``; where the session's cookie domain covers
 that, for the whole cookie domain, as SuperTokens does.
 
+freezegun and time-machine move the app's clock, too: tokens run out as the test's time passes.
+
 For pytest there are fixtures of the same in :mod:`flask_ssr_session.pytest_plugin`.
 """
 
@@ -370,6 +372,15 @@ class _TestKeys(StaticKeys):
         key = SessionSigner().public_key
         super().__init__(KeySet({"d-test": key, "s-test": key}))
         self.outages = 0
+        self._latest = 0.0
+
+    def peek(self, raw_token: str) -> SSRSession | None:
+        # A test may move time back, and a remembered token is asked for nothing but its end.
+        now = time.time()
+        if now < self._latest - 1:
+            self.clear()
+        self._latest = now
+        return super().peek(raw_token)
 
     def recall(self, raw_token: str) -> SSRSession | None:
         self._check()

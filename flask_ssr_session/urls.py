@@ -24,6 +24,9 @@ _HOST = re.compile(r"[a-z0-9._-]+|\[[0-9a-f.]*:[0-9a-f:.]*\]")
 # Routers take several slashes for one.
 _SLASHES = re.compile("/{2,}")
 
+# gunicorn takes a request line of 4,094 characters, method and version included.
+MAX_LOCATION_CHARS = 4000
+
 # More layers of percent-encoding than this are nobody's file name.
 _MOST_ENCODING_LAYERS = 4
 
@@ -98,7 +101,7 @@ def redirect_target(
         else:
             origin = ""
         path = parts.path or ("/" if origin else "")
-        if not _is_plain_path(path):
+        if not is_plain_path(path):
             return "/"
         if _SLASHES.sub("/", _decoded(path)).rstrip("/") in refused_paths:
             return "/"
@@ -113,7 +116,7 @@ def redirect_target(
     return target
 
 
-def _is_plain_path(path: str) -> bool:
+def is_plain_path(path: str) -> bool:
     """Tell whether *path* means the same place to every reader, however often it is decoded."""
     decoded = _decoded(path)
     return (
@@ -141,6 +144,16 @@ def with_query(url: str, **query: str) -> str:
     head, hash_mark, fragment = url.partition("#")
     separator = "&" if "?" in head else "?"
     return f"{head}{separator}{urlencode(query, quote_via=quote, safe='/')}{hash_mark}{fragment}"
+
+
+def with_return_path(url: str, parameter: str, target: str) -> str:
+    """Return *url* with the way back to *target* in its query, or *url* alone if that is too long.
+
+    The way back is encoded once more than the address it came from, so that it may outgrow the
+    line that a server reads. Losing the way back is better than a page that says 414.
+    """
+    location = with_query(url, **{parameter: target})
+    return location if len(location) <= MAX_LOCATION_CHARS else url
 
 
 def local_path(root_path: str, path: str, raw_query: bytes) -> str:

@@ -131,12 +131,20 @@ def decide(
     if len(raw_tokens) == 1 and raw_tokens[0]:
         return _judge(raw_tokens[0][: MAX_TOKEN_CHARS + 1], keys, rules, now)
     # Two cookies of one name: an old domain's beside the new one's, or one planted by a neighbour.
-    shortened = dict.fromkeys(raw[: MAX_TOKEN_CHARS + 1] for raw in raw_tokens if raw)
-    distinct = list(shortened)[:MAX_ACCESS_TOKENS]
+    distinct = list(dict.fromkeys(raw[: MAX_TOKEN_CHARS + 1] for raw in raw_tokens if raw))
     if not distinct:
         return _TOKEN_MISSING if has_front_token else _ANONYMOUS
     if len(distinct) == 1:
         return _judge(distinct[0], keys, rules, now)
+    if len(distinct) > MAX_ACCESS_TOKENS:
+        # Fails closed, before any of them is decoded. Cookies for a longer path come first, so
+        # whoever can plant cookies decides which tokens "the first four" would be.
+        return _refused(
+            Reason.DUPLICATE,
+            "".join(distinct),
+            f"one browser sends {len(distinct)} different tokens; more than "
+            f"{MAX_ACCESS_TOKENS} are not compared",
+        )
     well_formed: list[tuple[str, ParsedToken]] = []
     malformed: list[Verdict] = []
     for raw in distinct:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import sys
 import threading
 import tracemalloc
@@ -16,7 +17,7 @@ import pytest
 
 from flask_ssr_session import state
 from flask_ssr_session.jwks import MAX_REMEMBERED_TOKENS, KeySet
-from flask_ssr_session.session import SSRSession
+from flask_ssr_session.session import SSRSession, frozen
 from flask_ssr_session.testing import SessionSigner
 
 from .memory import Flood, hard_tokens, seconds_to_refuse
@@ -103,7 +104,7 @@ def test_leak_of_one_small_object_per_token_would_be_found(
 
 def remembered(key_set: KeySet) -> tuple[int, int]:
     """Return how many tokens it keeps, and how many characters they have together."""
-    tokens = list(key_set._remembered)
+    tokens = [token for token in key_set._remembered if isinstance(token, str)]
     return len(tokens), sum(map(len, tokens))
 
 
@@ -114,6 +115,46 @@ def test_1024_tokens_of_the_longest_kept_size_are_4_mib(signer: SessionSigner) -
         key_set.remember(f"{number:04096}", signer.kid, key, session)
         key_set.remember(f"{number:04097}", signer.kid, key, session)
     assert remembered(key_set) == (1024, 4 * 2**20)
+
+
+def _many(count: int, element: str) -> str:
+    return f"[{','.join([element] * count)}]"
+
+
+# JSON that grows most in memory, in the 2,600 characters that a token of 4 KiB has for claims.
+SHAPES = {
+    "one long text": json.dumps("a" * 2600),
+    "empty objects": _many(860, "{}"),
+    "objects in objects": _many(320, '{"":{}}'),
+    "objects 28 deep": _many(18, '{"":' * 28 + "0" + "}" * 28),
+    "arrays of one": _many(650, "[0]"),
+    "arrays 28 deep": _many(45, "[" * 28 + "0" + "]" * 28),
+    "many members": json.dumps({f"{n:x}": 0 for n in range(260)}, separators=(",", ":")),
+    "short texts": json.dumps([f"{n:02x}" for n in range(400)]),
+    "numbers": _many(650, "1e9"),
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_what_is_remembered_takes_9_mb_whatever_the_claims(
+    signer: SessionSigner, bytes_in_use: Callable[[], int], shape: str
+) -> None:
+    key_set = KeySet({signer.kid: signer.public_key})
+    key, claims = key_set.keys[signer.kid], json.dumps(signer.claims())
+    document = f'{claims[:-1]}, "nested": {SHAPES[shape]}}}'
+    assert len(document) < 3_000
+    before = bytes_in_use()
+    number = further = 0
+    while further < 20:  # so many more than there is room for
+        session = SSRSession(frozen(json.loads(document)))
+        key_set.remember(f"{number:04096}", signer.kid, key, session)
+        assert key_set.recall(f"{number:04096}") is session
+        number += 1
+        further += len(key_set._remembered) == MAX_REMEMBERED_TOKENS
+    assert bytes_in_use() - before < 9.5e6
+    count, _ = remembered(key_set)
+    assert (count == 1024) == (shape == "one long text")
+    assert count > 50
 
 
 def test_threads_exceed_the_bounds_by_no_more_than_one_token_each(signer: SessionSigner) -> None:

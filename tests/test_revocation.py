@@ -340,6 +340,175 @@ def test_every_address_gets_its_share_of_the_time(core: Core, clock: SteppedCloc
     assert LOOK_UP_SECONDS == 3
 
 
+# Who is asked when, and what comes of it: seconds since the first look-up, then the answers of the
+# cores in the order they are asked in, and the outcome.
+BAD, REFUSED = b"{}", RequestRefusedError("the answer has status 400")
+PASSED_OVER: dict[str, list[tuple[float, dict[int, Any], bool | str]]] = {
+    "the first fails": [
+        (0, {1: DOWN, 2: KNOWN}, False),
+        (0, {2: GONE}, True),
+        (9.999, {2: KNOWN}, False),
+        (10, {1: DOWN, 2: KNOWN}, False),
+        (10, {2: KNOWN}, False),
+        (20, {1: KNOWN}, False),
+        (20, {1: GONE}, True),
+    ],
+    "an odd answer is a failure": [
+        (0, {1: BAD, 2: KNOWN}, False),
+        (1, {2: KNOWN}, False),
+    ],
+    "a refusal is an answer": [
+        (0, {1: REFUSED, 2: KNOWN}, False),
+        (0, {1: KNOWN}, False),
+    ],
+    "the second fails while the first is passed over": [
+        (0, {1: DOWN, 2: KNOWN}, False),
+        (5, {2: DOWN, 3: GONE}, True),
+        (9.999, {3: KNOWN}, False),
+        (10, {1: KNOWN}, False),
+        (12, {1: DOWN, 3: KNOWN}, False),
+        (15, {2: KNOWN}, False),
+        (22, {1: KNOWN}, False),
+    ],
+    "all fail, then the first answers": [
+        (0, {1: DOWN, 2: DOWN, 3: DOWN}, "down"),
+        (0, {}, "down"),
+        (9.999, {}, "down"),
+        (10, {1: KNOWN}, False),
+        # As the first answer has ended it, the others are asked as if nothing had been.
+        (10, {1: DOWN, 2: KNOWN}, False),
+    ],
+    "all fail, and again": [
+        (0, {1: DOWN, 2: DOWN, 3: DOWN}, "down"),
+        (10, {1: DOWN, 2: DOWN, 3: DOWN}, "down"),
+        (19.999, {}, "down"),
+        (20, {1: DOWN, 2: DOWN, 3: KNOWN}, False),
+        (20, {3: KNOWN}, False),
+    ],
+    "all have failed, one after the other": [
+        (0, {1: DOWN, 2: KNOWN}, False),
+        (4, {2: DOWN, 3: KNOWN}, False),
+        (8, {3: DOWN}, "down"),
+        (9.999, {}, "down"),
+        (10, {1: KNOWN}, False),
+        (14, {1: DOWN, 2: KNOWN}, False),
+    ],
+    "the only one left refuses": [
+        (0, {1: DOWN, 2: DOWN, 3: KNOWN}, False),
+        (1, {3: REFUSED}, "down"),
+        (1, {3: KNOWN}, False),
+    ],
+}
+
+
+@pytest.mark.parametrize("row", PASSED_OVER)
+def test_core_that_failed_is_passed_over_while_another_answers(
+    core: Core, clock: SteppedClock, row: str
+) -> None:
+    check = check_of(core, clock, *CORES)
+    begin = clock.monotonic()
+
+    for seconds, answers, expected in PASSED_OVER[row]:
+        clock.monotonic_now = begin + seconds
+        core.asked.clear()
+        core.answers = list(answers.values())
+        assert outcome(check) == expected
+        assert [url.partition("?")[0] for url in core.asked] == [CORES[n - 1] for n in answers]
+
+
+def test_core_that_is_passed_over_leaves_its_time_to_the_others(
+    core: Core, clock: SteppedClock
+) -> None:
+    check = check_of(core, clock, *CORES)
+    core.answers = [DOWN, KNOWN, KNOWN]
+    outcome(check)
+    outcome(check)
+
+    assert core.seconds[2] > 1.4
+
+
+def test_pause_of_all_counts_from_the_end_of_the_last(core: Core, clock: SteppedClock) -> None:
+    check = check_of(core, clock, *CORES)
+    core.answers = [DOWN] * 3
+    core.meanwhile = lambda: clock.advance(1)
+    outcome(check)
+    core.meanwhile = lambda: None
+
+    clock.advance(9.999)
+    assert outcome(check) == "down"
+    assert len(core.asked) == 3
+    clock.advance(0.001)
+    core.answers = KNOWN
+    assert outcome(check) is False
+
+
+def test_one_request_tries_a_core_that_was_passed_over(core: Core, clock: SteppedClock) -> None:
+    """While it hangs there, the others go on asking the core that answers."""
+    check = check_of(core, clock, *CORES)
+    core.answers = [DOWN, KNOWN]
+    outcome(check)
+    clock.advance(10)
+    core.asked.clear()
+    others: list[bool | str] = []
+
+    def meanwhile() -> None:
+        core.meanwhile = lambda: None
+        others.extend(outcome(check) for _ in range(3))
+
+    core.answers = [GONE, GONE, GONE, KNOWN]
+    core.meanwhile = meanwhile
+    assert outcome(check) is False
+    assert others == [True] * 3
+    assert [url.partition("?")[0] for url in core.asked] == [CORES[0], *[CORES[1]] * 3]
+
+
+def test_of_many_threads_one_tries_a_core_that_was_passed_over(clock: SteppedClock) -> None:
+    asked: list[str] = []
+    everybody = threading.Barrier(8)
+
+    def fetch(url: str, _deadline: Deadline, _headers: Mapping[str, str]) -> tuple[bytes, None]:
+        asked.append(url.partition("?")[0])
+        if asked[-1] == CORES[0]:
+            raise DOWN
+        return KNOWN, None
+
+    check = RevocationCheck(CORES[:2], {}, clock=clock, fetch=fetch)
+    outcome(check)
+
+    def look_up() -> None:
+        everybody.wait(10)
+        outcome(check)
+
+    for _ in range(20):
+        clock.advance(10)
+        asked.clear()
+        threads = [threading.Thread(target=look_up) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert asked.count(CORES[0]) == 1
+        assert asked.count(CORES[1]) == 8
+
+
+def test_request_that_trips_over_a_defect_leaves_the_core_to_a_later_one(
+    core: Core, clock: SteppedClock
+) -> None:
+    check = check_of(core, clock, *CORES)
+    core.answers = [DOWN, KNOWN]
+    outcome(check)
+    clock.advance(10)
+    core.answers = [RuntimeError("a defect"), KNOWN, KNOWN]
+    with pytest.raises(RuntimeError):
+        check.is_revoked("handle-1")
+    core.asked.clear()
+    outcome(check)
+    clock.advance(10)
+    outcome(check)
+
+    assert [url.partition("?")[0] for url in core.asked] == [CORES[1], CORES[0]]
+
+
 def test_no_address_at_all_is_an_outage(core: Core, clock: SteppedClock) -> None:
     check = RevocationCheck((), {}, clock=clock, fetch=core.fetch)
 
@@ -436,11 +605,15 @@ def test_two_cores_that_hang_take_three_seconds_in_all(first: Behaviour, second:
     assert connections == [1, 1]
 
 
-def test_a_first_core_that_hangs_leaves_time_for_the_second() -> None:
+def test_a_first_core_that_hangs_leaves_time_for_the_second_and_holds_up_one_look_up() -> None:
     with cores(hang(), answer(ok(GONE))) as servers:
+        check = check_at(servers)
         start = time.monotonic()
-        assert outcome(check_at(servers)) is True
+        assert outcome(check) is True
         assert time.monotonic() - start < 2.5
+        start = time.monotonic()
+        assert [outcome(check) for _ in range(5)] == [True] * 5
+        assert time.monotonic() - start < 1
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from flask_ssr_session.urls import (
     parse_origin,
     redirect_target,
     with_query,
+    with_return_path,
 )
 
 ALLOWED = frozenset({"https://app.example.com", "http://localhost:3000", "https://[2001:db8::1]"})
@@ -280,6 +281,25 @@ def test_query_is_added_in_front_of_the_fragment(url: str, expected: str) -> Non
 
 def test_added_values_cannot_leave_their_place() -> None:
     assert with_query("/a", x='"<&#?+ ü\r\n', y="2") == "/a?x=%22%3C%26%23%3F%2B%20%C3%BC%0D%0A&y=2"
+
+
+@pytest.mark.parametrize(
+    ("chars", "is_kept"),
+    [
+        pytest.param(4000, True, id="as long as a server reads"),
+        pytest.param(4001, False, id="one character longer"),
+        pytest.param(1_000_000, False, id="a megabyte"),
+    ],
+)
+@pytest.mark.parametrize("url", ["/auth", "/auth?x=1", "https://a.example/sign-in#form"])
+def test_way_back_that_makes_the_address_too_long_is_left_out(
+    url: str, chars: int, is_kept: bool
+) -> None:
+    target = "/" + "a" * (chars - len(with_query(url, back="/")))
+
+    location = with_return_path(url, "back", target)
+
+    assert location == (with_query(url, back=target) if is_kept else url)
 
 
 # local_path

@@ -301,12 +301,53 @@ def test_second_user_of_a_token_without_shape_does_not_count(
     assert verdict(make_token(user_id="anna"), other, keys=keys).reason is Reason.ACTIVE
 
 
-def test_four_different_values_are_looked_at(make_token: MakeToken, keys: StaticKeys) -> None:
+@pytest.mark.parametrize(
+    ("others", "reason"),
+    [
+        pytest.param(["a", "b", "c"], Reason.ACTIVE, id="four different values"),
+        pytest.param(["a", "", "a", "b", "b", "c"], Reason.ACTIVE, id="four, some of them twice"),
+        pytest.param(["a", "b", "c", "d"], Reason.DUPLICATE, id="five"),
+        pytest.param(["a", "b", "c", "d", "d", ""], Reason.DUPLICATE, id="five, one of them twice"),
+    ],
+)
+def test_more_than_four_different_values_are_a_duplicate(
+    make_token: MakeToken, keys: StaticKeys, others: list[str], reason: Reason
+) -> None:
     good = make_token()
 
-    assert verdict("a", "b", "c", good, keys=keys).reason is Reason.ACTIVE
-    assert verdict("a", "", "a", "b", "b", "c", good, keys=keys).reason is Reason.ACTIVE
-    assert verdict("a", "b", "c", "d", good, keys=keys).reason is Reason.INVALID
+    for order in ([*others, good], [good, *others]):
+        decided = verdict(*order, keys=keys)
+        assert decided.reason is reason
+        assert (decided.session is None) == (reason is Reason.DUPLICATE)
+
+
+def test_planted_cookies_push_no_token_out_of_sight(
+    make_token: MakeToken, keys: StaticKeys
+) -> None:
+    """The browser sends cookies for longer paths first, and a neighbour chooses the paths."""
+    planted = [make_token(user_id="attacker", iat=NOW - age) for age in range(5)]
+    own = make_token(user_id="victim")
+
+    for count in range(1, 6):
+        decided = verdict(*planted[:count], own, keys=keys)
+        assert (decided.reason, decided.session) == (Reason.DUPLICATE, None)
+    # The refresh replaced the visitor's own cookie, and the page can see that something changed.
+    renewed = verdict(*planted, make_token(user_id="victim"), keys=keys)
+    assert renewed.fingerprint != decided.fingerprint
+
+
+def test_thousands_of_tokens_are_decoded_no_more(
+    make_token: MakeToken, keys: StaticKeys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: list[str] = []
+    monkeypatch.setattr(
+        "flask_ssr_session.verdict.decode_unverified_token", lambda raw: decoded.append(raw)
+    )
+    token = make_token()
+
+    decided = verdict(*(f"{token}{number}" for number in range(5_000)), keys=keys)
+
+    assert (decided.reason, decoded) == (Reason.DUPLICATE, [])
 
 
 @pytest.mark.parametrize(
@@ -372,13 +413,15 @@ def test_verdict_shows_no_claim_and_no_token(make_token: MakeToken, keys: Static
 @given(raw_tokens=st.lists(st.text(st.characters(codec=None)), max_size=6))
 @example(raw_tokens=["\ud800.\udfff.\ud800"])
 @example(raw_tokens=["..", ".", "...", "\x00"])
+@example(raw_tokens=["a", "b", "c", "d", "e"])
 def test_any_text_gets_a_verdict(signer: SessionSigner, raw_tokens: list[str]) -> None:
     keys = StaticKeys(KeySet({signer.kid: signer.public_key}))
 
     decided = verdict(*raw_tokens, keys=keys)
 
-    assert decided.reason in (Reason.INVALID, Reason.TOKEN_MISSING)
-    assert (decided.reason is Reason.TOKEN_MISSING) == (not any(raw_tokens))
+    different = {raw for raw in raw_tokens if raw}
+    expected = Reason.INVALID if different else Reason.TOKEN_MISSING
+    assert decided.reason is (Reason.DUPLICATE if len(different) > 4 else expected)
 
 
 @settings(max_examples=300, deadline=None)

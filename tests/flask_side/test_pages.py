@@ -90,6 +90,8 @@ WAYS_TO_ASK = {
     "combined": "{% if needs_refresh or false %}held{% else %}shown{% endif %}",
     "inline if": "{{ 'held' if needs_refresh else 'shown' }}",
     "kept in a variable": "{% set n = needs_refresh %}{{ 'held' if n else 'shown' }}",
+    "made a plain boolean": "{% set n = (not needs_refresh)|tojson %}"
+    "{{ {'false': 'held', 'true': 'shown'}[n] }}",
     "printed": "{% set n = needs_refresh|string %}{{ {'True': 'held', 'False': 'shown'}[n] }}",
     "macro without context": "{% from 'asks.html' import asks %}{{ asks() }}",
     "macro with context": "{% from 'asks.html' import asks with context %}{{ asks() }}",

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from flask import Flask, Request, Response, make_response, render_template, send_file
@@ -203,6 +204,57 @@ def test_htmx_alone_leaves_the_page_and_comes_back_to_it(app: Flask, page: str, 
         response = client.post("/account", headers=headers | cookie)
         assert response.status_code == 401
         assert "HX-Redirect" not in response.headers
+
+
+# Encoded once more in a query, each "é" takes ten characters.
+FITTING, TOO_LONG = ("/account?" + "%C3%A9" * count for count in (380, 420))
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        pytest.param(lambda client, page: client.get(page, headers=PAGE), "/auth", id="redirect"),
+        pytest.param(
+            lambda client, page: client.get(
+                "/account", headers=FETCH | {"HX-Request": "true", "HX-Current-URL": page}
+            ),
+            "/auth",
+            id="htmx, stranger",
+        ),
+        pytest.param(
+            lambda client, page: client.get(
+                "/account",
+                headers=FETCH | cookies("junk") | {"HX-Request": "true", "HX-Current-URL": page},
+            ),
+            "/refresh-session",
+            id="htmx, refresh",
+        ),
+        pytest.param(
+            lambda client, page: client.post(page, headers=PAGE), "/auth", id="link on our page"
+        ),
+        pytest.param(
+            lambda client, page: client.get(page, headers=PAGE | cookies("junk")),
+            "/auth",
+            id="script of the refresh page",
+        ),
+    ],
+)
+def test_way_back_that_no_server_would_read_is_dropped(
+    app: Flask, asked: Callable[[FlaskClient, str], TestResponse], expected: str
+) -> None:
+    def led_to(page: str) -> str:
+        response = asked(app.test_client(use_cookies=False), page)
+        named = response.headers.get("Location") or response.headers.get("HX-Redirect")
+        if named is not None:
+            return named
+        # The script's and the link's are one address.
+        addresses = set(re.findall(r'(?:href|data-sign-in)="(/auth[^"]*)"', response.text))
+        assert len(addresses) == 1
+        return str(addresses.pop())
+
+    parameter = "redirectBack" if expected == "/refresh-session" else "redirectToPath"
+    assert led_to(FITTING) == f"{expected}?{parameter}={quote(FITTING, safe='/')}"
+    assert led_to(TOO_LONG) == expected
 
 
 @pytest.mark.parametrize("reason", REASONS)

@@ -359,3 +359,7 @@ def test_address_that_a_server_just_takes_is_not_lost_on_the_way_to_the_refresh_
             status, _, page = over_the_wire(port, location)
         assert status == 200
         assert address in unescape(page)
+        # A stranger gets to sign-in, only without the way back. Sign-in is a view of nobody here.
+        status, location, _ = over_the_wire(port, address, is_stranger=True)
+        assert (status, location) == (302, SIGN_IN)
+        assert over_the_wire(port, location, is_stranger=True)[0] == 404
