@@ -24,7 +24,7 @@ def set_cache_headers(
 
     :param names: of its header fields, in lower case.
     """
-    # A cache copies the headers of a 304 onto the page that it has, whatever type a 304 names.
+    # A 304 without a type counts as one of a page: a cache copies its headers onto what it has.
     media_type = response.mimetype or ("text/html" if response.status_code == 304 else "")
     streams = response.is_streamed and not response.direct_passthrough
     session = record.session

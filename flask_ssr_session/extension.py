@@ -92,12 +92,12 @@ def _hooks(state: AppState) -> tuple[Callable[[], None], Callable[[Response], Re
         if record.exempt:
             return
         verdict = state.verdict_on(asked, record)
-        if verdict.session is not None:
-            unmark_tags(asked, verdict.session.session_handle)
-            return
         if not may_ask_conditionally(verdict.state):
             drop_conditions(asked)
-        keep_form_early(state, asked)
+        elif verdict.session is not None:
+            unmark_tags(asked, verdict.session.session_handle)
+        if verdict.session is None:
+            keep_form_early(state, asked)
 
     def finish_response(response: Response) -> Response:
         return finish(state, response)
