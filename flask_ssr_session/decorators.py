@@ -16,7 +16,7 @@ from .claims import NOT_ASKED, ClaimRules, ClaimValidator
 from .errors import MisuseError
 from .places import is_left_alone, is_open_sign_in
 from .replies import SessionRequired, keep_form, refuse_claims, reply
-from .requirements import Requirements, ViewMark, mark_view, view_mark, wrapped_chain
+from .requirements import Requirements, ViewMark, mark_view, wrapped_chain
 from .session import SSRSession
 from .state import REFRESH_ENDPOINT, AppState, current_record, current_request, current_state
 from .verdict import SessionState
@@ -195,7 +195,8 @@ def require_session(
         if left_alone or request.endpoint == REFRESH_ENDPOINT or is_open_sign_in():
             return
         if claims == ClaimRules():
-            mark = view_mark(current_app.view_functions.get(request.endpoint or ""))
+            state = current_state()
+            mark = state.view_marks.of(state.app.view_functions, request.endpoint)
             requirements = requirements._replace(
                 optional=mark.optional,
                 allow_pending=allow_pending or mark.allow_pending,
@@ -304,14 +305,14 @@ def keep_form_early(state: AppState, asked: Request) -> None:
     """Note the form of a view that keeps it, before a hook such as Flask-WTF's parses it."""
     if (
         asked.method == "POST"
-        and _keeps_form(state.app, asked)
+        and _keeps_form(state, asked)
         and state.answer() is Answer.REFRESH_PAGE
     ):
         keep_form(current_record())
 
 
-def _keeps_form(app: Flask, asked: Request) -> bool:
-    if view_mark(app.view_functions.get(asked.endpoint or "")).keep_form:
+def _keeps_form(state: AppState, asked: Request) -> bool:
+    if state.view_marks.of(state.app.view_functions, asked.endpoint).keep_form:
         return True
     # A partial says what it is going to ask; of any other hook that can only be seen as it runs.
     return any(
@@ -319,5 +320,5 @@ def _keeps_form(app: Flask, asked: Request) -> bool:
         and hook.func is require_session
         and hook.keywords.get("keep_form") is True
         for owner in (None, *asked.blueprints)
-        for hook in app.before_request_funcs.get(owner, ())
+        for hook in state.app.before_request_funcs.get(owner, ())
     )

@@ -13,7 +13,6 @@ from .answers import SAFE_METHODS
 from .config import Deployment
 from .cross_site import is_unsafe
 from .errors import MisuseError
-from .requirements import view_mark
 from .state import AppState, current_state, own_host
 from .urls import is_plain_path, local_path, redirect_target
 from .verdict import SessionState
@@ -30,7 +29,7 @@ def is_left_alone(state: AppState, asked: Request) -> bool:
     if asked.method == "OPTIONS" and "Access-Control-Request-Method" in asked.headers:
         # Anyone can send this: it passes only where Flask answers in the view's place.
         return getattr(rule, "provide_automatic_options", False) is True
-    return view_mark(state.app.view_functions.get(endpoint)).exempt
+    return state.view_marks.of(state.app.view_functions, endpoint).exempt
 
 
 def _is_api_request(state: AppState) -> bool:

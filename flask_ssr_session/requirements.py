@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from .claims import ClaimRules
@@ -75,9 +75,6 @@ def view_mark(view: Any) -> ViewMark:
     A hook runs before any of them, so a decorator that knows nothing of sessions, such as a rate
     limit above a public view, must not hide the mark below it.
     """
-    # Most views have none, and this is asked for every request.
-    if not hasattr(view, _MARK) and not hasattr(view, "__wrapped__"):
-        return _UNMARKED
     marks = list(_marks(view))
     return ViewMark(
         exempt=any(mark.exempt for mark in marks),
@@ -86,6 +83,26 @@ def view_mark(view: Any) -> ViewMark:
         global_claims=all(mark.global_claims for mark in marks),
         keep_form=any(mark.keep_form for mark in marks),
     )
+
+
+class ViewMarks:
+    """The marks of an app's views, each looked up once: a hook asks for every request."""
+
+    def __init__(self) -> None:
+        self._by_endpoint: dict[str, tuple[Any, ViewMark]] = {}
+
+    def of(self, views: Mapping[str, Any], endpoint: str | None) -> ViewMark:
+        """Return the marks of the view of *endpoint*; None is a request that no view answers.
+
+        :param views: what the app has registered, by endpoint.
+        """
+        view = views.get(endpoint or "")
+        # A view may be replaced, as by an extension that wraps all of them.
+        known, mark = self._by_endpoint.get(endpoint or "", (None, _UNMARKED))
+        if known is not view:
+            mark = view_mark(view)
+            self._by_endpoint[endpoint or ""] = view, mark
+        return mark
 
 
 def _marks(view: Any) -> Iterator[ViewMark]:

@@ -28,7 +28,7 @@ from .global_claims import GlobalClaims
 from .jwks import KeySet, parse_key_set
 from .keystore import FetchedKeys, StaticKeys
 from .logs import ReasonLog
-from .requirements import Requirements
+from .requirements import Requirements, ViewMarks
 from .revocation import RevocationCheck
 from .sdk import read_sdk
 from .session import SSRSession
@@ -204,6 +204,7 @@ class AppState:
         self.clock: Clock = clock or SystemClock()
         self.log = ReasonLog(self.clock)
         self.checks: list[Callable[[AppState, Deployment], None]] = []
+        self.view_marks = ViewMarks()
         self.preparations: list[Callable[[AppState], None]] = []
         self.record_key = f"_flask_ssr_session_{id(self)}"
         self._warned: set[str] = set()
