@@ -218,7 +218,7 @@ def test_where_the_cookies_cannot_arrive_the_page_says_so_and_the_console_why(
     page.fill("#password", "correct horse 1")
     page.click("main button")
     expect_cause(page, "absent")
-    expect(page.get_by_text("cookie domain is set up wrongly")).to_be_visible()
+    expect(page.get_by_text("did not send it back to this site")).to_be_visible()
     assert site.refresh_calls() <= 1
     told = f"this page is at {site.origin}: cookies of the API will not arrive here"
     assert [text for text in warnings if told in text and f"{site.api}/auth/session" in text]

@@ -139,11 +139,25 @@ def show_renewed(page: Page, url: str) -> None:
     expect(page.get_by_role("link", name="Go on to the page")).to_be_visible()
 
 
+def give_expired_token(page: Page, url: str, user_id: str) -> None:
+    signer = SessionSigner()
+    give_token(page, url, signer.sign(signer.claims(user_id, issued_at=1_700_000_000)))
+
+
 def show_renewed_of_form(page: Page, url: str) -> None:
-    give_token(page, url)
+    give_expired_token(page, url, "user-1")  # as FRONT_TOKEN says, too
     answer_with(page, 200)
     send_form(page, url)
     expect(page.locator("[data-ssr-part=renewed] [data-ssr-focus]")).to_be_focused()
+
+
+def show_other_owner(page: Page, url: str) -> None:
+    give_expired_token(page, url, "user-2")
+    answer_with(page, 200)
+    send_form(page, url)
+    # A page of the app's own that shows the macro carries no form.
+    part = "renewed" if OWN in url else "other_owner"
+    expect(page.locator(f"[data-ssr-part={part}] [data-ssr-focus]")).to_be_focused()
 
 
 def show_sign_in(page: Page, url: str) -> None:
@@ -173,6 +187,7 @@ STATES = {
     "problem of a form": show_problem_of_form,
     "renewed": show_renewed,
     "renewed, of a form": show_renewed_of_form,
+    "renewed, form of somebody else": show_other_owner,
     "sign-in": show_sign_in,
     "outage": show_outage,
     "outage of a form": show_outage_of_form,
