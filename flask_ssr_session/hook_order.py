@@ -11,7 +11,7 @@ from werkzeug.exceptions import HTTPException
 
 from .config import Deployment
 from .decorators import _OPTIONAL_MARK, require_session
-from .places import IGNORED_MARK, answers_sign_in
+from .places import IGNORED_MARK, is_below_sign_in, sign_in_endpoint
 
 # Paths of SuperTokens' API, by which a route is found that catches them.
 _API_PATHS = (
@@ -57,9 +57,8 @@ def hook_before_api(app: Flask, deployment: Deployment) -> str | None:
             for mark in (IGNORED_MARK, _OPTIONAL_MARK)
         ):
             continue
-        if method == "GET" and answers_sign_in(
-            adapter, deployment, mount_point, path, rule.endpoint
-        ):
+        is_sign_in = rule.endpoint == sign_in_endpoint(adapter, deployment, mount_point)
+        if method == "GET" and is_sign_in and is_below_sign_in(deployment, mount_point, path):
             continue
         return (
             "app.before_request(require_session) stands before SuperTokens' Middleware(app), and "
