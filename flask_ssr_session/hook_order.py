@@ -11,7 +11,7 @@ from werkzeug.exceptions import HTTPException
 
 from .config import Deployment
 from .decorators import require_session
-from .places import answers_sign_in
+from .places import is_below_sign_in, sign_in_endpoint
 from .requirements import view_mark
 
 # Paths of SuperTokens' API, by which a route is found that catches them.
@@ -56,9 +56,8 @@ def hook_before_api(app: Flask, deployment: Deployment) -> str | None:
         mark = view_mark(app.view_functions.get(rule.endpoint))
         if mark.exempt or mark.optional:
             continue
-        if method == "GET" and answers_sign_in(
-            adapter, deployment, mount_point, path, rule.endpoint
-        ):
+        is_sign_in = rule.endpoint == sign_in_endpoint(adapter, deployment, mount_point)
+        if method == "GET" and is_sign_in and is_below_sign_in(deployment, mount_point, path):
             continue
         return (
             "app.before_request(require_session) stands before SuperTokens' Middleware(app), and "

@@ -79,54 +79,58 @@ def is_open_sign_in() -> bool:
     path or the SDK's website base path: SuperTokens' prebuilt UI has its pages for a new password,
     for callbacks and for a second factor there.
     """
-    state, safe = current_state(), not is_unsafe(request.method, request.headers.get)
+    state = current_state()
+    deployment = state.ready().deployment
     if not is_sign_in_page():
-        adapter = current_app.create_url_adapter(request) if safe else None
-        deployment, rule = state.ready().deployment, request.url_rule
-        if adapter is None or rule is None:
+        rule = request.url_rule
+        if rule is None or not is_below_sign_in(deployment, request.root_path, request.path):
             return False
-        local_path, endpoint = request.path, rule.endpoint
-        return answers_sign_in(adapter, deployment, request.root_path, local_path, endpoint)
+        adapter = None if _is_unsafe() else current_app.create_url_adapter(request)
+        return adapter is not None and rule.endpoint == sign_in_endpoint(
+            adapter, deployment, request.root_path
+        )
     if not _shares_its_address():
         return True
     # Fails closed: such an address may be the home page's, whose POST is not sign-in at all.
     state.warn_once(
         "sign_in_safe_only",
-        f"the sign-in page {state.ready().deployment.login_url!r} is told by its query or is the "
-        "home page: a hook lets strangers read it, and refuses their POST. Give sign-in a path of "
-        "its own (SSR_SESSION_LOGIN_URL), or mark the view with session_optional.",
+        f"the sign-in page {deployment.login_url!r} is told by its query or is the home page: a "
+        "hook lets strangers read it, and refuses their POST. Give sign-in a path of its own "
+        "(SSR_SESSION_LOGIN_URL), or mark the view with session_optional.",
     )
-    return safe
+    return not _is_unsafe()
 
 
-def answers_sign_in(
-    adapter: MapAdapter, deployment: Deployment, root_path: str, path: str, endpoint: str
-) -> bool:
-    """Return whether *path* is one of the pages that the endpoint of the sign-in page answers.
+def is_below_sign_in(deployment: Deployment, root_path: str, path: str) -> bool:
+    """Return whether *path* lies below the sign-in path or the SDK's website base path.
 
-    :param adapter: the routes of the host that was asked.
     :param root_path: where the app is mounted.
     :param path: decoded, without the mount point.
-    :param endpoint: what answers *path*.
 
-    Fails closed: a folder that covers the whole app opens nothing, and neither does the endpoint of
-    a sign-in page that is told by its query. Such an endpoint may answer every page.
+    Fails closed: a folder that covers the whole app is none, and a sign-in page that is told by its
+    query has nothing below it. Its view may be every page's.
     """
     sign_in, _, query = deployment.login_url.partition("?")
-    mount_point = _joined(root_path, "")
-    if deployment.website_base_path == "" or query or not is_plain_path(path):
+    if deployment.website_base_path == "" or query:
         return False
-    if not any(
+    mount_point = _joined(root_path, "")
+    return any(
         path.startswith(f"{folder.removeprefix(mount_point).rstrip('/')}/")
         for folder in (sign_in, deployment.website_base_path or sign_in)
         if folder.rstrip("/").startswith(f"{mount_point}/")
-    ):
-        return False
-    return endpoint == _endpoint_at(adapter, sign_in.rstrip("/").removeprefix(mount_point))
+    ) and is_plain_path(path)
 
 
-def _endpoint_at(adapter: MapAdapter, path: str) -> str | None:
-    """Return what answers a GET of *path*, or of *path* with a slash; None where nothing does."""
+def sign_in_endpoint(adapter: MapAdapter, deployment: Deployment, root_path: str) -> str | None:
+    """Return what answers the sign-in path, with or without a slash; None where nothing does.
+
+    :param adapter: the routes of the host that was asked.
+    :param root_path: where the app is mounted.
+    """
+    mount_point = _joined(root_path, "")
+    if not deployment.login_url.startswith(f"{mount_point}/"):  # it is another app's
+        return None
+    path = deployment.login_url.rstrip("/").removeprefix(mount_point)
     for spelling in (path, f"{path}/"):
         try:
             endpoint, _ = adapter.match(spelling, "GET")
@@ -138,9 +142,14 @@ def _endpoint_at(adapter: MapAdapter, path: str) -> str | None:
     return None
 
 
+def _is_unsafe() -> bool:
+    return is_unsafe(request.method, request.headers.get)
+
+
 def _shares_its_address() -> bool:
     """Return whether the sign-in page, now asked for, has no path of its own."""
-    return "?" in current_state().ready().deployment.login_url or request.path == "/"
+    query = current_state().ready().deployment.login_url.partition("?")[2]
+    return query != "" or request.path == "/"
 
 
 def has_sign_in_route() -> bool:

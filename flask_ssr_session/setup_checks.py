@@ -208,11 +208,11 @@ def _wrapped(function: Any) -> Any:
 
 
 def _below(guard: Any) -> Iterator[_Key]:
-    """Yield the keys of what *guard* protects, down to the next guard and with that one."""
+    """Yield the keys of what *guard* protects."""
     for function in _chain(_wrapped(guard)):
         yield _key(function)
         # The function of a bound method serves other objects, too, perhaps bare and on purpose.
-        if isinstance(function, MethodType) or _is_guard(function):
+        if isinstance(function, MethodType):
             return
 
 

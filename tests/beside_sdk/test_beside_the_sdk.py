@@ -15,7 +15,13 @@ from supertokens_python.recipe.userroles import syncio as roles
 from werkzeug.test import TestResponse
 
 from example_app.core import DevelopmentCore
-from flask_ssr_session import ConfigError, FlaskSSRSession, session_required
+from flask_ssr_session import (
+    ConfigError,
+    FlaskSSRSession,
+    MisuseError,
+    require_session,
+    session_required,
+)
 from tests.development_core.sdk import init_sdk, reset_sdk
 from tests.development_core.support import LaggingClock
 
@@ -224,3 +230,36 @@ def test_without_sdk_and_api_domain_the_first_request_says_what_is_missing(
     FlaskSSRSession(app)
     with pytest.raises(ConfigError, match="SSR_SESSION_API_DOMAIN"):
         app.test_client().get("/")
+
+
+@pytest.mark.parametrize("middleware_first", [True, False], ids=["middleware first", "hook first"])
+def test_closed_app_with_a_view_for_all_below_the_api_lets_people_sign_up(
+    core: DevelopmentCore, middleware_first: bool
+) -> None:
+    start_sdk(core)
+    app = Flask(__name__)
+    FlaskSSRSession(app)
+    if middleware_first:
+        Middleware(app)
+    app.before_request(require_session)
+    if not middleware_first:
+        Middleware(app)
+
+    @app.route("/auth", methods=["GET", "POST"])
+    @app.route("/auth/<path:rest>", methods=["GET", "POST"])
+    def ui(rest: str = "") -> str:
+        return f"page {rest}"
+
+    client = app.test_client()
+    if middleware_first:
+        assert client.get("/auth/reset-password").text == "page reset-password"
+        sign_up(client)
+        assert client.post("/auth/session/refresh").status_code == 200
+        return
+    # What the check is for, and the check.
+    answer = client.post("/auth/signup", json={"formFields": FIELDS})
+    assert (answer.status_code, answer.json) == (401, {"message": "unauthorised"})
+    app.extensions["ssr_session"]._ready.clear()
+    app.testing = True
+    with pytest.raises(MisuseError, match=r"Put Middleware\(app\) first"):
+        client.post("/auth/signup", json={"formFields": FIELDS})

@@ -121,6 +121,13 @@ WHOLE_SITE = {"/": "site", "/<path:rest>": "site"}
             False,
             id="sign-in at another site",
         ),
+        pytest.param(
+            WHOLE_SITE,
+            {"login_url": "https://accounts.example.com/auth"},
+            "GET /auth/mfa",
+            False,
+            id="whole site: sign-in at another site",
+        ),
         # What answers everything must not be opened by answering sign-in, too.
         pytest.param(WHOLE_SITE, {}, "GET /auth", True, id="whole site: sign-in"),
         pytest.param(WHOLE_SITE, {}, "GET /auth/mfa", True, id="whole site: below sign-in"),
@@ -178,19 +185,38 @@ def test_hook_opens_sign_in_and_what_belongs_to_it(
 
 
 @pytest.mark.parametrize(
-    ("mount", "website", "asked", "is_open"),
+    ("mount", "website", "login_url", "asked", "is_open"),
     [
-        pytest.param("/shop", "/shop/auth", "/shop/auth/mfa", True, id="below the mount point"),
-        pytest.param("/shop", "/auth", "/shop/auth/mfa", False, id="of another app's UI"),
-        pytest.param("/shop", "/shop", "/shop/mfa", False, id="base path is the mount point"),
-        pytest.param("/shop", "/shop", "/shop/", True, id="sign-in is the mount point"),
-        pytest.param("/shop/eu", "/shop", "/shop/eu/mfa", False, id="base path is above it"),
+        pytest.param(
+            "/shop", "/shop/auth", None, "/shop/auth/mfa", True, id="below the mount point"
+        ),
+        pytest.param("/shop", "/auth", None, "/shop/auth/mfa", False, id="of another app's UI"),
+        pytest.param("/shop", "/shop", None, "/shop/mfa", False, id="base path is the mount point"),
+        pytest.param("/shop", "/shop", None, "/shop/", True, id="sign-in is the mount point"),
+        pytest.param("/shop/eu", "/shop", None, "/shop/eu/mfa", False, id="base path is above it"),
+        pytest.param(
+            "/shop", "/shop/auth", "/in", "/shop/auth/mfa", False, id="sign-in of another app"
+        ),
+        pytest.param(
+            "/shop", "/shop/auth", "/shop/in", "/shop/auth/mfa", True, id="sign-in of its own"
+        ),
+        pytest.param(
+            "/shop", "/auth", "/shop/in", "/shop/auth/mfa", False, id="and the UI of another app"
+        ),
+        pytest.param(
+            "/shop", "/shop", "/shop/in", "/shop/admin", False, id="and the UI at the mount point"
+        ),
     ],
 )
 def test_mounted_app_opens_its_own_sign_in_alone(
-    monkeypatch: pytest.MonkeyPatch, mount: str, website: str, asked: str, is_open: bool
+    monkeypatch: pytest.MonkeyPatch,
+    mount: str,
+    website: str,
+    login_url: str | None,
+    asked: str,
+    is_open: bool,
 ) -> None:
-    app = closed_app(monkeypatch, WHOLE_SITE, website=website)
+    app = closed_app(monkeypatch, WHOLE_SITE, website=website, login_url=login_url)
     client = Client(DispatcherMiddleware(Flask("outer"), {mount: app}))
 
     assert passes(client.get(asked, headers=FETCH)) == is_open

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import gc
 import logging
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -240,6 +241,17 @@ def _guard_around_a_guard(app: Flask, _other: Flask, page: Any) -> None:
     app.add_url_rule("/", "page", session_optional(hides_its_function(session_optional(page))))
 
 
+def _twice_once_under_two_guards(app: Flask, _other: Flask, page: Any) -> None:
+    app.add_url_rule("/", "page", page)
+    app.add_url_rule("/guarded", "guarded", session_required(session_required(page)))
+
+
+def _twice_once_under_two_hidden_guards(app: Flask, _other: Flask, page: Any) -> None:
+    app.add_url_rule("/", "page", hides_its_function(page))
+    guarded = hides_its_function(session_required(session_required(page)))
+    app.add_url_rule("/guarded", "guarded", guarded)
+
+
 def _function_no_app_uses(app: Flask, _other: Flask, page: Any) -> None:
     app.add_url_rule("/", "page", lambda: "page")
     page.unused = session_required(page)
@@ -268,6 +280,8 @@ RIGHT = (
     _other_app_guards_hidden,
     _two_guards_of_one_function,
     _guard_around_a_guard,
+    _twice_once_under_two_guards,
+    _twice_once_under_two_hidden_guards,
     _function_no_app_uses,
     _guard_called_by_a_view,
     _name_not_bound_yet,
@@ -306,6 +320,19 @@ def test_function_that_an_app_guarded_may_be_bare_in_a_later_one(
     later.add_url_rule("/", "page", page)
     assert later.test_client().get("/").text == "page"
     assert nothing_said(caplog)
+
+
+def test_guards_of_one_function_do_not_keep_each_other() -> None:
+    """As factories make one for every app."""
+
+    def page() -> str:
+        return "page"
+
+    earlier = weakref.ref(session_required(page))
+    latest = weakref.ref(session_required(page))
+    gc.collect()
+    assert earlier() is None
+    assert latest() is not None
 
 
 def test_handler_that_knows_its_own_name_hides_nothing(caplog: pytest.LogCaptureFixture) -> None:
