@@ -21,8 +21,10 @@ from flask_ssr_session import (
     FlaskSSRSession,
     InvalidClaimsError,
     ReadOnlySessionError,
+    SessionState,
     SSRSession,
     SSRSessionError,
+    get_session_state,
     get_ssr_session,
     require_session,
     safe_return_path,
@@ -77,6 +79,12 @@ def home() -> str:
     return session.user_id if session else "stranger"
 
 
+@reports.route("/factor", methods=["GET", "POST"])
+@session_required(allow_pending=True, global_claims=False)
+def factor() -> str:
+    return assert_type(get_session_state(), SessionState).value
+
+
 @reports.get("/health")
 @session_ignored
 def health() -> Response:
@@ -87,6 +95,7 @@ def health() -> Response:
 def call_views() -> None:
     assert_type(plain(1), str)
     assert_type(home(), str)
+    assert_type(factor(), str)
     assert_type(health(), Response)
     plain("1")  # type: ignore[arg-type]
 
@@ -112,6 +121,7 @@ def read(session: SSRSession) -> None:
 def misuse() -> None:
     session_required(role=1)  # type: ignore[call-overload]
     session_required(roles=["admin"])  # type: ignore[call-overload]
+    session_required(allow_pending="yes")  # type: ignore[call-overload]
     require_session(permission=["reports:read"])  # type: ignore[arg-type]
     safe_return_path(1)  # type: ignore[arg-type]
 
@@ -125,7 +135,7 @@ def in_a_test() -> None:
     app.testing = True
     install_test_keys(app)
     client = app.test_client()
-    sign_in(client, "user-1", roles=["admin"], email_verified=True)
+    sign_in(client, "user-1", roles=["admin"], email_verified=True, mfa_complete=True)
     expire(client)
     revoke(client)
     with outage(app):
