@@ -34,7 +34,6 @@ def set_cache_headers(
         streams=streams,
         protected=record.protected,
         optional=record.optional,
-        exempt=record.exempt,
     )
     if caching is Caching.PRIVATE:
         _keep_private(state, record, response, names)

@@ -27,25 +27,24 @@ def choose_caching(
     streams: bool = False,
     protected: bool = False,
     optional: bool = False,
-    exempt: bool = False,
 ) -> Caching:
     """Return what caches may do with an answer in which no page of ours was rendered yet.
+
+    Only where the session was looked at: an exempt view that never asks is left alone.
 
     :param state: ``ACTIVE`` also for a pending session that the view admits.
     :param media_type: of the answer, without parameters.
     :param streams: a template may still render the refresh page into it.
     :param protected: the answer is content that was held back until the session was known.
     :param optional: strangers may see the page, too.
-    :param exempt: the view has nothing to do with sessions.
     """
     shows_page = is_page(media_type)
     if state is SessionState.ACTIVE:
         # Any page may look at g.session, and nothing of ours sees it do so.
-        is_private = protected or (shows_page and not exempt)
-        return Caching.PRIVATE if is_private else Caching.LEAVE
+        return Caching.PRIVATE if protected or shows_page else Caching.LEAVE
     if protected or (streams and shows_page):
         return Caching.NO_STORE
-    if exempt or state is SessionState.ANONYMOUS:
+    if state is SessionState.ANONYMOUS:
         return Caching.LEAVE
     if state in (SessionState.REFRESH, SessionState.PENDING):
         # An optional page shows itself here as to a stranger. Any other page is the same for

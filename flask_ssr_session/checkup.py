@@ -65,7 +65,11 @@ def check_up(state: AppState, url: str | None, *, offline: bool) -> Iterator[Fin
         yield problem("setup", str(error), "mend this first: nothing else was looked at")
         return
     if (unreached := unreached_guards(state.app)) is not None:
-        yield problem("decorators", unreached, "put it right at the function, below all others")
+        yield problem(
+            "decorators",
+            unreached,
+            "put @session_required or @session_optional right at the function, below all others",
+        )
     else:
         yield ok("decorators", "every decorator stands below its route")
     if (turned_away := hook_before_api(state.app, deployment)) is not None:

@@ -57,6 +57,8 @@ class ClaimFailure(NamedTuple):
 Report = Callable[[str, str, "Exception | None"], None]
 """Is told of app code that cannot be asked: its name, what is wrong with it, and the error."""
 
+_WAITS = "waits for something; on a page the payload has to do"
+
 # In place of the reason that a validator would have given.
 UNCHECKED: Final = {"message": "this claim could not be checked"}
 
@@ -236,14 +238,18 @@ def call_app_code(call: Callable[[], Any], name: str, report: Report) -> Any:
             steps = result.__await__()
             try:
                 next(steps)
-                finished, problem = None, "waits for something; on a page the payload has to do"
+                finished, problem = None, _WAITS
             except StopIteration as stop:
                 finished = stop.value
             finally:
                 steps.close()
     except Exception as error:  # noqa: BLE001 - it is the app's code, anything may come out
-        # The message of an unknown error may hold a claim value.
-        finished, failure, problem = None, error, f"failed with {error_location(error)}"
+        finished, failure = None, error
+        if isinstance(error, RuntimeError) and "no running event loop" in str(error):
+            problem = _WAITS
+        else:
+            # The message of an unknown error may hold a claim value.
+            problem = f"failed with {error_location(error)}"
     if finished is None:
         report(name, problem, failure)
     return finished

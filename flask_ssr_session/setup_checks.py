@@ -38,13 +38,16 @@ def check_setup(state: AppState, deployment: Deployment) -> None:
     """Refuse an app in which a check protects nothing or keeps everybody out.
 
     :raises MisuseError: names the endpoint whose view runs without the decorator written above it;
-        in debug or testing mode also, if a hook turns SuperTokens' API away.
+        in debug mode also any other such function; in debug or testing mode also, if a hook turns
+        SuperTokens' API away.
 
     What is less certain than that is logged.
     """
     check_decorator_order(state.app)
     problem = unreached_guards(state.app)
     if problem is not None:
+        if state.app.debug:
+            raise MisuseError(problem)
         state.warn_once("guard_unreached", problem, logging.ERROR)
     problem = hook_before_api(state.app, deployment)
     if problem is not None:
@@ -107,9 +110,8 @@ def unreached_guards(app: Flask) -> str | None:
     if not names:
         return None
     return (
-        f"without the session decorator written on it runs {', '.join(sorted(names))}: a decorator "
-        "below has registered the bare function. Put @session_required or @session_optional right "
-        "at the function, below all others."
+        f"{', '.join(sorted(names))} runs without the session decorator written on it: a decorator "
+        "below that one has registered the bare function."
     )
 
 

@@ -537,3 +537,12 @@ def test_routes_of_the_apis_host_count(monkeypatch: pytest.MonkeyPatch) -> None:
         app.before_request(sdk_hook)
         app.add_url_rule("/auth/<path:rest>", "all", catch_all(), host=host, **ALL)
         assert len(doctor_says(app, "middleware")) == is_wrong
+
+
+def test_guard_that_nothing_reaches_is_an_error_in_debug() -> None:
+    app = make_app()
+    app.debug = True
+    kept = session_required(app.errorhandler(404)(lambda _error: "content"))
+    with pytest.raises(MisuseError, match=r"an error handler\) runs without"):
+        app.test_client().get("/nowhere")
+    assert callable(kept)

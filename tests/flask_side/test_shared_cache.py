@@ -573,7 +573,7 @@ SAID: dict[str, tuple[View, tuple[str, ...]]] = {
     "exempt page": (session_ignored(saying(EDGE)), (LEFT,) * 7),
     "exempt page that asks who it is": (
         session_ignored(lambda: (f"page of {get_ssr_session()}", EDGE)),
-        (LEFT,) * 7,
+        (PRIVATE, LEFT, LEFT, LEFT, NO_STORE, NO_STORE, NO_STORE),
     ),
     "exempt streamed page": (session_ignored(lambda: (iter(["a"]), EDGE)), (LEFT,) * 7),
 }
