@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 
 from flask import Flask
+from werkzeug.exceptions import HTTPException
 from werkzeug.test import EnvironBuilder
 
+from .decorators import GUARDS
 from .doctor_claims import ClaimSetup
 from .global_claims import GlobalClaims
-from .requirements import view_mark
+from .hook_order import is_require_session
+from .requirements import view_mark, wrapped_chain
 from .sdk import read_sdk
 from .session import SSRSession, frozen
 from .state import AppState
@@ -32,6 +35,8 @@ def gather_claims(state: AppState) -> ClaimSetup:
     sdk, app = read_sdk(), state.app
     source = sdk.global_claims if sdk else None
     factor_url = f"{sdk.website_base_path}/mfa" if sdk else None
+    factor_endpoint = None if factor_url is None else _endpoint_at(app, factor_url)
+    sign_in_endpoint = _endpoint_at(app, (sdk.website_base_path if sdk else "") or "/")
     marks = {endpoint: view_mark(view) for endpoint, view in app.view_functions.items()}
     broken: list[str] = []
     if source is not None:
@@ -48,14 +53,33 @@ def gather_claims(state: AppState) -> ClaimSetup:
         waived=tuple(name for name, mark in marks.items() if not mark.global_claims),
         pending=tuple(name for name, mark in marks.items() if mark.allow_pending),
         factor_url=factor_url,
-        has_factor_view=factor_url is None or _has_view(app, factor_url),
+        has_factor_view=factor_endpoint is not None,
+        is_factor_view_closed=_is_closed(app, factor_endpoint, sign_in_endpoint),
         guarded_by_session=_guarded_by_session(app),
     )
 
 
-def _has_view(app: Flask, path: str) -> bool:
+def _endpoint_at(app: Flask, path: str) -> str | None:
+    """Return what answers a GET of *path*, or of *path* with a slash; None where nothing does."""
     adapter = app.url_map.bind(app.config["SERVER_NAME"] or "localhost")
-    return adapter.test(path, "GET")
+    for spelling in (path, f"{path}/"):
+        try:
+            return str(adapter.match(spelling, "GET")[0])
+        except HTTPException:  # noqa: PERF203 - two of them
+            continue
+    return None
+
+
+def _is_closed(app: Flask, endpoint: str | None, sign_in_endpoint: str | None) -> bool:
+    """Return whether the view of *endpoint* turns half signed-in users away."""
+    view = app.view_functions.get(endpoint or "")
+    mark = view_mark(view)
+    if view is None or mark.allow_pending or mark.optional or mark.exempt:
+        return False
+    if any(GUARDS.get(id(function)) is function for function in wrapped_chain(view)):
+        return True
+    hooks = app.before_request_funcs.get(None, [])
+    return endpoint != sign_in_endpoint and any(map(is_require_session, hooks))
 
 
 def _guarded_by_session(app: Flask) -> tuple[str, ...]:

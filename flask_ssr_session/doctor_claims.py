@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from .claims import MFA_CLAIM
-from .doctor import Finding, ok, warning
+from .doctor import Finding, ok, problem, warning
 
 # Enough to act on; a large app has more views than a terminal has lines.
 _MAX_NAMES = 5
@@ -24,6 +24,7 @@ class ClaimSetup:
     :ivar pending: endpoints marked ``allow_pending``.
     :ivar factor_url: where half signed-in visitors are led to; None where nobody says.
     :ivar has_factor_view: a view of the app answers there.
+    :ivar is_factor_view_closed: that view asks for a complete session itself.
     :ivar guarded_by_session: templates that decide by ``g.session`` whether to show a page.
     """
 
@@ -34,6 +35,7 @@ class ClaimSetup:
     pending: tuple[str, ...] = ()
     factor_url: str | None = None
     has_factor_view: bool = True
+    is_factor_view_closed: bool = False
     guarded_by_session: tuple[str, ...] = ()
 
 
@@ -47,11 +49,20 @@ def check_claims(setup: ClaimSetup) -> Iterator[Finding]:
         yield from _check_global_claims(setup, setup.added)
     if setup.pending:
         yield ok("pending", f"half signed-in users see {_listed(setup.pending)} (allow_pending)")
-    if MFA_CLAIM in (setup.added or ()) and not setup.has_factor_view:
+    if MFA_CLAIM not in (setup.added or ()):
+        return
+    if not setup.has_factor_view:
         yield warning(
             "mfa",
             f"no view of this app answers {setup.factor_url}, where half signed-in users are led",
             "serve SuperTokens' prebuilt UI there, or a page of yours with allow_pending=True",
+        )
+    elif setup.is_factor_view_closed:
+        yield problem(
+            "mfa",
+            f"the view at {setup.factor_url}, where half signed-in users are led, asks for a "
+            "complete session, so nobody can complete sign-in",
+            "mark it with session_required(allow_pending=True)",
         )
 
 

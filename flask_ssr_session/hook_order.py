@@ -37,7 +37,7 @@ def hook_before_api(app: Flask, deployment: Deployment) -> str | None:
     """
     hooks = app.before_request_funcs.get(None, [])
     sdk = next((place for place, hook in enumerate(hooks) if is_sdk_hook(hook)), 0)
-    if not any(_is_require_session(hook) for hook in hooks[:sdk]):
+    if not any(is_require_session(hook) for hook in hooks[:sdk]):
         return None
     mount_point = request.root_path if has_request_context() else app.config["APPLICATION_ROOT"]
     mount_point = mount_point.rstrip("/")
@@ -67,7 +67,8 @@ def hook_before_api(app: Flask, deployment: Deployment) -> str | None:
     return None
 
 
-def _is_require_session(hook: Any) -> bool:
+def is_require_session(hook: Any) -> bool:
+    """Return whether *hook* is ``require_session``, perhaps with conditions."""
     while isinstance(hook, functools.partial):
         hook = hook.func
     return hook is require_session

@@ -25,6 +25,12 @@ FAULTLESS = ClaimSetup(added=("st-ev", "st-mfa"), factor_url="/auth/mfa")
         pytest.param({"pending": ("code",)}, ["ok claims", "ok pending"], id="admits pending"),
         pytest.param({"has_factor_view": False}, ["ok claims", "warning mfa"], id="no factor view"),
         pytest.param(
+            {"is_factor_view_closed": True}, ["ok claims", "problem mfa"], id="closed factor view"
+        ),
+        pytest.param(
+            {"is_factor_view_closed": True, "added": ("st-ev",)}, ["ok claims"], id="but no MFA"
+        ),
+        pytest.param(
             {"has_factor_view": False, "added": ("st-ev",)}, ["ok claims"], id="no MFA recipe"
         ),
         pytest.param(

@@ -18,7 +18,13 @@ from supertokens_python.framework.flask import Middleware
 from supertokens_python.recipe import emailverification, multifactorauth, session
 
 from example_app.core import DevelopmentCore
-from flask_ssr_session import FlaskSSRSession, checkup, session_required
+from flask_ssr_session import (
+    FlaskSSRSession,
+    checkup,
+    require_session,
+    session_optional,
+    session_required,
+)
 from flask_ssr_session.fetching import Deadline, Reply, ask
 from flask_ssr_session.testing import SessionSigner
 from tests.development_core.sdk import init_sdk
@@ -657,11 +663,35 @@ def test_claims_that_a_setting_switched_off(live_core: DevelopmentCore) -> None:
 
 
 @pytest.mark.usefixtures("sdk_environment")
-@pytest.mark.parametrize("has_view", [False, True])
-def test_second_factor_needs_a_page(live_core: DevelopmentCore, has_view: bool) -> None:
+@pytest.mark.parametrize("closed", [False, True], ids=["open app", "closed app"])
+@pytest.mark.parametrize(
+    ("decorate", "rule", "said", "said_if_closed"),
+    [
+        pytest.param(None, "", "warning", "warning", id="none"),
+        pytest.param(session_required(allow_pending=True), "/auth/mfa", None, None, id="admits"),
+        pytest.param(session_required, "/auth/mfa", "problem", "problem", id="required"),
+        pytest.param(session_optional, "/auth/mfa", None, None, id="optional"),
+        pytest.param(lambda view: view, "/auth/mfa", None, "problem", id="unmarked"),
+        pytest.param(lambda view: view, "/auth/<path:page>", None, None, id="prebuilt UI"),
+    ],
+)
+def test_second_factor_needs_a_page_that_is_open(
+    live_core: DevelopmentCore,
+    decorate: Any,
+    rule: str,
+    said: str | None,
+    said_if_closed: str | None,
+    closed: bool,
+) -> None:
     app = with_recipes(live_core, multifactorauth.init())
-    if has_view:
-        app.add_url_rule("/auth/mfa", "mfa", session_required(allow_pending=True)(lambda: ""))
+    if rule:
+        view = decorate(lambda **_: "")
+        app.add_url_rule(rule, "mfa", view)
+        if ":page" in rule:
+            app.add_url_rule("/auth", "mfa", view)
+    if closed:
+        app.before_request(require_session)
     found = lines_about(app, "claims", "mfa")
     assert found[0].startswith("ok claims pages ask what the SDK asks of every session: st-mfa")
-    assert [row.split()[:2] for row in found[1:]] == ([] if has_view else [["warning", "mfa"]])
+    level = said_if_closed if closed else said
+    assert [row.split()[:2] for row in found[1:]] == ([] if level is None else [[level, "mfa"]])
