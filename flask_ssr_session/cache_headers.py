@@ -12,6 +12,11 @@ from .conditional_requests import drop_conditions, mark_tag
 from .state import AppState, RequestRecord, current_record, current_request
 from .verdict import SessionState, Verdict
 
+# What nginx, Akamai and LiteSpeed follow in the same way.
+_TARGETED = frozenset(
+    {"edge-control", "surrogate-control", "x-accel-expires", "x-litespeed-cache-control"}
+)
+
 _BY_CONDITION = (206, 304, 412)
 _OF_CONDITIONS = ("Accept-Ranges", "Content-Range", "ETag", "Last-Modified")
 _ABOUT_CONTENT = (*_OF_CONDITIONS, "Content-Disposition", "Content-Encoding")
@@ -37,7 +42,7 @@ def set_cache_headers(
     )
     if caching is Caching.PRIVATE:
         _keep_private(state, record, response, names)
-        if "etag" in names and session is not None and is_page(media_type):
+        if "etag" in names and session is not None and (record.protected or is_page(media_type)):
             tag = response.headers["ETag"]
             response.headers["ETag"] = mark_tag(tag, session.session_handle)
     elif caching is Caching.NO_STORE:
@@ -101,7 +106,7 @@ def _keep_nowhere(response: WerkzeugResponse, names: set[str]) -> None:
 def _drop_targeted(response: WerkzeugResponse, names: set[str]) -> None:
     """Leave no field that a delivery network follows in place of Cache-Control (RFC 9213)."""
     for name in names:
-        if name.endswith("cdn-cache-control") or name == "surrogate-control":
+        if name.endswith("cdn-cache-control") or name in _TARGETED:
             response.headers.pop(name)
 
 
@@ -113,6 +118,8 @@ def _keep_private(
     if "cache-control" not in names:
         response.headers.add("Cache-Control", "private")
         return
+    # Directives are the same in capitals, but not to Werkzeug (RFC 9111 section 5.2).
+    response.headers["Cache-Control"] = response.headers["Cache-Control"].lower()
     cache = response.cache_control
     if cache.public or cache.s_maxage is not None:
         cache.public = False

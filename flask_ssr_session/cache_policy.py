@@ -6,6 +6,8 @@ from enum import Enum
 
 from .verdict import SessionState
 
+_PAGES = ("text/html", "application/xhtml+xml", "text/vnd.turbo-stream.html")
+
 
 class Caching(Enum):
     """What becomes of the cache headers that a view gave its answer."""
@@ -17,7 +19,7 @@ class Caching(Enum):
 
 def is_page(media_type: str) -> bool:
     """Return whether a browser shows this type as a page, so that a template may be in it."""
-    return media_type.lower() in ("text/html", "application/xhtml+xml")
+    return media_type.lower() in _PAGES
 
 
 def choose_caching(

@@ -6,6 +6,7 @@ A failed claim is no reason to refresh: the session is good, its user just may n
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
 from functools import partial
@@ -54,7 +55,7 @@ class ClaimFailure(NamedTuple):
     reason: Any
 
 
-Report = Callable[[str, str, "Exception | None"], None]
+Report = Callable[[str, str, "BaseException | None"], None]
 """Is told of app code that cannot be asked: its name, what is wrong with it, and the error."""
 
 _WAITS = "waits for something; on a page the payload has to do"
@@ -63,7 +64,7 @@ _WAITS = "waits for something; on a page the payload has to do"
 UNCHECKED: Final = {"message": "this claim could not be checked"}
 
 
-def raise_misuse(name: str, problem: str, error: Exception | None) -> None:
+def raise_misuse(name: str, problem: str, error: BaseException | None) -> None:
     """Refuse to go on: the default :data:`Report`.
 
     :raises MisuseError: always.
@@ -172,23 +173,36 @@ def ask_validators(
     """
     failures = []
     for validator in validators:
-        claim_id = str(getattr(validator, "id", type(validator).__name__))
+        claim_id = _id_of(validator)
         name = f"the claim validator {claim_id!r}"
         # A copy for each: what one does to it must not reach the next one.
         ask = partial(_validate, validator, session.get_access_token_payload(), user_context)
         result = call_app_code(ask, name, report)
-        if result is not None and not hasattr(result, "is_valid"):
+        if result is None:
+            failures.append(ClaimFailure(claim_id, UNCHECKED))
+            continue
+        try:
+            is_valid, reason = result.is_valid is True, _sendable(result)
+        except Exception as error:  # noqa: BLE001 - attributes of the app's may run its code
             problem = (
                 "has to return an object with is_valid and reason, as the SDK's "
                 "ClaimValidationResult."
             )
-            report(name, problem, None)
-            result = None
-        if result is None:
-            failures.append(ClaimFailure(claim_id, UNCHECKED))
-        elif result.is_valid is not True:
-            failures.append(ClaimFailure(claim_id, getattr(result, "reason", None)))
+            report(name, problem, error)
+            is_valid, reason = False, UNCHECKED
+        if not is_valid:
+            failures.append(ClaimFailure(claim_id, reason))
     return failures
+
+
+def _sendable(result: Any) -> Any:
+    """Return the reason in *result*, where a script can be told it."""
+    reason = getattr(result, "reason", None)
+    try:
+        json.dumps(reason)
+    except (TypeError, ValueError, RecursionError):
+        return UNCHECKED
+    return reason
 
 
 def _refuse_what_is_no_validator(given: object) -> None:
@@ -214,6 +228,13 @@ def _has_value(session: SSRSession, claim_id: str) -> bool:
     return isinstance(claim, Mapping) and claim.get("v") is not None
 
 
+def _id_of(validator: ClaimValidator) -> str:
+    try:
+        return str(validator.id)
+    except Exception:  # noqa: BLE001 - it has none, or one that runs code of the app's
+        return type(validator).__name__
+
+
 def _validate(
     validator: ClaimValidator, payload: dict[str, Any], user_context: dict[str, Any]
 ) -> Any:
@@ -228,7 +249,7 @@ def call_app_code(call: Callable[[], Any], name: str, report: Report) -> Any:
 
     :param report: is told where the code raises, waits or returns None.
     """
-    failure: Exception | None = None
+    failure: BaseException | None = None
     problem = "returned nothing"
     try:
         result = call()
@@ -243,7 +264,9 @@ def call_app_code(call: Callable[[], Any], name: str, report: Report) -> Any:
                 finished = stop.value
             finally:
                 steps.close()
-    except Exception as error:  # noqa: BLE001 - it is the app's code, anything may come out
+    except BaseException as error:  # it is the app's code, anything may come out
+        if isinstance(error, (KeyboardInterrupt, SystemExit)):
+            raise
         finished, failure = None, error
         if isinstance(error, RuntimeError) and "no running event loop" in str(error):
             problem = _WAITS

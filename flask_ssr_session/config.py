@@ -246,6 +246,7 @@ class Deployment:
 
     :ivar api_domain: origin of the refresh API.
     :ivar login_url: path or URL of sign-in, without the return path.
+    :ivar website_host: host and port of the SDK's website; empty where no SDK tells it.
     :ivar website_base_path: the path below which the SDK's own pages are, such as ``/auth``; empty
         for the whole site; None where no SDK tells it.
     :ivar return_origins: origins that a full ``redirectBack`` URL may have.
@@ -266,6 +267,7 @@ class Deployment:
     api_domain: str
     api_base_path: str
     login_url: str
+    website_host: str
     website_base_path: str | None
     return_origins: frozenset[str]
     cookie_domain: str | None
@@ -316,6 +318,7 @@ class Deployment:
             api_base_path=api_base_path,
             login_url=settings.login_url or ((sdk.website_base_path or "/") if sdk else "/auth"),
             website_base_path=sdk.website_base_path if sdk else None,
+            website_host=urlsplit(sdk.website_origin).netloc if sdk and sdk.website_origin else "",
             return_origins=frozenset(website.union(settings.redirect_origins)),
             cookie_domain=settings.cookie_domain or (sdk.cookie_domain if sdk else None),
             kid_prefix=kid_prefix,

@@ -145,7 +145,7 @@ def session_ignored(view: _View) -> _View:
     What it returns is left alone, not the function itself, which may well be registered under
     another address that needs a session.
     """
-    passed = _around(view, _note_dispatch)
+    passed = _exempted(view)
     mark_view(passed, ViewMark(exempt=True))
     return cast("_View", passed)
 
@@ -190,21 +190,35 @@ def require_session(
         allow_pending=allow_pending,
         global_claims=global_claims,
     )
-    if not current_record().dispatched:
-        left_alone = is_left_alone(current_state(), current_request())
-        if left_alone or request.endpoint == REFRESH_ENDPOINT or is_open_sign_in():
-            return
-        if claims == ClaimRules():
-            state = current_state()
-            mark = state.view_marks.of(state.app.view_functions, request.endpoint)
-            requirements = requirements._replace(
-                optional=mark.optional,
-                allow_pending=allow_pending or mark.allow_pending,
-                global_claims=global_claims and mark.global_claims,
-            )
-    refused = _check(requirements)
+    state, record = current_state(), current_record()
+    if not record.in_hooks:
+        refused = _check(requirements)
+    elif (
+        is_left_alone(state, current_request())
+        or request.endpoint == REFRESH_ENDPOINT
+        or is_open_sign_in()
+    ):
+        return
+    else:
+        refused = _check(_as_marked(state, requirements))
+        # The mark is the view's: a decorator above it, which the hook has not let in, runs first.
+        if refused is None:
+            admits_pending = record.admits_pending and requirements.allow_pending
+            state.require(record, requirements, admits_pending=admits_pending)
     if refused is not None:
         raise SessionRequired(response=refused)
+
+
+def _as_marked(state: AppState, requirements: Requirements) -> Requirements:
+    """Return what a hook asks of the current view, which may be marked to need less."""
+    if requirements.claims != ClaimRules():
+        return requirements
+    mark = state.view_marks.of(state.app.view_functions, request.endpoint)
+    return requirements._replace(
+        optional=mark.optional,
+        allow_pending=requirements.allow_pending or mark.allow_pending,
+        global_claims=requirements.global_claims and mark.global_claims,
+    )
 
 
 def _decorated(view: Callable[..., Any], requirements: Requirements) -> Callable[..., Any]:
@@ -224,7 +238,7 @@ def _decorated(view: Callable[..., Any], requirements: Requirements) -> Callable
             'require_session, or partial(require_session, role="admin").'
         )
 
-    guarded = _around(view, functools.partial(_check_view, requirements))
+    guarded = _guarded(view, requirements)
     mark_view(
         guarded,
         ViewMark(
@@ -245,37 +259,80 @@ def _decorated(view: Callable[..., Any], requirements: Requirements) -> Callable
     return guarded
 
 
-def _around(view: Callable[..., Any], check: Callable[[], Any]) -> Callable[..., Any]:
-    """Return a view that runs only where *check* returns None, and otherwise what it returns."""
+def _guarded(view: Callable[..., Any], requirements: Requirements) -> Callable[..., Any]:
+    """Return a view that runs only for whom *requirements* let in; others get their answer."""
     if inspect.iscoroutinefunction(view):
 
         @functools.wraps(view)
-        async def around(*args: Any, **kwargs: Any) -> Any:
-            refused = check()
-            return await view(*args, **kwargs) if refused is None else refused
+        async def guarded(*args: Any, **kwargs: Any) -> Any:
+            with _Asking(guarded, requirements) as refused:
+                return await view(*args, **kwargs) if refused is None else refused
 
     else:
 
         @functools.wraps(view)
-        def around(*args: Any, **kwargs: Any) -> Any:
-            refused = check()
-            if refused is not None:
-                return refused
-            # An async view behind a decorator that hides it is run as Flask would run it.
-            app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
-            return app.ensure_sync(view)(*args, **kwargs)
+        def guarded(*args: Any, **kwargs: Any) -> Any:
+            with _Asking(guarded, requirements) as refused:
+                return _call(view, *args, **kwargs) if refused is None else refused
 
-    return around
+    return guarded
 
 
-def _note_dispatch() -> None:
-    """Note that a view runs, also where a test calls it without Flask's dispatch."""
-    current_record().dispatched = True
+def _exempted(view: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a view of its own that runs *view*, to be marked."""
+    if inspect.iscoroutinefunction(view):
+
+        @functools.wraps(view)
+        async def exempted(*args: Any, **kwargs: Any) -> Any:
+            return await view(*args, **kwargs)
+
+    else:
+
+        @functools.wraps(view)
+        def exempted(*args: Any, **kwargs: Any) -> Any:
+            return _call(view, *args, **kwargs)
+
+    return exempted
 
 
-def _check_view(requirements: Requirements) -> Any:
-    _note_dispatch()
-    return _check(requirements)
+def _call(view: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Run *view* as Flask would, which matters where a decorator hides that it is async."""
+    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+    return app.ensure_sync(view)(*args, **kwargs)
+
+
+class _Asking:
+    """While a guarded function runs, what it asks for counts; afterwards, that of the view.
+
+    A function that the view calls, or a hook, may be open to more people than the page around it.
+    """
+
+    __slots__ = ("_before", "_guard", "_record", "_requirements", "_state")
+
+    def __init__(self, guard: Callable[..., Any], requirements: Requirements) -> None:
+        self._guard = guard
+        self._requirements = requirements
+        self._state = current_state()
+        self._record = current_record()
+        self._before = self._record.requirements, self._record.admits_pending
+
+    def __enter__(self) -> Any:
+        """Return the response that refuses the current request, or None."""
+        try:
+            return _check(self._requirements)
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        state, endpoint = self._state, current_request().endpoint
+        is_view = not self._record.in_hooks and state.view_marks.is_part(
+            state.app.view_functions, endpoint, self._guard
+        )
+        # Of the view itself it counts to the end: what it streams is rendered after it returned.
+        if not is_view:
+            requirements, admits_pending = self._before
+            state.require(self._record, requirements, admits_pending=admits_pending)
 
 
 def _check(requirements: Requirements) -> Any:
@@ -290,7 +347,7 @@ def _check(requirements: Requirements) -> Any:
         state.check_revoked()
     verdict = state.verdict_on(asked, record)
     if verdict.pending_session is not None and requirements.allow_pending:
-        state.admit_pending(record)
+        state.require(record, requirements, admits_pending=True)
     elif verdict.session is None:
         answer = state.answer(optional=requirements.optional)
         return None if answer is Answer.PASS else reply(state, answer)

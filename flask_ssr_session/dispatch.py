@@ -1,7 +1,8 @@
-"""Tell a hook from a view: note when Flask begins to run a view or an error handler.
+"""Tell a hook from a view: note when Flask runs the functions before a request, and no view yet.
 
 ``require_session()`` lets some requests pass where it is a hook, such as those for the sign-in
-page. A view or an error handler that calls it means it.
+page. Anywhere else, in a view, a decorator or an error handler, it means what it says: fails
+closed, also where an app dispatches its requests in a way of its own.
 """
 
 from __future__ import annotations
@@ -10,52 +11,80 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+from flask import Response
+
 from .replies import InvalidClaimsError, SessionRequired
-from .requirements import Requirements
 from .state import AppState, current_request
 
-# What an error page asks for by ``needs_refresh``, once the view was refused for its claims: the
-# page that says so is for whoever lacks them.
-_ERROR_PAGE = Requirements(global_claims=False)
+_OURS = "_ssr_session_watches"
 
 
 def watch_dispatch(state: AppState) -> None:
-    """Wrap the two methods of the app through which Flask runs views and error handlers.
+    """Wrap the methods of the app through which Flask runs hooks and error handlers.
 
-    At the first request, as other extensions replace these methods while they are set up. Wrapped
-    twice, they do the same.
+    When the app is set up, and again at the first request where another extension has replaced a
+    method meanwhile.
     """
     app: Any = state.app
-    app.dispatch_request = _noting_views(state, app.dispatch_request)
-    app.handle_user_exception = _noting_handlers(state, app.handle_user_exception)
+    for name, wrap in (
+        ("preprocess_request", _noting_hooks),
+        ("handle_user_exception", _answering),
+        ("handle_exception", _answering_last),
+    ):
+        method = getattr(app, name)
+        if getattr(method, _OURS, None) is not state:
+            watched = wrap(state, method)
+            setattr(watched, _OURS, state)
+            setattr(app, name, watched)
 
 
-def _noting_views(state: AppState, dispatch: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(dispatch)
-    def dispatch_request(*args: Any, **kwargs: Any) -> Any:
-        state.record(current_request()).dispatched = True
-        return dispatch(*args, **kwargs)
+def _noting_hooks(state: AppState, preprocess: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(preprocess)
+    def preprocess_request(*args: Any, **kwargs: Any) -> Any:
+        record = state.record(current_request())
+        record.in_hooks = True
+        try:
+            return preprocess(*args, **kwargs)
+        finally:
+            record.in_hooks = False
 
-    return dispatch_request
+    return preprocess_request
 
 
-def _noting_handlers(state: AppState, handle: Callable[..., Any]) -> Callable[..., Any]:
+def _answering(state: AppState, handle: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(handle)
     def handle_user_exception(*args: Any, **kwargs: Any) -> Any:
-        record = state.record(current_request())
-        record.dispatched = True
+        error = (*args, *kwargs.values())[-1]
         # The answer is complete: TRAP_HTTP_EXCEPTIONS would hand it to handlers for any error.
-        if isinstance(args[-1], SessionRequired):
-            return args[-1].response
-        if record.lacks_claims:
-            state.require(record, _ERROR_PAGE)
+        if isinstance(error, SessionRequired):
+            return error.response
+        state.leave_view()
         try:
             return handle(*args, **kwargs)
-        except SessionRequired as refusal:  # a handler asked for a session
-            return refusal.response
-        except InvalidClaimsError as refusal:
-            if refusal is args[-1]:
+        except (SessionRequired, InvalidClaimsError) as refusal:  # a handler asked for a session
+            if refusal is error:
                 raise
-            return refusal.get_response()
+            return _response_of(refusal)
 
     return handle_user_exception
+
+
+def _answering_last(state: AppState, handle: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(handle)
+    def handle_exception(*args: Any, **kwargs: Any) -> Any:
+        state.leave_view()
+        try:
+            return handle(*args, **kwargs)
+        except (SessionRequired, InvalidClaimsError) as refusal:  # the handler for 500 asked
+            if refusal is (*args, *kwargs.values())[-1]:
+                raise
+            # Whatever later versions of Flask hand on in front of the error.
+            app: Any = state.app
+            return app.finalize_request(*args[:-1], _response_of(refusal), from_error_handler=True)
+
+    return handle_exception
+
+
+def _response_of(refusal: SessionRequired | InvalidClaimsError) -> Response:
+    response: Any = Response.force_type(refusal.get_response())
+    return response  # type: ignore[no-any-return]

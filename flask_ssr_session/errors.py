@@ -99,7 +99,7 @@ class RequestRefusedError(FetchError):
     """The server is up, and takes this very request for a wrong one (HTTP status 4xx)."""
 
 
-def error_location(error: Exception) -> str:
+def error_location(error: BaseException) -> str:
     """Return type and place of *error*; the message of an unknown error may hold a token."""
     place = traceback.extract_tb(error.__traceback__)[-1]
     return f"{type(error).__name__} at {place.filename}:{place.lineno}"

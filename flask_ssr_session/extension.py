@@ -51,6 +51,7 @@ class FlaskSSRSession:
             raise ConfigError(f"flask_ssr_session is set up for the app {app.name!r} already.")
         state = AppState(app, Settings.from_mappings(app.config, self._keywords))
         state.preparations.append(watch_dispatch)
+        watch_dispatch(state)
         state.checks.append(check_setup)
         state.checks.append(lambda _state, _deployment: warn_of_replaced_loader(state))
         install_templates(app)

@@ -78,11 +78,11 @@ class GlobalClaims:
         if not asked:
             return ()
         remembered = self._remembered.get(session)
-        if remembered is not None and remembered[0] == asked:
+        if remembered is not None and list(map(id, remembered[0])) == list(map(id, asked)):
             return remembered[1]
         broken: list[str] = []
 
-        def note(name: str, problem: str, error: Exception | None) -> None:
+        def note(name: str, problem: str, error: BaseException | None) -> None:
             broken.append(name)
             report(name, problem, error)
 

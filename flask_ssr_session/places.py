@@ -6,6 +6,7 @@ import logging
 from urllib.parse import parse_qsl
 
 from flask import Flask, Request, current_app, request
+from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import MapAdapter, RequestRedirect, Rule
 
@@ -13,8 +14,8 @@ from .answers import SAFE_METHODS
 from .config import Deployment
 from .cross_site import is_unsafe
 from .errors import MisuseError
-from .state import AppState, current_state, own_host
-from .urls import is_plain_path, local_path, redirect_target
+from .state import AppState, current_state, own_host, query_args
+from .urls import is_plain_path, local_path, quote_path, redirect_target
 from .verdict import SessionState
 
 
@@ -55,7 +56,7 @@ def _serves_static_files(app: Flask, endpoint: str) -> bool:
 
 def refresh_path() -> str:
     """Return the path of the refresh page as a browser sees it."""
-    return _joined(request.root_path, current_state().settings.refresh_path)
+    return quote_path(_joined(request.root_path, current_state().settings.refresh_path))
 
 
 def is_sign_in_page() -> bool:
@@ -67,9 +68,12 @@ def is_sign_in_page() -> bool:
     )
     if not is_at_its_path:
         return False
-    # A page may be sign-in by its query alone.
-    query = parse_qsl(current_state().ready().deployment.login_url.partition("?")[2], True)
-    return set(query) <= set(request.args.items(multi=True))
+    # A page may be sign-in by its query alone: by these values and no others, as a view that reads
+    # the first of two values shows another page than one that reads the last.
+    query = current_state().ready().deployment.login_url.partition("?")[2]
+    args = query_args(request)
+    wanted = MultiDict(parse_qsl(query, keep_blank_values=True))
+    return all(args.getlist(name) == values for name, values in wanted.lists())
 
 
 def is_open_sign_in() -> bool:
@@ -81,6 +85,8 @@ def is_open_sign_in() -> bool:
     """
     state = current_state()
     deployment = state.ready().deployment
+    if not _is_sign_in_host(deployment):
+        return False
     if not is_sign_in_page():
         rule = request.url_rule
         if rule is None or not is_below_sign_in(deployment, request.root_path, request.path):
@@ -99,6 +105,20 @@ def is_open_sign_in() -> bool:
         "(SSR_SESSION_LOGIN_URL), or mark the view with session_optional.",
     )
     return not _is_unsafe()
+
+
+def _is_sign_in_host(deployment: Deployment) -> bool:
+    """Return whether sign-in may be on the host that was asked, where routes differ by host.
+
+    The path of sign-in may be any page's on another host: only a route that is written for just
+    this path counts as sign-in there, and the home page of another host never does.
+    """
+    if not (current_app.url_map.host_matching or current_app.subdomain_matching):
+        return True
+    if own_host(request) == deployment.website_host:
+        return True
+    rule = request.url_rule
+    return rule is not None and rule.rule == request.path and not _shares_its_address()
 
 
 def is_below_sign_in(deployment: Deployment, root_path: str, path: str) -> bool:
@@ -157,7 +177,10 @@ def has_sign_in_route() -> bool:
     path, mount_point = _sign_in_url() or "/", request.root_path.rstrip("/")
     if not path.startswith(f"{mount_point}/"):
         return True
-    adapter = current_app.create_url_adapter(request)
+    try:
+        adapter = current_app.create_url_adapter(request)
+    except HTTPException:  # a host that no app can have
+        return True
     return adapter is None or adapter.test(path.removeprefix(mount_point), "GET")
 
 
@@ -254,6 +277,7 @@ def _full_path() -> str:
 
 
 def _joined(root_path: str, path: str) -> str:
-    # A mount point may come from a proxy's header: two slashes would name another host.
-    mount_point = root_path.strip("/")
-    return f"/{mount_point}{path}" if mount_point else path
+    # A mount point may come from a proxy's header. Two slashes would name another host, and so
+    # would a backslash or a tab, which browsers take for one or drop.
+    mount_point = f"/{root_path.strip('/')}"
+    return mount_point + path if mount_point != "/" and is_plain_path(mount_point) else path

@@ -89,20 +89,31 @@ class ViewMarks:
     """The marks of an app's views, each looked up once: a hook asks for every request."""
 
     def __init__(self) -> None:
-        self._by_endpoint: dict[str, tuple[Any, ViewMark]] = {}
+        self._by_endpoint: dict[str, tuple[Any, ViewMark, frozenset[int]]] = {}
 
     def of(self, views: Mapping[str, Any], endpoint: str | None) -> ViewMark:
         """Return the marks of the view of *endpoint*; None is a request that no view answers.
 
         :param views: what the app has registered, by endpoint.
         """
+        return self._known(views, endpoint)[1]
+
+    def is_part(
+        self, views: Mapping[str, Any], endpoint: str | None, function: Callable[..., Any]
+    ) -> bool:
+        """Return whether *function* is the view of *endpoint*, or what that wraps."""
+        return id(function) in self._known(views, endpoint)[2]
+
+    def _known(
+        self, views: Mapping[str, Any], endpoint: str | None
+    ) -> tuple[Any, ViewMark, frozenset[int]]:
         view = views.get(endpoint or "")
+        known = self._by_endpoint.get(endpoint or "")
         # A view may be replaced, as by an extension that wraps all of them.
-        known, mark = self._by_endpoint.get(endpoint or "", (None, _UNMARKED))
-        if known is not view:
-            mark = view_mark(view)
-            self._by_endpoint[endpoint or ""] = view, mark
-        return mark
+        if known is None or known[0] is not view:
+            known = view, view_mark(view), frozenset(map(id, wrapped_chain(view)))
+            self._by_endpoint[endpoint or ""] = known
+        return known
 
 
 def _marks(view: Any) -> Iterator[ViewMark]:

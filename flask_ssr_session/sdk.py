@@ -53,6 +53,16 @@ def read_sdk() -> SDKValues | None:
     )
 
 
+# Relative to the SDK: what says the same of one payload at any time.
+_TIMELESS = frozenset(
+    f"supertokens_python.recipe.{name}"
+    for name in (
+        "emailverification.recipe.IsVerifiedSCV",
+        "multifactorauth.multi_factor_auth_claim.HasCompletedMFARequirementsForAuthSCV",
+    )
+)
+
+
 class SDKGlobalClaims:
     """The global claim validators of this process's SDK, asked as ``verify_session`` asks them.
 
@@ -103,9 +113,12 @@ class SDKGlobalClaims:
         )
 
     def is_timeless(self, validator: ClaimValidator) -> bool:
-        """Return whether *validator* is the SDK's own, and has no maximum age."""
-        is_the_sdks = type(validator).__module__.startswith("supertokens_python.recipe.")
-        return is_the_sdks and getattr(validator, "max_age_in_sec", None) is None
+        """Return whether *validator* is one that a recipe adds, and has no maximum age.
+
+        Any other may read the time, a list that changes, or a claim of the app's that does.
+        """
+        kind = f"{type(validator).__module__}.{type(validator).__qualname__}"
+        return kind in _TIMELESS and getattr(validator, "max_age_in_sec", None) is None
 
 
 class CookieRules(NamedTuple):

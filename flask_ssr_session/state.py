@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 
 from blinker import NamedSignal
 from flask import Flask, Request, current_app, g, request, request_started
+from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import SecurityError
 
 from .answers import SAFE_METHODS, Answer, answer_for, kind_of_request
@@ -71,7 +72,7 @@ class RequestRecord:
     :ivar outer_session: what ``g.session`` was in it.
     :ivar verdict: None until it was asked for.
     :ivar exempt: no session matters to the request, so its conditions and caches are left alone.
-    :ivar dispatched: the view, or an error handler, runs: who asks for a session now means it.
+    :ivar in_hooks: Flask runs what comes before the request, and no view yet.
     :ivar requirements: what the view asks for, or the hook in front of it.
     :ivar admits_pending: the view runs for a pending session, which ``g.session`` then is.
     :ivar failures: the claims that the session does not meet; None until they were asked.
@@ -92,7 +93,7 @@ class RequestRecord:
 
     verdict: Verdict | None = None
     exempt: bool = False
-    dispatched: bool = False
+    in_hooks: bool = False
     requirements: Requirements = Requirements()
     admits_pending: bool = False
     failures: tuple[ClaimFailure, ...] | None = None
@@ -156,6 +157,14 @@ def own_host(asked: Request) -> str:
         return asked.host
     except SecurityError:
         return ""
+
+
+def query_args(asked: Request) -> MultiDict[str, str]:
+    """Return the query of *asked*; empty where its bytes are no text, which no browser sends."""
+    try:
+        return asked.args
+    except UnicodeDecodeError:
+        return MultiDict()
 
 
 def current_g() -> dict[str, Any]:
@@ -381,16 +390,22 @@ class AppState:
         context = claims.source.user_context(asked)
         return claims.asks(MFA_CLAIM, session, context, self._log_broken_claim)
 
-    def require(self, record: RequestRecord, requirements: Requirements) -> None:
-        """Note what the current view asks for; whoever asks last, asks for the view itself."""
-        if requirements != record.requirements:
-            record.requirements = requirements
-            record.failures = None
+    def require(
+        self, record: RequestRecord, requirements: Requirements, *, admits_pending: bool = False
+    ) -> None:
+        """Note what the code that runs from here on asks for.
 
-    def admit_pending(self, record: RequestRecord) -> None:
-        """Let the current view have the session of a user who has not completed all factors."""
-        record.admits_pending = True
-        current_g()["session"] = record.session
+        :param admits_pending: it has the session of a user who has not completed all factors.
+        """
+        if requirements != record.requirements or admits_pending != record.admits_pending:
+            record.requirements, record.failures = requirements, None
+            if admits_pending != record.admits_pending:
+                record.admits_pending = admits_pending
+                current_g()["session"] = record.session
+
+    def leave_view(self) -> None:
+        """Note that an error handler runs: what its view asked for or let in counts no more."""
+        self.require(self.record(current_request()), Requirements())
 
     def claim_failures(self, asked: Request, record: RequestRecord) -> tuple[ClaimFailure, ...]:
         """Return every claim that the current view asks for and the session does not meet.
@@ -419,12 +434,12 @@ class AppState:
         own = requirements.claims.failures(session, context, self._report_broken_claim)
         return (*failures, *own)
 
-    def _report_broken_claim(self, name: str, problem: str, error: Exception | None) -> None:
+    def _report_broken_claim(self, name: str, problem: str, error: BaseException | None) -> None:
         if self.app.debug:
             raise_misuse(name, problem, error)
         self._log_broken_claim(name, problem, error)
 
-    def _log_broken_claim(self, name: str, problem: str, _error: Exception | None) -> None:
+    def _log_broken_claim(self, name: str, problem: str, _error: BaseException | None) -> None:
         if name not in self._warned:
             self._warned.add(name)
             message = f"{name} {problem}: whoever it is asked about is turned away"
@@ -505,7 +520,7 @@ class AppState:
             kind_of_request(request.headers.get),
             is_safe=request.method in SAFE_METHODS,
             optional=optional,
-            continues_signed_out=CONTINUE_PARAMETER in request.args,
+            continues_signed_out=CONTINUE_PARAMETER in query_args(current_request()),
             always_try_refresh=self.settings.always_try_refresh,
             refresh_flow=self.settings.refresh_flow,
         )

@@ -156,11 +156,16 @@ def with_return_path(url: str, parameter: str, target: str) -> str:
     return location if len(location) <= MAX_LOCATION_CHARS else url
 
 
+def quote_path(path: str) -> str:
+    """Return a decoded path as a browser writes it."""
+    return quote(path, safe=_PATH_SAFE.replace("%", ""))
+
+
 def local_path(root_path: str, path: str, raw_query: bytes) -> str:
     """Return the URL path of a request from its decoded parts, as a browser would write it.
 
     :param root_path: where the app is mounted (``SCRIPT_NAME``), without a slash at its end.
     """
-    url = quote(root_path.rstrip("/") + path, safe=_PATH_SAFE.replace("%", ""))
+    url = quote_path(root_path.rstrip("/") + path)
     query = quote(raw_query.decode("latin-1"), safe=_QUERY_SAFE, encoding="latin-1")
     return f"{url}?{query}" if query else url

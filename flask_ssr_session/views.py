@@ -23,7 +23,7 @@ from .cache_headers import sealed
 from .decorators import session_ignored
 from .places import return_target
 from .replies import document, reply
-from .state import current_record, current_request, current_state, own_host
+from .state import current_record, current_request, current_state, own_host, query_args
 from .verdict import SessionState
 
 _ONE_YEAR_SECONDS = 365 * 24 * 3600
@@ -105,8 +105,9 @@ def _refresh(**_place: str) -> Response:
     if kind is RequestKind.SCRIPT and state.verdict().state in _TOLD_TO_SCRIPTS:
         # Some view sent the script here by a redirect. The browser SDK repeats what was asked for.
         return reply(state, state.answer())
-    record.return_to = return_target(request.args.get("redirectBack"))
-    record.offers_continue = "optional" in request.args
+    args = query_args(current_request())
+    record.return_to = return_target(args.get("redirectBack"))
+    record.offers_continue = "optional" in args
     return sealed(document(state), state.verdict())
 
 

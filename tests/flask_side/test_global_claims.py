@@ -150,16 +150,18 @@ def test_template_says_why_and_error_handlers_hear_of_it(monkeypatch: pytest.Mon
 
     def handler(error: InvalidClaimsError) -> Any:
         heard.extend(failure.id for failure in error.failures)
-        # The page that says what is missing is for whoever lacks it.
         return render_template("page.html"), 403
 
     app.register_error_handler(InvalidClaimsError, handler)
     answer = ask(app, "/template", **UNVERIFIED)
     assert (answer.status_code, part_of(answer)) == (403, "claims")
-    assert ask(app, "/required", **UNVERIFIED).text == "content"
+    # On an error page, too, needs_refresh lets nobody in whom the SDK would turn away.
+    assert part_of(ask(app, "/required", **UNVERIFIED)) == "claims"
     assert heard == ["st-ev"]
     ask(app, "/error", **UNVERIFIED)
     assert heard == ["st-ev", "st-ev", "st-role"]
+    # What the view alone asks for is not asked of the page that says so.
+    assert ask(app, "/error", **VERIFIED).text == "content"
 
 
 @pytest.mark.parametrize("path", ["/required", "/template", "/inside"])
