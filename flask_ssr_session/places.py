@@ -56,7 +56,11 @@ def _serves_static_files(app: Flask, endpoint: str) -> bool:
 
 def refresh_path() -> str:
     """Return the path of the refresh page as a browser sees it."""
-    return quote_path(_joined(request.root_path, current_state().settings.refresh_path))
+    return quote_path(_decoded_refresh_path())
+
+
+def _decoded_refresh_path() -> str:
+    return _joined(request.root_path, current_state().settings.refresh_path)
 
 
 def is_sign_in_page() -> bool:
@@ -215,7 +219,7 @@ def return_target(raw: str | None) -> str:
     return redirect_target(
         raw,
         allowed_origins=current_state().ready().deployment.return_origins,
-        refused_paths={refresh_path(), _sign_in_url(), _factor_url()},
+        refused_paths={_decoded_refresh_path(), _sign_in_url(), _factor_url()},
     )
 
 
@@ -247,7 +251,7 @@ def _sign_in_url() -> str:
 
 
 def _factor_url() -> str:
-    return current_state().ready().deployment.factor_url or refresh_path()
+    return current_state().ready().deployment.factor_url or _decoded_refresh_path()
 
 
 def is_closed_factor_page() -> bool:

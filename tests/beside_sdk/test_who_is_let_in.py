@@ -28,8 +28,11 @@ from supertokens_python.recipe.userroles import UserRoleClaim
 
 from example_app.core import DevelopmentCore
 from flask_ssr_session import FlaskSSRSession, require_session, session_required
+from flask_ssr_session.sdk import read_sdk
 from tests.development_core.sdk import init_sdk
 from tests.development_core.support import LaggingClock
+
+EMAIL: Any = emailverification.EmailVerificationClaim
 
 PAGE = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 FETCH = {"Accept": "*/*", "Sec-Fetch-Site": "same-origin", "Sec-Fetch-Dest": "empty"}
@@ -376,3 +379,23 @@ def test_the_documentation_gives_the_reason_of_every_difference() -> None:
         "an override that raises",
     ):
         assert reason in text
+
+
+@pytest.mark.parametrize(
+    ("validator", "is_timeless"),
+    [
+        pytest.param(EMAIL.validators.is_verified(), True, id="of a recipe"),
+        pytest.param(EMAIL.validators.is_verified(10, 60), False, id="with a maximum age"),
+        pytest.param(UserRoleClaim.validators.includes("x"), False, id="its list may change"),
+        pytest.param(object(), False, id="of the app"),
+    ],
+)
+@pytest.mark.usefixtures("sdk_environment")
+def test_only_what_recipes_add_is_remembered_with_a_token(
+    core: DevelopmentCore, validator: Any, is_timeless: bool
+) -> None:
+    start_sdk(core, Row((NONE,), {}, True, True))
+    values = read_sdk()
+    assert values is not None
+    assert values.global_claims is not None
+    assert values.global_claims.is_timeless(validator) is is_timeless

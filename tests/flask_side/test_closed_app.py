@@ -10,8 +10,14 @@ from flask import Flask, request
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.test import Client, TestResponse
 
-from flask_ssr_session import require_session, session_optional, session_required, state
-from flask_ssr_session.testing import expire, sign_in
+from flask_ssr_session import (
+    FlaskSSRSession,
+    require_session,
+    session_optional,
+    session_required,
+    state,
+)
+from flask_ssr_session.testing import expire, install_test_keys, sign_in
 
 from .conftest import FETCH, PAGE, cookies, expired_token, make_app, sdk_values
 
@@ -306,3 +312,75 @@ def test_page_below_sign_in_that_asks_for_a_session_leads_to_sign_in(
         302,
         "/auth?redirectToPath=/auth/settings",
     )
+
+
+# --- sign-in by its query, and on several hosts --------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("query", "is_open"),
+    [
+        pytest.param("page=login", True, id="as it is set"),
+        pytest.param("page=login&next=/x", True, id="with another parameter"),
+        pytest.param("page=admin", False, id="another page"),
+        pytest.param("page=admin&page=login", False, id="twice, the other one first"),
+        pytest.param("page=login&page=admin", False, id="twice, the other one last"),
+        pytest.param("", False, id="none"),
+    ],
+)
+def test_sign_in_by_its_query_is_open_for_just_these_values(
+    monkeypatch: pytest.MonkeyPatch, query: str, is_open: bool
+) -> None:
+    app = closed_app(monkeypatch, {"/": "front"}, login_url="/?page=login")
+    assert passes(app.test_client().get(f"/?{query}", headers=FETCH)) is is_open
+
+
+def several_hosts(monkeypatch: pytest.MonkeyPatch, login_url: str, website: str | None) -> Flask:
+    """Return a closed app with a page for all of another host's paths."""
+    sdk = None if website is None else sdk_values(website_origin=website, api_base_path="/api")
+    monkeypatch.setattr(state, "read_sdk", lambda: sdk)
+    app = Flask("hosts", host_matching=True, static_host="site.test")
+    app.testing = True
+    FlaskSSRSession(
+        app, api_domain="https://api.example.com", api_base_path="/api", login_url=login_url
+    )
+    install_test_keys(app)
+    app.before_request(require_session)
+    for host, rule in {
+        "site.test": "/login",
+        "other.test": "/login",
+        "admin.test": "/<rest>",
+    }.items():
+        app.add_url_rule(rule, f"{host}.page", ui, host=host, methods=BOTH)
+        app.add_url_rule("/", f"{host}.home", ui, host=host, methods=BOTH)
+    return app
+
+
+@pytest.mark.parametrize("method", BOTH)
+@pytest.mark.parametrize(
+    ("login_url", "website", "host", "is_open"),
+    [
+        pytest.param("/login", "https://site.test", "site.test", True, id="the site's"),
+        pytest.param("/login", "https://site.test", "other.test", True, id="written for it"),
+        pytest.param("/login", "https://site.test", "admin.test", False, id="caught by another's"),
+        pytest.param("/login", None, "site.test", True, id="no SDK, written for it"),
+        pytest.param("/login", None, "admin.test", False, id="no SDK, caught by another's"),
+        pytest.param("/", "https://site.test", "site.test", True, id="home page of the site"),
+        pytest.param("/", "https://site.test", "admin.test", False, id="home page of another"),
+        pytest.param("/", None, "admin.test", False, id="no SDK, a home page"),
+    ],
+)
+def test_sign_in_is_open_on_its_own_host(
+    monkeypatch: pytest.MonkeyPatch,
+    login_url: str,
+    website: str | None,
+    host: str,
+    is_open: bool,
+    method: str,
+) -> None:
+    app = several_hosts(monkeypatch, login_url, website)
+    answer = app.test_client().open(
+        login_url, method=method, base_url=f"https://{host}", headers=FETCH
+    )
+    # A sign-in page that is the home page takes safe methods only.
+    assert passes(answer) is (is_open and not (login_url == "/" and method == "POST"))

@@ -316,7 +316,7 @@ def test_hook_of_the_app_makes_no_304_of_an_answer_of_ours() -> None:
 @pytest.fixture
 def tagged() -> Flask:
     app = app_with(validated(session_optional(lambda: name()), date=False))
-    json = session_required(validated(lambda: jsonify(name()), date=False))
+    json = validated(lambda: jsonify(name()), date=False)
     app.add_url_rule("/json", "json", json)
     return app
 
@@ -371,6 +371,30 @@ def test_tag_of_a_stranger_and_of_other_types_is_the_apps_own(tagged: Flask) -> 
     assert ask(tagged, signed_in, url="/json").headers["ETag"] == '"revision-7"'
     asked = FETCH | VISITORS["active"]() | {"If-None-Match": '"revision-7"'}
     assert ask(tagged, asked, url="/json").status_code == 304
+
+
+@pytest.mark.parametrize(
+    ("protect", "status"),
+    [
+        pytest.param(session_required, 200, id="required"),
+        pytest.param(lambda view: view, 304, id="not guarded"),
+    ],
+)
+def test_json_that_needs_a_session_is_confirmed_to_nobody_else(
+    protect: Callable[[View], View], status: int
+) -> None:
+    """Two users of one browser, and a tag that is the same for both."""
+
+    def me() -> Any:
+        response = Response('{"name": "…"}', mimetype="application/json")
+        response.set_etag("schema-7")
+        return response.make_conditional(request)
+
+    app = app_with(protect(me))
+    shown = ask(app, FETCH | cookies(make_token(user_id="ada")))
+    tag = shown.headers["ETag"]
+    bob = FETCH | cookies(make_token(user_id="bob"))
+    assert ask(app, bob | {"If-None-Match": tag}).status_code == status
 
 
 def test_tag_without_quotes_is_marked_as_well() -> None:

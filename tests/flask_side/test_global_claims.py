@@ -229,6 +229,22 @@ def fails(*_: Any) -> Any:
     raise LookupError("hunter2")
 
 
+async def sleeping() -> None:
+    await asyncio.sleep(1)
+
+
+def cancels(*_: Any) -> Any:
+    raise asyncio.CancelledError("hunter2")
+
+
+class Odd:
+    """A result whose attributes run code of the app's."""
+
+    @property
+    def is_valid(self) -> bool:
+        raise LookupError("hunter2")
+
+
 class Broken:
     """A validator whose answer is what it is made with."""
 
@@ -261,6 +277,11 @@ class Broken:
             FakeGlobalClaims(Broken(lambda *_: True)), "'broken'", id="validator says true"
         ),
         pytest.param(FakeGlobalClaims(object()), "'object'", id="no validator"),
+        pytest.param(
+            FakeGlobalClaims(Broken(lambda *_: sleeping())), "waits", id="validator that sleeps"
+        ),
+        pytest.param(FakeGlobalClaims(Broken(cancels)), "'broken'", id="validator is cancelled"),
+        pytest.param(FakeGlobalClaims(Broken(lambda *_: Odd())), "'broken'", id="odd result"),
     ],
 )
 @pytest.mark.parametrize("path", ["/required", "/template", "/inside"])
@@ -283,6 +304,20 @@ def test_what_cannot_be_asked_is_a_failed_claim_and_a_line_in_the_log(
     if path != "/template":  # a template that asks is never an error
         with pytest.raises(MisuseError, match=name):
             ask(app, path, **VERIFIED)
+
+
+@pytest.mark.parametrize("reason", [{1, 2}, b"bytes", object(), {(1, 2): 3}], ids=type)
+def test_reason_that_no_script_can_be_told_is_left_out(
+    monkeypatch: pytest.MonkeyPatch, reason: Any
+) -> None:
+    source = FakeGlobalClaims(Broken(lambda *_: ClaimValidationResult(False, reason)))
+    app = app_with(monkeypatch, source)
+    for path in ("/required", "/template"):
+        answer = ask(app, path, FETCH)
+        assert answer.status_code == 403
+        assert answer.json is not None
+        told = answer.json["claimValidationErrors"]
+        assert told == [{"id": "broken", "reason": {"message": "this claim could not be checked"}}]
 
 
 def test_override_cannot_change_what_the_next_page_is_asked(

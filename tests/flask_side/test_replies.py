@@ -848,3 +848,52 @@ def test_what_a_view_varies_by_is_kept_beside_the_cookie(
         return "", {} if own is None else {"vary": own}
 
     assert client.get("/varies").headers.getlist("Vary") == [sent]
+
+
+# --- what no browser sends -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "host", ["a" * 64, "a..b", ".", "[::1", "localhost:x", "ä"], ids=lambda host: host[:8]
+)
+@pytest.mark.parametrize("path", ["/account", "/page", "/nowhere", "/refresh-session"])
+def test_strange_host_is_no_error_of_ours(app: Flask, host: str, path: str) -> None:
+    app.config["PROPAGATE_EXCEPTIONS"] = False
+    for code in (400, 404):
+        app.register_error_handler(code, lambda error: (render_template("page.html"), error.code))
+    environ = {"HTTP_HOST": host.encode().decode("latin-1")}
+    client = app.test_client(use_cookies=False)
+    for visitor in ({}, cookies("junk")):
+        answer = client.get(path, headers=PAGE | visitor, environ_overrides=environ)
+        assert answer.status_code < 500
+        assert "content" not in answer.text.replace('content="', "")
+
+
+@pytest.mark.parametrize("path", ["/account", "/page", "/news", "/refresh-session"])
+def test_query_of_bytes_that_are_no_text_is_no_error_of_ours(app: Flask, path: str) -> None:
+    environ = {"QUERY_STRING": "redirectBack=\xff\xfe&continueSignedOut=1"}
+    client = app.test_client(use_cookies=False)
+    for visitor in ({}, cookies("junk")):
+        answer = client.get(path, headers=PAGE | visitor, environ_overrides=environ)
+        assert answer.status_code in (200, 302)
+
+
+@pytest.mark.parametrize(
+    ("mount_point", "refresh_path"),
+    [
+        pytest.param("/shop", "/shop/refresh-session", id="plain"),
+        pytest.param("/s p", "/s%20p/refresh-session", id="blank"),
+        pytest.param("//evil.example", "/evil.example/refresh-session", id="two slashes"),
+        pytest.param("/\\evil.example", "/refresh-session", id="backslash"),
+        pytest.param("/\t/evil.example", "/refresh-session", id="tab"),
+        pytest.param("/%5Cevil.example", "/refresh-session", id="encoded backslash"),
+    ],
+)
+def test_mount_point_of_a_proxy_names_no_other_host(
+    app: Flask, mount_point: str, refresh_path: str
+) -> None:
+    client = app.test_client(use_cookies=False)
+    answer = client.get(
+        "/account", headers=PAGE | cookies("junk"), environ_overrides={"SCRIPT_NAME": mount_point}
+    )
+    assert f'src="{refresh_path}/ssr-session-' in answer.text

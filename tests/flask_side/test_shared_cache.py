@@ -296,7 +296,10 @@ SHARED = {"Cache-Control": "s-maxage=600"}
 EDGE = {
     "Cache-Control": "public, s-maxage=600",
     "CDN-Cache-Control": "max-age=600",
+    "Edge-Control": "max-age=600",
     "Surrogate-Control": "max-age=600",
+    "X-Accel-Expires": "600",
+    "X-LiteSpeed-Cache-Control": "public, max-age=600",
 }
 
 REQUIRED: dict[str, View] = {
@@ -593,6 +596,14 @@ def test_caches_are_told_whose_an_answer_is(view: str, asking: str) -> None:
     kept = {name for name in EDGE if name in answer.headers}
     assert kept == (set(EDGE) if expected == LEFT else {"Cache-Control"})
     assert ("Vary" in answer.headers) is (view not in ("exempt page", "exempt streamed page"))
+
+
+@pytest.mark.parametrize("media_type", ["text/html", "text/vnd.turbo-stream.html"])
+def test_directives_in_capitals_are_the_same(media_type: str) -> None:
+    headers = {"Cache-Control": "Public, S-MaxAge=600, Max-Age=60", "Content-Type": media_type}
+    client = app_with(lambda: ("page", headers)).test_client(use_cookies=False)
+    said = client.get(URL, headers=PAGE | cookies(make_token())).headers["Cache-Control"]
+    assert sorted(said.split(", ")) == ["max-age=60", "private"]
 
 
 def test_robots_may_list_a_streamed_page_that_strangers_may_see() -> None:
