@@ -30,7 +30,9 @@ def set_cache_headers(
     :param names: of its header fields, in lower case.
     """
     # A 304 without a type counts as one of a page: a cache copies its headers onto what it has.
-    media_type = response.mimetype or ("text/html" if response.status_code == 304 else "")
+    media_type = response.headers.get("Content-Type", "").partition(";")[0].strip()
+    if not media_type and response.status_code == 304:
+        media_type = "text/html"
     streams = response.is_streamed and not response.direct_passthrough
     session = record.session
     caching = choose_caching(

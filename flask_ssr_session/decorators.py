@@ -18,7 +18,14 @@ from .places import is_left_alone, is_open_sign_in
 from .replies import SessionRequired, keep_form, refuse_claims, reply
 from .requirements import Requirements, ViewMark, mark_view, wrapped_chain
 from .session import SSRSession
-from .state import REFRESH_ENDPOINT, AppState, current_record, current_request, current_state
+from .state import (
+    REFRESH_ENDPOINT,
+    AppState,
+    RequestRecord,
+    current_record,
+    current_request,
+    current_state,
+)
 from .verdict import SessionState
 
 _View = TypeVar("_View", bound=Callable[..., Any])
@@ -190,17 +197,14 @@ def require_session(
         allow_pending=allow_pending,
         global_claims=global_claims,
     )
-    state, record = current_state(), current_record()
+    state, asked = current_state(), current_request()
+    record = state.record(asked)
     if not record.in_hooks:
-        refused = _check(requirements)
-    elif (
-        is_left_alone(state, current_request())
-        or request.endpoint == REFRESH_ENDPOINT
-        or is_open_sign_in()
-    ):
+        refused = _check(state, asked, record, requirements)
+    elif is_left_alone(state, asked) or request.endpoint == REFRESH_ENDPOINT or is_open_sign_in():
         return
     else:
-        refused = _check(_as_marked(state, requirements))
+        refused = _check(state, asked, record, _as_marked(state, requirements))
         # The mark is the view's: a decorator above it, which the hook has not let in, runs first.
         if refused is None:
             admits_pending = record.admits_pending and requirements.allow_pending
@@ -307,27 +311,27 @@ class _Asking:
     A function that the view calls, or a hook, may be open to more people than the page around it.
     """
 
-    __slots__ = ("_before", "_guard", "_record", "_requirements", "_state")
+    __slots__ = ("_asked", "_before", "_guard", "_record", "_requirements", "_state")
 
     def __init__(self, guard: Callable[..., Any], requirements: Requirements) -> None:
         self._guard = guard
         self._requirements = requirements
-        self._state = current_state()
-        self._record = current_record()
+        self._state, self._asked = current_state(), current_request()
+        self._record = self._state.record(self._asked)
         self._before = self._record.requirements, self._record.admits_pending
 
     def __enter__(self) -> Any:
         """Return the response that refuses the current request, or None."""
         try:
-            return _check(self._requirements)
+            return _check(self._state, self._asked, self._record, self._requirements)
         except BaseException:
             self.__exit__()
             raise
 
     def __exit__(self, *_: object) -> None:
-        state, endpoint = self._state, current_request().endpoint
+        state = self._state
         is_view = not self._record.in_hooks and state.view_marks.is_part(
-            state.app.view_functions, endpoint, self._guard
+            state.app.view_functions, self._asked.endpoint, self._guard
         )
         # Of the view itself it counts to the end: what it streams is rendered after it returned.
         if not is_view:
@@ -335,13 +339,13 @@ class _Asking:
             state.require(self._record, requirements, admits_pending=admits_pending)
 
 
-def _check(requirements: Requirements) -> Any:
+def _check(
+    state: AppState, asked: Request, record: RequestRecord, requirements: Requirements
+) -> Any:
     """Return the response that refuses the current request, or None where the view may run.
 
     :raises InvalidClaimsError: a document was asked for, and a condition on claims failed.
     """
-    state, asked = current_state(), current_request()
-    record = state.record(asked)
     state.require(record, requirements)
     if requirements.check_revoked:
         state.check_revoked()
