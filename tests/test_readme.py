@@ -112,7 +112,7 @@ def visit(client: FlaskClient, visitor: str) -> Iterator[None]:
                 until_then.enter_context(outage(client.application))
             case "the session of a user who has not completed all factors of sign-in":
                 sign_in(client, roles=["reader"], mfa_complete=False)
-            case "a session without the role that is asked for":
+            case "a session without a role or another claim that is asked for":
                 sign_in(client, roles=["guest"])
             case _:
                 pytest.fail("nobody tries what this row says")
