@@ -61,9 +61,8 @@ def _answering(state: AppState, handle: Callable[..., Any]) -> Callable[..., Any
         state.leave_view()
         try:
             return handle(*args, **kwargs)
-        except (SessionRequired, InvalidClaimsError) as refusal:  # a handler asked for a session
-            if refusal is error:
-                raise
+        # A handler asked for a session; or none wants the error, where HTTP errors are trapped.
+        except (SessionRequired, InvalidClaimsError) as refusal:
             return _response_of(refusal)
 
     return handle_user_exception
@@ -76,8 +75,6 @@ def _answering_last(state: AppState, handle: Callable[..., Any]) -> Callable[...
         try:
             return handle(*args, **kwargs)
         except (SessionRequired, InvalidClaimsError) as refusal:  # the handler for 500 asked
-            if refusal is (*args, *kwargs.values())[-1]:
-                raise
             # Whatever later versions of Flask hand on in front of the error.
             app: Any = state.app
             return app.finalize_request(*args[:-1], _response_of(refusal), from_error_handler=True)

@@ -234,6 +234,15 @@ def test_answers_of_ours_pass_by_handlers_for_any_error(error: type[Exception]) 
     assert ask(app, "/", READER, **PAGE).text == "no"
 
 
+def test_claim_that_failed_is_403_where_http_errors_are_trapped() -> None:
+    app = make_app()
+    app.config["TRAP_HTTP_EXCEPTIONS"] = True
+    app.add_url_rule("/", "view", for_admins(plain()))
+    for propagates in (True, False):
+        app.config["PROPAGATE_EXCEPTIONS"] = propagates
+        assert ask(app, "/", READER, **PAGE).status_code == 403
+
+
 def test_extension_that_replaces_dispatching_during_setup_changes_nothing() -> None:
     app = make_app()
     dispatch = app.dispatch_request
