@@ -85,7 +85,7 @@ class Bench:
         """Add our hook alone, and with a view behind ``session_required``."""
         token = self._warm
         untouched = always(Asked(token.asked("/untouched").environ))
-        self.add("ours, session_ignored", sites.ours(), untouched)
+        self.add("ours, session_exempt", sites.ours(), untouched)
         self.add("ours, anonymous", sites.ours(), always(Asked(environ())))
         for path, name in (("/", ""), ("/required", ", session_required")):
             cold = sites.ours()

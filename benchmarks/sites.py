@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from flask import Flask, Response, g, request
 
-from flask_ssr_session import FlaskSSRSession, session_ignored, session_required
+from flask_ssr_session import FlaskSSRSession, session_exempt, session_required
 from flask_ssr_session.testing import SessionSigner
 
 COOKIE = "sAccessToken"
@@ -112,7 +112,7 @@ def ours(
     app = site(page, static_folder, **(config or {}))
     FlaskSSRSession(app, **settings)
     app.add_url_rule("/required", "required", session_required(page))
-    app.add_url_rule("/untouched", "untouched", session_ignored(say_ok))
+    app.add_url_rule("/untouched", "untouched", session_exempt(say_ok))
     return app
 
 

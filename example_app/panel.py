@@ -18,7 +18,7 @@ from supertokens_python.recipe.userroles.syncio import (
 )
 from werkzeug.wrappers import Response
 
-from flask_ssr_session import SSRSession, session_ignored, session_required
+from flask_ssr_session import SSRSession, session_exempt, session_required
 
 from .extensions import ssr_session
 from .sign_in import outbox
@@ -27,7 +27,7 @@ panel = Blueprint("panel", __name__, url_prefix="/panel")
 
 
 @panel.get("/")
-@session_ignored
+@session_exempt
 def show() -> str:
     """Show what the core is doing; ignored by the session, so it can be reached in any state."""
     state = _control("GET", "state")
@@ -44,7 +44,7 @@ def show() -> str:
 
 
 @panel.post("/<action>")
-@session_ignored
+@session_exempt
 def act(action: str) -> Response:
     """Do what a button says, then show the panel again."""
     if action not in _ACTIONS:

@@ -16,7 +16,7 @@ from supertokens_python.recipe import emailpassword, emailverification, session,
 from supertokens_python.recipe.emailpassword.types import PasswordResetEmailTemplateVars
 from supertokens_python.recipe.emailverification.types import VerificationEmailTemplateVars
 
-from flask_ssr_session import safe_return_path, session_ignored
+from flask_ssr_session import safe_return_path, session_exempt
 
 # Below the API base path on purpose: pages may share it with the SDK's own routes.
 sign_in_pages = Blueprint("sign_in", __name__, url_prefix="/auth")
@@ -65,7 +65,7 @@ def init_supertokens(core_uri: str, site: str) -> None:
 
 @sign_in_pages.get("")
 @sign_in_pages.get("/")
-@session_ignored
+@session_exempt
 def sign_in() -> str:
     """Show the sign-in form; the browser SDK sends it to the API."""
     return render_template(
@@ -74,7 +74,7 @@ def sign_in() -> str:
 
 
 @sign_in_pages.get("/sign-up")
-@session_ignored
+@session_exempt
 def sign_up() -> str:
     """Show the sign-up form."""
     return render_template(
@@ -83,7 +83,7 @@ def sign_up() -> str:
 
 
 @sign_in_pages.get("/verify-email")
-@session_ignored
+@session_exempt
 def verify_email() -> str:
     """Take the link of a verification e-mail; its script sends the token to the API."""
     return render_template("verify_email.html")

@@ -5,7 +5,7 @@ from .decorators import (
     get_session_state,
     get_ssr_session,
     require_session,
-    session_ignored,
+    session_exempt,
     session_optional,
     session_required,
 )
@@ -19,7 +19,7 @@ from .extension import FlaskSSRSession
 from .places import safe_return_path
 from .replies import InvalidClaimsError, SessionRequired
 from .session import SSRSession
-from .signals import keys_failing, keys_renewed, refresh_asked, session_active
+from .signals import keys_failing, keys_renewed, refresh_requested, session_active
 from .verdict import SessionState
 
 __all__ = [
@@ -37,11 +37,11 @@ __all__ = [
     "get_ssr_session",
     "keys_failing",
     "keys_renewed",
-    "refresh_asked",
+    "refresh_requested",
     "require_session",
     "safe_return_path",
     "session_active",
-    "session_ignored",
+    "session_exempt",
     "session_optional",
     "session_required",
 ]

@@ -144,7 +144,7 @@ def session_optional(view: Callable[..., Any] = _NOT_GIVEN) -> Callable[..., Any
     return _decorated(view, Requirements(optional=True))
 
 
-def session_ignored(view: _View) -> _View:
+def session_exempt(view: _View) -> _View:
     """Leave the view alone: no token is looked at and no header is added for it.
 
     ``g.session`` is None in it, and nobody's origin is checked.
@@ -176,7 +176,7 @@ def require_session(
 
     As a hook, it lets static files, CORS preflights that Flask answers, SuperTokens' own API, the
     sign-in and refresh pages, what the sign-in page's endpoint answers below it to safe methods,
-    and views marked ``session_ignored`` pass. Unless it asks a condition on claims, it honours what
+    and views marked ``session_exempt`` pass. Unless it asks a condition on claims, it honours what
     the view is marked with: ``session_optional``, ``allow_pending`` and ``global_claims=False``.
     Called inside a view or an error handler, it means what it says.
 

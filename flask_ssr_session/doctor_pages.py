@@ -172,7 +172,7 @@ def about_sign_in(url: str, at: str, answer: Answer) -> Finding:
         return problem(
             "sign_in",
             "the sign-in page itself asks for a session, so nobody can ever sign in",
-            "let strangers in: no login_required there, and session_optional or session_ignored "
+            "let strangers in: no login_required there, and session_optional or session_exempt "
             "on its view",
         )
     if answer.status >= 500:

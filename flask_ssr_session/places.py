@@ -205,7 +205,7 @@ def is_closed_sign_in() -> bool:
         return False
     problem = (
         f"The sign-in page {request.path!r} itself asks for a session, so nobody can ever "
-        "sign in: mark its view with session_optional or session_ignored, and keep "
+        "sign in: mark its view with session_optional or session_exempt, and keep "
         "needs_refresh out of its template."
     )
     if current_app.debug or current_app.testing:

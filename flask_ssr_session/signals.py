@@ -18,11 +18,11 @@ session_active = _signals.signal(
     """The current request has a verified session, which ``g.session`` already is.
 
     Sent at most once per request, before its view; not for what needs no verdict, such as static
-    files. A ``check_revoked`` that a view asks for comes later, and may end in ``refresh_asked``.
+    files. A ``check_revoked`` that a view asks for comes later, and may end in ``refresh_requested``.
     """,
 )
 
-refresh_asked = _signals.signal(
+refresh_requested = _signals.signal(
     "refresh-asked",
     """The answer to the current request asks the browser to refresh the session.
 

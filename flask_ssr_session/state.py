@@ -33,7 +33,7 @@ from .requirements import Requirements, ViewMarks
 from .revocation import RevocationCheck
 from .sdk import read_sdk
 from .session import SSRSession
-from .signals import refresh_asked, session_active
+from .signals import refresh_requested, session_active
 from .tokens import KeyFinder, TokenRules
 from .verdict import Reason, Verdict, decide, hold_pending, looked_up
 
@@ -474,7 +474,7 @@ class AppState:
         answer, verdict = record.asks_refresh, record.verdict
         if answer is not None and verdict is not None and not record.announced:
             record.announced = True
-            self.announce(refresh_asked, reason=verdict.reason.value, answer=answer.value)
+            self.announce(refresh_requested, reason=verdict.reason.value, answer=answer.value)
 
     def _note(self, verdict: Verdict) -> None:
         """Log what an operator may want to know; called where no local variable holds a token."""

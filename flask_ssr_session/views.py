@@ -20,7 +20,7 @@ from werkzeug.routing import Map, Rule
 from . import assets
 from .answers import Answer, RequestKind, kind_of_request
 from .cache_headers import sealed
-from .decorators import session_ignored
+from .decorators import session_exempt
 from .places import return_target
 from .replies import document, reply
 from .state import current_record, current_request, current_state, own_host, query_args
@@ -111,7 +111,7 @@ def _refresh(**_place: str) -> Response:
     return sealed(document(state), state.verdict())
 
 
-@session_ignored
+@session_exempt
 def _asset(digest: str, suffix: str, **_place: str) -> Response:
     asset = assets.script() if suffix == "js" else assets.style()
     gzip = request.accept_encodings["gzip"] > 0

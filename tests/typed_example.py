@@ -28,7 +28,7 @@ from flask_ssr_session import (
     get_ssr_session,
     require_session,
     safe_return_path,
-    session_ignored,
+    session_exempt,
     session_optional,
     session_required,
 )
@@ -86,7 +86,7 @@ def factor() -> str:
 
 
 @reports.get("/health")
-@session_ignored
+@session_exempt
 def health() -> Response:
     return redirect(assert_type(safe_return_path(request.args.get("redirectBack")), str))
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from flask import Flask, Response, jsonify, make_response, render_template_string, request
 
 from example_app import create_app
-from flask_ssr_session import session_ignored
+from flask_ssr_session import session_exempt
 from flask_ssr_session.clock import SystemClock
 
 if TYPE_CHECKING:
@@ -99,13 +99,13 @@ def add_pages(app: Flask) -> None:
         return with_validators(make_response(render_template_string(template)))
 
     @app.get("/come-late")
-    @session_ignored
+    @session_exempt
     def come_late() -> str:
         recorder.comes_late = True
         return ""
 
     @app.get("/asked/<name>")
-    @session_ignored
+    @session_exempt
     def asked(name: str) -> Response:
         return jsonify(recorder.asked.pop(f"/caches/{name}", []))
 

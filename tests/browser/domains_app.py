@@ -26,7 +26,7 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 from flask_ssr_session import (
     FlaskSSRSession,
     safe_return_path,
-    session_ignored,
+    session_exempt,
     session_optional,
     session_required,
 )
@@ -107,9 +107,9 @@ def make_pages(website: str) -> Flask:
     app.add_url_rule(
         "/dashboard", "dashboard", lambda: render_template_string(TEMPLATES["decides.html"])
     )
-    app.add_url_rule("/panel/", "panel", session_ignored(who))
-    app.add_url_rule("/auth", "sign_in", session_ignored(lambda: sign_in("signin")))
-    app.add_url_rule("/auth/sign-up", "sign_up", session_ignored(lambda: sign_in("signup")))
+    app.add_url_rule("/panel/", "panel", session_exempt(who))
+    app.add_url_rule("/auth", "sign_in", session_exempt(lambda: sign_in("signin")))
+    app.add_url_rule("/auth/sign-up", "sign_up", session_exempt(lambda: sign_in("signup")))
     return app
 
 

@@ -17,7 +17,7 @@ from wtforms import StringField  # type: ignore[import-untyped]
 
 from example_app import create_app
 from example_app.extensions import ssr_session
-from flask_ssr_session import FlaskSSRSession, session_ignored, session_required
+from flask_ssr_session import FlaskSSRSession, session_exempt, session_required
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -139,14 +139,14 @@ forms.add_url_rule("/plain/<name>", "plain", session_required(show), methods=["G
 
 
 @forms.route("/open", methods=["GET", "POST"])
-@session_ignored
+@session_exempt
 def open_to_all() -> str:
     """Take anything from anybody, and show a form that goes elsewhere."""
     return render_template_string(SIMPLE, name="open")
 
 
 @forms.get("/posts")
-@session_ignored
+@session_exempt
 def all_posts() -> Response:
     return jsonify(posts)
 

@@ -22,7 +22,7 @@ import jwt
 from flask import Blueprint, Response, current_app, g, render_template_string, request
 
 from example_app import create_app
-from flask_ssr_session import session_ignored, session_required
+from flask_ssr_session import session_exempt, session_required
 from hatch_build import find_installed_node, find_packaged_node, run
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def _signing_keys() -> jwt.PyJWKClient:
 
 
 @tabs.get("/handwritten")
-@session_ignored
+@session_exempt
 def handwritten() -> str:
     """Do all of it by hand."""
     raw_token = request.cookies.get("sAccessToken", "")
@@ -140,14 +140,14 @@ def template() -> str:
 
 
 @tabs.get("/start")
-@session_ignored
+@session_exempt
 def start() -> str:
     """Show nothing, to anybody: where a tab is before it is reloaded at another address."""
     return START
 
 
 @tabs.get("/<any(hold, 'let-go'):what>")
-@session_ignored
+@session_exempt
 def hold(what: str) -> str:
     """Hold every refresh from now on, or let them all go."""
     if what == "hold":
@@ -163,14 +163,14 @@ def wait_before_refresh() -> None:
 
 
 @tabs.get("/frames")
-@session_ignored
+@session_exempt
 def frames() -> str:
     """Ask for protected pages in two frames, and by a fetch that the SDK looks after."""
     return render_template_string(FRAMES)
 
 
 @tabs.get("/bare-sdk.js")
-@session_ignored
+@session_exempt
 def bare_sdk() -> Response:
     """Send the SDK as the package's own script is sent: compressed, to be kept for good."""
     response = Response(_compressed_sdk(), mimetype="text/javascript")

@@ -13,7 +13,7 @@ from pathlib import Path
 from flask import Blueprint, Response, g, jsonify, render_template, request, send_from_directory
 
 from example_app import create_app
-from flask_ssr_session import session_ignored, session_required
+from flask_ssr_session import session_exempt, session_required
 from flask_ssr_session.answers import kind_of_request
 
 HERE = Path(__file__).parent
@@ -32,7 +32,7 @@ def page(name: str) -> str:
 
 
 @kinds.get("/open/<name>")
-@session_ignored
+@session_exempt
 def open_page(name: str) -> str:
     """Show the same page to anybody, whatever the session is."""
     return render_template(f"kinds/{name}.html")
@@ -83,7 +83,7 @@ def download() -> Response:
 
 @kinds.route("/note/<run>/<name>", methods=["GET", "POST"])
 @kinds.route("/note/<run>/<name>", websocket=True)
-@session_ignored
+@session_exempt
 def note(run: str, name: str) -> tuple[str, int]:
     """Note what a request is taken for. A page that is sent no content stays where it is."""
     noted[run][name] = kind_of_request(request.headers.get).value
@@ -91,13 +91,13 @@ def note(run: str, name: str) -> tuple[str, int]:
 
 
 @kinds.get("/state")
-@session_ignored
+@session_exempt
 def state() -> Response:
     return jsonify(noted=noted, received=received)
 
 
 @kinds.get("/worker/<name>.js")
-@session_ignored
+@session_exempt
 def worker(name: str) -> Response:
     response = send_from_directory(HERE / "kinds", f"{name}.js")
     response.headers["Service-Worker-Allowed"] = "/kinds/"
@@ -105,7 +105,7 @@ def worker(name: str) -> Response:
 
 
 @kinds.get("/library/<path:name>")
-@session_ignored
+@session_exempt
 def library(name: str) -> Response:
     return send_from_directory(os.environ["LIBRARIES"], name)
 

@@ -20,7 +20,7 @@ from jinja2 import ChoiceLoader, DictLoader
 from markupsafe import Markup
 
 from example_app import create_app
-from flask_ssr_session import session_ignored, session_required
+from flask_ssr_session import session_exempt, session_required
 
 TRUSTED_TYPES = "require-trusted-types-for 'script'; trusted-types 'none'"
 POLICIES = {
@@ -110,7 +110,7 @@ def add_pages(app: Flask) -> None:
         return page(before="".join(CLOBBERING[kind].format(name) for name in names.split(",")))
 
     @app.get("/framer")
-    @session_ignored
+    @session_exempt
     def framer() -> Response:
         """Frame any page; the title counts how often one arrived, were it the browser's own."""
         frame = Markup("<iframe src='{}' onload='document.title += 1'></iframe>")
@@ -119,7 +119,7 @@ def add_pages(app: Flask) -> None:
         return response
 
     @app.get("/raw")
-    @session_ignored
+    @session_exempt
     def raw() -> str:
         """Do what none of our pages does."""
         return f"<!doctype html><title>Raw</title>{request.args['text']}"
@@ -132,7 +132,7 @@ def add_hostile_api(app: Flask) -> None:
     front_tokens = {"junk": in_headers, "claims": b64encode(payload.encode()).decode()}
 
     @app.post("/hostile/auth/session/refresh")
-    @session_ignored
+    @session_exempt
     def refresh() -> Response:
         status, front_token = request.cookies.get("answer", "500-none").split("-")
         response = Response(CANARY, status=f"{status} {in_headers}", mimetype="text/html")

@@ -24,7 +24,7 @@ from flask_ssr_session import (
     MisuseError,
     SessionRequired,
     require_session,
-    session_ignored,
+    session_exempt,
     session_optional,
     session_required,
     state,
@@ -377,8 +377,8 @@ VIEWS: dict[str, Callable[..., Any]] = {
     "around a bare one": ADMIN(session_required(plain)),
     "inside of an optional one": session_optional(ADMIN(plain)),
     "around an optional one": ADMIN(session_optional(plain)),
-    "inside of an ignored one": session_ignored(ADMIN(plain)),
-    "around an ignored one": ADMIN(session_ignored(plain)),
+    "inside of an ignored one": session_exempt(ADMIN(plain)),
+    "around an ignored one": ADMIN(session_exempt(plain)),
     "beside another condition": session_required(permission="read")(ADMIN(plain)),
     "class": Page.as_view("page"),
     "methods": Methods.as_view("methods"),
@@ -512,7 +512,7 @@ def test_whole_app_asks_for_a_condition() -> None:
     app.before_request(partial(require_session, role="admin"))
     app.add_url_rule("/", "home", lambda: plain())
     app.add_url_rule("/news", "news", session_optional(lambda: plain()))
-    app.add_url_rule("/health", "health", session_ignored(lambda: "well"))
+    app.add_url_rule("/health", "health", session_exempt(lambda: "well"))
     app.add_url_rule("/sign-in", "sign_in", lambda: "sign in here")
     client = app.test_client()
     # A condition that a stranger cannot meet closes optional pages, too.

@@ -23,7 +23,7 @@ from werkzeug.test import TestResponse
 
 from flask_ssr_session import (
     require_session,
-    session_ignored,
+    session_exempt,
     session_optional,
     session_required,
     state,
@@ -129,7 +129,7 @@ def test_conditions_are_dropped_in_an_outage() -> None:
 
 def test_exempt_view_sees_every_condition() -> None:
     app = make_app()
-    app.add_url_rule("/it", "it", session_ignored(lambda: conditions_seen()))
+    app.add_url_rule("/it", "it", session_exempt(lambda: conditions_seen()))
     assert ask(app, FETCH | CONDITIONS | VISITORS["expired"]()).json == ALL_SEEN
 
 
@@ -158,7 +158,7 @@ def test_conditions_are_dropped_once_the_core_does_not_confirm_the_session(
     monkeypatch.setattr(state, "read_sdk", sdk_values)
     app = make_app()
     let_core_say(app, is_down if core == "down" else lambda _handle: False)
-    mark = session_ignored if is_exempt else session_optional
+    mark = session_exempt if is_exempt else session_optional
     app.add_url_rule("/it", "it", mark(lambda: conditions_seen()))
     if is_exempt:
         app.before_request(lambda: app.extensions["ssr_session"].check_revoked())
@@ -205,7 +205,7 @@ def looking() -> str:
 
 PAGE_VIEWS: dict[str, View] = {
     "template that decides": validated(decided),
-    "exempt view whose template decides": session_ignored(validated(decided)),
+    "exempt view whose template decides": session_exempt(validated(decided)),
     "template that looks at g.session": validated(looking),
     "page that is passed through": validated(decided, passed_through=True),
 }
@@ -271,7 +271,7 @@ def test_content_keeps_its_conditions(condition: str, status: int) -> None:
 
 def test_page_is_shown_again_where_its_body_is_lost() -> None:
     """A 304 made by hand, and a part that a hook of the app's has read already."""
-    by_hand = app_with(session_ignored(rendered_in_vain))
+    by_hand = app_with(session_exempt(rendered_in_vain))
     read = app_with(validated(decided))
 
     @read.after_request

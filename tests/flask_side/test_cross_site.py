@@ -19,7 +19,7 @@ from flask_ssr_session import (
     FlaskSSRSession,
     get_ssr_session,
     require_session,
-    session_ignored,
+    session_exempt,
     session_optional,
     session_required,
     state,
@@ -65,7 +65,7 @@ def with_more_views(app: Flask) -> Flask:
     app.add_url_rule("/reads", "reads", lambda: view(), methods=methods)
     app.add_url_rule("/asks", "asks", session_required(lambda: view()), methods=methods)
     app.add_url_rule("/may", "may", session_optional(lambda: view()), methods=methods)
-    app.add_url_rule("/hook", "hook", session_ignored(lambda: "hooked"), methods=methods)
+    app.add_url_rule("/hook", "hook", session_exempt(lambda: "hooked"), methods=methods)
     return app
 
 

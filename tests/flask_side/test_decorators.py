@@ -18,7 +18,7 @@ from flask_ssr_session import (
     MisuseError,
     SessionRequired,
     require_session,
-    session_ignored,
+    session_exempt,
     session_optional,
     session_required,
 )
@@ -240,7 +240,7 @@ def closed_app(tmp_path: Path) -> Flask:
     (tmp_path / "logo.txt").write_text("logo")
     app.static_folder = str(tmp_path)
     app.add_url_rule("/sign-in", "sign_in", lambda: "sign in here", methods=["GET", "POST"])
-    app.add_url_rule("/health", "health", session_ignored(lambda: "well"))
+    app.add_url_rule("/health", "health", session_exempt(lambda: "well"))
 
     @app.route("/own-options", methods=["GET", "OPTIONS"])
     def own_options() -> str:
@@ -448,7 +448,7 @@ def test_ignored_view_works_without_keys_and_settings() -> None:
     app = Flask("incomplete")
     app.config["PROPAGATE_EXCEPTIONS"] = False
     FlaskSSRSession(app)
-    app.add_url_rule("/health", "health", session_ignored(lambda: "well"))
+    app.add_url_rule("/health", "health", session_exempt(lambda: "well"))
     app.add_url_rule("/other", "other", lambda: "other")
     client = app.test_client()
     response = client.get("/health")
@@ -460,9 +460,9 @@ def test_ignored_view_works_without_keys_and_settings() -> None:
 def test_ignored_mark_shows_through_other_decorators_and_opens_no_required_view() -> None:
     app = make_app()
     app.before_request(require_session)
-    app.add_url_rule("/a", "a", logged(session_ignored(lambda: "open")))
-    app.add_url_rule("/b", "b", session_ignored(session_required(lambda: "secret")))
-    app.add_url_rule("/c", "c", session_required(session_ignored(lambda: "secret")))
+    app.add_url_rule("/a", "a", logged(session_exempt(lambda: "open")))
+    app.add_url_rule("/b", "b", session_exempt(session_required(lambda: "secret")))
+    app.add_url_rule("/c", "c", session_required(session_exempt(lambda: "secret")))
     client = app.test_client()
     assert client.get("/a").text == "open"
     for path in ("/b", "/c"):
@@ -476,7 +476,7 @@ def test_session_asked_for_inside_of_an_ignored_view_is_needed() -> None:
     app = make_app()
 
     @app.route("/")
-    @session_ignored
+    @session_exempt
     def view() -> str:
         require_session(role="admin")
         return "secret"
@@ -622,7 +622,7 @@ def test_function_left_alone_at_one_address_is_guarded_at_another() -> None:
     def serve() -> str:
         return "content"
 
-    app.add_url_rule("/public", "public", session_ignored(serve))
+    app.add_url_rule("/public", "public", session_exempt(serve))
     private.add_url_rule("/", "serve", serve)
     app.register_blueprint(private)
     client = app.test_client()

@@ -15,7 +15,7 @@ from werkzeug.test import TestResponse
 from flask_ssr_session import (
     InvalidClaimsError,
     require_session,
-    session_ignored,
+    session_exempt,
     session_optional,
     session_required,
 )
@@ -84,7 +84,7 @@ def impostor(view: View_) -> View_:
 
 
 @pytest.mark.parametrize("closed", [False, True], ids=["open app", "closed app"])
-@pytest.mark.parametrize("below", [session_ignored, session_optional, lambda view: view])
+@pytest.mark.parametrize("below", [session_exempt, session_optional, lambda view: view])
 def test_decorator_that_asks_for_a_role_means_it(
     below: Callable[[View_], View_], closed: bool
 ) -> None:
@@ -114,18 +114,18 @@ def test_decorator_around_flasks_static_view_means_it(closed: bool) -> None:
 @pytest.mark.parametrize(
     ("view", "is_open"),
     [
-        pytest.param(session_ignored(plain()), True, id="ignored"),
+        pytest.param(session_exempt(plain()), True, id="ignored"),
         pytest.param(session_optional(plain()), True, id="optional"),
-        pytest.param(limited(session_ignored(plain())), True, id="ignored below a limit"),
+        pytest.param(limited(session_exempt(plain())), True, id="ignored below a limit"),
         pytest.param(limited(limited(session_optional(plain()))), True, id="optional below two"),
         pytest.param(plain(), False, id="no mark"),
         pytest.param(limited(plain()), False, id="no mark below a limit"),
-        pytest.param(hiding(session_ignored(plain())), False, id="ignored below what hides it"),
-        pytest.param(impostor(session_ignored(plain())), False, id="looks ignored"),
+        pytest.param(hiding(session_exempt(plain())), False, id="ignored below what hides it"),
+        pytest.param(impostor(session_exempt(plain())), False, id="looks ignored"),
         pytest.param(impostor(session_optional(plain())), False, id="looks optional"),
         pytest.param(session_required(session_optional(plain())), False, id="required on optional"),
-        pytest.param(session_required(session_ignored(plain())), False, id="required on ignored"),
-        pytest.param(session_ignored(session_required(plain())), False, id="ignored on required"),
+        pytest.param(session_required(session_exempt(plain())), False, id="required on ignored"),
+        pytest.param(session_exempt(session_required(plain())), False, id="ignored on required"),
     ],
 )
 def test_hook_finds_the_mark_below_other_decorators(view: View_, is_open: bool) -> None:
@@ -179,10 +179,10 @@ def test_error_handler_that_asks_for_a_session_means_it(
 ) -> None:
     app = make_app()
     app.config.update(TRAP_HTTP_EXCEPTIONS=trap, PROPAGATE_EXCEPTIONS=False)
-    app.add_url_rule("/health", "health", session_ignored(lambda: "ok"))
+    app.add_url_rule("/health", "health", session_exempt(lambda: "ok"))
     app.add_url_rule("/post-only", "post", lambda: "", methods=["POST"])
     app.add_url_rule("/aborts", "aborts", lambda: abort(410))
-    app.add_url_rule("/ignored", "ignored", session_ignored(lambda: abort(410)))
+    app.add_url_rule("/ignored", "ignored", session_exempt(lambda: abort(410)))
     app.add_url_rule("/fails", "fails", fail)
     app.add_url_rule("/hook", "hook", lambda: "")
 
@@ -248,7 +248,7 @@ def test_extension_that_replaces_dispatching_during_setup_changes_nothing() -> N
     dispatch = app.dispatch_request
     # As a profiler or a debug toolbar does.
     app.dispatch_request = lambda *args: dispatch(*args)  # type: ignore[method-assign]
-    app.add_url_rule("/", "view", for_admins(session_ignored(plain())))
+    app.add_url_rule("/", "view", for_admins(session_exempt(plain())))
     assert ask(app, "/", STRANGER).status_code == 401
 
 

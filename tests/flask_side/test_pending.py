@@ -17,7 +17,7 @@ from flask_ssr_session import (
     get_session_state,
     get_ssr_session,
     require_session,
-    session_ignored,
+    session_exempt,
     session_optional,
     session_required,
     state,
@@ -242,7 +242,7 @@ def open_views(app: Flask) -> Flask:
         "/optional": session_optional(who),
         "/optional-template": session_optional(lambda: render_template("page.html")),
         "/layout": lambda: render_template("who.html"),
-        "/ignored": session_ignored(who),
+        "/ignored": session_exempt(who),
         "/factor": session_required(allow_pending=True)(who),
         "/factor-template": session_required(allow_pending=True)(
             lambda: render_template("page.html")
@@ -351,7 +351,7 @@ def factor_app(decorate: Callable[[Any], Any]) -> Flask:
     [
         pytest.param(session_required(allow_pending=True), "True", id="allow_pending"),
         pytest.param(session_optional, "False", id="optional"),
-        pytest.param(session_ignored, "False", id="ignored"),
+        pytest.param(session_exempt, "False", id="ignored"),
     ],
 )
 def test_factor_page_is_open_by_its_mark(decorate: Callable[[Any], Any], text: str) -> None:

@@ -18,7 +18,7 @@ from flask.testing import FlaskClient
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.test import TestResponse
 
-from flask_ssr_session import MisuseError, SessionState, session_ignored, session_required, state
+from flask_ssr_session import MisuseError, SessionState, session_exempt, session_required, state
 from flask_ssr_session.clock import SystemClock
 from flask_ssr_session.testing import expire, outage, sign_in
 
@@ -571,7 +571,7 @@ def test_page_of_one_user_is_kept_by_no_shared_cache(set_by_view: str | None, se
         return response
 
     app.add_url_rule("/guarded", "guarded", session_required(view))
-    app.add_url_rule("/free", "free", session_ignored(lambda: view()))
+    app.add_url_rule("/free", "free", session_exempt(lambda: view()))
     client = app.test_client()
     sign_in(client)
     guarded, free = client.get("/guarded"), client.get("/free")

@@ -24,7 +24,7 @@ from flask_ssr_session import (
     MisuseError,
     get_ssr_session,
     require_session,
-    session_ignored,
+    session_exempt,
     session_optional,
     session_required,
     state,
@@ -79,7 +79,7 @@ def with_pages(app: Flask) -> Flask:
     app.add_url_rule("/news", "news", session_optional(lambda: view()))
     app.add_url_rule("/page", "page", lambda: render_template("page.html"))
     app.add_url_rule("/open", "open", lambda: view())
-    app.add_url_rule("/ignored", "ignored", session_ignored(lambda: "ignored"))
+    app.add_url_rule("/ignored", "ignored", session_exempt(lambda: "ignored"))
     return app
 
 
@@ -302,7 +302,7 @@ def test_hook_and_decorator_ask_once_between_them(
 
 
 def test_late_question_asks_once_where_the_hook_had_nothing_to_decide(strict_app: Flask) -> None:
-    view = session_ignored(session_required(check_revoked=True)(lambda: "secret"))
+    view = session_exempt(session_required(check_revoked=True)(lambda: "secret"))
     strict_app.add_url_rule("/late", "late", view)
     asked = let_core_say(strict_app, is_known)
     client = strict_app.test_client(use_cookies=False)

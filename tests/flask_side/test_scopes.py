@@ -23,7 +23,7 @@ from werkzeug.test import TestResponse
 from flask_ssr_session import (
     FlaskSSRSession,
     require_session,
-    session_ignored,
+    session_exempt,
     session_optional,
     session_required,
     state,
@@ -113,14 +113,14 @@ def test_function_that_a_view_calls_opens_the_view_to_nobody(
     assert ask(app, "/sees", claims).text == str(expected)
 
 
-@pytest.mark.parametrize("decorate", [session_optional, session_ignored])
+@pytest.mark.parametrize("decorate", [session_optional, session_exempt])
 def test_decorated_hook_opens_nothing_and_closes_nothing(
     app: Flask, decorate: Callable[[View_], View_]
 ) -> None:
     app.before_request(decorate(lambda: None))
     app.add_url_rule("/dash", "dash", decided)
     app.add_url_rule("/auth", "sign_in", lambda: "sign in")
-    app.add_url_rule("/health", "health", session_ignored(lambda: "ok"))
+    app.add_url_rule("/health", "health", session_exempt(lambda: "ok"))
     assert "SECRET" not in ask(app, "/dash", STRANGER).text
     app.before_request_funcs[None].append(require_session)
     assert ask(app, "/auth", STRANGER).text == "sign in"
@@ -260,8 +260,8 @@ def test_app_that_dispatches_in_a_way_of_its_own_fails_closed(closed: bool) -> N
     if closed:
         app.before_request(require_session)
     app.add_url_rule("/auth/admin", "admin", inside)
-    app.add_url_rule("/public", "public", session_ignored(inside))
-    app.add_url_rule("/health", "health", session_ignored(lambda: "ok"))
+    app.add_url_rule("/public", "public", session_exempt(inside))
+    app.add_url_rule("/health", "health", session_exempt(lambda: "ok"))
     assert ask(app, "/health", STRANGER).text == "ok"
     for path in ("/auth/admin", "/public"):
         assert ask(app, path, STRANGER).status_code == 401
@@ -270,8 +270,8 @@ def test_app_that_dispatches_in_a_way_of_its_own_fails_closed(closed: bool) -> N
 
 def test_method_that_is_replaced_later_closes_and_opens_nothing(app: Flask) -> None:
     app.before_request(require_session)
-    app.add_url_rule("/public", "public", session_ignored(inside))
-    app.add_url_rule("/health", "health", session_ignored(lambda: "ok"))
+    app.add_url_rule("/public", "public", session_exempt(inside))
+    app.add_url_rule("/health", "health", session_exempt(lambda: "ok"))
     assert ask(app, "/health", STRANGER).text == "ok"
     dispatch = type(app).dispatch_request
     app.dispatch_request = functools.partial(dispatch, app)  # type: ignore[method-assign]

@@ -16,7 +16,7 @@ from flask_sock import Sock
 from flask_ssr_session import (
     MisuseError,
     require_session,
-    session_ignored,
+    session_exempt,
     session_optional,
     session_required,
     state,
@@ -432,7 +432,7 @@ ALL: dict[str, Any] = {"methods": ["GET", "POST"]}
         ),
         pytest.param(
             [require_session, sdk_hook],
-            session_ignored,
+            session_exempt,
             "/auth/<path:rest>",
             ALL,
             {},

@@ -31,7 +31,7 @@ from werkzeug.test import Client, TestResponse
 from flask_ssr_session import (
     get_ssr_session,
     require_session,
-    session_ignored,
+    session_exempt,
     session_optional,
     session_required,
 )
@@ -132,7 +132,7 @@ def test_plain_view_is_mixed_where_the_standard_allows_it(
     unprotected: tuple[Flask, Visitors], headers: dict[str, str], is_mixed: bool
 ) -> None:
     app, visitors = unprotected
-    app.add_url_rule(URL, "it", session_ignored(lambda: (f"of {who()}", headers)))
+    app.add_url_rule(URL, "it", session_exempt(lambda: (f"of {who()}", headers)))
     client, cache = cached(app)
     assert ask(client, visitors["ada"]).text == "of ada"
     assert ask(client, visitors["bob"]).text == ("of ada" if is_mixed else "of bob")
@@ -147,7 +147,7 @@ def test_answer_to_an_authorization_header_is_kept_only_where_it_says_so(
     unprotected: tuple[Flask, Visitors], said: str, is_reused: bool
 ) -> None:
     app, _ = unprotected
-    app.add_url_rule(URL, "it", session_ignored(lambda: ("x", {"Cache-Control": said})))
+    app.add_url_rule(URL, "it", session_exempt(lambda: ("x", {"Cache-Control": said})))
     client, cache = cached(app)
     for _ in range(2):
         client.get(URL, headers={"Authorization": "Bearer x"})
@@ -167,7 +167,7 @@ def test_cache_asks_again_once_an_answer_is_stale_and_uses_it_where_nothing_chan
         response.set_etag("always the same")
         return response.make_conditional(request)
 
-    app.add_url_rule(URL, "it", session_ignored(view))
+    app.add_url_rule(URL, "it", session_exempt(view))
     clock = SteppedClock()
     client = Client(SharedCache(app, clock), use_cookies=False)
     for _ in range(2):
@@ -187,7 +187,7 @@ def test_cache_forgets_what_was_changed_and_serves_stale_answers_while_the_app_f
     statuses = [200, 500, 200, 200]
 
     @app.route(URL, methods=["GET", "POST"])
-    @session_ignored
+    @session_exempt
     def it() -> Any:
         return f"of {who()}", statuses.pop(0), {"Cache-Control": "max-age=60"}
 
@@ -208,7 +208,7 @@ def test_file_sent_to_one_user_without_this_package_is_handed_to_all(
     def view() -> Response:
         return send_file(io.BytesIO(who().encode()), download_name="invoice.txt", max_age=3600)
 
-    app.add_url_rule(URL, "it", session_ignored(view))
+    app.add_url_rule(URL, "it", session_exempt(view))
     client, _ = cached(app)
     assert [ask(client, cookie).text for cookie in visitors.values()] == ["ada", "ada", "ada"]
 
@@ -573,12 +573,12 @@ SAID: dict[str, tuple[View, tuple[str, ...]]] = {
     "required feed": (session_required(lambda: feed()), (PRIVATE, *OURS)),
     "feed": (lambda: feed(), (LEFT,) * 7),
     "streamed CSV": (csv_in_parts, (LEFT,) * 7),
-    "exempt page": (session_ignored(saying(EDGE)), (LEFT,) * 7),
+    "exempt page": (session_exempt(saying(EDGE)), (LEFT,) * 7),
     "exempt page that asks who it is": (
-        session_ignored(lambda: (f"page of {get_ssr_session()}", EDGE)),
+        session_exempt(lambda: (f"page of {get_ssr_session()}", EDGE)),
         (PRIVATE, LEFT, LEFT, LEFT, NO_STORE, NO_STORE, NO_STORE),
     ),
-    "exempt streamed page": (session_ignored(lambda: (iter(["a"]), EDGE)), (LEFT,) * 7),
+    "exempt streamed page": (session_exempt(lambda: (iter(["a"]), EDGE)), (LEFT,) * 7),
 }
 
 

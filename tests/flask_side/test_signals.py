@@ -22,10 +22,10 @@ from flask_ssr_session import (
     get_ssr_session,
     keys_failing,
     keys_renewed,
-    refresh_asked,
+    refresh_requested,
     require_session,
     session_active,
-    session_ignored,
+    session_exempt,
     session_required,
 )
 from flask_ssr_session.errors import FetchError, KeysUnavailableError
@@ -39,7 +39,7 @@ from ..clocks import SteppedClock
 from ..fake_key_server import FakeKeyServer, finish_background
 from .conftest import FETCH, HELD_BACK, PAGE, make_app, with_templates, with_views
 
-SIGNALS = (session_active, refresh_asked, keys_renewed, keys_failing)
+SIGNALS = (session_active, refresh_requested, keys_renewed, keys_failing)
 
 Heard = list[tuple[str, dict[str, Any]]]
 Connect = Callable[..., None]
@@ -244,13 +244,13 @@ def test_async_receiver_inside_an_async_view_fails_and_turns_nobody_away(
         seen.append(g.session.user_id)
 
     @app.route("/late-async")
-    @session_ignored
+    @session_exempt
     async def late_async() -> str:
         require_session()
         return "content"
 
     @app.route("/late")
-    @session_ignored
+    @session_exempt
     def late() -> str:
         require_session()
         return "content"
@@ -299,7 +299,7 @@ def test_receiver_that_fails_turns_nobody_away_and_nothing_secret_is_logged(
         raise ZeroDivisionError(client.get_cookie("sAccessToken"))
 
     connect(session_active, fail)
-    connect(refresh_asked, fail)
+    connect(refresh_requested, fail)
     sign_in(client)
     assert client.get("/account", headers=PAGE).text == "account of user-1"
     expire(client)
@@ -339,12 +339,12 @@ def test_signal_without_receivers_is_not_sent(
         client.get("/account")
 
     visit()
-    assert called == [refresh_asked]
+    assert called == [refresh_requested]
     called.clear()
-    for signal in (session_active, refresh_asked):
+    for signal in (session_active, refresh_requested):
         connect(signal, lambda *_, **__: None)
     visit()
-    assert called == [session_active, "sent", refresh_asked, "sent"]
+    assert called == [session_active, "sent", refresh_requested, "sent"]
 
 
 # --- keys

@@ -31,7 +31,7 @@ from flask_ssr_session import (
     get_ssr_session,
     require_session,
     safe_return_path,
-    session_ignored,
+    session_exempt,
     session_required,
     state,
 )
@@ -448,7 +448,7 @@ def varied_app(app: Flask, tmp_path: Any) -> Flask:
         return "a view that happens to be called static"
 
     app.register_blueprint(unlike)
-    app.add_url_rule("/health", "health", session_ignored(lambda: "well"))
+    app.add_url_rule("/health", "health", session_exempt(lambda: "well"))
     app.add_url_rule("/auth/profile", "profile", lambda: "a page of the app's")
 
     @app.route("/own-options", methods=["GET", "OPTIONS"])
