@@ -9,7 +9,7 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 
 from .cache_policy import Caching, choose_caching, is_page
 from .conditional_requests import drop_conditions, mark_tag
-from .state import AppState, RequestRecord, current_record, current_request
+from .state import AppState, RequestState, current_request, current_request_state
 from .verdict import SessionState, Verdict
 
 # What nginx, Akamai and LiteSpeed follow in the same way.
@@ -23,7 +23,7 @@ _ABOUT_CONTENT = (*_OF_CONDITIONS, "Content-Disposition", "Content-Encoding")
 
 
 def set_cache_headers(
-    state: AppState, record: RequestRecord, verdict: Verdict, response: Response, names: set[str]
+    state: AppState, record: RequestState, verdict: Verdict, response: Response, names: set[str]
 ) -> None:
     """Complete the cache headers of a response on its way out.
 
@@ -56,12 +56,12 @@ def set_cache_headers(
 
 def sealed(response: Response, verdict: Verdict) -> Response:
     """Mark a response that shows a visitor's state instead of content: no cache may keep it."""
-    current_record().refused = True
+    current_request_state().refused = True
     # An after_request of the app's may ask make_conditional() for 304, of a stranger as well.
     drop_conditions(current_request())
     _keep_nowhere(response, header_names(response))
     response.headers["X-Robots-Tag"] = "noindex"
-    reason = "claims" if current_record().lacks_claims else verdict.reason.value
+    reason = "claims" if current_request_state().lacks_claims else verdict.reason.value
     response.headers["SSR-Session"] = f"{verdict.state.value}; reason={reason}"
     response.vary.add("Cookie")
     return response
@@ -113,7 +113,7 @@ def _drop_targeted(response: WerkzeugResponse, names: set[str]) -> None:
 
 
 def _keep_private(
-    state: AppState, record: RequestRecord, response: Response, names: set[str]
+    state: AppState, record: RequestState, response: Response, names: set[str]
 ) -> None:
     """Keep a view's own cache headers from handing one visitor's page to all."""
     _drop_targeted(response, names)

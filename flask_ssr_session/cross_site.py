@@ -40,10 +40,12 @@ def is_unsafe(method: str, header: HeaderReader) -> bool:
     return not methods <= SAFE_METHODS or "websocket" in (item.strip() for item in upgrades)
 
 
-def is_cross_site(header: HeaderReader, own_host: str, trusted_origins: Collection[str]) -> bool:
+def is_cross_site(
+    header: HeaderReader, trusted_host: str, trusted_origins: Collection[str]
+) -> bool:
     """Tell whether another site sent an unsafe request.
 
-    :param own_host: host and port the request was sent to. Only a request without
+    :param trusted_host: host and port the request was sent to. Only a request without
         ``Sec-Fetch-Site`` is compared with it, and without the scheme: a proxy may have ended TLS.
     :param trusted_origins: as :func:`~flask_ssr_session.urls.parse_origin` spells them.
 
@@ -62,18 +64,18 @@ def is_cross_site(header: HeaderReader, own_host: str, trusted_origins: Collecti
         if site is not None:
             return True
         # Of 80 and 443 nobody knows here which one the browser left out.
-        own = {parse_origin(f"{scheme}://{own_host}") for scheme in ("http", "https")}
+        own = {parse_origin(f"{scheme}://{trusted_host}") for scheme in ("http", "https")}
         return _host(sender) not in map(_host, own)
     except ValueError:  # "null", junk, none at all
         return True
 
 
-def is_same_origin(header: HeaderReader, own_host: str) -> bool:
+def is_same_origin(header: HeaderReader, trusted_host: str) -> bool:
     """Tell whether it is proven, not merely likely, that a page of this host sent a request."""
     site = header("Sec-Fetch-Site")
     if site is not None:
         return site == "same-origin"
-    return header("Origin") is not None and not is_cross_site(header, own_host, ())
+    return header("Origin") is not None and not is_cross_site(header, trusted_host, ())
 
 
 def _host(origin: str) -> str:

@@ -21,9 +21,9 @@ from .session import SSRSession
 from .state import (
     REFRESH_ENDPOINT,
     AppState,
-    RequestRecord,
-    current_record,
+    RequestState,
     current_request,
+    current_request_state,
     current_state,
 )
 from .verdict import SessionState
@@ -46,7 +46,7 @@ def get_ssr_session() -> SSRSession | None:
 
     It is what ``g.session`` was set to, whatever the app put there since.
     """
-    state, record = current_state(), current_record()
+    state, record = current_state(), current_request_state()
     state.verdict()
     return record.session
 
@@ -340,7 +340,7 @@ class _Asking:
 
 
 def _check(
-    state: AppState, asked: Request, record: RequestRecord, requirements: Requirements
+    state: AppState, asked: Request, record: RequestState, requirements: Requirements
 ) -> Any:
     """Return the response that refuses the current request, or None where the view may run.
 
@@ -369,7 +369,7 @@ def keep_form_early(state: AppState, asked: Request) -> None:
         and _keeps_form(state, asked)
         and state.answer() is Answer.REFRESH_PAGE
     ):
-        keep_form(current_record())
+        keep_form(current_request_state())
 
 
 def _keeps_form(state: AppState, asked: Request) -> bool:

@@ -61,8 +61,8 @@ class FlaskSSRSession:
         decide, finish_response = _hooks(state)
         app.before_request_funcs.setdefault(None, []).insert(0, decide)
         app.after_request_funcs.setdefault(None, []).insert(0, finish_response)
-        app.teardown_request_funcs.setdefault(None, []).insert(0, state.leave_request)
-        request_started.connect(state.enter_early, app)
+        app.teardown_request_funcs.setdefault(None, []).insert(0, state.end_request)
+        request_started.connect(state.begin_before_hook, app)
         if app.url_map.host_matching or app.subdomain_matching:
             # The app keeps it: signals hold their receivers weakly.
             app.extensions[f"{EXTENSION_NAME}_router"] = route = route_before_catch_alls(app)
@@ -88,7 +88,7 @@ def _hooks(state: AppState) -> tuple[Callable[[], None], Callable[[Response], Re
 
     def decide() -> None:
         asked = current_request()
-        record = state.enter_request(asked)
+        record = state.begin_request(asked)
         record.exempt = is_left_alone(state, asked)
         if record.exempt:
             return

@@ -22,7 +22,7 @@ from .fetching import Deadline, fetch_document
 from .jwks import KeySet, parse_key_set
 from .logs import ReasonLog
 from .session import SSRSession
-from .signals import Announce, announce_nothing, keys_failing, keys_renewed
+from .signals import SignalSender, keys_failing, keys_renewed, send_nothing
 
 # The core publishes a key 60 s before it signs, and says by max-age when the next one comes: who
 # renews by then knows every key before its first use. Where nothing is said, 240 s hold, and a
@@ -104,7 +104,7 @@ class FetchedKeys:
         clock: Clock,
         log: ReasonLog,
         fetch: Fetch = fetch_document,
-        announce: Announce = announce_nothing,
+        send_signal: SignalSender = send_nothing,
     ) -> None:
         """Prepare; nothing is fetched yet.
 
@@ -118,7 +118,7 @@ class FetchedKeys:
         self._clock = clock
         self._log = log
         self._fetch = fetch
-        self._announce = announce
+        self._announce = send_signal
         self._key_set: KeySet | None = None
         # By process: after a fork the child has neither the parent's threads nor, perhaps, an
         # unlocked lock. dict.setdefault is atomic, so no lock is needed to get the lock.

@@ -42,8 +42,8 @@ from .state import (
     ACCESS_TOKEN_COOKIE,
     CONTINUE_PARAMETER,
     AppState,
-    current_record,
     current_request,
+    current_request_state,
     current_state,
 )
 from .urls import with_query, with_return_path
@@ -77,8 +77,8 @@ class NeedsRefresh:
         # Fails closed: templates of error pages and streams ask too, and must not crash. A setup
         # error has been raised by the hook already.
         try:
-            record = current_record()
-            record.optional_part = self._optional
+            record = current_request_state()
+            record.template_optional = self._optional
             is_shown = current_state().may_show(current_request(), record)
             # Such a page is one visitor's, exactly as behind session_required.
             record.protected = record.protected or (is_shown and not record.optional)
@@ -163,12 +163,12 @@ def refresh_view(nonce: str | None = None) -> RefreshView:
     :param nonce: for a Content-Security-Policy; None asks the app's ``csp_nonce()`` template
         global, where it has one.
     """
-    state, record = current_state(), current_record()
+    state, record = current_state(), current_request_state()
     verdict = state.verdict()
     always = state.settings.always_try_refresh
     # The sign-in page, or an error page in its place, must not lead to itself.
     at_sign_in = is_closed_sign_in() or is_sign_in_page()
-    if record.return_to is not None:
+    if record.return_path is not None:
         page = Answer.REFRESH_PAGE
     else:
         failures = state.claim_failures(current_request(), record)
@@ -179,11 +179,11 @@ def refresh_view(nonce: str | None = None) -> RefreshView:
             claims_failed=claims_failed,
             always_try_refresh=always and not at_sign_in,
         )
-    record.shown = page
-    record.asks_refresh = page if page is Answer.REFRESH_PAGE else None
-    if record.on_its_way:
-        state.announce_refresh(record)
-    target = record.return_to if record.return_to is not None else here()
+    record.shown_page = page
+    record.refresh_response = page if page is Answer.REFRESH_PAGE else None
+    if record.streaming:
+        state.signal_refresh(record)
+    target = record.return_path if record.return_path is not None else here()
     is_safe = request.method in SAFE_METHODS
     sign_in_url = sign_in_location(state, target)
     factor_url = ""
@@ -217,7 +217,7 @@ def refresh_view(nonce: str | None = None) -> RefreshView:
                 # SuperTokens' refresh API counts them in the same way, equal values too.
                 "several": "" if len(request.cookies.getlist(ACCESS_TOKEN_COOKIE)) > 1 else None,
                 "unsafe": None if is_safe else "",
-                "return-to": record.return_to,
+                "return-to": record.return_path,
                 "sign-in": sign_in_url,
                 "return-param": state.settings.login_return_param,
                 "optional": "" if offers_continue and not at_sign_in else None,

@@ -14,7 +14,7 @@ from .answers import SAFE_METHODS
 from .config import Deployment
 from .cross_site import is_unsafe
 from .errors import MisuseError
-from .state import AppState, current_state, own_host, query_args
+from .state import AppState, current_state, query_args, trusted_host
 from .urls import is_plain_path, local_path, quote_path, redirect_target
 from .verdict import SessionState
 
@@ -119,7 +119,7 @@ def _is_sign_in_host(deployment: Deployment) -> bool:
     """
     if not (current_app.url_map.host_matching or current_app.subdomain_matching):
         return True
-    if own_host(request) == deployment.website_host:
+    if trusted_host(request) == deployment.website_host:
         return True
     rule = request.url_rule
     return rule is not None and rule.rule == request.path and not _shares_its_address()
@@ -201,7 +201,7 @@ def is_closed_sign_in() -> bool:
         return False
     # A full URL is compared by what the browser says the host is: enough to end a loop, not
     # enough to let anybody in.
-    if not is_sign_in_page() and not (own_host(request) and request.base_url == _sign_in_url()):
+    if not is_sign_in_page() and not (trusted_host(request) and request.base_url == _sign_in_url()):
         return False
     problem = (
         f"The sign-in page {request.path!r} itself asks for a session, so nobody can ever "

@@ -35,11 +35,11 @@ from .state import (
     ACCESS_TOKEN_COOKIE,
     FRONT_TOKEN_COOKIE,
     AppState,
-    RequestRecord,
+    RequestState,
     current_g,
-    current_record,
     current_request,
-    own_host,
+    current_request_state,
+    trusted_host,
 )
 from .urls import MAX_LOCATION_CHARS, with_query, with_return_path
 from .verdict import Reason
@@ -103,7 +103,7 @@ def refuse_claims(state: AppState, failures: Sequence[ClaimFailure]) -> Response
 
     :raises InvalidClaimsError: a document was asked for; the app has pages of its own for that.
     """
-    record = current_record()
+    record = current_request_state()
     record.refused = record.lacks_claims = True
     warn_of_absent_claims(state, failures)
     if kind_of_request(request.headers.get) is RequestKind.DOCUMENT:
@@ -142,7 +142,7 @@ def _refuse_pending(state: AppState, answer: Answer) -> Response | None:
             response.headers["HX-Redirect"] = factor_location(state, _page_of_htmx())
         return response
     if factor_url is None or is_closed_factor_page():
-        current_record().refused = True
+        current_request_state().refused = True
         raise InvalidClaimsError([_FACTOR_FAILURE])
     if answer is Answer.FACTOR_REDIRECT:
         return sealed(
@@ -154,13 +154,13 @@ def _refuse_pending(state: AppState, answer: Answer) -> Response | None:
 def reply(state: AppState, answer: Answer) -> Response:
     """Return the response that says *answer* to the current request."""
     verdict = state.verdict()
-    record = current_record()
+    record = current_request_state()
     response: WerkzeugResponse
     if answer in _LEADING_TO_SIGN_IN and is_closed_sign_in():
         answer = Answer.SIGN_IN_PAGE  # which leads nowhere by itself here
     if answer in _LEADING_TO_SIGN_IN:
         warn_of_ways_to_sign_in(state)
-    record.asks_refresh = answer if answer in _ASKING_REFRESH else None
+    record.refresh_response = answer if answer in _ASKING_REFRESH else None
     if answer in _FOR_PENDING and (refusal := _refuse_pending(state, answer)) is not None:
         return refusal
     if answer is Answer.SIGN_IN_REDIRECT:
@@ -258,11 +258,11 @@ def _mark_shown(response: WerkzeugResponse, page: Answer) -> None:
         response.status_code = _STATUS_OF_PAGE.get(page, otherwise)
 
 
-def keep_form(record: RequestRecord) -> None:
+def keep_form(record: RequestState) -> None:
     """Note the form that the current request brought, if it may and can be sent once more."""
-    if record.form_looked_at:
+    if record.form_checked:
         return
-    record.form_looked_at = True
+    record.form_checked = True
     content_type = request.content_type or ""
     if (
         request.method != "POST"
@@ -302,10 +302,10 @@ def finish(state: AppState, response: Response) -> Response:
         response.vary.add("Cookie")
     else:  # as plain text: a set of values takes ten times as long
         response.headers.add("Vary", "Cookie")
-    if record.shown is not None:
+    if record.shown_page is not None:
         if not send_whole(response):
             replace_content(response, document(state))
-        if record.return_to is None and kind_of_request(request.headers.get) is not (
+        if record.return_path is None and kind_of_request(request.headers.get) is not (
             RequestKind.DOCUMENT
         ):
             # A template put the refresh page where a script or a cache will read it. What is
@@ -317,18 +317,18 @@ def finish(state: AppState, response: Response) -> Response:
                 )
             elif answer is not Answer.PASS:
                 replace_content(response, reply(state, answer))
-        _mark_shown(response, record.shown)
+        _mark_shown(response, record.shown_page)
         # At a host that the app does not trust, this is its page for 400, which has to go out.
-        if record.shown in _LEADING_TO_SIGN_IN and own_host(asked):
+        if record.shown_page in _LEADING_TO_SIGN_IN and trusted_host(asked):
             warn_of_ways_to_sign_in(state)
-    if record.refused or record.shown is not None:
+    if record.refused or record.shown_page is not None:
         # Once more: an after_request of the app's may have let caches keep it.
         sealed(response, verdict)
     else:
         set_cache_headers(state, record, verdict, response, names)
     # Of a template that is still being streamed nobody knows yet what it will show.
     if response.is_streamed and not response.direct_passthrough:
-        record.on_its_way = True
-    if record.asks_refresh is not None:
-        state.announce_refresh(record)
+        record.streaming = True
+    if record.refresh_response is not None:
+        state.signal_refresh(record)
     return response

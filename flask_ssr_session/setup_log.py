@@ -12,7 +12,7 @@ from flask import Request, Response, request
 
 from .claims import ClaimFailure
 from .places import has_sign_in_route
-from .state import AppState, current_record
+from .state import AppState, current_request_state
 
 # By our own conditions; what these recipes write is there where a user has none, too.
 _RECIPES = {"st-role": "userroles", "st-perm": "userroles", "st-ev": "emailverification"}
@@ -47,7 +47,7 @@ def _name_of(host: str) -> str:
 
 def warn_of_absent_claims(state: AppState, failures: Sequence[ClaimFailure]) -> None:
     """Say in the log, once, that a token lacks a claim that the SDK's recipe always writes."""
-    session = current_record().session
+    session = current_request_state().session
     payload = session.access_token_payload if session is not None else {}
     for failure in failures:
         recipe = _RECIPES.get(failure.id)

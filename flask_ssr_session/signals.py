@@ -58,7 +58,7 @@ keys_failing = _signals.signal(
 )
 
 
-class Announce(Protocol):
+class SignalSender(Protocol):
     """Sends a signal for one app."""
 
     def __call__(self, signal: NamedSignal, /, **facts: object) -> None:
@@ -66,5 +66,5 @@ class Announce(Protocol):
         ...
 
 
-def announce_nothing(_signal: NamedSignal, /, **_facts: object) -> None:
+def send_nothing(_signal: NamedSignal, /, **_facts: object) -> None:
     """Send nothing, where there is no app."""

@@ -35,7 +35,7 @@ from .sdk import read_sdk
 from .session import SSRSession
 from .signals import refresh_requested, session_active
 from .tokens import KeyFinder, TokenRules
-from .verdict import Reason, Verdict, decide, hold_pending, looked_up
+from .verdict import Reason, Verdict, apply_revocation, decide, hold_pending
 
 EXTENSION_NAME = "ssr_session"
 
@@ -51,7 +51,7 @@ REFRESH_ENDPOINT = "ssr_session.refresh"
 _RUNNING = "_ssr_session_running"
 
 # For the log, where a verdict has no detail of its own.
-_MEANINGS = {
+_LOG_MESSAGES = {
     Reason.EXPIRED: "a token has run out",
     Reason.TOKEN_MISSING: "the browser has the SDK's sign of a session, and sends no token",
     Reason.MFA_PENDING: "a visitor has not completed all factors of sign-in",
@@ -63,31 +63,31 @@ _MEANINGS = {
 }
 
 
-class RequestRecord:
+class RequestState:
     """What is known and was done about one request of one app.
 
     Made for every request, so what most of them never change is kept with the class.
 
-    :ivar outer: the record of the request that this one runs inside of, or None.
-    :ivar outer_session: what ``g.session`` was in it.
+    :ivar parent: the record of the request that this one runs inside of, or None.
+    :ivar parent_session: what ``g.session`` was in it.
     :ivar verdict: None until it was asked for.
     :ivar exempt: no session matters to the request, so its conditions and caches are left alone.
     :ivar in_hooks: Flask runs what comes before the request, and no view yet.
     :ivar requirements: what the view asks for, or the hook in front of it.
     :ivar admits_pending: the view runs for a pending session, which ``g.session`` then is.
     :ivar failures: the claims that the session does not meet; None until they were asked.
-    :ivar optional_part: what was asked for last in a template is optional.
+    :ivar template_optional: what was asked for last in a template is optional.
     :ivar offers_continue: a refresh page offers to go on without a session. It opens nothing.
     :ivar protected: the view ran behind a check for a session.
     :ivar refused: an answer of ours was made for it.
     :ivar lacks_claims: it was refused for claims that an active session does not meet.
-    :ivar shown: the page of ours that was rendered into the response, or None.
-    :ivar asks_refresh: the answer, where it asks the browser to refresh, or None.
-    :ivar on_its_way: the response is complete, but for what a template may still stream.
-    :ivar announced: receivers were told that a refresh is asked for.
-    :ivar return_to: where the refresh page leads; None for the page that was asked for.
-    :ivar looked_up: the core was asked whether the session was revoked.
-    :ivar form_looked_at: it was decided whether the form can be carried.
+    :ivar shown_page: the page of ours that was rendered into the response, or None.
+    :ivar refresh_response: the answer, where it asks the browser to refresh, or None.
+    :ivar streaming: the response is complete, but for what a template may still stream.
+    :ivar refresh_signalled: receivers were told that a refresh is asked for.
+    :ivar return_path: where the refresh page leads; None for the page that was asked for.
+    :ivar apply_revocation: the core was asked whether the session was revoked.
+    :ivar form_checked: it was decided whether the form can be carried.
     :ivar form: what the refresh page carries, or None.
     """
 
@@ -97,29 +97,29 @@ class RequestRecord:
     requirements: Requirements = Requirements()
     admits_pending: bool = False
     failures: tuple[ClaimFailure, ...] | None = None
-    optional_part: bool = False
+    template_optional: bool = False
     offers_continue: bool = False
     protected: bool = False
     refused: bool = False
     lacks_claims: bool = False
-    shown: Answer | None = None
-    asks_refresh: Answer | None = None
-    on_its_way: bool = False
-    announced: bool = False
-    return_to: str | None = None
-    looked_up: bool = False
-    form_looked_at: bool = False
+    shown_page: Answer | None = None
+    refresh_response: Answer | None = None
+    streaming: bool = False
+    refresh_signalled: bool = False
+    return_path: str | None = None
+    revocation_checked: bool = False
+    form_checked: bool = False
     form: KeptForm | None = None
 
     def __init__(self, shared: dict[str, Any]) -> None:
-        self.outer: RequestRecord | None = shared.get(_RUNNING)
-        self.outer_session = shared.get("session")
+        self.parent: RequestState | None = shared.get(_RUNNING)
+        self.parent_session = shared.get("session")
         shared[_RUNNING] = self
 
     @property
     def optional(self) -> bool:
         """Whether what is held back may also be seen without a session."""
-        return self.requirements.optional or self.optional_part
+        return self.requirements.optional or self.template_optional
 
     @property
     def session(self) -> SSRSession | None:
@@ -130,7 +130,7 @@ class RequestRecord:
         return verdict.session or (verdict.pending_session if self.admits_pending else None)
 
 
-def current_record() -> RequestRecord:
+def current_request_state() -> RequestState:
     """Return the record that the current app keeps of the current request.
 
     :raises MisuseError: ``init_app`` was not called for this app.
@@ -148,7 +148,7 @@ def current_request() -> Request:
     return asked
 
 
-def own_host(asked: Request) -> str:
+def trusted_host(asked: Request) -> str:
     """Return host and port that *asked* was sent to, or nothing where the app does not trust them.
 
     Such a host is none of the app's own, and the answer to it may have to be completed still.
@@ -200,7 +200,7 @@ class AppState:
         than it seems to.
     :ivar preparations: run at the first request of any kind, before anything else; each may run
         twice.
-    :ivar record_key: what this app's :class:`RequestRecord` is called on a request.
+    :ivar record_key: what this app's :class:`RequestState` is called on a request.
     """
 
     def __init__(self, app: Flask, settings: Settings, clock: Clock | None = None) -> None:
@@ -222,14 +222,14 @@ class AppState:
         self._given_is_revoked: Callable[[str], bool] | None = None
         self._ready: dict[str, Ready] = {}
 
-    def record(self, asked: Request) -> RequestRecord:
+    def record(self, asked: Request) -> RequestState:
         """Return what this app keeps of a request, from the first time it is asked for."""
-        record: RequestRecord | None = asked.__dict__.get(self.record_key)
+        record: RequestState | None = asked.__dict__.get(self.record_key)
         if record is None:
-            record = asked.__dict__[self.record_key] = RequestRecord(current_g())
+            record = asked.__dict__[self.record_key] = RequestState(current_g())
         return record
 
-    def enter_request(self, asked: Request) -> RequestRecord:
+    def begin_request(self, asked: Request) -> RequestState:
         """Begin without a session, whatever an earlier request left in a ``g`` that lives on."""
         if not self._is_prepared:
             # Two requests that come first at once both do it, and neither goes on without.
@@ -238,20 +238,20 @@ class AppState:
             self._is_prepared = True
         shared, record = current_g(), asked.__dict__.get(self.record_key)
         if record is None:  # the new one notes whose g.session this was before
-            record = asked.__dict__[self.record_key] = RequestRecord(shared)
+            record = asked.__dict__[self.record_key] = RequestState(shared)
         if record.verdict is None:
             shared["session"] = None
         return record
 
-    def enter_early(self, app: Flask, **_more: Any) -> None:
+    def begin_before_hook(self, app: Flask, **_more: Any) -> None:
         """Enter for functions that see a request before the hook does; a receiver of signals."""
-        self.enter_request(current_request())
+        self.begin_request(current_request())
         # A signal costs more than the hook. Where the first request finds no such function, no
         # later one will, as Flask takes no more of them.
         if not app.url_value_preprocessors and len(list(request_started.receivers_for(app))) == 1:
-            request_started.disconnect(self.enter_early)
+            request_started.disconnect(self.begin_before_hook)
 
-    def leave_request(self, _error: BaseException | None = None) -> None:
+    def end_request(self, _error: BaseException | None = None) -> None:
         """Give ``g.session`` back to the request that the current one ran inside of.
 
         A view may run a request of its own app (a test client, a ``test_request_context``), and
@@ -259,9 +259,9 @@ class AppState:
         streaming.
         """
         record, shared = self.record(current_request()), current_g()
-        shared[_RUNNING] = record.outer
-        if record.outer is not None:
-            shared["session"] = record.outer_session
+        shared[_RUNNING] = record.parent
+        if record.parent is not None:
+            shared["session"] = record.parent_session
 
     def ready(self) -> Ready:
         """Return settings completed by the SDK, and the keys; read once, then frozen.
@@ -288,7 +288,7 @@ class AppState:
             max_stale_seconds=self.settings.jwks_max_stale_seconds,
             clock=self.clock,
             log=self.log,
-            announce=self.announce,
+            send_signal=self.send_signal,
         )
         is_revoked = self._given_is_revoked
         if is_revoked is None and deployment.session_uris:
@@ -300,7 +300,9 @@ class AppState:
         global_claims = None if source is None else GlobalClaims(source)
         return self._ready.setdefault("", Ready(deployment, rules, keys, is_revoked, global_claims))
 
-    def use_keys(self, keys: KeyStore, is_revoked: Callable[[str], bool] | None = None) -> None:
+    def override_keys_for_testing(
+        self, keys: KeyStore, is_revoked: Callable[[str], bool] | None = None
+    ) -> None:
         """Judge by these from now on, and ask nobody; for ``flask_ssr_session.testing`` alone."""
         self._given_keys = keys
         self._given_is_revoked = is_revoked
@@ -314,14 +316,14 @@ class AppState:
         asked = current_request()
         return self.verdict_on(asked, self.record(asked))
 
-    def verdict_on(self, asked: Request, record: RequestRecord) -> Verdict:
+    def verdict_on(self, asked: Request, record: RequestState) -> Verdict:
         """Return the verdict on *asked*, which is the current request, and *record* its own."""
         verdict = record.verdict
         if verdict is None:
-            verdict = self._decided(asked, self._ready.get("") or self.ready())
+            verdict = self._decide(asked, self._ready.get("") or self.ready())
             if self.settings.check_revoked:
-                verdict = self._looked_up(record, verdict)
-            self._settle(record, verdict)
+                verdict = self._check_revocation(record, verdict)
+            self._store_verdict(record, verdict)
         return verdict
 
     def check_revoked(self) -> None:
@@ -329,39 +331,39 @@ class AppState:
 
         :raises MisuseError: no SDK in this process knows the core.
         """
-        record, verdict = current_record(), self.verdict()
+        record, verdict = current_request_state(), self.verdict()
         # With the setting, the verdict may have asked just now.
-        if not record.looked_up:
-            verdict = self._looked_up(record, verdict)
-            self._settle(record, verdict)
+        if not record.revocation_checked:
+            verdict = self._check_revocation(record, verdict)
+            self._store_verdict(record, verdict)
             if not may_ask_conditionally(verdict.state) and not record.exempt:
                 drop_conditions(current_request())
 
-    def _looked_up(self, record: RequestRecord, verdict: Verdict) -> Verdict:
+    def _check_revocation(self, record: RequestState, verdict: Verdict) -> Verdict:
         is_revoked = self.ready().is_revoked
         if is_revoked is None:
             raise MisuseError(
                 "check_revoked asks the SuperTokens core, which only the SDK knows: call "
                 "supertokens_python.init(...) in this process, or leave check_revoked out."
             )
-        record.looked_up = True
+        record.revocation_checked = True
         try:
-            return looked_up(verdict, is_revoked)
+            return apply_revocation(verdict, is_revoked)
         except Exception as error:  # noqa: BLE001 - as for the verdict itself
-            return self._failed(error)
+            return self._internal_error(error)
 
-    def _settle(self, record: RequestRecord, verdict: Verdict) -> None:
+    def _store_verdict(self, record: RequestState, verdict: Verdict) -> None:
         if verdict is not record.verdict:
             record.verdict = verdict
             record.failures = None
             current_g()["session"] = record.session
             if verdict.session is None:
                 if verdict.reason is not Reason.ANONYMOUS:
-                    self._note(verdict)
+                    self._log_verdict(verdict)
             elif session_active.receivers:  # asked here: a call would cost each request more
-                self.announce(session_active)
+                self.send_signal(session_active)
 
-    def _decided(self, asked: Request, ready: Ready) -> Verdict:
+    def _decide(self, asked: Request, ready: Ready) -> Verdict:
         try:
             if not is_plain_get(asked.method, asked.environ) and self._was_sent_by_another_site(
                 asked, ready
@@ -380,7 +382,7 @@ class AppState:
         # Fails closed: a defect of ours is an outage, neither a stranger's way in nor the end of
         # anyone's session.
         except Exception as error:  # noqa: BLE001
-            return self._failed(error)
+            return self._internal_error(error)
 
     def _requires_mfa(self, asked: Request, ready: Ready, verdict: Verdict) -> bool:
         """Return whether a token without ``st-mfa`` is older than the recipe that writes it."""
@@ -391,7 +393,7 @@ class AppState:
         return claims.asks(MFA_CLAIM, session, context, self._log_broken_claim)
 
     def require(
-        self, record: RequestRecord, requirements: Requirements, *, admits_pending: bool = False
+        self, record: RequestState, requirements: Requirements, *, admits_pending: bool = False
     ) -> None:
         """Note what the code that runs from here on asks for.
 
@@ -407,7 +409,7 @@ class AppState:
         """Note that an error handler runs: what its view asked for or let in counts no more."""
         self.require(self.record(current_request()), Requirements())
 
-    def claim_failures(self, asked: Request, record: RequestRecord) -> tuple[ClaimFailure, ...]:
+    def claim_failures(self, asked: Request, record: RequestState) -> tuple[ClaimFailure, ...]:
         """Return every claim that the current view asks for and the session does not meet.
 
         Empty where there is no session, and where the view takes strangers.
@@ -418,7 +420,7 @@ class AppState:
             record.failures = self._ask_claims(asked, record)
         return record.failures
 
-    def _ask_claims(self, asked: Request, record: RequestRecord) -> tuple[ClaimFailure, ...]:
+    def _ask_claims(self, asked: Request, record: RequestState) -> tuple[ClaimFailure, ...]:
         session, requirements = record.session, record.requirements
         if session is None or requirements.optional:
             return ()
@@ -449,13 +451,13 @@ class AppState:
         header = asked.headers.get
         if self.settings.insecure_cross_site or not is_unsafe(asked.method, header):
             return False
-        return is_cross_site(header, own_host(asked), ready.deployment.trusted_origins)
+        return is_cross_site(header, trusted_host(asked), ready.deployment.trusted_origins)
 
-    def _failed(self, error: Exception) -> Verdict:
+    def _internal_error(self, error: Exception) -> Verdict:
         place = error_location(error)
         return Verdict(Reason.INTERNAL, detail=f"{place}, in the app {self.app.name!r}")
 
-    def announce(self, signal: NamedSignal, /, **facts: object) -> None:
+    def send_signal(self, signal: NamedSignal, /, **facts: object) -> None:
         """Send *signal* for this app; a receiver that fails is logged and changes nothing."""
         if not signal.receivers:
             return
@@ -469,14 +471,14 @@ class AppState:
                 f"a receiver of the signal {signal.name} failed: {error_location(error)}",
             )
 
-    def announce_refresh(self, record: RequestRecord) -> None:
+    def signal_refresh(self, record: RequestState) -> None:
         """Tell receivers, once, if the current request's answer asks the browser to refresh."""
-        answer, verdict = record.asks_refresh, record.verdict
-        if answer is not None and verdict is not None and not record.announced:
-            record.announced = True
-            self.announce(refresh_requested, reason=verdict.reason.value, answer=answer.value)
+        answer, verdict = record.refresh_response, record.verdict
+        if answer is not None and verdict is not None and not record.refresh_signalled:
+            record.refresh_signalled = True
+            self.send_signal(refresh_requested, reason=verdict.reason.value, answer=answer.value)
 
-    def _note(self, verdict: Verdict) -> None:
+    def _log_verdict(self, verdict: Verdict) -> None:
         """Log what an operator may want to know; called where no local variable holds a token."""
         levels = {
             Reason.EXPIRED: logging.DEBUG,
@@ -487,7 +489,7 @@ class AppState:
         self.log.write(
             levels.get(verdict.reason, logging.WARNING),
             verdict.reason.value,
-            verdict.detail or _MEANINGS.get(verdict.reason, verdict.state.value),
+            verdict.detail or _LOG_MESSAGES.get(verdict.reason, verdict.state.value),
         )
 
     def warn_once(self, reason: str, message: str, level: int = logging.WARNING) -> None:
@@ -502,7 +504,7 @@ class AppState:
         if ready is not None:
             ready.keys.clear()
 
-    def may_show(self, asked: Request, record: RequestRecord) -> bool:
+    def may_show(self, asked: Request, record: RequestState) -> bool:
         """Return whether the current view may show what it asks a session for.
 
         :raises MisuseError: in debug only, a claim validator or an override cannot be asked.

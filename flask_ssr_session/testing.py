@@ -206,7 +206,7 @@ def install_test_keys(app: Flask) -> None:
     # asked for goes on.
     installed: _Installed = app.extensions.setdefault(_KEYS_EXTENSION, _Installed())
     installed.revoked_handles.clear()
-    state.use_keys(installed.keys, installed.is_revoked)
+    state.override_keys_for_testing(installed.keys, installed.is_revoked)
 
 
 def signer_for(app: Flask) -> SessionSigner:

@@ -195,7 +195,7 @@ def hold_pending(verdict: Verdict, requires_mfa: Callable[[], bool]) -> Verdict:
     return verdict if is_complete else Verdict(Reason.MFA_PENDING, pending_session=session)
 
 
-def looked_up(verdict: Verdict, is_revoked: Callable[[str], bool]) -> Verdict:
+def apply_revocation(verdict: Verdict, is_revoked: Callable[[str], bool]) -> Verdict:
     """Return what becomes of *verdict* once the core was asked about its session.
 
     :param is_revoked: tells it of a session handle; may raise CoreUnavailableError.

@@ -23,7 +23,7 @@ from .cache_headers import sealed
 from .decorators import session_exempt
 from .places import return_target
 from .replies import document, reply
-from .state import current_record, current_request, current_state, own_host, query_args
+from .state import current_request, current_request_state, current_state, query_args, trusted_host
 from .verdict import SessionState
 
 _ONE_YEAR_SECONDS = 365 * 24 * 3600
@@ -61,7 +61,7 @@ def _stay_here(_endpoint: str, values: dict[str, Any]) -> None:
     if not has_request_context():
         return
     if current_app.url_map.host_matching:
-        values.setdefault(_HOST, own_host(current_request()))
+        values.setdefault(_HOST, trusted_host(current_request()))
     elif current_app.subdomain_matching:
         adapter = current_app.create_url_adapter(current_request())
         if adapter is not None and adapter.subdomain:
@@ -81,7 +81,7 @@ def route_before_catch_alls(app: Flask) -> Callable[..., None]:
 
     def route(_app: Flask, **_more: Any) -> None:
         asked = current_request()
-        if not own_host(asked):  # the app answers 400 there
+        if not trusted_host(asked):  # the app answers 400 there
             return
         try:
             endpoint, values = router.match(asked.path, asked.method)
@@ -98,7 +98,7 @@ def _refresh(**_place: str) -> Response:
 
     A script gets its status instead, unless that could send it here again and again.
     """
-    state, record = current_state(), current_record()
+    state, record = current_state(), current_request_state()
     kind = kind_of_request(request.headers.get)
     if kind is RequestKind.PREFETCH:
         return reply(state, Answer.NOT_NOW)
@@ -106,7 +106,7 @@ def _refresh(**_place: str) -> Response:
         # Some view sent the script here by a redirect. The browser SDK repeats what was asked for.
         return reply(state, state.answer())
     args = query_args(current_request())
-    record.return_to = return_target(args.get("redirectBack"))
+    record.return_path = return_target(args.get("redirectBack"))
     record.offers_continue = "optional" in args
     return sealed(document(state), state.verdict())
 

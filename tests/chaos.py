@@ -299,7 +299,7 @@ class Chaos:
         self._app = with_views(make_app("chaos"))
         state: AppState = self._app.extensions["ssr_session"]
         state.clock, state.log = self.clock, ReasonLog(self.clock)
-        state.use_keys(
+        state.override_keys_for_testing(
             FetchedKeys(
                 ["https://core.example/jwks.json"],
                 max_stale_seconds=self._max_stale,

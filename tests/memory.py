@@ -66,7 +66,7 @@ class Flood:
             log=state.log,
             fetch=self._fetch,
         )
-        state.use_keys(self.keys)
+        state.override_keys_for_testing(self.keys)
         self._environ: dict[str, Any] = EnvironBuilder(
             headers=[("Sec-Fetch-Dest", "empty")]
         ).get_environ()

@@ -16,7 +16,7 @@ from flask_ssr_session.errors import CoreUnavailableError, FetchError, RequestRe
 from flask_ssr_session.fetching import Deadline
 from flask_ssr_session.revocation import LOOK_UP_SECONDS, PAUSE_SECONDS, RevocationCheck
 from flask_ssr_session.session import SSRSession, frozen
-from flask_ssr_session.verdict import Reason, SessionState, Verdict, looked_up
+from flask_ssr_session.verdict import Reason, SessionState, Verdict, apply_revocation
 
 from .clocks import SteppedClock
 from .key_server import Behaviour, KeyServer, answer, dribble, flood, hang, ok, read_request, reset
@@ -662,18 +662,18 @@ def never(_handle: str) -> bool:
 def test_core_is_asked_about_sessions_only(reason: Reason) -> None:
     verdict = Verdict(reason)
 
-    assert looked_up(verdict, never) is verdict
+    assert apply_revocation(verdict, never) is verdict
 
 
 def test_session_that_exists_keeps_its_verdict() -> None:
     def is_revoked(handle: str) -> bool:
         return handle != "handle-1"
 
-    assert looked_up(ACTIVE, is_revoked) is ACTIVE
+    assert apply_revocation(ACTIVE, is_revoked) is ACTIVE
 
 
 def test_revoked_session_asks_the_browser_to_refresh() -> None:
-    verdict = looked_up(ACTIVE, lambda _: True)
+    verdict = apply_revocation(ACTIVE, lambda _: True)
 
     assert (verdict.state, verdict.reason) == (SessionState.REFRESH, Reason.REVOKED)
     assert verdict.session is None
@@ -684,7 +684,7 @@ def test_core_that_is_down_makes_the_session_unavailable() -> None:
     def down(_handle: str) -> bool:
         raise CoreUnavailableError("no complete answer in time")
 
-    verdict = looked_up(ACTIVE, down)
+    verdict = apply_revocation(ACTIVE, down)
 
     assert (verdict.state, verdict.reason) == (SessionState.UNAVAILABLE, Reason.CORE_UNAVAILABLE)
     assert (verdict.session, verdict.detail) == (None, "no complete answer in time")
@@ -695,7 +695,7 @@ def test_fingerprint_tells_the_tokens_of_one_session_apart() -> None:
     renewed = SSRSession(frozen({**SESSION.access_token_payload, "refreshTokenHash1": "hash-2"}))
 
     first, again, other = (
-        looked_up(Verdict(Reason.ACTIVE, session), lambda _: True).fingerprint
+        apply_revocation(Verdict(Reason.ACTIVE, session), lambda _: True).fingerprint
         for session in (SESSION, SESSION, renewed)
     )
 

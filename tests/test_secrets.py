@@ -131,7 +131,7 @@ class Watched:
 
     def _look(self, response: Response) -> Response:
         own = state.current_state()
-        record = state.current_record()
+        record = state.current_request_state()
         things = [record, record.verdict, g.get("session"), own, own.settings, own.log]
         ready = own.ready()
         things += [ready, ready.rules, ready.deployment, ready.keys]
@@ -308,7 +308,7 @@ def fetching_app(clock: SteppedClock, fetch: Callable[[str, Deadline], Any]) -> 
     app = make_failing_app()
     use_clock(app, clock)
     own: state.AppState = app.extensions[state.EXTENSION_NAME]
-    own.use_keys(
+    own.override_keys_for_testing(
         FetchedKeys(
             ["https://secret:word@keys.example/a-path-of-its-own/jwks.json"],
             max_stale_seconds=3600,

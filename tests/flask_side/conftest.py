@@ -170,7 +170,7 @@ def let_core_say(app: Flask, answer: Callable[[str], bool]) -> list[str]:
         return answer(session_handle)
 
     keys = app.extensions["ssr_session_test_keys"].keys
-    app.extensions["ssr_session"].use_keys(keys, is_revoked)
+    app.extensions["ssr_session"].override_keys_for_testing(keys, is_revoked)
     return asked
 
 

@@ -466,7 +466,9 @@ def test_failure_is_remembered_between_requests(
 
     monkeypatch.setattr(state, "RevocationCheck", partial(RevocationCheck, fetch=fetch))
     app = with_pages(make_app(check_revoked=True))
-    app.extensions["ssr_session"].use_keys(app.extensions["ssr_session_test_keys"].keys)
+    app.extensions["ssr_session"].override_keys_for_testing(
+        app.extensions["ssr_session_test_keys"].keys
+    )
     client = app.test_client(use_cookies=False)
     headers = PAGE | cookies(make_token(sessionHandle="handle-1"))
     statuses = [client.get("/trusts", headers=headers).status_code for _ in range(3)]

@@ -317,13 +317,13 @@ def test_signal_without_receivers_is_not_sent(
 ) -> None:
     """For a session that is active, not even a function is called: it is every page's way."""
     called: list[Any] = []
-    announce = AppState.announce
+    send_signal = AppState.send_signal
     for signal in SIGNALS:  # other tests' receivers may not have been collected yet
         monkeypatch.setattr(signal, "receivers", {})
 
     def counted(state: AppState, signal: NamedSignal, /, **facts: object) -> None:
         called.append(signal)
-        announce(state, signal, **facts)
+        send_signal(state, signal, **facts)
 
     def send(signal: NamedSignal, *_sender: Any, **_facts: Any) -> None:
         if signal in SIGNALS:  # Flask sends its own
@@ -365,7 +365,7 @@ def make_keys(app: Flask, clock: SteppedClock, fetch: Any) -> FetchedKeys:
         clock=clock,
         log=ReasonLog(clock),
         fetch=fetch,
-        announce=state.announce,
+        send_signal=state.send_signal,
     )
 
 

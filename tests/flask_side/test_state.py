@@ -589,7 +589,7 @@ def test_no_log_record_answer_or_repr_holds_a_token(
     seen: list[str] = []
 
     def look(response: Response) -> Response:
-        record = state.current_record()
+        record = state.current_request_state()
         seen.extend(map(repr, (record, record.verdict, g.session, state.current_state())))
         return response
 
