@@ -18,7 +18,7 @@ from werkzeug.http import parse_cookie
 from . import assets
 from .checkup_app import about_templates, answers_api, ask_app, front_page
 from .checkup_claims import gather_claims
-from .config import Deployment
+from .config import ResolvedSettings
 from .doctor import Finding, Level, Setup, browser_origin, is_top_level, ok, problem
 from .doctor_api import CORS_HEADERS, about_api_keys, about_core, about_cors, about_refresh_api
 from .doctor_claims import check_claims
@@ -55,7 +55,7 @@ def check_up(state: AppState, url: str | None, *, offline: bool) -> Iterator[Fin
     try:
         check_decorator_order(state.app)
         sdk = read_sdk()
-        deployment = Deployment.of(state.settings, sdk)
+        deployment = ResolvedSettings.of(state.settings, sdk)
         script = assets.script().content
         assets.style()
     except MisuseError as error:

@@ -1,7 +1,7 @@
 """What the app set, checked once and frozen; and what it comes to beside the SuperTokens SDK.
 
 :class:`Settings` holds the ``SSR_SESSION_*`` values and is complete when ``init_app`` returns.
-:class:`Deployment` adds what only an initialised SDK can tell, read at the first request.
+:class:`ResolvedSettings` adds what only an initialised SDK can tell, read at the first request.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _WEEK_SECONDS = 7 * 24 * 3600.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class SDKValues:
+class SDKSettings:
     """What an initialised supertokens-python says about this deployment.
 
     :ivar website_origin: where the pages are; None where it depends on the request.
@@ -241,7 +241,7 @@ def _unknown(shown: str, in_config: bool, known: list[str]) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Deployment:
+class ResolvedSettings:
     """Where the API, the keys and sign-in are, once everything is known.
 
     :ivar api_domain: origin of the refresh API.
@@ -282,7 +282,7 @@ class Deployment:
     global_claims: GlobalClaimSource | None = field(default=None, compare=False, repr=False)
 
     @classmethod
-    def of(cls, settings: Settings, sdk: SDKValues | None) -> Deployment:
+    def of(cls, settings: Settings, sdk: SDKSettings | None) -> ResolvedSettings:
         """Complete *settings* by what the SDK says.
 
         :param sdk: None where no SDK is initialised in this process.
@@ -333,7 +333,7 @@ class Deployment:
         )
 
 
-def _key_uris(settings: Settings, sdk: SDKValues | None, api: str) -> tuple[str, ...]:
+def _key_uris(settings: Settings, sdk: SDKSettings | None, api: str) -> tuple[str, ...]:
     """Return the key sets to ask, from the first source that is configured."""
     if settings.jwks is not None:
         return ()

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from enum import Enum
 from urllib.parse import urlsplit
 
-from .config import Deployment, SDKValues, Settings
-from .sdk import CookieRules
+from .config import ResolvedSettings, SDKSettings, Settings
+from .sdk import SDKCookieSettings
 from .urls import parse_origin
 
 
@@ -71,9 +71,9 @@ class Setup:
     """
 
     settings: Settings
-    deployment: Deployment
-    sdk: SDKValues | None = None
-    cookies: CookieRules | None = None
+    deployment: ResolvedSettings
+    sdk: SDKSettings | None = None
+    cookies: SDKCookieSettings | None = None
     sdk_version: str | None = None
     answers_api: bool = False
     site: str | None = None

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from .doctor import Finding, Setup, bare_domain, host_of, ok, problem, warning
 from .fetching import Reply
-from .sdk import CookieRules
+from .sdk import SDKCookieSettings
 from .urls import is_loopback
 
 _PARTITIONED = re.compile(r";\s*partitioned\s*(?=;|$)", re.IGNORECASE)
@@ -94,7 +94,7 @@ def _shared_domain(one: str, other: str) -> str:
     return ".".join(shared)
 
 
-def about_cookies(setup: Setup, site: str, cookies: CookieRules) -> Iterator[Finding]:
+def about_cookies(setup: Setup, site: str, cookies: SDKCookieSettings) -> Iterator[Finding]:
     """Yield whether browsers keep and send cookies that are set so."""
     yield _about_secure(setup, site, cookies)
     if cookies.same_site == "strict":
@@ -112,7 +112,7 @@ def about_cookies(setup: Setup, site: str, cookies: CookieRules) -> Iterator[Fin
         )
 
 
-def about_older_domain(setup: Setup, cookies: CookieRules) -> Iterator[Finding]:
+def about_older_domain(setup: Setup, cookies: SDKCookieSettings) -> Iterator[Finding]:
     """Yield whether cookies from before a change of ``cookie_domain`` are cleared away."""
     domain, older = bare_domain(setup.deployment.cookie_domain), bare_domain(cookies.older_domain)
     if older == (domain or ""):
@@ -127,7 +127,7 @@ def about_older_domain(setup: Setup, cookies: CookieRules) -> Iterator[Finding]:
         yield ok("older_cookie_domain", "not set; only who changed cookie_domain needs it")
 
 
-def _about_secure(setup: Setup, site: str, cookies: CookieRules) -> Finding:
+def _about_secure(setup: Setup, site: str, cookies: SDKCookieSettings) -> Finding:
     plain = next((url for url in (site, setup.api_origin) if url.startswith("http:")), None)
     if cookies.secure and plain is not None and not is_loopback(plain):
         return problem(
@@ -146,7 +146,7 @@ def _about_secure(setup: Setup, site: str, cookies: CookieRules) -> Finding:
 
 
 @dataclass(frozen=True)
-class SeenCookies:
+class ObservedCookies:
     """How the API, as it answers browsers, sets the session's cookies.
 
     :ivar domain: without a dot in front; None for host-only cookies.
@@ -159,7 +159,7 @@ class SeenCookies:
     refresh_path: str
 
 
-def seen_cookies(answer: Reply) -> SeenCookies | None:
+def seen_cookies(answer: Reply) -> ObservedCookies | None:
     """Return how an answer of the refresh API sets cookies, or None where it sets not both."""
     found = SimpleCookie()
     for header in answer.headers.get_all("Set-Cookie") or []:
@@ -169,7 +169,7 @@ def seen_cookies(answer: Reply) -> SeenCookies | None:
     access, refresh = found.get("sAccessToken"), found.get("sRefreshToken")
     if access is None or refresh is None:
         return None
-    return SeenCookies(
+    return ObservedCookies(
         domain=bare_domain(access["domain"] or None),
         secure=bool(access["secure"]),
         same_site=access["samesite"].lower(),
@@ -177,7 +177,7 @@ def seen_cookies(answer: Reply) -> SeenCookies | None:
     )
 
 
-def about_seen_cookies(setup: Setup, seen: SeenCookies | None) -> Iterator[Finding]:
+def about_seen_cookies(setup: Setup, seen: ObservedCookies | None) -> Iterator[Finding]:
     """Yield what the cookies of a running API say beyond the settings here."""
     if seen is None:
         yield problem(
@@ -210,4 +210,6 @@ def about_seen_cookies(setup: Setup, seen: SeenCookies | None) -> Iterator[Findi
         yield ok("api_cookies", "the API sets session cookies as is expected here")
     if setup.cookies is None and setup.site is not None:
         # No SDK here to ask, so the running API says what is not in the settings.
-        yield from about_cookies(setup, setup.site, CookieRules(seen.secure, seen.same_site, None))
+        yield from about_cookies(
+            setup, setup.site, SDKCookieSettings(seen.secure, seen.same_site, None)
+        )

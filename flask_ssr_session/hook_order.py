@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from flask import Flask, has_request_context, request
 from werkzeug.exceptions import HTTPException
 
-from .config import Deployment
+from .config import ResolvedSettings
 from .decorators import require_session
 from .places import is_below_sign_in, sign_in_endpoint
 from .requirements import view_mark
@@ -29,7 +29,7 @@ def is_sdk_hook(hook: Any) -> bool:
     return str(getattr(hook, "__module__", None)).startswith("supertokens_python.")
 
 
-def hook_before_api(app: Flask, deployment: Deployment) -> str | None:
+def hook_before_api(app: Flask, deployment: ResolvedSettings) -> str | None:
     """Return what keeps strangers from the API that would sign them in; None if nothing does.
 
     The SDK answers from a hook of its own, which a request never gets to that an earlier hook has

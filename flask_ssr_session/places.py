@@ -11,7 +11,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import MapAdapter, RequestRedirect, Rule
 
 from .answers import SAFE_METHODS
-from .config import Deployment
+from .config import ResolvedSettings
 from .cross_site import is_unsafe
 from .errors import MisuseError
 from .state import AppState, current_state, query_args, trusted_host
@@ -111,7 +111,7 @@ def is_open_sign_in() -> bool:
     return not _is_unsafe()
 
 
-def _is_sign_in_host(deployment: Deployment) -> bool:
+def _is_sign_in_host(deployment: ResolvedSettings) -> bool:
     """Return whether sign-in may be on the host that was asked, where routes differ by host.
 
     The path of sign-in may be any page's on another host: only a route that is written for just
@@ -125,7 +125,7 @@ def _is_sign_in_host(deployment: Deployment) -> bool:
     return rule is not None and rule.rule == request.path and not _shares_its_address()
 
 
-def is_below_sign_in(deployment: Deployment, root_path: str, path: str) -> bool:
+def is_below_sign_in(deployment: ResolvedSettings, root_path: str, path: str) -> bool:
     """Return whether *path* lies below the sign-in path or the SDK's website base path.
 
     :param root_path: where the app is mounted.
@@ -145,7 +145,9 @@ def is_below_sign_in(deployment: Deployment, root_path: str, path: str) -> bool:
     ) and is_plain_path(path)
 
 
-def sign_in_endpoint(adapter: MapAdapter, deployment: Deployment, root_path: str) -> str | None:
+def sign_in_endpoint(
+    adapter: MapAdapter, deployment: ResolvedSettings, root_path: str
+) -> str | None:
     """Return what answers the sign-in path, with or without a slash; None where nothing does.
 
     :param adapter: the routes of the host that was asked.

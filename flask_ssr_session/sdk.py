@@ -16,14 +16,14 @@ from werkzeug.test import EnvironBuilder
 from werkzeug.wrappers import Request
 
 from .claims import MFA_CLAIM, ClaimValidator
-from .config import SDKValues
+from .config import SDKSettings
 from .errors import ConfigError
 from .global_claims import OVERRIDE_NAME, is_about
 from .session import SSRSession
 from .urls import parse_origin
 
 
-def read_sdk() -> SDKValues | None:
+def read_sdk() -> SDKSettings | None:
     """Return the values of the SDK initialised in this process, or None where there is none.
 
     :raises ConfigError: the SDK takes tokens from headers only, which a page request has not.
@@ -35,7 +35,7 @@ def read_sdk() -> SDKValues | None:
     recipe = _instance("supertokens_python.recipe.session", "SessionRecipe")
     if recipe is not None:
         _refuse_header_mode(recipe.config)
-    return SDKValues(
+    return SDKSettings(
         api_domain=app_info.api_domain.get_as_string_dangerous(),
         api_base_path=app_info.api_base_path.get_as_string_dangerous(),
         website_origin=_website_origin(app_info),
@@ -121,7 +121,7 @@ class SDKGlobalClaims:
         return kind in _TIMELESS and getattr(validator, "max_age_in_sec", None) is None
 
 
-class CookieRules(NamedTuple):
+class SDKCookieSettings(NamedTuple):
     """How the SDK of this process sets session cookies; of no account for a page's verdict.
 
     :ivar same_site: ``lax``, ``strict`` or ``none``; None where it depends on the request.
@@ -133,7 +133,7 @@ class CookieRules(NamedTuple):
     older_domain: str | None
 
 
-def read_cookie_rules() -> CookieRules | None:
+def read_cookie_rules() -> SDKCookieSettings | None:
     """Return how the SDK sets cookies, or None where it does not in this process."""
     recipe = _instance("supertokens_python.recipe.session", "SessionRecipe")
     if recipe is None:
@@ -142,7 +142,9 @@ def read_cookie_rules() -> CookieRules | None:
         same_site = str(recipe.config.get_cookie_same_site(None, {}))
     except Exception:  # noqa: BLE001 - an origin function of the app's that wants a request
         same_site = None
-    return CookieRules(recipe.config.cookie_secure, same_site, recipe.config.older_cookie_domain)
+    return SDKCookieSettings(
+        recipe.config.cookie_secure, same_site, recipe.config.older_cookie_domain
+    )
 
 
 def _instance(module_name: str, class_name: str) -> Any:

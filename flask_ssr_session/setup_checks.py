@@ -15,7 +15,7 @@ from weakref import WeakSet, WeakValueDictionary
 
 from flask import Flask
 
-from .config import Deployment
+from .config import ResolvedSettings
 from .decorators import GUARDS
 from .errors import MisuseError
 from .hook_order import hook_before_api
@@ -34,7 +34,7 @@ _apps: WeakValueDictionary[int, Flask] = WeakValueDictionary()
 _used_guards: WeakSet[_Function] = WeakSet()
 
 
-def check_setup(state: AppState, deployment: Deployment) -> None:
+def check_setup(state: AppState, deployment: ResolvedSettings) -> None:
     """Refuse an app in which a check protects nothing or keeps everybody out.
 
     :raises MisuseError: names the endpoint whose view runs without the decorator written above it;

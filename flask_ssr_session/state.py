@@ -20,7 +20,7 @@ from .answers import SAFE_METHODS, Answer, answer_for, kind_of_request
 from .claims import MFA_CLAIM, ClaimFailure, raise_misuse
 from .clock import Clock, SystemClock
 from .conditional_requests import drop_conditions, may_ask_conditionally
-from .config import Deployment, Settings
+from .config import ResolvedSettings, Settings
 from .cookies import plain_values
 from .cross_site import is_cross_site, is_plain_get, is_unsafe
 from .errors import ConfigError, FetchError, MisuseError, error_location
@@ -181,10 +181,10 @@ class KeyStore(KeyFinder, Protocol):
         ...
 
 
-class Ready(NamedTuple):
+class SDKBinding(NamedTuple):
     """What is needed to judge a request, complete at the first one that asks."""
 
-    deployment: Deployment
+    deployment: ResolvedSettings
     rules: TokenRules
     keys: KeyStore
     is_revoked: Callable[[str], bool] | None
@@ -212,7 +212,7 @@ class AppState:
         self.settings = settings
         self.clock: Clock = clock or SystemClock()
         self.log = ReasonLog(self.clock)
-        self.checks: list[Callable[[AppState, Deployment], None]] = []
+        self.checks: list[Callable[[AppState, ResolvedSettings], None]] = []
         self.view_marks = ViewMarks()
         self.preparations: list[Callable[[AppState], None]] = []
         self.record_key = f"_flask_ssr_session_{id(self)}"
@@ -220,7 +220,7 @@ class AppState:
         self._is_prepared = False
         self._given_keys: KeyStore | None = _static_keys(settings)
         self._given_is_revoked: Callable[[str], bool] | None = None
-        self._ready: dict[str, Ready] = {}
+        self._ready: dict[str, SDKBinding] = {}
 
     def record(self, asked: Request) -> RequestState:
         """Return what this app keeps of a request, from the first time it is asked for."""
@@ -263,7 +263,7 @@ class AppState:
         if record.parent is not None:
             shared["session"] = record.parent_session
 
-    def ready(self) -> Ready:
+    def ready(self) -> SDKBinding:
         """Return settings completed by the SDK, and the keys; read once, then frozen.
 
         :raises ConfigError: what the SDK or the settings say cannot work.
@@ -275,7 +275,7 @@ class AppState:
         settings = self.settings
         if self._given_is_revoked is not None:  # the test kit answers in the core's place
             settings = replace(settings, check_revoked=False)
-        deployment = Deployment.of(settings, read_sdk())
+        deployment = ResolvedSettings.of(settings, read_sdk())
         for check in self.checks:
             check(self, deployment)
         rules = TokenRules(
@@ -298,7 +298,9 @@ class AppState:
         # One atomic step: of several first requests, all go on with the same keys.
         source = deployment.global_claims
         global_claims = None if source is None else GlobalClaims(source)
-        return self._ready.setdefault("", Ready(deployment, rules, keys, is_revoked, global_claims))
+        return self._ready.setdefault(
+            "", SDKBinding(deployment, rules, keys, is_revoked, global_claims)
+        )
 
     def override_keys_for_testing(
         self, keys: KeyStore, is_revoked: Callable[[str], bool] | None = None
@@ -363,7 +365,7 @@ class AppState:
             elif session_active.receivers:  # asked here: a call would cost each request more
                 self.send_signal(session_active)
 
-    def _decide(self, asked: Request, ready: Ready) -> Verdict:
+    def _decide(self, asked: Request, ready: SDKBinding) -> Verdict:
         try:
             if not is_plain_get(asked.method, asked.environ) and self._was_sent_by_another_site(
                 asked, ready
@@ -384,7 +386,7 @@ class AppState:
         except Exception as error:  # noqa: BLE001
             return self._internal_error(error)
 
-    def _requires_mfa(self, asked: Request, ready: Ready, verdict: Verdict) -> bool:
+    def _requires_mfa(self, asked: Request, ready: SDKBinding, verdict: Verdict) -> bool:
         """Return whether a token without ``st-mfa`` is older than the recipe that writes it."""
         claims, session = ready.global_claims, verdict.session
         if claims is None or session is None or not claims.source.has_mfa:
@@ -447,7 +449,7 @@ class AppState:
             message = f"{name} {problem}: whoever it is asked about is turned away"
             self.log.write(logging.ERROR, "claim_unchecked", message)
 
-    def _was_sent_by_another_site(self, asked: Request, ready: Ready) -> bool:
+    def _was_sent_by_another_site(self, asked: Request, ready: SDKBinding) -> bool:
         header = asked.headers.get
         if self.settings.insecure_cross_site or not is_unsafe(asked.method, header):
             return False

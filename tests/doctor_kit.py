@@ -8,11 +8,11 @@ from dataclasses import replace
 from email.message import Message
 from typing import Any
 
-from flask_ssr_session.config import Deployment, SDKValues, Settings
+from flask_ssr_session.config import ResolvedSettings, SDKSettings, Settings
 from flask_ssr_session.doctor import Finding, Level, Setup, is_top_level
 from flask_ssr_session.errors import FetchError
 from flask_ssr_session.fetching import Reply
-from flask_ssr_session.sdk import CookieRules
+from flask_ssr_session.sdk import SDKCookieSettings
 from flask_ssr_session.testing import SessionSigner
 
 NOW = 1_700_000_000.0
@@ -20,7 +20,7 @@ API = "https://api.example.com"
 PAGES = "https://www.example.com"
 DOWN = FetchError("no complete answer in time")
 
-SDK = SDKValues(
+SDK = SDKSettings(
     api_domain=API,
     api_base_path="/auth",
     website_origin=PAGES,
@@ -30,7 +30,7 @@ SDK = SDKValues(
     session_expired_status=401,
     key_uris=("http://core:3567/.well-known/jwks.json",),
 )
-COOKIES = CookieRules(secure=True, same_site="lax", older_domain="")
+COOKIES = SDKCookieSettings(secure=True, same_site="lax", older_domain="")
 
 
 def setup(
@@ -48,7 +48,7 @@ def setup(
     checked = Settings.from_mappings({}, settings)
     return Setup(
         settings=checked,
-        deployment=Deployment.of(checked, values),
+        deployment=ResolvedSettings.of(checked, values),
         sdk=values,
         cookies=COOKIES._replace(**cookies or {}),
         sdk_version=version,
@@ -62,7 +62,10 @@ def pages_alone(**settings: Any) -> Setup:
     """Return what a process of pages knows, without the SDK."""
     checked = Settings.from_mappings({}, {"api_domain": API, "cookie_domain": ".example.com"})
     return Setup(
-        checked, Deployment.of(checked, None), sdk_version="0.31.4", **{"site": PAGES, **settings}
+        checked,
+        ResolvedSettings.of(checked, None),
+        sdk_version="0.31.4",
+        **{"site": PAGES, **settings},
     )
 
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from flask_ssr_session.config import Deployment, SDKValues, Settings
+from flask_ssr_session.config import ResolvedSettings, SDKSettings, Settings
 from flask_ssr_session.errors import ConfigError
 
-SDK = SDKValues(
+SDK = SDKSettings(
     api_domain="https://api.example.com",
     api_base_path="/api/auth",
     website_origin="https://www.example.com",
@@ -37,8 +37,8 @@ def from_config(**config: Any) -> Settings:
     )
 
 
-def deployment(sdk: SDKValues | None = None, **config: Any) -> Deployment:
-    return Deployment.of(from_config(**config), sdk)
+def deployment(sdk: SDKSettings | None = None, **config: Any) -> ResolvedSettings:
+    return ResolvedSettings.of(from_config(**config), sdk)
 
 
 # Names and precedence
@@ -289,7 +289,7 @@ def test_without_an_sdk_the_api_domain_is_required() -> None:
 
 
 def test_without_an_sdk_the_rest_has_defaults() -> None:
-    assert deployment(api_domain="https://a.example") == Deployment(
+    assert deployment(api_domain="https://a.example") == ResolvedSettings(
         api_domain="https://a.example",
         api_base_path="/auth",
         login_url="/auth",
@@ -308,7 +308,7 @@ def test_without_an_sdk_the_rest_has_defaults() -> None:
 
 
 def test_with_an_sdk_nothing_is_required() -> None:
-    assert deployment(SDK) == Deployment(
+    assert deployment(SDK) == ResolvedSettings(
         api_domain="https://api.example.com",
         api_base_path="/api/auth",
         login_url="/login",
@@ -339,7 +339,7 @@ def test_settings_win_over_the_sdk() -> None:
         trusted_origins=["https://forms.example.com/"],
     )
 
-    assert complete == Deployment(
+    assert complete == ResolvedSettings(
         api_domain="https://other.example.com",
         api_base_path="",
         login_url="/sign-in?x=1",
@@ -405,7 +405,7 @@ def test_what_the_sdk_leaves_open(changes: dict[str, Any], field: str, expected:
     ],
 )
 def test_keys_come_from_the_first_source(
-    config: dict[str, Any], sdk: SDKValues | None, uris: tuple[str, ...]
+    config: dict[str, Any], sdk: SDKSettings | None, uris: tuple[str, ...]
 ) -> None:
     config = {"api_domain": "https://a.example", **config}
 

@@ -12,9 +12,9 @@ from supertokens_python import InputAppInfo, SupertokensConfig, init
 from supertokens_python.framework.request import BaseRequest
 from supertokens_python.recipe import emailpassword, session
 
-from flask_ssr_session.config import SDKValues
+from flask_ssr_session.config import SDKSettings
 from flask_ssr_session.errors import ConfigError
-from flask_ssr_session.sdk import CookieRules, read_cookie_rules, read_sdk
+from flask_ssr_session.sdk import SDKCookieSettings, read_cookie_rules, read_sdk
 
 from .development_core.sdk import reset_sdk
 
@@ -64,7 +64,7 @@ def start(
     )
 
 
-def read() -> SDKValues:
+def read() -> SDKSettings:
     values = read_sdk()
     assert values is not None
     return values
@@ -85,7 +85,7 @@ def test_imported_sdk_that_was_not_initialised_tells_nothing() -> None:
 def test_initialised_sdk_tells_its_values() -> None:
     start()
 
-    assert read() == SDKValues(
+    assert read() == SDKSettings(
         api_domain="http://localhost:5000",
         api_base_path="/auth",
         website_origin="http://localhost:5000",
@@ -118,7 +118,7 @@ def test_everything_may_be_set_otherwise() -> None:
         api_key="of-the-core",
     )
 
-    assert read() == SDKValues(
+    assert read() == SDKSettings(
         api_domain="https://api.example.com",
         api_base_path="/gateway/api/auth",
         website_origin="https://www.example.com",
@@ -206,7 +206,9 @@ def test_origin_that_depends_on_the_request_is_unknown() -> None:
 
 def test_sdk_tells_how_it_sets_cookies() -> None:
     start()
-    assert read_cookie_rules() == CookieRules(secure=False, same_site="lax", older_domain=None)
+    assert read_cookie_rules() == SDKCookieSettings(
+        secure=False, same_site="lax", older_domain=None
+    )
 
 
 def test_cookies_may_be_set_otherwise() -> None:
@@ -215,7 +217,7 @@ def test_cookies_may_be_set_otherwise() -> None:
         website_domain="https://www.example.com",
         recipes=[session.init(cookie_same_site="strict", older_cookie_domain=".example.com")],
     )
-    assert read_cookie_rules() == CookieRules(
+    assert read_cookie_rules() == SDKCookieSettings(
         secure=True, same_site="strict", older_domain=".example.com"
     )
 

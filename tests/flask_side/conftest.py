@@ -22,7 +22,7 @@ from flask_ssr_session import (
     session_required,
     state,
 )
-from flask_ssr_session.config import SDKValues
+from flask_ssr_session.config import SDKSettings
 from flask_ssr_session.errors import CoreUnavailableError
 from flask_ssr_session.global_claims import is_about
 from flask_ssr_session.testing import SessionSigner, install_test_keys
@@ -114,7 +114,7 @@ def cookies(*tokens: str, front: bool = True) -> dict[str, str]:
     return {"Cookie": "; ".join([*pairs, "sFrontToken=e30="] if front else pairs)}
 
 
-def sdk_values(**values: Any) -> SDKValues:
+def sdk_values(**values: Any) -> SDKSettings:
     """Return what an initialised SDK would say, *values* excepted."""
     usual: dict[str, Any] = {
         "api_domain": API_DOMAIN,
@@ -126,7 +126,7 @@ def sdk_values(**values: Any) -> SDKValues:
         "session_expired_status": 401,
         "key_uris": ("http://127.0.0.1:1/.well-known/jwks.json",),
     }
-    return SDKValues(**usual | values)
+    return SDKSettings(**usual | values)
 
 
 class FakeGlobalClaims:
