@@ -14,7 +14,7 @@ from .global_claims import GlobalClaims
 from .hook_order import is_require_session
 from .requirements import view_mark, wrapped_chain
 from .sdk import read_sdk
-from .session import SSRSession, frozen
+from .session import SSRSession, deep_freeze
 from .state import AppState
 
 # A user whom no store knows, so that an override that looks users up is found, too.
@@ -42,7 +42,7 @@ def gather_claims(state: AppState) -> ClaimSetup:
     if source is not None:
         request = app.request_class(EnvironBuilder().get_environ())
         GlobalClaims(source).failures(
-            SSRSession(frozen(_MADE_UP)),
+            SSRSession(deep_freeze(_MADE_UP)),
             source.user_context(request),
             lambda name, problem, _error: broken.append(f"{name} {problem}"),
         )

@@ -17,14 +17,14 @@ from .session import SSRSession
 
 
 class _Default(Enum):
-    NOT_ASKED = "not asked"
+    UNSET = "not asked"
 
     def __repr__(self) -> str:
         return self.value
 
 
 # Not None: role=app.config.get("ADMIN_ROLE") must not ask for nothing where the key is missing.
-NOT_ASKED: Final[Any] = _Default.NOT_ASKED
+UNSET: Final[Any] = _Default.UNSET
 
 
 # What SuperTokens' MultiFactorAuth recipe writes: {"c": {factor: seconds}, "v": bool}.
@@ -72,7 +72,7 @@ def raise_misuse(name: str, problem: str, error: BaseException | None) -> None:
     raise MisuseError(f"{name} {problem}") from error
 
 
-class ClaimRules(NamedTuple):
+class ClaimRequirements(NamedTuple):
     """What a view asks of a session beside being signed in; all of it has to hold."""
 
     role: str | None = None
@@ -87,7 +87,7 @@ class ClaimRules(NamedTuple):
         permission: str,
         email_verified: bool,
         validators: Sequence[ClaimValidator],
-    ) -> ClaimRules:
+    ) -> ClaimRequirements:
         """Check what was written at a view.
 
         :raises MisuseError: a condition that would not ask what it seems to.
@@ -96,7 +96,7 @@ class ClaimRules(NamedTuple):
             ("role", role, "UserRoleClaim"),
             ("permission", permission, "PermissionClaim"),
         ):
-            if value is not NOT_ASKED and (not isinstance(value, str) or not value):
+            if value is not UNSET and (not isinstance(value, str) or not value):
                 raise MisuseError(
                     f"{name}= takes one name. For several, say whether all or any of them: "
                     f"validators=[{claim}.validators.includes_all([...])] or includes_any."
@@ -106,10 +106,10 @@ class ClaimRules(NamedTuple):
         if not isinstance(validators, (list, tuple)):
             raise MisuseError("validators= takes a list of SuperTokens claim validators.")
         for validator in validators:
-            _refuse_what_is_no_validator(validator)
+            _check_validator(validator)
         return cls(
-            None if role is NOT_ASKED else role,
-            None if permission is NOT_ASKED else permission,
+            None if role is UNSET else role,
+            None if permission is UNSET else permission,
             email_verified,
             tuple(validators),
         )
@@ -205,7 +205,7 @@ def _sendable(result: Any) -> Any:
     return reason
 
 
-def _refuse_what_is_no_validator(given: object) -> None:
+def _check_validator(given: object) -> None:
     """Say which of the things that stand beside a validator was given in its place.
 
     :raises MisuseError: it cannot be asked about a payload.
@@ -278,4 +278,4 @@ def call_app_code(call: Callable[[], Any], name: str, report: Report) -> Any:
     return finished
 
 
-_NONE = ClaimRules()
+_NONE = ClaimRequirements()

@@ -12,7 +12,7 @@ from weakref import WeakValueDictionary
 from flask import Flask, Request, current_app, has_request_context, request
 
 from .answers import Answer
-from .claims import NOT_ASKED, ClaimRules, ClaimValidator
+from .claims import UNSET, ClaimRequirements, ClaimValidator
 from .errors import MisuseError
 from .places import is_left_alone, is_open_sign_in
 from .replies import SessionRequired, keep_form, refuse_claims, reply
@@ -67,8 +67,8 @@ def session_required(view: _View) -> _View: ...
 @overload
 def session_required(
     *,
-    role: str = NOT_ASKED,
-    permission: str = NOT_ASKED,
+    role: str = UNSET,
+    permission: str = UNSET,
     email_verified: bool = False,
     validators: Sequence[ClaimValidator] = (),
     check_revoked: bool = False,
@@ -79,8 +79,8 @@ def session_required(
 def session_required(
     view: Callable[..., Any] = _NOT_GIVEN,
     *,
-    role: str = NOT_ASKED,
-    permission: str = NOT_ASKED,
+    role: str = UNSET,
+    permission: str = UNSET,
     email_verified: bool = False,
     validators: Sequence[ClaimValidator] = (),
     check_revoked: bool = False,
@@ -121,7 +121,7 @@ def session_required(
     :raises MisuseError: a condition that would not ask what it seems to.
     """
     requirements = Requirements.of(
-        ClaimRules.of(role, permission, email_verified, validators),
+        ClaimRequirements.of(role, permission, email_verified, validators),
         check_revoked=check_revoked,
         keep_form=keep_form,
         allow_pending=allow_pending,
@@ -159,8 +159,8 @@ def session_exempt(view: _View) -> _View:
 
 def require_session(
     *,
-    role: str = NOT_ASKED,
-    permission: str = NOT_ASKED,
+    role: str = UNSET,
+    permission: str = UNSET,
     email_verified: bool = False,
     validators: Sequence[ClaimValidator] = (),
     check_revoked: bool = False,
@@ -189,7 +189,7 @@ def require_session(
             "require_session() asks about the current request. Give before_request the function "
             'itself, with conditions as partial(require_session, role="admin").'
         )
-    claims = ClaimRules.of(role, permission, email_verified, validators)
+    claims = ClaimRequirements.of(role, permission, email_verified, validators)
     requirements = Requirements.of(
         claims,
         check_revoked=check_revoked,
@@ -215,7 +215,7 @@ def require_session(
 
 def _as_marked(state: AppState, requirements: Requirements) -> Requirements:
     """Return what a hook asks of the current view, which may be marked to need less."""
-    if requirements.claims != ClaimRules():
+    if requirements.claims != ClaimRequirements():
         return requirements
     mark = state.view_marks.of(state.app.view_functions, request.endpoint)
     return requirements._replace(
@@ -362,7 +362,7 @@ def _check(
     return refuse_claims(state, failures) if failures else None
 
 
-def keep_form_early(state: AppState, asked: Request) -> None:
+def capture_form_before_hooks(state: AppState, asked: Request) -> None:
     """Note the form of a view that keeps it, before a hook such as Flask-WTF's parses it."""
     if (
         asked.method == "POST"

@@ -10,7 +10,7 @@ from flask import Flask, Response, request_started
 from .cli import commands
 from .conditional_requests import drop_conditions, may_ask_conditionally, unmark_tags
 from .config import Settings
-from .decorators import keep_form_early
+from .decorators import capture_form_before_hooks
 from .dispatch import watch_dispatch
 from .errors import ConfigError
 from .pages import install_templates, warn_of_replaced_loader
@@ -98,7 +98,7 @@ def _hooks(state: AppState) -> tuple[Callable[[], None], Callable[[Response], Re
         elif verdict.session is not None:
             unmark_tags(asked, verdict.session.session_handle)
         if verdict.session is None:
-            keep_form_early(state, asked)
+            capture_form_before_hooks(state, asked)
 
     def finish_response(response: Response) -> Response:
         return finish(state, response)

@@ -54,7 +54,7 @@ _CSRF_TOKEN = "csrf_token"  # noqa: S105 - the field's name
 
 
 @dataclass(frozen=True, repr=False)
-class KeptForm:
+class ReplayableForm:
     """The fields of a form, in the order they were sent, and how they were encoded.
 
     :ivar fields: name and value of each; None is the value of a file input that was left empty.
@@ -107,7 +107,7 @@ def _mark(user_id: str) -> str:
     return f"{value:08x}"
 
 
-def may_be_kept(content_type: str | None, content_length: int | None) -> bool:
+def can_replay(content_type: str | None, content_length: int | None) -> bool:
     """Tell whether the body may be read at all, before a byte of it is touched.
 
     :param content_length: None where the sender does not say, as in a chunked request.
@@ -118,7 +118,7 @@ def may_be_kept(content_type: str | None, content_length: int | None) -> bool:
     return content_length is not None and content_length <= MAX_FORM_BYTES
 
 
-def kept_form(content_type: str, body: bytes, owner: str = "") -> KeptForm | None:
+def parse_replayable_form(content_type: str, body: bytes, owner: str = "") -> ReplayableForm | None:
     """Return the form that *body* holds, or None where it cannot be sent again as it was.
 
     :param owner: what :func:`form_owner` says of the request.
@@ -143,16 +143,16 @@ def kept_form(content_type: str, body: bytes, owner: str = "") -> KeptForm | Non
             fields = _multipart_fields(options["boundary"], body)
     except (ValueError, KeyError, RequestEntityTooLarge):  # also UnicodeDecodeError
         return None
-    if any(_looks_secret(name) or not _goes_out(name, value) for name, value in fields):
+    if any(_looks_secret(name) or not _submits_unchanged(name, value) for name, value in fields):
         return None
     # HTML carries no NUL, and a browser sends every line end as CR LF.
     texts = (text.replace("\r\n", "") for field in fields for text in field if text is not None)
     if any(set(text) & set("\0\r\n") for text in texts):
         return None
-    return KeptForm(mimetype, tuple(fields), owner)
+    return ReplayableForm(mimetype, tuple(fields), owner)
 
 
-def _goes_out(name: str, value: str | None) -> bool:
+def _submits_unchanged(name: str, value: str | None) -> bool:
     """Tell whether a hidden input of this name sends this value (HTML, "entry list").
 
     One without a name sends nothing, and one named ``_charset_`` the page's own encoding.

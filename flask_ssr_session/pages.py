@@ -19,7 +19,7 @@ from werkzeug.local import LocalProxy
 from . import assets
 from .answers import SAFE_METHODS, Answer, page_for
 from .errors import MisuseError
-from .forms import KeptForm
+from .forms import ReplayableForm
 from .jinja_env import (
     DOCUMENT,
     LOADER_ADVICE,
@@ -141,7 +141,7 @@ class RefreshView(NamedTuple):
     sign_in_url: str
     factor_url: str
     continue_url: str
-    form: KeptForm | None
+    form: ReplayableForm | None
     style_url: str
     nonce: str | None
     script: Markup

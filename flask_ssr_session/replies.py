@@ -14,7 +14,7 @@ from .cache_headers import header_names, replace_content, sealed, send_whole, se
 from .claims import MFA_CLAIM, ClaimFailure
 from .cross_site import is_same_origin
 from .errors import MisuseError
-from .forms import form_owner, kept_form, may_be_kept
+from .forms import can_replay, form_owner, parse_replayable_form
 from .jinja_env import is_packaged_look
 from .pages import (
     content_security_policy,
@@ -268,7 +268,7 @@ def keep_form(record: RequestState) -> None:
         request.method != "POST"
         or own_address() != here()
         or not is_same_origin(request.headers.get, request.host)
-        or not may_be_kept(content_type, request.content_length)
+        or not can_replay(content_type, request.content_length)
     ):
         return
     cookies = request.cookies
@@ -281,7 +281,7 @@ def keep_form(record: RequestState) -> None:
         return
     # Shorter where somebody has parsed the form before: then nobody knows what was sent.
     if len(body) == request.content_length:
-        record.form = kept_form(content_type, body, owner)
+        record.form = parse_replayable_form(content_type, body, owner)
 
 
 def finish(state: AppState, response: Response) -> Response:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from .claims import ClaimRules
+from .claims import ClaimRequirements
 from .errors import MisuseError
 
 # More decorators than this stand above no view.
@@ -26,14 +26,14 @@ class Requirements(NamedTuple):
     """
 
     optional: bool = False
-    claims: ClaimRules = ClaimRules()
+    claims: ClaimRequirements = ClaimRequirements()
     global_claims: bool = True
     allow_pending: bool = False
     check_revoked: bool = False
     keep_form: bool = False
 
     @classmethod
-    def of(cls, claims: ClaimRules, **switches: bool) -> Requirements:
+    def of(cls, claims: ClaimRequirements, **switches: bool) -> Requirements:
         """Check what was written at a view.
 
         :raises MisuseError: a switch that is neither on nor off.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 from .errors import ReadOnlySessionError
 
 # Members of the SDK's SessionContainer that change the session, ask the core or hand out tokens.
-_NOT_ON_A_PAGE = frozenset(
+_SDK_ONLY_METHODS = frozenset(
     {
         "assert_claims",
         "attach_to_request_response",
@@ -136,7 +136,7 @@ class SSRSession:
 
     def get_access_token_payload(self) -> dict[str, Any]:
         """Return a copy of the payload made of plain dicts and lists, free to change."""
-        payload: dict[str, Any] = _thawed(self.access_token_payload)
+        payload: dict[str, Any] = _deep_thaw(self.access_token_payload)
         return payload
 
     def get_claim_value(self, claim: Claim) -> Any:
@@ -168,7 +168,7 @@ class SSRSession:
     if not TYPE_CHECKING:  # a type checker should say that these do not exist
 
         def __getattr__(self, name: str) -> Callable[..., NoReturn]:
-            if name not in _NOT_ON_A_PAGE:
+            if name not in _SDK_ONLY_METHODS:
                 raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
             def explain(*_args: object, **_kwargs: object) -> NoReturn:
@@ -181,23 +181,23 @@ class SSRSession:
             return explain
 
 
-def frozen(value: Any) -> Any:
+def deep_freeze(value: Any) -> Any:
     """Return *value*, as JSON decoded it, with read-only mappings and tuples for lists."""
     if isinstance(value, dict):
         return MappingProxyType(
             {
-                key: frozen(item) if isinstance(item, (dict, list)) else item
+                key: deep_freeze(item) if isinstance(item, (dict, list)) else item
                 for key, item in value.items()
             }
         )
     if isinstance(value, list):
-        return tuple(map(frozen, value))
+        return tuple(map(deep_freeze, value))
     return value
 
 
-def _thawed(value: Any) -> Any:
+def _deep_thaw(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {key: _thawed(item) for key, item in value.items()}
+        return {key: _deep_thaw(item) for key, item in value.items()}
     if isinstance(value, tuple):
-        return [_thawed(item) for item in value]
+        return [_deep_thaw(item) for item in value]
     return value

@@ -24,7 +24,7 @@ from .config import ResolvedSettings, Settings
 from .cookies import plain_values
 from .cross_site import is_cross_site, is_plain_get, is_unsafe
 from .errors import ConfigError, FetchError, MisuseError, error_location
-from .forms import KeptForm
+from .forms import ReplayableForm
 from .global_claims import GlobalClaims
 from .jwks import KeySet, parse_key_set
 from .keystore import FetchedKeys, StaticKeys
@@ -109,7 +109,7 @@ class RequestState:
     return_path: str | None = None
     revocation_checked: bool = False
     form_checked: bool = False
-    form: KeptForm | None = None
+    form: ReplayableForm | None = None
 
     def __init__(self, shared: dict[str, Any]) -> None:
         self.parent: RequestState | None = shared.get(_RUNNING)

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from .errors import TokenDefect, TokenExpiredError, TokenInvalidError, TokenNotYetValidError
 from .logs import logger
-from .session import SSRSession, frozen
+from .session import SSRSession, deep_freeze
 
 MAX_TOKEN_CHARS = 8 * 1024
 MAX_KID_CHARS = 128
@@ -142,7 +142,7 @@ def verify_access_token(
     if token.version > NEWEST_KNOWN_VERSION:
         _log_newer_version(token.version)
     # Only now: what nobody signed is not worth the copy.
-    session = SSRSession(frozen(token.payload))
+    session = SSRSession(deep_freeze(token.payload))
     keys.remember(raw_token, token.kid, key, session)
     return session
 

@@ -21,9 +21,9 @@ from supertokens_python.recipe.session.claims import (
 from supertokens_python.recipe.session.interfaces import ClaimValidationResult
 from supertokens_python.recipe.userroles import PermissionClaim, UserRoleClaim
 
-from flask_ssr_session.claims import NOT_ASKED, ClaimFailure, ClaimRules
+from flask_ssr_session.claims import UNSET, ClaimFailure, ClaimRequirements
 from flask_ssr_session.errors import MisuseError
-from flask_ssr_session.session import SSRSession, frozen
+from flask_ssr_session.session import SSRSession, deep_freeze
 
 
 def never_fetched(*_args: Any) -> Any:
@@ -59,19 +59,19 @@ def session_of(**payload: Any) -> SSRSession:
     """Return a session with these claims, named with ``_`` for ``-``."""
     named = {name.replace("_", "-"): value for name, value in payload.items()}
     ids = {"sub": "user-1", "sessionHandle": "handle-1"}
-    return SSRSession(frozen(ids | as_the_sdk_keeps_it(named)))
+    return SSRSession(deep_freeze(ids | as_the_sdk_keeps_it(named)))
 
 
 def rules(
-    role: Any = NOT_ASKED,
-    permission: Any = NOT_ASKED,
+    role: Any = UNSET,
+    permission: Any = UNSET,
     email_verified: Any = False,
     validators: Any = (),
-) -> ClaimRules:
-    return ClaimRules.of(role, permission, email_verified, validators)
+) -> ClaimRequirements:
+    return ClaimRequirements.of(role, permission, email_verified, validators)
 
 
-def failed(asked: ClaimRules, **payload: Any) -> list[str]:
+def failed(asked: ClaimRequirements, **payload: Any) -> list[str]:
     return [failure.id for failure in asked.failures(session_of(**payload))]
 
 
@@ -132,7 +132,9 @@ VERIFIED = {"st_ev": claim(True)}
         ),
     ],
 )
-def test_condition_of_ours(asked: ClaimRules, payload: dict[str, Any], ids: list[str]) -> None:
+def test_condition_of_ours(
+    asked: ClaimRequirements, payload: dict[str, Any], ids: list[str]
+) -> None:
     assert failed(asked, **payload) == ids
 
 

@@ -16,10 +16,10 @@ from werkzeug.wrappers import Request
 from flask_ssr_session.forms import (
     MAX_FIELDS,
     MAX_FORM_BYTES,
-    KeptForm,
+    ReplayableForm,
+    can_replay,
     form_owner,
-    kept_form,
-    may_be_kept,
+    parse_replayable_form,
 )
 from flask_ssr_session.testing import SessionSigner
 
@@ -39,12 +39,12 @@ ENCODERS = {URLENCODED: urlencoded, MULTIPART: multipart}
 BOTH = pytest.mark.parametrize("content_type", ENCODERS, ids=["urlencoded", "multipart"])
 
 
-def kept(content_type: str, fields: Fields) -> KeptForm | None:
+def kept(content_type: str, fields: Fields) -> ReplayableForm | None:
     """Let the form go from a browser to us."""
-    return kept_form(content_type, ENCODERS[content_type](fields))
+    return parse_replayable_form(content_type, ENCODERS[content_type](fields))
 
 
-def sent_again(form: KeptForm) -> bytes:
+def sent_again(form: ReplayableForm) -> bytes:
     """Let it go from our page to the browser and back."""
     encode = urlencoded if form.enctype == URLENCODED else multipart
     return encode(sent_by_hidden_inputs(form.fields))
@@ -97,7 +97,7 @@ FORMS: dict[str, Fields] = {
 def test_form_is_sent_again_as_it_was(content_type: str, fields: Fields) -> None:
     body = ENCODERS[content_type](fields)
 
-    form = kept_form(content_type, body)
+    form = parse_replayable_form(content_type, body)
 
     assert form is not None
     assert form.enctype == content_type.partition(";")[0]
@@ -116,7 +116,7 @@ def test_fields_are_what_was_typed() -> None:
 @pytest.mark.parametrize(("content_type", "body"), [(URLENCODED, b""), (MULTIPART, multipart([]))])
 def test_form_without_fields_is_kept_as_one(content_type: str, body: bytes) -> None:
     """A button without a name sends nothing, and to be pressed is what such a form is for."""
-    form = kept_form(content_type, body)
+    form = parse_replayable_form(content_type, body)
 
     assert form is not None
     assert form.fields == ()
@@ -156,7 +156,7 @@ def test_any_form_is_sent_again_byte_for_byte_or_not_kept(
 ) -> None:
     body = ENCODERS[content_type](fields)
 
-    form = kept_form(content_type, body)
+    form = parse_replayable_form(content_type, body)
 
     if form is not None:
         assert sent_again(form) == body
@@ -235,7 +235,7 @@ def test_any_bytes_are_kept_as_the_app_reads_them_or_not_at_all(
 ) -> None:
     body = b"".join(pieces)
 
-    form = kept_form(content_type, body)
+    form = parse_replayable_form(content_type, body)
 
     if form is not None:
         again = MULTIPART if "multipart" in content_type else URLENCODED
@@ -388,7 +388,7 @@ def test_field_that_no_page_can_send_again_is_not_kept(
 def test_what_is_not_certain_to_come_out_as_it_went_in_is_not_kept(
     content_type: str, body: bytes
 ) -> None:
-    assert kept_form(content_type, body) is None
+    assert parse_replayable_form(content_type, body) is None
 
 
 @BOTH
@@ -402,11 +402,11 @@ def test_a_thousand_fields_are_kept_and_no_more(content_type: str) -> None:
         bodies = [multipart(fields, "x"), multipart([*fields, ("a", "")], "x")]
     assert all(len(body) <= MAX_FORM_BYTES for body in bodies)
 
-    form = kept_form(content_type, bodies[0])
+    form = parse_replayable_form(content_type, bodies[0])
 
     assert form is not None
     assert len(form.fields) == MAX_FIELDS == 1000
-    assert kept_form(content_type, bodies[1]) is None
+    assert parse_replayable_form(content_type, bodies[1]) is None
 
 
 @BOTH
@@ -431,7 +431,7 @@ def test_largest_form_is_kept_to_its_last_byte(content_type: str) -> None:
 def test_only_a_body_that_says_it_is_small_is_read(
     content_type: str, length: int | None, may: bool
 ) -> None:
-    assert may_be_kept(content_type, length) is may
+    assert can_replay(content_type, length) is may
 
 
 @pytest.mark.parametrize(
@@ -453,15 +453,15 @@ def test_only_a_body_that_says_it_is_small_is_read(
     ],
 )
 def test_only_what_a_form_sends_is_read(content_type: str | None, may: bool) -> None:
-    assert may_be_kept(content_type, 10) is may
+    assert can_replay(content_type, 10) is may
 
 
 @pytest.mark.parametrize("charset", ["iso-8859-1", "windows-1252", "utf-16", "utf-7", "x"])
 def test_form_that_says_it_is_in_another_encoding_is_not_kept(charset: str) -> None:
     """No browser says so; who does may mean other letters than the app would read."""
-    assert kept_form(f"{URLENCODED}; charset={charset}", b"x=%C3%A4") is None
+    assert parse_replayable_form(f"{URLENCODED}; charset={charset}", b"x=%C3%A4") is None
     for spelling in ("utf-8", "UTF-8", '"utf-8"'):
-        assert kept_form(f"{URLENCODED}; charset={spelling}", b"x=%C3%A4") is not None
+        assert parse_replayable_form(f"{URLENCODED}; charset={spelling}", b"x=%C3%A4") is not None
 
 
 # --- whose form it is ----------------------------------------------------------------------------

@@ -17,7 +17,7 @@ import pytest
 
 from flask_ssr_session import state
 from flask_ssr_session.jwks import MAX_REMEMBERED_TOKENS, KeySet
-from flask_ssr_session.session import SSRSession, frozen
+from flask_ssr_session.session import SSRSession, deep_freeze
 from flask_ssr_session.testing import SessionSigner
 
 from .memory import Flood, hard_tokens, seconds_to_refuse
@@ -146,7 +146,7 @@ def test_what_is_remembered_takes_9_mb_whatever_the_claims(
     before = bytes_in_use()
     number = further = 0
     while further < 20:  # so many more than there is room for
-        session = SSRSession(frozen(json.loads(document)))
+        session = SSRSession(deep_freeze(json.loads(document)))
         key_set.remember(f"{number:04096}", signer.kid, key, session)
         assert key_set.recall(f"{number:04096}") is session
         number += 1

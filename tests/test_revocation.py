@@ -15,7 +15,7 @@ import pytest
 from flask_ssr_session.errors import CoreUnavailableError, FetchError, RequestRefusedError
 from flask_ssr_session.fetching import Deadline
 from flask_ssr_session.revocation import LOOK_UP_SECONDS, PAUSE_SECONDS, RevocationCheck
-from flask_ssr_session.session import SSRSession, frozen
+from flask_ssr_session.session import SSRSession, deep_freeze
 from flask_ssr_session.verdict import Reason, SessionState, Verdict, apply_revocation
 
 from .clocks import SteppedClock
@@ -649,7 +649,7 @@ def test_many_requests_at_once_all_get_the_answer() -> None:
 # What becomes of the verdict
 
 SESSION = SSRSession(
-    frozen({"sub": "user-1", "sessionHandle": "handle-1", "refreshTokenHash1": "hash-1"})
+    deep_freeze({"sub": "user-1", "sessionHandle": "handle-1", "refreshTokenHash1": "hash-1"})
 )
 ACTIVE = Verdict(Reason.ACTIVE, SESSION)
 
@@ -692,7 +692,9 @@ def test_core_that_is_down_makes_the_session_unavailable() -> None:
 
 def test_fingerprint_tells_the_tokens_of_one_session_apart() -> None:
     """So that the refresh page sees whether its refresh changed anything."""
-    renewed = SSRSession(frozen({**SESSION.access_token_payload, "refreshTokenHash1": "hash-2"}))
+    renewed = SSRSession(
+        deep_freeze({**SESSION.access_token_payload, "refreshTokenHash1": "hash-2"})
+    )
 
     first, again, other = (
         apply_revocation(Verdict(Reason.ACTIVE, session), lambda _: True).fingerprint

@@ -14,7 +14,7 @@ from supertokens_python.recipe.session.interfaces import SessionContainer
 from supertokens_python.recipe.userroles import PermissionClaim, UserRoleClaim
 
 from flask_ssr_session.errors import ReadOnlySessionError
-from flask_ssr_session.session import _NOT_ON_A_PAGE, RecipeUserIdText, SSRSession, frozen
+from flask_ssr_session.session import _SDK_ONLY_METHODS, RecipeUserIdText, SSRSession, deep_freeze
 
 PAYLOAD: dict[str, Any] = {
     "sub": "user-1",
@@ -34,11 +34,11 @@ PAYLOAD: dict[str, Any] = {
 
 
 def session_of(**changes: Any) -> SSRSession:
-    return SSRSession(frozen(PAYLOAD | changes))
+    return SSRSession(deep_freeze(PAYLOAD | changes))
 
 
 def session_without(*names: str) -> SSRSession:
-    return SSRSession(frozen({k: v for k, v in PAYLOAD.items() if k not in names}))
+    return SSRSession(deep_freeze({k: v for k, v in PAYLOAD.items() if k not in names}))
 
 
 def test_attributes() -> None:
@@ -170,7 +170,7 @@ def test_payload_is_read_only_at_every_depth() -> None:
 
 def test_what_it_was_made_of_can_change_without_it() -> None:
     source = {**PAYLOAD, "nested": {"list": ["a"]}}
-    session = SSRSession(frozen(source))
+    session = SSRSession(deep_freeze(source))
     source["sub"] = "other"
     source["nested"]["list"].append("b")
 
@@ -214,7 +214,7 @@ def test_attributes_cannot_be_set_or_deleted(name: str) -> None:
         delattr(session, name)
 
 
-@pytest.mark.parametrize("name", sorted(_NOT_ON_A_PAGE))
+@pytest.mark.parametrize("name", sorted(_SDK_ONLY_METHODS))
 def test_what_changes_a_session_explains_where_it_belongs(name: str) -> None:
     member = getattr(session_of(), name)
 
@@ -226,7 +226,7 @@ def test_every_member_of_the_sdks_session_reads_or_explains() -> None:
     members = {name for name in dir(SessionContainer) if not name.startswith("_")}
 
     assert {name for name in members if not hasattr(session_of(), name)} == set()
-    assert members >= _NOT_ON_A_PAGE
+    assert members >= _SDK_ONLY_METHODS
 
 
 @pytest.mark.parametrize("name", ["set_user_id", "token", "__html__", "__deepcopy__", "_app"])
