@@ -14,7 +14,7 @@ from .errors import FetchError
 from .fetching import Reply
 from .hook_order import is_sdk_hook
 from .jinja_env import LOADER_ADVICE, LOADER_REPLACED, is_loader_replaced, is_packaged_look
-from .logs import ReasonLog
+from .logs import ThrottledLog
 from .pages import render_document
 from .state import AppState, current_request
 from .urls import parse_origin
@@ -42,7 +42,7 @@ def answers_api(app: Flask) -> bool:
     return any(map(is_sdk_hook, app.before_request_funcs.get(None, [])))
 
 
-class _Heard(ReasonLog):
+class _Heard(ThrottledLog):
     """Keeps what would be logged of templates that failed."""
 
     def __init__(self) -> None:

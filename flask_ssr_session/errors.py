@@ -95,7 +95,7 @@ class FetchError(SSRSessionError):
     """A document could not be fetched; the message says why in a few words."""
 
 
-class RequestRefusedError(FetchError):
+class HTTPClientError(FetchError):
     """The server is up, and takes this very request for a wrong one (HTTP status 4xx)."""
 
 

@@ -21,11 +21,11 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from .errors import FetchError, RequestRefusedError
+from .errors import FetchError, HTTPClientError
 
 MAX_BODY_BYTES = 1024 * 1024
 # With status line, headers and the framing of chunks.
-MAX_ANSWER_BYTES = MAX_BODY_BYTES + 64 * 1024
+MAX_RESPONSE_BYTES = MAX_BODY_BYTES + 64 * 1024
 
 _Address = tuple[socket.AddressFamily, socket.SocketKind, int, tuple[Any, ...]]
 
@@ -63,10 +63,10 @@ def fetch_document(
     with _answer("GET", url, deadline, headers) as response:
         if response.status != 200:
             is_refused = 400 <= response.status < 500
-            raise (RequestRefusedError if is_refused else FetchError)(
+            raise (HTTPClientError if is_refused else FetchError)(
                 f"the answer has status {response.status}"
             )
-        return _body(response), _freshness(response.headers.get("Cache-Control", ""))
+        return _body(response), _reusable_seconds(response.headers.get("Cache-Control", ""))
 
 
 class Reply(NamedTuple):
@@ -118,7 +118,7 @@ def _body(response: HTTPResponse) -> bytes:
     return body
 
 
-def _freshness(cache_control: str) -> float | None:
+def _reusable_seconds(cache_control: str) -> float | None:
     if re.search(_NOT_REUSABLE, cache_control, re.IGNORECASE):
         return 0.0
     match = re.search(_MAX_AGE, cache_control, re.IGNORECASE)
@@ -199,10 +199,10 @@ def _resolve(host: str, port: int, deadline: Deadline) -> list[_Address]:
         # A numeric address needs no resolver, so no thread.
         return look_up(socket.AI_NUMERICHOST)
     except socket.gaierror:
-        return _bounded(look_up, deadline)
+        return _run_with_deadline(look_up, deadline)
 
 
-def _bounded(work: Callable[[], list[_Address]], deadline: Deadline) -> list[_Address]:
+def _run_with_deadline(work: Callable[[], list[_Address]], deadline: Deadline) -> list[_Address]:
     outcome: list[list[_Address] | OSError] = []
 
     def run() -> None:
@@ -240,7 +240,7 @@ class _DeadlineReader(io.RawIOBase):
         super().__init__()
         self._connection = connection
         self._deadline = deadline
-        self._left = MAX_ANSWER_BYTES
+        self._left = MAX_RESPONSE_BYTES
 
     def readable(self) -> bool:
         return True

@@ -20,7 +20,7 @@ from .clock import Clock
 from .errors import FetchError, KeysUnavailableError
 from .fetching import Deadline, fetch_document
 from .jwks import KeySet, parse_key_set
-from .logs import ReasonLog
+from .logs import ThrottledLog
 from .session import SSRSession
 from .signals import SignalSender, keys_failing, keys_renewed, send_nothing
 
@@ -45,7 +45,7 @@ Fetch = Callable[[str, Deadline], tuple[bytes, "float | None"]]
 
 
 @dataclass(eq=False)
-class _Flight:
+class _RunningFetch:
     """One running fetch that others may wait for."""
 
     started: float
@@ -62,7 +62,7 @@ class _Fetching:
     """
 
     lock: threading.Lock = field(default_factory=threading.Lock)
-    flight: _Flight | None = None
+    flight: _RunningFetch | None = None
     last_start: float | None = None
     failures: int = 0
     in_outage: bool = False
@@ -102,7 +102,7 @@ class FetchedKeys:
         *,
         max_stale_seconds: float,
         clock: Clock,
-        log: ReasonLog,
+        log: ThrottledLog,
         fetch: Fetch = fetch_document,
         send_signal: SignalSender = send_nothing,
     ) -> None:
@@ -170,7 +170,7 @@ class FetchedKeys:
 
     def clear(self) -> None:
         """Drop all keys and verified tokens of this process; the next token fetches anew."""
-        fetching = self._own_fetching()
+        fetching = self._process_state()
         with fetching.lock:
             self._key_set = None
             # What is under way was asked for before this moment, and will find itself given up.
@@ -211,7 +211,7 @@ class FetchedKeys:
         :param wait_seconds: how long after its start it is waited for.
         :param patient: usable keys are at hand, so after failures it may take longer between tries.
         """
-        fetching = self._own_fetching()
+        fetching = self._process_state()
         with fetching.lock:
             now = self._clock.monotonic()
             flight = fetching.flight
@@ -220,7 +220,7 @@ class FetchedKeys:
             if flight is None or frozen:
                 if not (frozen or _may_fetch(fetching, now, patient=patient)):
                     return
-                flight = fetching.flight = _Flight(now)
+                flight = fetching.flight = _RunningFetch(now)
                 previous_start, fetching.last_start = fetching.last_start, now
                 fetching.in_outage = (
                     fetching.failures > 0
@@ -233,7 +233,7 @@ class FetchedKeys:
                 wait_seconds = 0.0
         in_background = in_background and not frozen
         if mine and not (in_background and self._start_thread(fetching, flight)):
-            self._fly(fetching, flight)
+            self._run_fetch(fetching, flight)
             return
         # Counted from its start: a fetch that hangs holds up a server once, not every request and
         # every cookie of it anew.
@@ -241,12 +241,12 @@ class FetchedKeys:
         if remaining > 0:
             flight.landed.wait(remaining)
 
-    def _own_fetching(self) -> _Fetching:
+    def _process_state(self) -> _Fetching:
         return self._fetching_by_pid.setdefault(os.getpid(), _Fetching())
 
-    def _start_thread(self, fetching: _Fetching, flight: _Flight) -> bool:
+    def _start_thread(self, fetching: _Fetching, flight: _RunningFetch) -> bool:
         thread = threading.Thread(
-            target=self._fly, args=(fetching, flight), name="ssr-session-keys", daemon=True
+            target=self._run_fetch, args=(fetching, flight), name="ssr-session-keys", daemon=True
         )
         try:
             thread.start()
@@ -254,14 +254,14 @@ class FetchedKeys:
             return False
         return True
 
-    def _fly(self, fetching: _Fetching, flight: _Flight) -> None:
+    def _run_fetch(self, fetching: _Fetching, flight: _RunningFetch) -> None:
         """Fetch once and land: swap the keys in, or note the failure and keep the last good."""
         key_set: KeySet | None = None
         problem = "the fetch was cut short"
         failures = 0
         given_up = True
         try:
-            key_set = self._fetched(flight.started)
+            key_set = self._fetch_any_uri(flight.started)
         except FetchError as error:
             problem = str(error)
         finally:
@@ -289,7 +289,7 @@ class FetchedKeys:
         if not given_up:
             self._announce(keys_renewed, failures=failures)
 
-    def _fetched(self, started_monotonic: float) -> KeySet:
+    def _fetch_any_uri(self, started_monotonic: float) -> KeySet:
         started_wall = self._clock.wall()
         deadline = Deadline(FETCH_SECONDS)
         problem = FetchError("no key set is configured")

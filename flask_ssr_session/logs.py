@@ -8,11 +8,11 @@ from .clock import Clock
 
 logger = logging.getLogger("flask_ssr_session")
 
-QUIET_SECONDS = 10.0
+THROTTLE_SECONDS = 10.0
 
 
-class ReasonLog:
-    """Write at most one line per reason in :data:`QUIET_SECONDS`, with the number held back."""
+class ThrottledLog:
+    """Write at most one line per reason in :data:`THROTTLE_SECONDS`, with the number held back."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -29,7 +29,7 @@ class ReasonLog:
         """
         now = self._clock.monotonic()
         last = self._last.get(reason)
-        if last is not None and 0 <= now - last < QUIET_SECONDS:
+        if last is not None and 0 <= now - last < THROTTLE_SECONDS:
             self._held_back[reason] = self._held_back.get(reason, 0) + 1
             return
         self._last[reason] = now

@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import urlencode
 
 from .clock import Clock
-from .errors import CoreUnavailableError, FetchError, RequestRefusedError
+from .errors import CoreUnavailableError, FetchError, HTTPClientError
 from .fetching import Deadline, fetch_document
 
 LOOK_UP_SECONDS = 3.0
-PAUSE_SECONDS = 10.0
+COOLDOWN_SECONDS = 10.0
 
 Fetch = Callable[[str, Deadline, Mapping[str, str]], tuple[bytes, "float | None"]]
 
@@ -61,7 +61,7 @@ class _Core:
         return True
 
     def failed(self, now: float) -> None:
-        self._pause = _Pause(now + PAUSE_SECONDS)
+        self._pause = _Pause(now + COOLDOWN_SECONDS)
 
     def answered(self) -> None:
         self._pause = None
@@ -115,7 +115,7 @@ class RevocationCheck:
                 share = Deadline(deadline.remaining() / (len(cores) - position))
                 body, _ = self._fetch(f"{core.uri}?{query}", share, self._headers)
                 exists = _is_known(body)
-            except RequestRefusedError as error:  # noqa: PERF203 - it waits for the network
+            except HTTPClientError as error:  # noqa: PERF203 - it waits for the network
                 # It holds nobody up and may be about this session alone, such as one of a tenant
                 # that was deleted.
                 problem = error

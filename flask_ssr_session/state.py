@@ -28,7 +28,7 @@ from .forms import ReplayableForm
 from .global_claims import GlobalClaims
 from .jwks import KeySet, parse_key_set
 from .keystore import FetchedKeys, StaticKeys
-from .logs import ReasonLog
+from .logs import ThrottledLog
 from .requirements import Requirements, ViewMarks
 from .revocation import RevocationCheck
 from .sdk import read_sdk
@@ -211,7 +211,7 @@ class AppState:
         self.app = app
         self.settings = settings
         self.clock: Clock = clock or SystemClock()
-        self.log = ReasonLog(self.clock)
+        self.log = ThrottledLog(self.clock)
         self.checks: list[Callable[[AppState, ResolvedSettings], None]] = []
         self.view_marks = ViewMarks()
         self.preparations: list[Callable[[AppState], None]] = []

@@ -34,7 +34,7 @@ from werkzeug.test import TestResponse
 
 from flask_ssr_session.fetching import Deadline, fetch_document
 from flask_ssr_session.keystore import FetchedKeys
-from flask_ssr_session.logs import ReasonLog, logger
+from flask_ssr_session.logs import ThrottledLog, logger
 from flask_ssr_session.state import AppState
 from flask_ssr_session.testing import SessionSigner
 
@@ -47,7 +47,7 @@ from .test_hostile_tokens import NOW, ROWS
 
 # Of design.md, sections 4 and 11; on purpose not those of the code.
 COOLDOWN_SECONDS = 10.0
-QUIET_SECONDS = 10.0
+THROTTLE_SECONDS = 10.0
 BACKOFF_SECONDS = 60.0
 YOUNG_SECONDS = 300.0
 ABANDONED_SECONDS = 5.0
@@ -298,7 +298,7 @@ class Chaos:
         self._users = [User(seed, number, self.world) for number in range(40)]
         self._app = with_views(make_app("chaos"))
         state: AppState = self._app.extensions["ssr_session"]
-        state.clock, state.log = self.clock, ReasonLog(self.clock)
+        state.clock, state.log = self.clock, ThrottledLog(self.clock)
         state.override_keys_for_testing(
             FetchedKeys(
                 ["https://core.example/jwks.json"],
@@ -737,10 +737,10 @@ class Chaos:
                 self._note_problem(not told, f"token bytes in the log: {line!r}")
         slug = line.partition(":")[0]
         self._note_problem(slug != "internal", line)
-        gap = self.now - self._logged.get(slug, -QUIET_SECONDS)
+        gap = self.now - self._logged.get(slug, -THROTTLE_SECONDS)
         # Two threads at one moment may write one line twice.
         self._note_problem(
-            gap == 0 or gap >= QUIET_SECONDS or self._in_parallel,
+            gap == 0 or gap >= THROTTLE_SECONDS or self._in_parallel,
             f"two lines of {slug!r} within {gap:.2f} s",
         )
         self._logged[slug] = self.now

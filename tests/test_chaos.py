@@ -44,7 +44,7 @@ def test_few_minutes_of_chaos_break_no_promise() -> None:
             "allowed: ['keys_unavailable']",
             id="never cleared",
         ),
-        pytest.param(logs, "QUIET_SECONDS", 1.0, "two lines of", id="talks too much"),
+        pytest.param(logs, "THROTTLE_SECONDS", 1.0, "two lines of", id="talks too much"),
         pytest.param(
             keystore,
             "parse_key_set",

@@ -21,7 +21,7 @@ from flask import Flask, g
 from flask_ssr_session import FlaskSSRSession, keystore, session_required, state
 from flask_ssr_session.fetching import Deadline, fetch_document
 from flask_ssr_session.keystore import FetchedKeys
-from flask_ssr_session.logs import ReasonLog
+from flask_ssr_session.logs import ThrottledLog
 from flask_ssr_session.testing import SessionSigner
 from flask_ssr_session.tokens import TokenRules
 from flask_ssr_session.verdict import Reason, decide
@@ -137,7 +137,7 @@ def test_flood_of_made_up_key_ids_makes_one_fetch_per_10_s_and_harms_nobody(
             fetched.release()
 
     keys = FetchedKeys(
-        [server.url], max_stale_seconds=3600, clock=clock, log=ReasonLog(clock), fetch=fetch
+        [server.url], max_stale_seconds=3600, clock=clock, log=ThrottledLog(clock), fetch=fetch
     )
 
     def judge(token: str) -> Reason:

@@ -15,10 +15,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from flask_ssr_session import fetching
-from flask_ssr_session.errors import FetchError, RequestRefusedError
+from flask_ssr_session.errors import FetchError, HTTPClientError
 from flask_ssr_session.fetching import (
-    MAX_ANSWER_BYTES,
     MAX_BODY_BYTES,
+    MAX_RESPONSE_BYTES,
     Deadline,
     ask,
     fetch_document,
@@ -191,7 +191,7 @@ def test_other_status_is_a_failure(serve: Serve, status: str) -> None:
     with pytest.raises(FetchError, match=f"the answer has status {status[:3]}") as caught:
         fetch(server.url)
     # Whether it is the request that is wrong, or the server.
-    assert isinstance(caught.value, RequestRefusedError) is status.startswith("4")
+    assert isinstance(caught.value, HTTPClientError) is status.startswith("4")
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -255,7 +255,7 @@ def test_endless_answer_is_not_read_for_long(
 
     assert failure(serve(flood(start)).url)
     # The bound is looked at before each read, and the last one may fill a buffer.
-    assert sum(sizes) <= MAX_ANSWER_BYTES + io.DEFAULT_BUFFER_SIZE
+    assert sum(sizes) <= MAX_RESPONSE_BYTES + io.DEFAULT_BUFFER_SIZE
 
 
 @pytest.mark.parametrize(

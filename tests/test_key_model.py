@@ -30,7 +30,7 @@ from hypothesis.stateful import (
 from flask_ssr_session import keystore
 from flask_ssr_session.fetching import Deadline
 from flask_ssr_session.keystore import FetchedKeys
-from flask_ssr_session.logs import ReasonLog
+from flask_ssr_session.logs import ThrottledLog
 from flask_ssr_session.testing import SessionSigner
 from flask_ssr_session.tokens import TokenRules
 from flask_ssr_session.verdict import Reason, decide
@@ -150,9 +150,9 @@ class KeyModel(RuleBasedStateMachine):
         self.patches = ExitStack()
         threads = SimpleNamespace(Thread=self.thread)
         self.patches.enter_context(mock.patch.object(keystore, "threading", threads))
-        flight = keystore._Flight
+        flight = keystore._RunningFetch
         self.patches.enter_context(
-            mock.patch.object(keystore, "_Flight", lambda now: flight(now, Unwaited()))
+            mock.patch.object(keystore, "_RunningFetch", lambda now: flight(now, Unwaited()))
         )
 
     def teardown(self) -> None:
@@ -229,7 +229,7 @@ class KeyModel(RuleBasedStateMachine):
             ["https://core.example/jwks"],
             max_stale_seconds=max_stale_seconds,
             clock=self.clock,
-            log=ReasonLog(self.clock),
+            log=ThrottledLog(self.clock),
             fetch=self.fetch,
         )
 

@@ -20,7 +20,7 @@ from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 from flask_ssr_session import keystore
 from flask_ssr_session.keystore import FetchedKeys
-from flask_ssr_session.logs import ReasonLog
+from flask_ssr_session.logs import ThrottledLog
 from flask_ssr_session.testing import SessionSigner
 from flask_ssr_session.tokens import MAX_KID_CHARS, TokenRules
 from flask_ssr_session.verdict import Reason, Verdict, decide
@@ -112,7 +112,7 @@ class Bench:
             [f"{origin}:{server.port}/jwks.json"],
             max_stale_seconds=DAY,
             clock=clock,
-            log=ReasonLog(clock),
+            log=ThrottledLog(clock),
         )
         self._monkeypatch = monkeypatch
         self.change(lambda _: self.good)

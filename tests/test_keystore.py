@@ -28,7 +28,7 @@ from flask_ssr_session.errors import (
 from flask_ssr_session.fetching import Deadline
 from flask_ssr_session.jwks import KeySet
 from flask_ssr_session.keystore import FetchedKeys, StaticKeys
-from flask_ssr_session.logs import ReasonLog
+from flask_ssr_session.logs import ThrottledLog
 from flask_ssr_session.session import SSRSession
 from flask_ssr_session.testing import SessionSigner
 from flask_ssr_session.tokens import TokenRules, verify_access_token
@@ -71,7 +71,7 @@ def make_keys(
         uris or ["https://core.example/jwks"],
         max_stale_seconds=max_stale_seconds,
         clock=clock,
-        log=ReasonLog(clock),
+        log=ThrottledLog(clock),
         fetch=server.fetch,
     )
 
@@ -614,7 +614,7 @@ def test_unforeseen_error_of_a_fetch_does_not_block_the_next(
         ["https://a.example"],
         max_stale_seconds=DAY,
         clock=clock,
-        log=ReasonLog(clock),
+        log=ThrottledLog(clock),
         fetch=fetch,
     )
     with pytest.raises(MemoryError):
@@ -642,7 +642,7 @@ def test_addresses_are_tried_in_turn(signer: SessionSigner, clock: SteppedClock)
         return json.dumps({"keys": [signer.jwk()]}).encode(), None
 
     keys = FetchedKeys(
-        ["a", "b", "c", "d"], max_stale_seconds=0, clock=clock, log=ReasonLog(clock), fetch=fetch
+        ["a", "b", "c", "d"], max_stale_seconds=0, clock=clock, log=ThrottledLog(clock), fetch=fetch
     )
 
     assert has_key(keys, clock)
@@ -659,7 +659,9 @@ def test_one_address_has_the_whole_time(signer: SessionSigner, clock: SteppedClo
         shares.append(deadline.remaining())
         return json.dumps({"keys": [signer.jwk()]}).encode(), None
 
-    keys = FetchedKeys(["a"], max_stale_seconds=0, clock=clock, log=ReasonLog(clock), fetch=fetch)
+    keys = FetchedKeys(
+        ["a"], max_stale_seconds=0, clock=clock, log=ThrottledLog(clock), fetch=fetch
+    )
 
     assert has_key(keys, clock)
     assert shares == [pytest.approx(3, abs=0.1)]
@@ -677,7 +679,7 @@ def test_address_that_hangs_leaves_the_next_its_turn(
         return json.dumps({"keys": [signer.jwk()]}).encode(), None
 
     keys = FetchedKeys(
-        ["hangs", "good"], max_stale_seconds=0, clock=clock, log=ReasonLog(clock), fetch=fetch
+        ["hangs", "good"], max_stale_seconds=0, clock=clock, log=ThrottledLog(clock), fetch=fetch
     )
 
     assert has_key(keys, clock)
@@ -881,7 +883,7 @@ FORK_SCRIPT = """
 import json, os, signal, sys, threading
 from flask_ssr_session.clock import SystemClock
 from flask_ssr_session.keystore import FetchedKeys
-from flask_ssr_session.logs import ReasonLog
+from flask_ssr_session.logs import ThrottledLog
 from flask_ssr_session.testing import SessionSigner
 
 signer, clock, parent = SessionSigner(), SystemClock(), os.getpid()
@@ -896,18 +898,18 @@ def fetch(url, deadline):
         never.wait(20)
     return json.dumps({"keys": [signer.jwk()]}).encode(), 0.0
 
-keys = FetchedKeys(["x"], max_stale_seconds=60, clock=clock, log=ReasonLog(clock), fetch=fetch)
+keys = FetchedKeys(["x"], max_stale_seconds=60, clock=clock, log=ThrottledLog(clock), fetch=fetch)
 if is_warm:
     keys.find("d-test", clock.wall())
 if "fetching" in sys.argv:
     if is_warm:
-        keys._own_fetching().last_start = None
+        keys._process_state().last_start = None
     threading.Thread(target=keys.find, args=("d-test", clock.wall()), daemon=True).start()
     assert began.wait(5)
 if "locked" in sys.argv:
     locked = threading.Event()
     def hold():
-        with keys._own_fetching().lock:
+        with keys._process_state().lock:
             locked.set()
             never.wait(20)
     threading.Thread(target=hold, daemon=True).start()

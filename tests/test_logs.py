@@ -6,19 +6,19 @@ import logging
 
 import pytest
 
-from flask_ssr_session.logs import ReasonLog
+from flask_ssr_session.logs import ThrottledLog
 
 from .clocks import SteppedClock
 
 
 @pytest.fixture
-def log(clock: SteppedClock, caplog: pytest.LogCaptureFixture) -> ReasonLog:
+def log(clock: SteppedClock, caplog: pytest.LogCaptureFixture) -> ThrottledLog:
     caplog.set_level(logging.DEBUG, "flask_ssr_session")
-    return ReasonLog(clock)
+    return ThrottledLog(clock)
 
 
 def test_first_line_of_a_reason_is_written(
-    log: ReasonLog, caplog: pytest.LogCaptureFixture
+    log: ThrottledLog, caplog: pytest.LogCaptureFixture
 ) -> None:
     log.write(logging.ERROR, "internal", "something happened")
 
@@ -28,7 +28,7 @@ def test_first_line_of_a_reason_is_written(
 
 
 def test_ten_seconds_of_a_reason_are_one_line(
-    log: ReasonLog, clock: SteppedClock, caplog: pytest.LogCaptureFixture
+    log: ThrottledLog, clock: SteppedClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     for _ in range(201):
         log.write(logging.WARNING, "invalid", "signature")
@@ -42,7 +42,7 @@ def test_ten_seconds_of_a_reason_are_one_line(
 
 
 def test_count_starts_anew_with_every_line(
-    log: ReasonLog, clock: SteppedClock, caplog: pytest.LogCaptureFixture
+    log: ThrottledLog, clock: SteppedClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     for seconds in (0, 9.9, 0.1, 10):
         clock.advance(seconds)
@@ -56,7 +56,7 @@ def test_count_starts_anew_with_every_line(
 
 
 def test_reasons_do_not_hold_each_other_back(
-    log: ReasonLog, caplog: pytest.LogCaptureFixture
+    log: ThrottledLog, caplog: pytest.LogCaptureFixture
 ) -> None:
     for reason in ("invalid", "duplicate", "invalid"):
         log.write(logging.WARNING, reason, "text")
@@ -67,20 +67,20 @@ def test_reasons_do_not_hold_each_other_back(
 def test_two_apps_do_not_hold_each_other_back(
     clock: SteppedClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for log in (ReasonLog(clock), ReasonLog(clock)):
+    for log in (ThrottledLog(clock), ThrottledLog(clock)):
         log.write(logging.WARNING, "invalid", "text")
 
     assert caplog.messages == ["invalid: text"] * 2
 
 
-def test_message_is_not_a_format(log: ReasonLog, caplog: pytest.LogCaptureFixture) -> None:
+def test_message_is_not_a_format(log: ThrottledLog, caplog: pytest.LogCaptureFixture) -> None:
     log.write(logging.WARNING, "invalid", "100 %s %d %(x)s {y}")
 
     assert caplog.messages == ["invalid: 100 %s %d %(x)s {y}"]
 
 
 def test_error_is_written_with_its_traceback(
-    log: ReasonLog, caplog: pytest.LogCaptureFixture
+    log: ThrottledLog, caplog: pytest.LogCaptureFixture
 ) -> None:
     error = ValueError("cause")
     log.write(logging.ERROR, "internal", "text", exc_info=error)

@@ -12,9 +12,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from flask_ssr_session.errors import CoreUnavailableError, FetchError, RequestRefusedError
+from flask_ssr_session.errors import CoreUnavailableError, FetchError, HTTPClientError
 from flask_ssr_session.fetching import Deadline
-from flask_ssr_session.revocation import LOOK_UP_SECONDS, PAUSE_SECONDS, RevocationCheck
+from flask_ssr_session.revocation import COOLDOWN_SECONDS, LOOK_UP_SECONDS, RevocationCheck
 from flask_ssr_session.session import SSRSession, deep_freeze
 from flask_ssr_session.verdict import Reason, SessionState, Verdict, apply_revocation
 
@@ -191,14 +191,14 @@ def test_core_that_failed_is_left_alone_for_ten_seconds(
 
     for _ in range(3):
         assert outcome(check) == "down"
-    clock.advance(PAUSE_SECONDS - 0.001)
+    clock.advance(COOLDOWN_SECONDS - 0.001)
     assert outcome(check, "handle-2") == "down"
     assert len(core.asked) == 1
 
     clock.advance(0.001)
     assert outcome(check) is False
     assert len(core.asked) == 2
-    assert PAUSE_SECONDS == 10
+    assert COOLDOWN_SECONDS == 10
 
 
 def test_the_first_good_answer_ends_it(
@@ -281,7 +281,7 @@ def test_what_the_core_refuses_about_one_session_holds_up_no_other(
     core: Core, clock: SteppedClock, check: RevocationCheck
 ) -> None:
     """It has 400 for a session whose tenant was deleted; the twin is a failure of its own."""
-    refused = RequestRefusedError("the answer has status 400")
+    refused = HTTPClientError("the answer has status 400")
     core.answers = [refused, KNOWN, FetchError("the answer has status 500"), refused, KNOWN]
     assert [outcome(check), outcome(check)] == ["down", False]
     assert [outcome(check), outcome(check)] == ["down", "down"]
@@ -342,7 +342,7 @@ def test_every_address_gets_its_share_of_the_time(core: Core, clock: SteppedCloc
 
 # Who is asked when, and what comes of it: seconds since the first look-up, then the answers of the
 # cores in the order they are asked in, and the outcome.
-BAD, REFUSED = b"{}", RequestRefusedError("the answer has status 400")
+BAD, REFUSED = b"{}", HTTPClientError("the answer has status 400")
 PASSED_OVER: dict[str, list[tuple[float, dict[int, Any], bool | str]]] = {
     "the first fails": [
         (0, {1: DOWN, 2: KNOWN}, False),

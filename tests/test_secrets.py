@@ -30,7 +30,7 @@ from flask_ssr_session.errors import FetchError, SSRSessionError
 from flask_ssr_session.fetching import Deadline
 from flask_ssr_session.jwks import KeySet
 from flask_ssr_session.keystore import FetchedKeys, StaticKeys
-from flask_ssr_session.logs import QUIET_SECONDS, ReasonLog, logger
+from flask_ssr_session.logs import THROTTLE_SECONDS, ThrottledLog, logger
 from flask_ssr_session.testing import SessionSigner
 from flask_ssr_session.tokens import TokenRules, decode_unverified_token, verify_access_token
 
@@ -146,7 +146,7 @@ class Watched:
         """Ask for a page and as a script; between them every log line's quiet time passes."""
         environ = {"HTTP_COOKIE": cookie_line(*tokens)}
         for headers in (PAGE, FETCH):
-            self._clock.advance(QUIET_SECONDS)
+            self._clock.advance(THROTTLE_SECONDS)
             with warnings.catch_warnings(record=True) as warned:
                 warnings.simplefilter("always")
                 response = self._client.get(path, headers=headers, environ_overrides=environ)
@@ -175,7 +175,7 @@ def shown(error: BaseException) -> str:
 
 def use_clock(app: Flask, clock: SteppedClock) -> None:
     own: state.AppState = app.extensions[state.EXTENSION_NAME]
-    own.clock, own.log = clock, ReasonLog(clock)
+    own.clock, own.log = clock, ThrottledLog(clock)
 
 
 def make_failing_app(**config: Any) -> Flask:
@@ -498,12 +498,12 @@ def test_flood_of_hostile_tokens_is_one_line_in_ten_seconds(
     for token in HOSTILE * 3:
         refused += ask(token)
         clock.advance(0.0625)
-    clock.advance(QUIET_SECONDS)
+    clock.advance(THROTTLE_SECONDS)
     refused += ask(TOKENS["tampered"])
     lines = own_log.of("invalid")
     assert len(lines) == len(own_log.lines)
     moments = [when for when, _, _ in lines]
-    assert all(later - earlier >= QUIET_SECONDS for earlier, later in pairwise(moments))
+    assert all(later - earlier >= THROTTLE_SECONDS for earlier, later in pairwise(moments))
     assert len(lines) > 10
     # Every refusal is in a line or was counted by one.
     assert len(lines) + sum(held for _, _, held in lines) == refused > 1_900
@@ -581,6 +581,6 @@ def test_log_of_an_outage_without_keys_counts_the_requests_it_concerned(
     assert causes == ["the answer has status 502 at keys.example; there are no keys"] * 7
     assert sum(held for _, _, held in own_log.of("keys_unavailable")) > 100
     endpoint.is_up = True
-    clock.advance(QUIET_SECONDS)
+    clock.advance(THROTTLE_SECONDS)
     assert ask() == 200
     assert len(own_log.of("keys_renewed")) == 1

@@ -16,7 +16,7 @@ from flask_ssr_session.errors import FetchError, TokenDefect
 from flask_ssr_session.fetching import Deadline
 from flask_ssr_session.jwks import KeySet
 from flask_ssr_session.keystore import FetchedKeys, StaticKeys
-from flask_ssr_session.logs import ReasonLog
+from flask_ssr_session.logs import ThrottledLog
 from flask_ssr_session.testing import SessionSigner
 from flask_ssr_session.tokens import MAX_TOKEN_CHARS, KeyFinder, TokenRules
 from flask_ssr_session.verdict import Reason, SessionState, Verdict, decide
@@ -64,7 +64,7 @@ def fetched_keys(signer: SessionSigner, clock: SteppedClock) -> FetchedKeys:
         ["https://core.example"],
         max_stale_seconds=0,
         clock=clock,
-        log=ReasonLog(clock),
+        log=ThrottledLog(clock),
         fetch=lambda _url, _deadline: (document, None),
     )
     keys.find("d-test", NOW)
@@ -81,7 +81,7 @@ def no_keys(clock: SteppedClock) -> FetchedKeys:
         ["https://core.example"],
         max_stale_seconds=0,
         clock=clock,
-        log=ReasonLog(clock),
+        log=ThrottledLog(clock),
         fetch=fail,
     )
 

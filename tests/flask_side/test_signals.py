@@ -31,7 +31,7 @@ from flask_ssr_session import (
 from flask_ssr_session.errors import FetchError, KeysUnavailableError
 from flask_ssr_session.fetching import Deadline
 from flask_ssr_session.keystore import MOST_BACKOFF_SECONDS, WAIT_AFTER_SECONDS, FetchedKeys
-from flask_ssr_session.logs import ReasonLog
+from flask_ssr_session.logs import ThrottledLog
 from flask_ssr_session.state import AppState
 from flask_ssr_session.testing import SessionSigner, expire, outage, revoke, sign_in
 
@@ -363,7 +363,7 @@ def make_keys(app: Flask, clock: SteppedClock, fetch: Any) -> FetchedKeys:
         ["https://core.example/jwks"],
         max_stale_seconds=2 * WAIT_AFTER_SECONDS,
         clock=clock,
-        log=ReasonLog(clock),
+        log=ThrottledLog(clock),
         fetch=fetch,
         send_signal=state.send_signal,
     )

@@ -21,7 +21,7 @@ from flask_ssr_session.clock import SystemClock
 from flask_ssr_session.errors import KeysUnavailableError
 from flask_ssr_session.fetching import Deadline, fetch_document
 from flask_ssr_session.keystore import FetchedKeys
-from flask_ssr_session.logs import ReasonLog
+from flask_ssr_session.logs import ThrottledLog
 from flask_ssr_session.testing import SessionSigner
 from flask_ssr_session.tokens import TokenRules, verify_access_token
 
@@ -54,7 +54,7 @@ class Parent:
             [self._good.url],
             max_stale_seconds=3600,
             clock=self._clock,
-            log=ReasonLog(self._clock),
+            log=ThrottledLog(self._clock),
             fetch=self._fetch,
         )
         if is_warm:
@@ -79,7 +79,7 @@ class Parent:
     def _keep_fetching(self) -> None:
         while not self._ended.is_set():
             # As if the pause between two fetches were over.
-            self.keys._own_fetching().last_start = None
+            self.keys._process_state().last_start = None
             self.keys._renew(in_background=False, wait_seconds=3, patient=False)
 
     def _keep_verifying(self) -> None:
