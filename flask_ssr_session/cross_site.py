@@ -17,15 +17,17 @@ from .answers import SAFE_METHODS, HeaderReader
 from .urls import parse_origin
 
 # Middleware that honours one of these hands a view another method than the browser sent.
-_OVERRIDES = ("X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override")
+_METHOD_OVERRIDE_HEADERS = ("X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override")
 
 # As WSGI names the headers that :func:`is_unsafe` looks at (PEP 3333).
-_LOOKED_AT = {f"HTTP_{name.upper().replace('-', '_')}" for name in (*_OVERRIDES, "Upgrade")}
+_RELEVANT_ENVIRON_KEYS = {
+    f"HTTP_{name.upper().replace('-', '_')}" for name in (*_METHOD_OVERRIDE_HEADERS, "Upgrade")
+}
 
 
-def is_plain_get(method: str, environ: Mapping[str, Any]) -> bool:
+def is_trivially_safe(method: str, environ: Mapping[str, Any]) -> bool:
     """Tell whether :func:`is_unsafe` need not even be asked: a GET that names nothing else."""
-    return method == "GET" and environ.keys().isdisjoint(_LOOKED_AT)
+    return method == "GET" and environ.keys().isdisjoint(_RELEVANT_ENVIRON_KEYS)
 
 
 def is_unsafe(method: str, header: HeaderReader) -> bool:
@@ -35,7 +37,9 @@ def is_unsafe(method: str, header: HeaderReader) -> bool:
     would see (RFC 6455 section 10.2).
     """
     methods = {method.upper()}
-    methods.update(value.strip().upper() for name in _OVERRIDES if (value := header(name)))
+    methods.update(
+        value.strip().upper() for name in _METHOD_OVERRIDE_HEADERS if (value := header(name))
+    )
     upgrades = (header("Upgrade") or "").lower().split(",")
     return not methods <= SAFE_METHODS or "websocket" in (item.strip() for item in upgrades)
 

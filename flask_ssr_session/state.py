@@ -22,7 +22,7 @@ from .clock import Clock, SystemClock
 from .conditional_requests import drop_conditions, may_ask_conditionally
 from .config import ResolvedSettings, Settings
 from .cookies import plain_values
-from .cross_site import is_cross_site, is_plain_get, is_unsafe
+from .cross_site import is_cross_site, is_trivially_safe, is_unsafe
 from .errors import ConfigError, FetchError, MisuseError, error_location
 from .forms import ReplayableForm
 from .global_claims import GlobalClaims
@@ -367,9 +367,9 @@ class AppState:
 
     def _decide(self, asked: Request, ready: SDKBinding) -> Verdict:
         try:
-            if not is_plain_get(asked.method, asked.environ) and self._was_sent_by_another_site(
-                asked, ready
-            ):
+            if not is_trivially_safe(
+                asked.method, asked.environ
+            ) and self._was_sent_by_another_site(asked, ready):
                 return Verdict(Reason.CROSS_SITE)
             raw_tokens = _cookies(asked, ACCESS_TOKEN_COOKIE)
             verdict = decide(

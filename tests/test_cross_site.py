@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from flask_ssr_session.cross_site import is_cross_site, is_plain_get, is_same_origin, is_unsafe
+from flask_ssr_session.cross_site import is_cross_site, is_same_origin, is_trivially_safe, is_unsafe
 
 OWN = "https://app.example.com/"
 WEBSITE, PARTNER = "https://www.example.com", "https://partner.example:8443"
@@ -189,6 +189,6 @@ def test_methods_that_may_change_something(
 ) -> None:
     assert is_unsafe(method, headers.get) is unsafe
     environ = {f"HTTP_{name.upper().replace('-', '_')}": text for name, text in headers.items()}
-    assert is_plain_get(method, {"HTTP_ACCEPT": "*/*", **environ}) is (
+    assert is_trivially_safe(method, {"HTTP_ACCEPT": "*/*", **environ}) is (
         method == "GET" and not headers
     )
