@@ -43,7 +43,7 @@ def set_cache_headers(
         optional=record.optional,
     )
     if caching is Caching.PRIVATE:
-        _keep_private(state, record, response, names)
+        _make_private(state, record, response, names)
         if "etag" in names and session is not None and (record.protected or is_page(media_type)):
             tag = response.headers["ETag"]
             response.headers["ETag"] = mark_tag(tag, session.session_handle)
@@ -102,21 +102,21 @@ def replace_content(response: Response, answer: Response) -> None:
 
 def _keep_nowhere(response: WerkzeugResponse, names: set[str]) -> None:
     response.headers["Cache-Control"] = "no-store"
-    _drop_targeted(response, names)
+    _drop_cdn_cache_headers(response, names)
 
 
-def _drop_targeted(response: WerkzeugResponse, names: set[str]) -> None:
+def _drop_cdn_cache_headers(response: WerkzeugResponse, names: set[str]) -> None:
     """Leave no field that a delivery network follows in place of Cache-Control (RFC 9213)."""
     for name in names:
         if name.endswith("cdn-cache-control") or name in _TARGETED:
             response.headers.pop(name)
 
 
-def _keep_private(
+def _make_private(
     state: AppState, record: RequestState, response: Response, names: set[str]
 ) -> None:
     """Keep a view's own cache headers from handing one visitor's page to all."""
-    _drop_targeted(response, names)
+    _drop_cdn_cache_headers(response, names)
     if "cache-control" not in names:
         response.headers.add("Cache-Control", "private")
         return

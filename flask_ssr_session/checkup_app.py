@@ -13,7 +13,7 @@ from .doctor_keys import Answer
 from .errors import FetchError
 from .fetching import Reply
 from .hook_order import is_sdk_hook
-from .jinja_env import LOADER_ADVICE, LOADER_REPLACED, is_loader_replaced, is_packaged_look
+from .jinja_env import LOADER_ADVICE, LOADER_REPLACED, is_loader_replaced, templates_are_unmodified
 from .logs import ThrottledLog
 from .pages import render_document
 from .state import AppState, current_request
@@ -80,7 +80,7 @@ def about_templates(state: AppState, front: str | None) -> Finding:
                 _listening(state) as heard,
                 state.app.test_request_context(state.settings.refresh_path, base_url=front),
             ):
-                if is_packaged_look():
+                if templates_are_unmodified():
                     return ok("templates", "the refresh page has its original look")
                 # Hooks of the app may set what its templates show.
                 state.app.preprocess_request()

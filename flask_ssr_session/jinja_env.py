@@ -25,7 +25,7 @@ from .errors import ConfigError
 
 DOCUMENT = "refresh_document.html"
 MACRO = "refresh_page.html"
-PACKAGED = "flask_ssr_session/"
+TEMPLATE_PREFIX = "flask_ssr_session/"
 
 _EXTENSION_NAME = "ssr_session_templates"
 
@@ -51,7 +51,7 @@ class _PackagedEnvironment(Environment):
 
     def __init__(self, app: Flask, loader: _PackagedLoader, *, is_async: bool) -> None:
         super().__init__(
-            loader=PrefixLoader({PACKAGED.rstrip("/"): loader}),
+            loader=PrefixLoader({TEMPLATE_PREFIX.rstrip("/"): loader}),
             autoescape=True,
             auto_reload=False,
             enable_async=is_async,
@@ -67,7 +67,7 @@ class _PackagedEnvironment(Environment):
         globals: MutableMapping[str, Any] | None = None,  # noqa: A002 - as Jinja names it
     ) -> Template:
         """Return a template of ours, or by any other name the app's."""
-        if isinstance(name, str) and not name.startswith(PACKAGED):
+        if isinstance(name, str) and not name.startswith(TEMPLATE_PREFIX):
             return self._app.jinja_env.get_template(name, parent, globals)
         return super().get_template(name, parent, globals)
 
@@ -82,7 +82,7 @@ class _PackagedLoader(FileSystemLoader):
         super().__init__(templates_folder())
         # Flask's own loader asks the app and then every blueprint, late ones too. Ours comes last.
         loaders = [app.jinja_env.loader] if app.jinja_env.loader else []
-        below = PrefixLoader({PACKAGED.rstrip("/"): self})
+        below = PrefixLoader({TEMPLATE_PREFIX.rstrip("/"): self})
         self.entrance = ChoiceLoader([*loaders, self, below])
         # A macro that awaits cannot be called by one that does not, so there is one of each.
         self._environments = {
@@ -101,11 +101,11 @@ class _PackagedLoader(FileSystemLoader):
 
     def original(self, name: str) -> Template:
         """Return a template of ours that depends on nothing of the app's but its globals."""
-        return self._environments[False].get_template(PACKAGED + name)
+        return self._environments[False].get_template(TEMPLATE_PREFIX + name)
 
 
 def install_loader(app: Flask) -> None:
-    """Let the templates of *app* find ours: under their own names, and below ``PACKAGED``."""
+    """Let the templates of *app* find ours: under their own names, and below ``TEMPLATE_PREFIX``."""
     app.extensions[_EXTENSION_NAME] = ours = _PackagedLoader(app)
     app.jinja_env.loader = ours.entrance
 
@@ -121,9 +121,9 @@ def is_loader_replaced(app: Flask) -> bool:
     if app.jinja_env.loader is app.extensions[_EXTENSION_NAME].entrance:
         return False  # as nearly always; to load a template takes some milliseconds
     try:
-        app.jinja_env.get_template(PACKAGED + MACRO)
+        app.jinja_env.get_template(TEMPLATE_PREFIX + MACRO)
     except TemplateNotFound as error:
-        return error.name == PACKAGED + MACRO
+        return error.name == TEMPLATE_PREFIX + MACRO
     except Exception:  # noqa: BLE001 - a file of the app's by that name, which is found
         return False
     return False
@@ -139,7 +139,7 @@ LOADER_ADVICE = (
 )
 
 
-def is_packaged_look() -> bool:
+def templates_are_unmodified() -> bool:
     """Return whether the app overrides neither of our templates, so that we know what they use."""
     ours = templates_folder()
     for name in (DOCUMENT, MACRO):

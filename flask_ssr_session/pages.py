@@ -25,7 +25,7 @@ from .jinja_env import (
     LOADER_ADVICE,
     LOADER_REPLACED,
     MACRO,
-    PACKAGED,
+    TEMPLATE_PREFIX,
     install_loader,
     is_loader_replaced,
     original_document,
@@ -322,7 +322,7 @@ def render_document() -> str:
         page = render_template(DOCUMENT, refresh_page_template=MACRO)
     except Exception as error:  # noqa: BLE001 - it is the app's code, anything may come out
         # The message may quote values of the app's; the type and the template's place do not.
-        problem = f"failed with {type(error).__name__}{_template_place(error)}"
+        problem = f"failed with {type(error).__name__}{_template_location(error)}"
     else:
         # Without the script nobody would ever leave a refresh page.
         asks_script = refresh_view().page == _PAGES[Answer.REFRESH_PAGE]
@@ -339,7 +339,7 @@ def render_document() -> str:
             f"{DOCUMENT} or {MACRO} of the app {problem}; the original is shown",
         )
     warn_of_replaced_loader(state)
-    return original_document(state.app).render(refresh_page_template=PACKAGED + MACRO)
+    return original_document(state.app).render(refresh_page_template=TEMPLATE_PREFIX + MACRO)
 
 
 def warn_of_replaced_loader(state: AppState) -> None:
@@ -348,7 +348,7 @@ def warn_of_replaced_loader(state: AppState) -> None:
         state.warn_once("loader_replaced", f"{LOADER_REPLACED}: {LOADER_ADVICE}")
 
 
-def _template_place(error: Exception) -> str:
+def _template_location(error: Exception) -> str:
     place = ""
     trace = error.__traceback__
     while trace is not None:
@@ -368,7 +368,7 @@ def content_security_policy(state: AppState) -> str:
     )
 
 
-def _seeing_through(test: Any) -> Callable[..., Any]:
+def _unwrap_needs_refresh(test: Any) -> Callable[..., Any]:
     def seen(value: object, *args: object) -> Any:
         return test(bool(value) if isinstance(value, NeedsRefresh) else value, *args)
 
@@ -382,7 +382,7 @@ def install_templates(app: Flask) -> None:
     # Jinja's "is true" asks for the constant itself, which this global is not: it would read as
     # "may be shown".
     for name in ("boolean", "false", "sameas", "true"):
-        environment.tests[name] = _seeing_through(environment.tests[name])
+        environment.tests[name] = _unwrap_needs_refresh(environment.tests[name])
     environment.globals.update(
         needs_refresh=NeedsRefresh(),
         session_script=session_script,

@@ -15,7 +15,7 @@ from .claims import MFA_CLAIM, ClaimFailure
 from .cross_site import is_same_origin
 from .errors import MisuseError
 from .forms import can_replay, form_owner, parse_replayable_form
-from .jinja_env import is_packaged_look
+from .jinja_env import templates_are_unmodified
 from .pages import (
     content_security_policy,
     factor_location,
@@ -125,7 +125,7 @@ def tell_of_claims(state: AppState, failures: Sequence[ClaimFailure]) -> Respons
         ),
         state.ready().deployment.invalid_claim_status,
     )
-    _keep_fragment(response)
+    _disable_htmx_swap(response)
     return sealed(current_app.make_response(response), state.verdict())
 
 
@@ -179,12 +179,12 @@ def reply(state: AppState, answer: Answer) -> Response:
         if answer is Answer.REFRESH_PAGE and record.requirements.keep_form:
             keep_form(record)
         response = document(state)
-        _mark_shown(response, answer)
+        _set_page_status(response, answer)
     elif answer is Answer.NOT_NOW:
         response = make_response("", 503)
     elif answer is Answer.OUTAGE:
         response = make_response(jsonify(message="session cannot be checked right now"))
-        _mark_shown(response, Answer.OUTAGE_PAGE)
+        _set_page_status(response, Answer.OUTAGE_PAGE)
     elif answer is Answer.REFUSED:
         response = make_response(jsonify(message="refused: another site sent this request"), 403)
     else:
@@ -197,12 +197,12 @@ def reply(state: AppState, answer: Answer) -> Response:
         if _is_htmx_alone():
             # htmx on a page without the browser SDK: the visitor leaves the page, and comes back
             # to it. After a form it stays, and with it what was typed.
-            response.headers["HX-Redirect"] = _way_for_htmx(state, try_refresh=try_refresh)
-    _keep_fragment(response)
+            response.headers["HX-Redirect"] = _htmx_redirect_url(state, try_refresh=try_refresh)
+    _disable_htmx_swap(response)
     return sealed(current_app.make_response(response), verdict)
 
 
-def _keep_fragment(response: WerkzeugResponse) -> None:
+def _disable_htmx_swap(response: WerkzeugResponse) -> None:
     if "HX-Request" in request.headers:
         # htmx 4 shows the body of every answer in place of the fragment.
         response.headers["HX-Reswap"] = "none"
@@ -223,7 +223,7 @@ def _page_of_htmx() -> str:
     return return_target(f"{page.path}?{page.query}" if page.query else page.path)
 
 
-def _way_for_htmx(state: AppState, *, try_refresh: bool) -> str:
+def _htmx_redirect_url(state: AppState, *, try_refresh: bool) -> str:
     """Return where a page with htmx goes for a session.
 
     To reload it (``HX-Refresh``) would do for a page that asks for a session itself; one that is
@@ -241,13 +241,13 @@ def document(state: AppState) -> Response:
     headers = response.headers
     headers.setdefault("Referrer-Policy", "same-origin")
     policy = "frame-ancestors 'self'"
-    if is_packaged_look():
+    if templates_are_unmodified():
         policy = content_security_policy(state)
     headers.setdefault("Content-Security-Policy", policy)
     return response
 
 
-def _mark_shown(response: WerkzeugResponse, page: Answer) -> None:
+def _set_page_status(response: WerkzeugResponse, page: Answer) -> None:
     """Give *response* the status of the page of ours that it shows, if it has no other."""
     if page is Answer.OUTAGE_PAGE:
         response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
@@ -317,7 +317,7 @@ def finish(state: AppState, response: Response) -> Response:
                 )
             elif answer is not Answer.PASS:
                 replace_content(response, reply(state, answer))
-        _mark_shown(response, record.shown_page)
+        _set_page_status(response, record.shown_page)
         # At a host that the app does not trust, this is its page for 400, which has to go out.
         if record.shown_page in _LEADING_TO_SIGN_IN and trusted_host(asked):
             warn_of_ways_to_sign_in(state)
