@@ -14,7 +14,7 @@ from flask import Flask, Request, current_app, has_request_context, request
 from .answers import Answer
 from .claims import UNSET, ClaimRequirements, ClaimValidator
 from .errors import MisuseError
-from .places import is_left_alone, is_open_sign_in
+from .places import is_exempt, is_open_sign_in
 from .replies import SessionRequired, keep_form, refuse_claims, reply
 from .requirements import Requirements, ViewMark, mark_view, wrapped_chain
 from .session import SSRSession
@@ -201,7 +201,7 @@ def require_session(
     record = state.record(asked)
     if not record.in_hooks:
         refused = _check(state, asked, record, requirements)
-    elif is_left_alone(state, asked) or request.endpoint == REFRESH_ENDPOINT or is_open_sign_in():
+    elif is_exempt(state, asked) or request.endpoint == REFRESH_ENDPOINT or is_open_sign_in():
         return
     else:
         refused = _check(state, asked, record, _as_marked(state, requirements))

@@ -14,7 +14,7 @@ from .decorators import capture_form_before_hooks
 from .dispatch import watch_dispatch
 from .errors import ConfigError
 from .pages import install_templates, warn_of_replaced_loader
-from .places import is_left_alone
+from .places import is_exempt
 from .replies import finish
 from .setup_checks import check_setup, watch
 from .state import EXTENSION_NAME, AppState, current_request, current_state
@@ -89,7 +89,7 @@ def _hooks(state: AppState) -> tuple[Callable[[], None], Callable[[Response], Re
     def decide() -> None:
         asked = current_request()
         record = state.begin_request(asked)
-        record.exempt = is_left_alone(state, asked)
+        record.exempt = is_exempt(state, asked)
         if record.exempt:
             return
         verdict = state.verdict_on(asked, record)

@@ -31,12 +31,12 @@ from .jinja_env import (
     original_document,
 )
 from .places import (
-    here,
+    current_return_path,
     is_closed_factor_page,
     is_closed_sign_in,
     is_sign_in_page,
-    own_address,
     refresh_path,
+    request_path,
 )
 from .state import (
     ACCESS_TOKEN_COOKIE,
@@ -124,7 +124,7 @@ class RefreshView(NamedTuple):
     :ivar is_safe: the page may be asked for again by itself; false after a form was sent.
     :ivar leads_away: the visitor is taken to sign-in, or on to the next factor, without pressing
         anything.
-    :ivar here: the path to ask for again.
+    :ivar current_return_path: the path to ask for again.
     :ivar sign_in_url: sign-in, with the way back.
     :ivar factor_url: where sign-in is completed, with the way back; empty where nobody knows.
     :ivar continue_url: the page without a session; empty where it has nothing to show then.
@@ -137,7 +137,7 @@ class RefreshView(NamedTuple):
     reason: str
     is_safe: bool
     leads_away: bool
-    here: str
+    current_return_path: str
     sign_in_url: str
     factor_url: str
     continue_url: str
@@ -183,7 +183,7 @@ def refresh_view(nonce: str | None = None) -> RefreshView:
     record.refresh_response = page if page is Answer.REFRESH_PAGE else None
     if record.streaming:
         state.signal_refresh(record)
-    target = record.return_path if record.return_path is not None else here()
+    target = record.return_path if record.return_path is not None else current_return_path()
     is_safe = request.method in SAFE_METHODS
     sign_in_url = sign_in_location(state, target)
     factor_url = ""
@@ -193,14 +193,14 @@ def refresh_view(nonce: str | None = None) -> RefreshView:
     continue_url = with_query(target, **{CONTINUE_PARAMETER: "1"}) if offers_continue else ""
     if at_sign_in and offers_continue:
         # Where a session turns out to have ended on the sign-in page, signing in comes next.
-        sign_in_url = continue_url = with_query(own_address(), **{CONTINUE_PARAMETER: "1"})
+        sign_in_url = continue_url = with_query(request_path(), **{CONTINUE_PARAMETER: "1"})
     return RefreshView(
         page=_PAGES[page],
         reason=verdict.reason.value,
         is_safe=is_safe,
         leads_away=is_safe
         and (bool(factor_url) or (page is Answer.SIGN_IN_PAGE and not at_sign_in)),
-        here=target,
+        current_return_path=target,
         sign_in_url=sign_in_url,
         factor_url=factor_url,
         continue_url=continue_url,

@@ -19,7 +19,7 @@ from .urls import is_plain_path, local_path, quote_path, redirect_target
 from .verdict import SessionState
 
 
-def is_left_alone(state: AppState, asked: Request) -> bool:
+def is_exempt(state: AppState, asked: Request) -> bool:
     """Tell whether the current request is none that a session matters to."""
     rule: Rule | None = asked.url_rule
     if rule is None:
@@ -216,7 +216,7 @@ def is_closed_sign_in() -> bool:
     return True
 
 
-def return_target(raw: str | None) -> str:
+def safe_target(raw: str | None) -> str:
     """Return where *raw* may lead back to; ``/`` where it may not."""
     return redirect_target(
         raw,
@@ -225,14 +225,14 @@ def return_target(raw: str | None) -> str:
     )
 
 
-def own_address() -> str:
+def request_path() -> str:
     """Return the path and query of the current request, whatever they are."""
     return local_path(request.root_path, request.path, request.query_string)
 
 
-def here() -> str:
+def current_return_path() -> str:
     """Return the path and query of the current request, fit to come back to."""
-    return return_target(own_address())
+    return safe_target(request_path())
 
 
 def safe_return_path(raw: str | None) -> str:
@@ -244,7 +244,7 @@ def safe_return_path(raw: str | None) -> str:
         website origin or in ``SSR_SESSION_REDIRECT_ORIGINS``.
     :raises MisuseError: ``init_app`` was not called for this app.
     """
-    return return_target(raw)
+    return safe_target(raw)
 
 
 def _sign_in_url() -> str:

@@ -23,12 +23,12 @@ from .pages import (
     sign_in_location,
 )
 from .places import (
-    here,
+    current_return_path,
     is_closed_factor_page,
     is_closed_sign_in,
-    own_address,
     refresh_path,
-    return_target,
+    request_path,
+    safe_target,
 )
 from .setup_log import warn_of_absent_claims, warn_of_header_tokens, warn_of_ways_to_sign_in
 from .state import (
@@ -146,7 +146,8 @@ def _refuse_pending(state: AppState, answer: Answer) -> Response | None:
         raise InvalidClaimsError([_FACTOR_FAILURE])
     if answer is Answer.FACTOR_REDIRECT:
         return sealed(
-            current_app.make_response(redirect(factor_location(state, here()))), state.verdict()
+            current_app.make_response(redirect(factor_location(state, current_return_path()))),
+            state.verdict(),
         )
     return None
 
@@ -164,9 +165,9 @@ def reply(state: AppState, answer: Answer) -> Response:
     if answer in _FOR_PENDING and (refusal := _refuse_pending(state, answer)) is not None:
         return refusal
     if answer is Answer.SIGN_IN_REDIRECT:
-        response = redirect(sign_in_location(state, here()))
+        response = redirect(sign_in_location(state, current_return_path()))
     elif answer is Answer.REFRESH_REDIRECT:
-        query = {"redirectBack": here()}
+        query = {"redirectBack": current_return_path()}
         if record.requirements.optional:
             query["optional"] = "1"
         location = with_query(refresh_path(), **query)
@@ -220,7 +221,7 @@ def _page_of_htmx() -> str:
         page = urlsplit(request.headers.get("HX-Current-URL", ""))
     except ValueError:
         page = urlsplit("/")
-    return return_target(f"{page.path}?{page.query}" if page.query else page.path)
+    return safe_target(f"{page.path}?{page.query}" if page.query else page.path)
 
 
 def _htmx_redirect_url(state: AppState, *, try_refresh: bool) -> str:
@@ -266,7 +267,7 @@ def keep_form(record: RequestState) -> None:
     content_type = request.content_type or ""
     if (
         request.method != "POST"
-        or own_address() != here()
+        or request_path() != current_return_path()
         or not is_same_origin(request.headers.get, request.host)
         or not can_replay(content_type, request.content_length)
     ):

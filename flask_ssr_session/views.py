@@ -21,7 +21,7 @@ from . import assets
 from .answers import Answer, RequestKind, kind_of_request
 from .cache_headers import sealed
 from .decorators import session_exempt
-from .places import return_target
+from .places import safe_target
 from .replies import document, reply
 from .state import current_request, current_request_state, current_state, query_args, trusted_host
 from .verdict import SessionState
@@ -106,7 +106,7 @@ def _refresh(**_place: str) -> Response:
         # Some view sent the script here by a redirect. The browser SDK repeats what was asked for.
         return reply(state, state.answer())
     args = query_args(current_request())
-    record.return_path = return_target(args.get("redirectBack"))
+    record.return_path = safe_target(args.get("redirectBack"))
     record.offers_continue = "optional" in args
     return sealed(document(state), state.verdict())
 
