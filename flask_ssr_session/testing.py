@@ -204,7 +204,7 @@ def install_test_keys(app: Flask) -> None:
     state = _state(app)
     # Again for an app that has them: who was revoked is forgotten, but an outage that a test has
     # asked for goes on.
-    installed: _Installed = app.extensions.setdefault(_KEYS_EXTENSION, _Installed())
+    installed: _TestBackend = app.extensions.setdefault(_KEYS_EXTENSION, _TestBackend())
     installed.revoked_handles.clear()
     state.override_keys_for_testing(installed.keys, installed.is_revoked)
 
@@ -299,7 +299,7 @@ def set_token(client: FlaskClient, token: str) -> None:
         "ate": claims.get("exp", 0) * 1000,
         "up": dict(claims),
     }
-    domain, origin_only = _domain(client.application)
+    domain, origin_only = _cookie_domain(client.application)
     for name, value in (
         (ACCESS_TOKEN_COOKIE, token),
         (FRONT_TOKEN_COOKIE, b64encode(json.dumps(front_token).encode()).decode()),
@@ -332,7 +332,7 @@ def revoke(client: FlaskClient) -> None:
 
 def sign_out(client: FlaskClient) -> None:
     """Take the cookies of a session from *client*, as the browser SDK does at sign-out."""
-    domain, _ = _domain(client.application)
+    domain, _ = _cookie_domain(client.application)
     for name in (ACCESS_TOKEN_COOKIE, FRONT_TOKEN_COOKIE):
         client.delete_cookie(name, domain=domain)
 
@@ -396,7 +396,7 @@ class _TestKeys(StaticKeys):
 
 
 @dataclass(eq=False)
-class _Installed:
+class _TestBackend:
     """What stands for SuperTokens while an app is tested: its keys, and its core."""
 
     keys: _TestKeys = field(default_factory=_TestKeys)
@@ -416,8 +416,8 @@ def _state(app: Flask) -> AppState:
     return state
 
 
-def _installed(app: Flask) -> _Installed:
-    installed: _Installed | None = app.extensions.get(_KEYS_EXTENSION)
+def _installed(app: Flask) -> _TestBackend:
+    installed: _TestBackend | None = app.extensions.get(_KEYS_EXTENSION)
     if installed is None:
         raise MisuseError("call install_test_keys(app) first.")
     return installed
@@ -433,7 +433,7 @@ class _IssuerSigner(SessionSigner):
         return claims if self._issuer is None else {"iss": self._issuer, **claims}
 
 
-def _domain(app: Flask) -> tuple[str, bool]:
+def _cookie_domain(app: Flask) -> tuple[str, bool]:
     """Return for which host cookies are set, and whether for it alone."""
     # Flask's test client asks SERVER_NAME, where one is set, and reads its host like this.
     host = urlsplit(f"//{app.config.get('SERVER_NAME') or ''}").hostname or "localhost"
@@ -447,7 +447,7 @@ def _claims_of(client: FlaskClient, asked_by: str) -> dict[str, Any]:
 
     :raises MisuseError: it has none, or one that is no session's.
     """
-    domain, _ = _domain(client.application)
+    domain, _ = _cookie_domain(client.application)
     cookie = client.get_cookie(ACCESS_TOKEN_COOKIE, domain=domain)
     if cookie is None:
         raise MisuseError(f"{asked_by}(): this client is not signed in; call sign_in() before.")
