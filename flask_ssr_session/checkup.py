@@ -16,16 +16,16 @@ from urllib.parse import urljoin
 from werkzeug.http import parse_cookie
 
 from . import assets
-from .checkup_app import about_templates, answers_api, ask_app, front_page
+from .checkup_app import answers_api, ask_app, check_templates, front_page
 from .checkup_claims import gather_claims
 from .config import ResolvedSettings
-from .doctor import Finding, Level, Setup, browser_origin, is_top_level, ok, problem
-from .doctor_api import CORS_HEADERS, about_api_keys, about_core, about_cors, about_refresh_api
+from .doctor import Environment, Finding, Level, browser_origin, is_top_level, ok, problem
+from .doctor_api import CORS_HEADERS, check_api_keys, check_core, check_cors, check_refresh_api
 from .doctor_claims import check_claims
-from .doctor_cookies import about_seen_cookies, seen_cookies
-from .doctor_keys import Answer, Heard, about_clock, about_keys, about_static_keys, key_ids
-from .doctor_pages import about_refresh_page, about_script, about_sign_in, next_url, script_url
-from .doctor_settings import examine
+from .doctor_cookies import check_seen_cookies, seen_cookies
+from .doctor_keys import Answer, ProbeResult, check_clock, check_keys, check_static_keys, key_ids
+from .doctor_pages import check_refresh_page, check_script, check_sign_in, next_url, script_url
+from .doctor_settings import check_settings
 from .doctor_token import explain_token
 from .errors import ConfigError, FetchError, MisuseError
 from .fetching import Deadline, ask
@@ -85,7 +85,7 @@ def check_up(state: AppState, url: str | None, *, offline: bool) -> Iterator[Fin
             f"SERVER_NAME is no place that browsers can see the site at: {error}",
             "correct it, or pass --url https://www.example.com",
         )
-    setup = Setup(
+    setup = Environment(
         settings=state.settings,
         deployment=deployment,
         sdk=sdk,
@@ -95,12 +95,12 @@ def check_up(state: AppState, url: str | None, *, offline: bool) -> Iterator[Fin
         site=front and browser_origin(front),
         is_public_suffix=_suffix_list(),
     )
-    yield from examine(setup)
+    yield from check_settings(setup)
     yield from check_claims(gather_claims(state))
-    yield about_templates(state, front)
+    yield check_templates(state, front)
     static = _static_kids(state)
     if static:
-        yield about_static_keys(setup, static)
+        yield check_static_keys(setup, static)
     if not offline:
         yield from _ask_around(state, setup, static)
         if front:
@@ -108,7 +108,7 @@ def check_up(state: AppState, url: str | None, *, offline: bool) -> Iterator[Fin
     elif front:
         path = state.settings.refresh_path
         page = ask_app(state.app, front, path, _AS_A_BROWSER)
-        yield from about_refresh_page(setup, front + path, page)
+        yield from check_refresh_page(setup, front + path, page)
 
 
 def explain_input(state: AppState, text: str, *, offline: bool) -> Iterator[Finding]:
@@ -177,41 +177,43 @@ def _ask(
         return error
 
 
-def _ask_around(state: AppState, setup: Setup, verifying: Collection[str]) -> Iterator[Finding]:
+def _ask_around(
+    state: AppState, setup: Environment, verification_kids: Collection[str]
+) -> Iterator[Finding]:
     """Ask the key servers, the core and the API."""
 
-    def hear(url: str, headers: Mapping[str, str] = MappingProxyType({})) -> Heard:
-        return Heard(url, _ask(url, headers), state.clock.wall())
+    def hear(url: str, headers: Mapping[str, str] = MappingProxyType({})) -> ProbeResult:
+        return ProbeResult(url, _ask(url, headers), state.clock.wall())
 
     deployment = setup.deployment
     heard = [hear(uri) for uri in deployment.key_uris]
     if heard:
-        yield from about_keys(setup, heard)
-        verifying = frozenset[str]().union(*(key_ids(answer) for _, answer, _ in heard))
+        yield from check_keys(setup, heard)
+        verification_kids = frozenset[str]().union(*(key_ids(answer) for _, answer, _ in heard))
     # Where the core has not even keys to give, that was said.
-    if verifying and deployment.session_uris:
+    if verification_kids and deployment.session_uris:
         # Without an underscore, behind which the core would read a tenant.
         nobody = "?sessionHandle=flask-ssr-session-doctor"
-        yield about_core(
+        yield check_core(
             [hear(uri + nobody, deployment.core_headers) for uri in deployment.session_uris]
         )
     answer = _ask_to_refresh(setup)
-    found = about_refresh_api(setup, answer)
+    found = check_refresh_api(setup, answer)
     yield found
     if not heard:
-        yield from about_clock(answer, state.clock.wall(), "the API")
+        yield from check_clock(answer, state.clock.wall(), "the API")
     if isinstance(answer, FetchError) or found.level is not Level.OK:
         return
     if setup.site is not None and not setup.is_api_here:
-        yield about_cors(setup, setup.site, _ask_leave(setup, setup.site), answer)
-    yield from about_seen_cookies(setup, seen_cookies(answer))
+        yield check_cors(setup, setup.site, _ask_leave(setup, setup.site), answer)
+    yield from check_seen_cookies(setup, seen_cookies(answer))
     key_set = f"{deployment.api_domain}{deployment.api_base_path}/jwt/jwks.json"
     # Pages without a core have the API's keys; where there are none, that was said.
-    if verifying and key_set not in deployment.key_uris:
-        yield about_api_keys(setup, _ask(key_set), verifying)
+    if verification_kids and key_set not in deployment.key_uris:
+        yield check_api_keys(setup, _ask(key_set), verification_kids)
 
 
-def _ask_to_refresh(setup: Setup) -> Answer:
+def _ask_to_refresh(setup: Environment) -> Answer:
     """Ask the refresh API as a browser does, without a cookie: there is nothing to refresh."""
     headers = {"Content-Length": "0", "rid": "session", "st-auth-mode": "cookie"}
     if setup.site is not None:
@@ -219,7 +221,7 @@ def _ask_to_refresh(setup: Setup) -> Answer:
     return _ask(setup.refresh_api, headers, "POST")
 
 
-def _ask_leave(setup: Setup, site: str) -> Answer:
+def _ask_leave(setup: Environment, site: str) -> Answer:
     """Ask what a browser asks before it refreshes elsewhere."""
     headers = {
         "Origin": site,
@@ -229,17 +231,17 @@ def _ask_leave(setup: Setup, site: str) -> Answer:
     return _ask(setup.refresh_api, headers, "OPTIONS")
 
 
-def _ask_site(setup: Setup, front: str, script: bytes) -> Iterator[Finding]:
+def _ask_site(setup: Environment, front: str, script: bytes) -> Iterator[Finding]:
     address = front + setup.settings.refresh_path
     page = _ask(address, _AS_A_BROWSER)
-    yield from about_refresh_page(setup, address, page)
+    yield from check_refresh_page(setup, address, page)
     if isinstance(page, FetchError):
         return
     if (at := script_url(address, page)) is not None:
-        yield about_script(_ask(at), script)
+        yield check_script(_ask(at), script)
     at = sign_in = urljoin(address, setup.deployment.login_url)
     answer = _ask(at, _AS_A_BROWSER)
     # One step on: such as from /auth to /auth/, or back to itself.
     if (onward := next_url(at, answer)) is not None:
         at, answer = onward, _ask(onward, _AS_A_BROWSER)
-    yield about_sign_in(sign_in, at, answer)
+    yield check_sign_in(sign_in, at, answer)

@@ -70,7 +70,7 @@ def _listening(state: AppState) -> Iterator[list[str]]:
         state.log = log
 
 
-def about_templates(state: AppState, front: str | None) -> Finding:
+def check_templates(state: AppState, front: str | None) -> Finding:
     """Let the app's own templates show each of our pages, as they would to a visitor."""
     if is_loader_replaced(state.app):
         return problem("templates", LOADER_REPLACED, LOADER_ADVICE)

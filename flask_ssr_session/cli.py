@@ -68,7 +68,9 @@ def _from_input(_context: click.Context, _option: click.Parameter, value: str | 
     return value == "-"
 
 
-def _no_more(_context: click.Context, _argument: click.Parameter, values: tuple[str, ...]) -> None:
+def _reject_extra_arguments(
+    _context: click.Context, _argument: click.Parameter, values: tuple[str, ...]
+) -> None:
     if values:
         _refuse_token()
 
@@ -88,7 +90,7 @@ def _no_more(_context: click.Context, _argument: click.Parameter, values: tuple[
     "it is printed.",
 )
 # Click would repeat what is too much.
-@click.argument("more", nargs=-1, metavar="", callback=_no_more, expose_value=False)
+@click.argument("more", nargs=-1, metavar="", callback=_reject_extra_arguments, expose_value=False)
 def doctor(url: str | None, offline: bool, as_json: bool, explain: bool) -> None:
     """Tell why sessions do not work: one line each, and what to do.
 
@@ -141,7 +143,7 @@ def _print(rows: Iterable[dict[str, str]], width: int) -> dict[str, int]:
     printed = []
     for row in rows:
         level = click.style(f"{row['level']:<8}", fg=_COLOURS[row["level"]])
-        text = _laid_out(row, len(f"{'':8} {'':{width}}  "), columns)
+        text = _wrap_finding(row, len(f"{'':8} {'':{width}}  "), columns)
         click.echo(f"{level} {row['check']:<{width}}  {text}", color=color)
         printed.append(row)
     counts = _counts(printed)
@@ -150,7 +152,7 @@ def _print(rows: Iterable[dict[str, str]], width: int) -> dict[str, int]:
     return counts
 
 
-def _laid_out(row: dict[str, str], margin: int, columns: int) -> str:
+def _wrap_finding(row: dict[str, str], margin: int, columns: int) -> str:
     """Return what a finding says and advises, broken into lines for a terminal.
 
     :param columns: of the terminal; 0 where there is none.

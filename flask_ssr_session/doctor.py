@@ -60,7 +60,7 @@ def is_top_level(domain: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Setup:
+class Environment:
     """What is known without asking anybody.
 
     :ivar site: origin that browsers see the pages at; None where nobody says.
@@ -98,7 +98,7 @@ class Setup:
 
 def browser_origin(url: str) -> str:
     """Return the origin of *url* as browsers write it, where it has one; the SDK keeps ``:443``."""
-    origin = f"{urlsplit(url).scheme}://{place_of(url)}"
+    origin = f"{urlsplit(url).scheme}://{host_and_port(url)}"
     try:
         return parse_origin(origin)
     except ValueError:
@@ -110,7 +110,7 @@ def host_of(url: str) -> str:
     return urlsplit(url).hostname or ""
 
 
-def place_of(url: str) -> str:
+def host_and_port(url: str) -> str:
     """Return host and port in *url*, without what may be secret before or behind them."""
     return urlsplit(url).netloc.rpartition("@")[2]
 
@@ -120,7 +120,7 @@ def bare_domain(domain: str | None) -> str | None:
     return None if domain is None else domain.removeprefix(".").lower()
 
 
-def ago(seconds: float) -> str:
+def format_age(seconds: float) -> str:
     """Return a span of time in the largest unit that has two of it."""
     for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
         if abs(seconds) >= 2 * size:

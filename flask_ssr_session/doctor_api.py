@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping
 
-from .doctor import Finding, Setup, ok, place_of, problem, warning
-from .doctor_keys import Answer, Heard, key_ids, why_not
+from .doctor import Environment, Finding, host_and_port, ok, problem, warning
+from .doctor_keys import Answer, ProbeResult, failure_text, key_ids
 from .errors import FetchError
 from .fetching import Reply
 
@@ -17,7 +17,7 @@ from .fetching import Reply
 CORS_HEADERS = ("fdi-version", "rid", "st-auth-mode")
 
 
-def about_refresh_api(setup: Setup, answer: Answer) -> Finding:
+def check_refresh_api(setup: Environment, answer: Answer) -> Finding:
     """Judge what the refresh API says to a browser that has no session.
 
     SuperTokens says then, beside its status, that what is left of a session is to be removed.
@@ -51,7 +51,9 @@ def about_refresh_api(setup: Setup, answer: Answer) -> Finding:
     return ok("refresh_api", f"{where} answers as SuperTokens does")
 
 
-def about_api_keys(setup: Setup, answer: Answer, verifying: Collection[str]) -> Finding:
+def check_api_keys(
+    setup: Environment, answer: Answer, verification_kids: Collection[str]
+) -> Finding:
     """Tell by its public key set whether the API uses the core that pages go by.
 
     :param verifying: ids of the keys that pages verify with.
@@ -60,11 +62,11 @@ def about_api_keys(setup: Setup, answer: Answer, verifying: Collection[str]) -> 
     if not kids:
         return warning(
             "api_keys",
-            f"the API at {_place(setup)} shows no keys ({why_not(answer)}), so whether it uses "
+            f"the API at {_place(setup)} shows no keys ({failure_text(answer)}), so whether it uses "
             "the same core cannot be seen",
             "see whether its core answers",
         )
-    if kids.isdisjoint(verifying):
+    if kids.isdisjoint(verification_kids):
         return problem(
             "api_keys",
             f"the API at {_place(setup)} has other keys than pages verify with: two cores, "
@@ -74,7 +76,7 @@ def about_api_keys(setup: Setup, answer: Answer, verifying: Collection[str]) -> 
     return ok("api_keys", f"the API at {_place(setup)} has the keys that pages verify with")
 
 
-def about_cors(setup: Setup, site: str, leave: Answer, answer: Reply) -> Finding:
+def check_cors(setup: Environment, site: str, leave: Answer, answer: Reply) -> Finding:
     """Judge whether a browser may refresh elsewhere.
 
     :param leave: the answer to the question it asks before.
@@ -83,10 +85,12 @@ def about_cors(setup: Setup, site: str, leave: Answer, answer: Reply) -> Finding
     where = f"the API at {_place(setup)}"
     if isinstance(leave, FetchError):
         return problem("cors", f"{where} does not answer OPTIONS ({leave})", "start it")
-    lack = _lack(leave, site, {"Access-Control-Allow-Headers": CORS_HEADERS})
+    lack = _missing_cors_header(leave, site, {"Access-Control-Allow-Headers": CORS_HEADERS})
     if not 200 <= leave.status < 300:
         lack = f"answers OPTIONS with status {leave.status}"
-    lack = lack or _lack(answer, site, {"Access-Control-Expose-Headers": ("front-token",)})
+    lack = lack or _missing_cors_header(
+        answer, site, {"Access-Control-Expose-Headers": ("front-token",)}
+    )
     if not lack:
         return ok("cors", f"{where} lets pages of {site} refresh")
     return problem(
@@ -97,7 +101,7 @@ def about_cors(setup: Setup, site: str, leave: Answer, answer: Reply) -> Finding
     )
 
 
-def _lack(answer: Reply, site: str, lists: Mapping[str, tuple[str, ...]]) -> str:
+def _missing_cors_header(answer: Reply, site: str, lists: Mapping[str, tuple[str, ...]]) -> str:
     """Return what a browser misses in an answer to *site*, or nothing."""
 
     def values(name: str) -> list[str]:
@@ -116,12 +120,12 @@ def _lack(answer: Reply, site: str, lists: Mapping[str, tuple[str, ...]]) -> str
     return ""
 
 
-def about_core(heard: Collection[Heard]) -> Finding:
+def check_core(heard: Collection[ProbeResult]) -> Finding:
     """Judge whether the cores take what the SDK asks them, by asking for no one's session."""
     for url, answer, _ in heard:
-        if isinstance(answer, Reply) and _knows_nobody(answer):
+        if isinstance(answer, Reply) and _reports_unauthorised(answer):
             continue
-        place = place_of(url)
+        place = host_and_port(url)
         if isinstance(answer, Reply) and answer.status == 401:
             return problem(
                 "core",
@@ -131,14 +135,14 @@ def about_core(heard: Collection[Heard]) -> Finding:
             )
         return problem(
             "core",
-            f"the core at {place} does not take what the SDK asks ({why_not(answer)})",
+            f"the core at {place} does not take what the SDK asks ({failure_text(answer)})",
             "start it, correct the path in connection_uri, and run a core of a version that this "
             "supertokens-python speaks with",
         )
     return ok("core", "the core takes what the SDK of this process asks")
 
 
-def _knows_nobody(answer: Reply) -> bool:
+def _reports_unauthorised(answer: Reply) -> bool:
     try:
         said = json.loads(answer.body) if answer.status == 200 else None
     except (ValueError, RecursionError):
@@ -146,5 +150,5 @@ def _knows_nobody(answer: Reply) -> bool:
     return isinstance(said, dict) and said.get("status") == "UNAUTHORISED"
 
 
-def _place(setup: Setup) -> str:
-    return place_of(setup.deployment.api_domain)
+def _place(setup: Environment) -> str:
+    return host_and_port(setup.deployment.api_domain)

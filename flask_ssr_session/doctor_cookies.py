@@ -10,7 +10,7 @@ from http.cookies import CookieError, SimpleCookie
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from .doctor import Finding, Setup, bare_domain, host_of, ok, problem, warning
+from .doctor import Environment, Finding, bare_domain, host_of, ok, problem, warning
 from .fetching import Reply
 from .sdk import SDKCookieSettings
 from .urls import is_loopback
@@ -18,7 +18,7 @@ from .urls import is_loopback
 _PARTITIONED = re.compile(r";\s*partitioned\s*(?=;|$)", re.IGNORECASE)
 
 
-def about_sharing(setup: Setup, site: str) -> Finding:
+def check_sharing(setup: Environment, site: str) -> Finding:
     """Tell whether the cookies that the API sets come back to the pages."""
     page, api = host_of(site), host_of(setup.deployment.api_domain)
     domain = bare_domain(setup.deployment.cookie_domain)
@@ -48,7 +48,7 @@ def about_sharing(setup: Setup, site: str) -> Finding:
     )
 
 
-def _about_domain(setup: Setup, domain: str, page: str, api: str) -> Finding:
+def _about_domain(setup: Environment, domain: str, page: str, api: str) -> Finding:
     for host, consequence in (
         (api, f"browsers refuse them from the API at {api}"),
         (page, f"the pages at {page} never get them"),
@@ -94,7 +94,7 @@ def _shared_domain(one: str, other: str) -> str:
     return ".".join(shared)
 
 
-def about_cookies(setup: Setup, site: str, cookies: SDKCookieSettings) -> Iterator[Finding]:
+def check_cookies(setup: Environment, site: str, cookies: SDKCookieSettings) -> Iterator[Finding]:
     """Yield whether browsers keep and send cookies that are set so."""
     yield _about_secure(setup, site, cookies)
     if cookies.same_site == "strict":
@@ -112,7 +112,7 @@ def about_cookies(setup: Setup, site: str, cookies: SDKCookieSettings) -> Iterat
         )
 
 
-def about_older_domain(setup: Setup, cookies: SDKCookieSettings) -> Iterator[Finding]:
+def check_older_domain(setup: Environment, cookies: SDKCookieSettings) -> Iterator[Finding]:
     """Yield whether cookies from before a change of ``cookie_domain`` are cleared away."""
     domain, older = bare_domain(setup.deployment.cookie_domain), bare_domain(cookies.older_domain)
     if older == (domain or ""):
@@ -127,7 +127,7 @@ def about_older_domain(setup: Setup, cookies: SDKCookieSettings) -> Iterator[Fin
         yield ok("older_cookie_domain", "not set; only who changed cookie_domain needs it")
 
 
-def _about_secure(setup: Setup, site: str, cookies: SDKCookieSettings) -> Finding:
+def _about_secure(setup: Environment, site: str, cookies: SDKCookieSettings) -> Finding:
     plain = next((url for url in (site, setup.api_origin) if url.startswith("http:")), None)
     if cookies.secure and plain is not None and not is_loopback(plain):
         return problem(
@@ -177,7 +177,7 @@ def seen_cookies(answer: Reply) -> ObservedCookies | None:
     )
 
 
-def about_seen_cookies(setup: Setup, seen: ObservedCookies | None) -> Iterator[Finding]:
+def check_seen_cookies(setup: Environment, seen: ObservedCookies | None) -> Iterator[Finding]:
     """Yield what the cookies of a running API say beyond the settings here."""
     if seen is None:
         yield problem(
@@ -210,6 +210,6 @@ def about_seen_cookies(setup: Setup, seen: ObservedCookies | None) -> Iterator[F
         yield ok("api_cookies", "the API sets session cookies as is expected here")
     if setup.cookies is None and setup.site is not None:
         # No SDK here to ask, so the running API says what is not in the settings.
-        yield from about_cookies(
+        yield from check_cookies(
             setup, setup.site, SDKCookieSettings(seen.secure, seen.same_site, None)
         )

@@ -11,7 +11,7 @@ from datetime import timezone
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
-from .doctor import Finding, Setup, ago, ok, place_of, problem, warning
+from .doctor import Environment, Finding, format_age, host_and_port, ok, problem, warning
 from .errors import FetchError
 from .fetching import Reply
 from .jwks import parse_key_set
@@ -25,7 +25,7 @@ _CLOCK_TOLERANCE_SECONDS = 5.0
 _KINDS = {"d-": "dynamic", "s-": "static"}
 
 
-class Heard(NamedTuple):
+class ProbeResult(NamedTuple):
     """What was heard from an address, and when, in seconds since the epoch."""
 
     url: str
@@ -33,7 +33,7 @@ class Heard(NamedTuple):
     at: float
 
 
-def why_not(answer: Answer) -> str:
+def failure_text(answer: Answer) -> str:
     """Return in a few words why an answer is of no use."""
     if isinstance(answer, FetchError):
         return str(answer)
@@ -50,7 +50,7 @@ def key_ids(answer: Answer) -> frozenset[str]:
         return frozenset()
 
 
-def about_static_keys(setup: Setup, kids: Collection[str]) -> Finding:
+def check_static_keys(setup: Environment, kids: Collection[str]) -> Finding:
     """Tell whether keys that came with the settings can be of use."""
     kind = setup.deployment.kid_prefix
     if kind is not None and not _have_kind(kids, kind):
@@ -66,10 +66,12 @@ def about_static_keys(setup: Setup, kids: Collection[str]) -> Finding:
     return ok("keys", f"{_counted(kids)} in SSR_SESSION_JWKS, so none are fetched")
 
 
-def about_keys(setup: Setup, heard: Sequence[Heard]) -> Iterator[Finding]:
+def check_keys(setup: Environment, heard: Sequence[ProbeResult]) -> Iterator[Finding]:
     """Yield what the key servers come to; the SDK takes turns with all of them."""
     failed = [
-        f"{place_of(url)} ({why_not(answer)})" for url, answer, _ in heard if not key_ids(answer)
+        f"{host_and_port(url)} ({failure_text(answer)})"
+        for url, answer, _ in heard
+        if not key_ids(answer)
     ]
     good = [(url, answer, at, kids) for url, answer, at in heard if (kids := key_ids(answer))]
     if not good:
@@ -86,24 +88,24 @@ def about_keys(setup: Setup, heard: Sequence[Heard]) -> Iterator[Finding]:
             "start it, or take it out of connection_uri",
         )
     url, answer, at, kids = good[0]
-    strange = [place_of(other) for other, _, _, others in good if kids.isdisjoint(others)]
+    strange = [host_and_port(other) for other, _, _, others in good if kids.isdisjoint(others)]
     if strange:
         yield problem(
             "keys",
-            f"{', '.join(strange)} and {place_of(url)} have no key in common: two databases",
+            f"{', '.join(strange)} and {host_and_port(url)} have no key in common: two databases",
             "let all cores in connection_uri use one database",
         )
-    yield _about_kinds(setup, place_of(url), kids, at)
-    yield from about_clock(answer, at)
+    yield _about_kinds(setup, host_and_port(url), kids, at)
+    yield from check_clock(answer, at)
 
 
-def _about_kinds(setup: Setup, place: str, kids: Collection[str], now: float) -> Finding:
+def _about_kinds(setup: Environment, place: str, kids: Collection[str], now: float) -> Finding:
     kind = setup.deployment.kid_prefix
     if kind is not None and not _have_kind(kids, kind):
         return _wrong_kind(place, kind)
     made = [int(kid[2:]) / 1000 for kid in kids if re.fullmatch(r"d-\d{1,15}", kid, re.ASCII)]
     is_told = made and max(made) <= now  # the clocks are another finding
-    age = f", the newest dynamic one {ago(now - max(made))} old" if is_told else ""
+    age = f", the newest dynamic one {format_age(now - max(made))} old" if is_told else ""
     return ok("keys", f"{_counted(kids)} at {place}{age}")
 
 
@@ -129,7 +131,7 @@ def _counted(kids: Collection[str]) -> str:
     return f"{len(kids)} {noun}" + (f" ({', '.join(counts)})" if counts else "")
 
 
-def about_clock(answer: Answer, now: float, whose: str = "the key server") -> Iterator[Finding]:
+def check_clock(answer: Answer, now: float, whose: str = "the key server") -> Iterator[Finding]:
     """Yield how this machine's clock differs from that of whoever answered, if that is told."""
     ahead = None if isinstance(answer, FetchError) else _ahead(answer, now)
     if ahead is None:
@@ -137,7 +139,7 @@ def about_clock(answer: Answer, now: float, whose: str = "the key server") -> It
     if abs(ahead) <= _CLOCK_TOLERANCE_SECONDS:
         yield ok("clock", f"this machine and {whose} tell the same time")
         return
-    says = f"{whose}'s clock is {ago(ahead)} {'ahead of' if ahead > 0 else 'behind'} ours"
+    says = f"{whose}'s clock is {format_age(ahead)} {'ahead of' if ahead > 0 else 'behind'} ours"
     advice = "let both machines set their clocks by NTP"
     if ahead > MAX_CLOCK_AHEAD_SECONDS:
         yield problem("clock", f"{says}: tokens begin in the future, and pages are 503", advice)

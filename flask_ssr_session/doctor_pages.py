@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
 
-from .doctor import Finding, Setup, browser_origin, ok, place_of, problem, warning
-from .doctor_keys import Answer, why_not
+from .doctor import Environment, Finding, browser_origin, host_and_port, ok, problem, warning
+from .doctor_keys import Answer, failure_text
 from .doctor_policy import refused_directives
 from .errors import FetchError
 from .fetching import Reply
@@ -50,13 +50,13 @@ def script_url(url: str, answer: Answer) -> str | None:
     return script.url if script else None
 
 
-def about_refresh_page(setup: Setup, url: str, answer: Answer) -> Iterator[Finding]:
+def check_refresh_page(setup: Environment, url: str, answer: Answer) -> Iterator[Finding]:
     """Yield what the refresh page, asked for at *url*, is missing."""
     path = setup.settings.refresh_path
     if isinstance(answer, FetchError):
         yield problem(
             "refresh_page",
-            f"nothing answers at {place_of(url)} ({answer})",
+            f"nothing answers at {host_and_port(url)} ({answer})",
             "start the site, name it with --url, or pass --offline",
         )
         return
@@ -88,7 +88,7 @@ def about_refresh_page(setup: Setup, url: str, answer: Answer) -> Iterator[Findi
     yield _about_policy(setup, url, answer, script)
 
 
-def _about_policy(setup: Setup, url: str, answer: Reply, script: _Loaded) -> Finding:
+def _about_policy(setup: Environment, url: str, answer: Reply, script: _Loaded) -> Finding:
     wanted: list[tuple[str, str, str | None]] = [("script-src", script.url, script.nonce)]
     if style := _loaded(_STYLE, url, answer):
         wanted.append(("style-src", style.url, style.nonce))
@@ -104,13 +104,13 @@ def _about_policy(setup: Setup, url: str, answer: Reply, script: _Loaded) -> Fin
     return ok("csp", "the Content-Security-Policy lets the refresh page work")
 
 
-def about_script(answer: Answer, content: bytes) -> Finding:
+def check_script(answer: Answer, content: bytes) -> Finding:
     """Tell whether browsers get the script that this process has."""
     advice = "let proxies and hooks pass what is below SSR_SESSION_REFRESH_PATH as it is"
     if isinstance(answer, FetchError) or answer.status != 200:
         return problem(
             "script",
-            f"the refresh page's script is not there ({why_not(answer)})",
+            f"the refresh page's script is not there ({failure_text(answer)})",
             f"{advice}; where a proxy takes a path off, tell the app its mount point",
         )
     if "javascript" not in answer.headers.get("Content-Type", "").lower():
@@ -156,14 +156,14 @@ def _path(url: str) -> str:
     return urlsplit(url).path
 
 
-def about_sign_in(url: str, at: str, answer: Answer) -> Finding:
+def check_sign_in(url: str, at: str, answer: Answer) -> Finding:
     """Tell whether a stranger who is sent to sign in at *url* arrives there.
 
     :param at: who gave the answer: *url*, or where that sends to on its site.
     """
     advice = "set SSR_SESSION_LOGIN_URL to the sign-in page, or website_base_path of the SDK"
     if isinstance(answer, FetchError):
-        return problem("sign_in", f"nothing answers at {place_of(url)} ({answer})", advice)
+        return problem("sign_in", f"nothing answers at {host_and_port(url)} ({answer})", advice)
     if answer.status == 404:
         return problem("sign_in", "there is no sign-in page where visitors are sent to", advice)
     onward = next_url(at, answer)
@@ -183,4 +183,4 @@ def about_sign_in(url: str, at: str, answer: Answer) -> Finding:
         )
     if answer.status >= 400:
         return problem("sign_in", f"the sign-in page answers with status {answer.status}", advice)
-    return ok("sign_in", f"the sign-in page answers at {place_of(url)}")
+    return ok("sign_in", f"the sign-in page answers at {host_and_port(url)}")

@@ -6,15 +6,15 @@ import re
 from collections.abc import Iterator
 
 from .config import Settings
-from .doctor import Finding, Setup, bare_domain, browser_origin, ok, problem, warning
-from .doctor_cookies import about_cookies, about_older_domain, about_sharing
+from .doctor import Environment, Finding, bare_domain, browser_origin, ok, problem, warning
+from .doctor_cookies import check_cookies, check_older_domain, check_sharing
 from .urls import is_loopback
 
 # What pyproject.toml asks for: the first that tells OAuth2 tokens from sessions (claim ``stt``).
 OLDEST_SDK = (0, 31, 4)
 
 
-def examine(setup: Setup) -> Iterator[Finding]:
+def check_settings(setup: Environment) -> Iterator[Finding]:
     """Yield what the settings, the SDK and the two hosts come to."""
     yield _about_version(setup.sdk_version)
     yield _about_sdk(setup)
@@ -27,10 +27,10 @@ def examine(setup: Setup) -> Iterator[Finding]:
         )
         return
     yield _about_site(setup, setup.site)
-    yield about_sharing(setup, setup.site)
+    yield check_sharing(setup, setup.site)
     if setup.cookies is not None:
-        yield from about_cookies(setup, setup.site, setup.cookies)
-        yield from about_older_domain(setup, setup.cookies)
+        yield from check_cookies(setup, setup.site, setup.cookies)
+        yield from check_older_domain(setup, setup.cookies)
 
 
 def _about_version(version: str | None) -> Finding:
@@ -48,7 +48,7 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", version))
 
 
-def _about_sdk(setup: Setup) -> Finding:
+def _about_sdk(setup: Environment) -> Finding:
     if setup.sdk is None:
         return ok("sdk", "none is initialised in this process; the settings say where the API is")
     if setup.sdk.dynamic_signing_key is None:
@@ -66,13 +66,13 @@ def _about_sdk(setup: Setup) -> Finding:
     return ok("sdk", "the SDK is initialised with the Session recipe")
 
 
-def _about_settings(setup: Setup) -> Iterator[Finding]:
+def _about_settings(setup: Environment) -> Iterator[Finding]:
     """Yield settings that contradict each other or the SDK, and those that are risks."""
     findings = [*_against_sdk(setup), *_against_each_other(setup), *_risks(setup.settings)]
     yield from findings or [ok("settings", "no two settings contradict each other")]
 
 
-def _against_sdk(setup: Setup) -> Iterator[Finding]:
+def _against_sdk(setup: Environment) -> Iterator[Finding]:
     settings, sdk = setup.settings, setup.sdk
     if sdk is None:
         return
@@ -97,7 +97,7 @@ def _against_sdk(setup: Setup) -> Iterator[Finding]:
         )
 
 
-def _against_each_other(setup: Setup) -> Iterator[Finding]:
+def _against_each_other(setup: Environment) -> Iterator[Finding]:
     settings = setup.settings
     if settings.jwks is not None and settings.jwks_uri is not None:
         yield warning(
@@ -130,7 +130,7 @@ def _risks(settings: Settings) -> Iterator[Finding]:
         )
 
 
-def _about_site(setup: Setup, site: str) -> Finding:
+def _about_site(setup: Environment, site: str) -> Finding:
     website, api = setup.sdk and setup.sdk.website_origin, setup.api_origin
     if site.startswith("https:") and api.startswith("http:"):
         return problem(

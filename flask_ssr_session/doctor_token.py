@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, TypeGuard
 
 from .claims import MFA_CLAIM
-from .doctor import Finding, ago, ok, problem, warning
+from .doctor import Finding, format_age, ok, problem, warning
 from .errors import (
     KeysUnavailableError,
     TokenDefect,
@@ -164,17 +164,24 @@ def _times(payload: Mapping[str, Any], rules: TokenRules, now: float) -> Iterato
             if left > MAX_CLOCK_AHEAD_SECONDS:
                 yield problem(
                     name,
-                    f"{ago(left)} in the future",
+                    f"{format_age(left)} in the future",
                     "let the core and this machine set their clocks by NTP",
                 )
             else:
-                yield ok(name, f"{ago(left)} {'in the future' if left > 0 else 'ago'}")
+                yield ok(
+                    name, f"{format_age(left)} {'in the future' if left > 0 else 'format_age'}"
+                )
         elif left + rules.leeway_seconds > 0:
-            yield ok(name, f"in {ago(left)}" if left > 0 else f"{ago(left)} ago, within the leeway")
+            yield ok(
+                name,
+                f"in {format_age(left)}"
+                if left > 0
+                else f"{format_age(left)} ago, within the leeway",
+            )
         else:
             yield problem(
                 name,
-                f"ran out {ago(left)} ago",
+                f"ran out {format_age(left)} ago",
                 "nothing: a page asks the browser to refresh it",
             )
 
@@ -188,7 +195,7 @@ def _fetched(name: str, value: Any, now: float) -> Finding:
     time = value.get("t") if isinstance(value, dict) else None
     if not _is_number(time, 1e15):
         return warning(name, "present, but not as SuperTokens writes it", "fetch the claim anew")
-    return ok(name, f"present, fetched {ago(now - time / 1000)} ago")
+    return ok(name, f"present, fetched {format_age(now - time / 1000)} ago")
 
 
 def _others(payload: Mapping[str, Any]) -> Iterator[Finding]:

@@ -9,7 +9,7 @@ from email.message import Message
 from typing import Any
 
 from flask_ssr_session.config import ResolvedSettings, SDKSettings, Settings
-from flask_ssr_session.doctor import Finding, Level, Setup, is_top_level
+from flask_ssr_session.doctor import Environment, Finding, Level, is_top_level
 from flask_ssr_session.errors import FetchError
 from flask_ssr_session.fetching import Reply
 from flask_ssr_session.sdk import SDKCookieSettings
@@ -42,11 +42,11 @@ def setup(
     answers_api: bool = True,
     public_suffixes: tuple[str, ...] = ("co.uk",),
     **settings: Any,
-) -> Setup:
+) -> Environment:
     """Return a setup without a fault, but for what is said otherwise."""
     values = replace(SDK, **sdk or {})
     checked = Settings.from_mappings({}, settings)
-    return Setup(
+    return Environment(
         settings=checked,
         deployment=ResolvedSettings.of(checked, values),
         sdk=values,
@@ -58,10 +58,10 @@ def setup(
     )
 
 
-def pages_alone(**settings: Any) -> Setup:
+def pages_alone(**settings: Any) -> Environment:
     """Return what a process of pages knows, without the SDK."""
     checked = Settings.from_mappings({}, {"api_domain": API, "cookie_domain": ".example.com"})
-    return Setup(
+    return Environment(
         checked,
         ResolvedSettings.of(checked, None),
         sdk_version="0.31.4",

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from flask_ssr_session.doctor import Finding, Level, ago
+from flask_ssr_session.doctor import Finding, Level, format_age
 from flask_ssr_session.doctor_api import (
     CORS_HEADERS,
-    about_api_keys,
-    about_core,
-    about_cors,
-    about_refresh_api,
+    check_api_keys,
+    check_core,
+    check_cors,
+    check_refresh_api,
 )
-from flask_ssr_session.doctor_keys import Heard, about_clock, about_keys, about_static_keys
+from flask_ssr_session.doctor_keys import ProbeResult, check_clock, check_keys, check_static_keys
 from flask_ssr_session.errors import FetchError
 from flask_ssr_session.fetching import Reply
 
@@ -24,8 +24,10 @@ from .doctor_kit import DOWN, NOW, PAGES, ills, keys, pages_alone, reply, setup
 
 
 def of_keys(*answers: Reply | FetchError, **changes: Any) -> list[Finding]:
-    heard = [Heard(f"http://user:secret@core-{n}:3567/app", a, NOW) for n, a in enumerate(answers)]
-    return list(about_keys(setup(**changes), heard))
+    heard = [
+        ProbeResult(f"http://user:secret@core-{n}:3567/app", a, NOW) for n, a in enumerate(answers)
+    ]
+    return list(check_keys(setup(**changes), heard))
 
 
 @pytest.mark.parametrize(
@@ -89,7 +91,7 @@ def test_age_of_the_newest_dynamic_key_is_told() -> None:
     assert finding.says == "1 key (1 dynamic) at core-0:3567"
     (finding,) = of_keys(keys(f"d-{int(NOW) * 1000}"))
     assert finding.says.endswith("one 0 s old")
-    (finding,) = about_keys(pages_alone(), [Heard(PAGES, keys("mine"), NOW)])
+    (finding,) = check_keys(pages_alone(), [ProbeResult(PAGES, keys("mine"), NOW)])
     assert finding.says == "1 key at www.example.com"
 
 
@@ -105,7 +107,7 @@ def test_age_of_the_newest_dynamic_key_is_told() -> None:
 def test_keys_of_the_settings_should_be_ones_that_stay(
     dynamic: bool, kids: list[str], ill: list[str]
 ) -> None:
-    assert ills([about_static_keys(setup(sdk={"dynamic_signing_key": dynamic}), kids)]) == ill
+    assert ills([check_static_keys(setup(sdk={"dynamic_signing_key": dynamic}), kids)]) == ill
 
 
 @pytest.mark.parametrize(
@@ -121,8 +123,8 @@ def test_keys_of_the_settings_should_be_ones_that_stay(
 def test_keys_of_the_settings_tell_their_kind_where_no_sdk_does(
     kids: list[str], ill: list[str]
 ) -> None:
-    assert ills([about_static_keys(pages_alone(), kids)]) == ill
-    assert ills(about_keys(pages_alone(), [Heard(PAGES, keys(*kids), NOW)])) == []
+    assert ills([check_static_keys(pages_alone(), kids)]) == ill
+    assert ills(check_keys(pages_alone(), [ProbeResult(PAGES, keys(*kids), NOW)])) == []
 
 
 @pytest.mark.parametrize(
@@ -140,7 +142,7 @@ def test_keys_of_the_settings_tell_their_kind_where_no_sdk_does(
 )
 def test_clocks_may_differ_by_seconds(ahead: float, ill: list[str]) -> None:
     answer = keys("d-1", Date=formatdate(NOW + ahead, usegmt=True))
-    (finding,) = about_clock(answer, NOW)
+    (finding,) = check_clock(answer, NOW)
 
     assert ills([finding]) == ill
     assert ("ahead of" in finding.says) is (ahead > 5)
@@ -157,7 +159,7 @@ def test_clock_of_the_key_server_is_looked_at_with_its_keys() -> None:
 def test_answer_that_a_cache_kept_is_of_its_age(age: str, ill: list[str]) -> None:
     answer = keys("d-1", Date=formatdate(NOW - 100, usegmt=True), Age=age)
 
-    assert ills(about_clock(answer, NOW)) == ill
+    assert ills(check_clock(answer, NOW)) == ill
 
 
 @pytest.mark.parametrize(
@@ -173,7 +175,7 @@ def test_answer_that_a_cache_kept_is_of_its_age(age: str, ill: list[str]) -> Non
     ],
 )
 def test_answer_without_a_time_tells_nothing(answer: Reply | FetchError) -> None:
-    assert list(about_clock(answer, NOW)) == []
+    assert list(check_clock(answer, NOW)) == []
 
 
 @pytest.mark.skipif(not hasattr(time, "tzset"), reason="only Unix lets a process change its zone")
@@ -186,7 +188,7 @@ def test_time_is_read_by_its_zone_and_never_by_ours(
     with monkeypatch.context() as patch:
         patch.setenv("TZ", "Asia/Tokyo")
         time.tzset()
-        findings = list(about_clock(keys("d-1", Date=date), NOW))
+        findings = list(check_clock(keys("d-1", Date=date), NOW))
     time.tzset()
 
     assert [finding.level for finding in findings] == [Level.OK]
@@ -214,7 +216,7 @@ SIGNED_OUT: dict[str, Any] = {"front_token": "remove", "status": 401}
 def test_refresh_api_has_to_say_that_nobody_is_signed_in(
     answer: Reply | FetchError, ill: list[str], advice: str
 ) -> None:
-    finding = about_refresh_api(setup(), answer)
+    finding = check_refresh_api(setup(), answer)
 
     assert ills([finding]) == ill
     assert advice in finding.advice
@@ -222,7 +224,7 @@ def test_refresh_api_has_to_say_that_nobody_is_signed_in(
 
 @pytest.mark.parametrize(("base_path", "told"), [("/auth", "/auth"), ("", "/")])
 def test_place_of_the_refresh_api_is_told(base_path: str, told: str) -> None:
-    finding = about_refresh_api(setup(sdk={"api_base_path": base_path}), reply(**SIGNED_OUT))
+    finding = check_refresh_api(setup(sdk={"api_base_path": base_path}), reply(**SIGNED_OUT))
 
     assert finding.says == (
         f"the refresh API at api.example.com, below {told}, answers as SuperTokens does"
@@ -232,8 +234,8 @@ def test_place_of_the_refresh_api_is_told(base_path: str, told: str) -> None:
 def test_status_of_no_session_is_what_the_sdk_here_is_set_to() -> None:
     custom = setup(sdk={"session_expired_status": 440})
 
-    assert ills([about_refresh_api(custom, reply(**{**SIGNED_OUT, "status": 440}))]) == []
-    assert ills([about_refresh_api(custom, reply(**SIGNED_OUT))]) == ["problem refresh_api"]
+    assert ills([check_refresh_api(custom, reply(**{**SIGNED_OUT, "status": 440}))]) == []
+    assert ills([check_refresh_api(custom, reply(**SIGNED_OUT))]) == ["problem refresh_api"]
 
 
 @pytest.mark.parametrize(
@@ -247,9 +249,9 @@ def test_status_of_no_session_is_what_the_sdk_here_is_set_to() -> None:
     ],
 )
 def test_api_has_to_have_the_keys_that_pages_verify_with(
-    answer: Reply | FetchError, verifying: set[str], ill: list[str]
+    answer: Reply | FetchError, verification_kids: set[str], ill: list[str]
 ) -> None:
-    assert ills([about_api_keys(setup(), answer, verifying)]) == ill
+    assert ills([check_api_keys(setup(), answer, verification_kids)]) == ill
 
 
 LEAVE: dict[str, Any] = {
@@ -283,7 +285,7 @@ def test_api_elsewhere_has_to_let_the_pages_in_before_and_then(
     changed: dict[str, Any], says: str
 ) -> None:
     for leave, answer in (({**LEAVE, **changed}, LET), (LEAVE, {**LET, **changed})):
-        finding = about_cors(setup(), PAGES, reply(**leave), reply(**answer))
+        finding = check_cors(setup(), PAGES, reply(**leave), reply(**answer))
 
         assert finding.level is Level.PROBLEM
         assert says in finding.says
@@ -293,10 +295,10 @@ def test_api_elsewhere_that_lets_the_pages_in_is_no_ill() -> None:
     several = {"Access_Control_Allow_Headers": CORS_HEADERS}
     exposed = {"Access_Control_Expose_Headers": ("anti-csrf", "Front-Token")}
 
-    assert ills([about_cors(setup(), PAGES, reply(**LEAVE), reply(**LET))]) == []
+    assert ills([check_cors(setup(), PAGES, reply(**LEAVE), reply(**LET))]) == []
     assert (
         ills(
-            [about_cors(setup(), PAGES, reply(**{**LEAVE, **several}), reply(**{**LET, **exposed}))]
+            [check_cors(setup(), PAGES, reply(**{**LEAVE, **several}), reply(**{**LET, **exposed}))]
         )
         == []
     )
@@ -313,22 +315,22 @@ def test_api_elsewhere_that_lets_the_pages_in_is_no_ill() -> None:
 def test_api_elsewhere_has_to_allow_the_headers_of_the_browser_sdk(headers: str, says: str) -> None:
     leave = reply(**{**LEAVE, "Access_Control_Allow_Headers": headers})
 
-    assert says in about_cors(setup(), PAGES, leave, reply(**LET)).says
+    assert says in check_cors(setup(), PAGES, leave, reply(**LET)).says
 
 
 def test_api_elsewhere_has_to_expose_the_front_token() -> None:
     hidden = reply(**{**LET, "Access_Control_Expose_Headers": "st-access-token"})
 
     assert "does not list front-token in Access-Control-Expose-Headers" in (
-        about_cors(setup(), PAGES, reply(**LEAVE), hidden).says
+        check_cors(setup(), PAGES, reply(**LEAVE), hidden).says
     )
 
 
 @pytest.mark.parametrize("status", [199, 300, 404])
 def test_api_elsewhere_has_to_answer_options(status: int) -> None:
-    refused = about_cors(setup(), PAGES, reply(status=status, **LEAVE), reply(**LET))
-    silent = about_cors(setup(), PAGES, DOWN, reply(**LET))
-    empty = about_cors(setup(), PAGES, reply(status=204, **LEAVE), reply(**LET))
+    refused = check_cors(setup(), PAGES, reply(status=status, **LEAVE), reply(**LET))
+    silent = check_cors(setup(), PAGES, DOWN, reply(**LET))
+    empty = check_cors(setup(), PAGES, reply(status=204, **LEAVE), reply(**LET))
 
     assert f"answers OPTIONS with status {status}" in refused.says
     assert ills([refused, silent, empty]) == ["problem cors", "problem cors"]
@@ -357,8 +359,10 @@ NOBODY = reply({"status": "UNAUTHORISED", "message": "no such session"})
     ],
 )
 def test_core_has_to_take_what_the_sdk_asks(answers: list[Reply | FetchError], says: str) -> None:
-    heard = [Heard(f"http://me:secret@core-{n}:3567/app", a, NOW) for n, a in enumerate(answers)]
-    finding = about_core(heard)
+    heard = [
+        ProbeResult(f"http://me:secret@core-{n}:3567/app", a, NOW) for n, a in enumerate(answers)
+    ]
+    finding = check_core(heard)
 
     assert finding.says.startswith(says)
     is_well = says.startswith("the core takes")
@@ -372,4 +376,4 @@ def test_core_has_to_take_what_the_sdk_asks(answers: list[Reply | FetchError], s
     [(0, "0 s"), (119, "119 s"), (120, "2 min"), (-7200, "2 h"), (172800, "2 d")],
 )
 def test_spans_of_time_are_short(seconds: float, told: str) -> None:
-    assert ago(seconds) == told
+    assert format_age(seconds) == told

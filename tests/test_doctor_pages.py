@@ -8,9 +8,9 @@ import pytest
 
 from flask_ssr_session.doctor import Level
 from flask_ssr_session.doctor_pages import (
-    about_refresh_page,
-    about_script,
-    about_sign_in,
+    check_refresh_page,
+    check_script,
+    check_sign_in,
     next_url,
     script_url,
 )
@@ -85,7 +85,7 @@ def shown(status: int = 200, page: str = PAGE, **headers: str | tuple[str, ...])
 def test_refresh_page_has_to_be_there_fresh_and_free(
     answer: Reply | FetchError, ill: list[str]
 ) -> None:
-    assert ills(about_refresh_page(setup(), f"{PAGES}/refresh-session", answer)) == ill
+    assert ills(check_refresh_page(setup(), f"{PAGES}/refresh-session", answer)) == ill
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_large_page_without_an_end_is_read_in_a_moment(piece: str) -> None:
     ],
 )
 def test_way_to_the_refresh_page_is_told(status: int, advice: str) -> None:
-    (finding,) = about_refresh_page(setup(), f"{PAGES}/refresh-session", reply("x", status))
+    (finding,) = check_refresh_page(setup(), f"{PAGES}/refresh-session", reply("x", status))
 
     assert finding.advice.startswith(advice)
 
@@ -247,7 +247,7 @@ def test_ports_and_schemes_of_a_policy_are_read_as_browsers_read_them(
     ],
 )
 def test_script_has_to_arrive_as_it_is(answer: Reply | FetchError, ill: list[str]) -> None:
-    assert ills([about_script(answer, b"code")]) == ill
+    assert ills([check_script(answer, b"code")]) == ill
 
 
 @pytest.mark.parametrize(
@@ -271,7 +271,7 @@ def test_script_has_to_arrive_as_it_is(answer: Reply | FetchError, ill: list[str
     ],
 )
 def test_strangers_have_to_arrive_at_sign_in(answer: Reply | FetchError, ill: list[str]) -> None:
-    assert ills([about_sign_in(f"{PAGES}/auth", f"{PAGES}/auth", answer)]) == ill
+    assert ills([check_sign_in(f"{PAGES}/auth", f"{PAGES}/auth", answer)]) == ill
 
 
 @pytest.mark.parametrize(
@@ -286,11 +286,11 @@ def test_strangers_have_to_arrive_at_sign_in(answer: Reply | FetchError, ill: li
 def test_sign_in_may_lead_on_but_not_round(location: str, ill: list[str]) -> None:
     answer = reply(status=302, Location=location)
 
-    assert ills([about_sign_in(f"{PAGES}/auth", f"{PAGES}/login", answer)]) == ill
+    assert ills([check_sign_in(f"{PAGES}/auth", f"{PAGES}/login", answer)]) == ill
 
 
 def test_all_that_is_well_with_the_refresh_page_is_told() -> None:
-    findings = list(about_refresh_page(setup(), f"{PAGES}/refresh-session", shown()))
+    findings = list(check_refresh_page(setup(), f"{PAGES}/refresh-session", shown()))
 
     assert [finding.check for finding in findings] == ["refresh_page", "csp"]
 
@@ -310,7 +310,7 @@ def test_all_that_is_well_with_the_refresh_page_is_told() -> None:
     ],
 )
 def test_what_ails_sign_in_is_told_by_its_status(status: int, says: str, advice: str) -> None:
-    finding = about_sign_in(f"{PAGES}/auth", f"{PAGES}/auth", reply(status=status))
+    finding = check_sign_in(f"{PAGES}/auth", f"{PAGES}/auth", reply(status=status))
 
     assert finding.says.startswith(says)
     assert finding.advice.startswith(advice)

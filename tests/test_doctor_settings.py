@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from flask_ssr_session.doctor import Level, Setup, is_top_level
-from flask_ssr_session.doctor_cookies import about_seen_cookies, seen_cookies
-from flask_ssr_session.doctor_settings import OLDEST_SDK, examine
+from flask_ssr_session.doctor import Environment, Level, is_top_level
+from flask_ssr_session.doctor_cookies import check_seen_cookies, seen_cookies
+from flask_ssr_session.doctor_settings import OLDEST_SDK, check_settings
 
 from .doctor_kit import API, PAGES, ills, pages_alone, reply, setup
 
@@ -18,7 +18,7 @@ from .doctor_kit import API, PAGES, ills, pages_alone, reply, setup
 
 
 def test_sound_setup_has_no_ill_and_every_line_says_something() -> None:
-    findings = list(examine(setup()))
+    findings = list(check_settings(setup()))
 
     assert ills(findings) == []
     assert all(finding.says and not finding.advice for finding in findings)
@@ -48,7 +48,7 @@ def test_sound_setup_has_no_ill_and_every_line_says_something() -> None:
     ],
 )
 def test_contradiction_is_named_with_its_cure(wrong: dict[str, Any], ill: str) -> None:
-    findings = list(examine(setup(**wrong)))
+    findings = list(check_settings(setup(**wrong)))
 
     assert ill in ills(findings)
     assert all(finding.advice for finding in findings if finding.level is not Level.OK)
@@ -69,18 +69,18 @@ def test_contradiction_is_named_with_its_cure(wrong: dict[str, Any], ill: str) -
     ],
 )
 def test_settings_that_only_repeat_the_sdk_are_no_contradiction(right: dict[str, Any]) -> None:
-    assert ills(examine(setup(**right))) == []
+    assert ills(check_settings(setup(**right))) == []
 
 
 def test_middleware_is_missed_only_where_the_api_has_the_origin_of_the_pages() -> None:
     here = {"api_domain": PAGES}
 
-    assert ills(examine(setup(sdk=here, answers_api=False))) == ["warning sdk"]
-    assert ills(examine(setup(sdk=here))) == []
+    assert ills(check_settings(setup(sdk=here, answers_api=False))) == ["warning sdk"]
+    assert ills(check_settings(setup(sdk=here))) == []
     # The SDK keeps a port that browsers leave out.
     spelled = {"api_domain": f"{PAGES}:443"}
-    assert ills(examine(setup(sdk=spelled, answers_api=False))) == ["warning sdk"]
-    assert ills(examine(setup(answers_api=False))) == []
+    assert ills(check_settings(setup(sdk=spelled, answers_api=False))) == ["warning sdk"]
+    assert ills(check_settings(setup(answers_api=False))) == []
 
 
 def test_oldest_sdk_is_what_the_package_asks_for() -> None:
@@ -117,13 +117,13 @@ def test_cookies_of_the_api_have_to_reach_the_pages(
     pages: str, api: str, domain: str | None, is_well: bool
 ) -> None:
     told = {"api_domain": api, "website_origin": pages, "cookie_domain": domain}
-    found = ills(examine(setup(site=pages, sdk=told, cookies={"secure": False})))
+    found = ills(check_settings(setup(site=pages, sdk=told, cookies={"secure": False})))
 
     assert ("problem cookie_domain" in found) is not is_well
 
 
 def test_the_domain_to_share_cookies_over_is_told() -> None:
-    findings = examine(setup(sdk={"cookie_domain": None}))
+    findings = check_settings(setup(sdk={"cookie_domain": None}))
 
     (advice,) = [finding.advice for finding in findings if finding.check == "cookie_domain"]
     assert 'session.init(cookie_domain=".example.com")' in advice
@@ -142,7 +142,7 @@ def test_the_domain_to_share_cookies_over_is_told() -> None:
 )
 def test_no_domain_is_proposed_to_two_sites(pages: str, api: str) -> None:
     told = {"api_domain": api, "website_origin": pages, "cookie_domain": None}
-    findings = examine(setup(site=pages, sdk=told, cookies={"secure": False}))
+    findings = check_settings(setup(site=pages, sdk=told, cookies={"secure": False}))
 
     (found,) = [finding for finding in findings if finding.check == "cookie_domain"]
     assert "are two sites" in found.says
@@ -169,7 +169,7 @@ def test_secure_cookies_fit_the_scheme(
     site, api = f"{scheme}://www.example.com", f"{scheme}://api.example.com"
     told = {"api_domain": api, "website_origin": site}
 
-    findings = list(examine(setup(site=site, sdk=told, cookies={"secure": secure})))
+    findings = list(check_settings(setup(site=site, sdk=told, cookies={"secure": secure})))
     assert ills(findings) == ill
     assert [says in finding.says for finding in findings if finding.check == "cookie_secure"] == [
         True
@@ -180,11 +180,13 @@ def test_secure_cookies_are_kept_on_this_very_machine() -> None:
     local = "http://localhost:5000"
     told = {"api_domain": local, "website_origin": local, "cookie_domain": None}
 
-    assert ills(examine(setup(site=local, sdk=told, cookies={"older_domain": None}))) == []
+    assert ills(check_settings(setup(site=local, sdk=told, cookies={"older_domain": None}))) == []
 
 
 def test_plain_api_of_an_encrypted_site_is_a_problem() -> None:
-    assert "problem site" in ills(examine(setup(sdk={"api_domain": "http://api.example.com"})))
+    assert "problem site" in ills(
+        check_settings(setup(sdk={"api_domain": "http://api.example.com"}))
+    )
 
 
 def test_encrypted_api_of_a_plain_site_is_a_problem_but_on_this_very_machine() -> None:
@@ -195,32 +197,34 @@ def test_encrypted_api_of_a_plain_site_is_a_problem_but_on_this_very_machine() -
         "cookie_domain": None,
     }
 
-    assert "problem site" in ills(examine(setup(site="http://www.example.com", sdk=far)))
+    assert "problem site" in ills(check_settings(setup(site="http://www.example.com", sdk=far)))
     assert (
-        ills(examine(setup(site="http://localhost", sdk=near, cookies={"older_domain": None})))
+        ills(
+            check_settings(setup(site="http://localhost", sdk=near, cookies={"older_domain": None}))
+        )
         == []
     )
 
 
 def test_who_has_changed_the_cookie_domain_is_reminded_without_a_warning() -> None:
-    findings = examine(setup(cookies={"older_domain": None}))
+    findings = check_settings(setup(cookies={"older_domain": None}))
 
     (found,) = [finding for finding in findings if finding.check == "older_cookie_domain"]
     assert found.level is Level.OK
     assert found.says == "not set; only who changed cookie_domain needs it"
 
-    findings = examine(setup(cookies={"older_domain": ".www.example.com"}))
+    findings = check_settings(setup(cookies={"older_domain": ".www.example.com"}))
     assert "older_cookie_domain" not in [finding.check for finding in findings]
 
 
 def test_older_cookies_are_no_matter_where_none_are_shared() -> None:
     alone = {"api_domain": PAGES, "cookie_domain": None}
 
-    findings = list(examine(setup(sdk=alone, cookies={"older_domain": None})))
+    findings = list(check_settings(setup(sdk=alone, cookies={"older_domain": None})))
     assert ills(findings) == []
     assert "older_cookie_domain" not in [finding.check for finding in findings]
-    assert ills(examine(setup(sdk=alone, cookies={"older_domain": ".example.com"}))) == []
-    assert ills(examine(setup(sdk=alone, cookies={"older_domain": ""}))) == [
+    assert ills(check_settings(setup(sdk=alone, cookies={"older_domain": ".example.com"}))) == []
+    assert ills(check_settings(setup(sdk=alone, cookies={"older_domain": ""}))) == [
         "problem older_cookie_domain"
     ]
 
@@ -241,7 +245,7 @@ def test_older_cookies_are_no_matter_where_none_are_shared() -> None:
     ],
 )
 def test_cookies_that_stay_behind_are_named(cookies: dict[str, Any], ill: list[str]) -> None:
-    assert ills(examine(setup(cookies=cookies))) == ill
+    assert ills(check_settings(setup(cookies=cookies))) == ill
 
 
 # --- cookies of a running API --------------------------------------------------------------------
@@ -261,9 +265,9 @@ def cleared(
     )
 
 
-def seen(setup: Setup, *cookies: str) -> list[str]:
+def seen(setup: Environment, *cookies: str) -> list[str]:
     answer = reply(status=401, Set_Cookie=(*cookies, "other=1; Partitioned", "", "=;=;"))
-    return ills(about_seen_cookies(setup, seen_cookies(answer)))
+    return ills(check_seen_cookies(setup, seen_cookies(answer)))
 
 
 @pytest.mark.parametrize(
@@ -295,8 +299,8 @@ def test_cookies_of_the_running_api_are_what_is_thought_here(
 
 def test_what_the_running_api_does_otherwise_is_told() -> None:
     narrow = reply(Set_Cookie=cleared("; Domain=api.example.com"))
-    (found,) = about_seen_cookies(setup(), seen_cookies(narrow))
-    (well,) = about_seen_cookies(setup(), seen_cookies(reply(Set_Cookie=cleared())))
+    (found,) = check_seen_cookies(setup(), seen_cookies(narrow))
+    (well,) = check_seen_cookies(setup(), seen_cookies(reply(Set_Cookie=cleared())))
 
     assert found.says == (
         "the API sets session cookies for api.example.com, and here they are thought to be for "
@@ -344,4 +348,4 @@ def test_running_api_says_how_cookies_are_set_where_no_sdk_does(
 
 
 def test_settings_alone_are_sound_without_an_sdk() -> None:
-    assert ills(examine(pages_alone())) == []
+    assert ills(check_settings(pages_alone())) == []

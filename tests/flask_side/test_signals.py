@@ -41,7 +41,7 @@ from .conftest import FETCH, HELD_BACK, PAGE, make_app, with_templates, with_vie
 
 SIGNALS = (session_active, refresh_requested, keys_renewed, keys_failing)
 
-Heard = list[tuple[str, dict[str, Any]]]
+ProbeResult = list[tuple[str, dict[str, Any]]]
 Connect = Callable[..., None]
 
 
@@ -58,9 +58,9 @@ def connect() -> Iterator[Connect]:
 
 
 @pytest.fixture
-def heard(connect: Connect) -> Heard:
+def heard(connect: Connect) -> ProbeResult:
     """All that is sent from now on: the signal's name, and what it says."""
-    heard: Heard = []
+    heard: ProbeResult = []
 
     def listen_to(signal: NamedSignal) -> None:
         connect(signal, lambda _app, **facts: heard.append((signal.name, facts)))
@@ -100,7 +100,7 @@ def test_active_session_is_told_once_and_is_there_to_be_read(
 
 @pytest.mark.parametrize("path", ["/account", "/news", "/open", "/page"])
 def test_every_page_with_an_active_session_tells_it_once_and_asks_nothing(
-    client: FlaskClient, heard: Heard, path: str
+    client: FlaskClient, heard: ProbeResult, path: str
 ) -> None:
     sign_in(client)
     client.get(path, headers=PAGE)
@@ -108,21 +108,25 @@ def test_every_page_with_an_active_session_tells_it_once_and_asks_nothing(
 
 
 @pytest.mark.parametrize("path", ["/account", "/page", "/news"])
-def test_refresh_page_tells_its_reason_once(client: FlaskClient, heard: Heard, path: str) -> None:
+def test_refresh_page_tells_its_reason_once(
+    client: FlaskClient, heard: ProbeResult, path: str
+) -> None:
     sign_in(client)
     expire(client)
     client.get(path, headers=PAGE)
     assert heard == [asked("expired")]
 
 
-def test_page_that_needs_no_session_asks_for_no_refresh(client: FlaskClient, heard: Heard) -> None:
+def test_page_that_needs_no_session_asks_for_no_refresh(
+    client: FlaskClient, heard: ProbeResult
+) -> None:
     sign_in(client)
     expire(client)
     client.get("/open", headers=PAGE)
     assert heard == []
 
 
-def test_every_reason_is_told_apart(client: FlaskClient, heard: Heard) -> None:
+def test_every_reason_is_told_apart(client: FlaskClient, heard: ProbeResult) -> None:
     client.set_cookie("sFrontToken", "e30=")
     client.get("/account", headers=PAGE)
     client.set_cookie("sAccessToken", "nonsense")
@@ -136,7 +140,9 @@ def test_every_reason_is_told_apart(client: FlaskClient, heard: Heard) -> None:
     assert heard == [asked("token_missing"), asked("invalid"), asked("duplicate")]
 
 
-def test_stranger_and_outage_are_no_refresh(app: Flask, client: FlaskClient, heard: Heard) -> None:
+def test_stranger_and_outage_are_no_refresh(
+    app: Flask, client: FlaskClient, heard: ProbeResult
+) -> None:
     for headers in (PAGE, FETCH):
         client.get("/account", headers=headers)
     sign_in(client)
@@ -149,7 +155,7 @@ def test_stranger_and_outage_are_no_refresh(app: Flask, client: FlaskClient, hea
 
 
 @pytest.mark.parametrize("path", ["/account", "/page"])
-def test_script_is_told_as_a_script(client: FlaskClient, heard: Heard, path: str) -> None:
+def test_script_is_told_as_a_script(client: FlaskClient, heard: ProbeResult, path: str) -> None:
     """Also where a template put the refresh page, and the script got a status instead."""
     sign_in(client)
     expire(client)
@@ -157,7 +163,7 @@ def test_script_is_told_as_a_script(client: FlaskClient, heard: Heard, path: str
     assert heard == [asked("expired", "try_refresh")]
 
 
-def test_prefetched_page_asks_nobody_to_refresh(client: FlaskClient, heard: Heard) -> None:
+def test_prefetched_page_asks_nobody_to_refresh(client: FlaskClient, heard: ProbeResult) -> None:
     sign_in(client)
     expire(client)
     for path in ("/account", "/page"):
@@ -165,7 +171,7 @@ def test_prefetched_page_asks_nobody_to_refresh(client: FlaskClient, heard: Hear
     assert heard == []
 
 
-def test_redirect_flow_tells_of_the_redirect_and_of_the_page(heard: Heard) -> None:
+def test_redirect_flow_tells_of_the_redirect_and_of_the_page(heard: ProbeResult) -> None:
     client = with_views(make_app(refresh_flow="redirect")).test_client()
     sign_in(client)
     expire(client)
@@ -173,14 +179,14 @@ def test_redirect_flow_tells_of_the_redirect_and_of_the_page(heard: Heard) -> No
     assert heard == [asked("expired", "refresh_redirect"), asked("expired")]
 
 
-def test_refresh_path_tells_why_it_was_opened(client: FlaskClient, heard: Heard) -> None:
+def test_refresh_path_tells_why_it_was_opened(client: FlaskClient, heard: ProbeResult) -> None:
     client.get("/refresh-session", headers=PAGE)
     sign_in(client)
     client.get("/refresh-session", headers=PAGE)
     assert heard == [asked("anonymous"), ACTIVE, asked("active")]
 
 
-def test_streamed_page_tells_when_it_comes_to_its_refresh_page(heard: Heard) -> None:
+def test_streamed_page_tells_when_it_comes_to_its_refresh_page(heard: ProbeResult) -> None:
     app = with_templates(make_app(), page=f"first{HELD_BACK}{HELD_BACK}")
 
     @app.route("/stream")
@@ -195,7 +201,7 @@ def test_streamed_page_tells_when_it_comes_to_its_refresh_page(heard: Heard) -> 
     assert heard == [asked("expired")]
 
 
-def test_session_that_turns_out_to_be_revoked_is_told_twice_over(heard: Heard) -> None:
+def test_session_that_turns_out_to_be_revoked_is_told_twice_over(heard: ProbeResult) -> None:
     """The token is good; the core says otherwise, and only for the view that asks it."""
     app = make_app()
 
@@ -370,7 +376,7 @@ def make_keys(app: Flask, clock: SteppedClock, fetch: Any) -> FetchedKeys:
 
 
 def test_keys_tell_of_success_failure_and_of_the_end_of_an_outage(
-    app: Flask, clock: SteppedClock, server: FakeKeyServer, heard: Heard
+    app: Flask, clock: SteppedClock, server: FakeKeyServer, heard: ProbeResult
 ) -> None:
     down = True
 
@@ -412,7 +418,7 @@ def test_keys_tell_of_success_failure_and_of_the_end_of_an_outage(
 
 @pytest.mark.parametrize("fails", [False, True])
 def test_fetch_that_was_given_up_tells_nothing(
-    app: Flask, clock: SteppedClock, server: FakeKeyServer, heard: Heard, fails: bool
+    app: Flask, clock: SteppedClock, server: FakeKeyServer, heard: ProbeResult, fails: bool
 ) -> None:
     """While it was under way somebody dropped the keys: what it brings is not used."""
 
@@ -453,7 +459,7 @@ def test_receiver_that_fails_does_not_cost_the_keys(
 
 
 def test_app_that_fetches_its_keys_tells_of_them(
-    heard: Heard, monkeypatch: pytest.MonkeyPatch, connect: Connect
+    heard: ProbeResult, monkeypatch: pytest.MonkeyPatch, connect: Connect
 ) -> None:
     """An app as it is in production: nothing is installed, and its key server cannot be had."""
     senders: list[Flask] = []

@@ -304,7 +304,7 @@ def _shown(terminal: int, until: bytes | None = None) -> str:
 
 def test_findings_are_laid_out_beside_their_names_in_a_terminal() -> None:
     row = {"says": "word " * 12 + "end", "advice": "do " * 20 + "that"}
-    text = cli._laid_out(row, 30, 70)
+    text = cli._wrap_finding(row, 30, 70)
 
     first, *others = text.split("\n")
     assert all(len(part) <= 40 for part in (first, *(other[30:] for other in others)))
@@ -313,8 +313,8 @@ def test_findings_are_laid_out_beside_their_names_in_a_terminal() -> None:
     assert text.split() == (row["says"] + " -> " + row["advice"]).split()
     # One line each, where no terminal is or where it is too narrow for two columns.
     for columns in (0, 59):
-        assert "\n" not in cli._laid_out(row, 30, columns)
-    assert "\n" in cli._laid_out(row, 30, 60)
+        assert "\n" not in cli._wrap_finding(row, 30, columns)
+    assert "\n" in cli._wrap_finding(row, 30, 60)
 
 
 def test_names_of_checks_fit_the_column(example: MakeApp) -> None:
