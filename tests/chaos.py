@@ -39,7 +39,7 @@ from flask_ssr_session.state import AppState
 from flask_ssr_session.testing import SessionSigner
 
 from .clocks import SteppedClock
-from .flask_side.conftest import FETCH, PAGE, cookies, make_app, part_of, with_views
+from .flask_side.conftest import FETCH, PAGE, cookies, make_app, page_shown, with_views
 from .fuzz_tokens import NAMES, VALUES
 from .judges import Judges
 from .key_server import KeyServer, answer, hang, ok
@@ -720,7 +720,7 @@ class Chaos:
             self.require(name is not None, f"{told}, which is no page of the app's: {text[:200]!r}")
             if isinstance(ask.may, Token) and name is not None:
                 self.require(name[1] in (None, ask.may.user_id), f"{told}: {text!r}")
-        shown = (response.status_code, part_of(response))
+        shown = (response.status_code, page_shown(response))
         expected = _expected(ask, state)
         self.require(
             shown == expected, f"{told}: {reason!r} is to be shown as {expected}, not {shown}"

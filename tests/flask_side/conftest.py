@@ -51,7 +51,7 @@ EMAIL: Any = EmailVerificationClaim
 EMAIL = EMAIL.validators.is_verified()
 MFA = MultiFactorAuthClaim.validators.has_completed_mfa_requirements_for_auth()
 
-HELD_BACK = (
+TEMPLATE_GUARD = (
     "{% from 'refresh_page.html' import refresh_page %}"
     "{% if needs_refresh %}{{ refresh_page() }}{% else %}content{% endif %}"
 )
@@ -74,7 +74,7 @@ def with_templates(app: Flask, **sources: str) -> Flask:
 
 def with_views(app: Flask) -> Flask:
     """Give *app* one view of each kind."""
-    with_templates(app, page=HELD_BACK)
+    with_templates(app, page=TEMPLATE_GUARD)
 
     @app.route("/account", methods=["GET", "POST"])
     @session_required
@@ -161,7 +161,7 @@ class FakeGlobalClaims:
         return getattr(validator, "max_age_in_sec", None) is None
 
 
-def let_core_say(app: Flask, answer: Callable[[str], bool]) -> list[str]:
+def stub_revocation(app: Flask, answer: Callable[[str], bool]) -> list[str]:
     """Let the core answer look-ups like this; return the handles it is asked for from now on."""
     asked: list[str] = []
 
@@ -179,7 +179,7 @@ def is_down(_session_handle: str) -> bool:
     raise CoreUnavailableError("no complete answer in time")
 
 
-def part_of(response: TestResponse) -> str:
+def page_shown(response: TestResponse) -> str:
     """Say which page of ours *response* shows: ``refresh``, ``sign_in``, ``outage``, or none."""
     found = re.search(r'data-ssr-session="(\w+)"', response.text)
     return found.group(1) if found else ""

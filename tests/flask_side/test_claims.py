@@ -32,7 +32,7 @@ from flask_ssr_session import (
 from flask_ssr_session.claims import ClaimFailure
 from flask_ssr_session.testing import expire, outage, sign_in
 
-from .conftest import ACCEPT_PAGE, FETCH, PAGE, make_app, part_of, sdk_values, with_templates
+from .conftest import ACCEPT_PAGE, FETCH, PAGE, make_app, page_shown, sdk_values, with_templates
 
 ROLE, PERMISSION = UserRoleClaim.validators, PermissionClaim.validators
 COLOUR: PrimitiveClaim[str] = PrimitiveClaim("colour", lambda *_: None)
@@ -96,7 +96,7 @@ def test_document_without_the_claim_is_403_with_a_plain_page(
     response = editor.open("/admin", method=method, headers=headers)
     assert response.status_code == 403
     assert_is_kept_by_nobody(response)
-    assert part_of(response) == ""
+    assert page_shown(response) == ""
     if method != "HEAD":
         assert "You are signed in, but may not see this page." in response.text
     for secret in ("st-role", "editor", "role-nobody-should-see", "expectedToInclude"):
@@ -157,7 +157,7 @@ def test_strangers_and_expired_sessions_are_asked_for_a_session_first(app: Flask
     assert client.get("/admin", headers=FETCH).status_code == 401
     sign_in(client)
     expire(client)
-    assert part_of(client.get("/admin", headers=PAGE)) == "refresh"
+    assert page_shown(client.get("/admin", headers=PAGE)) == "refresh"
     assert client.get("/admin", headers=FETCH).json == {"message": "try refresh token"}
     sign_in(client)
     with outage(app):

@@ -32,16 +32,16 @@ from flask_ssr_session.testing import outage
 
 from .conftest import (
     FETCH,
-    HELD_BACK,
     PAGE,
+    TEMPLATE_GUARD,
     cookies,
     expired_token,
     is_down,
-    let_core_say,
     make_app,
     make_token,
-    part_of,
+    page_shown,
     sdk_values,
+    stub_revocation,
     with_templates,
 )
 
@@ -157,7 +157,7 @@ def test_conditions_are_dropped_once_the_core_does_not_confirm_the_session(
     """The hook has found the session active; a hook of the app's asks the core after it."""
     monkeypatch.setattr(state, "read_sdk", sdk_values)
     app = make_app()
-    let_core_say(app, is_down if core == "down" else lambda _handle: False)
+    stub_revocation(app, is_down if core == "down" else lambda _handle: False)
     mark = session_exempt if is_exempt else session_optional
     app.add_url_rule("/it", "it", mark(lambda: conditions_seen()))
     if is_exempt:
@@ -217,7 +217,7 @@ VALIDATORS = {"ETag", "Last-Modified", "Accept-Ranges", "Content-Range"}
 
 
 def app_with(view: View) -> Flask:
-    app = with_templates(make_app(), page=HELD_BACK, looking=LOOKING)
+    app = with_templates(make_app(), page=TEMPLATE_GUARD, looking=LOOKING)
     app.add_url_rule("/it", "it", view)
     return app
 
@@ -245,7 +245,7 @@ def test_page_of_ours_is_whole_whatever_the_request_asks(
         if condition == "If-Range":
             headers |= {"Range": CONDITIONS["Range"]}
     response = ask(app, headers)
-    assert (response.status_code, part_of(response)) == SHOWN[visitor]
+    assert (response.status_code, page_shown(response)) == SHOWN[visitor]
     assert response.text.endswith("</div>")
     assert response.content_length == len(response.data)
     assert not VALIDATORS & set(response.headers.keys())
@@ -282,7 +282,7 @@ def test_page_is_shown_again_where_its_body_is_lost() -> None:
     stale = {"If-None-Match": '"revision-7"'}
     for app, headers in ((by_hand, stale), (read, {"Range": "bytes=0-3"})):
         response = ask(app, PAGE | headers)
-        assert (response.status_code, part_of(response)) == (200, "sign_in")
+        assert (response.status_code, page_shown(response)) == (200, "sign_in")
         assert "<!doctype html>" in response.text
         assert response.content_length == len(response.data)
 

@@ -30,13 +30,13 @@ from .conftest import (
     ACCEPT_PAGE,
     API_DOMAIN,
     FETCH,
-    HELD_BACK,
     PAGE,
+    TEMPLATE_GUARD,
     cookies,
     expired_token,
     make_app,
     make_token,
-    part_of,
+    page_shown,
     sdk_values,
     with_templates,
     with_views,
@@ -93,7 +93,7 @@ def assert_is_refused(response: TestResponse, *, page: bool = True) -> None:
     if not page:
         assert response.json == REFUSED_JSON
         return
-    assert part_of(response) == "refused"
+    assert page_shown(response) == "refused"
     # Who were asked to sign in, or refreshed, would come back and do what was refused.
     for way in ("<script", "http-equiv", "<form", "redirectToPath", "/auth"):
         assert way not in response.text
@@ -219,7 +219,7 @@ def test_way_back_leads_to_no_other_site_and_not_round(path: str) -> None:
     response = client.post(
         "/", headers=FOREIGN_FORM, environ_overrides={"PATH_INFO": path, "REQUEST_URI": path}
     )
-    assert part_of(response) == "refused"
+    assert page_shown(response) == "refused"
     back = re.findall(r'<a class="ssr-session-button" href="([^"]*)"', response.text)
     # Werkzeug has dropped the slash that would have made it a host.
     assert back == ["/evil.example" if path == "//evil.example" else "/"]
@@ -534,11 +534,11 @@ def test_session_is_back_with_the_next_request(app: Flask) -> None:
         client.post("/reads", headers=FORM)
         assert get_ssr_session() is not None
     expire(client)
-    assert part_of(client.post("/asks", headers=FORM)) == "refresh"
+    assert page_shown(client.post("/asks", headers=FORM)) == "refresh"
 
 
 def test_own_look_of_the_app_is_shown(app: Flask, signed_in: FlaskClient) -> None:
-    with_templates(app, refresh_document="not for you", page=HELD_BACK)
+    with_templates(app, refresh_document="not for you", page=TEMPLATE_GUARD)
     response = signed_in.post("/asks", headers=FOREIGN_FORM)
     assert (response.status_code, response.text) == (403, "not for you")
 

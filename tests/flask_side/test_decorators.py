@@ -31,7 +31,7 @@ from .conftest import (
     cookies,
     expired_token,
     make_app,
-    part_of,
+    page_shown,
     with_templates,
     with_views,
 )
@@ -191,11 +191,11 @@ def test_optional_page_refreshes_a_reader_whose_token_ran_out(client: FlaskClien
     assert client.get("/news", headers=PAGE).text == "news for user-1"
     expire(client)
     response = client.get("/news", headers=PAGE)
-    assert part_of(response) == "refresh"
+    assert page_shown(response) == "refresh"
     assert 'href="/news?continueSignedOut=1"' in response.text
     assert "data-optional" in response.text
     required = client.get("/account", headers=PAGE)
-    assert part_of(required) == "refresh"
+    assert page_shown(required) == "refresh"
     assert "continueSignedOut" not in required.text
     assert "data-optional" not in required.text
 
@@ -215,7 +215,7 @@ def test_going_on_signed_out_is_honoured_on_optional_pages_only(client: FlaskCli
     assert client.get("/news" + mark, headers=PAGE).text == "news for everyone"
     assert client.get("/news" + mark, headers=FETCH).text == "news for everyone"
     for path in ("/account", "/page"):
-        assert part_of(client.get(path + mark, headers=PAGE)) == "refresh"
+        assert page_shown(client.get(path + mark, headers=PAGE)) == "refresh"
         assert client.get(path + mark, headers=FETCH).status_code == 401
     sign_in(client)
     assert client.get("/news" + mark, headers=PAGE).text == "news for user-1"
@@ -225,7 +225,7 @@ def test_posted_optional_page_leads_on_by_a_link_to_the_page(client: FlaskClient
     sign_in(client)
     expire(client)
     response = client.post("/news?a=1", headers=PAGE)
-    assert part_of(response) == "refresh"
+    assert page_shown(response) == "refresh"
     assert 'href="/news?a=1&amp;continueSignedOut=1"' in response.text
 
 
@@ -313,7 +313,7 @@ def test_refresh_page_does_not_go_round_where_a_session_is_required_everywhere()
     to_refresh = client.get("/account?a=1", headers=PAGE)
     assert to_refresh.location == "/refresh-session?redirectBack=/account%3Fa%3D1"
     page = client.get(to_refresh.location, headers=PAGE)
-    assert (page.status_code, part_of(page)) == (200, "refresh")
+    assert (page.status_code, page_shown(page)) == (200, "refresh")
     assert 'data-return-to="/account?a=1"' in page.text
 
 

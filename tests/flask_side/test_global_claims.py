@@ -24,13 +24,13 @@ from flask_ssr_session.testing import sign_in
 from .conftest import (
     EMAIL,
     FETCH,
-    HELD_BACK,
     PAGE,
+    TEMPLATE_GUARD,
     FakeGlobalClaims,
     cookies,
     make_app,
     make_token,
-    part_of,
+    page_shown,
     sdk_values,
     with_templates,
 )
@@ -56,7 +56,7 @@ def app_with(monkeypatch: pytest.MonkeyPatch, source: FakeGlobalClaims, **settin
     """Return an app beside an SDK with these global claims, whose views ask in every way."""
     monkeypatch.setattr(state, "read_sdk", lambda: sdk_values(global_claims=source))
     app = make_app(**settings)
-    with_templates(app, page=HELD_BACK)
+    with_templates(app, page=TEMPLATE_GUARD)
 
     def who() -> str:
         return "content" if g.session else "stranger"
@@ -154,9 +154,9 @@ def test_template_says_why_and_error_handlers_hear_of_it(monkeypatch: pytest.Mon
 
     app.register_error_handler(InvalidClaimsError, handler)
     answer = ask(app, "/template", **UNVERIFIED)
-    assert (answer.status_code, part_of(answer)) == (403, "claims")
+    assert (answer.status_code, page_shown(answer)) == (403, "claims")
     # On an error page, too, needs_refresh lets nobody in whom the SDK would turn away.
-    assert part_of(ask(app, "/required", **UNVERIFIED)) == "claims"
+    assert page_shown(ask(app, "/required", **UNVERIFIED)) == "claims"
     assert heard == ["st-ev"]
     ask(app, "/error", **UNVERIFIED)
     assert heard == ["st-ev", "st-ev", "st-role"]

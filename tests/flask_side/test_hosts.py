@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response
 from flask_ssr_session import FlaskSSRSession
 from flask_ssr_session.testing import install_test_keys
 
-from .conftest import API_DOMAIN, HELD_BACK, PAGE, cookies, part_of, with_templates
+from .conftest import API_DOMAIN, PAGE, TEMPLATE_GUARD, cookies, page_shown, with_templates
 
 APPS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "plain": ({}, ["http://localhost", "http://www.example.com:8080", "http://[::1]"]),
@@ -47,7 +47,7 @@ def app_of_kind(kind: str) -> Flask:
         app.url_map.default_subdomain = default_subdomain
     FlaskSSRSession(app, api_domain=API_DOMAIN)
     install_test_keys(app)
-    with_templates(app, page=HELD_BACK)
+    with_templates(app, page=TEMPLATE_GUARD)
 
     def page() -> str:
         return render_template("page.html")
@@ -76,7 +76,7 @@ def test_refresh_page_and_its_files_are_on_every_host(kind: str, origin: str) ->
     """Also where the app has a catch-all for the host, which Werkzeug tries first."""
     client = app_of_kind(kind).test_client(use_cookies=False)
     page = client.get("/page", base_url=origin, headers=PAGE | cookies("junk"))
-    assert (page.status_code, part_of(page)) == (200, "refresh")
+    assert (page.status_code, page_shown(page)) == (200, "refresh")
     files = re.findall(r'(?:src|href)="(/refresh-session/ssr-session-[^"]+)"', page.text)
     assert [path.rpartition(".")[2] for path in files] == ["css", "js"]
     for path in files:
@@ -84,7 +84,7 @@ def test_refresh_page_and_its_files_are_on_every_host(kind: str, origin: str) ->
         assert (response.status_code, response.mimetype) == (200, TYPES[path.rpartition(".")[2]])
         assert "immutable" in response.headers["Cache-Control"]
     whole = client.get("/refresh-session?redirectBack=/page", base_url=origin, headers=PAGE)
-    assert (whole.status_code, part_of(whole)) == (200, "refresh")
+    assert (whole.status_code, page_shown(whole)) == (200, "refresh")
     assert 'data-return-to="/page"' in whole.text
 
 

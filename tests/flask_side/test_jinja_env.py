@@ -19,7 +19,7 @@ from markupsafe import Markup
 from flask_ssr_session import FlaskSSRSession, session_required
 from flask_ssr_session.testing import install_test_keys, outage
 
-from .conftest import API_DOMAIN, PAGE, cookies, make_token, part_of
+from .conftest import API_DOMAIN, PAGE, cookies, make_token, page_shown
 
 # The ways in which a template of an app's uses ours.
 USES = {
@@ -189,7 +189,7 @@ def test_override_is_compiled_in_the_environment_of_the_app() -> None:
     app.jinja_env.filters["shout"] = str.upper
     response = app.test_client().get("/refresh-session", headers=PAGE)
     assert response.text.startswith("SHOUTED<b>")
-    assert part_of(response) == "refresh"
+    assert page_shown(response) == "refresh"
 
 
 # --- a loader in the place of ours ---------------------------------------------------------------
@@ -220,7 +220,7 @@ def whole_pages(app: Flask, client: FlaskClient) -> list[tuple[int, str]]:
     ]
     with outage(app):
         found.append(client.get("/account", headers=PAGE | cookies(make_token())))
-    return [(response.status_code, part_of(response)) for response in found]
+    return [(response.status_code, page_shown(response)) for response in found]
 
 
 @pytest.mark.parametrize("change", [replace, replace_and_override])
@@ -266,5 +266,5 @@ def test_loader_that_still_asks_ours_is_none_that_was_replaced(
     app = app_with({}, {})
     wrap(app)
     client = app.test_client(use_cookies=False)
-    assert part_of(client.get("/imports", headers=PAGE | cookies("junk"))) == "refresh"
+    assert page_shown(client.get("/imports", headers=PAGE | cookies("junk"))) == "refresh"
     assert "loader_replaced" not in caplog.text

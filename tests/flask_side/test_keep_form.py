@@ -36,13 +36,13 @@ from tests.browser_forms import (
 from .conftest import (
     ACCEPT_PAGE,
     FETCH,
-    HELD_BACK,
     PAGE,
+    TEMPLATE_GUARD,
     cookies,
     expired_token,
     make_app,
     make_token,
-    part_of,
+    page_shown,
     with_templates,
 )
 
@@ -134,7 +134,7 @@ def unread() -> Any:
 
 def with_entries(app: Flask) -> Flask:
     """Give *app* views that take a form; the first one keeps it."""
-    with_templates(app, page=HELD_BACK)
+    with_templates(app, page=TEMPLATE_GUARD)
 
     def view(**_parts: str) -> Any:
         files = ((name, file.filename) for name, file in request.files.items(multi=True))
@@ -205,7 +205,7 @@ def test_form_comes_out_of_the_page_as_it_went_in(
 ) -> None:
     page = post(client, fields, "/entry?a=1&b=%22", content_type)
 
-    assert (page.status_code, part_of(page)) == (401, "refresh")
+    assert (page.status_code, page_shown(page)) == (401, "refresh")
     assert page.headers["Cache-Control"] == "no-store"
     assert "form-action 'self'" in page.headers["Content-Security-Policy"]
     (form,) = Page(page.text).forms
@@ -305,7 +305,7 @@ def test_form_is_kept_whatever_is_refreshed_if_it_is_known_whose_it_is(
 ) -> None:
     client = with_entries(make_app(refresh_flow=flow)).test_client(use_cookies=False)
     page = post(client, headers=FORM | make_cookies())
-    assert part_of(page) == "refresh"
+    assert page_shown(page) == "refresh"
     assert kept(page) == (FIELDS if is_kept else None)
     assert is_kept or "Please go back, where your entries still are" in page.text
 
@@ -397,7 +397,7 @@ def test_hook_of_another_blueprint_keeps_nothing() -> None:
     sign_in(client)
     expire(client)
     page = post(client, path="/")
-    assert part_of(page) == "refresh"
+    assert page_shown(page) == "refresh"
     assert kept(page) is None
 
 
@@ -407,7 +407,7 @@ def test_hook_of_another_blueprint_keeps_nothing() -> None:
 @pytest.mark.parametrize("path", ["/plain", "/may", "/page"])
 def test_nothing_is_kept_unless_the_view_says_so(client: FlaskClient, path: str) -> None:
     response = post(client, path=path)
-    assert part_of(response) == "refresh"
+    assert page_shown(response) == "refresh"
     assert kept(response) is None
     assert "Tea" not in response.text
     assert "Nothing was sent" in response.text
@@ -418,14 +418,14 @@ def test_no_other_method_is_kept(client: FlaskClient, method: str) -> None:
     response = client.open(
         "/entry", method=method, data=urlencoded(FIELDS), content_type=URLENCODED, headers=FORM
     )
-    assert part_of(response) == "refresh"
+    assert page_shown(response) == "refresh"
     assert kept(response) is None
     assert "Tea" not in response.text
 
 
 def test_page_that_is_asked_for_has_no_form(client: FlaskClient) -> None:
     response = client.get("/entry", data=urlencoded(FIELDS), content_type=URLENCODED, headers=FORM)
-    assert part_of(response) == "refresh"
+    assert page_shown(response) == "refresh"
     assert "<form" not in response.text
     assert "Tea" not in response.text
 
@@ -466,7 +466,7 @@ def test_only_what_is_proven_to_come_from_this_site_is_kept(
     assert post(client, headers=headers).status_code == 200  # none of them is refused
     expire(client)
     response = post(client, headers=headers)
-    assert part_of(response) == "refresh"
+    assert page_shown(response) == "refresh"
     assert (kept(response) == FIELDS) is is_kept
     assert ("Tea" in response.text) is is_kept
 
@@ -489,7 +489,7 @@ def test_form_of_another_site_is_never_kept(headers: dict[str, str], insecure: b
     sign_in(client)
     expire(client)
     response = post(client, headers=headers)
-    assert part_of(response) == ("refresh" if insecure else "refused")
+    assert page_shown(response) == ("refresh" if insecure else "refused")
     assert kept(response) is None
     assert "Tea" not in response.text
 
@@ -500,7 +500,7 @@ def test_nothing_is_kept_of_strangers_and_in_outages(app: Flask, client: FlaskCl
     with outage(app):
         unavailable = post(client)
     for response, part in ((stranger, "sign_in"), (unavailable, "outage")):
-        assert part_of(response) == part
+        assert page_shown(response) == part
         assert kept(response) is None
         assert "Tea" not in response.text
         assert "Nothing was sent" in response.text or "nothing was sent" in response.text
@@ -537,7 +537,7 @@ def test_form_is_kept_as_a_whole_or_not_at_all(
     client: FlaskClient, content_type: str, body: bytes
 ) -> None:
     response = client.post("/entry", data=body, content_type=content_type, headers=FORM)
-    assert (response.status_code, part_of(response)) == (401, "refresh")
+    assert (response.status_code, page_shown(response)) == (401, "refresh")
     assert kept(response) is None
     for text in ("Tea", "1234", "PNG"):
         assert text not in response.text
@@ -609,7 +609,7 @@ def test_body_is_not_read_unless_it_will_be_shown(app: Flask, reason: str) -> No
     else:
         response = client.post("/unread", headers=FORM, environ_overrides=environ)
     expected = {"active": (200, ""), "anonymous": (401, "sign_in"), "outage": (503, "outage")}
-    assert (response.status_code, part_of(response)) == expected[reason]
+    assert (response.status_code, page_shown(response)) == expected[reason]
     assert ran == (["view"] if reason == "active" else [])
 
 
@@ -639,7 +639,7 @@ def test_limit_of_the_app_holds(app: Flask, client: FlaskClient, limit: int) -> 
     """And what is larger is no 413 instead of the refresh page, as nothing of it was wanted yet."""
     app.config["MAX_CONTENT_LENGTH"] = limit
     response = post(client)
-    assert (response.status_code, part_of(response)) == (401, "refresh")
+    assert (response.status_code, page_shown(response)) == (401, "refresh")
     assert kept(response) == (FIELDS if limit > 10 else None)
 
 
@@ -674,7 +674,7 @@ def test_body_that_breaks_off_is_not_kept(client: FlaskClient, error: Exception 
             "wsgi.input": Broken(error),
         },
     )
-    assert (response.status_code, part_of(response)) == (401, "refresh")
+    assert (response.status_code, page_shown(response)) == (401, "refresh")
     assert kept(response) is None
     assert "Tea" not in response.text
 
@@ -696,7 +696,7 @@ def test_hook_that_read_the_form_before_leaves_it_whole_or_not_at_all(
             getattr(request, reads)
 
     response = post(client, content_type=content_type)
-    assert (response.status_code, part_of(response)) == (401, "refresh")
+    assert (response.status_code, page_shown(response)) == (401, "refresh")
     assert kept(response) in (None, FIELDS)
     if reads in ("get_data", "get_json"):
         assert kept(response) == FIELDS
@@ -711,7 +711,7 @@ def test_form_that_a_hook_parsed_is_not_shown_as_an_empty_one(app: Flask) -> Non
     sign_in(client)
     revoke(client)
     response = post(client, path="/checks")
-    assert part_of(response) == "refresh"
+    assert page_shown(response) == "refresh"
     assert kept(response) in (None, FIELDS)
 
 
@@ -721,7 +721,7 @@ def test_half_read_body_is_not_kept(app: Flask, client: FlaskClient) -> None:
         request.stream.read(5)
 
     response = post(client)
-    assert part_of(response) == "refresh"
+    assert page_shown(response) == "refresh"
     assert kept(response) in (None, FIELDS)
 
 
@@ -743,7 +743,7 @@ def test_form_is_not_kept_for_an_address_that_it_would_not_come_back_to(
     client: FlaskClient, path: str
 ) -> None:
     response = post(client, path=path)
-    assert part_of(response) == "refresh"
+    assert page_shown(response) == "refresh"
     assert kept(response) is None
     assert "Tea" not in response.text
 
@@ -846,7 +846,7 @@ def test_form_is_kept_where_flask_wtf_guards_the_whole_app() -> None:
     fields = [("csrf_token", token), ("title", "Tea")]
     expire(client)
     page = post(client, fields)
-    assert (page.status_code, part_of(page)) == (401, "refresh")
+    assert (page.status_code, page_shown(page)) == (401, "refresh")
     assert kept(page) == fields
     sign_in(client)
     assert post(client, kept(page)).text == "user-1 wrote Tea"

@@ -12,7 +12,7 @@ from flask_ssr_session import session_required
 from flask_ssr_session.answers import RequestKind, kind_of_request
 from flask_ssr_session.testing import outage
 
-from .conftest import cookies, expired_token, make_app, make_token, part_of
+from .conftest import cookies, expired_token, make_app, make_token, page_shown
 
 DOCUMENT, PREFETCH, SCRIPT = RequestKind.DOCUMENT, RequestKind.PREFETCH, RequestKind.SCRIPT
 
@@ -291,7 +291,7 @@ ANSWERS = {
 
 def said(response: TestResponse) -> str:
     """Return the status and what it is about, whoever it is meant for."""
-    shown = response.headers.get("Location") or part_of(response)
+    shown = response.headers.get("Location") or page_shown(response)
     if response.is_json and response.data:
         shown = response.get_json()["message"]
     return f"{response.status_code} {shown}".strip()

@@ -21,14 +21,14 @@ from flask_ssr_session.testing import expire, outage, sign_in
 
 from .conftest import (
     EMAIL,
-    HELD_BACK,
     PAGE,
+    TEMPLATE_GUARD,
     FakeGlobalClaims,
     cookies,
     expired_token,
     make_app,
     make_token,
-    part_of,
+    page_shown,
     sdk_values,
     with_templates,
     with_views,
@@ -206,12 +206,12 @@ def test_streamed_template_asks_while_it_is_sent() -> None:
     app = make_app()
     app.add_url_rule("/", "page", lambda: stream(source))
     client = app.test_client()
-    assert part_of(client.get("/", headers=PAGE)) == "sign_in"
+    assert page_shown(client.get("/", headers=PAGE)) == "sign_in"
     sign_in(client)
     assert client.get("/", headers=PAGE).text == "<p>shown"
     with outage(app):
         response = client.get("/", headers=PAGE)
-    assert (response.status_code, part_of(response)) == (200, "outage")
+    assert (response.status_code, page_shown(response)) == (200, "outage")
 
 
 # --- the macro -----------------------------------------------------------------------------------
@@ -245,7 +245,7 @@ def test_macro_in_an_outage_sets_503_unless_the_page_is_an_error_already(
     assert client.get("/shows", headers=PAGE).status_code == status
     with outage(app):
         response = client.get("/shows", headers=PAGE)
-    assert (response.status_code, part_of(response)) == (sent, "outage")
+    assert (response.status_code, page_shown(response)) == (sent, "outage")
     assert response.headers["Retry-After"] == "10"
     assert response.headers["Cache-Control"] == "no-store"
 
@@ -262,7 +262,7 @@ def test_macro_works_imported_with_and_without_context(how: str) -> None:
         ({}, "sign_in"),
         (cookies("junk"), "refresh"),
     ):
-        assert part_of(client.get("/", headers=PAGE | cookie)) == part
+        assert page_shown(client.get("/", headers=PAGE | cookie)) == part
 
 
 def test_call_block_replaces_the_look_and_keeps_the_rest() -> None:
@@ -375,7 +375,7 @@ HOSTILE = [
 def test_hostile_path_and_query_stay_inside_their_attributes(
     path: str, method: str, state_of: str
 ) -> None:
-    app = with_templates(make_app(), page=HELD_BACK)
+    app = with_templates(make_app(), page=TEMPLATE_GUARD)
     app.add_url_rule(
         "/x/<path:rest>", "x", lambda **_: render_template("page.html"), methods=["GET", "POST"]
     )
@@ -391,7 +391,7 @@ def test_hostile_path_and_query_stay_inside_their_attributes(
     else:
         hostile = client.open(path, method=method, headers=PAGE | cookie)
         plain = client.open("/x/plain", method=method, headers=PAGE | cookie)
-    assert part_of(hostile) == part_of(plain) == state_of
+    assert page_shown(hostile) == page_shown(plain) == state_of
     found, expected = Elements(hostile.text), Elements(plain.text)
     # The same elements with the same attributes, and nothing that a script could come from.
     assert [(tag, list(attributes)) for tag, attributes in found.elements] == [
@@ -406,7 +406,7 @@ def test_hostile_path_and_query_stay_inside_their_attributes(
 
 
 def test_url_of_an_error_page_is_escaped_too() -> None:
-    app = with_templates(make_app(), page=HELD_BACK)
+    app = with_templates(make_app(), page=TEMPLATE_GUARD)
     app.register_error_handler(404, lambda _error: (render_template("page.html"), 404))
     client = app.test_client(use_cookies=False)
     text = client.get('/"><script>alert(1)</script>', headers=PAGE | cookies("junk")).text
@@ -451,7 +451,7 @@ def test_macro_works_with_strict_undefined() -> None:
     app.jinja_env.undefined = StrictUndefined
     client = app.test_client(use_cookies=False)
     for path in ("/page", "/account", "/refresh-session"):
-        assert part_of(client.get(path, headers=PAGE | cookies("junk"))) == "refresh"
+        assert page_shown(client.get(path, headers=PAGE | cookies("junk"))) == "refresh"
 
 
 # --- Content-Security-Policy ---------------------------------------------------------------------
@@ -494,7 +494,7 @@ def test_talisman_may_replace_the_headers_of_our_pages() -> None:
     client = app.test_client(use_cookies=False)
     for path in ("/account", "/page", "/refresh-session"):
         response = client.get(path, headers=PAGE | cookies("junk"))
-        assert part_of(response) == "refresh"
+        assert page_shown(response) == "refresh"
         assert response.headers["Content-Security-Policy"].startswith("default-src 'self'")
         assert response.headers["Cache-Control"] == "no-store"
         (script,) = Elements(response.text).named("script")
@@ -537,7 +537,7 @@ def _templates(app: Flask, folder: Path, **sources: str) -> None:
 
 def test_app_overrides_the_macro_in_five_lines(tmp_path: Path) -> None:
     app = make_app()
-    _templates(app, tmp_path, refresh_page=FIVE_LINES, page=HELD_BACK)
+    _templates(app, tmp_path, refresh_page=FIVE_LINES, page=TEMPLATE_GUARD)
     app.add_url_rule("/page", "page", lambda: render_template("page.html"))
     app.add_url_rule("/account", "account", session_required(lambda: "secret"))
     client = app.test_client(use_cookies=False)
@@ -545,7 +545,7 @@ def test_app_overrides_the_macro_in_five_lines(tmp_path: Path) -> None:
         response = client.get(path, headers=PAGE | cookies("junk"))
         assert "<p>in our own words</p>" in response.text
         assert "our text" in response.text
-        assert part_of(response) == "refresh"
+        assert page_shown(response) == "refresh"
     policy = client.get("/account", headers=PAGE | cookies("junk")).headers
     assert policy["Content-Security-Policy"] == "frame-ancestors 'self'"
 
@@ -553,13 +553,13 @@ def test_app_overrides_the_macro_in_five_lines(tmp_path: Path) -> None:
 def test_app_overrides_the_document(tmp_path: Path) -> None:
     document = "our layout {% from refresh_page_template import refresh_page %}{{ refresh_page() }}"
     app = make_app()
-    _templates(app, tmp_path, refresh_document=document, page=HELD_BACK)
+    _templates(app, tmp_path, refresh_document=document, page=TEMPLATE_GUARD)
     app.add_url_rule("/account", "account", session_required(lambda: "secret"))
     app.add_url_rule("/page", "page", lambda: render_template("page.html"))
     client = app.test_client(use_cookies=False)
     whole = client.get("/account", headers=PAGE | cookies("junk"))
     assert whole.text.startswith("our layout")
-    assert part_of(whole) == "refresh"
+    assert page_shown(whole) == "refresh"
     assert whole.headers["Content-Security-Policy"] == "frame-ancestors 'self'"
     part = client.get("/page", headers=PAGE | cookies("junk"))
     assert "our layout" not in part.text
@@ -637,7 +637,7 @@ def test_override_is_taken_only_with_the_script_of_the_refresh_page(
     _templates(app, tmp_path, **{file: f"{ORIGINAL}<!-- ours -->{body}"})
     app.jinja_env.globals["csp_nonce"] = lambda: "n"
     response = app.test_client().get("/refresh-session", headers=PAGE)
-    assert part_of(response) == "refresh"
+    assert page_shown(response) == "refresh"
     modes = [script.get("data-mode") for script in Elements(response.text).named("script")]
     assert "refresh" in modes
     assert ("override_broken" in caplog.text) is not is_taken
@@ -658,11 +658,11 @@ def test_broken_override_of_a_whole_page_falls_back_to_the_original(
     if case == "outage":
         with outage(app):
             response = client.get("/account", headers=PAGE | cookies(make_token()))
-        assert (response.status_code, part_of(response)) == (503, "outage")
+        assert (response.status_code, page_shown(response)) == (503, "outage")
     else:
         path = "/account" if case == "refresh" else "/refresh-session"
         response = client.get(path, headers=PAGE | cookies("junk"))
-        assert (response.status_code, part_of(response)) == (200, "refresh")
+        assert (response.status_code, page_shown(response)) == (200, "refresh")
         assert len(Elements(response.text).named("script")) == 1
     assert response.text.startswith("<!doctype html>")
     assert response.headers["Cache-Control"] == "no-store"
@@ -693,7 +693,7 @@ def test_failing_context_processor_does_not_take_our_whole_pages_down(
     _context_processor_fails(app, "told in confidence")
     client = app.test_client(use_cookies=False)
     response = client.get("/account", headers=PAGE | cookies("junk"))
-    assert (response.status_code, part_of(response)) == (200, "refresh")
+    assert (response.status_code, page_shown(response)) == (200, "refresh")
     assert "override_broken" in caplog.text
     assert "ValueError" in caplog.text
     assert "told in confidence" not in caplog.text
@@ -733,7 +733,7 @@ def test_macro_on_an_optional_page_offers_to_go_on_signed_out() -> None:
     going_on = client.get("/soft?a=1&continueSignedOut=1", headers=headers)
     assert going_on.text == "shown"
     insisting = client.get("/hard?continueSignedOut=1", headers=headers)
-    assert part_of(insisting) == "refresh"
+    assert page_shown(insisting) == "refresh"
 
 
 def test_post_is_never_led_away_by_itself(app: Flask) -> None:
@@ -742,7 +742,7 @@ def test_post_is_never_led_away_by_itself(app: Flask) -> None:
         get, post = client.get("/page", headers=PAGE), client.post(path, headers=PAGE)
         assert "http-equiv" in get.text
         assert "http-equiv" not in post.text
-        assert part_of(post) == "sign_in"
+        assert page_shown(post) == "sign_in"
 
 
 @pytest.mark.parametrize(
@@ -760,6 +760,6 @@ def test_whole_page_without_the_script_is_passed_over(
     """Nobody would ever leave a refresh page that does not refresh."""
     app = with_templates(with_views(make_app()), **sources)
     response = app.test_client(use_cookies=False).get("/account", headers=PAGE | cookies("junk"))
-    assert part_of(response) == "refresh"
+    assert page_shown(response) == "refresh"
     assert "ssr-session-" in response.text
     assert ("override_broken" in caplog.text) == falls_back

@@ -26,16 +26,16 @@ from flask_ssr_session.testing import sign_in
 
 from .conftest import (
     FETCH,
-    HELD_BACK,
     MFA,
     PAGE,
+    TEMPLATE_GUARD,
     FakeGlobalClaims,
     cookies,
-    let_core_say,
     make_app,
     make_token,
-    part_of,
+    page_shown,
     sdk_values,
+    stub_revocation,
     with_templates,
     with_views,
 )
@@ -168,7 +168,7 @@ def test_pending_visitor_is_led_on(
     if page == "json":
         assert answer.json == SDK_BODY
     else:
-        assert part_of(answer) == page
+        assert page_shown(answer) == page
     if headers is POST:
         assert "Nothing was sent" in answer.text
         assert "http-equiv" not in answer.text
@@ -188,7 +188,7 @@ def test_without_an_sdk_nobody_knows_where_to_lead_to(headers: dict[str, str]) -
     assert answer.headers["Cache-Control"] == "no-store"
     assert ask(app, "/account", FETCH, **PENDING).json == SDK_BODY
     template = ask(app, "/page", PAGE, **PENDING)
-    assert (template.status_code, part_of(template)) == (403, "factor")
+    assert (template.status_code, page_shown(template)) == (403, "factor")
     assert "/auth/mfa" not in template.text
     assert "http-equiv" not in template.text
 
@@ -218,7 +218,7 @@ def test_post_of_another_site_is_refused_first() -> None:
 def open_views(app: Flask) -> Flask:
     """Give *app* views that ask in every way, and say who they see."""
     with_templates(
-        app, page=HELD_BACK, who="{{ g.session.user_id if g.session else session_state }}"
+        app, page=TEMPLATE_GUARD, who="{{ g.session.user_id if g.session else session_state }}"
     )
 
     def who() -> str:
@@ -291,7 +291,7 @@ def test_who_is_let_in(path: str, closed: bool, method: str) -> None:
     app = open_views(make_app())
     if closed:
         app.before_request(require_session)
-    let_core_say(app, lambda _handle: False)
+    stub_revocation(app, lambda _handle: False)
     expected = (CLOSED_APP if closed else WHO_IS_LET_IN)[path]
     for claims, text in zip((PENDING, COMPLETE), expected, strict=True):
         answer = ask(app, path, FETCH | {"-method": method}, **claims)
@@ -316,7 +316,7 @@ def test_hook_with_a_condition_honours_no_mark() -> None:
 
 def test_revocation_is_asked_of_a_pending_session() -> None:
     app = open_views(make_app())
-    asked = let_core_say(app, lambda _handle: True)
+    asked = stub_revocation(app, lambda _handle: True)
     answer = ask(app, "/factor-checked", FETCH, **PENDING)
     assert (answer.status_code, len(asked)) == (401, 1)
     assert answer.headers["SSR-Session"] == "refresh; reason=revoked"

@@ -25,16 +25,16 @@ from flask_ssr_session.testing import expire, outage, sign_in
 from .conftest import (
     ACCEPT_PAGE,
     FETCH,
-    HELD_BACK,
     PAGE,
+    TEMPLATE_GUARD,
     cookies,
     expired_token,
     is_down,
-    let_core_say,
     make_app,
     make_token,
-    part_of,
+    page_shown,
     sdk_values,
+    stub_revocation,
     with_templates,
     with_views,
 )
@@ -85,7 +85,7 @@ def led_to(
         ssr = app.extensions["ssr_session"]
         monkeypatch.setattr(state, "read_sdk", sdk_values)
         monkeypatch.setattr(ssr, "settings", replace(ssr.settings, check_revoked=True))
-        let_core_say(app, is_down if reason == "core_unavailable" else lambda _handle: True)
+        stub_revocation(app, is_down if reason == "core_unavailable" else lambda _handle: True)
     return nullcontext()
 
 
@@ -143,7 +143,7 @@ def _shown(response: TestResponse) -> str:
     if response.is_json:
         assert isinstance(response.json, dict)
         return str(response.json["message"])
-    return part_of(response) or response.text
+    return page_shown(response) or response.text
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -356,7 +356,7 @@ def test_redirect_flow_shows_outages_in_place() -> None:
     sign_in(client)
     with outage(app):
         response = client.get("/account", headers=PAGE)
-    assert (response.status_code, part_of(response)) == (503, "outage")
+    assert (response.status_code, page_shown(response)) == (503, "outage")
 
 
 def test_redirect_flow_tells_the_refresh_page_that_the_page_is_optional() -> None:
@@ -391,8 +391,8 @@ def test_always_try_refresh_refreshes_strangers_first(
 def test_always_try_refresh_holds_for_templates_too() -> None:
     literal = with_views(make_app(always_try_refresh=True)).test_client()
     plain = with_views(make_app()).test_client()
-    assert part_of(literal.get("/page", headers=PAGE)) == "refresh"
-    assert part_of(plain.get("/page", headers=PAGE)) == "sign_in"
+    assert page_shown(literal.get("/page", headers=PAGE)) == "refresh"
+    assert page_shown(plain.get("/page", headers=PAGE)) == "sign_in"
 
 
 # --- a sign-in page that asks for a session ------------------------------------------------------
@@ -680,7 +680,7 @@ def test_status_for_scripts_keeps_the_headers_of_other_hooks(app: Flask) -> None
 
 
 def test_optional_part_of_a_layout_does_not_turn_an_outage_into_401(app: Flask) -> None:
-    with_templates(app, page=HELD_BACK + "{% if needs_refresh(optional=True) %}{% endif %}")
+    with_templates(app, page=TEMPLATE_GUARD + "{% if needs_refresh(optional=True) %}{% endif %}")
     with outage(app):
         response = app.test_client(use_cookies=False).get(
             "/page", headers=FETCH | cookies(make_token())
@@ -767,7 +767,7 @@ def test_page_at_a_host_that_is_not_trusted_asks_for_a_session_all_the_same(
     app.register_error_handler(400, lambda _error: (render_template("page.html"), 400))
     response = app.test_client().get("/page", headers=PAGE | {"Host": host})
     assert response.status_code in (200, 400)
-    assert part_of(response) == "sign_in"
+    assert page_shown(response) == "sign_in"
     assert "other_host" not in caplog.text
 
 

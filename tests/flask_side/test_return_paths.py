@@ -25,7 +25,7 @@ from werkzeug.test import Client, TestResponse
 from flask_ssr_session import safe_return_path, session_required
 
 from ..return_paths import HARMLESS, HOSTILE, LEGITIMATE, REFRESH, SIGN_IN, served_app
-from .conftest import PAGE, cookies, expired_token, make_app, part_of
+from .conftest import PAGE, cookies, expired_token, make_app, page_shown
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -244,7 +244,7 @@ def test_doubled_slash_is_no_other_name_for_our_refresh_page(
 ) -> None:
     # Twin: it is ours, says the router.
     routed = ask("script name", apps["inline"], unquote(spelled).removeprefix("/shop"), {})
-    assert part_of(routed) == "refresh"
+    assert page_shown(routed) == "refresh"
     page = ask("script name", apps["inline"], f"{REFRESH}?redirectBack={quote(spelled)}", {})
     assert attribute(page.text, "data-return-to") == "/"
 

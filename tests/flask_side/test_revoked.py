@@ -44,16 +44,16 @@ from flask_ssr_session.testing import (
 from .conftest import (
     API_DOMAIN,
     FETCH,
-    HELD_BACK,
     PAGE,
+    TEMPLATE_GUARD,
     cookies,
     expired_token,
     is_down,
-    let_core_say,
     make_app,
     make_token,
-    part_of,
+    page_shown,
     sdk_values,
+    stub_revocation,
     with_templates,
 )
 
@@ -68,7 +68,7 @@ def is_known(_handle: str) -> bool:
 
 def with_pages(app: Flask) -> Flask:
     """Give *app* views that look revocation up, and the same ones that do not."""
-    with_templates(app, page=HELD_BACK)
+    with_templates(app, page=TEMPLATE_GUARD)
 
     def view() -> str:
         return f"for {g.session.user_id if g.session else 'everyone'}"
@@ -104,7 +104,7 @@ def test_revoked_session_is_good_until_somebody_asks(app: Flask) -> None:
     assert client.get("/checks", headers=PAGE).text == "for user-1"
     revoke(client)
     response = client.get("/checks", headers=PAGE)
-    assert (response.status_code, part_of(response)) == (200, "refresh")
+    assert (response.status_code, page_shown(response)) == (200, "refresh")
     assert response.headers["SSR-Session"] == "refresh; reason=revoked"
     assert response.headers["Cache-Control"] == "no-store"
     assert "Set-Cookie" not in response.headers
@@ -121,7 +121,7 @@ def test_other_sessions_of_the_user_live_on(app: Flask) -> None:
     sign_in(first)
     sign_in(second)
     revoke(first)
-    assert part_of(first.get("/checks", headers=PAGE)) == "refresh"
+    assert page_shown(first.get("/checks", headers=PAGE)) == "refresh"
     assert second.get("/checks", headers=PAGE).text == "for user-1"
 
 
@@ -132,7 +132,7 @@ def test_page_that_asks_by_itself_tells_the_script_of_a_revoked_session_in_both_
         sign_in(client)
         revoke(client)
         response = client.get("/checks?a=1", headers=PAGE)
-        assert (response.status_code, part_of(response)) == (200, "refresh")
+        assert (response.status_code, page_shown(response)) == (200, "refresh")
         assert 'data-reason="revoked"' in response.text
 
 
@@ -158,7 +158,7 @@ def test_verdict_and_session_are_replaced_for_the_rest_of_the_request(app: Flask
     sign_in(client)
     revoke(client)
     response = client.get("/inside", headers=PAGE)
-    assert part_of(response) == "refresh"
+    assert page_shown(response) == "refresh"
     assert seen == {"before": "user-1", "then": (None, None), "after": (None, None)}
 
 
@@ -213,7 +213,7 @@ def test_require_session_looks_up_too(kind: str) -> None:
     sign_in(client)
     assert client.get("/", headers=PAGE).text == "secret"
     revoke(client)
-    assert part_of(client.get("/", headers=PAGE)) == "refresh"
+    assert page_shown(client.get("/", headers=PAGE)) == "refresh"
     assert client.get("/", headers=FETCH).status_code == 401
 
 
@@ -226,14 +226,14 @@ def test_async_view_looks_up_too(app: Flask) -> None:
     sign_in(client)
     assert client.get("/async", headers=PAGE).text == "secret"
     revoke(client)
-    assert part_of(client.get("/async", headers=PAGE)) == "refresh"
+    assert page_shown(client.get("/async", headers=PAGE)) == "refresh"
 
 
 # --- in the hook ---------------------------------------------------------------------------------
 
 
 def test_hook_looks_up_for_every_page(strict_app: Flask) -> None:
-    with_templates(strict_app, page=HELD_BACK, stream=HELD_BACK)
+    with_templates(strict_app, page=TEMPLATE_GUARD, stream=TEMPLATE_GUARD)
     strict_app.add_url_rule("/stream", "stream", lambda: stream_template("stream.html"))
     client = strict_app.test_client()
     sign_in(client)
@@ -244,7 +244,7 @@ def test_hook_looks_up_for_every_page(strict_app: Flask) -> None:
     revoke(client)
     for path in ("/checks", "/trusts", "/news", "/page", "/stream"):
         response = client.get(path, headers=PAGE)
-        assert part_of(response) == "refresh"
+        assert page_shown(response) == "refresh"
         assert response.headers["SSR-Session"] == "refresh; reason=revoked"
         assert response.headers["Cache-Control"] == "no-store"
     # A view that never asks reads what everybody reads.
@@ -270,7 +270,9 @@ def test_hook_decides_before_other_hooks(strict_app: Flask) -> None:
 
 
 def test_core_is_asked_once_per_request_however_often_it_is_asked_for(app: Flask) -> None:
-    with_templates(app, often=HELD_BACK + "{{ needs_refresh }}{{ needs_refresh(optional=True) }}")
+    with_templates(
+        app, often=TEMPLATE_GUARD + "{{ needs_refresh }}{{ needs_refresh(optional=True) }}"
+    )
     app.before_request(partial(require_session, check_revoked=True))
 
     @app.route("/often")
@@ -280,14 +282,14 @@ def test_core_is_asked_once_per_request_however_often_it_is_asked_for(app: Flask
         require_session(check_revoked=True)
         return render_template("often.html")
 
-    asked = let_core_say(app, is_known)
+    asked = stub_revocation(app, is_known)
     client = app.test_client(use_cookies=False)
     headers = PAGE | cookies(make_token(sessionHandle="handle-1"))
     for requests in (1, 2, 3):
         assert client.get("/often", headers=headers).status_code == 200
         assert asked == ["handle-1"] * requests
-    let_core_say(app, is_revoked)
-    assert part_of(client.get("/often", headers=headers)) == "refresh"
+    stub_revocation(app, is_revoked)
+    assert page_shown(client.get("/often", headers=headers)) == "refresh"
 
 
 @pytest.mark.parametrize("answer", [is_known, is_revoked, is_down])
@@ -295,7 +297,7 @@ def test_core_is_asked_once_per_request_however_often_it_is_asked_for(app: Flask
 def test_hook_and_decorator_ask_once_between_them(
     strict_app: Flask, path: str, answer: Callable[[str], bool]
 ) -> None:
-    asked = let_core_say(strict_app, answer)
+    asked = stub_revocation(strict_app, answer)
     client = strict_app.test_client(use_cookies=False)
     client.get(path, headers=PAGE | cookies(make_token()))
     assert len(asked) == 1
@@ -304,7 +306,7 @@ def test_hook_and_decorator_ask_once_between_them(
 def test_late_question_asks_once_where_the_hook_had_nothing_to_decide(strict_app: Flask) -> None:
     view = session_exempt(session_required(check_revoked=True)(lambda: "secret"))
     strict_app.add_url_rule("/late", "late", view)
-    asked = let_core_say(strict_app, is_known)
+    asked = stub_revocation(strict_app, is_known)
     client = strict_app.test_client(use_cookies=False)
     assert client.get("/late", headers=PAGE | cookies(make_token())).text == "secret"
     assert len(asked) == 1
@@ -318,7 +320,7 @@ def test_late_question_asks_once_where_the_hook_had_nothing_to_decide(strict_app
 def test_core_is_asked_about_no_session_that_there_is_not(
     strict_app: Flask, make_headers: Callable[[], dict[str, str]]
 ) -> None:
-    asked = let_core_say(strict_app, is_known)
+    asked = stub_revocation(strict_app, is_known)
     client = strict_app.test_client(use_cookies=False)
     for path in ("/checks", "/trusts", "/news", "/page"):
         client.get(path, headers=PAGE | make_headers())
@@ -328,7 +330,7 @@ def test_core_is_asked_about_no_session_that_there_is_not(
 
 
 def test_core_is_not_asked_for_what_no_session_matters_to(strict_app: Flask) -> None:
-    asked = let_core_say(strict_app, is_known)
+    asked = stub_revocation(strict_app, is_known)
     client = strict_app.test_client(use_cookies=False)
     headers = PAGE | cookies(make_token())
     assert client.get("/ignored", headers=headers).text == "ignored"
@@ -339,12 +341,12 @@ def test_core_is_not_asked_for_what_no_session_matters_to(strict_app: Flask) -> 
 
 
 def test_nothing_is_asked_unless_somebody_wants_it(app: Flask) -> None:
-    asked = let_core_say(app, is_down)
+    asked = stub_revocation(app, is_down)
     client = app.test_client(use_cookies=False)
     for path in ("/trusts", "/news", "/open", "/page"):
         response = client.get(path, headers=PAGE | cookies(make_token()))
         assert response.status_code == 200
-        assert part_of(response) == ""
+        assert page_shown(response) == ""
     assert asked == []
 
 
@@ -356,11 +358,11 @@ def test_core_that_is_down_is_an_outage_and_signs_nobody_out(
     where: str, app: Flask, strict_app: Flask, caplog: pytest.LogCaptureFixture
 ) -> None:
     asking = strict_app if where == "hook" else app
-    let_core_say(asking, is_down)
+    stub_revocation(asking, is_down)
     client = asking.test_client(use_cookies=False)
     headers = PAGE | cookies(make_token())
     response = client.get("/checks", headers=headers)
-    assert (response.status_code, part_of(response)) == (503, "outage")
+    assert (response.status_code, page_shown(response)) == (503, "outage")
     assert response.headers["SSR-Session"] == "unavailable; reason=core_unavailable"
     assert response.headers["Retry-After"] == "10"
     assert response.headers["Cache-Control"] == "no-store"
@@ -373,12 +375,12 @@ def test_core_that_is_down_is_an_outage_and_signs_nobody_out(
     (line,) = [r for r in caplog.records if r.name.startswith("flask_ssr_session")]
     assert line.levelno == logging.WARNING
     assert line.getMessage().startswith("core_unavailable: no complete answer in time")
-    let_core_say(asking, is_known)
+    stub_revocation(asking, is_known)
     assert client.get("/checks", headers=headers).text == "for user-1"
 
 
 def test_optional_page_is_shown_signed_out_while_the_core_is_down(strict_app: Flask) -> None:
-    let_core_say(strict_app, is_down)
+    stub_revocation(strict_app, is_down)
     client = strict_app.test_client(use_cookies=False)
     response = client.get("/news", headers=PAGE | cookies(make_token()))
     assert (response.status_code, response.text) == (200, "for everyone")
@@ -389,11 +391,11 @@ def test_optional_page_that_looks_up_itself_is_shown_signed_out(app: Flask) -> N
     client = app.test_client(use_cookies=False)
     headers = PAGE | cookies(make_token())
     for answer, text in ((is_known, "for user-1"), (is_down, "for everyone")):
-        let_core_say(app, answer)
+        stub_revocation(app, answer)
         assert client.get("/news", headers=headers).text == text
-    let_core_say(app, is_revoked)
+    stub_revocation(app, is_revoked)
     response = client.get("/news", headers=headers)
-    assert part_of(response) == "refresh"
+    assert page_shown(response) == "refresh"
     assert 'href="/news?continueSignedOut=1"' in response.text
     going_on = client.get("/news?continueSignedOut=1", headers=headers)
     assert going_on.text == "for everyone"
@@ -414,10 +416,10 @@ def test_page_that_streams_already_shows_the_outage(app: Flask) -> None:
         ),
     )
     app.jinja_env.globals["ask"] = lambda: current_check()
-    let_core_say(app, is_down)
+    stub_revocation(app, is_down)
     client = app.test_client(use_cookies=False)
     response = client.get("/late", headers=PAGE | cookies(make_token()))
-    assert part_of(response) == "outage"
+    assert page_shown(response) == "outage"
     assert "secret" not in response.text
 
 
@@ -433,7 +435,7 @@ def test_unexpected_error_of_the_look_up_is_an_outage(
     def fail(handle: str) -> bool:
         raise RuntimeError(f"a defect that knows {handle}")
 
-    let_core_say(app, fail)
+    stub_revocation(app, fail)
     client = app.test_client(use_cookies=False)
     headers = PAGE | cookies(make_token(sessionHandle="handle-nobody-should-see"))
     response = client.get("/checks", headers=headers)
@@ -516,7 +518,7 @@ def test_setting_works_with_the_test_keys_alone() -> None:
     sign_in(client)
     assert client.get("/trusts", headers=PAGE).text == "for user-1"
     revoke(client)
-    assert part_of(client.get("/trusts", headers=PAGE)) == "refresh"
+    assert page_shown(client.get("/trusts", headers=PAGE)) == "refresh"
 
 
 # --- the test kit --------------------------------------------------------------------------------
@@ -552,7 +554,7 @@ def test_sessions_are_revoked_for_one_app_only(app: Flask) -> None:
     for each in (client, elsewhere):
         each.set_cookie("sAccessToken", make_token(sessionHandle="shared"))
     revoke(client)
-    assert part_of(client.get("/checks", headers=PAGE)) == "refresh"
+    assert page_shown(client.get("/checks", headers=PAGE)) == "refresh"
     assert elsewhere.get("/checks", headers=PAGE).text == "for user-1"
 
 

@@ -33,8 +33,8 @@ from flask_ssr_session.testing import install_test_keys
 from .conftest import (
     EMAIL,
     FETCH,
-    HELD_BACK,
     PAGE,
+    TEMPLATE_GUARD,
     FakeGlobalClaims,
     cookies,
     make_app,
@@ -65,7 +65,7 @@ def app(monkeypatch: pytest.MonkeyPatch) -> Flask:
     monkeypatch.setattr(state, "read_sdk", lambda: sdk)
     app = make_app()
     app.config["PROPAGATE_EXCEPTIONS"] = False
-    return with_templates(app, page=HELD_BACK)
+    return with_templates(app, page=TEMPLATE_GUARD)
 
 
 def decided() -> str:

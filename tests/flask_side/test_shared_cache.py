@@ -41,13 +41,13 @@ from ..clocks import SteppedClock
 from ..shared_cache import SharedCache
 from .conftest import (
     FETCH,
-    HELD_BACK,
     PAGE,
+    TEMPLATE_GUARD,
     cookies,
     expired_token,
     make_app,
     make_token,
-    part_of,
+    page_shown,
     with_templates,
 )
 
@@ -353,7 +353,7 @@ def app_with(view: View, **settings: Any) -> Flask:
     """Return an app with one view, whose error pages decide in their template."""
     app = make_app(**settings)
     app.config["PROPAGATE_EXCEPTIONS"] = False
-    page = HELD_BACK.replace("content", "{{ g.session.user_id }}")
+    page = TEMPLATE_GUARD.replace("content", "{{ g.session.user_id }}")
     optional = page.replace("needs_refresh", "needs_refresh(optional=True)")
     with_templates(app, page=page, optional=optional, who=WHO, looking=LOOKING)
     app.add_url_rule(URL, "it", view)
@@ -503,7 +503,7 @@ def test_browser_is_told_that_its_visitors_own_page_is_unchanged(
     client, cache = cached(app_with(view), in_browser=True)
     first, second = (ask(client, visitors[visitor]) for _ in range(2))
     assert seen(first) == seen(second)
-    is_ours = first.status_code == 302 or bool(part_of(first))
+    is_ours = first.status_code == 302 or bool(page_shown(first))
     assert cache.confirmed == (0 if is_ours else 1)
     if visitor == "ada":
         assert second.cache_control.private
@@ -674,7 +674,7 @@ def test_outage_is_shown_to_the_user_whose_page_was_just_sent(visitors: Visitors
     assert ask(client, visitors["ada"]).text == "secret of ada"
     with outage(app):
         answer = ask(client, visitors["ada"])
-    assert (answer.status_code, part_of(answer)) == (503, "outage")
+    assert (answer.status_code, page_shown(answer)) == (503, "outage")
     assert ask(client, visitors["ada"]).text == "secret of ada"
 
 
@@ -709,7 +709,7 @@ def test_page_that_a_template_showed_is_not_shown_again_in_an_outage(
     client, _ = cached(app)
     assert ask(client, visitors["ada"]).text == "ada"
     with outage(app):
-        assert part_of(ask(client, visitors["ada"])) == "outage"
+        assert page_shown(ask(client, visitors["ada"])) == "outage"
 
 
 # --- Flask-Caching -------------------------------------------------------------------------------
@@ -731,7 +731,7 @@ def answers(app: Flask, visitors: Visitors, view: View, *order: str) -> list[str
     app.view_functions["it"] = view
     client = app.test_client(use_cookies=False)
     pages = [ask(client, visitors[visitor]) for visitor in order]
-    return [part_of(page) or page.headers.get("Location") or page.text for page in pages]
+    return [page_shown(page) or page.headers.get("Location") or page.text for page in pages]
 
 
 SIGN_IN = f"/auth?redirectToPath={URL}"

@@ -37,7 +37,7 @@ from flask_ssr_session.testing import SessionSigner, expire, outage, revoke, sig
 
 from ..clocks import SteppedClock
 from ..fake_key_server import FakeKeyServer, finish_background
-from .conftest import FETCH, HELD_BACK, PAGE, make_app, with_templates, with_views
+from .conftest import FETCH, PAGE, TEMPLATE_GUARD, make_app, with_templates, with_views
 
 SIGNALS = (session_active, refresh_requested, keys_renewed, keys_failing)
 
@@ -187,7 +187,7 @@ def test_refresh_path_tells_why_it_was_opened(client: FlaskClient, heard: ProbeR
 
 
 def test_streamed_page_tells_when_it_comes_to_its_refresh_page(heard: ProbeResult) -> None:
-    app = with_templates(make_app(), page=f"first{HELD_BACK}{HELD_BACK}")
+    app = with_templates(make_app(), page=f"first{TEMPLATE_GUARD}{TEMPLATE_GUARD}")
 
     @app.route("/stream")
     def stream() -> Any:

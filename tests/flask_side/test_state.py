@@ -40,13 +40,13 @@ from flask_ssr_session.verdict import Verdict, decide
 
 from .conftest import (
     FETCH,
-    HELD_BACK,
     PAGE,
+    TEMPLATE_GUARD,
     cookies,
     expired_token,
     make_app,
     make_token,
-    part_of,
+    page_shown,
     sdk_values,
     with_templates,
     with_views,
@@ -216,7 +216,7 @@ def test_streamed_refresh_page_is_kept_by_no_cache(
         response.cache_control.max_age = 3600
         return response
 
-    with_templates(app, streamed=HELD_BACK)
+    with_templates(app, streamed=TEMPLATE_GUARD)
     sign_in(client)
     if kind == "expired":
         expire(client)
@@ -261,7 +261,7 @@ def test_object_that_the_app_puts_into_g_session_lets_no_stranger_in(app: Flask)
     client = app.test_client()
     for path in ("/account", "/strict"):
         assert client.get(path, headers=FETCH).status_code == 401
-    assert part_of(client.get("/page", headers=PAGE)) == "sign_in"
+    assert page_shown(client.get("/page", headers=PAGE)) == "sign_in"
     with app.test_request_context():
         put_in()
         assert get_ssr_session() is None
@@ -417,7 +417,7 @@ def test_no_change_of_a_good_token_opens_the_page(shared_app: Flask, data: st.Da
     token = _VALID[:place] + other + _VALID[place + 1 :]
     assert _ask(shared_app, f"sAccessToken={_VALID}").text == "account of user-1"
     response = _ask(shared_app, f"sAccessToken={token}")
-    assert (response.status_code, part_of(response)) == (200, "refresh")
+    assert (response.status_code, page_shown(response)) == (200, "refresh")
 
 
 # --- left alone ----------------------------------------------------------------------------------

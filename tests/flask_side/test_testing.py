@@ -48,7 +48,7 @@ from .conftest import (
     cookies,
     make_app,
     make_token,
-    part_of,
+    page_shown,
     sdk_values,
     with_views,
 )
@@ -97,10 +97,10 @@ def test_client_is_signed_in_expired_signed_out_and_in_an_outage(server_name: st
     assert client.get("/account", headers=PAGE).text == "account of user-3"
     expire(client)
     response = client.get("/account", headers=PAGE)
-    assert part_of(response) == "refresh"
+    assert page_shown(response) == "refresh"
     assert response.headers["SSR-Session"] == "refresh; reason=expired"
     with outage(app):
-        assert part_of(client.get("/account", headers=PAGE)) == "refresh"
+        assert page_shown(client.get("/account", headers=PAGE)) == "refresh"
     sign_out(client)
     assert client.get("/account", headers=PAGE).status_code == 302
     assert client.get("/account", headers=PAGE).headers["SSR-Session"].startswith("anonymous")

@@ -14,7 +14,7 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 from flask_ssr_session import FlaskSSRSession, session_required
 from flask_ssr_session.testing import SessionSigner, install_test_keys, outage, sign_in
 
-from .conftest import API_DOMAIN, FETCH, PAGE, cookies, make_app, make_token, part_of, with_views
+from .conftest import API_DOMAIN, FETCH, PAGE, cookies, make_app, make_token, page_shown, with_views
 
 
 @pytest.fixture
@@ -142,12 +142,12 @@ def test_mounted_apps_lead_back_to_themselves(two_apps: tuple[Flask, Flask]) -> 
 def test_template_of_one_app_is_none_of_the_other(two_apps: tuple[Flask, Flask]) -> None:
     one, two = two_apps
     for app, expected in ((one, "sign_in"), (two, "sign_in")):
-        assert part_of(app.test_client().get("/page", headers=PAGE)) == expected
+        assert page_shown(app.test_client().get("/page", headers=PAGE)) == expected
     macro = "{% macro refresh_page() %}of one app{% endmacro %}"
     one.jinja_loader.mapping["refresh_page.html"] = macro  # type: ignore[union-attr]
     one.jinja_env.cache.clear()  # type: ignore[union-attr]
     assert one.test_client().get("/page", headers=PAGE).text == "of one app"
-    assert part_of(two.test_client().get("/page", headers=PAGE)) == "sign_in"
+    assert page_shown(two.test_client().get("/page", headers=PAGE)) == "sign_in"
 
 
 def test_factory_makes_apps_that_know_nothing_of_each_other() -> None:

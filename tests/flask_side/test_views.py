@@ -22,7 +22,7 @@ from .conftest import (
     expired_token,
     make_app,
     make_token,
-    part_of,
+    page_shown,
     with_templates,
     with_views,
 )
@@ -45,7 +45,7 @@ def test_refresh_page_runs_the_script_whatever_the_verdict(app: Flask, state: st
             response = client.get("/refresh-session?redirectBack=/account", headers=PAGE | cookie)
     else:
         response = client.get("/refresh-session?redirectBack=/account", headers=PAGE | cookie)
-    assert (response.status_code, part_of(response)) == (200, "refresh")
+    assert (response.status_code, page_shown(response)) == (200, "refresh")
     assert 'data-return-to="/account"' in response.text
     assert response.headers["Cache-Control"] == "no-store"
     assert response.headers["X-Robots-Tag"] == "noindex"
@@ -126,7 +126,7 @@ def test_refresh_path_can_be_set() -> None:
     client = app.test_client(use_cookies=False)
     response = client.get("/account", headers=PAGE | cookies(expired_token()))
     assert response.location == "/renew?redirectBack=/account"
-    assert part_of(client.get("/renew", headers=PAGE)) == "refresh"
+    assert page_shown(client.get("/renew", headers=PAGE)) == "refresh"
     assert client.get("/refresh-session", headers=PAGE).status_code == 404
 
 
@@ -146,7 +146,7 @@ def test_prefetched_refresh_page_is_not_kept(client: FlaskClient) -> None:
     )
     assert (prefetched.status_code, prefetched.data) == (503, b"")
     assert prefetched.headers["Cache-Control"] == "no-store"
-    assert (prerendered.status_code, part_of(prerendered)) == (200, "refresh")
+    assert (prerendered.status_code, page_shown(prerendered)) == (200, "refresh")
 
 
 def test_refresh_page_answers_head_and_refuses_posts(client: FlaskClient) -> None:
@@ -178,7 +178,7 @@ def test_script_that_was_redirected_to_the_refresh_page_is_told_of_an_outage(app
         response = client.get("/refresh-session", headers=FETCH)
         page = client.get("/refresh-session", headers=PAGE)
     assert (response.status_code, response.mimetype) == (503, "application/json")
-    assert (page.status_code, part_of(page)) == (200, "refresh")
+    assert (page.status_code, page_shown(page)) == (200, "refresh")
 
 
 @pytest.mark.parametrize("cookie", [{}, cookies(make_token())], ids=["anonymous", "active"])
@@ -188,7 +188,7 @@ def test_script_that_no_refresh_would_help_gets_the_refresh_page_too(
     """To be told to refresh again and again would be a circle."""
     client = app.test_client(use_cookies=False)
     response = client.get("/refresh-session", headers=FETCH | cookie)
-    assert (response.status_code, part_of(response)) == (200, "refresh")
+    assert (response.status_code, page_shown(response)) == (200, "refresh")
 
 
 # --- static files --------------------------------------------------------------------------------

@@ -103,7 +103,7 @@ def line(result: Result, check: str) -> str:
     return " ".join(found[0].split())
 
 
-def looked_at(result: Result) -> set[str]:
+def checks_run(result: Result) -> set[str]:
     """Return the checks that a result has lines of."""
     return {row.split()[1] for row in result.stdout.splitlines()[:-1]}
 

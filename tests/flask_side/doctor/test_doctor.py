@@ -29,7 +29,7 @@ from flask_ssr_session.fetching import Deadline, Reply, ask
 from flask_ssr_session.testing import SessionSigner
 from tests.development_core.sdk import init_sdk
 
-from .conftest import MakeApp, Site, bare, line, looked_at, run, signed_in
+from .conftest import MakeApp, Site, bare, checks_run, line, run, signed_in
 
 
 def test_the_example_has_no_problem(example: MakeApp, site: Site) -> None:
@@ -114,7 +114,7 @@ def test_core_that_is_down(example: MakeApp, live_core: DevelopmentCore) -> None
     place = live_core.uri.removeprefix("http://")
     # Nothing else is asked of it, and nothing compared with it.
     assert result.stdout.splitlines()[-1].endswith("0 warnings, 1 problem")
-    assert not {"core", "api_keys"} & looked_at(result)
+    assert not {"core", "api_keys"} & checks_run(result)
     assert line(result, "keys") == (
         f"problem keys no keys can be had from {place} (status 503), so nobody's token can be "
         "checked -> start the core, or correct connection_uri or SSR_SESSION_JWKS_URI"
@@ -153,7 +153,7 @@ def test_api_base_path_that_the_api_does_not_have(example: MakeApp) -> None:
         "leave SSR_SESSION_API_BASE_PATH out: the SDK's value is used then; a gateway's prefix is "
         "its api_gateway_path"
     )
-    assert not {"cors", "api_cookies", "api_keys"} & looked_at(result)
+    assert not {"cors", "api_cookies", "api_keys"} & checks_run(result)
     assert line(result, "refresh_api").endswith(
         "below /api/auth, does not answer as SuperTokens does (status 404) -> call Middleware(app) "
         "there, and let api_domain, api_gateway_path and api_base_path name the place as browsers "
@@ -535,7 +535,7 @@ def test_site_that_is_not_started(example: MakeApp) -> None:
         f"problem refresh_page nothing answers at localhost:{port} (the connection failed "
         "(ConnectionRefusedError)) -> start the site, name it with --url, or pass --offline"
     )
-    assert not {"script", "sign_in"} & looked_at(result)
+    assert not {"script", "sign_in"} & checks_run(result)
 
 
 def test_sign_in_page_that_the_running_site_does_not_take_for_one(
@@ -598,8 +598,8 @@ def test_no_core_is_asked_where_no_sdk_knows_it(arguments: tuple[str, ...]) -> N
     result = run(bare(api_domain="http://localhost:1", jwks=static), *arguments)
 
     assert "does not answer (the connection failed" in line(result, "refresh_api")
-    assert not {"core", "cors", "api_cookies", "api_keys"} & looked_at(result)
-    assert ("refresh_page" in looked_at(result)) is bool(arguments)
+    assert not {"core", "cors", "api_cookies", "api_keys"} & checks_run(result)
+    assert ("refresh_page" in checks_run(result)) is bool(arguments)
 
 
 def test_offline_asks_nobody(example: MakeApp, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -613,7 +613,7 @@ def test_offline_asks_nobody(example: MakeApp, monkeypatch: pytest.MonkeyPatch) 
 
     assert result.exit_code == 0
     assert line(result, "csp").startswith("ok csp")
-    assert not {"keys", "core", "refresh_api", "script", "sign_in"} & looked_at(result)
+    assert not {"keys", "core", "refresh_api", "script", "sign_in"} & checks_run(result)
 
 
 # --- claims --------------------------------------------------------------------------------------
