@@ -62,8 +62,8 @@ def check_api_keys(
     if not kids:
         return warning(
             "api_keys",
-            f"the API at {_place(setup)} shows no keys ({failure_text(answer)}), so whether it uses "
-            "the same core cannot be seen",
+            f"the API at {_place(setup)} shows no keys ({failure_text(answer)}), so whether it "
+            "uses the same core cannot be seen",
             "see whether its core answers",
         )
     if kids.isdisjoint(verification_kids):

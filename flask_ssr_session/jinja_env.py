@@ -105,7 +105,7 @@ class _PackagedLoader(FileSystemLoader):
 
 
 def install_loader(app: Flask) -> None:
-    """Let the templates of *app* find ours: under their own names, and below ``TEMPLATE_PREFIX``."""
+    """Let the templates of *app* find ours: by their names, and below ``TEMPLATE_PREFIX``."""
     app.extensions[_EXTENSION_NAME] = ours = _PackagedLoader(app)
     app.jinja_env.loader = ours.entrance
 

@@ -119,12 +119,12 @@ def session_state() -> str:
 class RefreshView(NamedTuple):
     """What the macro ``refresh_page()`` shows; every URL in it has been validated.
 
-    :ivar page: ``refresh``, ``sign_in``, ``factor``, ``claims``, ``outage`` or ``refused``.
+    :ivar page_kind: ``refresh``, ``sign_in``, ``factor``, ``claims``, ``outage`` or ``refused``.
     :ivar reason: the verdict's reason slug.
     :ivar is_safe: the page may be asked for again by itself; false after a form was sent.
-    :ivar leads_away: the visitor is taken to sign-in, or on to the next factor, without pressing
+    :ivar auto_redirect: the visitor is taken to sign-in, or on to the next factor, without pressing
         anything.
-    :ivar current_return_path: the path to ask for again.
+    :ivar retry_url: the path to ask for again.
     :ivar sign_in_url: sign-in, with the way back.
     :ivar factor_url: where sign-in is completed, with the way back; empty where nobody knows.
     :ivar continue_url: the page without a session; empty where it has nothing to show then.
@@ -133,11 +133,11 @@ class RefreshView(NamedTuple):
     :ivar script: the script element, with everything it needs to know.
     """
 
-    page: str
+    page_kind: str
     reason: str
     is_safe: bool
-    leads_away: bool
-    current_return_path: str
+    auto_redirect: bool
+    retry_url: str
     sign_in_url: str
     factor_url: str
     continue_url: str
@@ -195,12 +195,12 @@ def refresh_view(nonce: str | None = None) -> RefreshView:
         # Where a session turns out to have ended on the sign-in page, signing in comes next.
         sign_in_url = continue_url = with_query(request_path(), **{CONTINUE_PARAMETER: "1"})
     return RefreshView(
-        page=_PAGES[page],
+        page_kind=_PAGES[page],
         reason=verdict.reason.value,
         is_safe=is_safe,
-        leads_away=is_safe
+        auto_redirect=is_safe
         and (bool(factor_url) or (page is Answer.SIGN_IN_PAGE and not at_sign_in)),
-        current_return_path=target,
+        retry_url=target,
         sign_in_url=sign_in_url,
         factor_url=factor_url,
         continue_url=continue_url,
@@ -325,7 +325,7 @@ def render_document() -> str:
         problem = f"failed with {type(error).__name__}{_template_location(error)}"
     else:
         # Without the script nobody would ever leave a refresh page.
-        asks_script = refresh_view().page == _PAGES[Answer.REFRESH_PAGE]
+        asks_script = refresh_view().page_kind == _PAGES[Answer.REFRESH_PAGE]
         if not asks_script or _has_refresh_script(page):
             return page
         problem = (

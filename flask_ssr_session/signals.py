@@ -18,7 +18,8 @@ session_active = _signals.signal(
     """The current request has a verified session, which ``g.session`` already is.
 
     Sent at most once per request, before its view; not for what needs no verdict, such as static
-    files. A ``check_revoked`` that a view asks for comes later, and may end in ``refresh_requested``.
+    files. A ``check_revoked`` that a view asks for comes later, and may end in
+    ``refresh_requested``.
     """,
 )
 

@@ -232,7 +232,8 @@ def test_override_that_fails_in_an_outage_alone(example: MakeApp) -> None:
     broken = (
         "{% from 'flask_ssr_session/refresh_page.html' import refresh_page as original %}"
         "{% macro refresh_page() %}{{ original() }}"
-        "{% if ssr_refresh_view().page == 'outage' %}{{ nothing.at.all }}{% endif %}{% endmacro %}"
+        "{% if ssr_refresh_view().page_kind == 'outage' %}{{ nothing.at.all }}{% endif %}"
+        "{% endmacro %}"
     )
     override(app, broken)
 
