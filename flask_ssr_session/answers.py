@@ -24,24 +24,24 @@ class RequestKind(Enum):
     SCRIPT = "script"
 
 
-class Answer(Enum):
+class ResponseKind(Enum):
     """What a request gets."""
 
-    PASS = "pass"  # noqa: S105 - not a password
+    ALLOW = "pass"
     REFRESH_PAGE = "refresh_page"
     REFRESH_REDIRECT = "refresh_redirect"
     SIGN_IN_PAGE = "sign_in_page"
     SIGN_IN_REDIRECT = "sign_in_redirect"
     OUTAGE_PAGE = "outage_page"
-    NOT_NOW = "not_now"
+    PREFETCH_DECLINED = "not_now"
     TRY_REFRESH = "try_refresh"
     UNAUTHORISED = "unauthorised"
-    OUTAGE = "outage"
-    REFUSED_PAGE = "refused_page"
-    REFUSED = "refused"
+    UNAVAILABLE_JSON = "outage"
+    CROSS_SITE_PAGE = "refused_page"
+    CROSS_SITE_JSON = "refused"
     FACTOR_REDIRECT = "factor_redirect"
     FACTOR_PAGE = "factor_page"
-    FACTOR_MISSING = "factor_missing"
+    FACTOR_JSON = "factor_missing"
     CLAIMS_PAGE = "claims_page"
 
 
@@ -94,7 +94,7 @@ def answer_for(
     continues_signed_out: bool = False,
     always_try_refresh: bool = False,
     refresh_flow: str = "inline",
-) -> Answer:
+) -> ResponseKind:
     """Return what a request gets that asks for a session, or may have one.
 
     :param is_safe: the method asks for something and changes nothing, so it may be repeated.
@@ -102,48 +102,52 @@ def answer_for(
     :param continues_signed_out: the visitor chose to see an optional page without a session.
     """
     if state is SessionState.ACTIVE:
-        return Answer.PASS
+        return ResponseKind.ALLOW
     if optional and (state is not SessionState.REFRESH or continues_signed_out):
-        return Answer.PASS
+        return ResponseKind.ALLOW
     if state is SessionState.REFUSED:
         # Never sign-in: whoever is asked to sign in comes back and does what was refused.
-        return Answer.REFUSED_PAGE if kind is RequestKind.DOCUMENT else Answer.REFUSED
+        return (
+            ResponseKind.CROSS_SITE_PAGE
+            if kind is RequestKind.DOCUMENT
+            else ResponseKind.CROSS_SITE_JSON
+        )
     to_sign_in = state is SessionState.ANONYMOUS and not always_try_refresh
     if kind is RequestKind.PREFETCH:
-        return Answer.NOT_NOW
+        return ResponseKind.PREFETCH_DECLINED
     if kind is RequestKind.SCRIPT:
         if state is SessionState.UNAVAILABLE:
-            return Answer.OUTAGE
+            return ResponseKind.UNAVAILABLE_JSON
         if state is SessionState.PENDING:
-            return Answer.FACTOR_MISSING
-        return Answer.UNAUTHORISED if to_sign_in else Answer.TRY_REFRESH
+            return ResponseKind.FACTOR_JSON
+        return ResponseKind.UNAUTHORISED if to_sign_in else ResponseKind.TRY_REFRESH
     if state is SessionState.UNAVAILABLE:
-        return Answer.OUTAGE_PAGE
+        return ResponseKind.OUTAGE_PAGE
     if state is SessionState.PENDING:
-        return Answer.FACTOR_REDIRECT if is_safe else Answer.FACTOR_PAGE
+        return ResponseKind.FACTOR_REDIRECT if is_safe else ResponseKind.FACTOR_PAGE
     # A redirect would lose the body of a post, and with it what the visitor typed.
     if to_sign_in:
-        return Answer.SIGN_IN_REDIRECT if is_safe else Answer.SIGN_IN_PAGE
+        return ResponseKind.SIGN_IN_REDIRECT if is_safe else ResponseKind.SIGN_IN_PAGE
     if refresh_flow == "redirect" and is_safe:
-        return Answer.REFRESH_REDIRECT
-    return Answer.REFRESH_PAGE
+        return ResponseKind.REFRESH_REDIRECT
+    return ResponseKind.REFRESH_PAGE
 
 
 def page_for(
     state: SessionState, *, claims_failed: bool = False, always_try_refresh: bool = False
-) -> Answer:
+) -> ResponseKind:
     """Return which page a template shows in place of content that it keeps back.
 
     :param claims_failed: the session is active, and lacks a claim that the page asks for.
     """
     if claims_failed:
-        return Answer.CLAIMS_PAGE
+        return ResponseKind.CLAIMS_PAGE
     if state is SessionState.PENDING:
-        return Answer.FACTOR_PAGE
+        return ResponseKind.FACTOR_PAGE
     if state is SessionState.REFUSED:
-        return Answer.REFUSED_PAGE
+        return ResponseKind.CROSS_SITE_PAGE
     if state is SessionState.UNAVAILABLE:
-        return Answer.OUTAGE_PAGE
+        return ResponseKind.OUTAGE_PAGE
     if state is SessionState.ANONYMOUS and not always_try_refresh:
-        return Answer.SIGN_IN_PAGE
-    return Answer.REFRESH_PAGE
+        return ResponseKind.SIGN_IN_PAGE
+    return ResponseKind.REFRESH_PAGE

@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 
 from flask import Flask, Request, current_app, has_request_context, request
 
-from .answers import Answer
+from .answers import ResponseKind
 from .claims import UNSET, ClaimRequirements, ClaimValidator
 from .errors import MisuseError
 from .places import is_exempt, is_open_sign_in
@@ -354,7 +354,7 @@ def _check(
         state.require(record, requirements, admits_pending=True)
     elif verdict.session is None:
         answer = state.answer(optional=requirements.optional)
-        return None if answer is Answer.PASS else reply(state, answer)
+        return None if answer is ResponseKind.ALLOW else reply(state, answer)
     if requirements.optional:
         return None
     record.protected = True
@@ -367,7 +367,7 @@ def capture_form_before_hooks(state: AppState, asked: Request) -> None:
     if (
         asked.method == "POST"
         and _keeps_form(state, asked)
-        and state.answer() is Answer.REFRESH_PAGE
+        and state.answer() is ResponseKind.REFRESH_PAGE
     ):
         keep_form(current_request_state())
 

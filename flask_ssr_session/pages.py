@@ -17,7 +17,7 @@ from markupsafe import Markup
 from werkzeug.local import LocalProxy
 
 from . import assets
-from .answers import SAFE_METHODS, Answer, page_for
+from .answers import SAFE_METHODS, ResponseKind, page_for
 from .errors import MisuseError
 from .forms import ReplayableForm
 from .jinja_env import (
@@ -148,12 +148,12 @@ class RefreshView(NamedTuple):
 
 
 _PAGES = {
-    Answer.REFRESH_PAGE: "refresh",
-    Answer.SIGN_IN_PAGE: "sign_in",
-    Answer.OUTAGE_PAGE: "outage",
-    Answer.REFUSED_PAGE: "refused",
-    Answer.FACTOR_PAGE: "factor",
-    Answer.CLAIMS_PAGE: "claims",
+    ResponseKind.REFRESH_PAGE: "refresh",
+    ResponseKind.SIGN_IN_PAGE: "sign_in",
+    ResponseKind.OUTAGE_PAGE: "outage",
+    ResponseKind.CROSS_SITE_PAGE: "refused",
+    ResponseKind.FACTOR_PAGE: "factor",
+    ResponseKind.CLAIMS_PAGE: "claims",
 }
 
 
@@ -169,7 +169,7 @@ def refresh_view(nonce: str | None = None) -> RefreshView:
     # The sign-in page, or an error page in its place, must not lead to itself.
     at_sign_in = is_closed_sign_in() or is_sign_in_page()
     if record.return_path is not None:
-        page = Answer.REFRESH_PAGE
+        page = ResponseKind.REFRESH_PAGE
     else:
         failures = state.claim_failures(current_request(), record)
         claims_failed = bool(failures) and verdict.state is SessionState.ACTIVE
@@ -180,14 +180,14 @@ def refresh_view(nonce: str | None = None) -> RefreshView:
             always_try_refresh=always and not at_sign_in,
         )
     record.shown_page = page
-    record.refresh_response = page if page is Answer.REFRESH_PAGE else None
+    record.refresh_response = page if page is ResponseKind.REFRESH_PAGE else None
     if record.streaming:
         state.signal_refresh(record)
     target = record.return_path if record.return_path is not None else current_return_path()
     is_safe = request.method in SAFE_METHODS
     sign_in_url = sign_in_location(state, target)
     factor_url = ""
-    if page is Answer.FACTOR_PAGE and not is_closed_factor_page():
+    if page is ResponseKind.FACTOR_PAGE and not is_closed_factor_page():
         factor_url = factor_location(state, target)
     offers_continue = record.optional or record.offers_continue
     continue_url = with_query(target, **{CONTINUE_PARAMETER: "1"}) if offers_continue else ""
@@ -199,7 +199,7 @@ def refresh_view(nonce: str | None = None) -> RefreshView:
         reason=verdict.reason.value,
         is_safe=is_safe,
         auto_redirect=is_safe
-        and (bool(factor_url) or (page is Answer.SIGN_IN_PAGE and not at_sign_in)),
+        and (bool(factor_url) or (page is ResponseKind.SIGN_IN_PAGE and not at_sign_in)),
         retry_url=target,
         sign_in_url=sign_in_url,
         factor_url=factor_url,
@@ -325,7 +325,7 @@ def render_document() -> str:
         problem = f"failed with {type(error).__name__}{_template_location(error)}"
     else:
         # Without the script nobody would ever leave a refresh page.
-        asks_script = refresh_view().page_kind == _PAGES[Answer.REFRESH_PAGE]
+        asks_script = refresh_view().page_kind == _PAGES[ResponseKind.REFRESH_PAGE]
         if not asks_script or _has_refresh_script(page):
             return page
         problem = (

@@ -9,7 +9,7 @@ from flask import Response, current_app, jsonify, make_response, redirect, reque
 from werkzeug.exceptions import Forbidden, HTTPException
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from .answers import SAFE_METHODS, Answer, RequestKind, kind_of_request
+from .answers import SAFE_METHODS, RequestKind, ResponseKind, kind_of_request
 from .cache_headers import header_names, replace_content, sealed, send_whole, set_cache_headers
 from .claims import MFA_CLAIM, ClaimFailure
 from .cross_site import is_same_origin
@@ -47,32 +47,38 @@ from .verdict import Reason
 RETRY_AFTER_SECONDS = 10
 
 _PAGES = (
-    Answer.REFRESH_PAGE,
-    Answer.SIGN_IN_PAGE,
-    Answer.OUTAGE_PAGE,
-    Answer.REFUSED_PAGE,
-    Answer.FACTOR_PAGE,
+    ResponseKind.REFRESH_PAGE,
+    ResponseKind.SIGN_IN_PAGE,
+    ResponseKind.OUTAGE_PAGE,
+    ResponseKind.CROSS_SITE_PAGE,
+    ResponseKind.FACTOR_PAGE,
 )
 _STATUS_OF_PAGE = {
-    Answer.OUTAGE_PAGE: 503,
-    Answer.REFUSED_PAGE: 403,
-    Answer.FACTOR_PAGE: 403,
-    Answer.CLAIMS_PAGE: 403,
+    ResponseKind.OUTAGE_PAGE: 503,
+    ResponseKind.CROSS_SITE_PAGE: 403,
+    ResponseKind.FACTOR_PAGE: 403,
+    ResponseKind.CLAIMS_PAGE: 403,
 }
 
-_FOR_PENDING = frozenset({Answer.FACTOR_REDIRECT, Answer.FACTOR_PAGE, Answer.FACTOR_MISSING})
+_FOR_PENDING = frozenset(
+    {ResponseKind.FACTOR_REDIRECT, ResponseKind.FACTOR_PAGE, ResponseKind.FACTOR_JSON}
+)
 
 # As SuperTokens' own validator says it.
 _FACTOR_FAILURE = ClaimFailure(MFA_CLAIM, {"message": "MFA requirement for auth is not satisfied"})
 
-_ASKING_REFRESH = (Answer.REFRESH_PAGE, Answer.REFRESH_REDIRECT, Answer.TRY_REFRESH)
+_ASKING_REFRESH = (
+    ResponseKind.REFRESH_PAGE,
+    ResponseKind.REFRESH_REDIRECT,
+    ResponseKind.TRY_REFRESH,
+)
 
 _LEADING_TO_SIGN_IN = frozenset(
     {
-        Answer.REFRESH_PAGE,
-        Answer.REFRESH_REDIRECT,
-        Answer.SIGN_IN_PAGE,
-        Answer.SIGN_IN_REDIRECT,
+        ResponseKind.REFRESH_PAGE,
+        ResponseKind.REFRESH_REDIRECT,
+        ResponseKind.SIGN_IN_PAGE,
+        ResponseKind.SIGN_IN_REDIRECT,
     }
 )
 
@@ -117,7 +123,7 @@ def tell_of_claims(state: AppState, failures: Sequence[ClaimFailure]) -> Respons
     A prefetch is declined: a page that is kept for later would be wrong by then.
     """
     if kind_of_request(request.headers.get) is RequestKind.PREFETCH:
-        return reply(state, Answer.NOT_NOW)
+        return reply(state, ResponseKind.PREFETCH_DECLINED)
     response = make_response(
         jsonify(
             message="invalid claim",
@@ -129,14 +135,14 @@ def tell_of_claims(state: AppState, failures: Sequence[ClaimFailure]) -> Respons
     return sealed(current_app.make_response(response), state.verdict())
 
 
-def _refuse_pending(state: AppState, answer: Answer) -> Response | None:
+def _refuse_pending(state: AppState, answer: ResponseKind) -> Response | None:
     """Return what a pending request gets, or None for a page of ours.
 
     :raises InvalidClaimsError: a document was asked for, and nobody knows where a visitor
         completes sign-in, or that is this very page.
     """
     factor_url = state.ready().deployment.factor_url
-    if answer is Answer.FACTOR_MISSING:
+    if answer is ResponseKind.FACTOR_JSON:
         response = tell_of_claims(state, [_FACTOR_FAILURE])
         if factor_url is not None and _is_htmx_alone():
             response.headers["HX-Redirect"] = factor_location(state, _page_of_htmx())
@@ -144,7 +150,7 @@ def _refuse_pending(state: AppState, answer: Answer) -> Response | None:
     if factor_url is None or is_closed_factor_page():
         current_request_state().refused = True
         raise InvalidClaimsError([_FACTOR_FAILURE])
-    if answer is Answer.FACTOR_REDIRECT:
+    if answer is ResponseKind.FACTOR_REDIRECT:
         return sealed(
             current_app.make_response(redirect(factor_location(state, current_return_path()))),
             state.verdict(),
@@ -152,21 +158,21 @@ def _refuse_pending(state: AppState, answer: Answer) -> Response | None:
     return None
 
 
-def reply(state: AppState, answer: Answer) -> Response:
+def reply(state: AppState, answer: ResponseKind) -> Response:
     """Return the response that says *answer* to the current request."""
     verdict = state.verdict()
     record = current_request_state()
     response: WerkzeugResponse
     if answer in _LEADING_TO_SIGN_IN and is_closed_sign_in():
-        answer = Answer.SIGN_IN_PAGE  # which leads nowhere by itself here
+        answer = ResponseKind.SIGN_IN_PAGE  # which leads nowhere by itself here
     if answer in _LEADING_TO_SIGN_IN:
         warn_of_ways_to_sign_in(state)
     record.refresh_response = answer if answer in _ASKING_REFRESH else None
     if answer in _FOR_PENDING and (refusal := _refuse_pending(state, answer)) is not None:
         return refusal
-    if answer is Answer.SIGN_IN_REDIRECT:
+    if answer is ResponseKind.SIGN_IN_REDIRECT:
         response = redirect(sign_in_location(state, current_return_path()))
-    elif answer is Answer.REFRESH_REDIRECT:
+    elif answer is ResponseKind.REFRESH_REDIRECT:
         query = {"redirectBack": current_return_path()}
         if record.requirements.optional:
             query["optional"] = "1"
@@ -177,20 +183,20 @@ def reply(state: AppState, answer: Answer) -> Response:
         is_known_there = verdict.reason is not Reason.REVOKED or state.settings.check_revoked
         response = redirect(location) if fits and is_known_there else document(state)
     elif answer in _PAGES:
-        if answer is Answer.REFRESH_PAGE and record.requirements.keep_form:
+        if answer is ResponseKind.REFRESH_PAGE and record.requirements.keep_form:
             keep_form(record)
         response = document(state)
         _set_page_status(response, answer)
-    elif answer is Answer.NOT_NOW:
+    elif answer is ResponseKind.PREFETCH_DECLINED:
         response = make_response("", 503)
-    elif answer is Answer.OUTAGE:
+    elif answer is ResponseKind.UNAVAILABLE_JSON:
         response = make_response(jsonify(message="session cannot be checked right now"))
-        _set_page_status(response, Answer.OUTAGE_PAGE)
-    elif answer is Answer.REFUSED:
+        _set_page_status(response, ResponseKind.OUTAGE_PAGE)
+    elif answer is ResponseKind.CROSS_SITE_JSON:
         response = make_response(jsonify(message="refused: another site sent this request"), 403)
     else:
         # The body that SuperTokens' own SDK sends; its browser SDK refreshes on the status alone.
-        try_refresh = answer is Answer.TRY_REFRESH
+        try_refresh = answer is ResponseKind.TRY_REFRESH
         response = make_response(
             jsonify(message="try refresh token" if try_refresh else "unauthorised"),
             state.ready().deployment.session_expired_status,
@@ -248,9 +254,9 @@ def document(state: AppState) -> Response:
     return response
 
 
-def _set_page_status(response: WerkzeugResponse, page: Answer) -> None:
+def _set_page_status(response: WerkzeugResponse, page: ResponseKind) -> None:
     """Give *response* the status of the page of ours that it shows, if it has no other."""
-    if page is Answer.OUTAGE_PAGE:
+    if page is ResponseKind.OUTAGE_PAGE:
         response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     if response.status_code == 200:
         # Success would make the browser drop the page with the form from its cache (RFC 9111
@@ -316,7 +322,7 @@ def finish(state: AppState, response: Response) -> Response:
                 replace_content(
                     response, tell_of_claims(state, state.claim_failures(asked, record))
                 )
-            elif answer is not Answer.PASS:
+            elif answer is not ResponseKind.ALLOW:
                 replace_content(response, reply(state, answer))
         _set_page_status(response, record.shown_page)
         # At a host that the app does not trust, this is its page for 400, which has to go out.

@@ -16,7 +16,7 @@ from flask import Flask, Request, current_app, g, request, request_started
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import SecurityError
 
-from .answers import SAFE_METHODS, Answer, answer_for, kind_of_request
+from .answers import SAFE_METHODS, ResponseKind, answer_for, kind_of_request
 from .claims import MFA_CLAIM, ClaimFailure, raise_misuse
 from .clock import Clock, SystemClock
 from .conditional_requests import drop_conditions, may_ask_conditionally
@@ -102,8 +102,8 @@ class RequestState:
     protected: bool = False
     refused: bool = False
     lacks_claims: bool = False
-    shown_page: Answer | None = None
-    refresh_response: Answer | None = None
+    shown_page: ResponseKind | None = None
+    refresh_response: ResponseKind | None = None
     streaming: bool = False
     refresh_signalled: bool = False
     return_path: str | None = None
@@ -514,10 +514,10 @@ class AppState:
         if self.verdict_on(asked, record).pending_session is not None and record.admits_pending:
             is_let_in = record.requirements.allow_pending
         else:
-            is_let_in = self.answer(optional=record.optional) is Answer.PASS
+            is_let_in = self.answer(optional=record.optional) is ResponseKind.ALLOW
         return is_let_in and (record.optional or not self.claim_failures(asked, record))
 
-    def answer(self, *, optional: bool = False) -> Answer:
+    def answer(self, *, optional: bool = False) -> ResponseKind:
         """Return what the current request gets where it needs a session, or may have one."""
         return answer_for(
             self.verdict().state,

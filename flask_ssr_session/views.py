@@ -18,7 +18,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map, Rule
 
 from . import assets
-from .answers import Answer, RequestKind, kind_of_request
+from .answers import RequestKind, ResponseKind, kind_of_request
 from .cache_headers import sealed
 from .decorators import session_exempt
 from .places import safe_target
@@ -101,7 +101,7 @@ def _refresh(**_place: str) -> Response:
     state, record = current_state(), current_request_state()
     kind = kind_of_request(request.headers.get)
     if kind is RequestKind.PREFETCH:
-        return reply(state, Answer.NOT_NOW)
+        return reply(state, ResponseKind.PREFETCH_DECLINED)
     if kind is RequestKind.SCRIPT and state.verdict().state in _TOLD_TO_SCRIPTS:
         # Some view sent the script here by a redirect. The browser SDK repeats what was asked for.
         return reply(state, state.answer())

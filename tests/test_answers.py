@@ -9,8 +9,8 @@ from werkzeug.datastructures import Headers
 
 from flask_ssr_session.answers import (
     SAFE_METHODS,
-    Answer,
     RequestKind,
+    ResponseKind,
     answer_for,
     kind_of_request,
     page_for,
@@ -199,35 +199,63 @@ PENDING = SessionState.PENDING
 @pytest.mark.parametrize(
     ("state", "kind", "is_safe", "answer"),
     [
-        pytest.param(REFRESH, DOCUMENT, True, Answer.REFRESH_PAGE, id="expired page"),
-        pytest.param(REFRESH, DOCUMENT, False, Answer.REFRESH_PAGE, id="expired form"),
-        pytest.param(REFRESH, SCRIPT, True, Answer.TRY_REFRESH, id="expired fetch"),
-        pytest.param(REFRESH, SCRIPT, False, Answer.TRY_REFRESH, id="expired fetch with a body"),
-        pytest.param(REFRESH, PREFETCH, True, Answer.NOT_NOW, id="expired prefetch"),
-        pytest.param(ANONYMOUS, DOCUMENT, True, Answer.SIGN_IN_REDIRECT, id="stranger's page"),
-        pytest.param(ANONYMOUS, DOCUMENT, False, Answer.SIGN_IN_PAGE, id="stranger's form"),
-        pytest.param(ANONYMOUS, SCRIPT, True, Answer.UNAUTHORISED, id="stranger's fetch"),
-        pytest.param(ANONYMOUS, SCRIPT, False, Answer.UNAUTHORISED, id="with a body"),
-        pytest.param(ANONYMOUS, PREFETCH, True, Answer.NOT_NOW, id="stranger's prefetch"),
-        pytest.param(UNAVAILABLE, DOCUMENT, True, Answer.OUTAGE_PAGE, id="page in an outage"),
-        pytest.param(UNAVAILABLE, DOCUMENT, False, Answer.OUTAGE_PAGE, id="form in an outage"),
-        pytest.param(UNAVAILABLE, SCRIPT, True, Answer.OUTAGE, id="fetch in an outage"),
-        pytest.param(UNAVAILABLE, SCRIPT, False, Answer.OUTAGE, id="body in an outage"),
-        pytest.param(UNAVAILABLE, PREFETCH, True, Answer.NOT_NOW, id="prefetch in an outage"),
-        pytest.param(REFUSED, DOCUMENT, False, Answer.REFUSED_PAGE, id="form of another site"),
-        pytest.param(REFUSED, DOCUMENT, True, Answer.REFUSED_PAGE, id="or a GET that says POST"),
-        pytest.param(REFUSED, SCRIPT, False, Answer.REFUSED, id="fetch of another site"),
-        pytest.param(REFUSED, SCRIPT, True, Answer.REFUSED, id="WebSocket of another site"),
-        pytest.param(REFUSED, PREFETCH, True, Answer.REFUSED, id="prefetch for another site"),
-        pytest.param(PENDING, DOCUMENT, True, Answer.FACTOR_REDIRECT, id="half signed in"),
-        pytest.param(PENDING, DOCUMENT, False, Answer.FACTOR_PAGE, id="form, half signed in"),
-        pytest.param(PENDING, SCRIPT, True, Answer.FACTOR_MISSING, id="fetch, half signed in"),
-        pytest.param(PENDING, SCRIPT, False, Answer.FACTOR_MISSING, id="body, half signed in"),
-        pytest.param(PENDING, PREFETCH, True, Answer.NOT_NOW, id="prefetch, half signed in"),
+        pytest.param(REFRESH, DOCUMENT, True, ResponseKind.REFRESH_PAGE, id="expired page"),
+        pytest.param(REFRESH, DOCUMENT, False, ResponseKind.REFRESH_PAGE, id="expired form"),
+        pytest.param(REFRESH, SCRIPT, True, ResponseKind.TRY_REFRESH, id="expired fetch"),
+        pytest.param(
+            REFRESH, SCRIPT, False, ResponseKind.TRY_REFRESH, id="expired fetch with a body"
+        ),
+        pytest.param(
+            REFRESH, PREFETCH, True, ResponseKind.PREFETCH_DECLINED, id="expired prefetch"
+        ),
+        pytest.param(
+            ANONYMOUS, DOCUMENT, True, ResponseKind.SIGN_IN_REDIRECT, id="stranger's page"
+        ),
+        pytest.param(ANONYMOUS, DOCUMENT, False, ResponseKind.SIGN_IN_PAGE, id="stranger's form"),
+        pytest.param(ANONYMOUS, SCRIPT, True, ResponseKind.UNAUTHORISED, id="stranger's fetch"),
+        pytest.param(ANONYMOUS, SCRIPT, False, ResponseKind.UNAUTHORISED, id="with a body"),
+        pytest.param(
+            ANONYMOUS, PREFETCH, True, ResponseKind.PREFETCH_DECLINED, id="stranger's prefetch"
+        ),
+        pytest.param(UNAVAILABLE, DOCUMENT, True, ResponseKind.OUTAGE_PAGE, id="page in an outage"),
+        pytest.param(
+            UNAVAILABLE, DOCUMENT, False, ResponseKind.OUTAGE_PAGE, id="form in an outage"
+        ),
+        pytest.param(
+            UNAVAILABLE, SCRIPT, True, ResponseKind.UNAVAILABLE_JSON, id="fetch in an outage"
+        ),
+        pytest.param(
+            UNAVAILABLE, SCRIPT, False, ResponseKind.UNAVAILABLE_JSON, id="body in an outage"
+        ),
+        pytest.param(
+            UNAVAILABLE, PREFETCH, True, ResponseKind.PREFETCH_DECLINED, id="prefetch in an outage"
+        ),
+        pytest.param(
+            REFUSED, DOCUMENT, False, ResponseKind.CROSS_SITE_PAGE, id="form of another site"
+        ),
+        pytest.param(
+            REFUSED, DOCUMENT, True, ResponseKind.CROSS_SITE_PAGE, id="or a GET that says POST"
+        ),
+        pytest.param(
+            REFUSED, SCRIPT, False, ResponseKind.CROSS_SITE_JSON, id="fetch of another site"
+        ),
+        pytest.param(
+            REFUSED, SCRIPT, True, ResponseKind.CROSS_SITE_JSON, id="WebSocket of another site"
+        ),
+        pytest.param(
+            REFUSED, PREFETCH, True, ResponseKind.CROSS_SITE_JSON, id="prefetch for another site"
+        ),
+        pytest.param(PENDING, DOCUMENT, True, ResponseKind.FACTOR_REDIRECT, id="half signed in"),
+        pytest.param(PENDING, DOCUMENT, False, ResponseKind.FACTOR_PAGE, id="form, half signed in"),
+        pytest.param(PENDING, SCRIPT, True, ResponseKind.FACTOR_JSON, id="fetch, half signed in"),
+        pytest.param(PENDING, SCRIPT, False, ResponseKind.FACTOR_JSON, id="body, half signed in"),
+        pytest.param(
+            PENDING, PREFETCH, True, ResponseKind.PREFETCH_DECLINED, id="prefetch, half signed in"
+        ),
     ],
 )
 def test_answer_where_a_session_is_needed(
-    state: SessionState, kind: RequestKind, is_safe: bool, answer: Answer
+    state: SessionState, kind: RequestKind, is_safe: bool, answer: ResponseKind
 ) -> None:
     assert answer_for(state, kind, is_safe=is_safe) is answer
 
@@ -235,19 +263,23 @@ def test_answer_where_a_session_is_needed(
 @pytest.mark.parametrize(
     ("state", "kind", "is_safe", "answer"),
     [
-        pytest.param(REFRESH, DOCUMENT, True, Answer.REFRESH_REDIRECT, id="expired page"),
-        pytest.param(REFRESH, DOCUMENT, False, Answer.REFRESH_PAGE, id="expired form"),
-        pytest.param(REFRESH, SCRIPT, True, Answer.TRY_REFRESH, id="expired fetch"),
-        pytest.param(REFRESH, PREFETCH, True, Answer.NOT_NOW, id="expired prefetch"),
-        pytest.param(ANONYMOUS, DOCUMENT, True, Answer.SIGN_IN_REDIRECT, id="stranger's page"),
-        pytest.param(ANONYMOUS, DOCUMENT, False, Answer.SIGN_IN_PAGE, id="stranger's form"),
-        pytest.param(UNAVAILABLE, DOCUMENT, True, Answer.OUTAGE_PAGE, id="page in an outage"),
-        pytest.param(REFUSED, DOCUMENT, True, Answer.REFUSED_PAGE, id="of another site"),
-        pytest.param(PENDING, DOCUMENT, True, Answer.FACTOR_REDIRECT, id="half signed in"),
+        pytest.param(REFRESH, DOCUMENT, True, ResponseKind.REFRESH_REDIRECT, id="expired page"),
+        pytest.param(REFRESH, DOCUMENT, False, ResponseKind.REFRESH_PAGE, id="expired form"),
+        pytest.param(REFRESH, SCRIPT, True, ResponseKind.TRY_REFRESH, id="expired fetch"),
+        pytest.param(
+            REFRESH, PREFETCH, True, ResponseKind.PREFETCH_DECLINED, id="expired prefetch"
+        ),
+        pytest.param(
+            ANONYMOUS, DOCUMENT, True, ResponseKind.SIGN_IN_REDIRECT, id="stranger's page"
+        ),
+        pytest.param(ANONYMOUS, DOCUMENT, False, ResponseKind.SIGN_IN_PAGE, id="stranger's form"),
+        pytest.param(UNAVAILABLE, DOCUMENT, True, ResponseKind.OUTAGE_PAGE, id="page in an outage"),
+        pytest.param(REFUSED, DOCUMENT, True, ResponseKind.CROSS_SITE_PAGE, id="of another site"),
+        pytest.param(PENDING, DOCUMENT, True, ResponseKind.FACTOR_REDIRECT, id="half signed in"),
     ],
 )
 def test_answer_in_the_redirect_flow(
-    state: SessionState, kind: RequestKind, is_safe: bool, answer: Answer
+    state: SessionState, kind: RequestKind, is_safe: bool, answer: ResponseKind
 ) -> None:
     assert answer_for(state, kind, is_safe=is_safe, refresh_flow="redirect") is answer
 
@@ -255,21 +287,29 @@ def test_answer_in_the_redirect_flow(
 @pytest.mark.parametrize(
     ("state", "kind", "is_safe", "refresh_flow", "answer"),
     [
-        pytest.param(ANONYMOUS, DOCUMENT, True, "inline", Answer.REFRESH_PAGE, id="page"),
-        pytest.param(ANONYMOUS, DOCUMENT, False, "inline", Answer.REFRESH_PAGE, id="form"),
-        pytest.param(ANONYMOUS, SCRIPT, True, "inline", Answer.TRY_REFRESH, id="fetch"),
-        pytest.param(ANONYMOUS, PREFETCH, True, "inline", Answer.NOT_NOW, id="prefetch"),
-        pytest.param(ANONYMOUS, DOCUMENT, True, "redirect", Answer.REFRESH_REDIRECT, id="redirect"),
+        pytest.param(ANONYMOUS, DOCUMENT, True, "inline", ResponseKind.REFRESH_PAGE, id="page"),
+        pytest.param(ANONYMOUS, DOCUMENT, False, "inline", ResponseKind.REFRESH_PAGE, id="form"),
+        pytest.param(ANONYMOUS, SCRIPT, True, "inline", ResponseKind.TRY_REFRESH, id="fetch"),
         pytest.param(
-            ANONYMOUS, DOCUMENT, False, "redirect", Answer.REFRESH_PAGE, id="redirect form"
+            ANONYMOUS, PREFETCH, True, "inline", ResponseKind.PREFETCH_DECLINED, id="prefetch"
         ),
-        pytest.param(UNAVAILABLE, DOCUMENT, True, "inline", Answer.OUTAGE_PAGE, id="outage"),
-        pytest.param(REFUSED, DOCUMENT, False, "inline", Answer.REFUSED_PAGE, id="another site"),
-        pytest.param(REFUSED, SCRIPT, False, "inline", Answer.REFUSED, id="its fetch"),
+        pytest.param(
+            ANONYMOUS, DOCUMENT, True, "redirect", ResponseKind.REFRESH_REDIRECT, id="redirect"
+        ),
+        pytest.param(
+            ANONYMOUS, DOCUMENT, False, "redirect", ResponseKind.REFRESH_PAGE, id="redirect form"
+        ),
+        pytest.param(UNAVAILABLE, DOCUMENT, True, "inline", ResponseKind.OUTAGE_PAGE, id="outage"),
+        pytest.param(
+            REFUSED, DOCUMENT, False, "inline", ResponseKind.CROSS_SITE_PAGE, id="another site"
+        ),
+        pytest.param(
+            REFUSED, SCRIPT, False, "inline", ResponseKind.CROSS_SITE_JSON, id="its fetch"
+        ),
     ],
 )
 def test_answer_where_strangers_refresh_first(
-    state: SessionState, kind: RequestKind, is_safe: bool, refresh_flow: str, answer: Answer
+    state: SessionState, kind: RequestKind, is_safe: bool, refresh_flow: str, answer: ResponseKind
 ) -> None:
     assert (
         answer_for(state, kind, is_safe=is_safe, refresh_flow=refresh_flow, always_try_refresh=True)
@@ -291,7 +331,7 @@ def test_active_session_always_passes_and_nothing_else_does(
             always_try_refresh=always_try_refresh,
             refresh_flow=refresh_flow,
         )
-        assert (answer is Answer.PASS) == (state is ACTIVE)
+        assert (answer is ResponseKind.ALLOW) == (state is ACTIVE)
 
 
 @pytest.mark.parametrize("kind", RequestKind)
@@ -314,7 +354,7 @@ def test_optional_page_asks_only_an_expired_session_to_refresh(
         state, kind, is_safe=True, optional=True, continues_signed_out=continues_signed_out
     )
 
-    assert (answer is Answer.PASS) == passes
+    assert (answer is ResponseKind.ALLOW) == passes
     if not passes:
         assert answer is answer_for(state, kind, is_safe=True)
 
@@ -322,27 +362,27 @@ def test_optional_page_asks_only_an_expired_session_to_refresh(
 @pytest.mark.parametrize(
     ("state", "always_try_refresh", "page"),
     [
-        (REFRESH, False, Answer.REFRESH_PAGE),
-        (REFRESH, True, Answer.REFRESH_PAGE),
-        (ANONYMOUS, False, Answer.SIGN_IN_PAGE),
-        (ANONYMOUS, True, Answer.REFRESH_PAGE),
-        (UNAVAILABLE, False, Answer.OUTAGE_PAGE),
-        (UNAVAILABLE, True, Answer.OUTAGE_PAGE),
-        (REFUSED, False, Answer.REFUSED_PAGE),
-        (REFUSED, True, Answer.REFUSED_PAGE),
-        (PENDING, False, Answer.FACTOR_PAGE),
-        (PENDING, True, Answer.FACTOR_PAGE),
+        (REFRESH, False, ResponseKind.REFRESH_PAGE),
+        (REFRESH, True, ResponseKind.REFRESH_PAGE),
+        (ANONYMOUS, False, ResponseKind.SIGN_IN_PAGE),
+        (ANONYMOUS, True, ResponseKind.REFRESH_PAGE),
+        (UNAVAILABLE, False, ResponseKind.OUTAGE_PAGE),
+        (UNAVAILABLE, True, ResponseKind.OUTAGE_PAGE),
+        (REFUSED, False, ResponseKind.CROSS_SITE_PAGE),
+        (REFUSED, True, ResponseKind.CROSS_SITE_PAGE),
+        (PENDING, False, ResponseKind.FACTOR_PAGE),
+        (PENDING, True, ResponseKind.FACTOR_PAGE),
     ],
 )
 def test_page_in_place_of_content(
-    state: SessionState, always_try_refresh: bool, page: Answer
+    state: SessionState, always_try_refresh: bool, page: ResponseKind
 ) -> None:
     assert page_for(state, always_try_refresh=always_try_refresh) is page
 
 
 def test_page_for_a_session_that_lacks_a_claim() -> None:
-    assert page_for(ACTIVE, claims_failed=True) is Answer.CLAIMS_PAGE
-    assert page_for(ACTIVE) is Answer.REFRESH_PAGE
+    assert page_for(ACTIVE, claims_failed=True) is ResponseKind.CLAIMS_PAGE
+    assert page_for(ACTIVE) is ResponseKind.REFRESH_PAGE
 
 
 def test_safe_methods_are_those_that_change_nothing() -> None:
