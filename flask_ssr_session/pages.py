@@ -215,7 +215,7 @@ def refresh_view(nonce: str | None = None) -> RefreshView:
                 "reason": verdict.reason.value,
                 "token": verdict.fingerprint,
                 # SuperTokens' refresh API counts them in the same way, equal values too.
-                "several": "" if len(request.cookies.getlist(ACCESS_TOKEN_COOKIE)) > 1 else None,
+                "duplicates": "" if len(request.cookies.getlist(ACCESS_TOKEN_COOKIE)) > 1 else None,
                 "unsafe": None if is_safe else "",
                 "return-to": record.return_path,
                 "sign-in": sign_in_url,

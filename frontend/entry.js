@@ -25,7 +25,7 @@ const all = (selector) => Document.prototype.querySelectorAll.call(document, sel
 const RUNS = Symbol.for("flask-ssr-session-runs");
 const MARKER = "ssr-session-refreshed";
 // The next page that is refused so soon after a refresh shows that refreshing does not help.
-const LAP_MS = 5000;
+const LOOP_WINDOW_MS = 5000;
 const AT_ONCE_MS = 500;
 // The two clocks of a browser are rounded, and some milliseconds apart: a token stored just before a
 // page was asked for must not look like one stored after.
@@ -68,14 +68,14 @@ function startSdk() {
 // waiting for five seconds.
 const SDK_LOCK = "browser-tabs-lock-key-REFRESH_TOKEN_USE";
 const ownLocks = new Set();
-let isAlone = false; // of our pages, this one alone is refreshing
+let holdsWebLock = false; // of our pages, this one alone is refreshing
 
 // The SDK's own kind of lock, without the parts of its wait that only keep two pages from starting
 // at one moment, where Web Locks see to that. The last part stays: other users of the SDK write
 // within 24 ms of looking, and whoever was overwritten in these 30 ms has lost.
 class OwnLock extends tabsLock.default {
   async acquireLock(key, timeout) {
-    if (isAlone && localStorage.getItem(SDK_LOCK) === null) {
+    if (holdsWebLock && localStorage.getItem(SDK_LOCK) === null) {
       const at = Date.now();
       const iat = String(at);
       const mark = { id: this.id, iat, timeAcquired: at, timeRefreshed: at };
@@ -217,7 +217,7 @@ function takeMarker() {
   try {
     const marker = JSON.parse(text);
     const age = performance.timeOrigin - marker.at;
-    return age > -1000 && age < LAP_MS ? marker : null;
+    return age > -1000 && age < LOOP_WINDOW_MS ? marker : null;
   } catch {
     return null; // none, or junk
   }
@@ -240,14 +240,14 @@ function lastStoredAt() {
 
 // Markers can be cleared by the page's other scripts. The SDK's own mark says it as well: a token
 // was stored just before this page was asked for, and yet the page was refused.
-function witness() {
+function sdkMarker() {
   const age = Date.now() - performance.now() - lastStoredAt();
   return hasCookie("sFrontToken") && age > -2 && age < AT_ONCE_MS ? {} : null;
 }
 
 // What the server says goes before what the tokens look like from here.
-function causeOfLap(marker) {
-  if (settings.reason === "duplicate" || settings.several !== undefined) return "duplicate";
+function loopCause(marker) {
+  if (settings.reason === "duplicate" || settings.duplicates !== undefined) return "duplicate";
   if (!settings.token) return "absent";
   return settings.token === marker.token ? "unchanged" : "refused";
 }
@@ -299,7 +299,7 @@ async function attemptRefresh() {
   try {
     return await sdk.attemptRefreshingSession();
   } catch (error) {
-    if (settings.several === undefined || causeOf(error) !== "answer") throw error;
+    if (settings.duplicates === undefined || causeOf(error) !== "answer") throw error;
     return sdk.attemptRefreshingSession();
   }
 }
@@ -325,11 +325,11 @@ async function refreshForAllTabs(isDone, { signal }) {
   let started = false;
   const refreshOnce = async (webLock) => {
     started = true;
-    isAlone = Boolean(webLock);
+    holdsWebLock = Boolean(webLock);
     try {
       return isDone() || (await refresh());
     } finally {
-      isAlone = false;
+      holdsWebLock = false;
     }
   };
   try {
@@ -341,12 +341,12 @@ async function refreshForAllTabs(isDone, { signal }) {
 }
 
 // The server has validated it; this only makes sure that no other kind of URL can ever run.
-function leaveFor(target) {
+function navigateTo(target) {
   const url = new URL(target, location.href);
   if (url.protocol === "https:" || url.protocol === "http:") location.replace(url.href);
 }
 
-function goOn() {
+function continueToPage() {
   if (settings.unsafe !== undefined) {
     // A reload would send the form again, by itself and with cookies. The visitor decides.
     show([...all("[data-ssr-owner]")].every(isOwner) ? "renewed" : "other_owner");
@@ -359,7 +359,7 @@ function goOn() {
   setTimeout(() => show("renewed"), STILL_HERE_MS); // the page was a download, or is slow
   const target = settings.returnTo;
   if (target) {
-    leaveFor(target.includes("#") ? target : target + location.hash);
+    navigateTo(target.includes("#") ? target : target + location.hash);
   } else if (location.href.includes("#")) {
     location.reload(); // to replace a URL by itself with a fragment would not load anything
   } else {
@@ -382,7 +382,7 @@ function signIn() {
   if (settings.optional !== undefined || settings.unsafe !== undefined) {
     show("problem", "ended");
   } else {
-    leaveFor(withFragment(settings.signIn));
+    navigateTo(withFragment(settings.signIn));
   }
 }
 
@@ -401,7 +401,7 @@ async function signOut() {
 // The SDK rejects with the Response itself; a failed connection is a TypeError, blocked storage a
 // DOMException.
 function causeOf(error) {
-  if (error instanceof Response) return settings.several === undefined ? "status" : "duplicate";
+  if (error instanceof Response) return settings.duplicates === undefined ? "status" : "duplicate";
   if (error instanceof TypeError) return "network";
   // A front token that is no base64 is a DOMException, too.
   const isBlocked = error instanceof DOMException && error.name !== "InvalidCharacterError";
@@ -435,12 +435,12 @@ async function attend(what, work) {
 function run(isRetry) {
   return attend("refreshing", async () => {
     const isDone = () => !isRetry && wasRefreshedElsewhere();
-    if (await refreshForAllTabs(isDone, attempt)) goOn();
+    if (await refreshForAllTabs(isDone, attempt)) continueToPage();
     else signIn();
   });
 }
 
-async function whenSeen() {
+async function whenVisible() {
   const once = (name) => new Promise((done) => document.addEventListener(name, done, { once: true }));
   if (document.prerendering === true) await once("prerenderingchange");
   while (document.visibilityState === "hidden") await once("visibilitychange");
@@ -449,9 +449,9 @@ async function whenSeen() {
 async function main() {
   listen();
   show("working");
-  await whenSeen();
+  await whenVisible();
   const isRefused = settings.reason !== "active"; // else this is /refresh-session, asked for by hand
-  const marker = takeMarker() || (isRefused && witness());
+  const marker = takeMarker() || (isRefused && sdkMarker());
   // A token stored since this page was asked for says nothing against it: try the new one first.
   if (!marker || wasRefreshedElsewhere(CLOCKS_MS)) {
     await run(false);
@@ -461,7 +461,7 @@ async function main() {
       signIn();
     });
   } else if (isRefused) {
-    const cause = causeOfLap(marker);
+    const cause = loopCause(marker);
     warn(`${CAUSES[cause]} (refused as "${settings.reason}")`);
     show("problem", cause);
   } else {
@@ -486,7 +486,7 @@ const attribute = (element, name) => Element.prototype.getAttribute.call(element
 const create = (tag) => Document.prototype.createElement.call(document, tag);
 
 // What the pressed button says goes before what its form says.
-function saidOf(name, form, button) {
+function effectiveAttribute(name, form, button) {
   return (button && attribute(button, `form${name}`)) ?? attribute(form, name);
 }
 
@@ -494,13 +494,13 @@ function saidOf(name, form, button) {
 function isOurPost(form, button) {
   // Where an image was pressed, only the browser itself can send.
   if (button && attribute(button, "type")?.toLowerCase() === "image") return false;
-  if (saidOf("method", form, button)?.toLowerCase() !== "post") return false;
-  const target = new URL(saidOf("action", form, button) || location.href, document.baseURI);
+  if (effectiveAttribute("method", form, button)?.toLowerCase() !== "post") return false;
+  const target = new URL(effectiveAttribute("action", form, button) || location.href, document.baseURI);
   return target.origin === location.origin;
 }
 
 // Whether FormData takes the pressed button along; an older one looks at nothing but the form.
-function knowsButtons() {
+function supportsSubmitter() {
   try {
     return !new FormData(create("form"), create("div"));
   } catch {
@@ -510,10 +510,10 @@ function knowsButtons() {
 
 // What the browser would send now, in a form of our own: as soon as theirs is on its way, pages
 // disable its button or empty its fields; and their handlers, which have run, must not run twice.
-function copyOf(form, button) {
+function snapshotForm(form, button) {
   const copy = create("form");
   for (const name of ["action", "enctype", "method", "rel", "target"]) {
-    const value = saidOf(name, form, button);
+    const value = effectiveAttribute(name, form, button);
     if (value !== null) copy.setAttribute(name, value);
   }
   copy.acceptCharset = attribute(form, "accept-charset") ?? "";
@@ -548,8 +548,8 @@ function guardForms() {
   async function guard(event) {
     const { target: form, submitter: button } = event;
     if (event.defaultPrevented || !hasRunOut() || !isOurPost(form, button)) return;
-    if (button?.name && !knowsButtons()) return;
-    const copy = copyOf(form, button);
+    if (button?.name && !supportsSubmitter()) return;
+    const copy = snapshotForm(form, button);
     event.preventDefault();
     if (waiting.has(form)) return;
     waiting.add(form);

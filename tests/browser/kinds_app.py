@@ -41,7 +41,7 @@ def open_page(name: str) -> str:
 @kinds.route("/fragment", methods=["GET", "POST", "PUT"])
 @session_required
 def fragment() -> str:
-    """ResponseKind with a piece of a page, inside a frame of Turbo's where one asks."""
+    """Answer with a piece of a page, inside a frame of Turbo's where one asks."""
     if "note" in request.form:
         received.append(request.form["note"])
     return render_template("kinds/fragment.html", note=request.form.get("note", ""))
