@@ -269,7 +269,7 @@ def test_request_inside_of_a_hook_is_told_apart_from_the_hook() -> None:
 def test_view_that_is_replaced_while_the_app_serves_has_its_own_marks() -> None:
     app = make_app()
     app.before_request(require_session)
-    app.add_url_rule("/", "view", session_ignored(plain()))
+    app.add_url_rule("/", "view", session_exempt(plain()))
     assert ask(app, "/", STRANGER).text == "content for strangers"
     app.view_functions["view"] = plain()
     assert ask(app, "/", STRANGER).status_code == 401
