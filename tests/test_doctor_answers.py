@@ -239,7 +239,7 @@ def test_status_of_no_session_is_what_the_sdk_here_is_set_to() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "verifying", "ill"),
+    ("answer", "verification_kids", "ill"),
     [
         (keys("d-1"), {"d-1"}, []),
         (keys("d-1", "d-2"), {"d-2", "d-3"}, []),
