@@ -168,9 +168,7 @@ def _times(payload: Mapping[str, Any], rules: TokenRules, now: float) -> Iterato
                     "let the core and this machine set their clocks by NTP",
                 )
             else:
-                yield ok(
-                    name, f"{format_age(left)} {'in the future' if left > 0 else 'format_age'}"
-                )
+                yield ok(name, f"{format_age(left)} {'in the future' if left > 0 else 'ago'}")
         elif left + rules.leeway_seconds > 0:
             yield ok(
                 name,

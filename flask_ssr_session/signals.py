@@ -24,7 +24,7 @@ session_active = _signals.signal(
 )
 
 refresh_requested = _signals.signal(
-    "refresh-asked",
+    "refresh-requested",
     """The answer to the current request asks the browser to refresh the session.
 
     Sent at most once per request, when its answer is complete; a page that is being streamed

@@ -355,7 +355,7 @@ def _broken(*args: Any, **options: Any) -> Any:
         (tokens, "decode_unverified_token"),
         (tokens, "_json_object"),
         (tokens, "decode_base64url"),
-        (tokens, "frozen"),
+        (tokens, "deep_freeze"),
         (tokens, "SSRSession"),
         (KeySet, "recall"),
         (KeySet, "remember"),

@@ -71,7 +71,7 @@ def heard(connect: Connect) -> ProbeResult:
 
 
 def asked(reason: str, answer: str = "refresh_page") -> tuple[str, dict[str, Any]]:
-    return ("refresh-asked", {"reason": reason, "answer": answer})
+    return ("refresh-requested", {"reason": reason, "answer": answer})
 
 
 ACTIVE: tuple[str, dict[str, Any]] = ("session-active", {})
@@ -335,7 +335,7 @@ def test_signal_without_receivers_is_not_sent(
         if signal in SIGNALS:  # Flask sends its own
             called.append("sent")
 
-    monkeypatch.setattr(AppState, "announce", counted)
+    monkeypatch.setattr(AppState, "send_signal", counted)
     monkeypatch.setattr(NamedSignal, "send", send)
 
     def visit() -> None:
@@ -467,7 +467,7 @@ def test_app_that_fetches_its_keys_tells_of_them(
     app = with_views(Flask("in_production"))
     flask_ssr_session.FlaskSSRSession(app, api_domain="http://127.0.0.1:1")
     monkeypatch.setattr(
-        "flask_ssr_session.keystore.FetchedKeys._fetched",
+        "flask_ssr_session.keystore.FetchedKeys._fetch_any_uri",
         lambda *_: (_ for _ in ()).throw(FetchError("the connection failed")),
     )
     signer = SessionSigner()
