@@ -507,7 +507,7 @@ client.get("/", headers=PAGE_HEADERS)
 client.get("/")
 set_token(client, "nonsense")
 client.get("/", headers=PAGE_HEADERS)
-announce = app.extensions["ssr_session"].announce
+send_signal = app.extensions["ssr_session"].send_signal
 """
 
 _COUNTER = 'assert refresh_pages == {"expired": 2, "invalid": 1}'
@@ -522,11 +522,11 @@ assert value("refreshes_total", reason="expired", answer="refresh_page") == 2
 assert value("refreshes_total", reason="expired", answer="try_refresh") == 1
 assert value("refreshes_total", reason="invalid", answer="refresh_page") == 1
 assert (value("key_failures"), value("keys_missing")) == (0, 0)
-announce(keys_failing, failures=3, age_seconds=None, usable=False)
+send_signal(keys_failing, failures=3, age_seconds=None, usable=False)
 assert (value("key_failures"), value("keys_missing")) == (3, 1)
-announce(keys_failing, failures=4, age_seconds=400.0, usable=True)
+send_signal(keys_failing, failures=4, age_seconds=400.0, usable=True)
 assert (value("key_failures"), value("keys_missing")) == (4, 0)
-announce(keys_renewed, failures=4)
+send_signal(keys_renewed, failures=4)
 assert (value("key_failures"), value("keys_missing")) == (0, 0)
 """
 
