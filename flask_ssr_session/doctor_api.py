@@ -56,7 +56,7 @@ def check_api_keys(
 ) -> Finding:
     """Tell by its public key set whether the API uses the core that pages go by.
 
-    :param verifying: ids of the keys that pages verify with.
+    :param verification_kids: ids of the keys that pages verify with.
     """
     kids = key_ids(answer)
     if not kids:

@@ -110,7 +110,7 @@ class FetchedKeys:
 
         :param uris: key sets of the same keys, tried in this order.
         :param max_stale_seconds: how long the last good keys serve while no fetch succeeds.
-        :param announce: is told of every fetch, in its thread.
+        :param send_signal: is told of every fetch, in its thread.
         """
         self._uris = tuple(uris)
         # Younger keys are used whether or not an outage is known of.

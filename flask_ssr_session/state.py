@@ -86,7 +86,7 @@ class RequestState:
     :ivar streaming: the response is complete, but for what a template may still stream.
     :ivar refresh_signalled: receivers were told that a refresh is asked for.
     :ivar return_path: where the refresh page leads; None for the page that was asked for.
-    :ivar apply_revocation: the core was asked whether the session was revoked.
+    :ivar revocation_checked: the core was asked whether the session was revoked.
     :ivar form_checked: it was decided whether the form can be carried.
     :ivar form: what the refresh page carries, or None.
     """
