@@ -452,8 +452,11 @@ async function main() {
   await whenVisible();
   const isRefused = settings.reason !== "active"; // else this is /refresh-session, asked for by hand
   const marker = takeMarker() || (isRefused && sdkMarker());
+  // A form is one step back, on a page that the browser asks for anew once the session's cookies
+  // change: so the answer to a form signs nobody out, and as it never reloads, it cannot go round.
+  const staysHere = settings.reason === "revoked" && settings.unsafe !== undefined;
   // A token stored since this page was asked for says nothing against it: try the new one first.
-  if (!marker || wasRefreshedElsewhere(CLOCKS_MS)) {
+  if (!marker || staysHere || wasRefreshedElsewhere(CLOCKS_MS)) {
     await run(false);
   } else if (settings.reason === "revoked") {
     await attend("signing out of a revoked session", async () => {
