@@ -22,7 +22,7 @@ from flask import Flask
 from line_profiler import LineProfiler
 
 import flask_ssr_session
-from flask_ssr_session.jwks import MAX_REMEMBERED_TOKENS
+from flask_ssr_session.sansio.jwks import MAX_REMEMBERED_TOKENS
 from flask_ssr_session.testing import SessionSigner
 
 from . import sites

@@ -1,6 +1,5 @@
 """Keep SuperTokens sessions alive on server-rendered Flask pages."""
 
-from .claims import ClaimFailure
 from .decorators import (
     get_session_state,
     get_ssr_session,
@@ -18,9 +17,10 @@ from .errors import (
 from .extension import FlaskSSRSession
 from .places import safe_return_path
 from .replies import InvalidClaimsError, SessionRequired
+from .sansio.claims import ClaimFailure
+from .sansio.verdict import SessionState
 from .session import SSRSession
 from .signals import keys_failing, keys_renewed, refresh_requested, session_active
-from .verdict import SessionState
 
 __all__ = [
     "ClaimFailure",

@@ -30,7 +30,7 @@ from .doctor_token import explain_token
 from .errors import ConfigError, FetchError, MisuseError
 from .fetching import Deadline, ask
 from .hook_order import hook_before_api
-from .jwks import parse_key_set
+from .sansio.jwks import parse_key_set
 from .sdk import read_cookie_rules, read_sdk
 from .setup_checks import check_decorator_order, unreached_guards
 from .state import ACCESS_TOKEN_COOKIE, AppState

@@ -10,9 +10,9 @@ from werkzeug.test import EnvironBuilder
 
 from .decorators import GUARDS
 from .doctor_claims import ClaimSetup
-from .global_claims import GlobalClaims
 from .hook_order import is_require_session
-from .requirements import view_mark, wrapped_chain
+from .sansio.global_claims import GlobalClaims
+from .sansio.requirements import view_mark, wrapped_chain
 from .sdk import read_sdk
 from .session import SSRSession, deep_freeze
 from .state import AppState

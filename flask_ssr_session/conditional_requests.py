@@ -12,7 +12,7 @@ from hashlib import sha256
 
 from flask import Request
 
-from .verdict import SessionState
+from .sansio.verdict import SessionState
 
 _CONDITIONS = (
     "If-Match",

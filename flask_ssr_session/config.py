@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from .errors import ConfigError
-from .global_claims import GlobalClaimSource
-from .urls import is_loopback, parse_origin
+from .sansio.global_claims import GlobalClaimSource
+from .sansio.return_path import is_loopback, parse_origin
 
 PREFIX = "SSR_SESSION_"
 

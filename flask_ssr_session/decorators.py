@@ -11,12 +11,13 @@ from weakref import WeakValueDictionary
 
 from flask import Flask, Request, current_app, has_request_context, request
 
-from .answers import ResponseKind
-from .claims import UNSET, ClaimRequirements, ClaimValidator
 from .errors import MisuseError
 from .places import is_exempt, is_open_sign_in
 from .replies import SessionRequired, keep_form, refuse_claims, reply
-from .requirements import Requirements, ViewMark, mark_view, wrapped_chain
+from .sansio.claims import UNSET, ClaimRequirements, ClaimValidator
+from .sansio.requirements import Requirements, ViewMark, mark_view, wrapped_chain
+from .sansio.response_policy import ResponseKind
+from .sansio.verdict import SessionState
 from .session import SSRSession
 from .state import (
     REFRESH_ENDPOINT,
@@ -26,7 +27,6 @@ from .state import (
     current_request_state,
     current_state,
 )
-from .verdict import SessionState
 
 _View = TypeVar("_View", bound=Callable[..., Any])
 

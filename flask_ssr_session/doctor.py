@@ -12,8 +12,8 @@ from enum import Enum
 from urllib.parse import urlsplit
 
 from .config import ResolvedSettings, SDKSettings, Settings
+from .sansio.return_path import parse_origin
 from .sdk import SDKCookieSettings
-from .urls import parse_origin
 
 
 class Level(Enum):

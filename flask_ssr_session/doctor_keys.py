@@ -14,8 +14,8 @@ from typing import NamedTuple
 from .doctor import Environment, Finding, format_age, host_and_port, ok, problem, warning
 from .errors import FetchError
 from .fetching import Reply
-from .jwks import parse_key_set
-from .tokens import MAX_CLOCK_AHEAD_SECONDS
+from .sansio.jwks import parse_key_set
+from .sansio.jwt import MAX_CLOCK_AHEAD_SECONDS
 
 Answer = Reply | FetchError
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from .config import Settings
 from .doctor import Environment, Finding, bare_domain, browser_origin, ok, problem, warning
 from .doctor_cookies import check_cookies, check_older_domain, check_sharing
-from .urls import is_loopback
+from .sansio.return_path import is_loopback
 
 # What pyproject.toml asks for: the first that tells OAuth2 tokens from sessions (claim ``stt``).
 OLDEST_SDK = (0, 31, 4)

@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeGuard
 
-from .claims import MFA_CLAIM
 from .doctor import Finding, format_age, ok, problem, warning
 from .errors import (
     KeysUnavailableError,
@@ -21,14 +20,15 @@ from .errors import (
     TokenInvalidError,
     TokenNotYetValidError,
 )
-from .tokens import (
+from .sansio.claims import MFA_CLAIM
+from .sansio.jwt import (
     MAX_CLOCK_AHEAD_SECONDS,
     KeyFinder,
     TokenRules,
     decode_base64url,
     verify_access_token,
 )
-from .verdict import mfa_is_complete
+from .sansio.verdict import mfa_is_complete
 
 # As for the verifier: the last second of the year 9999.
 _END_OF_TIME = 253_402_300_799

@@ -12,7 +12,7 @@ from werkzeug.exceptions import HTTPException
 from .config import ResolvedSettings
 from .decorators import require_session
 from .places import is_below_sign_in, sign_in_endpoint
-from .requirements import view_mark
+from .sansio.requirements import view_mark
 
 # Paths of SuperTokens' API, by which a route is found that catches them.
 _API_PATHS = (

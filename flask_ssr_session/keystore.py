@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from .clock import Clock
 from .errors import FetchError, KeysUnavailableError
 from .fetching import Deadline, fetch_document
-from .jwks import KeySet, parse_key_set
 from .logs import ThrottledLog
+from .sansio.jwks import KeySet, parse_key_set
 from .session import SSRSession
 from .signals import SignalSender, keys_failing, keys_renewed, send_nothing
 

@@ -17,9 +17,7 @@ from markupsafe import Markup
 from werkzeug.local import LocalProxy
 
 from . import assets
-from .answers import SAFE_METHODS, ResponseKind, page_for
 from .errors import MisuseError
-from .forms import ReplayableForm
 from .jinja_env import (
     DOCUMENT,
     LOADER_ADVICE,
@@ -38,6 +36,10 @@ from .places import (
     refresh_path,
     request_path,
 )
+from .sansio.form_replay import ReplayableForm
+from .sansio.response_policy import SAFE_METHODS, ResponseKind, page_for
+from .sansio.return_path import with_query, with_return_path
+from .sansio.verdict import SessionState
 from .state import (
     ACCESS_TOKEN_COOKIE,
     CONTINUE_PARAMETER,
@@ -46,8 +48,6 @@ from .state import (
     current_request_state,
     current_state,
 )
-from .urls import with_query, with_return_path
-from .verdict import SessionState
 
 
 class NeedsRefresh:

@@ -10,13 +10,13 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import MapAdapter, RequestRedirect, Rule
 
-from .answers import SAFE_METHODS
 from .config import ResolvedSettings
-from .cross_site import is_unsafe
 from .errors import MisuseError
+from .sansio.csrf import is_unsafe
+from .sansio.response_policy import SAFE_METHODS
+from .sansio.return_path import is_plain_path, local_path, quote_path, redirect_target
+from .sansio.verdict import SessionState
 from .state import AppState, current_state, query_args, trusted_host
-from .urls import is_plain_path, local_path, quote_path, redirect_target
-from .verdict import SessionState
 
 
 def is_exempt(state: AppState, asked: Request) -> bool:

@@ -9,12 +9,8 @@ from flask import Response, current_app, jsonify, make_response, redirect, reque
 from werkzeug.exceptions import Forbidden, HTTPException
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from .answers import SAFE_METHODS, RequestKind, ResponseKind, kind_of_request
 from .cache_headers import header_names, replace_content, sealed, send_whole, set_cache_headers
-from .claims import MFA_CLAIM, ClaimFailure
-from .cross_site import is_same_origin
 from .errors import MisuseError
-from .forms import can_replay, form_owner, parse_replayable_form
 from .jinja_env import templates_are_unmodified
 from .pages import (
     content_security_policy,
@@ -30,6 +26,12 @@ from .places import (
     request_path,
     safe_target,
 )
+from .sansio.claims import MFA_CLAIM, ClaimFailure
+from .sansio.csrf import is_same_origin
+from .sansio.form_replay import can_replay, form_owner, parse_replayable_form
+from .sansio.response_policy import SAFE_METHODS, RequestKind, ResponseKind, kind_of_request
+from .sansio.return_path import MAX_LOCATION_CHARS, with_query, with_return_path
+from .sansio.verdict import Reason
 from .setup_log import warn_of_absent_claims, warn_of_header_tokens, warn_of_ways_to_sign_in
 from .state import (
     ACCESS_TOKEN_COOKIE,
@@ -41,8 +43,6 @@ from .state import (
     current_request_state,
     trusted_host,
 )
-from .urls import MAX_LOCATION_CHARS, with_query, with_return_path
-from .verdict import Reason
 
 RETRY_AFTER_SECONDS = 10
 

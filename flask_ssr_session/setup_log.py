@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 from flask import Request, Response, request
 
-from .claims import ClaimFailure
 from .places import has_sign_in_route
+from .sansio.claims import ClaimFailure
 from .state import AppState, current_request_state
 
 # By our own conditions; what these recipes write is there where a user has none, too.

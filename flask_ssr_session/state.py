@@ -16,26 +16,26 @@ from flask import Flask, Request, current_app, g, request, request_started
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import SecurityError
 
-from .answers import SAFE_METHODS, ResponseKind, answer_for, kind_of_request
-from .claims import MFA_CLAIM, ClaimFailure, raise_misuse
 from .clock import Clock, SystemClock
 from .conditional_requests import drop_conditions, may_ask_conditionally
 from .config import ResolvedSettings, Settings
-from .cookies import plain_values
-from .cross_site import is_cross_site, is_trivially_safe, is_unsafe
 from .errors import ConfigError, FetchError, MisuseError, error_location
-from .forms import ReplayableForm
-from .global_claims import GlobalClaims
-from .jwks import KeySet, parse_key_set
 from .keystore import FetchedKeys, StaticKeys
 from .logs import ThrottledLog
-from .requirements import Requirements, ViewMarks
 from .revocation import RevocationCheck
+from .sansio.claims import MFA_CLAIM, ClaimFailure, raise_misuse
+from .sansio.cookies import plain_values
+from .sansio.csrf import is_cross_site, is_trivially_safe, is_unsafe
+from .sansio.form_replay import ReplayableForm
+from .sansio.global_claims import GlobalClaims
+from .sansio.jwks import KeySet, parse_key_set
+from .sansio.jwt import KeyFinder, TokenRules
+from .sansio.requirements import Requirements, ViewMarks
+from .sansio.response_policy import SAFE_METHODS, ResponseKind, answer_for, kind_of_request
+from .sansio.verdict import Reason, Verdict, apply_revocation, decide, hold_pending
 from .sdk import read_sdk
 from .session import SSRSession
 from .signals import refresh_requested, session_active
-from .tokens import KeyFinder, TokenRules
-from .verdict import Reason, Verdict, apply_revocation, decide, hold_pending
 
 EXTENSION_NAME = "ssr_session"
 

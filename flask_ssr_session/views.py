@@ -18,13 +18,13 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map, Rule
 
 from . import assets
-from .answers import RequestKind, ResponseKind, kind_of_request
 from .cache_headers import sealed
 from .decorators import session_exempt
 from .places import safe_target
 from .replies import document, reply
+from .sansio.response_policy import RequestKind, ResponseKind, kind_of_request
+from .sansio.verdict import SessionState
 from .state import current_request, current_request_state, current_state, query_args, trusted_host
-from .verdict import SessionState
 
 _ONE_YEAR_SECONDS = 365 * 24 * 3600
 

@@ -7,7 +7,7 @@ import itertools
 import pytest
 from werkzeug.datastructures import Headers
 
-from flask_ssr_session.answers import (
+from flask_ssr_session.sansio.response_policy import (
     SAFE_METHODS,
     RequestKind,
     ResponseKind,
@@ -15,7 +15,7 @@ from flask_ssr_session.answers import (
     kind_of_request,
     page_for,
 )
-from flask_ssr_session.verdict import SessionState
+from flask_ssr_session.sansio.verdict import SessionState
 
 CHROMIUM_ACCEPT = (
     "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,image/apng,*/*;"

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from flask_ssr_session.cache_policy import Caching, choose_caching
-from flask_ssr_session.verdict import SessionState
+from flask_ssr_session.sansio.cache_policy import Caching, choose_caching
+from flask_ssr_session.sansio.verdict import SessionState
 
 LEAVE, PRIVATE, NO_STORE = Caching.LEAVE, Caching.PRIVATE, Caching.NO_STORE
 

@@ -6,8 +6,9 @@ import sys
 
 import pytest
 
-from flask_ssr_session import keystore, logs, state, tokens
+from flask_ssr_session import keystore, logs, state
 from flask_ssr_session.keystore import FetchedKeys
+from flask_ssr_session.sansio import jwt
 
 from . import chaos
 from .chaos import Chaos, ViolationError
@@ -73,7 +74,7 @@ def test_command_shows_its_figures_and_says_by_its_status_how_it_went(
     assert chaos.main() == 0
     assert "every answer as promised" in capsys.readouterr().out
 
-    monkeypatch.setattr(tokens, "_has_expired", lambda *_: True)
+    monkeypatch.setattr(jwt, "_has_expired", lambda *_: True)
     assert chaos.main() == 1
     printed = capsys.readouterr()
     assert "slowest request" in printed.out

@@ -21,8 +21,8 @@ from supertokens_python.recipe.session.claims import (
 from supertokens_python.recipe.session.interfaces import ClaimValidationResult
 from supertokens_python.recipe.userroles import PermissionClaim, UserRoleClaim
 
-from flask_ssr_session.claims import UNSET, ClaimFailure, ClaimRequirements
 from flask_ssr_session.errors import MisuseError
+from flask_ssr_session.sansio.claims import UNSET, ClaimFailure, ClaimRequirements
 from flask_ssr_session.session import SSRSession, deep_freeze
 
 

@@ -22,9 +22,9 @@ from flask_ssr_session import FlaskSSRSession, keystore, session_required, state
 from flask_ssr_session.fetching import Deadline, fetch_document
 from flask_ssr_session.keystore import FetchedKeys
 from flask_ssr_session.logs import ThrottledLog
+from flask_ssr_session.sansio.jwt import TokenRules
+from flask_ssr_session.sansio.verdict import Reason, decide
 from flask_ssr_session.testing import SessionSigner
-from flask_ssr_session.tokens import TokenRules
-from flask_ssr_session.verdict import Reason, decide
 
 from .fake_key_server import finish_background
 from .floods import MODES

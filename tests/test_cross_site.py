@@ -6,7 +6,12 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from flask_ssr_session.cross_site import is_cross_site, is_same_origin, is_trivially_safe, is_unsafe
+from flask_ssr_session.sansio.csrf import (
+    is_cross_site,
+    is_same_origin,
+    is_trivially_safe,
+    is_unsafe,
+)
 
 OWN = "https://app.example.com/"
 WEBSITE, PARTNER = "https://www.example.com", "https://partner.example:8443"

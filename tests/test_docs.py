@@ -20,12 +20,13 @@ from flask.testing import FlaskClient
 
 import flask_ssr_session
 from example_app.core import DevelopmentCore
-from flask_ssr_session import ConfigError, FlaskSSRSession, forms
+from flask_ssr_session import ConfigError, FlaskSSRSession
 from flask_ssr_session.config import PREFIX, Settings
 from flask_ssr_session.jinja_env import MACRO
+from flask_ssr_session.sansio import form_replay
+from flask_ssr_session.sansio.jwt import decode_unverified_token
+from flask_ssr_session.sansio.verdict import Reason, Verdict
 from flask_ssr_session.testing import SessionSigner, expire, install_test_keys, sign_in
-from flask_ssr_session.tokens import decode_unverified_token
-from flask_ssr_session.verdict import Reason, Verdict
 from tests.beside_sdk.conftest import (
     key_factory,
     lagging_clock,
@@ -373,8 +374,8 @@ def test_troubleshooting_knows_every_cause_that_a_stopped_page_names() -> None:
 def test_forms_names_every_word_that_looks_like_a_secret() -> None:
     named = TEXTS["forms"].partition("looks like a secret.")[2].partition("Flask-WTF")[0]
     within, _, alone = named.partition("word of its own")
-    assert re.findall("``(\\w+)``", within) == list(forms._SECRETS)
-    assert set(re.findall("``(\\w+)``", alone)) == forms._SECRET_WORDS | {"newPass2"}
+    assert re.findall("``(\\w+)``", within) == list(form_replay._SECRETS)
+    assert set(re.findall("``(\\w+)``", alone)) == form_replay._SECRET_WORDS | {"newPass2"}
 
 
 def test_the_reference_lists_every_public_name() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from werkzeug.test import EnvironBuilder
 from werkzeug.wrappers import Request
 
-from flask_ssr_session.forms import (
+from flask_ssr_session.sansio.form_replay import (
     MAX_FIELDS,
     MAX_FORM_BYTES,
     ReplayableForm,

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from jwt.algorithms import ECAlgorithm
 
 from flask_ssr_session.errors import FetchError
-from flask_ssr_session.jwks import (
+from flask_ssr_session.sansio.jwks import (
     MAX_REMEMBERED_CHARS,
     MAX_REMEMBERED_TOKENS,
     KeySet,

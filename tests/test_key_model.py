@@ -31,9 +31,9 @@ from flask_ssr_session import keystore
 from flask_ssr_session.fetching import Deadline
 from flask_ssr_session.keystore import FetchedKeys
 from flask_ssr_session.logs import ThrottledLog
+from flask_ssr_session.sansio.jwt import TokenRules
+from flask_ssr_session.sansio.verdict import Reason, decide
 from flask_ssr_session.testing import SessionSigner
-from flask_ssr_session.tokens import TokenRules
-from flask_ssr_session.verdict import Reason, decide
 
 from .clocks import SteppedClock
 from .fake_key_server import FakeKeyServer

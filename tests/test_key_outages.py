@@ -21,9 +21,9 @@ from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 from flask_ssr_session import keystore
 from flask_ssr_session.keystore import FetchedKeys
 from flask_ssr_session.logs import ThrottledLog
+from flask_ssr_session.sansio.jwt import MAX_KID_CHARS, TokenRules
+from flask_ssr_session.sansio.verdict import Reason, Verdict, decide
 from flask_ssr_session.testing import SessionSigner
-from flask_ssr_session.tokens import MAX_KID_CHARS, TokenRules
-from flask_ssr_session.verdict import Reason, Verdict, decide
 
 from .clocks import SteppedClock
 from .fake_key_server import finish_background

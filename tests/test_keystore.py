@@ -26,12 +26,12 @@ from flask_ssr_session.errors import (
     TokenInvalidError,
 )
 from flask_ssr_session.fetching import Deadline
-from flask_ssr_session.jwks import KeySet
 from flask_ssr_session.keystore import FetchedKeys, StaticKeys
 from flask_ssr_session.logs import ThrottledLog
+from flask_ssr_session.sansio.jwks import KeySet
+from flask_ssr_session.sansio.jwt import TokenRules, verify_access_token
 from flask_ssr_session.session import SSRSession
 from flask_ssr_session.testing import SessionSigner
-from flask_ssr_session.tokens import TokenRules, verify_access_token
 
 from .clocks import SteppedClock
 from .fake_key_server import FakeKeyServer, finish_background

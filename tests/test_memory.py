@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from flask_ssr_session import state
-from flask_ssr_session.jwks import MAX_REMEMBERED_TOKENS, KeySet
+from flask_ssr_session.sansio.jwks import MAX_REMEMBERED_TOKENS, KeySet
 from flask_ssr_session.session import SSRSession, deep_freeze
 from flask_ssr_session.testing import SessionSigner
 

@@ -12,8 +12,8 @@ from flask import Flask
 from example_app.core import DevelopmentCore
 from example_app.core import keys as core_keys
 from flask_ssr_session import FlaskSSRSession, keystore, state
+from flask_ssr_session.sansio.jwt import decode_unverified_token
 from flask_ssr_session.testing import SessionSigner
-from flask_ssr_session.tokens import decode_unverified_token
 
 from .clocks import SteppedClock
 from .development_core.support import send

@@ -24,15 +24,16 @@ from flask import Flask, Response, g, request
 from werkzeug.debug import DebuggedApplication
 from werkzeug.test import Client
 
-from flask_ssr_session import session_required, state, tokens
-from flask_ssr_session import verdict as verdict_module
+from flask_ssr_session import session_required, state
 from flask_ssr_session.errors import FetchError, SSRSessionError
 from flask_ssr_session.fetching import Deadline
-from flask_ssr_session.jwks import KeySet
 from flask_ssr_session.keystore import FetchedKeys, StaticKeys
 from flask_ssr_session.logs import THROTTLE_SECONDS, ThrottledLog, logger
+from flask_ssr_session.sansio import jwt
+from flask_ssr_session.sansio import verdict as verdict_module
+from flask_ssr_session.sansio.jwks import KeySet
+from flask_ssr_session.sansio.jwt import TokenRules, decode_unverified_token, verify_access_token
 from flask_ssr_session.testing import SessionSigner
-from flask_ssr_session.tokens import TokenRules, decode_unverified_token, verify_access_token
 
 from .clocks import SteppedClock
 from .flask_side.conftest import (
@@ -352,11 +353,11 @@ def _broken(*args: Any, **options: Any) -> Any:
         (state, "decide"),
         (verdict_module, "verify_access_token"),
         (verdict_module, "_refused"),
-        (tokens, "decode_unverified_token"),
-        (tokens, "_json_object"),
-        (tokens, "decode_base64url"),
-        (tokens, "deep_freeze"),
-        (tokens, "SSRSession"),
+        (jwt, "decode_unverified_token"),
+        (jwt, "_json_object"),
+        (jwt, "decode_base64url"),
+        (jwt, "deep_freeze"),
+        (jwt, "SSRSession"),
         (KeySet, "recall"),
         (KeySet, "remember"),
         (StaticKeys, "find"),

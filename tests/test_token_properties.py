@@ -15,16 +15,16 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from flask_ssr_session.errors import TokenDefect, TokenError
-from flask_ssr_session.jwks import KeySet
 from flask_ssr_session.keystore import StaticKeys
-from flask_ssr_session.session import SSRSession
-from flask_ssr_session.testing import SessionSigner
-from flask_ssr_session.tokens import (
+from flask_ssr_session.sansio.jwks import KeySet
+from flask_ssr_session.sansio.jwt import (
     TokenRules,
     decode_base64url,
     decode_unverified_token,
     verify_access_token,
 )
+from flask_ssr_session.session import SSRSession
+from flask_ssr_session.testing import SessionSigner
 
 from .fuzz_tokens import NAMES, NOW, STRICTER, VALUES
 from .judges import Judges

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from flask_ssr_session.urls import (
+from flask_ssr_session.sansio.return_path import (
     is_loopback,
     local_path,
     parse_origin,

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from flask_ssr_session.errors import FetchError, TokenDefect
 from flask_ssr_session.fetching import Deadline
-from flask_ssr_session.jwks import KeySet
 from flask_ssr_session.keystore import FetchedKeys, StaticKeys
 from flask_ssr_session.logs import ThrottledLog
+from flask_ssr_session.sansio.jwks import KeySet
+from flask_ssr_session.sansio.jwt import MAX_TOKEN_CHARS, KeyFinder, TokenRules
+from flask_ssr_session.sansio.verdict import Reason, SessionState, Verdict, decide
 from flask_ssr_session.testing import SessionSigner
-from flask_ssr_session.tokens import MAX_TOKEN_CHARS, KeyFinder, TokenRules
-from flask_ssr_session.verdict import Reason, SessionState, Verdict, decide
 
 from .clocks import SteppedClock
 
@@ -341,7 +341,7 @@ def test_thousands_of_tokens_are_decoded_no_more(
 ) -> None:
     decoded: list[str] = []
     monkeypatch.setattr(
-        "flask_ssr_session.verdict.decode_unverified_token", lambda raw: decoded.append(raw)
+        "flask_ssr_session.sansio.verdict.decode_unverified_token", lambda raw: decoded.append(raw)
     )
     token = make_token()
 

@@ -24,7 +24,7 @@ from flask_ssr_session import (
 )
 from flask_ssr_session.config import SDKSettings
 from flask_ssr_session.errors import CoreUnavailableError
-from flask_ssr_session.global_claims import is_about
+from flask_ssr_session.sansio.global_claims import is_about
 from flask_ssr_session.testing import SessionSigner, install_test_keys
 
 API_DOMAIN = "https://api.example.com"

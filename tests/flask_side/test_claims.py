@@ -29,7 +29,7 @@ from flask_ssr_session import (
     session_required,
     state,
 )
-from flask_ssr_session.claims import ClaimFailure
+from flask_ssr_session.sansio.claims import ClaimFailure
 from flask_ssr_session.testing import expire, outage, sign_in
 
 from .conftest import ACCEPT_PAGE, FETCH, PAGE, make_app, page_shown, sdk_values, with_templates

@@ -35,8 +35,8 @@ from flask_ssr_session import (
     session_required,
     state,
 )
+from flask_ssr_session.sansio.verdict import Verdict, decide
 from flask_ssr_session.testing import expire, outage, sign_in
-from flask_ssr_session.verdict import Verdict, decide
 
 from .conftest import (
     FETCH,

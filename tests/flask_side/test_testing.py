@@ -23,6 +23,7 @@ from flask.testing import FlaskClient
 from flask_login import FlaskLoginClient, LoginManager, UserMixin, current_user, login_required
 
 from flask_ssr_session import FlaskSSRSession, MisuseError, session_required, state, testing
+from flask_ssr_session.sansio.jwt import decode_unverified_token
 from flask_ssr_session.testing import (
     PAGE_HEADERS,
     SessionSigner,
@@ -36,7 +37,6 @@ from flask_ssr_session.testing import (
     sign_out,
     signer_for,
 )
-from flask_ssr_session.tokens import decode_unverified_token
 
 from .conftest import (
     API_DOMAIN,

@@ -22,8 +22,8 @@ from flask_ssr_session.errors import KeysUnavailableError
 from flask_ssr_session.fetching import Deadline, fetch_document
 from flask_ssr_session.keystore import FetchedKeys
 from flask_ssr_session.logs import ThrottledLog
+from flask_ssr_session.sansio.jwt import TokenRules, verify_access_token
 from flask_ssr_session.testing import SessionSigner
-from flask_ssr_session.tokens import TokenRules, verify_access_token
 
 from ..key_server import KeyServer, answer, ok
 

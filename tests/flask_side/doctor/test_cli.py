@@ -13,8 +13,8 @@ import pytest
 from flask import Flask
 
 from flask_ssr_session import FlaskSSRSession, cli
+from flask_ssr_session.sansio.jwt import decode_base64url
 from flask_ssr_session.testing import SessionSigner
-from flask_ssr_session.tokens import decode_base64url
 
 from .conftest import MakeApp, bare, line, run, signed_in
 

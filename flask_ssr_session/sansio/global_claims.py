@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
+from ..session import SSRSession
 from .claims import UNCHECKED, ClaimFailure, ClaimValidator, Report, ask_validators, call_app_code
-from .session import SSRSession
 
 # The SDK's name for the function that an app overrides.
 OVERRIDE_NAME = "get_global_claim_validators"

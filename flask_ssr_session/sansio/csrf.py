@@ -13,8 +13,8 @@ from collections.abc import Collection, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from .answers import SAFE_METHODS, HeaderReader
-from .urls import parse_origin
+from .response_policy import SAFE_METHODS, HeaderReader
+from .return_path import parse_origin
 
 # Middleware that honours one of these hands a view another method than the browser sent.
 _METHOD_OVERRIDE_HEADERS = ("X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override")
@@ -51,7 +51,7 @@ def is_cross_site(
 
     :param trusted_host: host and port the request was sent to. Only a request without
         ``Sec-Fetch-Site`` is compared with it, and without the scheme: a proxy may have ended TLS.
-    :param trusted_origins: as :func:`~flask_ssr_session.urls.parse_origin` spells them.
+    :param trusted_origins: as ``parse_origin`` spells them.
 
     Fails open in one place: a request with neither header passes. No browser of the last years
     sends a form or a fetch to another site like that, and what else has cookies, such as curl,

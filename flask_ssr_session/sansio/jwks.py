@@ -15,9 +15,9 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey, RSAPublicNumbers
 
-from .errors import FetchError, TokenError
-from .session import SSRSession
-from .tokens import MAX_KID_CHARS, decode_base64url
+from ..errors import FetchError, TokenError
+from ..session import SSRSession
+from .jwt import MAX_KID_CHARS, decode_base64url
 
 # NIST SP 800-131A: nothing shorter signs today. The upper end keeps one check from taking long.
 MIN_KEY_BITS = 2048

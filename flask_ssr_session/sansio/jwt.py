@@ -19,9 +19,9 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from .errors import TokenDefect, TokenExpiredError, TokenInvalidError, TokenNotYetValidError
-from .logs import logger
-from .session import SSRSession, deep_freeze
+from ..errors import TokenDefect, TokenExpiredError, TokenInvalidError, TokenNotYetValidError
+from ..logs import logger
+from ..session import SSRSession, deep_freeze
 
 MAX_TOKEN_CHARS = 8 * 1024
 MAX_KID_CHARS = 128

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from ..errors import MisuseError
 from .claims import ClaimRequirements
-from .errors import MisuseError
 
 # More decorators than this stand above no view.
 MAX_WRAPPERS = 100

@@ -10,16 +10,16 @@ from enum import Enum
 from hashlib import sha256
 from typing import Any, NamedTuple
 
-from .claims import MFA_CLAIM
-from .errors import (
+from ..errors import (
     CoreUnavailableError,
     KeysUnavailableError,
     TokenExpiredError,
     TokenInvalidError,
     TokenNotYetValidError,
 )
-from .session import SSRSession
-from .tokens import (
+from ..session import SSRSession
+from .claims import MFA_CLAIM
+from .jwt import (
     MAX_TOKEN_CHARS,
     KeyFinder,
     ParsedToken,

@@ -12,8 +12,8 @@ from enum import Enum
 from functools import partial
 from typing import Any, Final, NamedTuple, Protocol
 
-from .errors import MisuseError, error_location
-from .session import SSRSession
+from ..errors import MisuseError, error_location
+from ..session import SSRSession
 
 
 class _Default(Enum):

@@ -18,8 +18,8 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.http import parse_options_header
 from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder, NeedData
 
-from .errors import TokenInvalidError
-from .tokens import decode_unverified_token
+from ..errors import TokenInvalidError
+from .jwt import decode_unverified_token
 
 MAX_FORM_BYTES = 64 * 1024
 MAX_FIELDS = 1000
