@@ -12,7 +12,7 @@ from sphinx.domains.std import GenericObject
 from sphinx.environment import BuildEnvironment
 from sphinx.util import logging
 
-from flask_ssr_session.config import PREFIX, Settings
+from flask_ssr_session.config.settings import PREFIX, Settings
 
 project = "flask-ssr-session"
 copyright = "the authors of flask-ssr-session"  # noqa: A001 - Sphinx wants this name

@@ -18,7 +18,8 @@ from werkzeug.http import parse_cookie
 from . import assets
 from .checkup_app import answers_api, ask_app, check_templates, front_page
 from .checkup_claims import gather_claims
-from .config import ResolvedSettings
+from .config.sdk import read_cookie_rules, read_sdk
+from .config.settings import ResolvedSettings
 from .doctor import Environment, Finding, Level, browser_origin, is_top_level, ok, problem
 from .doctor_api import CORS_HEADERS, check_api_keys, check_core, check_cors, check_refresh_api
 from .doctor_claims import check_claims
@@ -31,7 +32,6 @@ from .errors import ConfigError, FetchError, MisuseError
 from .fetching import Deadline, ask
 from .hook_order import hook_before_api
 from .sansio.jwks import parse_key_set
-from .sdk import read_cookie_rules, read_sdk
 from .setup_checks import check_decorator_order, unreached_guards
 from .state import ACCESS_TOKEN_COOKIE, AppState
 

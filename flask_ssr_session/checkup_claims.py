@@ -8,12 +8,12 @@ from flask import Flask
 from werkzeug.exceptions import HTTPException
 from werkzeug.test import EnvironBuilder
 
+from .config.sdk import read_sdk
 from .decorators import GUARDS
 from .doctor_claims import ClaimSetup
 from .hook_order import is_require_session
 from .sansio.global_claims import GlobalClaims
 from .sansio.requirements import view_mark, wrapped_chain
-from .sdk import read_sdk
 from .session import SSRSession, deep_freeze
 from .state import AppState
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from enum import Enum
 from urllib.parse import urlsplit
 
-from .config import ResolvedSettings, SDKSettings, Settings
+from .config.sdk import SDKCookieSettings
+from .config.settings import ResolvedSettings, SDKSettings, Settings
 from .sansio.return_path import parse_origin
-from .sdk import SDKCookieSettings
 
 
 class Level(Enum):

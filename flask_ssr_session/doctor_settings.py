@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from .config import Settings
+from .config.settings import Settings
 from .doctor import Environment, Finding, bare_domain, browser_origin, ok, problem, warning
 from .doctor_cookies import check_cookies, check_older_domain, check_sharing
 from .sansio.return_path import is_loopback

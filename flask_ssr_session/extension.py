@@ -9,7 +9,7 @@ from flask import Flask, Response, request_started
 
 from .cli import commands
 from .conditional_requests import drop_conditions, may_ask_conditionally, unmark_tags
-from .config import Settings
+from .config.settings import Settings
 from .decorators import capture_form_before_hooks
 from .dispatch import watch_dispatch
 from .errors import ConfigError

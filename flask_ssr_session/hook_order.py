@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from flask import Flask, has_request_context, request
 from werkzeug.exceptions import HTTPException
 
-from .config import ResolvedSettings
+from .config.settings import ResolvedSettings
 from .decorators import require_session
 from .places import is_below_sign_in, sign_in_endpoint
 from .sansio.requirements import view_mark

@@ -10,7 +10,7 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import MapAdapter, RequestRedirect, Rule
 
-from .config import ResolvedSettings
+from .config.settings import ResolvedSettings
 from .errors import MisuseError
 from .sansio.csrf import is_unsafe
 from .sansio.response_policy import SAFE_METHODS

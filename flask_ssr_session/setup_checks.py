@@ -15,7 +15,7 @@ from weakref import WeakSet, WeakValueDictionary
 
 from flask import Flask
 
-from .config import ResolvedSettings
+from .config.settings import ResolvedSettings
 from .decorators import GUARDS
 from .errors import MisuseError
 from .hook_order import hook_before_api

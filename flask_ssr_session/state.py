@@ -18,7 +18,8 @@ from werkzeug.exceptions import SecurityError
 
 from .clock import Clock, SystemClock
 from .conditional_requests import drop_conditions, may_ask_conditionally
-from .config import ResolvedSettings, Settings
+from .config.sdk import read_sdk
+from .config.settings import ResolvedSettings, Settings
 from .errors import ConfigError, FetchError, MisuseError, error_location
 from .keystore import FetchedKeys, StaticKeys
 from .logs import ThrottledLog
@@ -33,7 +34,6 @@ from .sansio.jwt import KeyFinder, TokenRules
 from .sansio.requirements import Requirements, ViewMarks
 from .sansio.response_policy import SAFE_METHODS, ResponseKind, answer_for, kind_of_request
 from .sansio.verdict import Reason, Verdict, apply_revocation, decide, hold_pending
-from .sdk import read_sdk
 from .session import SSRSession
 from .signals import refresh_requested, session_active
 

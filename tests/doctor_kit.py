@@ -8,11 +8,11 @@ from dataclasses import replace
 from email.message import Message
 from typing import Any
 
-from flask_ssr_session.config import ResolvedSettings, SDKSettings, Settings
+from flask_ssr_session.config.sdk import SDKCookieSettings
+from flask_ssr_session.config.settings import ResolvedSettings, SDKSettings, Settings
 from flask_ssr_session.doctor import Environment, Finding, Level, is_top_level
 from flask_ssr_session.errors import FetchError
 from flask_ssr_session.fetching import Reply
-from flask_ssr_session.sdk import SDKCookieSettings
 from flask_ssr_session.testing import SessionSigner
 
 NOW = 1_700_000_000.0

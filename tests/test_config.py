@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from flask_ssr_session.config import ResolvedSettings, SDKSettings, Settings
+from flask_ssr_session.config.settings import ResolvedSettings, SDKSettings, Settings
 from flask_ssr_session.errors import ConfigError
 
 SDK = SDKSettings(

@@ -12,9 +12,9 @@ from supertokens_python import InputAppInfo, SupertokensConfig, init
 from supertokens_python.framework.request import BaseRequest
 from supertokens_python.recipe import emailpassword, session
 
-from flask_ssr_session.config import SDKSettings
+from flask_ssr_session.config.sdk import SDKCookieSettings, read_cookie_rules, read_sdk
+from flask_ssr_session.config.settings import SDKSettings
 from flask_ssr_session.errors import ConfigError
-from flask_ssr_session.sdk import SDKCookieSettings, read_cookie_rules, read_sdk
 
 from .development_core.sdk import reset_sdk
 
@@ -23,7 +23,7 @@ FLASK_REQUEST = "supertokens_python.framework.flask.flask_request"
 NOTHING_IMPORTED = """
 import sys
 import flask_ssr_session
-from flask_ssr_session.sdk import read_sdk
+from flask_ssr_session.config.sdk import read_sdk
 assert read_sdk() is None
 sys.stdout.write(",".join(name for name in sys.modules if name.startswith("supertokens")))
 """

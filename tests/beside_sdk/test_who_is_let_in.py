@@ -28,7 +28,7 @@ from supertokens_python.recipe.userroles import UserRoleClaim
 
 from example_app.core import DevelopmentCore
 from flask_ssr_session import FlaskSSRSession, require_session, session_required
-from flask_ssr_session.sdk import read_sdk
+from flask_ssr_session.config.sdk import read_sdk
 from tests.development_core.sdk import init_sdk
 from tests.development_core.support import LaggingClock
 

@@ -13,9 +13,9 @@ from os import PathLike
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from .errors import ConfigError
-from .sansio.global_claims import GlobalClaimSource
-from .sansio.return_path import is_loopback, parse_origin
+from ..errors import ConfigError
+from ..sansio.global_claims import GlobalClaimSource
+from ..sansio.return_path import is_loopback, parse_origin
 
 PREFIX = "SSR_SESSION_"
 

@@ -15,12 +15,12 @@ from typing import Any, NamedTuple
 from werkzeug.test import EnvironBuilder
 from werkzeug.wrappers import Request
 
-from .config import SDKSettings
-from .errors import ConfigError
-from .sansio.claims import MFA_CLAIM, ClaimValidator
-from .sansio.global_claims import OVERRIDE_NAME, is_about
-from .sansio.return_path import parse_origin
-from .session import SSRSession
+from ..errors import ConfigError
+from ..sansio.claims import MFA_CLAIM, ClaimValidator
+from ..sansio.global_claims import OVERRIDE_NAME, is_about
+from ..sansio.return_path import parse_origin
+from ..session import SSRSession
+from .settings import SDKSettings
 
 
 def read_sdk() -> SDKSettings | None:
