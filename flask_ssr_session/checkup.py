@@ -29,11 +29,11 @@ from .doctor_pages import check_refresh_page, check_script, check_sign_in, next_
 from .doctor_settings import check_settings
 from .doctor_token import explain_token
 from .errors import ConfigError, FetchError, MisuseError
-from .fetching import Deadline, ask
 from .hook_order import hook_before_api
 from .sansio.jwks import parse_key_set
 from .setup_checks import check_decorator_order, unreached_guards
 from .state import ACCESS_TOKEN_COOKIE, AppState
+from .upstream.fetch import Deadline, ask
 
 _ASK_SECONDS = 3.0
 

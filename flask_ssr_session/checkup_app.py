@@ -11,7 +11,6 @@ from flask import Flask
 from .doctor import Finding, ok, problem
 from .doctor_keys import Answer
 from .errors import FetchError
-from .fetching import Reply
 from .hook_order import is_sdk_hook
 from .jinja_env import LOADER_ADVICE, LOADER_REPLACED, is_loader_replaced, templates_are_unmodified
 from .logs import ThrottledLog
@@ -19,6 +18,7 @@ from .pages import render_document
 from .sansio.return_path import parse_origin
 from .sansio.verdict import Reason, Verdict
 from .state import AppState, current_request
+from .upstream.fetch import Reply
 
 # One for each page of ours that an app's template may have to show.
 _SITUATIONS = (Reason.EXPIRED, Reason.ANONYMOUS, Reason.KEYS_UNAVAILABLE, Reason.CROSS_SITE)

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from .doctor import Environment, Finding, host_and_port, ok, problem, warning
 from .doctor_keys import Answer, ProbeResult, failure_text, key_ids
 from .errors import FetchError
-from .fetching import Reply
+from .upstream.fetch import Reply
 
 # What the browser SDK sends to the refresh API beyond what every page may send.
 CORS_HEADERS = ("fdi-version", "rid", "st-auth-mode")

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 from .config.sdk import SDKCookieSettings
 from .doctor import Environment, Finding, bare_domain, host_of, ok, problem, warning
-from .fetching import Reply
 from .sansio.return_path import is_loopback
+from .upstream.fetch import Reply
 
 _PARTITIONED = re.compile(r";\s*partitioned\s*(?=;|$)", re.IGNORECASE)
 

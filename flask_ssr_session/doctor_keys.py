@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 from .doctor import Environment, Finding, format_age, host_and_port, ok, problem, warning
 from .errors import FetchError
-from .fetching import Reply
 from .sansio.jwks import parse_key_set
 from .sansio.jwt import MAX_CLOCK_AHEAD_SECONDS
+from .upstream.fetch import Reply
 
 Answer = Reply | FetchError
 

@@ -14,7 +14,7 @@ from .doctor import Environment, Finding, browser_origin, host_and_port, ok, pro
 from .doctor_keys import Answer, failure_text
 from .doctor_policy import refused_directives
 from .errors import FetchError
-from .fetching import Reply
+from .upstream.fetch import Reply
 
 # Paths alone, of characters that no reader of addresses drops: what a page names on other hosts is
 # not asked for. Each match ends at the next quote or bracket, so a large page takes no long time.

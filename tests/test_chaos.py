@@ -6,9 +6,10 @@ import sys
 
 import pytest
 
-from flask_ssr_session import keystore, logs, state
-from flask_ssr_session.keystore import FetchedKeys
+from flask_ssr_session import logs, state
 from flask_ssr_session.sansio import jwt
+from flask_ssr_session.upstream import key_store
+from flask_ssr_session.upstream.key_store import FetchedKeys
 
 from . import chaos
 from .chaos import Chaos, ViolationError
@@ -36,7 +37,7 @@ def test_few_minutes_of_chaos_break_no_promise() -> None:
     ("broken", "name", "value", "message"),
     [
         pytest.param(
-            keystore, "COOLDOWN_SECONDS", 1.0, "s after the one before", id="too many fetches"
+            key_store, "COOLDOWN_SECONDS", 1.0, "s after the one before", id="too many fetches"
         ),
         pytest.param(
             FetchedKeys,
@@ -47,7 +48,7 @@ def test_few_minutes_of_chaos_break_no_promise() -> None:
         ),
         pytest.param(logs, "THROTTLE_SECONDS", 1.0, "two lines of", id="talks too much"),
         pytest.param(
-            keystore,
+            key_store,
             "parse_key_set",
             None,
             "internal: TypeError",

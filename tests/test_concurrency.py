@@ -18,13 +18,14 @@ from pathlib import Path
 import pytest
 from flask import Flask, g
 
-from flask_ssr_session import FlaskSSRSession, keystore, session_required, state
-from flask_ssr_session.fetching import Deadline, fetch_document
-from flask_ssr_session.keystore import FetchedKeys
+from flask_ssr_session import FlaskSSRSession, session_required, state
 from flask_ssr_session.logs import ThrottledLog
 from flask_ssr_session.sansio.jwt import TokenRules
 from flask_ssr_session.sansio.verdict import Reason, decide
 from flask_ssr_session.testing import SessionSigner
+from flask_ssr_session.upstream import key_store
+from flask_ssr_session.upstream.fetch import Deadline, fetch_document
+from flask_ssr_session.upstream.key_store import FetchedKeys
 
 from .fake_key_server import finish_background
 from .floods import MODES
@@ -124,7 +125,7 @@ class Crowd:
 def test_flood_of_made_up_key_ids_makes_one_fetch_per_10_s_and_harms_nobody(
     server: KeyServer, signer: SessionSigner, monkeypatch: pytest.MonkeyPatch, mode: str
 ) -> None:
-    monkeypatch.setattr(keystore, "FETCH_SECONDS", 0.4)
+    monkeypatch.setattr(key_store, "FETCH_SECONDS", 0.4)
     clock, fetched = RunningClock(), threading.Semaphore(0)
     fetches = 0
 

@@ -18,7 +18,7 @@ from flask_ssr_session.doctor_api import (
 )
 from flask_ssr_session.doctor_keys import ProbeResult, check_clock, check_keys, check_static_keys
 from flask_ssr_session.errors import FetchError
-from flask_ssr_session.fetching import Reply
+from flask_ssr_session.upstream.fetch import Reply
 
 from .doctor_kit import DOWN, NOW, PAGES, ills, keys, pages_alone, reply, setup
 

@@ -16,7 +16,7 @@ from flask_ssr_session.doctor_pages import (
 )
 from flask_ssr_session.doctor_policy import refused_directives
 from flask_ssr_session.errors import FetchError
-from flask_ssr_session.fetching import Reply
+from flask_ssr_session.upstream.fetch import Reply
 
 from .doctor_kit import API, DOWN, PAGES, ills, reply, setup
 

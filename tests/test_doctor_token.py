@@ -10,10 +10,10 @@ import pytest
 from flask_ssr_session.doctor import Finding, Level
 from flask_ssr_session.doctor_token import DEFECTS, explain_token
 from flask_ssr_session.errors import KeysUnavailableError, TokenDefect
-from flask_ssr_session.keystore import StaticKeys
 from flask_ssr_session.sansio.jwks import KeySet
 from flask_ssr_session.sansio.jwt import TokenRules
 from flask_ssr_session.testing import SessionSigner
+from flask_ssr_session.upstream.key_store import StaticKeys
 
 from .doctor_kit import NOW, ills
 

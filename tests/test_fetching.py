@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-from flask_ssr_session import fetching
 from flask_ssr_session.errors import FetchError, HTTPClientError
-from flask_ssr_session.fetching import (
+from flask_ssr_session.upstream import fetch as fetch_module
+from flask_ssr_session.upstream.fetch import (
     MAX_BODY_BYTES,
     MAX_RESPONSE_BYTES,
     Deadline,
@@ -470,7 +470,7 @@ def test_slow_connection_leaves_the_handshake_only_the_rest(
         waits.append(sock.gettimeout())
         return shake_hands(context, sock, **options)
 
-    monkeypatch.setattr(fetching, "monotonic", clock.monotonic)
+    monkeypatch.setattr(fetch_module, "monotonic", clock.monotonic)
     monkeypatch.setattr(socket, "socket", Slow)
     monkeypatch.setattr(ssl.SSLContext, "wrap_socket", observed)
 

@@ -18,11 +18,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 
-from flask_ssr_session.keystore import StaticKeys
 from flask_ssr_session.sansio.jwks import KeySet
 from flask_ssr_session.sansio.jwt import TokenRules
 from flask_ssr_session.sansio.verdict import Reason, decide
 from flask_ssr_session.testing import SessionSigner
+from flask_ssr_session.upstream.key_store import StaticKeys
 
 NOW = 1_700_000_000
 LONG_KID = "d-" + "k" * 126

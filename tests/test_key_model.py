@@ -1,6 +1,6 @@
 """Keys beside a model of what they promise, in any order of events; time is stepped.
 
-The model was written from the design, not from ``keystore.py``: it sees what a key server sees,
+The model was written from the design, not from ``key_store.py``: it sees what a key server sees,
 when it was asked and what it answered. ``python -m tests.test_key_model --examples 2000`` runs
 long; a short run is part of the tests.
 """
@@ -27,13 +27,13 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from flask_ssr_session import keystore
-from flask_ssr_session.fetching import Deadline
-from flask_ssr_session.keystore import FetchedKeys
 from flask_ssr_session.logs import ThrottledLog
 from flask_ssr_session.sansio.jwt import TokenRules
 from flask_ssr_session.sansio.verdict import Reason, decide
 from flask_ssr_session.testing import SessionSigner
+from flask_ssr_session.upstream import key_store
+from flask_ssr_session.upstream.fetch import Deadline
+from flask_ssr_session.upstream.key_store import FetchedKeys
 
 from .clocks import SteppedClock
 from .fake_key_server import FakeKeyServer
@@ -149,10 +149,10 @@ class KeyModel(RuleBasedStateMachine):
         self.hasty: list[float] = []
         self.patches = ExitStack()
         threads = SimpleNamespace(Thread=self.thread)
-        self.patches.enter_context(mock.patch.object(keystore, "threading", threads))
-        flight = keystore._RunningFetch
+        self.patches.enter_context(mock.patch.object(key_store, "threading", threads))
+        flight = key_store._RunningFetch
         self.patches.enter_context(
-            mock.patch.object(keystore, "_RunningFetch", lambda now: flight(now, Unwaited()))
+            mock.patch.object(key_store, "_RunningFetch", lambda now: flight(now, Unwaited()))
         )
 
     def teardown(self) -> None:

@@ -18,12 +18,12 @@ from cryptography.hazmat.primitives.asymmetric.ec import generate_private_key as
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
-from flask_ssr_session import keystore
-from flask_ssr_session.keystore import FetchedKeys
 from flask_ssr_session.logs import ThrottledLog
 from flask_ssr_session.sansio.jwt import MAX_KID_CHARS, TokenRules
 from flask_ssr_session.sansio.verdict import Reason, Verdict, decide
 from flask_ssr_session.testing import SessionSigner
+from flask_ssr_session.upstream import key_store
+from flask_ssr_session.upstream.key_store import FetchedKeys
 
 from .clocks import SteppedClock
 from .fake_key_server import finish_background
@@ -151,8 +151,8 @@ class Bench:
         else:
             self.server.accept_again()
             self.server.behave = behaviour
-        self._monkeypatch.setattr(keystore, "FETCH_SECONDS", patience)
-        self._monkeypatch.setattr(keystore, "WAIT_SECONDS", patience)
+        self._monkeypatch.setattr(key_store, "FETCH_SECONDS", patience)
+        self._monkeypatch.setattr(key_store, "WAIT_SECONDS", patience)
 
     def fail(self, make: Make, problem: str) -> None:
         """Let the server misbehave; where nothing comes in time, the time is short."""

@@ -17,7 +17,6 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-from flask_ssr_session import keystore
 from flask_ssr_session.errors import (
     FetchError,
     KeysUnavailableError,
@@ -25,13 +24,14 @@ from flask_ssr_session.errors import (
     TokenExpiredError,
     TokenInvalidError,
 )
-from flask_ssr_session.fetching import Deadline
-from flask_ssr_session.keystore import FetchedKeys, StaticKeys
 from flask_ssr_session.logs import ThrottledLog
 from flask_ssr_session.sansio.jwks import KeySet
 from flask_ssr_session.sansio.jwt import TokenRules, verify_access_token
 from flask_ssr_session.session import SSRSession
 from flask_ssr_session.testing import SessionSigner
+from flask_ssr_session.upstream import key_store
+from flask_ssr_session.upstream.fetch import Deadline
+from flask_ssr_session.upstream.key_store import FetchedKeys, StaticKeys
 
 from .clocks import SteppedClock
 from .fake_key_server import FakeKeyServer, finish_background
@@ -61,7 +61,7 @@ def warm_keys(keys: FetchedKeys, clock: SteppedClock) -> FetchedKeys:
 @pytest.fixture
 def short_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let requests wait less long for a fetch that hangs."""
-    monkeypatch.setattr(keystore, "WAIT_SECONDS", 0.05)
+    monkeypatch.setattr(key_store, "WAIT_SECONDS", 0.05)
 
 
 def make_keys(
@@ -265,7 +265,7 @@ class RunningClock(SteppedClock):
 def test_old_keys_and_an_unknown_kid_together_hold_a_request_no_longer(
     server: FakeKeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keystore, "WAIT_SECONDS", 0.4)
+    monkeypatch.setattr(key_store, "WAIT_SECONDS", 0.4)
     clock = RunningClock()
     keys = make_keys(server, clock)
     assert has_key(keys, clock)
@@ -356,7 +356,7 @@ def test_fetch_that_hangs_is_waited_for_in_its_first_second_only(
     clock.advance(10)
     server.hold()
     assert is_unavailable(warm_keys, clock, "d-first")
-    monkeypatch.setattr(keystore, "WAIT_SECONDS", 3.0)
+    monkeypatch.setattr(key_store, "WAIT_SECONDS", 3.0)
     clock.advance(3)
     before = time.monotonic()
     assert is_unavailable(warm_keys, clock, "d-second")
@@ -406,7 +406,7 @@ def test_known_outage_holds_up_one_unknown_key_at_a_time(
     clock.advance(10)
     server.hold()
     assert is_unavailable(warm_keys, clock, "d-new")
-    monkeypatch.setattr(keystore, "WAIT_SECONDS", 3.0)
+    monkeypatch.setattr(key_store, "WAIT_SECONDS", 3.0)
     before = time.monotonic()
     assert is_unavailable(warm_keys, clock, "d-newer")
     assert time.monotonic() - before < 1
@@ -670,7 +670,7 @@ def test_one_address_has_the_whole_time(signer: SessionSigner, clock: SteppedClo
 def test_address_that_hangs_leaves_the_next_its_turn(
     signer: SessionSigner, clock: SteppedClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keystore, "FETCH_SECONDS", 0.2)
+    monkeypatch.setattr(key_store, "FETCH_SECONDS", 0.2)
 
     def fetch(url: str, deadline: Deadline) -> tuple[bytes, float | None]:
         while url == "hangs":
@@ -882,7 +882,7 @@ def test_without_threads_the_request_fetches(
 FORK_SCRIPT = """
 import json, os, signal, sys, threading
 from flask_ssr_session.clock import SystemClock
-from flask_ssr_session.keystore import FetchedKeys
+from flask_ssr_session.upstream.key_store import FetchedKeys
 from flask_ssr_session.logs import ThrottledLog
 from flask_ssr_session.testing import SessionSigner
 

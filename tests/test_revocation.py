@@ -13,10 +13,10 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from flask_ssr_session.errors import CoreUnavailableError, FetchError, HTTPClientError
-from flask_ssr_session.fetching import Deadline
-from flask_ssr_session.revocation import COOLDOWN_SECONDS, LOOK_UP_SECONDS, RevocationCheck
 from flask_ssr_session.sansio.verdict import Reason, SessionState, Verdict, apply_revocation
 from flask_ssr_session.session import SSRSession, deep_freeze
+from flask_ssr_session.upstream.fetch import Deadline
+from flask_ssr_session.upstream.revocation import COOLDOWN_SECONDS, LOOK_UP_SECONDS, RevocationCheck
 
 from .clocks import SteppedClock
 from .key_server import Behaviour, KeyServer, answer, dribble, flood, hang, ok, read_request, reset

@@ -11,9 +11,10 @@ from flask import Flask
 
 from example_app.core import DevelopmentCore
 from example_app.core import keys as core_keys
-from flask_ssr_session import FlaskSSRSession, keystore, state
+from flask_ssr_session import FlaskSSRSession, state
 from flask_ssr_session.sansio.jwt import decode_unverified_token
 from flask_ssr_session.testing import SessionSigner
+from flask_ssr_session.upstream import key_store
 
 from .clocks import SteppedClock
 from .development_core.support import send
@@ -76,7 +77,7 @@ def site(
     monkeypatch.setattr(state, "read_sdk", lambda: None)
     # However slow the machine is: what counts here is the stepped time.
     for name in ("FETCH_SECONDS", "WAIT_SECONDS"):
-        monkeypatch.setattr(keystore, name, 30.0)
+        monkeypatch.setattr(key_store, name, 30.0)
     private_keys = itertools.cycle([SessionSigner().private_key, other_private_key])
     with DevelopmentCore(
         clock=clock.wall,
@@ -98,7 +99,7 @@ def site(
 def test_not_one_request_of_an_hour_notices_scheduled_rotations(
     site: Site, monkeypatch: pytest.MonkeyPatch, every_seconds: int | None, wait_seconds: float
 ) -> None:
-    monkeypatch.setattr(keystore, "WAIT_SECONDS", wait_seconds)
+    monkeypatch.setattr(key_store, "WAIT_SECONDS", wait_seconds)
     if every_seconds is not None:
         monkeypatch.setattr(core_keys, "UPDATE_INTERVAL_MS", every_seconds * 1000)
     tokens = []

@@ -26,14 +26,14 @@ from werkzeug.test import Client
 
 from flask_ssr_session import session_required, state
 from flask_ssr_session.errors import FetchError, SSRSessionError
-from flask_ssr_session.fetching import Deadline
-from flask_ssr_session.keystore import FetchedKeys, StaticKeys
 from flask_ssr_session.logs import THROTTLE_SECONDS, ThrottledLog, logger
 from flask_ssr_session.sansio import jwt
 from flask_ssr_session.sansio import verdict as verdict_module
 from flask_ssr_session.sansio.jwks import KeySet
 from flask_ssr_session.sansio.jwt import TokenRules, decode_unverified_token, verify_access_token
 from flask_ssr_session.testing import SessionSigner
+from flask_ssr_session.upstream.fetch import Deadline
+from flask_ssr_session.upstream.key_store import FetchedKeys, StaticKeys
 
 from .clocks import SteppedClock
 from .flask_side.conftest import (

@@ -15,7 +15,6 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from flask_ssr_session.errors import TokenDefect, TokenError
-from flask_ssr_session.keystore import StaticKeys
 from flask_ssr_session.sansio.jwks import KeySet
 from flask_ssr_session.sansio.jwt import (
     TokenRules,
@@ -25,6 +24,7 @@ from flask_ssr_session.sansio.jwt import (
 )
 from flask_ssr_session.session import SSRSession
 from flask_ssr_session.testing import SessionSigner
+from flask_ssr_session.upstream.key_store import StaticKeys
 
 from .fuzz_tokens import NAMES, NOW, STRICTER, VALUES
 from .judges import Judges

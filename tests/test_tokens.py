@@ -28,7 +28,6 @@ from flask_ssr_session.errors import (
     TokenInvalidError,
     TokenNotYetValidError,
 )
-from flask_ssr_session.keystore import StaticKeys
 from flask_ssr_session.sansio import jwt as token_module
 from flask_ssr_session.sansio.jwks import KeySet, parse_key_set
 from flask_ssr_session.sansio.jwt import (
@@ -39,6 +38,7 @@ from flask_ssr_session.sansio.jwt import (
 )
 from flask_ssr_session.session import SSRSession
 from flask_ssr_session.testing import SessionSigner
+from flask_ssr_session.upstream.key_store import StaticKeys
 
 NOW = 1_700_000_000.0
 

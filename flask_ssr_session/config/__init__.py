@@ -1,1 +1,1 @@
-"""What the app and the SDK set: read once, then frozen. Only ``sdk`` looks at the SuperTokens SDK."""
+"""What the app and the SDK set: read once, then frozen. Only ``sdk`` looks at the SDK."""

@@ -30,8 +30,6 @@ from flask_ssr_session import (
     state,
 )
 from flask_ssr_session.errors import FetchError
-from flask_ssr_session.fetching import Deadline
-from flask_ssr_session.revocation import RevocationCheck
 from flask_ssr_session.testing import (
     SessionSigner,
     expire,
@@ -40,6 +38,8 @@ from flask_ssr_session.testing import (
     revoke,
     sign_in,
 )
+from flask_ssr_session.upstream.fetch import Deadline
+from flask_ssr_session.upstream.revocation import RevocationCheck
 
 from .conftest import (
     API_DOMAIN,

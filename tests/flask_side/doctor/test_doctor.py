@@ -25,8 +25,8 @@ from flask_ssr_session import (
     session_optional,
     session_required,
 )
-from flask_ssr_session.fetching import Deadline, Reply, ask
 from flask_ssr_session.testing import SessionSigner
+from flask_ssr_session.upstream.fetch import Deadline, Reply, ask
 from tests.development_core.sdk import init_sdk
 
 from .conftest import MakeApp, Site, bare, checks_run, line, run, signed_in

@@ -21,7 +21,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from .errors import FetchError, HTTPClientError
+from ..errors import FetchError, HTTPClientError
 
 MAX_BODY_BYTES = 1024 * 1024
 # With status line, headers and the framing of chunks.

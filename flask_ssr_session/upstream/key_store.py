@@ -16,13 +16,13 @@ from urllib.parse import urlsplit
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
-from .clock import Clock
-from .errors import FetchError, KeysUnavailableError
-from .fetching import Deadline, fetch_document
-from .logs import ThrottledLog
-from .sansio.jwks import KeySet, parse_key_set
-from .session import SSRSession
-from .signals import SignalSender, keys_failing, keys_renewed, send_nothing
+from ..clock import Clock
+from ..errors import FetchError, KeysUnavailableError
+from ..logs import ThrottledLog
+from ..sansio.jwks import KeySet, parse_key_set
+from ..session import SSRSession
+from ..signals import SignalSender, keys_failing, keys_renewed, send_nothing
+from .fetch import Deadline, fetch_document
 
 # The core publishes a key 60 s before it signs, and says by max-age when the next one comes: who
 # renews by then knows every key before its first use. Where nothing is said, 240 s hold, and a

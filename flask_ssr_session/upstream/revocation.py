@@ -10,9 +10,9 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import urlencode
 
-from .clock import Clock
-from .errors import CoreUnavailableError, FetchError, HTTPClientError
-from .fetching import Deadline, fetch_document
+from ..clock import Clock
+from ..errors import CoreUnavailableError, FetchError, HTTPClientError
+from .fetch import Deadline, fetch_document
 
 LOOK_UP_SECONDS = 3.0
 COOLDOWN_SECONDS = 10.0
