@@ -15,7 +15,6 @@ from urllib.parse import urljoin
 
 from werkzeug.http import parse_cookie
 
-from . import assets
 from .checkup_app import answers_api, ask_app, check_templates, front_page
 from .checkup_claims import gather_claims
 from .config.sdk import read_cookie_rules, read_sdk
@@ -30,6 +29,7 @@ from .doctor_settings import check_settings
 from .doctor_token import explain_token
 from .errors import ConfigError, FetchError, MisuseError
 from .hook_order import hook_before_api
+from .pages import assets
 from .sansio.jwks import parse_key_set
 from .setup_checks import check_decorator_order, unreached_guards
 from .state import ACCESS_TOKEN_COOKIE, AppState

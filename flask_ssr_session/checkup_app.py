@@ -12,9 +12,14 @@ from .doctor import Finding, ok, problem
 from .doctor_keys import Answer
 from .errors import FetchError
 from .hook_order import is_sdk_hook
-from .jinja_env import LOADER_ADVICE, LOADER_REPLACED, is_loader_replaced, templates_are_unmodified
 from .logs import ThrottledLog
-from .pages import render_document
+from .pages.jinja_env import (
+    LOADER_ADVICE,
+    LOADER_REPLACED,
+    is_loader_replaced,
+    templates_are_unmodified,
+)
+from .pages.refresh_page import render_document
 from .sansio.return_path import parse_origin
 from .sansio.verdict import Reason, Verdict
 from .state import AppState, current_request

@@ -13,7 +13,7 @@ from .config.settings import Settings
 from .decorators import capture_form_before_hooks
 from .dispatch import watch_dispatch
 from .errors import ConfigError
-from .pages import install_templates, warn_of_replaced_loader
+from .pages.refresh_page import install_templates, warn_of_replaced_loader
 from .places import is_exempt
 from .replies import finish
 from .setup_checks import check_setup, watch

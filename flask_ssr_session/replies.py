@@ -11,8 +11,8 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 
 from .cache_headers import header_names, replace_content, sealed, send_whole, set_cache_headers
 from .errors import MisuseError
-from .jinja_env import templates_are_unmodified
-from .pages import (
+from .pages.jinja_env import templates_are_unmodified
+from .pages.refresh_page import (
     content_security_policy,
     factor_location,
     render_document,

@@ -17,9 +17,9 @@ from flask import (
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map, Rule
 
-from . import assets
 from .cache_headers import sealed
 from .decorators import session_exempt
+from .pages import assets
 from .places import safe_target
 from .replies import document, reply
 from .sansio.response_policy import RequestKind, ResponseKind, kind_of_request

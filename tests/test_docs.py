@@ -22,7 +22,7 @@ import flask_ssr_session
 from example_app.core import DevelopmentCore
 from flask_ssr_session import ConfigError, FlaskSSRSession
 from flask_ssr_session.config.settings import PREFIX, Settings
-from flask_ssr_session.jinja_env import MACRO
+from flask_ssr_session.pages.jinja_env import MACRO
 from flask_ssr_session.sansio import form_replay
 from flask_ssr_session.sansio.jwt import decode_unverified_token
 from flask_ssr_session.sansio.verdict import Reason, Verdict

@@ -16,7 +16,7 @@ from jinja2 import StrictUndefined
 
 from flask_ssr_session import session_required, state
 from flask_ssr_session.errors import MisuseError
-from flask_ssr_session.jinja_env import templates_folder
+from flask_ssr_session.pages.jinja_env import templates_folder
 from flask_ssr_session.testing import expire, outage, sign_in
 
 from .conftest import (

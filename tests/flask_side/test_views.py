@@ -11,8 +11,8 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from flask_ssr_session import assets
 from flask_ssr_session.errors import ConfigError
+from flask_ssr_session.pages import assets
 from flask_ssr_session.testing import expire, install_test_keys, outage, sign_in
 
 from .conftest import (

@@ -7,9 +7,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
-from .errors import ConfigError
+from ..errors import ConfigError
 
-_STATIC = Path(__file__).resolve().parent / "static"
+_STATIC = Path(__file__).resolve().parents[1] / "static"
 
 
 class Asset(NamedTuple):

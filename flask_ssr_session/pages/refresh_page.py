@@ -16,8 +16,28 @@ from flask import Flask, current_app, has_request_context, render_template, requ
 from markupsafe import Markup
 from werkzeug.local import LocalProxy
 
+from ..errors import MisuseError
+from ..places import (
+    current_return_path,
+    is_closed_factor_page,
+    is_closed_sign_in,
+    is_sign_in_page,
+    refresh_path,
+    request_path,
+)
+from ..sansio.form_replay import ReplayableForm
+from ..sansio.response_policy import SAFE_METHODS, ResponseKind, page_for
+from ..sansio.return_path import with_query, with_return_path
+from ..sansio.verdict import SessionState
+from ..state import (
+    ACCESS_TOKEN_COOKIE,
+    CONTINUE_PARAMETER,
+    AppState,
+    current_request,
+    current_request_state,
+    current_state,
+)
 from . import assets
-from .errors import MisuseError
 from .jinja_env import (
     DOCUMENT,
     LOADER_ADVICE,
@@ -27,26 +47,6 @@ from .jinja_env import (
     install_loader,
     is_loader_replaced,
     original_document,
-)
-from .places import (
-    current_return_path,
-    is_closed_factor_page,
-    is_closed_sign_in,
-    is_sign_in_page,
-    refresh_path,
-    request_path,
-)
-from .sansio.form_replay import ReplayableForm
-from .sansio.response_policy import SAFE_METHODS, ResponseKind, page_for
-from .sansio.return_path import with_query, with_return_path
-from .sansio.verdict import SessionState
-from .state import (
-    ACCESS_TOKEN_COOKIE,
-    CONTINUE_PARAMETER,
-    AppState,
-    current_request,
-    current_request_state,
-    current_state,
 )
 
 

@@ -21,7 +21,7 @@ from jinja2 import (
     TemplateNotFound,
 )
 
-from .errors import ConfigError
+from ..errors import ConfigError
 
 DOCUMENT = "refresh_document.html"
 MACRO = "refresh_page.html"
@@ -35,7 +35,7 @@ def templates_folder() -> Path:
 
     :raises ConfigError: they are in neither place.
     """
-    package = Path(__file__).resolve().parent
+    package = Path(__file__).resolve().parents[1]
     inside = package / "templates"
     if (inside / MACRO).is_file():
         return inside

@@ -1,0 +1,1 @@
+"""What templates see: the only place that knows Jinja."""
