@@ -14,7 +14,7 @@ import click
 from flask.cli import AppGroup
 
 if TYPE_CHECKING:
-    from .doctor import Finding
+    from .doctor.finding import Finding
 
 _COLOURS = {"ok": "green", "warning": "yellow", "problem": "red"}
 _PLURALS = {"ok": "ok", "warning": "warnings", "problem": "problems"}
@@ -99,7 +99,7 @@ def doctor(url: str | None, offline: bool, as_json: bool, explain: bool) -> None
 
     The exit status is 1 where there is a problem, and 0 where there are warnings at most.
     """
-    from .checkup import check_up, explain_input
+    from .doctor.run import check_up, explain_input
     from .state import current_state
 
     state = current_state()

@@ -10,7 +10,7 @@ from typing import Any
 
 from flask_ssr_session.config.sdk import SDKCookieSettings
 from flask_ssr_session.config.settings import ResolvedSettings, SDKSettings, Settings
-from flask_ssr_session.doctor import Environment, Finding, Level, is_top_level
+from flask_ssr_session.doctor.finding import Environment, Finding, Level, is_top_level
 from flask_ssr_session.errors import FetchError
 from flask_ssr_session.testing import SessionSigner
 from flask_ssr_session.upstream.fetch import Reply

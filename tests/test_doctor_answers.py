@@ -8,15 +8,20 @@ from typing import Any
 
 import pytest
 
-from flask_ssr_session.doctor import Finding, Level, format_age
-from flask_ssr_session.doctor_api import (
+from flask_ssr_session.doctor.check_api import (
     CORS_HEADERS,
     check_api_keys,
     check_core,
     check_cors,
     check_refresh_api,
 )
-from flask_ssr_session.doctor_keys import ProbeResult, check_clock, check_keys, check_static_keys
+from flask_ssr_session.doctor.check_keys import (
+    ProbeResult,
+    check_clock,
+    check_keys,
+    check_static_keys,
+)
+from flask_ssr_session.doctor.finding import Finding, Level, format_age
 from flask_ssr_session.errors import FetchError
 from flask_ssr_session.upstream.fetch import Reply
 

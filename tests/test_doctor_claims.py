@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from flask_ssr_session.doctor_claims import ClaimSetup, check_claims
+from flask_ssr_session.doctor.check_claims import ClaimSetup, check_claims
 
 FAULTLESS = ClaimSetup(added=("st-ev", "st-mfa"), factor_url="/auth/mfa")
 

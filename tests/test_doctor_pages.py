@@ -6,15 +6,15 @@ from time import perf_counter
 
 import pytest
 
-from flask_ssr_session.doctor import Level
-from flask_ssr_session.doctor_pages import (
+from flask_ssr_session.doctor.check_pages import (
     check_refresh_page,
     check_script,
     check_sign_in,
     next_url,
     script_url,
 )
-from flask_ssr_session.doctor_policy import refused_directives
+from flask_ssr_session.doctor.csp import refused_directives
+from flask_ssr_session.doctor.finding import Level
 from flask_ssr_session.errors import FetchError
 from flask_ssr_session.upstream.fetch import Reply
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from flask_ssr_session.doctor import Environment, Level, is_top_level
-from flask_ssr_session.doctor_cookies import check_seen_cookies, seen_cookies
-from flask_ssr_session.doctor_settings import OLDEST_SDK, check_settings
+from flask_ssr_session.doctor.check_cookies import check_seen_cookies, seen_cookies
+from flask_ssr_session.doctor.check_settings import OLDEST_SDK, check_settings
+from flask_ssr_session.doctor.finding import Environment, Level, is_top_level
 
 from .doctor_kit import API, PAGES, ills, pages_alone, reply, setup
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from flask_ssr_session.doctor import Finding, Level
-from flask_ssr_session.doctor_token import DEFECTS, explain_token
+from flask_ssr_session.doctor.explain_token import DEFECTS, explain_token
+from flask_ssr_session.doctor.finding import Finding, Level
 from flask_ssr_session.errors import KeysUnavailableError, TokenDefect
 from flask_ssr_session.sansio.jwks import KeySet
 from flask_ssr_session.sansio.jwt import TokenRules

@@ -21,8 +21,8 @@ from flask_ssr_session import (
     session_required,
     state,
 )
-from flask_ssr_session.checkup import check_up
-from flask_ssr_session.doctor import Level
+from flask_ssr_session.doctor.finding import Level
+from flask_ssr_session.doctor.run import check_up
 from flask_ssr_session.testing import sign_in
 
 from .conftest import FETCH, make_app, sdk_values

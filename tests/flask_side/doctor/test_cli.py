@@ -344,7 +344,7 @@ from flask import Flask
 from flask_ssr_session import FlaskSSRSession
 FlaskSSRSession(Flask("lazy"), api_domain="https://api.example.com")
 names = [name.partition(".")[2] for name in sys.modules if name.startswith("flask_ssr_session.")]
-sys.stdout.write(",".join(name for name in names if name.startswith(("checkup", "doctor"))))
+sys.stdout.write(",".join(name for name in names if name.startswith("doctor")))
 """
 
 

@@ -20,11 +20,11 @@ from supertokens_python.recipe import emailverification, multifactorauth, sessio
 from example_app.core import DevelopmentCore
 from flask_ssr_session import (
     FlaskSSRSession,
-    checkup,
     require_session,
     session_optional,
     session_required,
 )
+from flask_ssr_session.doctor import run as doctor_run
 from flask_ssr_session.testing import SessionSigner
 from flask_ssr_session.upstream.fetch import Deadline, Reply, ask
 from tests.development_core.sdk import init_sdk
@@ -476,7 +476,7 @@ def test_api_key_is_shown_to_the_core_and_to_nobody_else(
             shown_to.append(url)
         return ask(method, url, deadline, headers)
 
-    monkeypatch.setattr(checkup, "ask", record)
+    monkeypatch.setattr(doctor_run, "ask", record)
     result = run(app)
 
     assert result.exit_code == 0

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from enum import Enum
 from urllib.parse import urlsplit
 
-from .config.sdk import SDKCookieSettings
-from .config.settings import ResolvedSettings, SDKSettings, Settings
-from .sansio.return_path import parse_origin
+from ..config.sdk import SDKCookieSettings
+from ..config.settings import ResolvedSettings, SDKSettings, Settings
+from ..sansio.return_path import parse_origin
 
 
 class Level(Enum):

@@ -10,10 +10,10 @@ from http.cookies import CookieError, SimpleCookie
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from .config.sdk import SDKCookieSettings
-from .doctor import Environment, Finding, bare_domain, host_of, ok, problem, warning
-from .sansio.return_path import is_loopback
-from .upstream.fetch import Reply
+from ..config.sdk import SDKCookieSettings
+from ..sansio.return_path import is_loopback
+from ..upstream.fetch import Reply
+from .finding import Environment, Finding, bare_domain, host_of, ok, problem, warning
 
 _PARTITIONED = re.compile(r";\s*partitioned\s*(?=;|$)", re.IGNORECASE)
 

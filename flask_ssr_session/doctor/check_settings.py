@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from .config.settings import Settings
-from .doctor import Environment, Finding, bare_domain, browser_origin, ok, problem, warning
-from .doctor_cookies import check_cookies, check_older_domain, check_sharing
-from .sansio.return_path import is_loopback
+from ..config.settings import Settings
+from ..sansio.return_path import is_loopback
+from .check_cookies import check_cookies, check_older_domain, check_sharing
+from .finding import Environment, Finding, bare_domain, browser_origin, ok, problem, warning
 
 # What pyproject.toml asks for: the first that tells OAuth2 tokens from sessions (claim ``stt``).
 OLDEST_SDK = (0, 31, 4)

@@ -11,8 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeGuard
 
-from .doctor import Finding, format_age, ok, problem, warning
-from .errors import (
+from ..errors import (
     KeysUnavailableError,
     TokenDefect,
     TokenError,
@@ -20,15 +19,16 @@ from .errors import (
     TokenInvalidError,
     TokenNotYetValidError,
 )
-from .sansio.claims import MFA_CLAIM
-from .sansio.jwt import (
+from ..sansio.claims import MFA_CLAIM
+from ..sansio.jwt import (
     MAX_CLOCK_AHEAD_SECONDS,
     KeyFinder,
     TokenRules,
     decode_base64url,
     verify_access_token,
 )
-from .sansio.verdict import mfa_is_complete
+from ..sansio.verdict import mfa_is_complete
+from .finding import Finding, format_age, ok, problem, warning
 
 # As for the verifier: the last second of the year 9999.
 _END_OF_TIME = 253_402_300_799

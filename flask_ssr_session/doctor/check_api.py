@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping
 
-from .doctor import Environment, Finding, host_and_port, ok, problem, warning
-from .doctor_keys import Answer, ProbeResult, failure_text, key_ids
-from .errors import FetchError
-from .upstream.fetch import Reply
+from ..errors import FetchError
+from ..upstream.fetch import Reply
+from .check_keys import Answer, ProbeResult, failure_text, key_ids
+from .finding import Environment, Finding, host_and_port, ok, problem, warning
 
 # What the browser SDK sends to the refresh API beyond what every page may send.
 CORS_HEADERS = ("fdi-version", "rid", "st-auth-mode")

@@ -11,11 +11,11 @@ from datetime import timezone
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
-from .doctor import Environment, Finding, format_age, host_and_port, ok, problem, warning
-from .errors import FetchError
-from .sansio.jwks import parse_key_set
-from .sansio.jwt import MAX_CLOCK_AHEAD_SECONDS
-from .upstream.fetch import Reply
+from ..errors import FetchError
+from ..sansio.jwks import parse_key_set
+from ..sansio.jwt import MAX_CLOCK_AHEAD_SECONDS
+from ..upstream.fetch import Reply
+from .finding import Environment, Finding, format_age, host_and_port, ok, problem, warning
 
 Answer = Reply | FetchError
 

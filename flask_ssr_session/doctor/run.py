@@ -15,25 +15,25 @@ from urllib.parse import urljoin
 
 from werkzeug.http import parse_cookie
 
-from .checkup_app import answers_api, ask_app, check_templates, front_page
-from .checkup_claims import gather_claims
-from .config.sdk import read_cookie_rules, read_sdk
-from .config.settings import ResolvedSettings
-from .doctor import Environment, Finding, Level, browser_origin, is_top_level, ok, problem
-from .doctor_api import CORS_HEADERS, check_api_keys, check_core, check_cors, check_refresh_api
-from .doctor_claims import check_claims
-from .doctor_cookies import check_seen_cookies, seen_cookies
-from .doctor_keys import Answer, ProbeResult, check_clock, check_keys, check_static_keys, key_ids
-from .doctor_pages import check_refresh_page, check_script, check_sign_in, next_url, script_url
-from .doctor_settings import check_settings
-from .doctor_token import explain_token
-from .errors import ConfigError, FetchError, MisuseError
-from .hook_order import hook_before_api
-from .pages import assets
-from .sansio.jwks import parse_key_set
-from .setup_checks import check_decorator_order, unreached_guards
-from .state import ACCESS_TOKEN_COOKIE, AppState
-from .upstream.fetch import Deadline, ask
+from ..config.sdk import read_cookie_rules, read_sdk
+from ..config.settings import ResolvedSettings
+from ..errors import ConfigError, FetchError, MisuseError
+from ..hook_order import hook_before_api
+from ..pages import assets
+from ..sansio.jwks import parse_key_set
+from ..setup_checks import check_decorator_order, unreached_guards
+from ..state import ACCESS_TOKEN_COOKIE, AppState
+from ..upstream.fetch import Deadline, ask
+from .check_api import CORS_HEADERS, check_api_keys, check_core, check_cors, check_refresh_api
+from .check_claims import check_claims
+from .check_cookies import check_seen_cookies, seen_cookies
+from .check_keys import Answer, ProbeResult, check_clock, check_keys, check_static_keys, key_ids
+from .check_pages import check_refresh_page, check_script, check_sign_in, next_url, script_url
+from .check_settings import check_settings
+from .explain_token import explain_token
+from .finding import Environment, Finding, Level, browser_origin, is_top_level, ok, problem
+from .gather_claims import gather_claims
+from .probes import answers_api, ask_app, check_templates, front_page
 
 _ASK_SECONDS = 3.0
 

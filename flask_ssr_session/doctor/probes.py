@@ -8,22 +8,22 @@ from email.message import Message
 
 from flask import Flask
 
-from .doctor import Finding, ok, problem
-from .doctor_keys import Answer
-from .errors import FetchError
-from .hook_order import is_sdk_hook
-from .logs import ThrottledLog
-from .pages.jinja_env import (
+from ..errors import FetchError
+from ..hook_order import is_sdk_hook
+from ..logs import ThrottledLog
+from ..pages.jinja_env import (
     LOADER_ADVICE,
     LOADER_REPLACED,
     is_loader_replaced,
     templates_are_unmodified,
 )
-from .pages.refresh_page import render_document
-from .sansio.return_path import parse_origin
-from .sansio.verdict import Reason, Verdict
-from .state import AppState, current_request
-from .upstream.fetch import Reply
+from ..pages.refresh_page import render_document
+from ..sansio.return_path import parse_origin
+from ..sansio.verdict import Reason, Verdict
+from ..state import AppState, current_request
+from ..upstream.fetch import Reply
+from .check_keys import Answer
+from .finding import Finding, ok, problem
 
 # One for each page of ours that an app's template may have to show.
 _SITUATIONS = (Reason.EXPIRED, Reason.ANONYMOUS, Reason.KEYS_UNAVAILABLE, Reason.CROSS_SITE)

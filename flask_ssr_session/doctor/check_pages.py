@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
 
-from .doctor import Environment, Finding, browser_origin, host_and_port, ok, problem, warning
-from .doctor_keys import Answer, failure_text
-from .doctor_policy import refused_directives
-from .errors import FetchError
-from .upstream.fetch import Reply
+from ..errors import FetchError
+from ..upstream.fetch import Reply
+from .check_keys import Answer, failure_text
+from .csp import refused_directives
+from .finding import Environment, Finding, browser_origin, host_and_port, ok, problem, warning
 
 # Paths alone, of characters that no reader of addresses drops: what a page names on other hosts is
 # not asked for. Each match ends at the next quote or bracket, so a large page takes no long time.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from .doctor import Finding, ok, problem, warning
-from .sansio.claims import MFA_CLAIM
+from ..sansio.claims import MFA_CLAIM
+from .finding import Finding, ok, problem, warning
 
 # Enough to act on; a large app has more views than a terminal has lines.
 _MAX_NAMES = 5

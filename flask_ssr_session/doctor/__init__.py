@@ -1,0 +1,1 @@
+"""What ``flask ssr-session check`` and ``token`` say. Only the command imports it."""
