@@ -50,14 +50,14 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from flask import Flask
 from flask.testing import FlaskClient
 
-from .errors import CoreUnavailableError, KeysUnavailableError, MisuseError, TokenInvalidError
-from .sansio.claims import MFA_CLAIM
-from .sansio.global_claims import is_about
-from .sansio.jwks import KeySet
-from .sansio.jwt import decode_unverified_token
-from .session import SSRSession
-from .state import ACCESS_TOKEN_COOKIE, EXTENSION_NAME, FRONT_TOKEN_COOKIE, AppState
-from .upstream.key_store import StaticKeys
+from ..errors import CoreUnavailableError, KeysUnavailableError, MisuseError, TokenInvalidError
+from ..sansio.claims import MFA_CLAIM
+from ..sansio.global_claims import is_about
+from ..sansio.jwks import KeySet
+from ..sansio.jwt import decode_unverified_token
+from ..session import SSRSession
+from ..state import ACCESS_TOKEN_COOKIE, EXTENSION_NAME, FRONT_TOKEN_COOKIE, AppState
+from ..upstream.key_store import StaticKeys
 
 ClientMaker = Callable[..., FlaskClient]
 """The type of the pytest fixture ``signed_in_as``, which takes what :func:`sign_in` takes."""
