@@ -21,8 +21,8 @@ from typing import Any
 
 from flask import Flask
 
+from flask_ssr_session.app_state import EXTENSION_NAME, AppState
 from flask_ssr_session.sansio.jwks import MAX_REMEMBERED_CHARS, MAX_REMEMBERED_TOKENS
-from flask_ssr_session.state import EXTENSION_NAME, AppState
 from flask_ssr_session.testing import SessionSigner
 
 from . import sites

@@ -8,7 +8,7 @@ from itertools import cycle
 
 from flask import Flask
 
-from flask_ssr_session.state import EXTENSION_NAME, AppState
+from flask_ssr_session.app_state import EXTENSION_NAME, AppState
 from flask_ssr_session.testing import SessionSigner
 
 from .driving import FETCH_HEADERS, Asked, environ

@@ -15,8 +15,8 @@ from .errors import (
     SSRSessionError,
 )
 from .extension import FlaskSSRSession
-from .places import safe_return_path
-from .replies import InvalidClaimsError, SessionRequired
+from .navigation import safe_return_path
+from .responses import InvalidClaimsError, SessionRequired
 from .sansio.claims import ClaimFailure
 from .sansio.verdict import SessionState
 from .session import SSRSession

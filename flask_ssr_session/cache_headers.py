@@ -7,10 +7,10 @@ from urllib.parse import quote
 from flask import Response, request
 from werkzeug.wrappers import Response as WerkzeugResponse
 
+from .app_state import AppState, RequestState, current_request, current_request_state
 from .conditional_requests import drop_conditions, mark_tag
 from .sansio.cache_policy import Caching, choose_caching, is_page
 from .sansio.verdict import SessionState, Verdict
-from .state import AppState, RequestState, current_request, current_request_state
 
 # What nginx, Akamai and LiteSpeed follow in the same way.
 _TARGETED = frozenset(

@@ -99,8 +99,8 @@ def doctor(url: str | None, offline: bool, as_json: bool, explain: bool) -> None
 
     The exit status is 1 where there is a problem, and 0 where there are warnings at most.
     """
+    from .app_state import current_state
     from .doctor.run import check_up, explain_input
-    from .state import current_state
 
     state = current_state()
     if explain:

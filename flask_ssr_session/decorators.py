@@ -11,15 +11,7 @@ from weakref import WeakValueDictionary
 
 from flask import Flask, Request, current_app, has_request_context, request
 
-from .errors import MisuseError
-from .places import is_exempt, is_open_sign_in
-from .replies import SessionRequired, keep_form, refuse_claims, reply
-from .sansio.claims import UNSET, ClaimRequirements, ClaimValidator
-from .sansio.requirements import Requirements, ViewMark, mark_view, wrapped_chain
-from .sansio.response_policy import ResponseKind
-from .sansio.verdict import SessionState
-from .session import SSRSession
-from .state import (
+from .app_state import (
     REFRESH_ENDPOINT,
     AppState,
     RequestState,
@@ -27,6 +19,14 @@ from .state import (
     current_request_state,
     current_state,
 )
+from .errors import MisuseError
+from .navigation import is_exempt, is_open_sign_in
+from .responses import SessionRequired, keep_form, refuse_claims, reply
+from .sansio.claims import UNSET, ClaimRequirements, ClaimValidator
+from .sansio.requirements import Requirements, ViewMark, mark_view, wrapped_chain
+from .sansio.response_policy import ResponseKind
+from .sansio.verdict import SessionState
+from .session import SSRSession
 
 _View = TypeVar("_View", bound=Callable[..., Any])
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from flask import Response
 
-from .replies import InvalidClaimsError, SessionRequired
-from .state import AppState, current_request
+from .app_state import AppState, current_request
+from .responses import InvalidClaimsError, SessionRequired
 
 _OURS = "_ssr_session_watches"
 

@@ -7,17 +7,17 @@ from typing import Any
 
 from flask import Flask, Response, request_started
 
+from .app_state import EXTENSION_NAME, AppState, current_request, current_state
 from .cli import commands
 from .conditional_requests import drop_conditions, may_ask_conditionally, unmark_tags
 from .config.settings import Settings
 from .decorators import capture_form_before_hooks
 from .dispatch import watch_dispatch
 from .errors import ConfigError
+from .navigation import is_exempt
 from .pages.refresh_page import install_templates, warn_of_replaced_loader
-from .places import is_exempt
-from .replies import finish
+from .responses import finish
 from .setup_checks import check_setup, watch
-from .state import EXTENSION_NAME, AppState, current_request, current_state
 from .views import make_blueprint, route_before_catch_alls
 
 

@@ -11,7 +11,7 @@ from werkzeug.exceptions import HTTPException
 
 from .config.settings import ResolvedSettings
 from .decorators import require_session
-from .places import is_below_sign_in, sign_in_endpoint
+from .navigation import is_below_sign_in, sign_in_endpoint
 from .sansio.requirements import view_mark
 
 # Paths of SuperTokens' API, by which a route is found that catches them.

@@ -15,11 +15,11 @@ from weakref import WeakSet, WeakValueDictionary
 
 from flask import Flask
 
+from .app_state import AppState
 from .config.settings import ResolvedSettings
 from .decorators import GUARDS
 from .errors import MisuseError
 from .hook_order import hook_before_api
-from .state import AppState
 
 _Function = Callable[..., Any]
 

@@ -17,14 +17,20 @@ from flask import (
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map, Rule
 
+from .app_state import (
+    current_request,
+    current_request_state,
+    current_state,
+    query_args,
+    trusted_host,
+)
 from .cache_headers import sealed
 from .decorators import session_exempt
+from .navigation import safe_target
 from .pages import assets
-from .places import safe_target
-from .replies import document, reply
+from .responses import document, reply
 from .sansio.response_policy import RequestKind, ResponseKind, kind_of_request
 from .sansio.verdict import SessionState
-from .state import current_request, current_request_state, current_state, query_args, trusted_host
 
 _ONE_YEAR_SECONDS = 365 * 24 * 3600
 

@@ -32,9 +32,9 @@ from functools import lru_cache
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from werkzeug.test import TestResponse
 
-from flask_ssr_session.logs import ThrottledLog, logger
-from flask_ssr_session.state import AppState
+from flask_ssr_session.app_state import AppState
 from flask_ssr_session.testing import SessionSigner
+from flask_ssr_session.throttled_log import ThrottledLog, logger
 from flask_ssr_session.upstream.fetch import Deadline, fetch_document
 from flask_ssr_session.upstream.key_store import FetchedKeys
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from flask_ssr_session import logs, state
+from flask_ssr_session import app_state, throttled_log
 from flask_ssr_session.sansio import jwt
 from flask_ssr_session.upstream import key_store
 from flask_ssr_session.upstream.key_store import FetchedKeys
@@ -21,7 +21,7 @@ SEED = 11
 @pytest.fixture(autouse=True)
 def no_sdk(monkeypatch: pytest.MonkeyPatch) -> None:
     """Other tests may have initialised the SDK, of which a process has one."""
-    monkeypatch.setattr(state, "read_sdk", lambda: None)
+    monkeypatch.setattr(app_state, "read_sdk", lambda: None)
 
 
 def test_few_minutes_of_chaos_break_no_promise() -> None:
@@ -46,7 +46,7 @@ def test_few_minutes_of_chaos_break_no_promise() -> None:
             "allowed: ['keys_unavailable']",
             id="never cleared",
         ),
-        pytest.param(logs, "THROTTLE_SECONDS", 1.0, "two lines of", id="talks too much"),
+        pytest.param(throttled_log, "THROTTLE_SECONDS", 1.0, "two lines of", id="talks too much"),
         pytest.param(
             key_store,
             "parse_key_set",

@@ -18,11 +18,11 @@ from pathlib import Path
 import pytest
 from flask import Flask, g
 
-from flask_ssr_session import FlaskSSRSession, session_required, state
-from flask_ssr_session.logs import ThrottledLog
+from flask_ssr_session import FlaskSSRSession, app_state, session_required
 from flask_ssr_session.sansio.jwt import TokenRules
 from flask_ssr_session.sansio.verdict import Reason, decide
 from flask_ssr_session.testing import SessionSigner
+from flask_ssr_session.throttled_log import ThrottledLog
 from flask_ssr_session.upstream import key_store
 from flask_ssr_session.upstream.fetch import Deadline, fetch_document
 from flask_ssr_session.upstream.key_store import FetchedKeys
@@ -55,7 +55,7 @@ def test_200_threads_without_keys_make_one_fetch(
     status: HTTPStatus,
 ) -> None:
     """Everybody gets what that one fetch brought: a page, or the word that there are no keys."""
-    monkeypatch.setattr(state, "read_sdk", lambda: None)
+    monkeypatch.setattr(app_state, "read_sdk", lambda: None)
     app = Flask("cold")
     FlaskSSRSession(app, api_domain="https://api.example.com", jwks_uri=server.url)
     app.add_url_rule("/", "page", session_required(lambda: g.session.user_id))

@@ -27,10 +27,10 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from flask_ssr_session.logs import ThrottledLog
 from flask_ssr_session.sansio.jwt import TokenRules
 from flask_ssr_session.sansio.verdict import Reason, decide
 from flask_ssr_session.testing import SessionSigner
+from flask_ssr_session.throttled_log import ThrottledLog
 from flask_ssr_session.upstream import key_store
 from flask_ssr_session.upstream.fetch import Deadline
 from flask_ssr_session.upstream.key_store import FetchedKeys

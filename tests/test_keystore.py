@@ -24,11 +24,11 @@ from flask_ssr_session.errors import (
     TokenExpiredError,
     TokenInvalidError,
 )
-from flask_ssr_session.logs import ThrottledLog
 from flask_ssr_session.sansio.jwks import KeySet
 from flask_ssr_session.sansio.jwt import TokenRules, verify_access_token
 from flask_ssr_session.session import SSRSession
 from flask_ssr_session.testing import SessionSigner
+from flask_ssr_session.throttled_log import ThrottledLog
 from flask_ssr_session.upstream import key_store
 from flask_ssr_session.upstream.fetch import Deadline
 from flask_ssr_session.upstream.key_store import FetchedKeys, StaticKeys
@@ -883,7 +883,7 @@ FORK_SCRIPT = """
 import json, os, signal, sys, threading
 from flask_ssr_session.clock import SystemClock
 from flask_ssr_session.upstream.key_store import FetchedKeys
-from flask_ssr_session.logs import ThrottledLog
+from flask_ssr_session.throttled_log import ThrottledLog
 from flask_ssr_session.testing import SessionSigner
 
 signer, clock, parent = SessionSigner(), SystemClock(), os.getpid()

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from flask_ssr_session.logs import ThrottledLog
+from flask_ssr_session.throttled_log import ThrottledLog
 
 from .clocks import SteppedClock
 

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from flask_ssr_session import state
+from flask_ssr_session import app_state
 from flask_ssr_session.sansio.jwks import MAX_REMEMBERED_TOKENS, KeySet
 from flask_ssr_session.session import SSRSession, deep_freeze
 from flask_ssr_session.testing import SessionSigner
@@ -28,7 +28,7 @@ MOST_BYTES_PER_TOKEN = 24
 
 @pytest.fixture
 def flood(monkeypatch: pytest.MonkeyPatch) -> Flood:
-    monkeypatch.setattr(state, "read_sdk", lambda: None)
+    monkeypatch.setattr(app_state, "read_sdk", lambda: None)
     return Flood()
 
 

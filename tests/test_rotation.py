@@ -11,7 +11,7 @@ from flask import Flask
 
 from example_app.core import DevelopmentCore
 from example_app.core import keys as core_keys
-from flask_ssr_session import FlaskSSRSession, state
+from flask_ssr_session import FlaskSSRSession, app_state
 from flask_ssr_session.sansio.jwt import decode_unverified_token
 from flask_ssr_session.testing import SessionSigner
 from flask_ssr_session.upstream import key_store
@@ -72,9 +72,9 @@ class Site:
 def site(
     clock: SteppedClock, other_private_key: RSAPrivateKey, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Site]:
-    monkeypatch.setattr(state, "SystemClock", lambda: clock)
+    monkeypatch.setattr(app_state, "SystemClock", lambda: clock)
     # Other tests may have initialised the SDK, of which a process has one.
-    monkeypatch.setattr(state, "read_sdk", lambda: None)
+    monkeypatch.setattr(app_state, "read_sdk", lambda: None)
     # However slow the machine is: what counts here is the stepped time.
     for name in ("FETCH_SECONDS", "WAIT_SECONDS"):
         monkeypatch.setattr(key_store, name, 30.0)

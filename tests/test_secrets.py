@@ -24,14 +24,14 @@ from flask import Flask, Response, g, request
 from werkzeug.debug import DebuggedApplication
 from werkzeug.test import Client
 
-from flask_ssr_session import session_required, state
+from flask_ssr_session import app_state, session_required
 from flask_ssr_session.errors import FetchError, SSRSessionError
-from flask_ssr_session.logs import THROTTLE_SECONDS, ThrottledLog, logger
 from flask_ssr_session.sansio import jwt
 from flask_ssr_session.sansio import verdict as verdict_module
 from flask_ssr_session.sansio.jwks import KeySet
 from flask_ssr_session.sansio.jwt import TokenRules, decode_unverified_token, verify_access_token
 from flask_ssr_session.testing import SessionSigner
+from flask_ssr_session.throttled_log import THROTTLE_SECONDS, ThrottledLog, logger
 from flask_ssr_session.upstream.fetch import Deadline
 from flask_ssr_session.upstream.key_store import FetchedKeys, StaticKeys
 
@@ -131,8 +131,8 @@ class Watched:
         caplog.set_level(logging.DEBUG)
 
     def _look(self, response: Response) -> Response:
-        own = state.current_state()
-        record = state.current_request_state()
+        own = app_state.current_state()
+        record = app_state.current_request_state()
         things = [record, record.verdict, g.get("session"), own, own.settings, own.log]
         ready = own.ready()
         things += [ready, ready.rules, ready.deployment, ready.keys]
@@ -175,7 +175,7 @@ def shown(error: BaseException) -> str:
 
 
 def use_clock(app: Flask, clock: SteppedClock) -> None:
-    own: state.AppState = app.extensions[state.EXTENSION_NAME]
+    own: app_state.AppState = app.extensions[app_state.EXTENSION_NAME]
     own.clock, own.log = clock, ThrottledLog(clock)
 
 
@@ -308,7 +308,7 @@ def fetching_app(clock: SteppedClock, fetch: Callable[[str, Deadline], Any]) -> 
     """Return an app that fetches its keys with *fetch*."""
     app = make_failing_app()
     use_clock(app, clock)
-    own: state.AppState = app.extensions[state.EXTENSION_NAME]
+    own: app_state.AppState = app.extensions[app_state.EXTENSION_NAME]
     own.override_keys_for_testing(
         FetchedKeys(
             ["https://secret:word@keys.example/a-path-of-its-own/jwks.json"],
@@ -350,7 +350,7 @@ def _broken(*args: Any, **options: Any) -> Any:
 @pytest.mark.parametrize(
     ("holder", "name"),
     [
-        (state, "decide"),
+        (app_state, "decide"),
         (verdict_module, "verify_access_token"),
         (verdict_module, "_refused"),
         (jwt, "decode_unverified_token"),
@@ -403,7 +403,7 @@ def test_failure_behind_the_verdict_shows_no_token_in_its_traceback(
         raise RuntimeError("no answer")
 
     watched = watch(make_failing_app(DEBUG=debug))
-    monkeypatch.setattr(state, "answer_for", broken)
+    monkeypatch.setattr(app_state, "answer_for", broken)
     watched.ask(TOKENS["expired"])
     assert watched.statuses == {500}
     assert watched.leaks() == []
@@ -431,7 +431,7 @@ def _frames_with_secrets(error: BaseException) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {"ours": [], "others'": []}
     for frame in stack:
         if SECRETS.found_in(" ".join((frame.locals or {}).values())):
-            ours = Path(frame.filename).parent == Path(state.__file__).parent
+            ours = Path(frame.filename).parent == Path(app_state.__file__).parent
             found["ours" if ours else "others'"].append(frame.name)
     return found
 

@@ -13,11 +13,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from flask_ssr_session.errors import FetchError, TokenDefect
-from flask_ssr_session.logs import ThrottledLog
 from flask_ssr_session.sansio.jwks import KeySet
 from flask_ssr_session.sansio.jwt import MAX_TOKEN_CHARS, KeyFinder, TokenRules
 from flask_ssr_session.sansio.verdict import Reason, SessionState, Verdict, decide
 from flask_ssr_session.testing import SessionSigner
+from flask_ssr_session.throttled_log import ThrottledLog
 from flask_ssr_session.upstream.fetch import Deadline
 from flask_ssr_session.upstream.key_store import FetchedKeys, StaticKeys
 

@@ -8,13 +8,13 @@ from flask import Flask
 from werkzeug.exceptions import HTTPException
 from werkzeug.test import EnvironBuilder
 
+from ..app_state import AppState
 from ..config.sdk import read_sdk
 from ..decorators import GUARDS
 from ..hook_order import is_require_session
 from ..sansio.global_claims import GlobalClaims
 from ..sansio.requirements import view_mark, wrapped_chain
 from ..session import SSRSession, deep_freeze
-from ..state import AppState
 from .check_claims import ClaimSetup
 
 # A user whom no store knows, so that an override that looks users up is found, too.

@@ -8,9 +8,9 @@ from email.message import Message
 
 from flask import Flask
 
+from ..app_state import AppState, current_request
 from ..errors import FetchError
 from ..hook_order import is_sdk_hook
-from ..logs import ThrottledLog
 from ..pages.jinja_env import (
     LOADER_ADVICE,
     LOADER_REPLACED,
@@ -20,7 +20,7 @@ from ..pages.jinja_env import (
 from ..pages.refresh_page import render_document
 from ..sansio.return_path import parse_origin
 from ..sansio.verdict import Reason, Verdict
-from ..state import AppState, current_request
+from ..throttled_log import ThrottledLog
 from ..upstream.fetch import Reply
 from .check_keys import Answer
 from .finding import Finding, ok, problem

@@ -15,6 +15,7 @@ from urllib.parse import urljoin
 
 from werkzeug.http import parse_cookie
 
+from ..app_state import ACCESS_TOKEN_COOKIE, AppState
 from ..config.sdk import read_cookie_rules, read_sdk
 from ..config.settings import ResolvedSettings
 from ..errors import ConfigError, FetchError, MisuseError
@@ -22,7 +23,6 @@ from ..hook_order import hook_before_api
 from ..pages import assets
 from ..sansio.jwks import parse_key_set
 from ..setup_checks import check_decorator_order, unreached_guards
-from ..state import ACCESS_TOKEN_COOKIE, AppState
 from ..upstream.fetch import Deadline, ask
 from .check_api import CORS_HEADERS, check_api_keys, check_core, check_cors, check_refresh_api
 from .check_claims import check_claims

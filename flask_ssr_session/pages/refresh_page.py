@@ -16,8 +16,16 @@ from flask import Flask, current_app, has_request_context, render_template, requ
 from markupsafe import Markup
 from werkzeug.local import LocalProxy
 
+from ..app_state import (
+    ACCESS_TOKEN_COOKIE,
+    CONTINUE_PARAMETER,
+    AppState,
+    current_request,
+    current_request_state,
+    current_state,
+)
 from ..errors import MisuseError
-from ..places import (
+from ..navigation import (
     current_return_path,
     is_closed_factor_page,
     is_closed_sign_in,
@@ -29,14 +37,6 @@ from ..sansio.form_replay import ReplayableForm
 from ..sansio.response_policy import SAFE_METHODS, ResponseKind, page_for
 from ..sansio.return_path import with_query, with_return_path
 from ..sansio.verdict import SessionState
-from ..state import (
-    ACCESS_TOKEN_COOKIE,
-    CONTINUE_PARAMETER,
-    AppState,
-    current_request,
-    current_request_state,
-    current_state,
-)
 from . import assets
 from .jinja_env import (
     DOCUMENT,

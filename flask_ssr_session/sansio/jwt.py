@@ -20,8 +20,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from ..errors import TokenDefect, TokenExpiredError, TokenInvalidError, TokenNotYetValidError
-from ..logs import logger
 from ..session import SSRSession, deep_freeze
+from ..throttled_log import logger
 
 MAX_TOKEN_CHARS = 8 * 1024
 MAX_KID_CHARS = 128

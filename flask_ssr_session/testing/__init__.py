@@ -50,13 +50,13 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from flask import Flask
 from flask.testing import FlaskClient
 
+from ..app_state import ACCESS_TOKEN_COOKIE, EXTENSION_NAME, FRONT_TOKEN_COOKIE, AppState
 from ..errors import CoreUnavailableError, KeysUnavailableError, MisuseError, TokenInvalidError
 from ..sansio.claims import MFA_CLAIM
 from ..sansio.global_claims import is_about
 from ..sansio.jwks import KeySet
 from ..sansio.jwt import decode_unverified_token
 from ..session import SSRSession
-from ..state import ACCESS_TOKEN_COOKIE, EXTENSION_NAME, FRONT_TOKEN_COOKIE, AppState
 from ..upstream.key_store import StaticKeys
 
 ClientMaker = Callable[..., FlaskClient]

@@ -18,10 +18,10 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from ..clock import Clock
 from ..errors import FetchError, KeysUnavailableError
-from ..logs import ThrottledLog
 from ..sansio.jwks import KeySet, parse_key_set
 from ..session import SSRSession
 from ..signals import SignalSender, keys_failing, keys_renewed, send_nothing
+from ..throttled_log import ThrottledLog
 from .fetch import Deadline, fetch_document
 
 # The core publishes a key 60 s before it signs, and says by max-age when the next one comes: who

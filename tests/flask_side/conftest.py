@@ -18,9 +18,9 @@ from werkzeug.test import TestResponse
 from flask_ssr_session import (
     FlaskSSRSession,
     SSRSession,
+    app_state,
     session_optional,
     session_required,
-    state,
 )
 from flask_ssr_session.config.settings import SDKSettings
 from flask_ssr_session.errors import CoreUnavailableError
@@ -188,13 +188,13 @@ def page_shown(response: TestResponse) -> str:
 @pytest.fixture(autouse=True)
 def no_sdk(monkeypatch: pytest.MonkeyPatch) -> None:
     """Other tests may have initialised the SDK, of which a process has one."""
-    monkeypatch.setattr(state, "read_sdk", lambda: None)
+    monkeypatch.setattr(app_state, "read_sdk", lambda: None)
 
 
 @pytest.fixture
 def sdk(no_sdk: None, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
     """Let there be an SDK, as far as it is read."""
-    monkeypatch.setattr(state, "read_sdk", sdk_values)
+    monkeypatch.setattr(app_state, "read_sdk", sdk_values)
 
 
 @pytest.fixture

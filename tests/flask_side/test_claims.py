@@ -23,11 +23,11 @@ from flask_ssr_session import (
     InvalidClaimsError,
     MisuseError,
     SessionRequired,
+    app_state,
     require_session,
     session_exempt,
     session_optional,
     session_required,
-    state,
 )
 from flask_ssr_session.sansio.claims import ClaimFailure
 from flask_ssr_session.testing import expire, outage, sign_in
@@ -144,7 +144,7 @@ def test_who_has_the_claim_is_let_in(app: Flask) -> None:
 
 
 def test_status_for_scripts_is_the_sdks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(state, "read_sdk", lambda: sdk_values(invalid_claim_status=499))
+    monkeypatch.setattr(app_state, "read_sdk", lambda: sdk_values(invalid_claim_status=499))
     client = with_admin(make_app()).test_client()
     sign_in(client)
     assert client.get("/admin", headers=FETCH).status_code == 499

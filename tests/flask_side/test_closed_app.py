@@ -12,10 +12,10 @@ from werkzeug.test import Client, TestResponse
 
 from flask_ssr_session import (
     FlaskSSRSession,
+    app_state,
     require_session,
     session_optional,
     session_required,
-    state,
 )
 from flask_ssr_session.testing import expire, install_test_keys, sign_in
 
@@ -44,7 +44,7 @@ def closed_app(
     sdk = (
         sdk_values(website_base_path=website, api_base_path="/api") if website is not None else None
     )
-    monkeypatch.setattr(state, "read_sdk", lambda: sdk)
+    monkeypatch.setattr(app_state, "read_sdk", lambda: sdk)
     app = make_app(api_base_path="/api", **settings)
     app.before_request(require_session)
     for rule, endpoint in rules.items():
@@ -229,7 +229,7 @@ def test_mounted_app_opens_its_own_sign_in_alone(
 
 
 def test_each_host_opens_what_its_own_sign_in_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(state, "read_sdk", lambda: sdk_values(api_base_path="/api"))
+    monkeypatch.setattr(app_state, "read_sdk", lambda: sdk_values(api_base_path="/api"))
     app = make_app(api_base_path="/api")
     app.url_map.host_matching = True
     app.before_request(require_session)
@@ -338,7 +338,7 @@ def test_sign_in_by_its_query_is_open_for_just_these_values(
 def several_hosts(monkeypatch: pytest.MonkeyPatch, login_url: str, website: str | None) -> Flask:
     """Return a closed app with a page for all of another host's paths."""
     sdk = None if website is None else sdk_values(website_origin=website, api_base_path="/api")
-    monkeypatch.setattr(state, "read_sdk", lambda: sdk)
+    monkeypatch.setattr(app_state, "read_sdk", lambda: sdk)
     app = Flask("hosts", host_matching=True, static_host="site.test")
     app.testing = True
     FlaskSSRSession(

@@ -22,11 +22,11 @@ from werkzeug.http import http_date
 from werkzeug.test import TestResponse
 
 from flask_ssr_session import (
+    app_state,
     require_session,
     session_exempt,
     session_optional,
     session_required,
-    state,
 )
 from flask_ssr_session.testing import outage
 
@@ -155,7 +155,7 @@ def test_conditions_are_dropped_once_the_core_does_not_confirm_the_session(
     monkeypatch: pytest.MonkeyPatch, core: str, is_exempt: bool
 ) -> None:
     """The hook has found the session active; a hook of the app's asks the core after it."""
-    monkeypatch.setattr(state, "read_sdk", sdk_values)
+    monkeypatch.setattr(app_state, "read_sdk", sdk_values)
     app = make_app()
     stub_revocation(app, is_down if core == "down" else lambda _handle: False)
     mark = session_exempt if is_exempt else session_optional

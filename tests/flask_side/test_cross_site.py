@@ -17,12 +17,12 @@ from werkzeug.test import TestResponse
 from flask_ssr_session import (
     ConfigError,
     FlaskSSRSession,
+    app_state,
     get_ssr_session,
     require_session,
     session_exempt,
     session_optional,
     session_required,
-    state,
 )
 from flask_ssr_session.testing import expire, outage, sign_in
 
@@ -331,7 +331,7 @@ def test_trusted_origins_may_send(site: str | None) -> None:
 
 @pytest.mark.parametrize("site", ["same-site", "cross-site", None])
 def test_website_of_the_sdk_may_send(monkeypatch: pytest.MonkeyPatch, site: str | None) -> None:
-    monkeypatch.setattr(state, "read_sdk", sdk_values)
+    monkeypatch.setattr(app_state, "read_sdk", sdk_values)
     app = with_more_views(make_app(trusted_origins=["https://partner.example"]))
     headers = {} if site is None else {"Sec-Fetch-Site": site}
     for origin in ("https://www.example.com", "https://partner.example"):
@@ -401,9 +401,9 @@ def test_upstream_host_of_a_proxy_stops_no_older_browser_where_the_sdk_knows_the
     monkeypatch: pytest.MonkeyPatch, site: str
 ) -> None:
     old = {"Accept": ACCEPT_PAGE, "Origin": site}
-    monkeypatch.setattr(state, "read_sdk", lambda: sdk_values(website_origin=site))
+    monkeypatch.setattr(app_state, "read_sdk", lambda: sdk_values(website_origin=site))
     assert posted(with_more_views(make_app()), old, base_url=UPSTREAM) == "user-1"
-    monkeypatch.setattr(state, "read_sdk", lambda: sdk_values(website_origin=None))
+    monkeypatch.setattr(app_state, "read_sdk", lambda: sdk_values(website_origin=None))
     assert posted(with_more_views(make_app()), old, base_url=UPSTREAM) == "nobody"
     trusting = with_more_views(make_app(trusted_origins=[site]))
     assert posted(trusting, old, base_url=UPSTREAM) == "user-1"

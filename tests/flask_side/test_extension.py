@@ -23,7 +23,7 @@ from flask_ssr_session import (
     ConfigError,
     FlaskSSRSession,
     MisuseError,
-    state,
+    app_state,
 )
 from flask_ssr_session.testing import SessionSigner, install_test_keys, sign_in
 
@@ -209,17 +209,17 @@ def test_missing_api_domain_is_an_error_at_every_request_until_mended(
     app.testing = False
     assert client.get("/account", headers=PAGE).status_code == 500
     app.testing = True
-    monkeypatch.setattr(state, "read_sdk", sdk_values)
+    monkeypatch.setattr(app_state, "read_sdk", sdk_values)
     sign_in(client)
     assert client.get("/account", headers=PAGE).text == "account of user-1"
 
 
 def test_what_the_sdk_says_is_read_once_and_frozen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(state, "read_sdk", lambda: sdk_values(website_base_path="/first"))
+    monkeypatch.setattr(app_state, "read_sdk", lambda: sdk_values(website_base_path="/first"))
     app = with_views(make_app(api_domain=None))
     client = app.test_client()
     assert client.get("/account", headers=PAGE).location == "/first?redirectToPath=/account"
-    monkeypatch.setattr(state, "read_sdk", lambda: sdk_values(website_base_path="/second"))
+    monkeypatch.setattr(app_state, "read_sdk", lambda: sdk_values(website_base_path="/second"))
     assert client.get("/account", headers=PAGE).location == "/first?redirectToPath=/account"
 
 
@@ -229,12 +229,12 @@ def test_error_of_the_sdk_configuration_is_raised_until_it_is_mended(
     def header_mode() -> None:
         raise ConfigError("the SDK takes tokens from headers only")
 
-    monkeypatch.setattr(state, "read_sdk", header_mode)
+    monkeypatch.setattr(app_state, "read_sdk", header_mode)
     client = with_views(make_app()).test_client()
     for _ in range(2):
         with pytest.raises(ConfigError, match="headers only"):
             client.get("/account", headers=PAGE)
-    monkeypatch.setattr(state, "read_sdk", sdk_values)
+    monkeypatch.setattr(app_state, "read_sdk", sdk_values)
     assert client.get("/account", headers=PAGE).status_code == 302
 
 

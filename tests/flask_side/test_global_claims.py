@@ -14,10 +14,10 @@ from werkzeug.test import TestResponse
 from flask_ssr_session import (
     InvalidClaimsError,
     MisuseError,
+    app_state,
     require_session,
     session_optional,
     session_required,
-    state,
 )
 from flask_ssr_session.testing import sign_in
 
@@ -54,7 +54,7 @@ class Counting:
 
 def app_with(monkeypatch: pytest.MonkeyPatch, source: FakeGlobalClaims, **settings: Any) -> Flask:
     """Return an app beside an SDK with these global claims, whose views ask in every way."""
-    monkeypatch.setattr(state, "read_sdk", lambda: sdk_values(global_claims=source))
+    monkeypatch.setattr(app_state, "read_sdk", lambda: sdk_values(global_claims=source))
     app = make_app(**settings)
     with_templates(app, page=TEMPLATE_GUARD)
 

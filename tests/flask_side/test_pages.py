@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 from flask_talisman import Talisman
 from jinja2 import StrictUndefined
 
-from flask_ssr_session import session_required, state
+from flask_ssr_session import app_state, session_required
 from flask_ssr_session.errors import MisuseError
 from flask_ssr_session.pages.jinja_env import templates_folder
 from flask_ssr_session.testing import expire, outage, sign_in
@@ -284,7 +284,7 @@ def test_call_block_replaces_the_look_and_keeps_the_rest() -> None:
 
 def test_every_text_can_be_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     sdk = sdk_values(global_claims=FakeGlobalClaims(EMAIL))
-    monkeypatch.setattr(state, "read_sdk", lambda: sdk)
+    monkeypatch.setattr(app_state, "read_sdk", lambda: sdk)
     app = make_app()
     source = (
         "{% import 'refresh_page.html' as page %}{% set t = {} %}"

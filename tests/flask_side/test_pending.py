@@ -14,13 +14,13 @@ from flask_ssr_session import (
     InvalidClaimsError,
     MisuseError,
     SessionState,
+    app_state,
     get_session_state,
     get_ssr_session,
     require_session,
     session_exempt,
     session_optional,
     session_required,
-    state,
 )
 from flask_ssr_session.testing import sign_in
 
@@ -128,7 +128,7 @@ def test_token_without_the_claim_is_pending_where_the_recipe_asks_for_it(
     settings: dict[str, Any],
     state_: str | None,
 ) -> None:
-    monkeypatch.setattr(state, "read_sdk", lambda: sdk_values(global_claims=source))
+    monkeypatch.setattr(app_state, "read_sdk", lambda: sdk_values(global_claims=source))
     app = with_views(make_app(**settings))
     answer = ask(app, "/account", FETCH)
     assert answer.headers.get("SSR-Session", "").partition(";")[0] == (state_ or "")

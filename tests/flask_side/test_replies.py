@@ -18,7 +18,7 @@ from flask.testing import FlaskClient
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.test import TestResponse
 
-from flask_ssr_session import MisuseError, SessionState, session_exempt, session_required, state
+from flask_ssr_session import MisuseError, SessionState, app_state, session_exempt, session_required
 from flask_ssr_session.clock import SystemClock
 from flask_ssr_session.testing import expire, outage, sign_in
 
@@ -80,10 +80,10 @@ def led_to(
     if reason == "keys_unavailable":
         return outage(app)
     if reason == "internal":
-        monkeypatch.setattr(state, "decide", _fail)
+        monkeypatch.setattr(app_state, "decide", _fail)
     if reason in ("revoked", "core_unavailable"):
         ssr = app.extensions["ssr_session"]
-        monkeypatch.setattr(state, "read_sdk", sdk_values)
+        monkeypatch.setattr(app_state, "read_sdk", sdk_values)
         monkeypatch.setattr(ssr, "settings", replace(ssr.settings, check_revoked=True))
         stub_revocation(app, is_down if reason == "core_unavailable" else lambda _handle: True)
     return nullcontext()
@@ -313,7 +313,7 @@ def test_body_for_scripts_has_the_status_that_the_sdk_uses(
     monkeypatch: pytest.MonkeyPatch, client: FlaskClient
 ) -> None:
     assert client.get("/account", headers=FETCH).status_code == 401
-    monkeypatch.setattr(state, "read_sdk", lambda: sdk_values(session_expired_status=440))
+    monkeypatch.setattr(app_state, "read_sdk", lambda: sdk_values(session_expired_status=440))
     with_sdk = with_views(make_app()).test_client()
     assert with_sdk.get("/account", headers=FETCH).status_code == 440
 

@@ -22,12 +22,12 @@ from flask_ssr_session import (
     ConfigError,
     FlaskSSRSession,
     MisuseError,
+    app_state,
     get_ssr_session,
     require_session,
     session_exempt,
     session_optional,
     session_required,
-    state,
 )
 from flask_ssr_session.errors import FetchError
 from flask_ssr_session.testing import (
@@ -425,7 +425,7 @@ def test_page_that_streams_already_shows_the_outage(app: Flask) -> None:
 
 def current_check() -> str:
     """Ask for the look-up, as whatever a template calls may do, and go on regardless."""
-    state.current_state().check_revoked()
+    app_state.current_state().check_revoked()
     return ""
 
 
@@ -453,7 +453,7 @@ def test_failure_is_remembered_between_requests(
     asked: list[tuple[str, dict[str, str]]] = []
     answers: list[Any] = [FetchError("no complete answer in time"), b'{"status":"OK"}']
     monkeypatch.setattr(
-        state,
+        app_state,
         "read_sdk",
         lambda: sdk_values(
             session_uris=("http://core/recipe/session",), core_headers={"api-key": "of-the-core"}
@@ -466,7 +466,7 @@ def test_failure_is_remembered_between_requests(
             raise answer
         return answer, None
 
-    monkeypatch.setattr(state, "RevocationCheck", partial(RevocationCheck, fetch=fetch))
+    monkeypatch.setattr(app_state, "RevocationCheck", partial(RevocationCheck, fetch=fetch))
     app = with_pages(make_app(check_revoked=True))
     app.extensions["ssr_session"].override_keys_for_testing(
         app.extensions["ssr_session_test_keys"].keys

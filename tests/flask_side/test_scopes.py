@@ -22,11 +22,11 @@ from werkzeug.test import TestResponse
 
 from flask_ssr_session import (
     FlaskSSRSession,
+    app_state,
     require_session,
     session_exempt,
     session_optional,
     session_required,
-    state,
 )
 from flask_ssr_session.testing import install_test_keys
 
@@ -62,7 +62,7 @@ def ask(app: Flask, path: str, claims: dict[str, Any] | None, **headers: str) ->
 @pytest.fixture
 def app(monkeypatch: pytest.MonkeyPatch) -> Flask:
     sdk = sdk_values(global_claims=FakeGlobalClaims(EMAIL))
-    monkeypatch.setattr(state, "read_sdk", lambda: sdk)
+    monkeypatch.setattr(app_state, "read_sdk", lambda: sdk)
     app = make_app()
     app.config["PROPAGATE_EXCEPTIONS"] = False
     return with_templates(app, page=TEMPLATE_GUARD)

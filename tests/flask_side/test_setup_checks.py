@@ -15,11 +15,11 @@ from flask_sock import Sock
 
 from flask_ssr_session import (
     MisuseError,
+    app_state,
     require_session,
     session_exempt,
     session_optional,
     session_required,
-    state,
 )
 from flask_ssr_session.doctor.finding import Level
 from flask_ssr_session.doctor.run import check_up
@@ -84,7 +84,7 @@ def nothing_said(caplog: pytest.LogCaptureFixture) -> bool:
 
 
 def doctor_says(app: Flask, check: str) -> list[str]:
-    found = check_up(app.extensions[state.EXTENSION_NAME], None, offline=True)
+    found = check_up(app.extensions[app_state.EXTENSION_NAME], None, offline=True)
     return [each.says for each in found if each.check == check and each.level is Level.PROBLEM]
 
 
@@ -529,7 +529,7 @@ def test_mount_point_is_part_of_the_apis_paths(
 
 
 def test_routes_of_the_apis_host_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(state, "read_sdk", sdk_values)
+    monkeypatch.setattr(app_state, "read_sdk", sdk_values)
     for host, is_wrong in (("api.example.com", True), ("www.example.com", False)):
         app = make_app()
         app.url_map.host_matching = True

@@ -28,10 +28,10 @@ from flask_ssr_session import (
     session_exempt,
     session_required,
 )
+from flask_ssr_session.app_state import AppState
 from flask_ssr_session.errors import FetchError, KeysUnavailableError
-from flask_ssr_session.logs import ThrottledLog
-from flask_ssr_session.state import AppState
 from flask_ssr_session.testing import SessionSigner, expire, outage, revoke, sign_in
+from flask_ssr_session.throttled_log import ThrottledLog
 from flask_ssr_session.upstream.fetch import Deadline
 from flask_ssr_session.upstream.key_store import (
     MOST_BACKOFF_SECONDS,

@@ -28,12 +28,12 @@ from werkzeug.test import TestResponse
 
 from flask_ssr_session import (
     MisuseError,
+    app_state,
     get_ssr_session,
     require_session,
     safe_return_path,
     session_exempt,
     session_required,
-    state,
 )
 from flask_ssr_session.sansio.verdict import Verdict, decide
 from flask_ssr_session.testing import expire, outage, sign_in
@@ -310,7 +310,7 @@ def test_request_is_decided_once(client: FlaskClient, monkeypatch: pytest.Monkey
         decided.append(1)
         return decide(*args, **options)
 
-    monkeypatch.setattr(state, "decide", counting)
+    monkeypatch.setattr(app_state, "decide", counting)
     sign_in(client)
     client.get("/page", headers=PAGE)
     client.get("/account", headers=PAGE)
@@ -387,7 +387,7 @@ def test_good_cookie_among_hundreds_of_strangers_cookies_is_found(app: Flask) ->
 @pytest.fixture(scope="module")
 def shared_app() -> Iterator[Flask]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(state, "read_sdk", lambda: None)
+        patch.setattr(app_state, "read_sdk", lambda: None)
         yield with_views(make_app())
 
 
@@ -520,7 +520,7 @@ def test_what_is_left_alone_has_no_session_and_costs_no_decision(
         seen.append(g.session)
         return response
 
-    monkeypatch.setattr(state, "decide", None)
+    monkeypatch.setattr(app_state, "decide", None)
     client = varied_app.test_client()
     sign_in(client)
     assert client.get("/health").text == "well"
@@ -530,7 +530,7 @@ def test_what_is_left_alone_has_no_session_and_costs_no_decision(
 
 
 def test_api_base_path_of_the_sdk_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(state, "read_sdk", lambda: sdk_values(api_base_path="/api/auth"))
+    monkeypatch.setattr(app_state, "read_sdk", lambda: sdk_values(api_base_path="/api/auth"))
     app = make_app()
     assert _is_left_alone(app, "/api/auth/x")
     assert not _is_left_alone(app, "/auth/x")
@@ -589,8 +589,8 @@ def test_no_log_record_answer_or_repr_holds_a_token(
     seen: list[str] = []
 
     def look(response: Response) -> Response:
-        record = state.current_request_state()
-        seen.extend(map(repr, (record, record.verdict, g.session, state.current_state())))
+        record = app_state.current_request_state()
+        seen.extend(map(repr, (record, record.verdict, g.session, app_state.current_state())))
         return response
 
     app.after_request_funcs[None].append(look)
@@ -610,7 +610,7 @@ def test_no_log_record_answer_or_repr_holds_a_token(
     def fail(raw_tokens: list[str], **_options: Any) -> None:
         raise RuntimeError(f"cannot judge {raw_tokens}")
 
-    monkeypatch.setattr(state, "decide", fail)
+    monkeypatch.setattr(app_state, "decide", fail)
     ask_everything()
 
     logged = [
@@ -635,7 +635,7 @@ def test_internal_error_is_logged_once_with_its_place_and_not_its_message(
     def fail(*_args: Any, **_options: Any) -> None:
         raise LookupError(secret)
 
-    monkeypatch.setattr(state, "decide", fail)
+    monkeypatch.setattr(app_state, "decide", fail)
     for _ in range(3):
         assert client.get("/account", headers=FETCH).status_code == 503
     (record,) = [r for r in caplog.records if r.levelno == logging.ERROR]

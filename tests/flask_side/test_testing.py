@@ -22,7 +22,7 @@ from flask import Flask, g
 from flask.testing import FlaskClient
 from flask_login import FlaskLoginClient, LoginManager, UserMixin, current_user, login_required
 
-from flask_ssr_session import FlaskSSRSession, MisuseError, session_required, state, testing
+from flask_ssr_session import FlaskSSRSession, MisuseError, app_state, session_required, testing
 from flask_ssr_session.sansio.jwt import decode_unverified_token
 from flask_ssr_session.testing import (
     PAGE_HEADERS,
@@ -113,7 +113,7 @@ def test_client_is_signed_in_expired_signed_out_and_in_an_outage(server_name: st
 def test_tokens_fit_the_issuer_and_the_kind_of_key_that_the_app_accepts(
     monkeypatch: pytest.MonkeyPatch, dynamic: bool | None, issuer: str | None
 ) -> None:
-    monkeypatch.setattr(state, "read_sdk", lambda: sdk_values(dynamic_signing_key=dynamic))
+    monkeypatch.setattr(app_state, "read_sdk", lambda: sdk_values(dynamic_signing_key=dynamic))
     app = with_views(make_app(issuer=issuer))
     client = app.test_client()
     sign_in(client)
@@ -537,7 +537,7 @@ def _run_own_tests(folder: Path, conftest: str, *, testing: bool = True) -> str:
 
 
 def _plugin_text() -> str:
-    return (Path(state.__file__).parent / "pytest_plugin.py").read_text(encoding="utf-8")
+    return (Path(app_state.__file__).parent / "pytest_plugin.py").read_text(encoding="utf-8")
 
 
 def test_fixtures_are_there_where_they_are_asked_for(tmp_path: Path) -> None:
@@ -577,7 +577,7 @@ def test_sign_in_satisfies_the_recipes_in_the_process_unless_told_otherwise(
     monkeypatch: pytest.MonkeyPatch, recipes: tuple[Any, ...], told: dict[str, Any], status: int
 ) -> None:
     sdk = sdk_values(global_claims=FakeGlobalClaims(*recipes))
-    monkeypatch.setattr(state, "read_sdk", lambda: sdk)
+    monkeypatch.setattr(app_state, "read_sdk", lambda: sdk)
     client = with_views(make_app()).test_client()
     sign_in(client, **told)
     assert client.get("/account", headers=FETCH).status_code == status

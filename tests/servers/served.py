@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from flask import Flask, g
 
 from flask_ssr_session import FlaskSSRSession, session_required
-from flask_ssr_session.state import EXTENSION_NAME
+from flask_ssr_session.app_state import EXTENSION_NAME
 
 from .support import RunningClock
 

@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 
 from flask import Request, Response, request
 
-from .places import has_sign_in_route
+from .app_state import AppState, current_request_state
+from .navigation import has_sign_in_route
 from .sansio.claims import ClaimFailure
-from .state import AppState, current_request_state
 
 # By our own conditions; what these recipes write is there where a user has none, too.
 _RECIPES = {"st-role": "userroles", "st-perm": "userroles", "st-ev": "emailverification"}

@@ -9,31 +9,7 @@ from flask import Response, current_app, jsonify, make_response, redirect, reque
 from werkzeug.exceptions import Forbidden, HTTPException
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from .cache_headers import header_names, replace_content, sealed, send_whole, set_cache_headers
-from .errors import MisuseError
-from .pages.jinja_env import templates_are_unmodified
-from .pages.refresh_page import (
-    content_security_policy,
-    factor_location,
-    render_document,
-    sign_in_location,
-)
-from .places import (
-    current_return_path,
-    is_closed_factor_page,
-    is_closed_sign_in,
-    refresh_path,
-    request_path,
-    safe_target,
-)
-from .sansio.claims import MFA_CLAIM, ClaimFailure
-from .sansio.csrf import is_same_origin
-from .sansio.form_replay import can_replay, form_owner, parse_replayable_form
-from .sansio.response_policy import SAFE_METHODS, RequestKind, ResponseKind, kind_of_request
-from .sansio.return_path import MAX_LOCATION_CHARS, with_query, with_return_path
-from .sansio.verdict import Reason
-from .setup_log import warn_of_absent_claims, warn_of_header_tokens, warn_of_ways_to_sign_in
-from .state import (
+from .app_state import (
     ACCESS_TOKEN_COOKIE,
     FRONT_TOKEN_COOKIE,
     AppState,
@@ -43,6 +19,30 @@ from .state import (
     current_request_state,
     trusted_host,
 )
+from .cache_headers import header_names, replace_content, sealed, send_whole, set_cache_headers
+from .errors import MisuseError
+from .navigation import (
+    current_return_path,
+    is_closed_factor_page,
+    is_closed_sign_in,
+    refresh_path,
+    request_path,
+    safe_target,
+)
+from .pages.jinja_env import templates_are_unmodified
+from .pages.refresh_page import (
+    content_security_policy,
+    factor_location,
+    render_document,
+    sign_in_location,
+)
+from .sansio.claims import MFA_CLAIM, ClaimFailure
+from .sansio.csrf import is_same_origin
+from .sansio.form_replay import can_replay, form_owner, parse_replayable_form
+from .sansio.response_policy import SAFE_METHODS, RequestKind, ResponseKind, kind_of_request
+from .sansio.return_path import MAX_LOCATION_CHARS, with_query, with_return_path
+from .sansio.verdict import Reason
+from .setup_warnings import warn_of_absent_claims, warn_of_header_tokens, warn_of_ways_to_sign_in
 
 RETRY_AFTER_SECONDS = 10
 

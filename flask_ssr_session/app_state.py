@@ -21,7 +21,6 @@ from .conditional_requests import drop_conditions, may_ask_conditionally
 from .config.sdk import read_sdk
 from .config.settings import ResolvedSettings, Settings
 from .errors import ConfigError, FetchError, MisuseError, error_location
-from .logs import ThrottledLog
 from .sansio.claims import MFA_CLAIM, ClaimFailure, raise_misuse
 from .sansio.cookies import plain_values
 from .sansio.csrf import is_cross_site, is_trivially_safe, is_unsafe
@@ -34,6 +33,7 @@ from .sansio.response_policy import SAFE_METHODS, ResponseKind, answer_for, kind
 from .sansio.verdict import Reason, Verdict, apply_revocation, decide, hold_pending
 from .session import SSRSession
 from .signals import refresh_requested, session_active
+from .throttled_log import ThrottledLog
 from .upstream.key_store import FetchedKeys, StaticKeys
 from .upstream.revocation import RevocationCheck
 
