@@ -1,26 +1,32 @@
 """Keep SuperTokens sessions alive on server-rendered Flask pages."""
 
-from .decorators import (
-    get_session_state,
-    get_ssr_session,
-    require_session,
-    session_exempt,
-    session_optional,
-    session_required,
-)
-from .errors import (
-    ConfigError,
-    MisuseError,
-    ReadOnlySessionError,
-    SSRSessionError,
-)
-from .extension import FlaskSSRSession
-from .navigation import safe_return_path
-from .responses import InvalidClaimsError, SessionRequired
-from .sansio.claims import ClaimFailure
-from .sansio.verdict import SessionState
-from .session import SSRSession
-from .signals import keys_failing, keys_renewed, refresh_requested, session_active
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .decorators import (
+        get_session_state,
+        get_ssr_session,
+        require_session,
+        session_exempt,
+        session_optional,
+        session_required,
+    )
+    from .errors import (
+        ConfigError,
+        MisuseError,
+        ReadOnlySessionError,
+        SSRSessionError,
+    )
+    from .extension import FlaskSSRSession
+    from .navigation import safe_return_path
+    from .responses import InvalidClaimsError, SessionRequired
+    from .sansio.claims import ClaimFailure
+    from .sansio.states import SessionState
+    from .session import SSRSession
+    from .signals import keys_failing, keys_renewed, refresh_requested, session_active
 
 __all__ = [
     "ClaimFailure",
@@ -45,3 +51,40 @@ __all__ = [
     "session_optional",
     "session_required",
 ]
+
+# Each public name is loaded when it is first used, so that a part can be imported without Flask.
+_HOMES = {
+    "ClaimFailure": "sansio.claims",
+    "ConfigError": "errors",
+    "FlaskSSRSession": "extension",
+    "InvalidClaimsError": "responses",
+    "MisuseError": "errors",
+    "ReadOnlySessionError": "errors",
+    "SSRSession": "session",
+    "SSRSessionError": "errors",
+    "SessionRequired": "responses",
+    "SessionState": "sansio.verdict",
+    "get_session_state": "decorators",
+    "get_ssr_session": "decorators",
+    "keys_failing": "signals",
+    "keys_renewed": "signals",
+    "refresh_requested": "signals",
+    "require_session": "decorators",
+    "safe_return_path": "navigation",
+    "session_active": "signals",
+    "session_exempt": "decorators",
+    "session_optional": "decorators",
+    "session_required": "decorators",
+}
+
+if not TYPE_CHECKING:  # else type checkers would take any name for a public one
+
+    def __getattr__(name: str) -> Any:
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+        globals()[name] = value
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

@@ -27,10 +27,12 @@ from .sansio.csrf import is_cross_site, is_trivially_safe, is_unsafe
 from .sansio.form_replay import ReplayableForm
 from .sansio.global_claims import GlobalClaims
 from .sansio.jwks import KeySet, parse_key_set
-from .sansio.jwt import KeyFinder, TokenRules
+from .sansio.request_kind import SAFE_METHODS, kind_of_request
 from .sansio.requirements import Requirements, ViewMarks
-from .sansio.response_policy import SAFE_METHODS, ResponseKind, answer_for, kind_of_request
-from .sansio.verdict import Reason, Verdict, apply_revocation, decide, hold_pending
+from .sansio.response_policy import answer_for
+from .sansio.states import Reason, ResponseKind
+from .sansio.verdict import Verdict, apply_revocation, decide, hold_pending
+from .sansio.verification import KeyFinder, TokenRules
 from .session import SSRSession
 from .signals import refresh_requested, session_active
 from .throttled_log import ThrottledLog

@@ -10,7 +10,8 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 from .app_state import AppState, RequestState, current_request, current_request_state
 from .conditional_requests import drop_conditions, mark_tag
 from .sansio.cache_policy import Caching, choose_caching, is_page
-from .sansio.verdict import SessionState, Verdict
+from .sansio.states import SessionState
+from .sansio.verdict import Verdict
 
 # What nginx, Akamai and LiteSpeed follow in the same way.
 _TARGETED = frozenset(

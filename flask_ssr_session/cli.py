@@ -35,7 +35,7 @@ commands = AppGroup("ssr-session", help="Look after SuperTokens sessions on page
 
 
 def _front_page(_context: click.Context, _option: click.Parameter, url: str | None) -> str | None:
-    from .sansio.return_path import parse_origin
+    from .sansio.origins import parse_origin
 
     if url is None:
         return None

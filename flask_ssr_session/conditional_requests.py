@@ -12,7 +12,7 @@ from hashlib import sha256
 
 from flask import Request
 
-from .sansio.verdict import SessionState
+from .sansio.states import SessionState
 
 _CONDITIONS = (
     "If-Match",

@@ -24,8 +24,7 @@ from .navigation import is_exempt, is_open_sign_in
 from .responses import SessionRequired, keep_form, refuse_claims, reply
 from .sansio.claims import UNSET, ClaimRequirements, ClaimValidator
 from .sansio.requirements import Requirements, ViewMark, mark_view, wrapped_chain
-from .sansio.response_policy import ResponseKind
-from .sansio.verdict import SessionState
+from .sansio.states import ResponseKind, SessionState
 from .session import SSRSession
 
 _View = TypeVar("_View", bound=Callable[..., Any])

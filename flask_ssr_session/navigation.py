@@ -14,9 +14,9 @@ from .app_state import AppState, current_state, query_args, trusted_host
 from .config.settings import ResolvedSettings
 from .errors import MisuseError
 from .sansio.csrf import is_unsafe
-from .sansio.response_policy import SAFE_METHODS
+from .sansio.request_kind import SAFE_METHODS
 from .sansio.return_path import is_plain_path, local_path, quote_path, redirect_target
-from .sansio.verdict import SessionState
+from .sansio.states import SessionState
 
 
 def is_exempt(state: AppState, asked: Request) -> bool:

@@ -39,9 +39,9 @@ from .pages.refresh_page import (
 from .sansio.claims import MFA_CLAIM, ClaimFailure
 from .sansio.csrf import is_same_origin
 from .sansio.form_replay import can_replay, form_owner, parse_replayable_form
-from .sansio.response_policy import SAFE_METHODS, RequestKind, ResponseKind, kind_of_request
+from .sansio.request_kind import SAFE_METHODS, kind_of_request
 from .sansio.return_path import MAX_LOCATION_CHARS, with_query, with_return_path
-from .sansio.verdict import Reason
+from .sansio.states import Reason, RequestKind, ResponseKind
 from .setup_warnings import warn_of_absent_claims, warn_of_header_tokens, warn_of_ways_to_sign_in
 
 RETRY_AFTER_SECONDS = 10

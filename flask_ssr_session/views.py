@@ -29,8 +29,8 @@ from .decorators import session_exempt
 from .navigation import safe_target
 from .pages import assets
 from .responses import document, reply
-from .sansio.response_policy import RequestKind, ResponseKind, kind_of_request
-from .sansio.verdict import SessionState
+from .sansio.request_kind import kind_of_request
+from .sansio.states import RequestKind, ResponseKind, SessionState
 
 _ONE_YEAR_SECONDS = 365 * 24 * 3600
 

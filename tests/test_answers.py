@@ -7,15 +7,9 @@ import itertools
 import pytest
 from werkzeug.datastructures import Headers
 
-from flask_ssr_session.sansio.response_policy import (
-    SAFE_METHODS,
-    RequestKind,
-    ResponseKind,
-    answer_for,
-    kind_of_request,
-    page_for,
-)
-from flask_ssr_session.sansio.verdict import SessionState
+from flask_ssr_session.sansio.request_kind import SAFE_METHODS, kind_of_request
+from flask_ssr_session.sansio.response_policy import answer_for, page_for
+from flask_ssr_session.sansio.states import RequestKind, ResponseKind, SessionState
 
 CHROMIUM_ACCEPT = (
     "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,image/apng,*/*;"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from flask_ssr_session.sansio.cache_policy import Caching, choose_caching
-from flask_ssr_session.sansio.verdict import SessionState
+from flask_ssr_session.sansio.states import SessionState
 
 LEAVE, PRIVATE, NO_STORE = Caching.LEAVE, Caching.PRIVATE, Caching.NO_STORE
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from flask_ssr_session import app_state, throttled_log
-from flask_ssr_session.sansio import jwt
+from flask_ssr_session.sansio import verification
 from flask_ssr_session.upstream import key_store
 from flask_ssr_session.upstream.key_store import FetchedKeys
 
@@ -75,7 +75,7 @@ def test_command_shows_its_figures_and_says_by_its_status_how_it_went(
     assert chaos.main() == 0
     assert "every answer as promised" in capsys.readouterr().out
 
-    monkeypatch.setattr(jwt, "_has_expired", lambda *_: True)
+    monkeypatch.setattr(verification, "_has_expired", lambda *_: True)
     assert chaos.main() == 1
     printed = capsys.readouterr()
     assert "slowest request" in printed.out

@@ -19,8 +19,9 @@ import pytest
 from flask import Flask, g
 
 from flask_ssr_session import FlaskSSRSession, app_state, session_required
-from flask_ssr_session.sansio.jwt import TokenRules
-from flask_ssr_session.sansio.verdict import Reason, decide
+from flask_ssr_session.sansio.states import Reason
+from flask_ssr_session.sansio.verdict import decide
+from flask_ssr_session.sansio.verification import TokenRules
 from flask_ssr_session.testing import SessionSigner
 from flask_ssr_session.throttled_log import ThrottledLog
 from flask_ssr_session.upstream import key_store

@@ -25,7 +25,8 @@ from flask_ssr_session.config.settings import PREFIX, Settings
 from flask_ssr_session.pages.jinja_env import MACRO
 from flask_ssr_session.sansio import form_replay
 from flask_ssr_session.sansio.jwt import decode_unverified_token
-from flask_ssr_session.sansio.verdict import Reason, Verdict
+from flask_ssr_session.sansio.states import Reason
+from flask_ssr_session.sansio.verdict import Verdict
 from flask_ssr_session.testing import SessionSigner, expire, install_test_keys, sign_in
 from tests.beside_sdk.conftest import (
     key_factory,

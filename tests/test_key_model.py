@@ -27,8 +27,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from flask_ssr_session.sansio.jwt import TokenRules
-from flask_ssr_session.sansio.verdict import Reason, decide
+from flask_ssr_session.sansio.states import Reason
+from flask_ssr_session.sansio.verdict import decide
+from flask_ssr_session.sansio.verification import TokenRules
 from flask_ssr_session.testing import SessionSigner
 from flask_ssr_session.throttled_log import ThrottledLog
 from flask_ssr_session.upstream import key_store

@@ -25,7 +25,7 @@ from flask_ssr_session.errors import (
     TokenInvalidError,
 )
 from flask_ssr_session.sansio.jwks import KeySet
-from flask_ssr_session.sansio.jwt import TokenRules, verify_access_token
+from flask_ssr_session.sansio.verification import TokenRules, verify_access_token
 from flask_ssr_session.session import SSRSession
 from flask_ssr_session.testing import SessionSigner
 from flask_ssr_session.throttled_log import ThrottledLog

@@ -13,7 +13,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from flask_ssr_session.errors import CoreUnavailableError, FetchError, HTTPClientError
-from flask_ssr_session.sansio.verdict import Reason, SessionState, Verdict, apply_revocation
+from flask_ssr_session.sansio.states import Reason, SessionState
+from flask_ssr_session.sansio.verdict import Verdict, apply_revocation
 from flask_ssr_session.session import SSRSession, deep_freeze
 from flask_ssr_session.upstream.fetch import Deadline
 from flask_ssr_session.upstream.revocation import COOLDOWN_SECONDS, LOOK_UP_SECONDS, RevocationCheck

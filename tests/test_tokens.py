@@ -28,14 +28,10 @@ from flask_ssr_session.errors import (
     TokenInvalidError,
     TokenNotYetValidError,
 )
-from flask_ssr_session.sansio import jwt as token_module
+from flask_ssr_session.sansio import verification
 from flask_ssr_session.sansio.jwks import KeySet, parse_key_set
-from flask_ssr_session.sansio.jwt import (
-    TokenRules,
-    decode_base64url,
-    decode_unverified_token,
-    verify_access_token,
-)
+from flask_ssr_session.sansio.jwt import decode_base64url, decode_unverified_token
+from flask_ssr_session.sansio.verification import TokenRules, verify_access_token
 from flask_ssr_session.session import SSRSession
 from flask_ssr_session.testing import SessionSigner
 from flask_ssr_session.upstream.key_store import StaticKeys
@@ -766,7 +762,7 @@ def test_later_version_is_taken_and_logged_once(
     version: str,
     is_logged: bool,
 ) -> None:
-    token_module._log_newer_version.cache_clear()
+    verification._log_newer_version.cache_clear()
     with caplog.at_level(logging.WARNING, "flask_ssr_session"):
         for _ in range(3):
             assert defect_of(make_token(signer, header={"version": version}), keys) is None
@@ -779,7 +775,7 @@ def test_later_version_is_taken_and_logged_once(
 def test_forged_token_of_a_later_version_is_not_logged(
     keys: CountedKeys, other_private_key: RSAPrivateKey, caplog: pytest.LogCaptureFixture
 ) -> None:
-    token_module._log_newer_version.cache_clear()
+    verification._log_newer_version.cache_clear()
     forger = SessionSigner("d-test", other_private_key)
 
     assert defect_of(make_token(forger, header={"version": "7"}), keys) is TokenDefect.SIGNATURE

@@ -8,10 +8,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from flask_ssr_session.sansio.origins import is_loopback, parse_origin
 from flask_ssr_session.sansio.return_path import (
-    is_loopback,
     local_path,
-    parse_origin,
     redirect_target,
     with_query,
     with_return_path,

@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 
 from flask_ssr_session.errors import FetchError, TokenDefect
 from flask_ssr_session.sansio.jwks import KeySet
-from flask_ssr_session.sansio.jwt import MAX_TOKEN_CHARS, KeyFinder, TokenRules
-from flask_ssr_session.sansio.verdict import Reason, SessionState, Verdict, decide
+from flask_ssr_session.sansio.jwt import MAX_TOKEN_CHARS
+from flask_ssr_session.sansio.states import Reason, SessionState
+from flask_ssr_session.sansio.verdict import Verdict, decide
+from flask_ssr_session.sansio.verification import KeyFinder, TokenRules
 from flask_ssr_session.testing import SessionSigner
 from flask_ssr_session.throttled_log import ThrottledLog
 from flask_ssr_session.upstream.fetch import Deadline

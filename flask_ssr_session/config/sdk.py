@@ -18,7 +18,7 @@ from werkzeug.wrappers import Request
 from ..errors import ConfigError
 from ..sansio.claims import MFA_CLAIM, ClaimValidator
 from ..sansio.global_claims import OVERRIDE_NAME, is_about
-from ..sansio.return_path import parse_origin
+from ..sansio.origins import parse_origin
 from ..session import SSRSession
 from .settings import SDKSettings
 

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from ..errors import ConfigError
 from ..sansio.global_claims import GlobalClaimSource
-from ..sansio.return_path import is_loopback, parse_origin
+from ..sansio.origins import is_loopback, parse_origin
 
 PREFIX = "SSR_SESSION_"
 

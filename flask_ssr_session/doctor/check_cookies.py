@@ -11,7 +11,7 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from ..config.sdk import SDKCookieSettings
-from ..sansio.return_path import is_loopback
+from ..sansio.origins import is_loopback
 from ..upstream.fetch import Reply
 from .finding import Environment, Finding, bare_domain, host_of, ok, problem, warning
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from ..errors import FetchError
 from ..sansio.jwks import parse_key_set
-from ..sansio.jwt import MAX_CLOCK_AHEAD_SECONDS
+from ..sansio.verification import MAX_CLOCK_AHEAD_SECONDS
 from ..upstream.fetch import Reply
 from .finding import Environment, Finding, format_age, host_and_port, ok, problem, warning
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from ..config.settings import Settings
-from ..sansio.return_path import is_loopback
+from ..sansio.origins import is_loopback
 from .check_cookies import check_cookies, check_older_domain, check_sharing
 from .finding import Environment, Finding, bare_domain, browser_origin, ok, problem, warning
 

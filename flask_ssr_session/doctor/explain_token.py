@@ -20,14 +20,14 @@ from ..errors import (
     TokenNotYetValidError,
 )
 from ..sansio.claims import MFA_CLAIM
-from ..sansio.jwt import (
+from ..sansio.jwt import decode_base64url
+from ..sansio.verdict import mfa_is_complete
+from ..sansio.verification import (
     MAX_CLOCK_AHEAD_SECONDS,
     KeyFinder,
     TokenRules,
-    decode_base64url,
     verify_access_token,
 )
-from ..sansio.verdict import mfa_is_complete
 from .finding import Finding, format_age, ok, problem, warning
 
 # As for the verifier: the last second of the year 9999.

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from ..config.sdk import SDKCookieSettings
 from ..config.settings import ResolvedSettings, SDKSettings, Settings
-from ..sansio.return_path import parse_origin
+from ..sansio.origins import parse_origin
 
 
 class Level(Enum):

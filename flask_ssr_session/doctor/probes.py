@@ -18,8 +18,9 @@ from ..pages.jinja_env import (
     templates_are_unmodified,
 )
 from ..pages.refresh_page import render_document
-from ..sansio.return_path import parse_origin
-from ..sansio.verdict import Reason, Verdict
+from ..sansio.origins import parse_origin
+from ..sansio.states import Reason
+from ..sansio.verdict import Verdict
 from ..throttled_log import ThrottledLog
 from ..upstream.fetch import Reply
 from .check_keys import Answer

@@ -34,9 +34,10 @@ from ..navigation import (
     request_path,
 )
 from ..sansio.form_replay import ReplayableForm
-from ..sansio.response_policy import SAFE_METHODS, ResponseKind, page_for
+from ..sansio.request_kind import SAFE_METHODS
+from ..sansio.response_policy import page_for
 from ..sansio.return_path import with_query, with_return_path
-from ..sansio.verdict import SessionState
+from ..sansio.states import ResponseKind, SessionState
 from . import assets
 from .jinja_env import (
     DOCUMENT,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-from .verdict import SessionState
+from .states import SessionState
 
 _PAGES = ("text/html", "application/xhtml+xml", "text/vnd.turbo-stream.html")
 

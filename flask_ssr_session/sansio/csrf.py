@@ -13,8 +13,8 @@ from collections.abc import Collection, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from .response_policy import SAFE_METHODS, HeaderReader
-from .return_path import parse_origin
+from .origins import parse_origin
+from .request_kind import SAFE_METHODS, HeaderReader
 
 # Middleware that honours one of these hands a view another method than the browser sent.
 _METHOD_OVERRIDE_HEADERS = ("X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override")

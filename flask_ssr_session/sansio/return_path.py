@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from ipaddress import ip_address
-from urllib.parse import SplitResult, quote, unquote, urlencode, urlsplit
+from urllib.parse import quote, unquote, urlencode, urlsplit
 
-_DEFAULT_PORTS = {"http": 80, "https": 443}
+from .origins import _DEFAULT_PORTS, _origin
 
 # What a browser leaves as it is when it writes these parts of a URL (URL Standard, section 1.3),
 # so that a legitimate return path comes back byte for byte. "%" stays: it is encoded already.
@@ -18,8 +17,6 @@ _PATH_SAFE = "/%:@!$&'()*+,;=~|[]^"
 _QUERY_SAFE = _PATH_SAFE + "?\\`{}"
 _FRAGMENT_SAFE = _QUERY_SAFE + "#"
 
-# What is left of a host once a browser has written it.
-_HOST = re.compile(r"[a-z0-9._-]+|\[[0-9a-f.]*:[0-9a-f:.]*\]")
 
 # Routers take several slashes for one.
 _SLASHES = re.compile("/{2,}")
@@ -29,50 +26,6 @@ MAX_LOCATION_CHARS = 4000
 
 # More layers of percent-encoding than this are nobody's file name.
 _MOST_ENCODING_LAYERS = 4
-
-
-def parse_origin(raw: str) -> str:
-    """Return *raw*, an ``http(s)://host[:port]``, in the one spelling used for comparing.
-
-    :raises ValueError: *raw* is no such origin; the message says which part is wrong and repeats
-        none of it.
-    """
-    try:
-        parts = urlsplit(raw.strip())
-    except ValueError:
-        raise ValueError("the host is not one that a URL can have") from None
-    if parts.scheme not in _DEFAULT_PORTS:
-        raise ValueError("it has to begin with https:// or http://")
-    if parts.path not in ("", "/") or parts.query or parts.fragment:
-        raise ValueError("nothing may follow the host and port")
-    return _origin(parts)
-
-
-def _origin(parts: SplitResult) -> str:
-    if not parts.hostname:
-        raise ValueError("the host is missing")
-    if "@" in parts.netloc:
-        raise ValueError("user information is not allowed")
-    host = f"[{parts.hostname}]" if "[" in parts.netloc else parts.hostname
-    if not _HOST.fullmatch(host):
-        raise ValueError("the host has to be one name in ASCII, as xn--... where it is not")
-    try:
-        port = parts.port
-    except ValueError:
-        raise ValueError("the port has to be a number up to 65535") from None
-    suffix = "" if port in (None, _DEFAULT_PORTS[parts.scheme]) else f":{port}"
-    return f"{parts.scheme}://{host}{suffix}"
-
-
-def is_loopback(url: str) -> bool:
-    """Tell whether *url* names this machine, so that plain http to it crosses no network."""
-    host = urlsplit(url).hostname or ""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def redirect_target(

@@ -6,7 +6,6 @@ Nothing here knows a request or a framework, changes anything, or raises for wha
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from enum import Enum
 from hashlib import sha256
 from typing import Any, NamedTuple
 
@@ -19,68 +18,11 @@ from ..errors import (
 )
 from ..session import SSRSession
 from .claims import MFA_CLAIM
-from .jwt import (
-    MAX_TOKEN_CHARS,
-    KeyFinder,
-    ParsedToken,
-    TokenRules,
-    decode_unverified_token,
-    verify_access_token,
-)
+from .jwt import MAX_TOKEN_CHARS, ParsedToken, decode_unverified_token
+from .states import _STATES, Reason, SessionState
+from .verification import KeyFinder, TokenRules, verify_access_token
 
 MAX_ACCESS_TOKENS = 4
-
-
-class SessionState(Enum):
-    """What a page may do: show itself, ask the browser to refresh, or say what is wrong.
-
-    The value is the first word of the header ``SSR-Session``.
-
-    ``PENDING`` is a session whose user has not completed all factors of sign-in yet.
-    ``REFUSED`` is a request that another site sent; whose it is was not even looked at.
-    """
-
-    ACTIVE = "active"
-    PENDING = "pending"
-    REFRESH = "refresh"
-    ANONYMOUS = "anonymous"
-    UNAVAILABLE = "unavailable"
-    REFUSED = "refused"
-
-
-class Reason(Enum):
-    """Why a request is in its state; the slug appears in headers and logs."""
-
-    ACTIVE = "active"
-    MFA_PENDING = "mfa_pending"
-    EXPIRED = "expired"
-    INVALID = "invalid"
-    DUPLICATE = "duplicate"
-    REVOKED = "revoked"
-    TOKEN_MISSING = "token_missing"  # noqa: S105 - a reason, not a secret
-    ANONYMOUS = "anonymous"
-    KEYS_UNAVAILABLE = "keys_unavailable"
-    CLOCK = "clock"
-    CORE_UNAVAILABLE = "core_unavailable"
-    INTERNAL = "internal"
-    CROSS_SITE = "cross_site"
-
-
-_STATES = {
-    Reason.ACTIVE: SessionState.ACTIVE,
-    Reason.MFA_PENDING: SessionState.PENDING,
-    Reason.EXPIRED: SessionState.REFRESH,
-    Reason.INVALID: SessionState.REFRESH,
-    Reason.DUPLICATE: SessionState.REFRESH,
-    Reason.REVOKED: SessionState.REFRESH,
-    Reason.TOKEN_MISSING: SessionState.REFRESH,
-    Reason.ANONYMOUS: SessionState.ANONYMOUS,
-    Reason.KEYS_UNAVAILABLE: SessionState.UNAVAILABLE,
-    Reason.CLOCK: SessionState.UNAVAILABLE,
-    Reason.CORE_UNAVAILABLE: SessionState.UNAVAILABLE,
-    Reason.INTERNAL: SessionState.UNAVAILABLE,
-    Reason.CROSS_SITE: SessionState.REFUSED,
-}
 
 
 class Verdict(NamedTuple):

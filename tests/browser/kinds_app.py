@@ -14,7 +14,7 @@ from flask import Blueprint, Response, g, jsonify, render_template, request, sen
 
 from example_app import create_app
 from flask_ssr_session import session_exempt, session_required
-from flask_ssr_session.sansio.response_policy import kind_of_request
+from flask_ssr_session.sansio.request_kind import kind_of_request
 
 HERE = Path(__file__).parent
 

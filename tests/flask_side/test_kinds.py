@@ -9,7 +9,8 @@ from werkzeug.datastructures import Headers
 from werkzeug.test import TestResponse
 
 from flask_ssr_session import session_required
-from flask_ssr_session.sansio.response_policy import RequestKind, kind_of_request
+from flask_ssr_session.sansio.request_kind import kind_of_request
+from flask_ssr_session.sansio.states import RequestKind
 from flask_ssr_session.testing import outage
 
 from .conftest import cookies, expired_token, make_app, make_token, page_shown

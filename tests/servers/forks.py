@@ -19,7 +19,7 @@ from contextlib import suppress
 
 from flask_ssr_session.clock import SystemClock
 from flask_ssr_session.errors import KeysUnavailableError
-from flask_ssr_session.sansio.jwt import TokenRules, verify_access_token
+from flask_ssr_session.sansio.verification import TokenRules, verify_access_token
 from flask_ssr_session.testing import SessionSigner
 from flask_ssr_session.throttled_log import ThrottledLog
 from flask_ssr_session.upstream.fetch import Deadline, fetch_document

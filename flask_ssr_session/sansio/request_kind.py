@@ -1,0 +1,52 @@
+"""Decide who will read the response: a browser that shows pages, a prefetch, or a script."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from .states import RequestKind
+
+HeaderReader = Callable[[str], "str | None"]
+
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+
+
+def kind_of_request(header: HeaderReader) -> RequestKind:
+    """Tell who asks, from what browsers say of a request (W3C Fetch Metadata).
+
+    :param header: returns the value of a request header, or None.
+
+    A wrong guess costs comfort, never protection: no kind lets a request pass.
+    """
+    if not _is_document(header):
+        return RequestKind.SCRIPT
+    purpose = " ".join(
+        value.lower()
+        for name in ("Sec-Purpose", "Purpose", "X-Moz")
+        if (value := header(name)) is not None
+    )
+    # A prerendered page runs its script when the visitor really comes; a prefetched one is only
+    # kept, and would be shown long after it was right.
+    if "prefetch" in purpose and "prerender" not in purpose:
+        return RequestKind.PREFETCH
+    return RequestKind.DOCUMENT
+
+
+def _is_document(header: HeaderReader) -> bool:
+    if (header("Upgrade") or "").lower() == "websocket":
+        return False
+    if header("Sec-Fetch-Dest") in ("document", "iframe", "frame"):
+        return True
+    accept = (header("Accept") or "").lower()
+    # A service worker that passes a navigation on has destination "empty", but keeps this header.
+    if header("Upgrade-Insecure-Requests") == "1" and "text/html" in accept:
+        return True
+    if any(header(f"Sec-Fetch-{name}") for name in ("Site", "Mode", "Dest")):
+        return False
+    # On plain http browsers send no Sec-Fetch-*; scripts then give themselves away otherwise.
+    return (
+        "text/html" in accept
+        and "*/*" in accept
+        and not any(header(name) for name in ("X-Requested-With", "HX-Request", "Turbo-Frame"))
+    )

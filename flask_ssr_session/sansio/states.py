@@ -1,0 +1,86 @@
+"""The words for what was decided: states, reasons, kinds of requests and responses."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class SessionState(Enum):
+    """What a page may do: show itself, ask the browser to refresh, or say what is wrong.
+
+    The value is the first word of the header ``SSR-Session``.
+
+    ``PENDING`` is a session whose user has not completed all factors of sign-in yet.
+    ``REFUSED`` is a request that another site sent; whose it is was not even looked at.
+    """
+
+    ACTIVE = "active"
+    PENDING = "pending"
+    REFRESH = "refresh"
+    ANONYMOUS = "anonymous"
+    UNAVAILABLE = "unavailable"
+    REFUSED = "refused"
+
+
+class Reason(Enum):
+    """Why a request is in its state; the slug appears in headers and logs."""
+
+    ACTIVE = "active"
+    MFA_PENDING = "mfa_pending"
+    EXPIRED = "expired"
+    INVALID = "invalid"
+    DUPLICATE = "duplicate"
+    REVOKED = "revoked"
+    TOKEN_MISSING = "token_missing"  # noqa: S105 - a reason, not a secret
+    ANONYMOUS = "anonymous"
+    KEYS_UNAVAILABLE = "keys_unavailable"
+    CLOCK = "clock"
+    CORE_UNAVAILABLE = "core_unavailable"
+    INTERNAL = "internal"
+    CROSS_SITE = "cross_site"
+
+
+_STATES = {
+    Reason.ACTIVE: SessionState.ACTIVE,
+    Reason.MFA_PENDING: SessionState.PENDING,
+    Reason.EXPIRED: SessionState.REFRESH,
+    Reason.INVALID: SessionState.REFRESH,
+    Reason.DUPLICATE: SessionState.REFRESH,
+    Reason.REVOKED: SessionState.REFRESH,
+    Reason.TOKEN_MISSING: SessionState.REFRESH,
+    Reason.ANONYMOUS: SessionState.ANONYMOUS,
+    Reason.KEYS_UNAVAILABLE: SessionState.UNAVAILABLE,
+    Reason.CLOCK: SessionState.UNAVAILABLE,
+    Reason.CORE_UNAVAILABLE: SessionState.UNAVAILABLE,
+    Reason.INTERNAL: SessionState.UNAVAILABLE,
+    Reason.CROSS_SITE: SessionState.REFUSED,
+}
+
+
+class RequestKind(Enum):
+    """Who will read the answer."""
+
+    DOCUMENT = "document"
+    PREFETCH = "prefetch"
+    SCRIPT = "script"
+
+
+class ResponseKind(Enum):
+    """What a request gets."""
+
+    ALLOW = "pass"
+    REFRESH_PAGE = "refresh_page"
+    REFRESH_REDIRECT = "refresh_redirect"
+    SIGN_IN_PAGE = "sign_in_page"
+    SIGN_IN_REDIRECT = "sign_in_redirect"
+    OUTAGE_PAGE = "outage_page"
+    PREFETCH_DECLINED = "not_now"
+    TRY_REFRESH = "try_refresh"
+    UNAUTHORISED = "unauthorised"
+    UNAVAILABLE_JSON = "outage"
+    CROSS_SITE_PAGE = "refused_page"
+    CROSS_SITE_JSON = "refused"
+    FACTOR_REDIRECT = "factor_redirect"
+    FACTOR_PAGE = "factor_page"
+    FACTOR_JSON = "factor_missing"
+    CLAIMS_PAGE = "claims_page"

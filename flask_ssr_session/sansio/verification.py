@@ -1,0 +1,121 @@
+"""Verify one access token with the signing keys: the order in which the rules are asked."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple, Protocol
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
+
+from ..errors import TokenDefect, TokenExpiredError, TokenInvalidError, TokenNotYetValidError
+from ..session import SSRSession, deep_freeze
+from ..throttled_log import logger
+from .jwt import NEWEST_KNOWN_VERSION, ParsedToken, decode_unverified_token
+
+# An hour's drift is somebody's broken clock; a second's is everybody's. Between them: a minute.
+MAX_CLOCK_AHEAD_SECONDS = 60.0
+
+
+_PADDING = PKCS1v15()
+
+
+_HASH = SHA256()
+
+
+class TokenRules(NamedTuple):
+    """The settings that tokens are judged by.
+
+    :ivar issuer: what ``iss`` has to be; None accepts any.
+    :ivar leeway_seconds: how long after ``exp`` a token still counts.
+    :ivar kid_prefix: ``d-`` or ``s-`` where the SDK tells which keys sign; None accepts both.
+    """
+
+    issuer: str | None = None
+    leeway_seconds: float = 0.0
+    kid_prefix: str | None = None
+
+
+class KeyFinder(Protocol):
+    """Where :func:`verify_access_token` gets keys from, and keeps what it verified."""
+
+    def peek(self, raw_token: str) -> SSRSession | None:
+        """Return the session of a token verified before, whether or not its key still holds."""
+        ...
+
+    def recall(self, raw_token: str) -> SSRSession | None:
+        """Return the session of a token verified before with a key that holds now, or None."""
+        ...
+
+    def find(self, kid: str, issued_at: float) -> RSAPublicKey | None:
+        """Return the key named *kid*, or None where no such key exists."""
+        ...
+
+    def remember(self, raw_token: str, kid: str, key: RSAPublicKey, session: SSRSession) -> None:
+        """Keep *session* while *kid* still names *key*: the token need not be verified again."""
+        ...
+
+
+def verify_access_token(
+    raw_token: str,
+    keys: KeyFinder,
+    rules: TokenRules,
+    now: float,
+    parsed: ParsedToken | None = None,
+) -> SSRSession:
+    """Check one SuperTokens access token and return its session.
+
+    :param now: seconds since the epoch the token is judged at.
+    :param parsed: what :func:`decode_unverified_token` made of *raw_token*; None to do it here.
+    :raises TokenExpiredError: ``exp`` plus the leeway is not after *now*.
+    :raises TokenNotYetValidError: a genuine token that begins more than a minute after *now*.
+    :raises TokenInvalidError: any other defect; ``.reason`` says which.
+    :raises KeysUnavailableError: no signing key could be had, so nothing is known.
+
+    ``exp`` comes before the key: a token that ran out is expired even when its key is retired or
+    nobody can be asked for keys. Read without a signature, it can only lead to "refresh".
+    """
+    remembered = keys.peek(raw_token)
+    if remembered is not None:
+        if _has_expired(remembered.access_token_payload["exp"], rules, now):
+            raise TokenExpiredError
+        if keys.recall(raw_token) is remembered:
+            return remembered
+    token = parsed or decode_unverified_token(raw_token)
+    if _has_expired(token.exp, rules, now):
+        raise TokenExpiredError(token.kid)
+    if rules.kid_prefix is not None and not token.kid.startswith(rules.kid_prefix):
+        raise TokenInvalidError(TokenDefect.KEY_KIND, token.kid)
+    if rules.issuer is not None and token.payload.get("iss") != rules.issuer:
+        raise TokenInvalidError(TokenDefect.ISSUER, token.kid)
+    key = keys.find(token.kid, token.iat)
+    if key is None:
+        raise TokenInvalidError(TokenDefect.KEY_UNKNOWN, token.kid)
+    try:
+        key.verify(token.signature, token.signed, _PADDING, _HASH)
+    except InvalidSignature:
+        raise TokenInvalidError(TokenDefect.SIGNATURE, token.kid) from None
+    if max(token.iat, token.payload.get("nbf", token.iat)) > now + MAX_CLOCK_AHEAD_SECONDS:
+        raise TokenNotYetValidError(token.kid)
+    if token.version > NEWEST_KNOWN_VERSION:
+        _log_newer_version(token.version)
+    # Only now: what nobody signed is not worth the copy.
+    session = SSRSession(deep_freeze(token.payload))
+    keys.remember(raw_token, token.kid, key, session)
+    return session
+
+
+@lru_cache
+def _log_newer_version(version: int) -> None:
+    """Say once per process that tokens of a later version are taken by the rules we know."""
+    logger.warning(
+        "newer_token_version: access tokens have version %d; judged by the rules of version %d",
+        version,
+        NEWEST_KNOWN_VERSION,
+    )
+
+
+def _has_expired(exp: float, rules: TokenRules, now: float) -> bool:
+    return exp + rules.leeway_seconds <= now
