@@ -38,11 +38,11 @@ from flask_ssr_session.throttled_log import ThrottledLog, logger
 from flask_ssr_session.upstream.fetch import Deadline, fetch_document
 from flask_ssr_session.upstream.key_store import FetchedKeys
 
+from .app.conftest import FETCH, PAGE, cookies, make_app, page_shown, with_views
 from .clocks import SteppedClock
-from .flask_side.conftest import FETCH, PAGE, cookies, make_app, page_shown, with_views
 from .fuzz_tokens import NAMES, VALUES
-from .judges import Judges
 from .key_server import KeyServer, answer, hang, ok
+from .reference_verifiers import ReferenceVerifiers
 from .test_hostile_tokens import NOW, ROWS
 
 # Of design.md, sections 4 and 11; on purpose not those of the code.
@@ -294,7 +294,7 @@ class Chaos:
         self.world = World(seed, self.seconds)
         self._rng = random.Random(f"run {seed}")  # noqa: S311
         self._max_stale = self._rng.choice((0.0, 420.0, 86_400.0))
-        self._judges = Judges(SessionSigner().public_key)
+        self._judges = ReferenceVerifiers(SessionSigner().public_key)
         self._users = [User(seed, number, self.world) for number in range(40)]
         self._app = with_views(make_app("chaos"))
         state: AppState = self._app.extensions["ssr_session"]

@@ -1,8 +1,8 @@
-"""Bend valid tokens at random and compare our verdict with the judges'.
+"""Bend valid tokens at random and compare our verdict with the verifiers'.
 
 ``python -m tests.fuzz_tokens --seconds 600`` runs long; a short run is part of the tests. Whatever
-we accept, all judges must accept. Whatever they accept and we refuse must be refused by a rule of
-ours that goes beyond theirs. A token that breaks this is printed with the seed that made it.
+the package accepts, all verifiers must accept. Whatever they accept and the package refuses must
+break a rule that goes beyond theirs. A token that breaks this is printed with the seed of the run.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from flask_ssr_session.sansio.verification import TokenRules
 from flask_ssr_session.testing import SessionSigner
 from flask_ssr_session.upstream.key_store import StaticKeys
 
-from .judges import Judges
+from .reference_verifiers import ReferenceVerifiers
 
 NOW = 1_700_000_000
 
-# The rules of ours that the judges do not have.
+# The rules of ours that the verifiers do not have.
 STRICTER = {
     TokenDefect.TOO_LARGE,
     TokenDefect.ENCODING,  # one spelling of base64url
@@ -65,7 +65,7 @@ class Fuzzer:
         self._random = random.Random(seed)  # noqa: S311 - repeatable on purpose
         self._signer = SessionSigner()
         self._keys = StaticKeys(KeySet({"d-test": self._signer.public_key}))
-        self._judges = Judges(self._signer.public_key)
+        self._judges = ReferenceVerifiers(self._signer.public_key)
         self._good = self._signer.sign(self._claims())
         self.outcomes: Counter[str] = Counter()
 

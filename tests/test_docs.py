@@ -28,7 +28,7 @@ from flask_ssr_session.sansio.jwt import decode_unverified_token
 from flask_ssr_session.sansio.states import Reason
 from flask_ssr_session.sansio.verdict import Verdict
 from flask_ssr_session.testing import SessionSigner, expire, install_test_keys, sign_in
-from tests.beside_sdk.conftest import (
+from tests.sdk.conftest import (
     key_factory,
     lagging_clock,
     live_core,

@@ -25,7 +25,7 @@ from flask_ssr_session.doctor.finding import Finding, Level, format_age
 from flask_ssr_session.errors import FetchError
 from flask_ssr_session.upstream.fetch import Reply
 
-from .doctor_kit import DOWN, NOW, PAGES, ills, keys, pages_alone, reply, setup
+from .doctor_factories import DOWN, NOW, PAGES, keys, pages_alone, problems, reply, setup
 
 
 def of_keys(*answers: Reply | FetchError, **changes: Any) -> list[Finding]:
@@ -36,7 +36,7 @@ def of_keys(*answers: Reply | FetchError, **changes: Any) -> list[Finding]:
 
 
 @pytest.mark.parametrize(
-    ("answers", "ill"),
+    ("answers", "expected"),
     [
         ([keys("d-1699999000000", "s-1")], []),
         ([keys("d-1"), keys("d-1", "d-2")], []),
@@ -51,11 +51,11 @@ def of_keys(*answers: Reply | FetchError, **changes: Any) -> list[Finding]:
     ],
 )
 def test_keys_have_to_be_there_the_same_everywhere_and_of_the_right_kind(
-    answers: list[Reply | FetchError], ill: list[str]
+    answers: list[Reply | FetchError], expected: list[str]
 ) -> None:
     findings = of_keys(*answers)
 
-    assert ills(findings) == ill
+    assert problems(findings) == expected
     assert "secret" not in repr(findings)
     assert "/app" not in repr(findings)
 
@@ -82,7 +82,7 @@ def test_the_host_that_has_not_the_keys_is_named(
 
 
 def test_static_keys_are_the_right_kind_where_those_sign() -> None:
-    assert ills(of_keys(keys("s-1"), sdk={"dynamic_signing_key": False})) == []
+    assert problems(of_keys(keys("s-1"), sdk={"dynamic_signing_key": False})) == []
 
 
 def test_age_of_the_newest_dynamic_key_is_told() -> None:
@@ -101,7 +101,7 @@ def test_age_of_the_newest_dynamic_key_is_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("dynamic", "kids", "ill"),
+    ("dynamic", "kids", "expected"),
     [
         (False, ["s-1"], []),
         (True, ["d-1"], ["warning keys"]),
@@ -110,13 +110,15 @@ def test_age_of_the_newest_dynamic_key_is_told() -> None:
     ],
 )
 def test_keys_of_the_settings_should_be_ones_that_stay(
-    dynamic: bool, kids: list[str], ill: list[str]
+    dynamic: bool, kids: list[str], expected: list[str]
 ) -> None:
-    assert ills([check_static_keys(setup(sdk={"dynamic_signing_key": dynamic}), kids)]) == ill
+    assert (
+        problems([check_static_keys(setup(sdk={"dynamic_signing_key": dynamic}), kids)]) == expected
+    )
 
 
 @pytest.mark.parametrize(
-    ("kids", "ill"),
+    ("kids", "expected"),
     [
         (["s-1"], []),
         (["d-1", "s-1"], []),
@@ -126,14 +128,14 @@ def test_keys_of_the_settings_should_be_ones_that_stay(
     ],
 )
 def test_keys_of_the_settings_tell_their_kind_where_no_sdk_does(
-    kids: list[str], ill: list[str]
+    kids: list[str], expected: list[str]
 ) -> None:
-    assert ills([check_static_keys(pages_alone(), kids)]) == ill
-    assert ills(check_keys(pages_alone(), [ProbeResult(PAGES, keys(*kids), NOW)])) == []
+    assert problems([check_static_keys(pages_alone(), kids)]) == expected
+    assert problems(check_keys(pages_alone(), [ProbeResult(PAGES, keys(*kids), NOW)])) == []
 
 
 @pytest.mark.parametrize(
-    ("ahead", "ill"),
+    ("ahead", "expected"),
     [
         (0, []),
         (5, []),
@@ -145,26 +147,28 @@ def test_keys_of_the_settings_tell_their_kind_where_no_sdk_does(
         (-61, ["problem clock"]),
     ],
 )
-def test_clocks_may_differ_by_seconds(ahead: float, ill: list[str]) -> None:
+def test_clocks_may_differ_by_seconds(ahead: float, expected: list[str]) -> None:
     answer = keys("d-1", Date=formatdate(NOW + ahead, usegmt=True))
     (finding,) = check_clock(answer, NOW)
 
-    assert ills([finding]) == ill
+    assert problems([finding]) == expected
     assert ("ahead of" in finding.says) is (ahead > 5)
     assert ("behind" in finding.says) is (ahead < 0)
 
 
 def test_clock_of_the_key_server_is_looked_at_with_its_keys() -> None:
-    assert ills(of_keys(keys("d-1", Date=formatdate(NOW + 61, usegmt=True)))) == ["problem clock"]
+    assert problems(of_keys(keys("d-1", Date=formatdate(NOW + 61, usegmt=True)))) == [
+        "problem clock"
+    ]
 
 
 @pytest.mark.parametrize(
-    ("age", "ill"), [("100", []), ("0", ["problem clock"]), ("-100", ["problem clock"])]
+    ("age", "expected"), [("100", []), ("0", ["problem clock"]), ("-100", ["problem clock"])]
 )
-def test_answer_that_a_cache_kept_is_of_its_age(age: str, ill: list[str]) -> None:
+def test_answer_that_a_cache_kept_is_of_its_age(age: str, expected: list[str]) -> None:
     answer = keys("d-1", Date=formatdate(NOW - 100, usegmt=True), Age=age)
 
-    assert ills(check_clock(answer, NOW)) == ill
+    assert problems(check_clock(answer, NOW)) == expected
 
 
 @pytest.mark.parametrize(
@@ -205,7 +209,7 @@ SIGNED_OUT: dict[str, Any] = {"front_token": "remove", "status": 401}
 
 
 @pytest.mark.parametrize(
-    ("answer", "ill", "advice"),
+    ("answer", "expected", "advice"),
     [
         (reply(**SIGNED_OUT), [], ""),
         (reply(**{**SIGNED_OUT, "status": 440}), ["problem refresh_api"], "session_expired_status"),
@@ -219,11 +223,11 @@ SIGNED_OUT: dict[str, Any] = {"front_token": "remove", "status": 401}
     ],
 )
 def test_refresh_api_has_to_say_that_nobody_is_signed_in(
-    answer: Reply | FetchError, ill: list[str], advice: str
+    answer: Reply | FetchError, expected: list[str], advice: str
 ) -> None:
     finding = check_refresh_api(setup(), answer)
 
-    assert ills([finding]) == ill
+    assert problems([finding]) == expected
     assert advice in finding.advice
 
 
@@ -239,12 +243,12 @@ def test_place_of_the_refresh_api_is_told(base_path: str, told: str) -> None:
 def test_status_of_no_session_is_what_the_sdk_here_is_set_to() -> None:
     custom = setup(sdk={"session_expired_status": 440})
 
-    assert ills([check_refresh_api(custom, reply(**{**SIGNED_OUT, "status": 440}))]) == []
-    assert ills([check_refresh_api(custom, reply(**SIGNED_OUT))]) == ["problem refresh_api"]
+    assert problems([check_refresh_api(custom, reply(**{**SIGNED_OUT, "status": 440}))]) == []
+    assert problems([check_refresh_api(custom, reply(**SIGNED_OUT))]) == ["problem refresh_api"]
 
 
 @pytest.mark.parametrize(
-    ("answer", "verification_kids", "ill"),
+    ("answer", "verification_kids", "expected"),
     [
         (keys("d-1"), {"d-1"}, []),
         (keys("d-1", "d-2"), {"d-2", "d-3"}, []),
@@ -254,9 +258,9 @@ def test_status_of_no_session_is_what_the_sdk_here_is_set_to() -> None:
     ],
 )
 def test_api_has_to_have_the_keys_that_pages_verify_with(
-    answer: Reply | FetchError, verification_kids: set[str], ill: list[str]
+    answer: Reply | FetchError, verification_kids: set[str], expected: list[str]
 ) -> None:
-    assert ills([check_api_keys(setup(), answer, verification_kids)]) == ill
+    assert problems([check_api_keys(setup(), answer, verification_kids)]) == expected
 
 
 LEAVE: dict[str, Any] = {
@@ -300,9 +304,9 @@ def test_api_elsewhere_that_lets_the_pages_in_is_no_ill() -> None:
     several = {"Access_Control_Allow_Headers": CORS_HEADERS}
     exposed = {"Access_Control_Expose_Headers": ("anti-csrf", "Front-Token")}
 
-    assert ills([check_cors(setup(), PAGES, reply(**LEAVE), reply(**LET))]) == []
+    assert problems([check_cors(setup(), PAGES, reply(**LEAVE), reply(**LET))]) == []
     assert (
-        ills(
+        problems(
             [check_cors(setup(), PAGES, reply(**{**LEAVE, **several}), reply(**{**LET, **exposed}))]
         )
         == []
@@ -338,7 +342,7 @@ def test_api_elsewhere_has_to_answer_options(status: int) -> None:
     empty = check_cors(setup(), PAGES, reply(status=204, **LEAVE), reply(**LET))
 
     assert f"answers OPTIONS with status {status}" in refused.says
-    assert ills([refused, silent, empty]) == ["problem cors", "problem cors"]
+    assert problems([refused, silent, empty]) == ["problem cors", "problem cors"]
 
 
 # --- the core ------------------------------------------------------------------------------------

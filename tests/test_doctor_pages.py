@@ -18,7 +18,7 @@ from flask_ssr_session.doctor.finding import Level
 from flask_ssr_session.errors import FetchError
 from flask_ssr_session.upstream.fetch import Reply
 
-from .doctor_kit import API, DOWN, PAGES, ills, reply, setup
+from .doctor_factories import API, DOWN, PAGES, problems, reply, setup
 
 PAGE = (
     '<link rel="stylesheet" href="/refresh-session/ssr-session-0a.css" nonce="abc">'
@@ -32,7 +32,7 @@ def shown(status: int = 200, page: str = PAGE, **headers: str | tuple[str, ...])
 
 
 @pytest.mark.parametrize(
-    ("answer", "ill"),
+    ("answer", "expected"),
     [
         (shown(), []),
         (shown(Cache_Control=("private", "NO-STORE")), []),
@@ -83,9 +83,9 @@ def shown(status: int = 200, page: str = PAGE, **headers: str | tuple[str, ...])
     ],
 )
 def test_refresh_page_has_to_be_there_fresh_and_free(
-    answer: Reply | FetchError, ill: list[str]
+    answer: Reply | FetchError, expected: list[str]
 ) -> None:
-    assert ills(check_refresh_page(setup(), f"{PAGES}/refresh-session", answer)) == ill
+    assert problems(check_refresh_page(setup(), f"{PAGES}/refresh-session", answer)) == expected
 
 
 @pytest.mark.parametrize(
@@ -233,7 +233,7 @@ def test_ports_and_schemes_of_a_policy_are_read_as_browsers_read_them(
 
 
 @pytest.mark.parametrize(
-    ("answer", "ill"),
+    ("answer", "expected"),
     [
         (reply("code", Content_Type="text/javascript; charset=utf-8"), []),
         (reply("other", Content_Type="text/javascript"), ["warning script"]),
@@ -246,12 +246,12 @@ def test_ports_and_schemes_of_a_policy_are_read_as_browsers_read_them(
         (DOWN, ["problem script"]),
     ],
 )
-def test_script_has_to_arrive_as_it_is(answer: Reply | FetchError, ill: list[str]) -> None:
-    assert ills([check_script(answer, b"code")]) == ill
+def test_script_has_to_arrive_as_it_is(answer: Reply | FetchError, expected: list[str]) -> None:
+    assert problems([check_script(answer, b"code")]) == expected
 
 
 @pytest.mark.parametrize(
-    ("answer", "ill"),
+    ("answer", "expected"),
     [
         (reply(), []),
         (reply(status=302), []),
@@ -270,12 +270,14 @@ def test_script_has_to_arrive_as_it_is(answer: Reply | FetchError, ill: list[str
         (DOWN, ["problem sign_in"]),
     ],
 )
-def test_strangers_have_to_arrive_at_sign_in(answer: Reply | FetchError, ill: list[str]) -> None:
-    assert ills([check_sign_in(f"{PAGES}/auth", f"{PAGES}/auth", answer)]) == ill
+def test_strangers_have_to_arrive_at_sign_in(
+    answer: Reply | FetchError, expected: list[str]
+) -> None:
+    assert problems([check_sign_in(f"{PAGES}/auth", f"{PAGES}/auth", answer)]) == expected
 
 
 @pytest.mark.parametrize(
-    ("location", "ill"),
+    ("location", "expected"),
     [
         ("/auth", ["problem sign_in"]),
         ("/login?next=/login", ["problem sign_in"]),
@@ -283,10 +285,10 @@ def test_strangers_have_to_arrive_at_sign_in(answer: Reply | FetchError, ill: li
         ("/enter", []),
     ],
 )
-def test_sign_in_may_lead_on_but_not_round(location: str, ill: list[str]) -> None:
+def test_sign_in_may_lead_on_but_not_round(location: str, expected: list[str]) -> None:
     answer = reply(status=302, Location=location)
 
-    assert ills([check_sign_in(f"{PAGES}/auth", f"{PAGES}/login", answer)]) == ill
+    assert problems([check_sign_in(f"{PAGES}/auth", f"{PAGES}/login", answer)]) == expected
 
 
 def test_all_that_is_well_with_the_refresh_page_is_told() -> None:

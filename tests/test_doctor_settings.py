@@ -1,4 +1,4 @@
-"""What the doctor makes of settings and cookies; each ill beside its cure."""
+"""What the doctor makes of settings and cookies; each expected beside its cure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from flask_ssr_session.doctor.check_cookies import check_seen_cookies, seen_cook
 from flask_ssr_session.doctor.check_settings import OLDEST_SDK, check_settings
 from flask_ssr_session.doctor.finding import Environment, Level, is_top_level
 
-from .doctor_kit import API, PAGES, ills, pages_alone, reply, setup
+from .doctor_factories import API, PAGES, pages_alone, problems, reply, setup
 
 # --- settings and the SDK ------------------------------------------------------------------------
 
@@ -20,14 +20,14 @@ from .doctor_kit import API, PAGES, ills, pages_alone, reply, setup
 def test_sound_setup_has_no_ill_and_every_line_says_something() -> None:
     findings = list(check_settings(setup()))
 
-    assert ills(findings) == []
+    assert problems(findings) == []
     assert all(finding.says and not finding.advice for finding in findings)
     checks = ["sdk_version", "sdk", "settings", "site", "cookie_domain", "cookie_secure"]
     assert [finding.check for finding in findings] == checks
 
 
 @pytest.mark.parametrize(
-    ("wrong", "ill"),
+    ("wrong", "expected"),
     [
         pytest.param({"version": None}, "problem sdk_version", id="no SDK installed"),
         pytest.param({"version": "0.31.3"}, "problem sdk_version", id="SDK too old"),
@@ -47,10 +47,10 @@ def test_sound_setup_has_no_ill_and_every_line_says_something() -> None:
         pytest.param({"site": None}, "warning site", id="no site"),
     ],
 )
-def test_contradiction_is_named_with_its_cure(wrong: dict[str, Any], ill: str) -> None:
+def test_contradiction_is_named_with_its_cure(wrong: dict[str, Any], expected: str) -> None:
     findings = list(check_settings(setup(**wrong)))
 
-    assert ill in ills(findings)
+    assert expected in problems(findings)
     assert all(finding.advice for finding in findings if finding.level is not Level.OK)
 
 
@@ -69,18 +69,18 @@ def test_contradiction_is_named_with_its_cure(wrong: dict[str, Any], ill: str) -
     ],
 )
 def test_settings_that_only_repeat_the_sdk_are_no_contradiction(right: dict[str, Any]) -> None:
-    assert ills(check_settings(setup(**right))) == []
+    assert problems(check_settings(setup(**right))) == []
 
 
 def test_middleware_is_missed_only_where_the_api_has_the_origin_of_the_pages() -> None:
     here = {"api_domain": PAGES}
 
-    assert ills(check_settings(setup(sdk=here, answers_api=False))) == ["warning sdk"]
-    assert ills(check_settings(setup(sdk=here))) == []
+    assert problems(check_settings(setup(sdk=here, answers_api=False))) == ["warning sdk"]
+    assert problems(check_settings(setup(sdk=here))) == []
     # The SDK keeps a port that browsers leave out.
     spelled = {"api_domain": f"{PAGES}:443"}
-    assert ills(check_settings(setup(sdk=spelled, answers_api=False))) == ["warning sdk"]
-    assert ills(check_settings(setup(answers_api=False))) == []
+    assert problems(check_settings(setup(sdk=spelled, answers_api=False))) == ["warning sdk"]
+    assert problems(check_settings(setup(answers_api=False))) == []
 
 
 def test_oldest_sdk_is_what_the_package_asks_for() -> None:
@@ -117,7 +117,7 @@ def test_cookies_of_the_api_have_to_reach_the_pages(
     pages: str, api: str, domain: str | None, is_well: bool
 ) -> None:
     told = {"api_domain": api, "website_origin": pages, "cookie_domain": domain}
-    found = ills(check_settings(setup(site=pages, sdk=told, cookies={"secure": False})))
+    found = problems(check_settings(setup(site=pages, sdk=told, cookies={"secure": False})))
 
     assert ("problem cookie_domain" in found) is not is_well
 
@@ -155,7 +155,7 @@ def test_a_top_level_domain_is_a_suffix_where_nobody_has_the_list() -> None:
 
 
 @pytest.mark.parametrize(
-    ("scheme", "secure", "ill", "says"),
+    ("scheme", "secure", "expected", "says"),
     [
         ("https", True, [], "session cookies are Secure"),
         ("http", False, [], "session cookies are not Secure"),
@@ -164,13 +164,13 @@ def test_a_top_level_domain_is_a_suffix_where_nobody_has_the_list() -> None:
     ],
 )
 def test_secure_cookies_fit_the_scheme(
-    scheme: str, secure: bool, ill: list[str], says: str
+    scheme: str, secure: bool, expected: list[str], says: str
 ) -> None:
     site, api = f"{scheme}://www.example.com", f"{scheme}://api.example.com"
     told = {"api_domain": api, "website_origin": site}
 
     findings = list(check_settings(setup(site=site, sdk=told, cookies={"secure": secure})))
-    assert ills(findings) == ill
+    assert problems(findings) == expected
     assert [says in finding.says for finding in findings if finding.check == "cookie_secure"] == [
         True
     ]
@@ -180,11 +180,13 @@ def test_secure_cookies_are_kept_on_this_very_machine() -> None:
     local = "http://localhost:5000"
     told = {"api_domain": local, "website_origin": local, "cookie_domain": None}
 
-    assert ills(check_settings(setup(site=local, sdk=told, cookies={"older_domain": None}))) == []
+    assert (
+        problems(check_settings(setup(site=local, sdk=told, cookies={"older_domain": None}))) == []
+    )
 
 
 def test_plain_api_of_an_encrypted_site_is_a_problem() -> None:
-    assert "problem site" in ills(
+    assert "problem site" in problems(
         check_settings(setup(sdk={"api_domain": "http://api.example.com"}))
     )
 
@@ -197,9 +199,9 @@ def test_encrypted_api_of_a_plain_site_is_a_problem_but_on_this_very_machine() -
         "cookie_domain": None,
     }
 
-    assert "problem site" in ills(check_settings(setup(site="http://www.example.com", sdk=far)))
+    assert "problem site" in problems(check_settings(setup(site="http://www.example.com", sdk=far)))
     assert (
-        ills(
+        problems(
             check_settings(setup(site="http://localhost", sdk=near, cookies={"older_domain": None}))
         )
         == []
@@ -221,16 +223,18 @@ def test_older_cookies_are_no_matter_where_none_are_shared() -> None:
     alone = {"api_domain": PAGES, "cookie_domain": None}
 
     findings = list(check_settings(setup(sdk=alone, cookies={"older_domain": None})))
-    assert ills(findings) == []
+    assert problems(findings) == []
     assert "older_cookie_domain" not in [finding.check for finding in findings]
-    assert ills(check_settings(setup(sdk=alone, cookies={"older_domain": ".example.com"}))) == []
-    assert ills(check_settings(setup(sdk=alone, cookies={"older_domain": ""}))) == [
+    assert (
+        problems(check_settings(setup(sdk=alone, cookies={"older_domain": ".example.com"}))) == []
+    )
+    assert problems(check_settings(setup(sdk=alone, cookies={"older_domain": ""}))) == [
         "problem older_cookie_domain"
     ]
 
 
 @pytest.mark.parametrize(
-    ("cookies", "ill"),
+    ("cookies", "expected"),
     [
         ({"same_site": "strict"}, ["warning cookie_same_site"]),
         ({"same_site": None}, []),
@@ -244,8 +248,8 @@ def test_older_cookies_are_no_matter_where_none_are_shared() -> None:
         ({"older_domain": ".www.example.com"}, []),
     ],
 )
-def test_cookies_that_stay_behind_are_named(cookies: dict[str, Any], ill: list[str]) -> None:
-    assert ills(check_settings(setup(cookies=cookies))) == ill
+def test_cookies_that_stay_behind_are_named(cookies: dict[str, Any], expected: list[str]) -> None:
+    assert problems(check_settings(setup(cookies=cookies))) == expected
 
 
 # --- cookies of a running API --------------------------------------------------------------------
@@ -267,11 +271,11 @@ def cleared(
 
 def seen(setup: Environment, *cookies: str) -> list[str]:
     answer = reply(status=401, Set_Cookie=(*cookies, "other=1; Partitioned", "", "=;=;"))
-    return ills(check_seen_cookies(setup, seen_cookies(answer)))
+    return problems(check_seen_cookies(setup, seen_cookies(answer)))
 
 
 @pytest.mark.parametrize(
-    ("cookies", "ill"),
+    ("cookies", "expected"),
     [
         pytest.param(cleared(), [], id="as here"),
         pytest.param(cleared("; domain=.Example.com"), [], id="other spelling"),
@@ -292,9 +296,9 @@ def seen(setup: Environment, *cookies: str) -> list[str]:
     ],
 )
 def test_cookies_of_the_running_api_are_what_is_thought_here(
-    cookies: tuple[str, ...], ill: list[str]
+    cookies: tuple[str, ...], expected: list[str]
 ) -> None:
-    assert seen(setup(), *cookies) == ill
+    assert seen(setup(), *cookies) == expected
 
 
 def test_what_the_running_api_does_otherwise_is_told() -> None:
@@ -326,7 +330,7 @@ def test_cookie_for_the_only_host_may_have_a_domain_or_none() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cookies", "ill"),
+    ("cookies", "expected"),
     [
         (cleared(), []),
         (cleared(secure=""), ["warning cookie_secure"]),
@@ -341,11 +345,11 @@ def test_cookie_for_the_only_host_may_have_a_domain_or_none() -> None:
     ],
 )
 def test_running_api_says_how_cookies_are_set_where_no_sdk_does(
-    cookies: tuple[str, ...], ill: list[str]
+    cookies: tuple[str, ...], expected: list[str]
 ) -> None:
-    assert seen(pages_alone(), *cookies) == ill
+    assert seen(pages_alone(), *cookies) == expected
     assert seen(pages_alone(site=None), *cookies) == []
 
 
 def test_settings_alone_are_sound_without_an_sdk() -> None:
-    assert ills(check_settings(pages_alone())) == []
+    assert problems(check_settings(pages_alone())) == []

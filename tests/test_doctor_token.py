@@ -15,7 +15,7 @@ from flask_ssr_session.sansio.verification import TokenRules
 from flask_ssr_session.testing import SessionSigner
 from flask_ssr_session.upstream.key_store import StaticKeys
 
-from .doctor_kit import NOW, ills
+from .doctor_factories import NOW, problems
 
 
 def explained(token: str, rules: TokenRules | None = None, **more: Any) -> dict[str, Finding]:
@@ -42,7 +42,7 @@ def without(*claims: str, version: str = "5") -> str:
 def test_sound_token_has_no_ill() -> None:
     findings = explained(made({"iss": "x", "st-ev": {"v": True, "t": (NOW - 300) * 1000}}))
 
-    assert ills(findings.values()) == []
+    assert problems(findings.values()) == []
     assert [finding.says for finding in findings.values() if finding.advice] == []
     assert findings["iat"].says == "10 min ago"
     assert findings["exp"].says == "in 10 min"
@@ -53,7 +53,7 @@ def test_sound_token_has_no_ill() -> None:
 
 
 @pytest.mark.parametrize(
-    ("token", "ill"),
+    ("token", "expected"),
     [
         pytest.param(made({"exp": NOW - 1}), ["problem exp", "problem token"], id="ran out"),
         pytest.param(made({"iat": NOW + 120}), ["problem iat", "problem token"], id="future"),
@@ -85,17 +85,20 @@ def test_sound_token_has_no_ill() -> None:
         pytest.param("\udcff.\udcff.\udcff", ["problem token"], id="no text"),
     ],
 )
-def test_what_is_wrong_with_a_token_is_told(token: str, ill: list[str]) -> None:
-    assert ills(explained(token).values()) == ill
+def test_what_is_wrong_with_a_token_is_told(token: str, expected: list[str]) -> None:
+    assert problems(explained(token).values()) == expected
 
 
 def test_issuer_is_asked_for_where_the_settings_do() -> None:
     rules = TokenRules(issuer="https://api.example.com/auth")
 
     fitting = explained(made({"iss": rules.issuer}), rules)
-    assert ills(fitting.values()) == []
+    assert problems(fitting.values()) == []
     assert fitting["iss"].says == "fits SSR_SESSION_ISSUER"
-    assert ills(explained(made({"iss": "x"}), rules).values()) == ["problem iss", "problem token"]
+    assert problems(explained(made({"iss": "x"}), rules).values()) == [
+        "problem iss",
+        "problem token",
+    ]
 
 
 def test_issuer_that_no_setting_asks_for_is_told_all_the_same() -> None:
@@ -116,7 +119,7 @@ def test_issuer_that_no_setting_asks_for_is_told_all_the_same() -> None:
 def test_claims_of_the_sdk_are_explained(name: str, value: object, says: str | None) -> None:
     findings = explained(made({name: value}))
 
-    assert ills(findings.values()) == []
+    assert problems(findings.values()) == []
     assert (findings[name].says if name in findings else None) == says
 
 

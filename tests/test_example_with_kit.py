@@ -23,7 +23,7 @@ from flask_ssr_session.testing import (
     sign_in,
     sign_out,
 )
-from tests.beside_sdk.conftest import sdk_environment
+from tests.sdk.conftest import sdk_environment
 
 __all__ = ["sdk_environment"]
 
@@ -190,14 +190,14 @@ def test_signing_in_is_open_to_everybody(
 
 
 @pytest.mark.parametrize(
-    ("asked", "led_to"),
+    ("asked", "target"),
     [("/account?tab=2", "/account?tab=2"), ("https://evil.example/", "/"), ("//evil.example", "/")],
 )
 def test_sign_in_leads_back_into_this_site(
-    anonymous_client: FlaskClient, asked: str, led_to: str
+    anonymous_client: FlaskClient, asked: str, target: str
 ) -> None:
     page = anonymous_client.get("/auth", query_string={"redirectToPath": asked}).text
-    assert f'data-return-path="{led_to}"' in page
+    assert f'data-return-path="{target}"' in page
 
 
 def test_nobody_becomes_admin_without_a_session(

@@ -29,7 +29,7 @@ from flask_ssr_session import (
     session_required,
 )
 
-from .flask_side.conftest import (
+from .app.conftest import (
     PAGE,
     cookies,
     make_app,

@@ -25,7 +25,7 @@ from flask_ssr_session.testing import (
     sign_in,
     sign_out,
 )
-from tests.beside_sdk.conftest import (
+from tests.sdk.conftest import (
     key_factory,
     lagging_clock,
     live_core,

@@ -16,10 +16,10 @@ from flask_ssr_session.sansio.jwt import decode_unverified_token
 from flask_ssr_session.testing import SessionSigner
 from flask_ssr_session.upstream import key_store
 
+from .app.conftest import PAGE, cookies, with_views
 from .clocks import SteppedClock
 from .development_core.support import send
 from .fake_key_server import finish_background
-from .flask_side.conftest import PAGE, cookies, with_views
 
 DAY = 24 * 3600.0
 NEW_SESSION = {

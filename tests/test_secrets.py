@@ -36,8 +36,7 @@ from flask_ssr_session.throttled_log import THROTTLE_SECONDS, ThrottledLog, logg
 from flask_ssr_session.upstream.fetch import Deadline
 from flask_ssr_session.upstream.key_store import FetchedKeys, StaticKeys
 
-from .clocks import SteppedClock
-from .flask_side.conftest import (
+from .app.conftest import (
     FETCH,
     PAGE,
     cookies,
@@ -47,6 +46,7 @@ from .flask_side.conftest import (
     with_templates,
     with_views,
 )
+from .clocks import SteppedClock
 from .test_hostile_tokens import CLAIMS, NOW, ROWS
 
 WINDOW = 12

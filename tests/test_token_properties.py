@@ -23,10 +23,10 @@ from flask_ssr_session.testing import SessionSigner
 from flask_ssr_session.upstream.key_store import StaticKeys
 
 from .fuzz_tokens import NAMES, NOW, STRICTER, VALUES
-from .judges import Judges
+from .reference_verifiers import ReferenceVerifiers
 
 SIGNER = SessionSigner()
-JUDGES = Judges(SIGNER.public_key)
+JUDGES = ReferenceVerifiers(SIGNER.public_key)
 
 JSON = st.recursive(
     st.none()

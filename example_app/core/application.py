@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 
 from .controls import CONTROL_PREFIX, ControlEndpoints, Controls
+from .endpoint import EndpointTable
 from .fields import BadRequestError, Fields
 from .key_endpoints import CDI_VERSION, TENANT_PATH, UNVERSIONED_PATHS
-from .responses import EndpointTable
 from .server import Request, Response
 from .tokens import TENANT_ID
 

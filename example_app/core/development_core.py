@@ -13,6 +13,7 @@ from .application import CoreApplication
 from .controls import Controls
 from .key_endpoints import KeyEndpoints
 from .keys import SigningKeys, generate_rsa_key
+from .one_time_tokens import Verification
 from .role_endpoints import RoleEndpoints
 from .roles import Roles
 from .server import LOOPBACK_HOST, HTTPServerThread
@@ -21,7 +22,6 @@ from .sessions import Sessions
 from .store import Store
 from .user_endpoints import UserEndpoints
 from .users import Users
-from .verification import Verification
 
 
 class DevelopmentCore(Controls):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from .endpoint import JSON, EndpointTable, ok
 from .fields import Fields
 from .keys import SigningKeys
-from .responses import JSON, EndpointTable, ok
 from .server import Response
 from .tokens import ALGORITHM, TENANT_ID, sign_custom_jwt
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from .endpoint import JSON, EndpointTable, ok
 from .fields import Fields
-from .responses import JSON, EndpointTable, ok
 from .roles import Roles
 
 _UNKNOWN_ROLE: JSON = {"status": "UNKNOWN_ROLE_ERROR"}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from .endpoint import JSON, EndpointTable, ok
 from .fields import BadRequestError, Fields
-from .responses import JSON, EndpointTable, ok
 from .session_records import Granted, IssuedToken, TheftDetected, TryRefresh, Unauthorised
 from .sessions import Sessions
 from .tokens import PROTECTED_CLAIMS, TENANT_ID, InvalidAccessTokenError

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
+from .endpoint import JSON, EndpointTable, ok
 from .fields import BadRequestError, Fields
-from .responses import JSON, EndpointTable, ok
+from .one_time_tokens import Purpose, Verification
 from .tokens import TENANT_ID
 from .users import User, Users
-from .verification import Purpose, Verification
 
 _RECIPE_ID = "emailpassword"
 # A core's default and greatest number of users in one answer.

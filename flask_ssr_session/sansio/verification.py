@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import lru_cache
 from typing import NamedTuple, Protocol
 
@@ -12,7 +13,6 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from ..errors import TokenDefect, TokenExpiredError, TokenInvalidError, TokenNotYetValidError
 from ..session import SSRSession, deep_freeze
-from ..throttled_log import logger
 from .jwt import NEWEST_KNOWN_VERSION, ParsedToken, decode_unverified_token
 
 # An hour's drift is somebody's broken clock; a second's is everybody's. Between them: a minute.
@@ -110,7 +110,7 @@ def verify_access_token(
 @lru_cache
 def _log_newer_version(version: int) -> None:
     """Say once per process that tokens of a later version are taken by the rules we know."""
-    logger.warning(
+    logging.getLogger("flask_ssr_session").warning(
         "newer_token_version: access tokens have version %d; judged by the rules of version %d",
         version,
         NEWEST_KNOWN_VERSION,

@@ -6,10 +6,10 @@ from typing import Literal
 
 import pytest
 
+from example_app.core.one_time_tokens import Purpose, Verification
 from example_app.core.roles import Roles
 from example_app.core.store import Store
 from example_app.core.users import Users
-from example_app.core.verification import Purpose, Verification
 
 from .support import SteppedClock
 

@@ -63,7 +63,7 @@ REASONS: dict[str, tuple[str, Callable[[], dict[str, str]]]] = {
 }
 
 
-def sent_by(reason: str, headers: dict[str, str]) -> dict[str, str]:
+def request_for(reason: str, headers: dict[str, str]) -> dict[str, str]:
     """Return the request's headers with the cookies that lead to *reason*."""
     headers = headers | REASONS[reason][1]()
     if reason != "cross_site":
@@ -73,7 +73,7 @@ def sent_by(reason: str, headers: dict[str, str]) -> dict[str, str]:
     return headers | {"Sec-Fetch-Site": "cross-site"} if "Sec-Fetch-Site" in headers else headers
 
 
-def led_to(
+def arrange(
     reason: str, app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> AbstractContextManager[None]:
     """Let the surroundings of *app* be such that a good token has this *reason*."""
@@ -154,8 +154,8 @@ def test_answer_fits_the_state_and_who_asks(
     session_state = REASONS[reason][0]
     method, headers = KINDS[kind]
     client = app.test_client(use_cookies=False)
-    with led_to(reason, app, monkeypatch):
-        response = client.open("/account?q=1", method=method, headers=sent_by(reason, headers))
+    with arrange(reason, app, monkeypatch):
+        response = client.open("/account?q=1", method=method, headers=request_for(reason, headers))
 
     assert (response.status_code, _shown(response)) == ANSWERS[session_state][kind]
     assert "Set-Cookie" not in response.headers
@@ -242,7 +242,7 @@ FITTING, TOO_LONG = ("/account?" + "%C3%A9" * count for count in (380, 420))
 def test_way_back_that_no_server_would_read_is_dropped(
     app: Flask, asked: Callable[[FlaskClient, str], TestResponse], expected: str
 ) -> None:
-    def led_to(page: str) -> str:
+    def redirect_to(page: str) -> str:
         response = asked(app.test_client(use_cookies=False), page)
         named = response.headers.get("Location") or response.headers.get("HX-Redirect")
         if named is not None:
@@ -253,8 +253,8 @@ def test_way_back_that_no_server_would_read_is_dropped(
         return str(addresses.pop())
 
     parameter = "redirectBack" if expected == "/refresh-session" else "redirectToPath"
-    assert led_to(FITTING) == f"{expected}?{parameter}={quote(FITTING, safe='/')}"
-    assert led_to(TOO_LONG) == expected
+    assert redirect_to(FITTING) == f"{expected}?{parameter}={quote(FITTING, safe='/')}"
+    assert redirect_to(TOO_LONG) == expected
 
 
 @pytest.mark.parametrize("reason", REASONS)
@@ -262,8 +262,8 @@ def test_head_gets_the_headers_of_get_without_the_body(
     app: Flask, monkeypatch: pytest.MonkeyPatch, reason: str
 ) -> None:
     client = app.test_client(use_cookies=False)
-    headers = sent_by(reason, PAGE)
-    with led_to(reason, app, monkeypatch):
+    headers = request_for(reason, PAGE)
+    with arrange(reason, app, monkeypatch):
         head = client.head("/account", headers=headers)
         get = client.get("/account", headers=headers)
 
@@ -278,8 +278,8 @@ def test_page_that_never_asks_is_open_in_every_state(
     app: Flask, monkeypatch: pytest.MonkeyPatch, reason: str
 ) -> None:
     client = app.test_client(use_cookies=False)
-    with led_to(reason, app, monkeypatch):
-        response = client.get("/open", headers=sent_by(reason, PAGE))
+    with arrange(reason, app, monkeypatch):
+        response = client.get("/open", headers=request_for(reason, PAGE))
     assert (response.status_code, response.text) == (200, "open")
     assert response.headers["Vary"] == "Cookie"
     assert "SSR-Session" not in response.headers
@@ -302,8 +302,8 @@ def test_a_line_of_the_log_says_what_its_reason_means(
 ) -> None:
     caplog.set_level(logging.DEBUG, "flask_ssr_session")
     client = app.test_client(use_cookies=False)
-    with led_to(reason, app, monkeypatch):
-        client.get("/account", headers=sent_by(reason, PAGE))
+    with arrange(reason, app, monkeypatch):
+        client.get("/account", headers=request_for(reason, PAGE))
     (line,) = [text for text in caplog.messages if text.startswith(f"{reason}: ")]
     meaning = line.removeprefix(f"{reason}: ")
     assert meaning not in {each.value for each in SessionState}
@@ -328,8 +328,8 @@ def test_redirect_flow_sends_a_page_to_the_refresh_page(
 ) -> None:
     app = with_views(make_app(refresh_flow="redirect"))
     client = app.test_client(use_cookies=False)
-    with led_to(reason, app, monkeypatch):
-        response = client.get("/account?q=1", headers=sent_by(reason, KINDS[kind][1]))
+    with arrange(reason, app, monkeypatch):
+        response = client.get("/account?q=1", headers=request_for(reason, KINDS[kind][1]))
     assert response.status_code == 302
     assert response.headers["Location"] == "/refresh-session?redirectBack=/account%3Fq%3D1"
     assert response.headers["Cache-Control"] == "no-store"
@@ -646,8 +646,8 @@ def test_script_gets_a_status_where_a_template_rendered_the_refresh_page(
 ) -> None:
     session_state = REASONS[reason][0]
     client = app.test_client(use_cookies=False)
-    with led_to(reason, app, monkeypatch):
-        response = client.get("/page", headers=sent_by(reason, KINDS[kind][1]))
+    with arrange(reason, app, monkeypatch):
+        response = client.get("/page", headers=request_for(reason, KINDS[kind][1]))
     assert (response.status_code, _shown(response)) == ANSWERS[session_state][kind]
     assert response.headers["SSR-Session"] == f"{session_state}; reason={reason}"
     assert response.content_length == len(response.data)

@@ -57,7 +57,7 @@ TEMPLATE_GUARD = (
 )
 
 
-def make_app(name: str = "flask_side", **settings: Any) -> Flask:
+def make_app(name: str = "app", **settings: Any) -> Flask:
     """Return an app in testing mode, set up with *settings*, that trusts the test keys."""
     app = Flask(name)
     app.testing = True

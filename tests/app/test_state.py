@@ -640,7 +640,7 @@ def test_internal_error_is_logged_once_with_its_place_and_not_its_message(
         assert client.get("/account", headers=FETCH).status_code == 503
     (record,) = [r for r in caplog.records if r.levelno == logging.ERROR]
     assert "LookupError at " in record.getMessage()
-    assert "in the app 'flask_side'" in record.getMessage()
+    assert "in the app 'app'" in record.getMessage()
     assert "test_state.py" in record.getMessage()
     assert secret not in caplog.text
 

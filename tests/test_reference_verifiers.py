@@ -7,7 +7,7 @@ import pytest
 from flask_ssr_session.testing import SessionSigner
 
 from .fuzz_tokens import NOW, STRICTER, Fuzzer
-from .judges import Judges
+from .reference_verifiers import ReferenceVerifiers
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -22,9 +22,9 @@ def test_what_we_accept_all_judges_accept_and_the_rest_has_a_reason(seed: int) -
 
 def test_the_judges_know_good_from_bad() -> None:
     signer = SessionSigner()
-    judges = Judges(signer.public_key)
+    verifiers = ReferenceVerifiers(signer.public_key)
     claims = signer.claims(issued_at=NOW)
-    assert judges.accept(signer.sign(claims), NOW)
+    assert verifiers.accept(signer.sign(claims), NOW)
     for bad in (
         signer.sign(claims, signer.header() | {"version": "2"}),
         signer.sign(claims, signer.header() | {"alg": "RS512"}),
@@ -33,6 +33,6 @@ def test_the_judges_know_good_from_bad() -> None:
         signer.sign(claims)[:-2],
         "ä",
     ):
-        assert not judges.accept(bad, NOW)
-    assert not judges.accept(signer.sign(claims), claims["exp"])
+        assert not verifiers.accept(bad, NOW)
+    assert not verifiers.accept(signer.sign(claims), claims["exp"])
     assert len(STRICTER) == 8

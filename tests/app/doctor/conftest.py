@@ -19,7 +19,7 @@ import example_app.app
 import example_app.sign_in
 from example_app.core import DevelopmentCore
 from flask_ssr_session import FlaskSSRSession
-from tests.beside_sdk.conftest import (
+from tests.sdk.conftest import (
     key_factory,
     lagging_clock,
     live_core,
@@ -121,8 +121,8 @@ def signed_in(app: Flask) -> str:
     return cookie.value
 
 
-def bare(**settings: Any) -> Flask:
+def app_without_sdk(**settings: Any) -> Flask:
     """Return an app of pages alone, whose API is elsewhere."""
-    app = Flask("bare")
+    app = Flask("app_without_sdk")
     FlaskSSRSession(app, **{"api_domain": "https://api.example.com", **settings})
     return app

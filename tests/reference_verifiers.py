@@ -19,7 +19,7 @@ from joserfc.jwk import RSAKey
 _IDENTIFIERS = {3: ("sub", "sessionHandle", "refreshTokenHash1"), 4: ("tId",), 5: ("rsub",)}
 
 
-class Judges:
+class ReferenceVerifiers:
     """Judge tokens by one key."""
 
     def __init__(self, key: RSAPublicKey) -> None:

@@ -225,17 +225,17 @@ def test_mounted_app_knows_its_own_pages_by_their_mounted_paths(
 ) -> None:
     prefix = PREFIXES[mount]
 
-    def led_to(raw: str) -> str:
+    def redirect_to(raw: str) -> str:
         page = ask(mount, apps["inline"], f"{REFRESH}?redirectBack={quote(raw, safe='')}", {})
         return attribute(page.text, "data-return-to")
 
     for nested in (REFRESH, f"{REFRESH}/", f"{REFRESH}?redirectBack=/x", "/%72efresh-session"):
-        assert led_to(prefix + nested) == "/"
+        assert redirect_to(prefix + nested) == "/"
     for other in (REFRESH, f"{prefix}{prefix}{REFRESH}", f"{prefix}/x{REFRESH}"):
-        assert led_to(other) == other
+        assert redirect_to(other) == other
     # Sign-in is where its setting says, from the root of the host.
-    assert led_to(SIGN_IN) == "/"
-    assert led_to(prefix + SIGN_IN) == prefix + SIGN_IN
+    assert redirect_to(SIGN_IN) == "/"
+    assert redirect_to(prefix + SIGN_IN) == prefix + SIGN_IN
 
 
 @rows("spelled", ["/shop//refresh-session", "/shop///refresh-session", "/shop/%2Frefresh-session"])

@@ -57,7 +57,7 @@ def test_setting_up_twice_is_refused_and_leaves_the_first_as_it_is(
     app: Flask, client: FlaskClient
 ) -> None:
     before = _traces(app)
-    with pytest.raises(ConfigError, match="set up for the app 'flask_side' already"):
+    with pytest.raises(ConfigError, match="set up for the app 'app' already"):
         FlaskSSRSession(app, api_domain="https://other.example.com")
     assert _traces(app) == before
     sign_in(client)

@@ -29,7 +29,7 @@ from flask_ssr_session.testing import SessionSigner
 from flask_ssr_session.upstream.fetch import Deadline, Reply, ask
 from tests.development_core.sdk import init_sdk
 
-from .conftest import MakeApp, Site, bare, checks_run, line, run, signed_in
+from .conftest import MakeApp, Site, app_without_sdk, checks_run, line, run, signed_in
 
 
 def test_the_example_has_no_problem(example: MakeApp, site: Site) -> None:
@@ -256,14 +256,14 @@ def test_override_is_shown_what_the_hooks_of_the_app_set(example: MakeApp) -> No
 
 
 def test_hook_without_a_module_is_a_hook_like_any_other() -> None:
-    app = bare()
+    app = app_without_sdk()
     app.before_request([].clear)
 
     assert run(app, "--offline", "--url", "https://api.example.com").exit_code == 0
 
 
 def test_app_that_fails_in_debug_is_a_line_and_no_traceback() -> None:
-    app = bare()
+    app = app_without_sdk()
     app.testing = True
 
     @app.before_request
@@ -412,7 +412,7 @@ def test_settings_of_pages_are_compared_with_cookies_of_the_api(
 ) -> None:
     example()
     keys = {"keys": [SessionSigner("s-1").jwk()]}
-    pages = bare(api_domain=site.url, jwks=keys, cookie_domain="sub.localhost")
+    pages = app_without_sdk(api_domain=site.url, jwks=keys, cookie_domain="sub.localhost")
 
     assert line(run(pages, "--url", site.url), "api_cookies").startswith(
         "problem api_cookies the API sets session cookies for its own host alone, and here they "
@@ -422,13 +422,13 @@ def test_settings_of_pages_are_compared_with_cookies_of_the_api(
         "has other keys than pages verify with: two cores, or an old SSR_SESSION_JWKS -> let both "
         "processes use one core (connection_uri), or one key set"
     )
-    alike = bare(api_domain=site.url, jwks=keys)
+    alike = app_without_sdk(api_domain=site.url, jwks=keys)
     assert line(run(alike, "--url", site.url), "api_cookies").startswith("ok api_cookies")
     assert line(run(alike, "--url", site.url), "cookie_secure").startswith("ok cookie_secure")
 
 
 def test_no_secret_of_an_address_is_printed() -> None:
-    pages = bare()
+    pages = app_without_sdk()
     state = pages.extensions["ssr_session"]
     # No setting can have it; the SDK takes it as it is.
     state.settings = replace(state.settings, api_domain="https://me:pass-word@api.example.com")
@@ -449,7 +449,7 @@ def test_public_suffixes_are_known_without_network(monkeypatch: pytest.MonkeyPat
         ("https://api.pages-of-ada.github.io", "nothing here shares the cookies"),
         ("https://other.github.io", "are two sites, which never share cookies"),
     ):
-        pages = bare(api_domain=api)
+        pages = app_without_sdk(api_domain=api)
         result = run(pages, "--offline", "--url", "https://www.pages-of-ada.github.io")
         assert shown in line(result, "cookie_domain")
 
@@ -458,7 +458,7 @@ def test_a_domain_is_proposed_where_nobody_has_the_list_of_suffixes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "tldextract", None)
-    pages = bare(api_domain="https://other.github.io")
+    pages = app_without_sdk(api_domain="https://other.github.io")
     result = run(pages, "--offline", "--url", "https://www.pages-of-ada.github.io")
 
     assert 'cookie_domain=".github.io"' in line(result, "cookie_domain")
@@ -573,7 +573,7 @@ def test_api_elsewhere_has_to_let_the_pages_in(example: MakeApp, site: Site, let
         response.headers["Access-Control-Allow-Credentials"] = "true"
         return response
 
-    shown = line(run(bare(api_domain=site.url), "--url", "http://localhost:1"), "cors")
+    shown = line(run(app_without_sdk(api_domain=site.url), "--url", "http://localhost:1"), "cors")
 
     assert shown.startswith(
         f"ok cors the API at localhost:{site.port} lets pages of http://localhost:1 refresh"
@@ -587,7 +587,7 @@ def test_clock_is_compared_with_the_api_where_no_keys_are_fetched(
     example: MakeApp, site: Site
 ) -> None:
     example()
-    pages = bare(api_domain=site.url, jwks={"keys": [SessionSigner("s-1").jwk()]})
+    pages = app_without_sdk(api_domain=site.url, jwks={"keys": [SessionSigner("s-1").jwk()]})
 
     result = run(pages, "--url", site.url)
     assert line(result, "clock") == "ok clock this machine and the API tell the same time"
@@ -596,7 +596,7 @@ def test_clock_is_compared_with_the_api_where_no_keys_are_fetched(
 @pytest.mark.parametrize("arguments", [(), ("--url", "http://localhost:1")])
 def test_no_core_is_asked_where_no_sdk_knows_it(arguments: tuple[str, ...]) -> None:
     static = {"keys": [SessionSigner("s-1").jwk()]}
-    result = run(bare(api_domain="http://localhost:1", jwks=static), *arguments)
+    result = run(app_without_sdk(api_domain="http://localhost:1", jwks=static), *arguments)
 
     assert "does not answer (the connection failed" in line(result, "refresh_api")
     assert not {"core", "cors", "api_cookies", "api_keys"} & checks_run(result)

@@ -16,7 +16,7 @@ from flask_ssr_session import FlaskSSRSession, cli
 from flask_ssr_session.sansio.jwt import decode_base64url
 from flask_ssr_session.testing import SessionSigner
 
-from .conftest import MakeApp, bare, line, run, signed_in
+from .conftest import MakeApp, app_without_sdk, line, run, signed_in
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -70,7 +70,7 @@ def test_token_on_the_command_line_is_refused_and_not_repeated() -> None:
 
 @pytest.mark.parametrize("arguments", [["eyJhbGciOi"], ["--token", "-", "eyJhbGciOi"]])
 def test_token_as_one_argument_too_many_is_not_repeated(arguments: list[str]) -> None:
-    result = run(bare(), *arguments)
+    result = run(app_without_sdk(), *arguments)
 
     assert result.exit_code == 2
     assert "--token -" in result.output
@@ -109,7 +109,7 @@ def test_token_that_a_terminal_has_broken_into_lines_is_one_token(example: MakeA
 
 @pytest.mark.parametrize("given", [b"", b"\xff\xfeh\x00", b"\x80" * 100_000])
 def test_input_that_is_no_text_is_no_token_and_no_traceback(given: bytes) -> None:
-    result = run(bare(), "--token", "-", input=given)
+    result = run(app_without_sdk(), "--token", "-", input=given)
 
     assert result.exit_code == 1
     assert line(result, "token").startswith("problem token the token is refused: ")
@@ -125,7 +125,7 @@ def test_closed_input_is_no_token(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_address_is_needed_where_no_sdk_tells_it() -> None:
-    app = bare()
+    app = app_without_sdk()
 
     assert line(run(app, "--offline"), "site").startswith("warning site nobody says where")
     assert "site seen from https://www.example.com" in line(
@@ -135,7 +135,7 @@ def test_address_is_needed_where_no_sdk_tells_it() -> None:
 
 @pytest.mark.parametrize(("name", "scheme"), [("exämple.com", "https"), ("www.example.com", "ws")])
 def test_server_name_that_is_no_place_is_named(name: str, scheme: str) -> None:
-    app = bare()
+    app = app_without_sdk()
     app.config.update(SERVER_NAME=name, PREFERRED_URL_SCHEME=scheme)
 
     result = run(app, "--offline")
@@ -148,7 +148,7 @@ def test_server_name_that_is_no_place_is_named(name: str, scheme: str) -> None:
 
 
 def test_server_name_tells_the_address() -> None:
-    app = bare()
+    app = app_without_sdk()
     app.config.update(SERVER_NAME="www.example.com", PREFERRED_URL_SCHEME="https")
 
     assert "seen from https://www.example.com," in line(run(app, "--offline"), "site")
@@ -164,7 +164,7 @@ def test_mount_point_of_the_app_belongs_to_the_address(example: MakeApp) -> None
 
 
 def test_mount_point_belongs_to_the_address() -> None:
-    result = run(bare(), "--offline", "--url", "https://www.example.com/mounted/")
+    result = run(app_without_sdk(), "--offline", "--url", "https://www.example.com/mounted/")
 
     assert line(result, "refresh_page") == "ok refresh_page /refresh-session shows it"
 
@@ -195,7 +195,7 @@ def test_mount_point_belongs_to_the_address() -> None:
     ],
 )
 def test_address_that_is_none_is_refused(url: str) -> None:
-    result = run(bare(), "--offline", "--url", url)
+    result = run(app_without_sdk(), "--offline", "--url", url)
 
     assert result.exit_code == 2
     assert "for example https://www.example.com" in " ".join(result.output.split())
@@ -211,14 +211,14 @@ def test_address_that_is_none_is_refused(url: str) -> None:
     ],
 )
 def test_address_is_read_as_browsers_read_it(url: str, site: str) -> None:
-    result = run(bare(), "--offline", "--url", url)
+    result = run(app_without_sdk(), "--offline", "--url", url)
 
     assert f"seen from {site}," in result.output
     assert line(result, "refresh_page") == "ok refresh_page /refresh-session shows it"
 
 
 def test_missing_api_domain_is_named() -> None:
-    result = run(bare(api_domain=None))
+    result = run(app_without_sdk(api_domain=None))
 
     assert result.exit_code == 1
     assert "SSR_SESSION_API_DOMAIN" in line(result, "setup")
@@ -227,10 +227,10 @@ def test_missing_api_domain_is_named() -> None:
 def test_static_keys_are_looked_at_without_network() -> None:
     static = SessionSigner("s-test").jwk()
     assert "1 key (1 static) in SSR_SESSION_JWKS" in line(
-        run(bare(jwks={"keys": [static]}), "--offline"), "keys"
+        run(app_without_sdk(jwks={"keys": [static]}), "--offline"), "keys"
     )
     dynamic = SessionSigner("d-1700000000000").jwk()
-    assert line(run(bare(jwks={"keys": [dynamic]}), "--offline"), "keys").startswith(
+    assert line(run(app_without_sdk(jwks={"keys": [dynamic]}), "--offline"), "keys").startswith(
         "warning keys SSR_SESSION_JWKS holds dynamic keys"
     )
 
@@ -239,7 +239,7 @@ def test_static_keys_are_looked_at_without_network() -> None:
 
 
 def test_colours_are_for_terminals(monkeypatch: pytest.MonkeyPatch) -> None:
-    app = bare()
+    app = app_without_sdk()
 
     assert "\x1b[" not in run(app, "--offline").output
     assert "\x1b[33mwarning" in run(app, "--offline", color=True).output

@@ -19,7 +19,7 @@ from flask_ssr_session import FlaskSSRSession, session_required
 from flask_ssr_session.clock import SystemClock
 from tests.development_core.sdk import reset_sdk
 
-from .test_beside_the_sdk import DOCUMENT, refresh, sign_up, start_sdk
+from .test_with_the_sdk import DOCUMENT, refresh, sign_up, start_sdk
 
 FETCH = {"Accept": "*/*", "Sec-Fetch-Site": "same-origin", "Sec-Fetch-Dest": "empty"}
 LOOK_UP = ("GET", "/recipe/session")

@@ -69,7 +69,7 @@ def pages_alone(**settings: Any) -> Environment:
     )
 
 
-def ills(findings: Iterable[Finding]) -> list[str]:
+def problems(findings: Iterable[Finding]) -> list[str]:
     """Return what is wrong, as ``level check``."""
     return [f"{f.level.value} {f.check}" for f in findings if f.level is not Level.OK]
 

@@ -1,0 +1,134 @@
+"""Each folder of the package is a rule, held by what its modules import."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "flask_ssr_session"
+MODULES = {
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts): path
+    for path in sorted(PACKAGE.rglob("*.py"))
+}
+MAX_LINES = 250
+
+FRAMEWORKS = {"flask", "jinja2", "supertokens_python"}
+IO = {"concurrent", "http.client", "socket", "ssl", "threading", "time", "urllib.request"}
+
+# What the modules of a folder never import.
+FORBIDDEN = {
+    "sansio": FRAMEWORKS | IO,
+    "config": FRAMEWORKS | IO,
+    "upstream": FRAMEWORKS,
+    "pages": {"supertokens_python"} | IO,
+    "doctor": {"jinja2", "supertokens_python"} | IO,
+    "testing": {"jinja2", "supertokens_python"},
+    "": {"jinja2", "supertokens_python"} | IO,
+}
+EXCEPTIONS = {
+    ("config.sdk", "supertokens_python"): "the one module that looks at the SDK",
+    ("clock", "time"): "where the time comes from",
+}
+# What the modules of a folder may import from the package: these folders, and modules of the root.
+MAY_USE = {
+    "sansio": {"sansio", "errors", "session"},
+    "config": {"config", "sansio", "errors", "session"},
+    "upstream": {"upstream", "sansio", "errors", "session", "clock", "signals", "throttled_log"},
+}
+# What is loaded only by these.
+RESERVED = {"doctor": {"doctor", "cli"}, "testing": {"testing", "pytest_plugin"}}
+
+
+def imports_of(module: str) -> Iterator[str]:
+    """Yield what a module imports; what is of this package begins with a dot."""
+    path = MODULES[module]
+    package = path.parent.relative_to(PACKAGE).parts
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level:
+            parts = [*package[: len(package) - node.level + 1], *filter(None, [node.module])]
+            target = ".".join(parts)
+            yield from (
+                f".{each}" if each in MODULES else f".{target}"
+                for each in (".".join([*parts, alias.name]) for alias in node.names)
+            )
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module or ""
+
+
+def folder_of(module: str) -> str:
+    return module.partition(".")[0] if "." in module else ""
+
+
+def is_within(imported: str, name: str) -> bool:
+    return imported == name or imported.startswith(f"{name}.")
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_modules_keep_the_rule_of_their_folder(module: str) -> None:
+    folder = folder_of(module)
+    imported = set(imports_of(module))
+
+    forbidden = {
+        name
+        for name in FORBIDDEN[folder]
+        if any(is_within(each, name) for each in imported) and (module, name) not in EXCEPTIONS
+    }
+    assert forbidden == set()
+    used = {each[1:].partition(".")[0] for each in imported if each.startswith(".")}
+    assert used <= MAY_USE.get(folder, used)
+    for reserved, users in RESERVED.items():
+        assert reserved not in used or users & {folder, module}
+
+
+def test_imports_make_no_circle() -> None:
+    graph = {
+        module: {each[1:] for each in imports_of(module) if each[1:] in MODULES} - {module}
+        for module in MODULES
+        if module != "__init__"
+    }
+
+    TopologicalSorter(graph).prepare()
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_no_module_is_long(module: str) -> None:
+    assert len(MODULES[module].read_text().splitlines()) <= MAX_LINES
+
+
+@pytest.mark.parametrize("folder", ["sansio", "upstream"])
+def test_decisions_load_no_framework_and_no_sdk(folder: str) -> None:
+    modules = [f"flask_ssr_session.{each}" for each in MODULES if folder_of(each) == folder]
+    script = f"""
+import importlib, sys
+for name in {modules!r}:
+    importlib.import_module(name)
+sys.stdout.write(",".join(sorted({FRAMEWORKS!r} & set(sys.modules))))
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize("module", [each for each in MODULES if folder_of(each) == "upstream"])
+def test_loading_a_module_starts_nothing(module: str) -> None:
+    """No thread, lock or socket of an import may be carried over a fork."""
+    statements = ast.parse(MODULES[module].read_text()).body
+    called = {
+        ast.unparse(node.func)
+        for statement in statements
+        if isinstance(statement, (ast.Assign, ast.AnnAssign, ast.Expr))
+        for node in ast.walk(statement)
+        if isinstance(node, ast.Call)
+    }
+
+    assert called <= {"re.compile"}
