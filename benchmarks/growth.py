@@ -207,7 +207,7 @@ def by_pauses(tokens: Sequence[Token], passes: int) -> Iterator[Row]:
             row[f"gen{generation}_most_ms"] = max(each, default=0.0)
         yield row
     with own.app_context():
-        if state.ready().keys.peek(warm[-1].raw) is None:
+        if state.sdk_binding().keys.peek(warm[-1].raw) is None:
             raise RuntimeError("the tokens were not remembered")
 
 

@@ -6,9 +6,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .current_session import get_session_state, get_ssr_session
     from .decorators import (
-        get_session_state,
-        get_ssr_session,
         require_session,
         session_exempt,
         session_optional,
@@ -63,9 +62,9 @@ _HOMES = {
     "SSRSession": "session",
     "SSRSessionError": "errors",
     "SessionRequired": "responses",
-    "SessionState": "sansio.verdict",
-    "get_session_state": "decorators",
-    "get_ssr_session": "decorators",
+    "SessionState": "sansio.states",
+    "get_session_state": "current_session",
+    "get_ssr_session": "current_session",
     "keys_failing": "signals",
     "keys_renewed": "signals",
     "refresh_requested": "signals",

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from flask import Flask, Response, request_started
+from flask import Flask, request_started
 
-from .app_state import EXTENSION_NAME, AppState, current_request, current_state
+from .app_state import EXTENSION_NAME, AppState, current_state
 from .cli import commands
-from .conditional_requests import drop_conditions, may_ask_conditionally, unmark_tags
 from .config.settings import Settings
-from .decorators import capture_form_before_hooks
 from .dispatch import watch_dispatch
 from .errors import ConfigError
-from .navigation import is_exempt
-from .pages.refresh_page import install_templates, warn_of_replaced_loader
-from .responses import finish
+from .hooks import register_hooks
+from .pages.document import warn_of_replaced_loader
+from .pages.template_guard import install_templates
 from .setup_checks import check_setup, watch
 from .views import make_blueprint, route_before_catch_alls
 
@@ -56,16 +53,9 @@ class FlaskSSRSession:
         state.checks.append(lambda _state, _deployment: warn_of_replaced_loader(state))
         install_templates(app)
         app.register_blueprint(make_blueprint(app, state.settings.refresh_path))
-        # First before every other hook, so that all of them may rely on g.session; and last after
-        # all of them, as functions after a request run in reverse order.
-        decide, finish_response = _hooks(state)
-        app.before_request_funcs.setdefault(None, []).insert(0, decide)
-        app.after_request_funcs.setdefault(None, []).insert(0, finish_response)
-        app.teardown_request_funcs.setdefault(None, []).insert(0, state.end_request)
-        request_started.connect(state.begin_before_hook, app)
+        register_hooks(state)
         if app.url_map.host_matching or app.subdomain_matching:
-            # The app keeps it: signals hold their receivers weakly.
-            app.extensions[f"{EXTENSION_NAME}_router"] = route = route_before_catch_alls(app)
+            state.receivers.append(route := route_before_catch_alls(app))
             request_started.connect(route, app)
         app.cli.add_command(commands)
         watch(app)
@@ -81,26 +71,3 @@ class FlaskSSRSession:
         :raises RuntimeError: there is no app context.
         """
         current_state().clear_keys()
-
-
-def _hooks(state: AppState) -> tuple[Callable[[], None], Callable[[Response], Response]]:
-    """Return what runs before and after each request of the app."""
-
-    def decide() -> None:
-        asked = current_request()
-        record = state.begin_request(asked)
-        record.exempt = is_exempt(state, asked)
-        if record.exempt:
-            return
-        verdict = state.verdict_on(asked, record)
-        if not may_ask_conditionally(verdict.state):
-            drop_conditions(asked)
-        elif verdict.session is not None:
-            unmark_tags(asked, verdict.session.session_handle)
-        if verdict.session is None:
-            capture_form_before_hooks(state, asked)
-
-    def finish_response(response: Response) -> Response:
-        return finish(state, response)
-
-    return decide, finish_response

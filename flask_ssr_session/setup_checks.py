@@ -1,7 +1,7 @@
-"""Find, at the first request and in the doctor, what an app has registered in the wrong order.
+"""Find what an app has registered in the wrong order, at the first request and in the doctor.
 
-A decorator of this package above a route guards a name that nobody calls: the route has registered
-the bare function.
+A decorator of this package above a route guards a name that is never called: the route has
+registered the bare function.
 """
 
 from __future__ import annotations
@@ -17,31 +17,31 @@ from flask import Flask
 
 from .app_state import AppState
 from .config.settings import ResolvedSettings
-from .decorators import GUARDS
 from .errors import MisuseError
+from .guards import GUARDS
 from .hook_order import hook_before_api
 
 _Function = Callable[..., Any]
 
-# A function is known by its id. A bound method has none that lasts: by its function and its object.
+# A function is identified by its id. A bound method has no lasting id: it is identified by the ids
+# of its function and its object.
 _Key = tuple[int, int]
 
-# No view has more decorators; a chain without an end must not hang the first request.
-_MOST_STEPS = 500
+# No view has more decorators; an endless chain must not hang the first request.
+_MAX_STEPS = 500
 
 # Several apps may live in one process, and share functions.
 _apps: WeakValueDictionary[int, Flask] = WeakValueDictionary()
 _used_guards: WeakSet[_Function] = WeakSet()
 
 
-def check_setup(state: AppState, deployment: ResolvedSettings) -> None:
-    """Refuse an app in which a check protects nothing or keeps everybody out.
+def check_setup(state: AppState, resolved: ResolvedSettings) -> None:
+    """Refuse an app in which a check protects nothing or refuses every visitor.
 
-    :raises MisuseError: names the endpoint whose view runs without the decorator written above it;
-        in debug mode also any other such function; in debug or testing mode also, if a hook turns
-        SuperTokens' API away.
+    :raises MisuseError: a view runs without the decorator written above it; in debug mode also if
+        any other function does; in debug or testing mode also if a hook refuses SuperTokens' API.
 
-    What is less certain than that is logged.
+    Outside these modes, what is less certain is logged.
     """
     check_decorator_order(state.app)
     problem = unreached_guards(state.app)
@@ -49,7 +49,7 @@ def check_setup(state: AppState, deployment: ResolvedSettings) -> None:
         if state.app.debug:
             raise MisuseError(problem)
         state.warn_once("guard_unreached", problem, logging.ERROR)
-    problem = hook_before_api(state.app, deployment)
+    problem = hook_before_api(state.app, resolved)
     if problem is not None:
         if state.app.debug or state.app.testing:
             raise MisuseError(problem)
@@ -57,17 +57,17 @@ def check_setup(state: AppState, deployment: ResolvedSettings) -> None:
 
 
 def watch(app: Flask) -> None:
-    """Let what *app* registers count as registered when another app of this process is checked."""
+    """Count what *app* registers as registered when another app of this process is checked."""
     _apps[id(app)] = app
 
 
 class _Registered(NamedTuple):
-    """What an app calls, as far as that can be seen; nothing below a guard is among it.
+    """The functions that an app calls, as far as they can be seen, down to the first guard.
 
-    :ivar views: the views, and what they say that they wrap: key to endpoint.
+    :ivar views: the views, and the functions that they wrap: key to endpoint.
     :ivar view_guards: ids of the guards among these, and below them.
-    :ivar functions: these, hooks and error handlers, with what they hold or close over: key to the
-        place it was found at.
+    :ivar functions: these, hooks and error handlers, with what they hold or close over: key to a
+        description of where it was found.
     :ivar guards: ids of the guards among these, and below them.
     """
 
@@ -97,8 +97,8 @@ def check_decorator_order(app: Flask) -> None:
 def unreached_guards(app: Flask) -> str | None:
     """Return which functions are called without the decorator written on them; None if none is.
 
-    :func:`check_decorator_order` knows of views. This finds hooks, error handlers, and what is
-    called by a view that a decorator has made.
+    :func:`check_decorator_order` covers views. This covers hooks, error handlers, and functions
+    that a decorated view calls.
     """
     registered = _registered(app)
     names = {
@@ -118,10 +118,10 @@ def unreached_guards(app: Flask) -> str | None:
 def _unused(app: Flask, reached: set[int]) -> list[_Function]:
     """Return the guards that no app of this process has registered.
 
-    :param reached: ids of those that *app* has.
+    :param reached: ids of the guards that *app* calls.
 
     The same function may well be registered twice on purpose, once behind a guard, by one app or by
-    two. A guard that an app was seen to use counts as used when that app is gone.
+    two. A guard counts as used even after the app that used it is gone.
     """
     guards = [guard for ref in GUARDS.valuerefs() if (guard := ref()) is not None]
     _used_guards.update(guard for guard in guards if id(guard) in reached)
@@ -152,23 +152,23 @@ def _registered(app: Flask) -> _Registered:
     return found
 
 
-def _walk(root: Any, place: str, found: _Registered) -> None:
+def _walk(root: Any, origin: str, found: _Registered) -> None:
     """Add *root* and what it may call to *found*."""
     waiting, seen = [root], set[_Key]()
-    while waiting and len(seen) < _MOST_STEPS:
+    while waiting and len(seen) < _MAX_STEPS:
         function = waiting.pop()
         key = _key(function)
         if key in seen:
             continue
         seen.add(key)
-        found.functions.setdefault(key, place)
+        found.functions.setdefault(key, origin)
         if _is_guard(function):
             found.guards.update(map(id, filter(_is_guard, _chain(function))))
             continue
         waiting += (
             inner
             for inner in _inner(function)
-            # A function that knows its own name knows the guard, which has that name now.
+            # A function that calls itself closes over the guard, which has its name now.
             if not (_is_guard(inner) and key in _below(inner))
         )
 
@@ -183,15 +183,15 @@ def _inner(function: Any) -> Iterator[Any]:
         for cell in function.__closure__ or ():
             try:
                 content = cell.cell_contents
-            except ValueError:  # nothing was assigned to that name yet
+            except ValueError:  # the name has no value yet
                 continue
             if isinstance(content, (FunctionType, MethodType, functools.partial)):
                 yield content
 
 
 def _chain(function: Any) -> Iterator[Any]:
-    """Yield *function*, and what it stands for."""
-    for _ in range(_MOST_STEPS):
+    """Yield *function*, and the functions that it wraps."""
+    for _ in range(_MAX_STEPS):
         if function is None:
             return
         yield function
@@ -199,21 +199,21 @@ def _chain(function: Any) -> Iterator[Any]:
 
 
 def _wrapped(function: Any) -> Any:
-    """Return the function of a bound method, or what *function* says that it wraps, or None."""
+    """Return the function of a bound method, or the one that *function* wraps, or None."""
     if isinstance(function, MethodType):
         return function.__func__
-    # Not by getattr: some objects answer to every name.
+    # Not by getattr: some objects have every attribute.
     try:
         return vars(function).get("__wrapped__")
-    except (TypeError, RuntimeError):  # no such attributes, or a proxy of nothing
+    except (TypeError, RuntimeError):  # it has no attributes, or is an unbound proxy
         return None
 
 
 def _below(guard: Any) -> Iterator[_Key]:
-    """Yield the keys of what *guard* protects."""
+    """Yield the keys of the functions that *guard* protects."""
     for function in _chain(_wrapped(guard)):
         yield _key(function)
-        # The function of a bound method serves other objects, too, perhaps bare and on purpose.
+        # The function of a bound method serves other objects, too, perhaps unguarded on purpose.
         if isinstance(function, MethodType):
             return
 

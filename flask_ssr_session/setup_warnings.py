@@ -1,78 +1,113 @@
-"""Say in the log, once, what about an app's setup keeps its visitors from where they want to go.
+"""Say in the log, once, which part of an app's setup keeps its visitors from signing in.
 
-Each of these fails without an error anywhere: people are asked to sign in again, or refused.
+Each of these fails without an error anywhere: visitors are asked to sign in again, or refused.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
 from urllib.parse import urlsplit
 
-from flask import Request, Response, request
+from flask import Request, Response
 
-from .app_state import AppState, current_request_state
-from .navigation import has_sign_in_route
-from .sansio.claims import ClaimFailure
+from .app_state import AppState
+from .errors import MisuseError
+from .flask_context import trusted_host
+from .sansio.plan import Plan
+from .sansio.response_policy import leads_to_sign_in
+from .sansio.states import ResponseKind
+from .session import SSRSession
+from .sign_in import has_sign_in_route
 
-# By our own conditions; what these recipes write is there where a user has none, too.
+# By this package's own conditions; these recipes write the claim even if a user has no value.
 _RECIPES = {"st-role": "userroles", "st-perm": "userroles", "st-ev": "emailverification"}
 
 
-def warn_of_ways_to_sign_in(state: AppState) -> None:
-    """Say in the log, once, what lets sign-in fail without any error anywhere.
+def warn_of_plan(
+    app_state: AppState, request: Request, session: SSRSession | None, plan: Plan
+) -> None:
+    """Log, once, what makes *plan* a dead end for visitors.
 
-    :raises SecurityError: the app does not trust the host that was asked.
+    :raises MisuseError: in debug or testing, the page that *plan* leads to requires what only that
+        page can give.
     """
-    deployment = state.ready().deployment
-    host = urlsplit(deployment.api_domain).hostname
-    if deployment.cookie_domain is None and _name_of(request.host) != host:
-        state.warn_once(
+    if plan.failures and session is not None:
+        _warn_of_absent_claims(app_state, session, plan)
+    if plan.closes_sign_in and leads_to_sign_in(plan.kind):
+        _report_dead_end(
+            app_state,
+            "sign_in_closed",
+            f"The sign-in page {request.path!r} itself asks for a session, so nobody can ever "
+            "sign in: mark its view with session_optional or session_exempt, and keep "
+            "needs_refresh out of its template.",
+        )
+    if plan.kind is ResponseKind.FACTOR_ERROR and plan.closes_factor_page:
+        _report_dead_end(
+            app_state,
+            "factor_page_closed",
+            f"The page {request.path!r}, where visitors complete their sign-in, asks for a "
+            "complete session, so nobody can ever do that: mark its view with "
+            "session_required(allow_pending=True).",
+        )
+    # At a host that the app does not trust, Flask answers 400, and the app's page for that shows.
+    if leads_to_sign_in(plan.kind) and trusted_host(request):
+        _warn_of_ways_to_sign_in(app_state, request)
+
+
+def _report_dead_end(app_state: AppState, reason: str, problem: str) -> None:
+    if app_state.app.debug or app_state.app.testing:
+        raise MisuseError(problem)
+    app_state.log.write(logging.ERROR, reason, problem)
+
+
+def _warn_of_ways_to_sign_in(app_state: AppState, request: Request) -> None:
+    resolved = app_state.sdk_binding().resolved
+    api_host = urlsplit(resolved.api_domain).hostname
+    if resolved.cookie_domain is None and _host_name(request.host) != api_host:
+        app_state.warn_once(
             "other_host",
-            f"a page was asked for at another host than the API's {deployment.api_domain}, and no "
+            f"a page was requested at another host than the API's {resolved.api_domain}, and no "
             "cookie domain is set: browsers send that page no token, unless they use the API's "
             "host and a proxy in front changes Host (localhost and 127.0.0.1 are two hosts, too)",
         )
-    if not has_sign_in_route():
-        state.warn_once(
+    if not has_sign_in_route(request, resolved):
+        app_state.warn_once(
             "no_sign_in",
-            f"no view of this app answers {deployment.login_url}, where visitors are sent to "
+            f"no view of this app answers {resolved.login_url}, where visitors are sent to "
             "sign in; set SSR_SESSION_LOGIN_URL if it is elsewhere",
         )
 
 
-def _name_of(host: str) -> str:
+def _host_name(host: str) -> str:
     """Return what a Host header says without the port; an IPv6 address without its brackets."""
     return host[: host.rfind("]") + 1].strip("[]") or host.partition(":")[0]
 
 
-def warn_of_absent_claims(state: AppState, failures: Sequence[ClaimFailure]) -> None:
-    """Say in the log, once, that a token lacks a claim that the SDK's recipe always writes."""
-    session = current_request_state().session
-    payload = session.access_token_payload if session is not None else {}
-    for failure in failures:
+def _warn_of_absent_claims(app_state: AppState, session: SSRSession, plan: Plan) -> None:
+    for failure in plan.failures:
         recipe = _RECIPES.get(failure.id)
-        if recipe is not None and failure.id not in payload:
-            state.warn_once(
+        if recipe is not None and failure.id not in session.access_token_payload:
+            app_state.warn_once(
                 "claim_absent",
-                f"a view asks for {failure.id}, of which a token says nothing, not even that there "
-                f"is none: put {recipe}.init() into the SDK's recipe_list, and sign in again",
+                f"a view requires {failure.id}, but a token has no such claim, not even an empty "
+                f"one: put {recipe}.init() into the SDK's recipe_list, and sign in again",
             )
 
 
-def warn_of_header_tokens(state: AppState, asked: Request, response: Response) -> None:
-    """Say in the log, once, that a page signs in without saying that it wants cookies.
+def warn_of_header_tokens(app_state: AppState, request: Request, response: Response) -> None:
+    """Log, once, that a page signs in without saying that it wants cookies.
 
-    The SDK then takes the browser for a native app, and sets none. Such apps send neither of the
-    two headers, and who wants tokens in headers says so.
+    The SDK then takes the browser for a native app, and sets none. Native apps send neither of
+    the two headers, and a page that wants tokens in headers says so.
     """
     if (
-        asked.url_rule is None  # the SDK's middleware answered
+        request.url_rule is None  # the SDK's middleware answered
         and "st-access-token" in response.headers
-        and "st-auth-mode" not in asked.headers
-        and asked.headers.get("Sec-Fetch-Site") in ("same-origin", "same-site")
+        and "st-auth-mode" not in request.headers
+        and request.headers.get("Sec-Fetch-Site") in ("same-origin", "same-site")
     ):
-        state.warn_once(
+        app_state.warn_once(
             "header_tokens",
-            "a page of this site asked for a session and got its tokens in headers, so no cookie "
-            "was set and the next page knows nobody: put {{ session_script() }} into that page",
+            "a page of this site signed in and got its tokens in headers, so no cookie was set and "
+            "the next page has no session: put {{ session_script() }} into that page",
         )

@@ -5,39 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from flask import (
-    Blueprint,
-    Flask,
-    Response,
-    current_app,
-    has_request_context,
-    make_response,
-    request,
-)
+from flask import Blueprint, Flask, Response, current_app, has_request_context, make_response
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map, Rule
 
-from .app_state import (
-    current_request,
-    current_request_state,
-    current_state,
-    query_args,
-    trusted_host,
-)
-from .cache_headers import sealed
-from .decorators import session_exempt
+from .cache_headers import mark_no_store
+from .decorators import REFRESH_ENDPOINT, session_exempt
+from .flask_context import current_request, query_args, trusted_host
 from .navigation import safe_target
 from .pages import assets
-from .responses import document, reply
-from .sansio.request_kind import kind_of_request
-from .sansio.states import RequestKind, ResponseKind, SessionState
+from .request_state import current_request_state
+from .responses import full_page_response, render
+from .sansio.response_policy import plan_refresh_page
+from .sansio.states import RequestKind, SessionState
 
 _ONE_YEAR_SECONDS = 365 * 24 * 3600
 
-_TOLD_TO_SCRIPTS = (SessionState.REFRESH, SessionState.UNAVAILABLE)
+_REPORTED_TO_SCRIPTS = (SessionState.REFRESH, SessionState.UNAVAILABLE)
 
-_BLUEPRINT = "ssr_session"
-# Parts of an address that only these routes have; no view looks at them.
+_BLUEPRINT, _, _REFRESH = REFRESH_ENDPOINT.partition(".")
+# URL parts that only these routes have; no view reads them.
 _HOST = "ssr_session_host"
 _SUBDOMAIN = "ssr_session_subdomain"
 
@@ -47,37 +34,38 @@ def make_blueprint(app: Flask, refresh_path: str) -> Blueprint:
 
     :param refresh_path: where they are, ``SSR_SESSION_REFRESH_PATH``.
     """
-    places: list[dict[str, Any]] = [{}]
+    hosts: list[dict[str, Any]] = [{}]
     if app.url_map.host_matching:
-        places = [{"host": f"<{_HOST}>"}]
+        hosts = [{"host": f"<{_HOST}>"}]
     elif app.subdomain_matching:
         # No converter matches the empty sub-domain.
-        places = [{"subdomain": ""}, {"subdomain": f"<{_SUBDOMAIN}>"}]
+        hosts = [{"subdomain": ""}, {"subdomain": f"<{_SUBDOMAIN}>"}]
     blueprint = Blueprint(_BLUEPRINT, __name__)
     asset_path = f"{refresh_path}/ssr-session-<digest>.<any(js, css):suffix>"
-    for place in places:
-        blueprint.add_url_rule(refresh_path, "refresh", _refresh, **place)
-        blueprint.add_url_rule(asset_path, "asset", _asset, **place)
-    blueprint.url_defaults(_stay_here)
+    for host in hosts:
+        blueprint.add_url_rule(refresh_path, _REFRESH, _refresh, **host)
+        blueprint.add_url_rule(asset_path, "asset", _asset, **host)
+    blueprint.url_defaults(_keep_host)
     return blueprint
 
 
-def _stay_here(_endpoint: str, values: dict[str, Any]) -> None:
-    """Let ``url_for`` build addresses of ours on the host that the current request came to."""
+def _keep_host(_endpoint: str, values: dict[str, Any]) -> None:
+    """Make ``url_for`` build URLs of these routes on the host of the current request."""
     if not has_request_context():
         return
+    request = current_request()
     if current_app.url_map.host_matching:
-        values.setdefault(_HOST, trusted_host(current_request()))
+        values.setdefault(_HOST, trusted_host(request))
     elif current_app.subdomain_matching:
-        adapter = current_app.create_url_adapter(current_request())
+        adapter = current_app.create_url_adapter(request)
         if adapter is not None and adapter.subdomain:
             values.setdefault(_SUBDOMAIN, adapter.subdomain)
 
 
 def route_before_catch_alls(app: Flask) -> Callable[..., None]:
-    """Return a receiver of ``request_started`` that routes our paths to our views.
+    """Return a receiver of ``request_started`` that routes this package's paths to its views.
 
-    For apps with rules of several hosts: Werkzeug tries the rules of a named host, its catch-all
+    For apps whose routes differ by host: Werkzeug tries the rules of a named host, its catch-all
     included, before the rules of every host.
     """
     own = [rule for rule in app.url_map.iter_rules() if rule.endpoint.startswith(f"{_BLUEPRINT}.")]
@@ -86,51 +74,53 @@ def route_before_catch_alls(app: Flask) -> Callable[..., None]:
     router = Map(anywhere).bind("")
 
     def route(_app: Flask, **_more: Any) -> None:
-        asked = current_request()
-        if not trusted_host(asked):  # the app answers 400 there
+        request = current_request()
+        if not trusted_host(request):  # the app answers 400 there
             return
         try:
-            endpoint, values = router.match(asked.path, asked.method)
-        except HTTPException:  # no path of ours
+            endpoint, values = router.match(request.path, request.method)
+        except HTTPException:  # not a path of this package
             return
-        asked.url_rule, asked.view_args = rules[endpoint], dict(values)
-        asked.routing_exception = None
+        request.url_rule, request.view_args = rules[endpoint], dict(values)
+        request.routing_exception = None
 
     return route
 
 
-def _refresh(**_place: str) -> Response:
-    """Refresh in the browser, whatever the verdict, then go to ``redirectBack``.
+def _refresh(**_host: str) -> Response:
+    """Refresh in the browser, whatever the verdict is, then go to ``redirectBack``.
 
     A script gets its status instead, unless that could send it here again and again.
     """
-    state, record = current_state(), current_request_state()
-    kind = kind_of_request(request.headers.get)
-    if kind is RequestKind.PREFETCH:
-        return reply(state, ResponseKind.PREFETCH_DECLINED)
-    if kind is RequestKind.SCRIPT and state.verdict().state in _TOLD_TO_SCRIPTS:
-        # Some view sent the script here by a redirect. The browser SDK repeats what was asked for.
-        return reply(state, state.answer())
-    args = query_args(current_request())
-    record.return_path = safe_target(args.get("redirectBack"))
-    record.offers_continue = "optional" in args
-    return sealed(document(state), state.verdict())
+    state = current_request_state()
+    kind = state.facts.kind
+    # A redirect of some view sent the script here. The browser SDK repeats the original request.
+    is_reported = kind is RequestKind.SCRIPT and state.decide().state in _REPORTED_TO_SCRIPTS
+    if kind is RequestKind.PREFETCH or is_reported:
+        return render(state, state.withhold())
+    args, binding = query_args(state.request), state.app_state.sdk_binding()
+    state.plan = plan_refresh_page(
+        safe_target(state.request, binding, args.get("redirectBack")),
+        binding.policy,
+        optional="optional" in args,
+    )
+    return mark_no_store(state, full_page_response(state))
 
 
 @session_exempt
-def _asset(digest: str, suffix: str, **_place: str) -> Response:
+def _asset(digest: str, suffix: str, **_host: str) -> Response:
     asset = assets.script() if suffix == "js" else assets.style()
-    gzip = request.accept_encodings["gzip"] > 0
+    gzip = current_request().accept_encodings["gzip"] > 0
     response = make_response(asset.gzipped if gzip else asset.content)
     response.headers["Content-Type"] = asset.content_type
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.vary.add("Accept-Encoding")
     if gzip:
         response.headers["Content-Encoding"] = "gzip"
-    # While servers are exchanged one by one, a page may ask for another one's file: it gets ours,
-    # which does the same work, but nobody may keep it under that name.
-    fits = digest == asset.digest
+    # During a rolling deployment, a page may request the other version's file. It gets this one,
+    # which does the same work, but no cache may store it under that name.
+    is_current = digest == asset.digest
     response.headers["Cache-Control"] = (
-        f"public, max-age={_ONE_YEAR_SECONDS}, immutable" if fits else "no-store"
+        f"public, max-age={_ONE_YEAR_SECONDS}, immutable" if is_current else "no-store"
     )
     return response

@@ -7,9 +7,12 @@ import itertools
 import pytest
 from werkzeug.datastructures import Headers
 
+from flask_ssr_session.sansio.claims import ClaimFailure
+from flask_ssr_session.sansio.plan import Plan, PolicyOptions, RequestFacts
 from flask_ssr_session.sansio.request_kind import SAFE_METHODS, kind_of_request
-from flask_ssr_session.sansio.response_policy import answer_for, page_for
-from flask_ssr_session.sansio.states import RequestKind, ResponseKind, SessionState
+from flask_ssr_session.sansio.response_policy import is_admitted_without_session, plan_response
+from flask_ssr_session.sansio.states import Reason, RequestKind, ResponseKind, SessionState
+from flask_ssr_session.sansio.verdict import Verdict
 
 CHROMIUM_ACCEPT = (
     "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,image/apng,*/*;"
@@ -188,6 +191,51 @@ ACTIVE, REFRESH = SessionState.ACTIVE, SessionState.REFRESH
 ANONYMOUS, UNAVAILABLE = SessionState.ANONYMOUS, SessionState.UNAVAILABLE
 REFUSED = SessionState.REFUSED
 PENDING = SessionState.PENDING
+
+# One reason of each state.
+REASONS = {Verdict(reason).state: reason for reason in reversed(Reason)}
+
+
+def plan(
+    state: SessionState,
+    kind: RequestKind = DOCUMENT,
+    *,
+    is_safe: bool = True,
+    always_try_refresh: bool = False,
+    refresh_flow: str = "inline",
+    failures: tuple[ClaimFailure, ...] = (),
+) -> Plan:
+    facts = RequestFacts(kind, is_safe, "/account", "/account", "/refresh-session")
+    options = PolicyOptions(
+        "/auth",
+        factor_url="/auth/mfa",
+        always_try_refresh=always_try_refresh,
+        redirects=refresh_flow == "redirect",
+    )
+    return plan_response(Verdict(REASONS[state]), facts, options, failures=failures)
+
+
+def answer_for(
+    state: SessionState,
+    kind: RequestKind,
+    *,
+    is_safe: bool,
+    optional: bool = False,
+    continues_signed_out: bool = False,
+    always_try_refresh: bool = False,
+    refresh_flow: str = "inline",
+) -> ResponseKind:
+    if state is not ACTIVE and is_admitted_without_session(
+        state, optional=optional, continues_signed_out=continues_signed_out
+    ):
+        return ResponseKind.ALLOW
+    return plan(
+        state,
+        kind,
+        is_safe=is_safe,
+        always_try_refresh=always_try_refresh,
+        refresh_flow=refresh_flow,
+    ).kind
 
 
 @pytest.mark.parametrize(
@@ -371,12 +419,14 @@ def test_optional_page_asks_only_an_expired_session_to_refresh(
 def test_page_in_place_of_content(
     state: SessionState, always_try_refresh: bool, page: ResponseKind
 ) -> None:
-    assert page_for(state, always_try_refresh=always_try_refresh) is page
+    assert plan(state, always_try_refresh=always_try_refresh).page is page
 
 
 def test_page_for_a_session_that_lacks_a_claim() -> None:
-    assert page_for(ACTIVE, claims_failed=True) is ResponseKind.CLAIMS_PAGE
-    assert page_for(ACTIVE) is ResponseKind.REFRESH_PAGE
+    failures = (ClaimFailure("st-role", None),)
+
+    assert plan(ACTIVE, failures=failures).page is ResponseKind.CLAIMS_PAGE
+    assert plan(ACTIVE).page is ResponseKind.REFRESH_PAGE
 
 
 def test_safe_methods_are_those_that_change_nothing() -> None:

@@ -337,7 +337,7 @@ def test_the_table_of_verdicts_names_each_of_them() -> None:
 
 def test_troubleshooting_knows_every_line_of_the_log() -> None:
     written = re.compile(r'(?:log\.write\(\s*logging\.\w+,|warn_once\()\s*f?"(\w+)')
-    package = (ROOT / "flask_ssr_session").glob("*.py")
+    package = (ROOT / "flask_ssr_session").rglob("*.py")
     reasons = {slug for path in package for slug in written.findall(path.read_text("utf-8"))}
     assert reasons >= {"keys_not_renewed", "keys_renewed", "other_host", "private"}
     for reason in reasons:
@@ -350,7 +350,7 @@ def test_troubleshooting_quotes_what_visitors_and_developers_read() -> None:
     assert len(quotes) >= 6
     for quote in quotes:
         assert quote.lower().replace("500", "{status}") in shown, quote
-    package = (ROOT / "flask_ssr_session").glob("*.py")
+    package = (ROOT / "flask_ssr_session").rglob("*.py")
     source = " ".join(path.read_text("utf-8") for path in package)
     # Messages are written over several lines.
     messages = re.sub(r'"\s+f?"', "", source)

@@ -24,9 +24,9 @@ from flask import Flask, Response, g, request
 from werkzeug.debug import DebuggedApplication
 from werkzeug.test import Client
 
-from flask_ssr_session import app_state, session_required
+from flask_ssr_session import app_state, request_state, request_verdict, session_required
 from flask_ssr_session.errors import FetchError, SSRSessionError
-from flask_ssr_session.sansio import jwt
+from flask_ssr_session.sansio import jwt, verification
 from flask_ssr_session.sansio import verdict as verdict_module
 from flask_ssr_session.sansio.jwks import KeySet
 from flask_ssr_session.sansio.jwt import decode_unverified_token
@@ -133,10 +133,10 @@ class Watched:
 
     def _look(self, response: Response) -> Response:
         own = app_state.current_state()
-        record = app_state.current_request_state()
-        things = [record, record.verdict, g.get("session"), own, own.settings, own.log]
-        ready = own.ready()
-        things += [ready, ready.rules, ready.deployment, ready.keys]
+        state = request_state.current_request_state()
+        things = [state, state.verdict, g.get("session"), own, own.settings, own.log]
+        binding = own.sdk_binding()
+        things += [binding, binding.rules, binding.resolved, binding.keys]
         self.words += [f"{thing} {thing!r}" for thing in things]
         return response
 
@@ -351,14 +351,14 @@ def _broken(*args: Any, **options: Any) -> Any:
 @pytest.mark.parametrize(
     ("holder", "name"),
     [
-        (app_state, "decide"),
+        (request_verdict, "decide"),
         (verdict_module, "verify_access_token"),
-        (verdict_module, "_refused"),
-        (jwt, "decode_unverified_token"),
+        (verdict_module, "_rejected"),
+        (verification, "decode_unverified_token"),
         (jwt, "_json_object"),
         (jwt, "decode_base64url"),
-        (jwt, "deep_freeze"),
-        (jwt, "SSRSession"),
+        (verification, "deep_freeze"),
+        (verification, "SSRSession"),
         (KeySet, "recall"),
         (KeySet, "remember"),
         (StaticKeys, "find"),
@@ -373,7 +373,7 @@ def test_failure_of_our_own_code_is_logged_without_its_message(
     ask_everything(watched)
     assert 503 in watched.statuses
     log = watched.log()
-    assert re.search(r"internal: RuntimeError at \S+test_secrets.py:\d+, in the app 'flask_", log)
+    assert re.search(r"internal: RuntimeError at \S+test_secrets.py:\d+, in the app 'app'", log)
     assert "cannot work with (" not in log
     assert SECRETS.found_in(log) == []
     assert watched.leaks() == []
@@ -404,7 +404,7 @@ def test_failure_behind_the_verdict_shows_no_token_in_its_traceback(
         raise RuntimeError("no answer")
 
     watched = watch(make_failing_app(DEBUG=debug))
-    monkeypatch.setattr(app_state, "answer_for", broken)
+    monkeypatch.setattr(request_state, "plan_response", broken)
     watched.ask(TOKENS["expired"])
     assert watched.statuses == {500}
     assert watched.leaks() == []

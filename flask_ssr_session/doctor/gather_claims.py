@@ -10,7 +10,7 @@ from werkzeug.test import EnvironBuilder
 
 from ..app_state import AppState
 from ..config.sdk import read_sdk
-from ..decorators import GUARDS
+from ..guards import GUARDS
 from ..hook_order import is_require_session
 from ..sansio.global_claims import GlobalClaims
 from ..sansio.requirements import view_mark, wrapped_chain

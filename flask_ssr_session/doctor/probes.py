@@ -8,16 +8,18 @@ from email.message import Message
 
 from flask import Flask
 
-from ..app_state import AppState, current_request
+from ..app_state import AppState
 from ..errors import FetchError
+from ..flask_context import current_request
 from ..hook_order import is_sdk_hook
+from ..pages.document import render_document
 from ..pages.jinja_env import (
     LOADER_ADVICE,
     LOADER_REPLACED,
     is_loader_replaced,
     templates_are_unmodified,
 )
-from ..pages.refresh_page import render_document
+from ..request_state import request_state_of
 from ..sansio.origins import parse_origin
 from ..sansio.states import Reason
 from ..sansio.verdict import Verdict
@@ -90,8 +92,9 @@ def check_templates(state: AppState, front: str | None) -> Finding:
                     return ok("templates", "the refresh page has its original look")
                 # Hooks of the app may set what its templates show.
                 state.app.preprocess_request()
-                state.record(current_request()).verdict = Verdict(reason)
-                render_document()
+                request_state = request_state_of(state, current_request())
+                request_state.set_verdict(Verdict(reason))
+                render_document(request_state)
         except Exception as error:  # noqa: BLE001 - the app's code, anything may come out
             return problem(
                 "templates",

@@ -15,12 +15,13 @@ from urllib.parse import urljoin
 
 from werkzeug.http import parse_cookie
 
-from ..app_state import ACCESS_TOKEN_COOKIE, AppState
+from ..app_state import AppState
 from ..config.sdk import read_cookie_rules, read_sdk
 from ..config.settings import ResolvedSettings
 from ..errors import ConfigError, FetchError, MisuseError
 from ..hook_order import hook_before_api
 from ..pages import assets
+from ..sansio.cookies import ACCESS_TOKEN_COOKIE
 from ..sansio.jwks import parse_key_set
 from ..setup_checks import check_decorator_order, unreached_guards
 from ..upstream.fetch import Deadline, ask
@@ -118,7 +119,7 @@ def explain_input(state: AppState, text: str, *, offline: bool) -> Iterator[Find
     :param offline: fetch no keys; keys that came with the settings are used all the same.
     """
     try:
-        ready = state.ready()
+        binding = state.sdk_binding()
     except (ConfigError, MisuseError) as error:
         yield problem("setup", str(error), "mend this first: the token was not looked at")
         return
@@ -137,8 +138,8 @@ def explain_input(state: AppState, text: str, *, offline: bool) -> Iterator[Find
         return
     # A terminal may have broken a long line.
     raw_token = raw_tokens[0] if raw_tokens else "".join(text.split())
-    keys = None if offline and ready.deployment.key_uris else ready.keys
-    yield from explain_token(raw_token, keys, ready.rules, state.clock.wall())
+    keys = None if offline and binding.resolved.key_uris else binding.keys
+    yield from explain_token(raw_token, keys, binding.rules, state.clock.wall())
 
 
 def _sdk_version() -> str | None:

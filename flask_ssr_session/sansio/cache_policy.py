@@ -1,4 +1,4 @@
-"""Decide what caches may do with an answer, by the state of the session and by what it is."""
+"""Decide what caches may do with a response, by its type and the state of the session."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _PAGES = ("text/html", "application/xhtml+xml", "text/vnd.turbo-stream.html")
 
 
 class Caching(Enum):
-    """What becomes of the cache headers that a view gave its answer."""
+    """What happens to the cache headers that a view gave its response."""
 
     LEAVE = "leave"
     PRIVATE = "private"
@@ -18,7 +18,7 @@ class Caching(Enum):
 
 
 def is_page(media_type: str) -> bool:
-    """Return whether a browser shows this type as a page, so that a template may be in it."""
+    """Return whether a browser shows this type as a page, which a template may have rendered."""
     return media_type.lower() in _PAGES
 
 
@@ -30,27 +30,27 @@ def choose_caching(
     protected: bool = False,
     optional: bool = False,
 ) -> Caching:
-    """Return what caches may do with an answer in which no page of ours was rendered yet.
+    """Return what caches may do with a response into which no refresh page was rendered yet.
 
-    Only where the session was looked at: an exempt view that never asks is left alone.
+    Call it only if the session was read: an exempt view that does not read it keeps its headers.
 
     :param state: ``ACTIVE`` also for a pending session that the view admits.
-    :param media_type: of the answer, without parameters.
+    :param media_type: of the response, without parameters.
     :param streams: a template may still render the refresh page into it.
-    :param protected: the answer is content that was held back until the session was known.
-    :param optional: strangers may see the page, too.
+    :param protected: the response is content that was withheld until the session was known.
+    :param optional: visitors without a session may see the page, too.
     """
     shows_page = is_page(media_type)
     if state is SessionState.ACTIVE:
-        # Any page may look at g.session, and nothing of ours sees it do so.
+        # Any page may read g.session without this package noticing.
         return Caching.PRIVATE if protected or shows_page else Caching.LEAVE
     if protected or (streams and shows_page):
         return Caching.NO_STORE
     if state is SessionState.ANONYMOUS:
         return Caching.LEAVE
     if state in (SessionState.REFRESH, SessionState.PENDING):
-        # An optional page shows itself here as to a stranger. Any other page is the same for
-        # everybody, and a refresh or the next factor changes the cookie that it varies by.
+        # An optional page shows what it shows without a session. Any other page is the same for
+        # all visitors, and a refresh or the next factor changes the cookie that it varies by.
         return Caching.NO_STORE if optional else Caching.LEAVE
-    # The same cookie gets another page as soon as the keys, the clock or the core are back.
+    # The same cookie gets another page as soon as the outage is over.
     return Caching.NO_STORE if shows_page or optional else Caching.LEAVE

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+ACCESS_TOKEN_COOKIE = "sAccessToken"  # noqa: S105 - the cookie's name
+FRONT_TOKEN_COOKIE = "sFrontToken"  # noqa: S105
+
 
 def plain_values(header: str, name: str) -> list[str] | None:
     """Return the values of all cookies called *name*, or None where the header has to be parsed.

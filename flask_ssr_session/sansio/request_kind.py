@@ -1,4 +1,4 @@
-"""Decide who will read the response: a browser that shows pages, a prefetch, or a script."""
+"""Decide what will read the response: a browser that shows pages, a prefetch, or a script."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 
 def kind_of_request(header: HeaderReader) -> RequestKind:
-    """Tell who asks, from what browsers say of a request (W3C Fetch Metadata).
+    """Return the kind of a request, from the headers that browsers send (W3C Fetch Metadata).
 
     :param header: returns the value of a request header, or None.
 
-    A wrong guess costs comfort, never protection: no kind lets a request pass.
+    A wrong guess costs comfort, never protection: no kind admits a request.
     """
     if not _is_document(header):
         return RequestKind.SCRIPT
@@ -26,8 +26,8 @@ def kind_of_request(header: HeaderReader) -> RequestKind:
         for name in ("Sec-Purpose", "Purpose", "X-Moz")
         if (value := header(name)) is not None
     )
-    # A prerendered page runs its script when the visitor really comes; a prefetched one is only
-    # kept, and would be shown long after it was right.
+    # A prerendered page runs its script when the visitor opens it; a prefetched one is only stored,
+    # and would be shown long after it was right.
     if "prefetch" in purpose and "prerender" not in purpose:
         return RequestKind.PREFETCH
     return RequestKind.DOCUMENT
@@ -39,12 +39,12 @@ def _is_document(header: HeaderReader) -> bool:
     if header("Sec-Fetch-Dest") in ("document", "iframe", "frame"):
         return True
     accept = (header("Accept") or "").lower()
-    # A service worker that passes a navigation on has destination "empty", but keeps this header.
+    # A navigation through a service worker has the destination "empty", but keeps this header.
     if header("Upgrade-Insecure-Requests") == "1" and "text/html" in accept:
         return True
     if any(header(f"Sec-Fetch-{name}") for name in ("Site", "Mode", "Dest")):
         return False
-    # On plain http browsers send no Sec-Fetch-*; scripts then give themselves away otherwise.
+    # Over plain http browsers send no Sec-Fetch-*; then other headers distinguish scripts.
     return (
         "text/html" in accept
         and "*/*" in accept

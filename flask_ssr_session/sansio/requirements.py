@@ -1,4 +1,4 @@
-"""What a view asks of a session, and the marks by which a hook knows it. Knows no framework."""
+"""What a view requires of a session, and the marks from which a hook reads it."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from typing import Any, NamedTuple
 from ..errors import MisuseError
 from .claims import ClaimRequirements
 
-# More decorators than this stand above no view.
+# No view has more decorators.
 MAX_WRAPPERS = 100
 
 _MARK = "_ssr_session_mark"
 
 
 class Requirements(NamedTuple):
-    """What a view asks for.
+    """What a view requires.
 
-    :ivar optional: no session at all; strangers may come in.
-    :ivar claims: what the session's payload has to say, beside the SDK's global claims.
-    :ivar global_claims: the SDK's global claim validators are asked, too.
-    :ivar allow_pending: a session whose user has not completed all factors will do.
+    :ivar optional: the view runs without a session, too.
+    :ivar claims: conditions on the session's payload, in addition to the SDK's global claims.
+    :ivar global_claims: the SDK's global claim validators apply, too.
+    :ivar allow_pending: the view runs for users who have not completed all factors, too.
     :ivar check_revoked: the core is asked whether the session still exists.
-    :ivar keep_form: a refresh page may carry the form that came too late.
+    :ivar keep_form: the refresh page may carry a form that was posted with an expired session.
     """
 
     optional: bool = False
@@ -34,9 +34,9 @@ class Requirements(NamedTuple):
 
     @classmethod
     def of(cls, claims: ClaimRequirements, **switches: bool) -> Requirements:
-        """Check what was written at a view.
+        """Return the requirements that are written at a view.
 
-        :raises MisuseError: a switch that is neither on nor off.
+        :raises MisuseError: a switch is neither True nor False.
         """
         for name, value in switches.items():
             if not isinstance(value, bool):
@@ -45,9 +45,9 @@ class Requirements(NamedTuple):
 
 
 class ViewMark(NamedTuple):
-    """What the functions below a view say about it.
+    """What the decorators of a view declare.
 
-    :ivar exempt: no session matters to it.
+    :ivar exempt: the view has no session.
     """
 
     exempt: bool = False
@@ -61,19 +61,19 @@ _UNMARKED = ViewMark()
 
 
 def mark_view(view: Callable[..., Any], mark: ViewMark) -> None:
-    """Note *mark* at *view*.
+    """Attach *mark* to *view*.
 
-    The mark names its function: ``functools.wraps`` copies it to a wrapper, of which it says
-    nothing.
+    The mark names its function, because ``functools.wraps`` copies it to wrappers that it does not
+    describe.
     """
     setattr(view, _MARK, (view, mark))
 
 
 def view_mark(view: Any) -> ViewMark:
-    """Return the marks of *view* and of what it wraps, taken together.
+    """Return the combined marks of *view* and of the functions that it wraps.
 
-    A hook runs before any of them, so a decorator that knows nothing of sessions, such as a rate
-    limit above a public view, must not hide the mark below it.
+    A hook runs before all of them, so another decorator, for instance a rate limit above a public
+    view, must not hide the mark below it.
     """
     marks = list(_marks(view))
     return ViewMark(
@@ -86,22 +86,22 @@ def view_mark(view: Any) -> ViewMark:
 
 
 class ViewMarks:
-    """The marks of an app's views, each looked up once: a hook asks for every request."""
+    """The marks of an app's views, each read once: the hook needs them for every request."""
 
     def __init__(self) -> None:
         self._by_endpoint: dict[str, tuple[Any, ViewMark, frozenset[int]]] = {}
 
     def of(self, views: Mapping[str, Any], endpoint: str | None) -> ViewMark:
-        """Return the marks of the view of *endpoint*; None is a request that no view answers.
+        """Return the marks of the view of *endpoint*; None stands for a request without a view.
 
-        :param views: what the app has registered, by endpoint.
+        :param views: the registered views of the app, by endpoint.
         """
         return self._known(views, endpoint)[1]
 
     def is_part(
         self, views: Mapping[str, Any], endpoint: str | None, function: Callable[..., Any]
     ) -> bool:
-        """Return whether *function* is the view of *endpoint*, or what that wraps."""
+        """Return whether *function* is the view of *endpoint*, or is wrapped by it."""
         return id(function) in self._known(views, endpoint)[2]
 
     def _known(
@@ -109,7 +109,7 @@ class ViewMarks:
     ) -> tuple[Any, ViewMark, frozenset[int]]:
         view = views.get(endpoint or "")
         known = self._by_endpoint.get(endpoint or "")
-        # A view may be replaced, as by an extension that wraps all of them.
+        # A view may be replaced, for instance by an extension that wraps all views.
         if known is None or known[0] is not view:
             known = view, view_mark(view), frozenset(map(id, wrapped_chain(view)))
             self._by_endpoint[endpoint or ""] = known
@@ -124,9 +124,9 @@ def _marks(view: Any) -> Iterator[ViewMark]:
 
 
 def wrapped_chain(view: Any) -> Iterator[Any]:
-    """Yield *view*, what it wraps, what that wraps, and so on.
+    """Yield *view*, the function that it wraps, the one that this wraps, and so on.
 
-    No further than :data:`MAX_WRAPPERS`: a chain may be a circle.
+    At most :data:`MAX_WRAPPERS` of them: a chain may be a circle.
     """
     for _ in range(MAX_WRAPPERS):
         if view is None:

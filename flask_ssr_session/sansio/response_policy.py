@@ -1,77 +1,221 @@
-"""Decide what kind of request asks, and what it gets where a session is needed and not active.
+"""Decide what a request gets in place of content that needs a session. Values in, one plan out.
 
-A browser that asks for a document can be shown a page; everything else must get an answer that a
-script understands. Knows header values, no framework.
+A browser that asks for a document can be shown a page; everything else gets a response that a
+script understands.
 """
 
 from __future__ import annotations
 
-from .states import RequestKind, ResponseKind, SessionState
+from collections.abc import Mapping
+
+from .claims import ClaimFailure
+from .plan import CONTINUE_PARAMETER, Plan, PolicyOptions, RequestFacts
+from .return_path import MAX_LOCATION_CHARS, with_query, with_return_path
+from .states import Reason, RequestKind, ResponseKind, SessionState
+from .verdict import Verdict
+
+_ASKING_REFRESH = frozenset(
+    {ResponseKind.REFRESH_PAGE, ResponseKind.REFRESH_REDIRECT, ResponseKind.TRY_REFRESH}
+)
+_LEADING_TO_SIGN_IN = frozenset(
+    {
+        ResponseKind.REFRESH_PAGE,
+        ResponseKind.REFRESH_REDIRECT,
+        ResponseKind.SIGN_IN_PAGE,
+        ResponseKind.SIGN_IN_REDIRECT,
+    }
+)
+_PAGES = {
+    SessionState.ACTIVE: ResponseKind.REFRESH_PAGE,
+    SessionState.PENDING: ResponseKind.FACTOR_PAGE,
+    SessionState.REFRESH: ResponseKind.REFRESH_PAGE,
+    SessionState.ANONYMOUS: ResponseKind.SIGN_IN_PAGE,
+    SessionState.UNAVAILABLE: ResponseKind.OUTAGE_PAGE,
+    SessionState.REFUSED: ResponseKind.CROSS_SITE_PAGE,
+}
+_ALL_PAGES = frozenset({*_PAGES.values(), ResponseKind.CLAIMS_PAGE})
+_SCRIPT_RESPONSES = {
+    SessionState.ACTIVE: ResponseKind.ALLOW,
+    SessionState.PENDING: ResponseKind.FACTOR_JSON,
+    SessionState.REFRESH: ResponseKind.TRY_REFRESH,
+    SessionState.ANONYMOUS: ResponseKind.UNAUTHORISED,
+    SessionState.UNAVAILABLE: ResponseKind.UNAVAILABLE_JSON,
+}
 
 
-def answer_for(
-    state: SessionState,
-    kind: RequestKind,
-    *,
-    is_safe: bool,
-    optional: bool = False,
-    continues_signed_out: bool = False,
-    always_try_refresh: bool = False,
-    refresh_flow: str = "inline",
-) -> ResponseKind:
-    """Return what a request gets that asks for a session, or may have one.
+def is_page(kind: ResponseKind) -> bool:
+    """Return whether a response of this kind is a page of this package."""
+    return kind in _ALL_PAGES
 
-    :param is_safe: the method asks for something and changes nothing, so it may be repeated.
-    :param optional: the page has content for strangers, too.
+
+def asks_refresh(kind: ResponseKind) -> bool:
+    """Return whether a response of this kind asks the browser to refresh."""
+    return kind in _ASKING_REFRESH
+
+
+def leads_to_sign_in(kind: ResponseKind) -> bool:
+    """Return whether a response of this kind leads to sign-in, at once or after a refresh."""
+    return kind in _LEADING_TO_SIGN_IN
+
+
+def is_admitted_without_session(
+    state: SessionState, *, optional: bool, continues_signed_out: bool
+) -> bool:
+    """Return whether a view admits a request that has no session.
+
+    :param optional: the view has content for visitors without a session, too.
     :param continues_signed_out: the visitor chose to see an optional page without a session.
     """
-    if state is SessionState.ACTIVE:
-        return ResponseKind.ALLOW
-    if optional and (state is not SessionState.REFRESH or continues_signed_out):
-        return ResponseKind.ALLOW
-    if state is SessionState.REFUSED:
-        # Never sign-in: whoever is asked to sign in comes back and does what was refused.
-        return (
-            ResponseKind.CROSS_SITE_PAGE
-            if kind is RequestKind.DOCUMENT
-            else ResponseKind.CROSS_SITE_JSON
-        )
-    to_sign_in = state is SessionState.ANONYMOUS and not always_try_refresh
-    if kind is RequestKind.PREFETCH:
-        return ResponseKind.PREFETCH_DECLINED
-    if kind is RequestKind.SCRIPT:
-        if state is SessionState.UNAVAILABLE:
-            return ResponseKind.UNAVAILABLE_JSON
-        if state is SessionState.PENDING:
-            return ResponseKind.FACTOR_JSON
-        return ResponseKind.UNAUTHORISED if to_sign_in else ResponseKind.TRY_REFRESH
-    if state is SessionState.UNAVAILABLE:
-        return ResponseKind.OUTAGE_PAGE
-    if state is SessionState.PENDING:
-        return ResponseKind.FACTOR_REDIRECT if is_safe else ResponseKind.FACTOR_PAGE
-    # A redirect would lose the body of a post, and with it what the visitor typed.
-    if to_sign_in:
-        return ResponseKind.SIGN_IN_REDIRECT if is_safe else ResponseKind.SIGN_IN_PAGE
-    if refresh_flow == "redirect" and is_safe:
-        return ResponseKind.REFRESH_REDIRECT
-    return ResponseKind.REFRESH_PAGE
+    return optional and (state is not SessionState.REFRESH or continues_signed_out)
 
 
-def page_for(
-    state: SessionState, *, claims_failed: bool = False, always_try_refresh: bool = False
-) -> ResponseKind:
-    """Return which page a template shows in place of content that it keeps back.
+def plan_response(
+    verdict: Verdict,
+    facts: RequestFacts,
+    options: PolicyOptions,
+    *,
+    optional: bool = False,
+    failures: tuple[ClaimFailure, ...] = (),
+) -> Plan:
+    """Return what a request gets that is not admitted, or whose session fails claims.
 
-    :param claims_failed: the session is active, and lacks a claim that the page asks for.
+    :param optional: the page may also be seen without a session, so it offers to continue.
+    :param failures: the claims that the session does not meet.
     """
-    if claims_failed:
-        return ResponseKind.CLAIMS_PAGE
-    if state is SessionState.PENDING:
-        return ResponseKind.FACTOR_PAGE
+    state, target = verdict.state, facts.return_path
+    closes_sign_in = facts.closes_sign_in and state is SessionState.ANONYMOUS
+    closes_factor_page = facts.is_factor_page and state is SessionState.PENDING
+    # The sign-in page, or an error page in its place, must not lead to itself.
+    is_at_sign_in = closes_sign_in or facts.is_sign_in
+    page = _PAGES[state]
+    if state is SessionState.ACTIVE and failures:
+        page = ResponseKind.CLAIMS_PAGE
+    elif page is ResponseKind.SIGN_IN_PAGE and options.always_try_refresh and not is_at_sign_in:
+        page = ResponseKind.REFRESH_PAGE
+    factor_url = ""
+    if page is ResponseKind.FACTOR_PAGE and not closes_factor_page:
+        factor_url = options.factor_location(target)
+    sign_in_url = options.sign_in_location(target)
+    continue_url = with_query(target, **{CONTINUE_PARAMETER: "1"}) if optional else ""
+    if optional and is_at_sign_in:
+        # A session that turns out to have ended is followed by sign-in, which is this page.
+        sign_in_url = continue_url = with_query(facts.path, **{CONTINUE_PARAMETER: "1"})
+    plan = Plan(
+        kind=page,
+        page=page,
+        target=target,
+        sign_in_url=sign_in_url,
+        factor_url=factor_url,
+        continue_url=continue_url,
+        auto_redirect=facts.is_safe
+        and (bool(factor_url) or (page is ResponseKind.SIGN_IN_PAGE and not is_at_sign_in)),
+        continues_signed_out=optional and not is_at_sign_in,
+        closes_sign_in=closes_sign_in,
+        closes_factor_page=closes_factor_page,
+        failures=failures,
+    )
+    if facts.kind is RequestKind.DOCUMENT:
+        redirects = {
+            ResponseKind.SIGN_IN_PAGE: (
+                ResponseKind.SIGN_IN_REDIRECT,
+                "" if closes_sign_in else sign_in_url,
+            ),
+            ResponseKind.FACTOR_PAGE: (ResponseKind.FACTOR_REDIRECT, factor_url),
+            ResponseKind.REFRESH_PAGE: (
+                ResponseKind.REFRESH_REDIRECT,
+                _refresh_location(verdict, facts, options, optional=optional),
+            ),
+        }
+        kind, location = _document_response(plan, state, facts, redirects)
+    else:
+        kind = _script_response(state, facts, options, failures)
+        location = _htmx_location(kind, facts, options)
+    return plan._replace(kind=kind, location=location)
+
+
+def plan_refresh_page(target: str, options: PolicyOptions, *, optional: bool) -> Plan:
+    """Return the plan of ``/refresh-session``, which refreshes whatever the verdict is.
+
+    :param target: where the visitor goes afterwards, known to be safe.
+    :param optional: *target* may also be seen without a session.
+    """
+    return Plan(
+        kind=ResponseKind.REFRESH_PAGE,
+        page=ResponseKind.REFRESH_PAGE,
+        target=target,
+        sign_in_url=options.sign_in_location(target),
+        continue_url=with_query(target, **{CONTINUE_PARAMETER: "1"}) if optional else "",
+        continues_signed_out=optional,
+        leads_elsewhere=True,
+    )
+
+
+def _document_response(
+    plan: Plan,
+    state: SessionState,
+    facts: RequestFacts,
+    redirects: Mapping[ResponseKind, tuple[ResponseKind, str]],
+) -> tuple[ResponseKind, str]:
+    """Return the kind of the response to a document request, and where a redirect leads."""
+    if plan.failures:
+        return ResponseKind.CLAIMS_ERROR, ""
+    if state is SessionState.ACTIVE:
+        return ResponseKind.ALLOW, ""
+    if plan.page is ResponseKind.FACTOR_PAGE and not plan.factor_url:
+        return ResponseKind.FACTOR_ERROR, ""
+    redirect, location = redirects.get(plan.page, (plan.page, ""))
+    # A redirect would lose the body of a POST, and with it what the visitor typed.
+    return (redirect, location) if location and facts.is_safe else (plan.page, "")
+
+
+def _script_response(
+    state: SessionState,
+    facts: RequestFacts,
+    options: PolicyOptions,
+    failures: tuple[ClaimFailure, ...],
+) -> ResponseKind:
+    """Return the kind of the response to anything that is not a document request."""
+    # Never "sign in": a visitor who does would come back and do what was refused.
     if state is SessionState.REFUSED:
-        return ResponseKind.CROSS_SITE_PAGE
-    if state is SessionState.UNAVAILABLE:
-        return ResponseKind.OUTAGE_PAGE
-    if state is SessionState.ANONYMOUS and not always_try_refresh:
-        return ResponseKind.SIGN_IN_PAGE
-    return ResponseKind.REFRESH_PAGE
+        return ResponseKind.CROSS_SITE_JSON
+    # A page that the browser keeps for later would be wrong by then.
+    is_prefetch = facts.kind is RequestKind.PREFETCH
+    if failures:
+        return ResponseKind.PREFETCH_DECLINED if is_prefetch else ResponseKind.CLAIMS_JSON
+    if is_prefetch and state is not SessionState.ACTIVE:
+        return ResponseKind.PREFETCH_DECLINED
+    if state is SessionState.ANONYMOUS and options.always_try_refresh:
+        return ResponseKind.TRY_REFRESH
+    return _SCRIPT_RESPONSES[state]
+
+
+def _refresh_location(
+    verdict: Verdict, facts: RequestFacts, options: PolicyOptions, *, optional: bool
+) -> str:
+    """Return where the redirect flow leads; empty if the page has to be shown in place."""
+    # The refresh page sees that a session is revoked only if every request checks that.
+    is_known_there = verdict.reason is not Reason.REVOKED or options.checks_revoked
+    if not (options.redirects and is_known_there):
+        return ""
+    query = {"redirectBack": facts.return_path}
+    if optional:
+        query["optional"] = "1"
+    location = with_query(facts.refresh_path, **query)
+    # The path is encoded once more than the request line that it came in.
+    return location if len(location) <= MAX_LOCATION_CHARS else ""
+
+
+def _htmx_location(kind: ResponseKind, facts: RequestFacts, options: PolicyOptions) -> str:
+    """Return where htmx takes a page without the browser SDK; empty if it stays.
+
+    To reload the page (``HX-Refresh``) works only if that page needs a session itself; a page that
+    is open to all would be reloaded for ever.
+    """
+    return_path = facts.htmx_return_path
+    if return_path is None:
+        return ""
+    if kind is ResponseKind.TRY_REFRESH:
+        return with_return_path(facts.refresh_path, "redirectBack", return_path)
+    if kind is ResponseKind.UNAUTHORISED:
+        return options.sign_in_location(return_path)
+    return options.factor_location(return_path) if kind is ResponseKind.FACTOR_JSON else ""

@@ -6,12 +6,12 @@ from enum import Enum
 
 
 class SessionState(Enum):
-    """What a page may do: show itself, ask the browser to refresh, or say what is wrong.
+    """What a page may do: show itself, ask the browser to refresh, or explain what is wrong.
 
     The value is the first word of the header ``SSR-Session``.
 
     ``PENDING`` is a session whose user has not completed all factors of sign-in yet.
-    ``REFUSED`` is a request that another site sent; whose it is was not even looked at.
+    ``REFUSED`` is a request that another site sent; its tokens were not read.
     """
 
     ACTIVE = "active"
@@ -58,7 +58,7 @@ _STATES = {
 
 
 class RequestKind(Enum):
-    """Who will read the answer."""
+    """What will read the response."""
 
     DOCUMENT = "document"
     PREFETCH = "prefetch"
@@ -66,7 +66,11 @@ class RequestKind(Enum):
 
 
 class ResponseKind(Enum):
-    """What a request gets."""
+    """What a request gets; the value of the refreshing ones is what receivers of signals see.
+
+    Names that end in ``_PAGE`` are pages of this package. ``_ERROR`` is an HTTP 403 that the app's
+    own error handler turns into a page.
+    """
 
     ALLOW = "pass"
     REFRESH_PAGE = "refresh_page"
@@ -83,4 +87,7 @@ class ResponseKind(Enum):
     FACTOR_REDIRECT = "factor_redirect"
     FACTOR_PAGE = "factor_page"
     FACTOR_JSON = "factor_missing"
+    FACTOR_ERROR = "factor_error"
     CLAIMS_PAGE = "claims_page"
+    CLAIMS_JSON = "claims_missing"
+    CLAIMS_ERROR = "claims_error"

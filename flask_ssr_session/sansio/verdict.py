@@ -1,6 +1,6 @@
-"""Decide once what a request's cookies say about its session. Values in, verdict out.
+"""Decide the verdict on a request from its access tokens. Values in, verdict out.
 
-Nothing here knows a request or a framework, changes anything, or raises for what a browser sent.
+Nothing here changes anything, or raises an error for anything that a browser sent.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class Verdict(NamedTuple):
     :ivar session: the session of an active request; None in every other state.
     :ivar pending_session: the verified session of a pending request, for a view that admits it;
         None in every other state.
-    :ivar fingerprint: a short hash of the token that was refused, so that the browser can tell
-        whether a refresh changed anything; empty where there was no token.
-    :ivar detail: what exactly was wrong, for the log only; None where the reason says it all.
+    :ivar fingerprint: a short hash of the rejected token, so that the browser can tell whether a
+        refresh changed anything; empty without a token.
+    :ivar detail: what exactly was wrong, for the log only; None if the reason says it all.
     """
 
     reason: Reason
@@ -48,7 +48,7 @@ class Verdict(NamedTuple):
         return _STATES[self.reason]
 
 
-# Nobody can change a verdict, so one of these does for all.
+# A verdict cannot change, so all requests share one of each.
 _ANONYMOUS = Verdict(Reason.ANONYMOUS)
 _TOKEN_MISSING = Verdict(Reason.TOKEN_MISSING)
 
@@ -63,28 +63,29 @@ def decide(
 ) -> Verdict:
     """Return the verdict on a request.
 
-    :param raw_tokens: the values of all cookies named ``sAccessToken``, as they came.
+    :param raw_tokens: the values of all cookies named ``sAccessToken``, as the browser sent them.
     :param has_front_token: the browser SDK left ``sFrontToken``, its sign of a session.
     :param now: seconds since the epoch.
     """
     if not raw_tokens:
         return _TOKEN_MISSING if has_front_token else _ANONYMOUS
-    # One character too many is enough to refuse a token by, so no more is ever looked at.
+    # One character too many is enough to reject a token, so no more is ever read.
     if len(raw_tokens) == 1 and raw_tokens[0]:
-        return _judge(raw_tokens[0][: MAX_TOKEN_CHARS + 1], keys, rules, now)
-    # Two cookies of one name: an old domain's beside the new one's, or one planted by a neighbour.
+        return _verify(raw_tokens[0][: MAX_TOKEN_CHARS + 1], keys, rules, now)
+    # Two cookies of one name: one of an old domain and one of the new, or one that a neighbouring
+    # site planted.
     distinct = list(dict.fromkeys(raw[: MAX_TOKEN_CHARS + 1] for raw in raw_tokens if raw))
     if not distinct:
         return _TOKEN_MISSING if has_front_token else _ANONYMOUS
     if len(distinct) == 1:
-        return _judge(distinct[0], keys, rules, now)
+        return _verify(distinct[0], keys, rules, now)
     if len(distinct) > MAX_ACCESS_TOKENS:
-        # Fails closed, before any of them is decoded. Cookies for a longer path come first, so
-        # whoever can plant cookies decides which tokens "the first four" would be.
-        return _refused(
+        # Fails closed, before any of them is decoded. Cookies for a longer path come first, so an
+        # attacker who can plant cookies would decide which tokens "the first four" are.
+        return _rejected(
             Reason.DUPLICATE,
             "".join(distinct),
-            f"one browser sends {len(distinct)} different tokens; more than "
+            f"the browser sends {len(distinct)} different tokens; more than "
             f"{MAX_ACCESS_TOKENS} are not compared",
         )
     well_formed: list[tuple[str, ParsedToken]] = []
@@ -93,28 +94,28 @@ def decide(
         try:
             well_formed.append((raw, decode_unverified_token(raw)))
         except TokenInvalidError as error:  # noqa: PERF203 - four of them at most
-            malformed.append(_refused(Reason.INVALID, raw, error.reason.value))
+            malformed.append(_rejected(Reason.INVALID, raw, error.reason.value))
     if len({token.payload["sub"] for _, token in well_formed}) > 1:
-        # Nobody can say which of two users this is; a refresh ends with one.
-        return _refused(Reason.DUPLICATE, "".join(distinct))
+        # It is not known which of two users this is; a refresh leaves one token.
+        return _rejected(Reason.DUPLICATE, "".join(distinct))
     well_formed.sort(key=lambda pair: pair[1].iat, reverse=True)
     verdicts = []
     for raw, token in well_formed:
-        verdict = _judge(raw, keys, rules, now, token)
+        verdict = _verify(raw, keys, rules, now, token)
         if verdict.state is SessionState.ACTIVE:
             return verdict
         verdicts.append(verdict)
     verdicts += malformed
-    # Where nothing is known about one of them, nothing is known: that claims least.
+    # If any token could not be checked, report the outage instead of asking for a refresh.
     unknown = [v for v in verdicts if v.state is SessionState.UNAVAILABLE]
     return (unknown or verdicts)[0]
 
 
 def mfa_is_complete(payload: Mapping[str, Any]) -> bool | None:
-    """Return whether all factors of sign-in are complete; None where the token does not say.
+    """Return whether all factors of sign-in are complete; None if the token has no such claim.
 
     SuperTokens makes the session after the first factor, so a token verifies before sign-in is
-    complete. Whatever ``st-mfa`` says but a plain "yes" counts as "not complete".
+    complete. Any value of ``st-mfa`` but a plain "yes" counts as "not complete".
     """
     if MFA_CLAIM not in payload:
         return None
@@ -123,9 +124,9 @@ def mfa_is_complete(payload: Mapping[str, Any]) -> bool | None:
 
 
 def hold_pending(verdict: Verdict, requires_mfa: Callable[[], bool]) -> Verdict:
-    """Return *verdict*, or the pending one where its user has not completed all factors.
+    """Return *verdict*, or a pending one if its user has not completed all factors.
 
-    :param requires_mfa: returns whether a token that does not say so is incomplete; asked only of
+    :param requires_mfa: returns whether a token without the claim is incomplete; called only for
         such a token.
     """
     session = verdict.session
@@ -138,22 +139,23 @@ def hold_pending(verdict: Verdict, requires_mfa: Callable[[], bool]) -> Verdict:
 
 
 def apply_revocation(verdict: Verdict, is_revoked: Callable[[str], bool]) -> Verdict:
-    """Return what becomes of *verdict* once the core was asked about its session.
+    """Return *verdict*, or the one that replaces it if the session is revoked.
 
-    :param is_revoked: tells it of a session handle; may raise CoreUnavailableError.
+    :param is_revoked: returns whether the session of this handle is revoked; may raise
+        CoreUnavailableError.
     """
     session = verdict.session or verdict.pending_session
     if session is None:
         return verdict
-    # What tells two tokens of one session apart, in the place of the tokens themselves.
+    # It distinguishes two tokens of one session, without the tokens themselves.
     token = str(session.access_token_payload["refreshTokenHash1"])
     try:
-        return _refused(Reason.REVOKED, token) if is_revoked(session.session_handle) else verdict
+        return _rejected(Reason.REVOKED, token) if is_revoked(session.session_handle) else verdict
     except CoreUnavailableError as error:
-        return _refused(Reason.CORE_UNAVAILABLE, token, str(error))
+        return _rejected(Reason.CORE_UNAVAILABLE, token, str(error))
 
 
-def _judge(
+def _verify(
     raw_token: str,
     keys: KeyFinder,
     rules: TokenRules,
@@ -163,16 +165,16 @@ def _judge(
     try:
         session = verify_access_token(raw_token, keys, rules, now, parsed)
     except TokenExpiredError:
-        return _refused(Reason.EXPIRED, raw_token)
+        return _rejected(Reason.EXPIRED, raw_token)
     except TokenInvalidError as error:
-        return _refused(Reason.INVALID, raw_token, error.reason.value)
+        return _rejected(Reason.INVALID, raw_token, error.reason.value)
     except TokenNotYetValidError:
-        return _refused(Reason.CLOCK, raw_token)
+        return _rejected(Reason.CLOCK, raw_token)
     except KeysUnavailableError as error:
-        return _refused(Reason.KEYS_UNAVAILABLE, raw_token, str(error))
+        return _rejected(Reason.KEYS_UNAVAILABLE, raw_token, str(error))
     return Verdict(Reason.ACTIVE, session)
 
 
-def _refused(reason: Reason, raw_tokens: str, detail: str | None = None) -> Verdict:
+def _rejected(reason: Reason, raw_tokens: str, detail: str | None = None) -> Verdict:
     digest = sha256(raw_tokens.encode("utf-8", "surrogatepass")).hexdigest()
     return Verdict(reason, fingerprint=digest[:16], detail=detail)

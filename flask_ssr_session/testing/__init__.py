@@ -50,9 +50,10 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from flask import Flask
 from flask.testing import FlaskClient
 
-from ..app_state import ACCESS_TOKEN_COOKIE, EXTENSION_NAME, FRONT_TOKEN_COOKIE, AppState
+from ..app_state import EXTENSION_NAME, AppState
 from ..errors import CoreUnavailableError, KeysUnavailableError, MisuseError, TokenInvalidError
 from ..sansio.claims import MFA_CLAIM
+from ..sansio.cookies import ACCESS_TOKEN_COOKIE, FRONT_TOKEN_COOKIE
 from ..sansio.global_claims import is_about
 from ..sansio.jwks import KeySet
 from ..sansio.jwt import decode_unverified_token
@@ -223,7 +224,7 @@ def signer_for(app: Flask) -> SessionSigner:
     """
     _installed(app)
     with app.app_context():
-        rules = _state(app).ready().rules
+        rules = _state(app).sdk_binding().rules
     return _IssuerSigner(f"{rules.kid_prefix or 'd-'}test", rules.issuer)
 
 
@@ -275,7 +276,7 @@ def sign_in(
 def _claims_asked_of_every_session(app: Flask) -> set[str]:
     """Return which claims of SuperTokens' own recipes the SDK asks of every session."""
     with app.app_context():
-        global_claims = _state(app).ready().global_claims
+        global_claims = _state(app).sdk_binding().global_claims
     if global_claims is None:
         return set()
     validators = global_claims.source.added_validators()
@@ -438,7 +439,7 @@ def _cookie_domain(app: Flask) -> tuple[str, bool]:
     # Flask's test client asks SERVER_NAME, where one is set, and reads its host like this.
     host = urlsplit(f"//{app.config.get('SERVER_NAME') or ''}").hostname or "localhost"
     with app.app_context():
-        shared = (_state(app).ready().deployment.cookie_domain or "").lstrip(".")
+        shared = (_state(app).sdk_binding().resolved.cookie_domain or "").lstrip(".")
     return (shared, False) if shared and f".{host}".endswith(f".{shared}") else (host, True)
 
 

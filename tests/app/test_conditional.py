@@ -28,6 +28,7 @@ from flask_ssr_session import (
     session_optional,
     session_required,
 )
+from flask_ssr_session.request_state import current_request_state
 from flask_ssr_session.testing import outage
 
 from .conftest import (
@@ -161,7 +162,7 @@ def test_conditions_are_dropped_once_the_core_does_not_confirm_the_session(
     mark = session_exempt if is_exempt else session_optional
     app.add_url_rule("/it", "it", mark(lambda: conditions_seen()))
     if is_exempt:
-        app.before_request(lambda: app.extensions["ssr_session"].check_revoked())
+        app.before_request(lambda: current_request_state().check_revoked())
     else:
         app.before_request(partial(require_session, check_revoked=True))
     seen = ask(app, FETCH | CONDITIONS | VISITORS["active"]()).json

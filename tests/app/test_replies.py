@@ -18,7 +18,14 @@ from flask.testing import FlaskClient
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.test import TestResponse
 
-from flask_ssr_session import MisuseError, SessionState, app_state, session_exempt, session_required
+from flask_ssr_session import (
+    MisuseError,
+    SessionState,
+    app_state,
+    request_verdict,
+    session_exempt,
+    session_required,
+)
 from flask_ssr_session.clock import SystemClock
 from flask_ssr_session.testing import expire, outage, sign_in
 
@@ -80,7 +87,7 @@ def arrange(
     if reason == "keys_unavailable":
         return outage(app)
     if reason == "internal":
-        monkeypatch.setattr(app_state, "decide", _fail)
+        monkeypatch.setattr(request_verdict, "decide", _fail)
     if reason in ("revoked", "core_unavailable"):
         ssr = app.extensions["ssr_session"]
         monkeypatch.setattr(app_state, "read_sdk", sdk_values)

@@ -30,6 +30,7 @@ from flask_ssr_session import (
     session_required,
 )
 from flask_ssr_session.errors import FetchError
+from flask_ssr_session.request_state import current_request_state
 from flask_ssr_session.testing import (
     SessionSigner,
     expire,
@@ -425,7 +426,7 @@ def test_page_that_streams_already_shows_the_outage(app: Flask) -> None:
 
 def current_check() -> str:
     """Ask for the look-up, as whatever a template calls may do, and go on regardless."""
-    app_state.current_state().check_revoked()
+    current_request_state().check_revoked()
     return ""
 
 

@@ -30,6 +30,8 @@ from flask_ssr_session import (
     MisuseError,
     app_state,
     get_ssr_session,
+    request_state,
+    request_verdict,
     require_session,
     safe_return_path,
     session_exempt,
@@ -310,7 +312,7 @@ def test_request_is_decided_once(client: FlaskClient, monkeypatch: pytest.Monkey
         decided.append(1)
         return decide(*args, **options)
 
-    monkeypatch.setattr(app_state, "decide", counting)
+    monkeypatch.setattr(request_verdict, "decide", counting)
     sign_in(client)
     client.get("/page", headers=PAGE)
     client.get("/account", headers=PAGE)
@@ -520,7 +522,7 @@ def test_what_is_left_alone_has_no_session_and_costs_no_decision(
         seen.append(g.session)
         return response
 
-    monkeypatch.setattr(app_state, "decide", None)
+    monkeypatch.setattr(request_verdict, "decide", None)
     client = varied_app.test_client()
     sign_in(client)
     assert client.get("/health").text == "well"
@@ -589,8 +591,8 @@ def test_no_log_record_answer_or_repr_holds_a_token(
     seen: list[str] = []
 
     def look(response: Response) -> Response:
-        record = app_state.current_request_state()
-        seen.extend(map(repr, (record, record.verdict, g.session, app_state.current_state())))
+        state = request_state.current_request_state()
+        seen.extend(map(repr, (state, state.verdict, g.session, app_state.current_state())))
         return response
 
     app.after_request_funcs[None].append(look)
@@ -610,7 +612,7 @@ def test_no_log_record_answer_or_repr_holds_a_token(
     def fail(raw_tokens: list[str], **_options: Any) -> None:
         raise RuntimeError(f"cannot judge {raw_tokens}")
 
-    monkeypatch.setattr(app_state, "decide", fail)
+    monkeypatch.setattr(request_verdict, "decide", fail)
     ask_everything()
 
     logged = [
@@ -635,7 +637,7 @@ def test_internal_error_is_logged_once_with_its_place_and_not_its_message(
     def fail(*_args: Any, **_options: Any) -> None:
         raise LookupError(secret)
 
-    monkeypatch.setattr(app_state, "decide", fail)
+    monkeypatch.setattr(request_verdict, "decide", fail)
     for _ in range(3):
         assert client.get("/account", headers=FETCH).status_code == 503
     (record,) = [r for r in caplog.records if r.levelno == logging.ERROR]

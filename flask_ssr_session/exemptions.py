@@ -1,0 +1,44 @@
+"""Which requests have no session: static files, CORS preflights, the SDK's API, exempt views."""
+
+from __future__ import annotations
+
+from flask import Flask, Request
+from werkzeug.routing import Rule
+
+from .app_state import AppState
+from .navigation import full_path
+
+
+def is_exempt(app_state: AppState, request: Request) -> bool:
+    """Return whether *request* is exempt from session handling."""
+    rule: Rule | None = request.url_rule
+    if rule is None:
+        return _is_api_request(app_state, request)
+    endpoint: str = rule.endpoint
+    if endpoint.endswith("static") and _serves_static_files(app_state.app, endpoint):
+        return True
+    if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
+        # Anyone can send this: it is exempt only if Flask answers in place of the view.
+        return getattr(rule, "provide_automatic_options", False) is True
+    return app_state.view_marks.of(app_state.app.view_functions, endpoint).exempt
+
+
+def _is_api_request(app_state: AppState, request: Request) -> bool:
+    """Return whether the SDK's middleware answers: below its base path, where no route is."""
+    # With the mount point, as the SDK itself compares.
+    base_path = app_state.sdk_binding().resolved.api_base_path
+    return f"{full_path(request)}/".startswith(f"{base_path}/")
+
+
+def _serves_static_files(app: Flask, endpoint: str) -> bool:
+    """Return whether *endpoint* is Flask's own for the static folder of the app or a blueprint."""
+    owner, _, name = endpoint.rpartition(".")
+    if name != "static":
+        return False
+    # Without a static folder the name is free for any view, also if a folder is set later.
+    scaffold = app.blueprints.get(owner) if owner else app
+    view = app.view_functions.get(endpoint)
+    module = getattr(view, "__module__", None) or ""
+    # A decorator around Flask's view, which may well ask for a session, has its module, too.
+    is_flasks_own = module.partition(".")[0] == "flask" and not hasattr(view, "__wrapped__")
+    return scaffold is not None and scaffold.has_static_folder and is_flasks_own

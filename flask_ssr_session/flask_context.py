@@ -1,0 +1,42 @@
+"""The current request and ``g`` themselves, without Flask's proxies around them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Request, g
+from flask import request as flask_request
+from werkzeug.datastructures import MultiDict
+from werkzeug.exceptions import SecurityError
+
+
+def current_request() -> Request:
+    """Return the request itself.
+
+    Unwrap the proxy once: every attribute access on ``flask.request`` resolves it again, which
+    costs more than most of the hook's own work.
+    """
+    request: Request = flask_request._get_current_object()  # type: ignore[attr-defined]
+    return request
+
+
+def trusted_host(request: Request) -> str:
+    """Return host and port that *request* was sent to; empty if the app does not trust them."""
+    try:
+        return request.host
+    except SecurityError:
+        return ""
+
+
+def query_args(request: Request) -> MultiDict[str, str]:
+    """Return the query of *request*; empty if its bytes are no text, which no browser sends."""
+    try:
+        return request.args
+    except UnicodeDecodeError:
+        return MultiDict()
+
+
+def current_g() -> dict[str, Any]:
+    """Return the values of ``g`` in the current app context, by name."""
+    values: dict[str, Any] = vars(g._get_current_object())
+    return values

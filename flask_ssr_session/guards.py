@@ -1,0 +1,162 @@
+"""Run a view only for requests that its requirements admit; all others get their response."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+from weakref import WeakValueDictionary
+
+from flask import Flask, Response, current_app
+
+from .errors import MisuseError
+from .request_state import RequestState, current_request_state
+from .responses import respond
+from .sansio.requirements import Requirements, ViewMark, mark_view, wrapped_chain
+
+# What the decorators return, by id, as long as it lives; for setup_checks alone.
+GUARDS: WeakValueDictionary[int, Callable[..., Any]] = WeakValueDictionary()
+
+# The default of a decorator's view. None is the result of a decorator that returns nothing, for
+# instance of flask-sock's route.
+NOT_GIVEN: Any = object()
+
+_WRAPPED_BY_MARK = "_ssr_session_wrapped_by"
+
+
+def check_requirements(state: RequestState, requirements: Requirements) -> Response | None:
+    """Return the response that replaces the content, or None if the view may run.
+
+    :raises InvalidClaimsError: a document was requested, and a condition on claims failed.
+    """
+    state.require(requirements)
+    if requirements.check_revoked:
+        state.check_revoked()
+    if requirements.allow_pending and state.decide().pending_session is not None:
+        state.require(requirements, admits_pending=True)
+    if not state.is_admitted(optional=requirements.optional):
+        return respond(state)
+    if not requirements.optional:
+        state.protected = True
+    return None
+
+
+def guard_view(view: Callable[..., Any], requirements: Requirements) -> Callable[..., Any]:
+    """Return *view* behind a guard; without a view, return a decorator that takes one.
+
+    :raises MisuseError: *view* is no view function.
+    """
+    if view is NOT_GIVEN:
+        # Registered as a hook by mistake, this is taken for a WSGI application and called as one.
+        return lambda view=NOT_GIVEN, *_: guard_view(view, requirements)
+    if view is None:
+        raise MisuseError(
+            "session_required and session_optional were given None in place of a view: the "
+            "decorator below them, perhaps a route, registers the bare function and returns "
+            "nothing. Put it above, @session_required or @session_optional right at the function."
+        )
+    if not callable(view) or isinstance(view, type):
+        raise MisuseError(
+            "session_required and session_optional decorate a view function. A class-based view "
+            "takes them in its list, decorators = [session_required]; before_request takes "
+            'require_session, or partial(require_session, role="admin").'
+        )
+
+    guard = _guard(view, requirements)
+    mark_view(
+        guard,
+        ViewMark(
+            optional=requirements.optional,
+            allow_pending=requirements.allow_pending,
+            global_claims=requirements.global_claims,
+            keep_form=requirements.keep_form,
+        ),
+    )
+    GUARDS[id(guard)] = guard
+    # wraps() copied the mark of an earlier call for the same function, as factories make them.
+    guard.__dict__.pop(_WRAPPED_BY_MARK, None)
+    # A guard that nothing has registered lives as long as the function it wraps, so that
+    # setup_checks finds it.
+    for inner in wrapped_chain(view):
+        # A builtin can be decorated, but takes no attribute.
+        with contextlib.suppress(AttributeError):
+            setattr(getattr(inner, "__func__", inner), _WRAPPED_BY_MARK, guard)
+    return guard
+
+
+def exempt_view(view: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that runs *view* and is marked as exempt."""
+    if inspect.iscoroutinefunction(view):
+
+        @functools.wraps(view)
+        async def exempt(*args: Any, **kwargs: Any) -> Any:
+            return await view(*args, **kwargs)
+
+    else:
+
+        @functools.wraps(view)
+        def exempt(*args: Any, **kwargs: Any) -> Any:
+            return _call(view, *args, **kwargs)
+
+    mark_view(exempt, ViewMark(exempt=True))
+    return exempt
+
+
+def _guard(view: Callable[..., Any], requirements: Requirements) -> Callable[..., Any]:
+    if inspect.iscoroutinefunction(view):
+
+        @functools.wraps(view)
+        async def guard(*args: Any, **kwargs: Any) -> Any:
+            with _GuardScope(guard, requirements) as response:
+                return await view(*args, **kwargs) if response is None else response
+
+    else:
+
+        @functools.wraps(view)
+        def guard(*args: Any, **kwargs: Any) -> Any:
+            with _GuardScope(guard, requirements) as response:
+                return _call(view, *args, **kwargs) if response is None else response
+
+    return guard
+
+
+def _call(view: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Run *view* as Flask would, which matters if a decorator hides that it is async."""
+    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+    return app.ensure_sync(view)(*args, **kwargs)
+
+
+class _GuardScope:
+    """Apply a guard's requirements while its function runs; afterwards, those of the view again.
+
+    A function that the view calls, or a hook, may admit more requests than the page around it.
+    """
+
+    __slots__ = ("_before", "_guard", "_requirements", "_state")
+
+    def __init__(self, guard: Callable[..., Any], requirements: Requirements) -> None:
+        self._guard = guard
+        self._requirements = requirements
+        self._state = current_request_state()
+        self._before = self._state.requirements, self._state.admits_pending
+
+    def __enter__(self) -> Response | None:
+        """Return the response that replaces the content, or None."""
+        try:
+            return check_requirements(self._state, self._requirements)
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        state = self._state
+        app_state = state.app_state
+        is_view = not state.in_hooks and app_state.view_marks.is_part(
+            app_state.app.view_functions, state.request.endpoint, self._guard
+        )
+        # Requirements of the view itself apply to the end: what it streams is rendered later.
+        if not is_view:
+            requirements, admits_pending = self._before
+            state.require(requirements, admits_pending=admits_pending)

@@ -1,0 +1,164 @@
+"""What runs before, after and at the end of each request of an app."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from flask import Flask, Response, request_started
+
+from .app_state import AppState
+from .cache_headers import (
+    header_names,
+    mark_no_store,
+    replace_content,
+    set_cache_headers,
+    undo_conditional,
+)
+from .conditional_requests import drop_conditions, may_ask_conditionally, unmark_tags
+from .decorators import require_session
+from .errors import MisuseError
+from .exemptions import is_exempt
+from .flask_context import current_g, current_request
+from .form_capture import capture_form
+from .request_state import RUNNING, RequestState, request_state_of
+from .responses import full_page_response, render, set_page_status
+from .sansio.response_policy import is_page
+from .sansio.states import RequestKind, ResponseKind
+from .setup_warnings import warn_of_header_tokens
+
+
+def register_hooks(app_state: AppState) -> None:
+    """Register with the app what runs around each request."""
+    app = app_state.app
+    # First before every other hook, so that all of them may rely on g.session; and last after all
+    # of them, as functions after a request run in reverse order.
+    app.before_request_funcs.setdefault(None, []).insert(0, partial(before_request, app_state))
+    app.after_request_funcs.setdefault(None, []).insert(0, partial(after_request, app_state))
+    app.teardown_request_funcs.setdefault(None, []).insert(0, partial(end_request, app_state))
+    app_state.receivers.append(receiver := _make_early_receiver(app_state))
+    request_started.connect(receiver, app)
+
+
+def begin_request(app_state: AppState) -> RequestState:
+    """Return the state of the current request, which begins without a session."""
+    if not app_state.is_prepared:
+        app_state.prepare()
+    state = request_state_of(app_state, current_request())
+    # An earlier request may have left a session in a ``g`` that lives on.
+    if state.verdict is None:
+        current_g()["session"] = None
+    return state
+
+
+def before_request(app_state: AppState) -> None:
+    """Set ``g.session``, and hide conditions that would show another session's page."""
+    state = begin_request(app_state)
+    state.exempt = is_exempt(app_state, state.request)
+    if state.exempt:
+        return
+    verdict = state.decide()
+    if not may_ask_conditionally(verdict.state):
+        drop_conditions(state.request)
+    elif verdict.session is not None:
+        unmark_tags(state.request, verdict.session.session_handle)
+    if verdict.session is None:
+        _capture_form_before_hooks(state)
+
+
+def _make_early_receiver(app_state: AppState) -> Callable[..., None]:
+    """Return a receiver that begins requests for functions that run before the hook."""
+
+    def begin_before_hook(app: Flask, **_more: Any) -> None:
+        begin_request(app_state)
+        # A signal costs more than the hook. If the first request finds no such function, no later
+        # request will, because Flask registers none after it.
+        receivers = list(request_started.receivers_for(app))
+        if not app.url_value_preprocessors and receivers == [begin_before_hook]:
+            request_started.disconnect(begin_before_hook)
+
+    return begin_before_hook
+
+
+def _capture_form_before_hooks(state: RequestState) -> None:
+    """Keep the form for a view that wants it, before a hook of the app (Flask-WTF's) parses it."""
+    if (
+        state.request.method == "POST"
+        and _keeps_form(state)
+        and state.plan.kind is ResponseKind.REFRESH_PAGE
+    ):
+        capture_form(state)
+
+
+def _keeps_form(state: RequestState) -> bool:
+    app_state, request = state.app_state, state.request
+    if app_state.view_marks.of(app_state.app.view_functions, request.endpoint).keep_form:
+        return True
+    # A partial shows what it will require; any other hook shows that only when it runs.
+    return any(
+        isinstance(hook, partial)
+        and hook.func is require_session
+        and hook.keywords.get("keep_form") is True
+        for owner in (None, *request.blueprints)
+        for hook in app_state.app.before_request_funcs.get(owner, ())
+    )
+
+
+def after_request(app_state: AppState, response: Response) -> Response:
+    """Complete a response on its way out; runs after every other ``after_request``."""
+    state = request_state_of(app_state, current_request())
+    if state.verdict is None:
+        warn_of_header_tokens(app_state, state.request, response)
+        return response
+    if app_state.app.debug and current_g().get("session") is not state.session:
+        raise MisuseError(
+            "g.session was replaced by the app during this request. Only flask_ssr_session sets "
+            "it: decorators and needs_refresh do not follow it, and readers would be misled."
+        )
+    names = header_names(response)
+    if "vary" in names:
+        response.vary.add("Cookie")
+    else:  # as plain text: a set of values takes ten times as long
+        response.headers.add("Vary", "Cookie")
+    if state.withheld is None:
+        set_cache_headers(state, state.verdict, response, names)
+    else:
+        if state.rendered is not None and is_page(state.rendered):
+            _complete_page(state, response, state.rendered)
+        # Once more: an after_request function of the app may let caches store the response.
+        mark_no_store(state, response)
+    # A streaming template may still render the refresh page.
+    if response.is_streamed and not response.direct_passthrough:
+        state.streaming = True
+    if state.rendered is not None:
+        state.signal_refresh()
+    return response
+
+
+def _complete_page(state: RequestState, response: Response, page: ResponseKind) -> None:
+    """Complete a response into which a page of this package was rendered."""
+    if not undo_conditional(response):
+        replace_content(response, full_page_response(state))
+    plan = state.withheld
+    # A template may render the page where a script or a cache reads it.
+    if (
+        plan is not None
+        and plan.kind is not ResponseKind.ALLOW
+        and not plan.leads_elsewhere
+        and state.facts.kind is not RequestKind.DOCUMENT
+    ):
+        replace_content(response, render(state, plan))
+    set_page_status(state, response, page)
+
+
+def end_request(app_state: AppState, _error: BaseException | None = None) -> None:
+    """Give ``g.session`` back to the request that the current one ran inside of.
+
+    A view may run a request of its own app (a test client, a ``test_request_context``), and both
+    share one ``g``. Without an outer request it stays as it is: a response may still be streaming.
+    """
+    state, shared = request_state_of(app_state, current_request()), current_g()
+    shared[RUNNING] = state.parent
+    if state.parent is not None:
+        shared["session"] = state.parent_session

@@ -1,0 +1,88 @@
+"""Render the whole page of this package, in the app's look if the app has one."""
+
+from __future__ import annotations
+
+import logging
+import re
+
+from flask import render_template
+
+from ..app_state import AppState
+from ..request_state import RequestState
+from ..sansio.states import ResponseKind
+from .jinja_env import (
+    DOCUMENT,
+    LOADER_ADVICE,
+    LOADER_REPLACED,
+    MACRO,
+    TEMPLATE_PREFIX,
+    is_loader_replaced,
+    original_document,
+)
+from .refresh_page import script_url
+
+
+def render_document(state: RequestState) -> str:
+    """Return the whole page for the request, in the app's look if the app has one.
+
+    If a template of the app fails, the original is rendered and the cause is logged: the page that
+    a visitor sees in an outage must not depend on the app's templates.
+    """
+    app_state = state.app_state
+    try:
+        page = render_template(DOCUMENT, refresh_page_template=MACRO)
+    except Exception as error:  # noqa: BLE001 - the app's code may raise anything
+        # The message may quote the app's values; the type and the template's location do not.
+        problem = f"failed with {type(error).__name__}{_template_location(error)}"
+    else:
+        # Without the script a visitor would stay on the refresh page for ever.
+        is_refresh_page = state.plan.page is ResponseKind.REFRESH_PAGE
+        if not is_refresh_page or _has_refresh_script(state, page):
+            return page
+        problem = (
+            "shows no refresh page: call refresh_page() of flask_ssr_session/refresh_page.html"
+        )
+    if not is_loader_replaced(app_state.app):
+        app_state.log.write(
+            logging.ERROR,
+            "override_broken",
+            f"{DOCUMENT} or {MACRO} of the app {problem}; the original is shown",
+        )
+    warn_of_replaced_loader(app_state)
+    return original_document(app_state.app).render(refresh_page_template=TEMPLATE_PREFIX + MACRO)
+
+
+def warn_of_replaced_loader(app_state: AppState) -> None:
+    """Log, once, that the app's templates cannot find those of this package."""
+    if is_loader_replaced(app_state.app):
+        app_state.warn_once("loader_replaced", f"{LOADER_REPLACED}: {LOADER_ADVICE}")
+
+
+def content_security_policy(app_state: AppState) -> str:
+    """Return a policy that allows exactly what the unmodified pages use."""
+    return (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+        f"connect-src 'self' {app_state.sdk_binding().resolved.api_domain}; "
+        "base-uri 'none'; form-action 'self'; frame-ancestors 'self'"
+    )
+
+
+def _has_refresh_script(state: RequestState, page: str) -> bool:
+    """Return whether *page* has the script of the refresh page.
+
+    ``session_script()`` loads the same file in another mode.
+    """
+    script = re.escape(script_url(state.request, state.app_state.sdk_binding()))
+    # A value in front of the mode may be the app's nonce, in which no bracket or quote is left.
+    return re.search(rf'<script src="{script}"[^<>]* data-mode="refresh"', page) is not None
+
+
+def _template_location(error: Exception) -> str:
+    location = ""
+    trace = error.__traceback__
+    while trace is not None:
+        # Jinja names its own frames after template files.
+        if trace.tb_frame.f_code.co_filename.endswith(".html"):
+            location = f" at {trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return location

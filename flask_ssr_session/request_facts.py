@@ -1,0 +1,63 @@
+"""Read from a Flask request the facts that the response policy needs."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from flask import Request
+
+from .app_state import SDKBinding
+from .flask_context import trusted_host
+from .navigation import full_path, refresh_path, request_path, safe_target
+from .sansio.plan import RequestFacts
+from .sansio.request_kind import SAFE_METHODS, kind_of_request
+from .sign_in import is_sign_in_page, shares_its_path, sign_in_path
+
+
+def read_facts(request: Request, binding: SDKBinding) -> RequestFacts:
+    """Return the facts of *request*."""
+    resolved = binding.resolved
+    path = request_path(request)
+    is_safe = request.method in SAFE_METHODS
+    is_sign_in = is_sign_in_page(request, resolved)
+    has_route = request.url_rule is not None
+    return RequestFacts(
+        kind=kind_of_request(request.headers.get),
+        is_safe=is_safe,
+        path=path,
+        return_path=safe_target(request, binding, path),
+        refresh_path=refresh_path(request, binding),
+        is_sign_in=is_sign_in,
+        closes_sign_in=has_route
+        # A POST that is refused there leads to the page itself, which is open.
+        and (is_safe or not shares_its_path(request, resolved))
+        and (is_sign_in or _is_full_sign_in_url(request, binding)),
+        is_factor_page=has_route and full_path(request).rstrip("/") == resolved.factor_url,
+        htmx_return_path=_htmx_return_path(request, binding, is_safe=is_safe),
+    )
+
+
+def _is_full_sign_in_url(request: Request, binding: SDKBinding) -> bool:
+    """Return whether the request asks for a sign-in page that is set as a full URL.
+
+    Compared with the host that the browser names: enough to end a loop, not enough to admit a
+    request.
+    """
+    sign_in = sign_in_path(binding.resolved)
+    return "://" in sign_in and bool(trusted_host(request)) and request.base_url == sign_in
+
+
+def _htmx_return_path(request: Request, binding: SDKBinding, *, is_safe: bool) -> str | None:
+    """Return the page that htmx runs on, safe to return to; None for all other requests.
+
+    After a form, htmx stays on the page, and with it what the visitor typed.
+    """
+    headers = request.headers
+    if not is_safe or "HX-Request" not in headers or "st-auth-mode" in headers:
+        return None
+    try:
+        page = urlsplit(headers.get("HX-Current-URL", ""))
+    except ValueError:
+        page = urlsplit("/")
+    path = f"{page.path}?{page.query}" if page.query else page.path
+    return safe_target(request, binding, path)

@@ -1,0 +1,246 @@
+"""What is kept per request: its one verdict, what its view requires, and the plan of its response.
+
+The state is kept with the request object, so that an app's changes to ``g`` do not affect it.
+"""
+
+from __future__ import annotations
+
+from flask import Request
+
+from .app_state import AppState, current_state
+from .conditional_requests import drop_conditions, may_ask_conditionally
+from .flask_context import current_g, current_request, query_args
+from .request_facts import read_facts
+from .request_verdict import check_claims, check_revocation, decide_request, log_verdict
+from .sansio.claims import ClaimFailure
+from .sansio.form_replay import ReplayableForm
+from .sansio.plan import CONTINUE_PARAMETER, Plan, RequestFacts
+from .sansio.requirements import Requirements
+from .sansio.response_policy import asks_refresh, is_admitted_without_session, plan_response
+from .sansio.states import Reason, ResponseKind
+from .sansio.verdict import Verdict
+from .session import SSRSession
+from .setup_warnings import warn_of_plan
+from .signals import refresh_requested, session_active
+
+# On g: the state of the request that runs in this app context.
+RUNNING = "_ssr_session_running"
+
+
+class RequestState:
+    """What one app knows about one request.
+
+    There is one for every request, so what most requests never change is kept with the class.
+
+    :ivar parent: the state of the request that this one runs inside of, or None.
+    :ivar parent_session: the value of ``g.session`` in that request.
+    :ivar verdict: None until :meth:`decide` is called; set by :meth:`set_verdict` alone.
+    :ivar exempt: the request has no session; its conditions and cache headers are left alone.
+    :ivar in_hooks: Flask runs the functions before the request, and no view yet.
+    :ivar requirements: those of the view, or of the hook in front of it.
+    :ivar admits_pending: the view runs for a pending session, which ``g.session`` then is.
+    :ivar protected: the view ran after a check for a session.
+    :ivar withheld: the plan that replaces the content; None while the content is shown.
+    :ivar rendered: the kind of this package's response that was rendered last, or None.
+    :ivar streaming: the response is complete, except for what a template may still stream.
+    :ivar revocation_checked: the core was asked whether the session is revoked.
+    :ivar form_checked: it was decided whether the refresh page carries the form.
+    :ivar form: the form that the refresh page carries, or None.
+    """
+
+    verdict: Verdict | None = None
+    exempt: bool = False
+    in_hooks: bool = False
+    requirements: Requirements = Requirements()
+    admits_pending: bool = False
+    protected: bool = False
+    withheld: Plan | None = None
+    rendered: ResponseKind | None = None
+    streaming: bool = False
+    revocation_checked: bool = False
+    form_checked: bool = False
+    form: ReplayableForm | None = None
+
+    _failures: tuple[ClaimFailure, ...] | None = None
+    _facts: RequestFacts | None = None
+    _plan: Plan | None = None
+    _template_optional: bool = False
+    _refresh_signalled: bool = False
+
+    def __init__(self, app_state: AppState, request: Request) -> None:
+        self.app_state = app_state
+        self.request = request
+        shared = current_g()
+        self.parent: RequestState | None = shared.get(RUNNING)
+        self.parent_session = shared.get("session")
+        shared[RUNNING] = self
+
+    def decide(self) -> Verdict:
+        """Return the verdict on the request, decided at the first call.
+
+        :raises ConfigError: the settings or the SDK's cannot work.
+        """
+        verdict = self.verdict
+        if verdict is None:
+            verdict = decide_request(self.app_state, self.request)
+            if self.app_state.settings.check_revoked:
+                verdict = self._check_revocation(verdict)
+            self.set_verdict(verdict)
+        return verdict
+
+    def set_verdict(self, verdict: Verdict) -> None:
+        """Set the verdict, and with it ``g.session``."""
+        self.verdict = verdict
+        self._failures = self._plan = None
+        current_g()["session"] = self.session
+        if verdict.session is None:
+            if verdict.reason is not Reason.ANONYMOUS:
+                log_verdict(self.app_state, verdict)
+        elif session_active.receivers:  # here, because a call would cost each request more
+            self.app_state.send_signal(session_active)
+
+    @property
+    def session(self) -> SSRSession | None:
+        """The value that ``g.session`` was set to."""
+        verdict = self.verdict
+        if verdict is None:
+            return None
+        return verdict.session or (verdict.pending_session if self.admits_pending else None)
+
+    def check_revoked(self) -> None:
+        """Ask the core, once per request, whether the session still exists.
+
+        :raises MisuseError: no SDK in this process knows the core.
+        """
+        before = self.decide()
+        # With the setting, the verdict may have asked a moment ago.
+        if not self.revocation_checked:
+            verdict = self._check_revocation(before)
+            if verdict is not before:
+                self.set_verdict(verdict)
+            if not may_ask_conditionally(verdict.state) and not self.exempt:
+                drop_conditions(self.request)
+
+    def _check_revocation(self, verdict: Verdict) -> Verdict:
+        self.revocation_checked = True
+        return check_revocation(self.app_state, verdict)
+
+    @property
+    def optional(self) -> bool:
+        """Whether the withheld content may also be seen without a session."""
+        return self.requirements.optional or self._template_optional
+
+    def require(self, requirements: Requirements, *, admits_pending: bool = False) -> None:
+        """Set what the code that runs from here on requires.
+
+        :param admits_pending: ``g.session`` is set for a user with incomplete factors, too.
+        """
+        if requirements != self.requirements or admits_pending != self.admits_pending:
+            self.requirements = requirements
+            self._failures = self._plan = None
+            if admits_pending != self.admits_pending:
+                self.admits_pending = admits_pending
+                current_g()["session"] = self.session
+
+    def leave_view(self) -> None:
+        """Drop the requirements of the view: an error handler runs."""
+        self.require(Requirements())
+
+    def set_template_optional(self, optional: bool) -> None:
+        """Set whether the question that a template asked last is about optional content."""
+        if optional != self._template_optional:
+            self._template_optional = optional
+            self._plan = None
+
+    @property
+    def failures(self) -> tuple[ClaimFailure, ...]:
+        """Every claim that the view requires and the session does not meet.
+
+        Empty without a session, and if the view is optional.
+
+        :raises MisuseError: in debug only, a validator or an override cannot be asked.
+        """
+        if self._failures is None:
+            self._failures = check_claims(
+                self.app_state,
+                self.request,
+                self.session,
+                self.requirements,
+                admits_pending=self.admits_pending,
+            )
+        return self._failures
+
+    @property
+    def facts(self) -> RequestFacts:
+        """The facts of the request, read at the first access."""
+        if self._facts is None:
+            self._facts = read_facts(self.request, self.app_state.sdk_binding())
+        return self._facts
+
+    @property
+    def plan(self) -> Plan:
+        """What the request gets in place of its content, decided at the first access."""
+        if self._plan is None:
+            self._plan = plan_response(
+                self.decide(),
+                self.facts,
+                self.app_state.sdk_binding().policy,
+                optional=self.optional,
+                failures=self.failures,
+            )
+        return self._plan
+
+    @plan.setter
+    def plan(self, plan: Plan) -> None:
+        self._plan = plan
+
+    def is_admitted(self, *, optional: bool) -> bool:
+        """Return whether the code that runs now may show what it requires a session for.
+
+        :param optional: it also has content for visitors without a session.
+        :raises MisuseError: in debug only, a claim validator or an override cannot be asked.
+        """
+        verdict = self.decide()
+        if self.session is not None:
+            return optional or not self.failures
+        return is_admitted_without_session(
+            verdict.state,
+            optional=optional,
+            continues_signed_out=optional and CONTINUE_PARAMETER in query_args(self.request),
+        )
+
+    def withhold(self) -> Plan:
+        """Return the plan of the response, and note that it replaces the content.
+
+        :raises MisuseError: in debug or testing, the sign-in page itself requires a session.
+        """
+        plan = self.plan
+        if self.withheld is not plan:
+            self.withheld = plan
+            warn_of_plan(self.app_state, self.request, self.session, plan)
+        return plan
+
+    def signal_refresh(self) -> None:
+        """Tell receivers, once, if the response asks the browser to refresh."""
+        rendered = self.rendered
+        if rendered is not None and asks_refresh(rendered) and not self._refresh_signalled:
+            self._refresh_signalled = True
+            self.app_state.send_signal(
+                refresh_requested, reason=self.decide().reason.value, answer=rendered.value
+            )
+
+
+def request_state_of(app_state: AppState, request: Request) -> RequestState:
+    """Return what the app keeps of *request*, made at the first call."""
+    kept: RequestState | None = request.__dict__.get(app_state.request_key)
+    if kept is None:
+        kept = request.__dict__[app_state.request_key] = RequestState(app_state, request)
+    return kept
+
+
+def current_request_state() -> RequestState:
+    """Return what the current app keeps of the current request.
+
+    :raises MisuseError: ``init_app`` was not called for this app.
+    """
+    return request_state_of(current_state(), current_request())

@@ -1,0 +1,147 @@
+"""Decide the verdict on a Flask request from its cookies, and check the claims of its session."""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+
+from flask import Request
+
+from .app_state import AppState, SDKBinding
+from .errors import MisuseError, error_location
+from .flask_context import trusted_host
+from .sansio.claims import MFA_CLAIM, ClaimFailure
+from .sansio.cookies import ACCESS_TOKEN_COOKIE, FRONT_TOKEN_COOKIE, plain_values
+from .sansio.csrf import is_cross_site, is_trivially_safe, is_unsafe
+from .sansio.requirements import Requirements
+from .sansio.states import Reason
+from .sansio.verdict import Verdict, apply_revocation, decide, hold_pending
+from .session import SSRSession
+
+# For the log, if a verdict has no detail of its own.
+_LOG_MESSAGES = {
+    Reason.EXPIRED: "the access token has expired",
+    Reason.TOKEN_MISSING: "the browser has the SDK's sign of a session, but sends no access token",
+    Reason.MFA_PENDING: "the user has not completed all factors of sign-in",
+    Reason.DUPLICATE: "the browser sends access tokens of different users; if the cookie domain "
+    "was changed, older_cookie_domain of the SDK clears the older cookies",
+    Reason.REVOKED: "session revoked: the core no longer knows it",
+    Reason.CLOCK: "a good token begins in the future: this machine's clock is behind the core's",
+    Reason.CROSS_SITE: "another site sent an unsafe request, or a proxy hides that this site did",
+}
+_LOG_LEVELS = {
+    Reason.EXPIRED: logging.DEBUG,
+    Reason.TOKEN_MISSING: logging.DEBUG,
+    Reason.MFA_PENDING: logging.DEBUG,
+    Reason.INTERNAL: logging.ERROR,
+}
+
+
+def decide_request(app_state: AppState, request: Request) -> Verdict:
+    """Return the verdict on *request*, from its cookies and headers.
+
+    :raises ConfigError: the settings or the SDK's cannot work.
+    """
+    binding = app_state.sdk_binding()
+    try:
+        is_trivial = is_trivially_safe(request.method, request.environ)
+        if not is_trivial and _was_sent_by_another_site(request, binding):
+            return Verdict(Reason.CROSS_SITE)
+        raw_tokens = _cookies(request, ACCESS_TOKEN_COOKIE)
+        verdict = decide(
+            raw_tokens,
+            # It means something only without a token.
+            has_front_token=not any(raw_tokens) and any(_cookies(request, FRONT_TOKEN_COOKIE)),
+            keys=binding.keys,
+            rules=binding.rules,
+            now=app_state.clock.wall(),
+        )
+        return hold_pending(verdict, partial(_requires_mfa, app_state, binding, request, verdict))
+    # Fails closed: an error in this package is an outage. It neither admits a visitor nor ends a
+    # session.
+    except Exception as error:  # noqa: BLE001
+        return _internal_error(app_state, error)
+
+
+def check_revocation(app_state: AppState, verdict: Verdict) -> Verdict:
+    """Return what *verdict* becomes once the core was asked about its session.
+
+    :raises MisuseError: no SDK in this process knows the core.
+    """
+    is_revoked = app_state.sdk_binding().is_revoked
+    if is_revoked is None:
+        raise MisuseError(
+            "check_revoked asks the SuperTokens core, which only the SDK knows: call "
+            "supertokens_python.init(...) in this process, or leave check_revoked out."
+        )
+    try:
+        return apply_revocation(verdict, is_revoked)
+    except Exception as error:  # noqa: BLE001 - as for the verdict itself
+        return _internal_error(app_state, error)
+
+
+def check_claims(
+    app_state: AppState,
+    request: Request,
+    session: SSRSession | None,
+    requirements: Requirements,
+    *,
+    admits_pending: bool,
+) -> tuple[ClaimFailure, ...]:
+    """Return every claim that *requirements* name and *session* does not meet.
+
+    :param admits_pending: sessions that lack the claim of complete factors are admitted.
+    :raises MisuseError: in debug only, a validator or an override cannot be asked.
+    """
+    if session is None or requirements.optional:
+        return ()
+    report = app_state.report_broken_claim
+    claims = app_state.sdk_binding().global_claims
+    context = {} if claims is None else claims.source.user_context(request)
+    failures: tuple[ClaimFailure, ...] = ()
+    if claims is not None and requirements.global_claims:
+        except_for = MFA_CLAIM if admits_pending else None
+        failures = claims.failures(session, context, report, except_for=except_for)
+    return (*failures, *requirements.claims.failures(session, context, report))
+
+
+def log_verdict(app_state: AppState, verdict: Verdict) -> None:
+    """Log what an operator may want to know; no local variable here holds a token."""
+    app_state.log.write(
+        _LOG_LEVELS.get(verdict.reason, logging.WARNING),
+        verdict.reason.value,
+        verdict.detail or _LOG_MESSAGES.get(verdict.reason, verdict.state.value),
+    )
+
+
+def _requires_mfa(
+    app_state: AppState, binding: SDKBinding, request: Request, verdict: Verdict
+) -> bool:
+    """Return whether a token without ``st-mfa`` is older than the recipe that writes it."""
+    claims, session = binding.global_claims, verdict.session
+    if claims is None or session is None or not claims.source.has_mfa:
+        return False
+    context = claims.source.user_context(request)
+    return claims.asks(MFA_CLAIM, session, context, app_state.log_broken_claim)
+
+
+def _was_sent_by_another_site(request: Request, binding: SDKBinding) -> bool:
+    header = request.headers.get
+    if binding.settings.insecure_cross_site or not is_unsafe(request.method, header):
+        return False
+    return is_cross_site(header, trusted_host(request), binding.resolved.trusted_origins)
+
+
+def _internal_error(app_state: AppState, error: Exception) -> Verdict:
+    location = error_location(error)
+    return Verdict(Reason.INTERNAL, detail=f"{location}, in the app {app_state.app.name!r}")
+
+
+def _cookies(request: Request, name: str) -> list[str]:
+    """Return the values of all cookies called *name*."""
+    # They may be parsed already, for Flask's own session, or by the app's own request class.
+    if type(request) is Request and "cookies" not in vars(request):
+        plain = plain_values(request.environ.get("HTTP_COOKIE", ""), name)
+        if plain is not None:
+            return plain
+    return request.cookies.getlist(name)

@@ -1,0 +1,113 @@
+"""The values of the response policy: facts of a request, options of an app, and the plan."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from .claims import ClaimFailure
+from .return_path import with_return_path
+from .states import RequestKind, ResponseKind
+
+# On an optional page: the visitor chose to continue without a session. It opens no other page.
+CONTINUE_PARAMETER = "continueSignedOut"
+
+
+# The page that completes sign-in reads the return path from here, as SuperTokens' prebuilt UI does.
+_FACTOR_RETURN_PARAMETER = "redirectToPath"
+
+
+class PolicyOptions(NamedTuple):
+    """What the settings say about responses; the same for all requests of an app.
+
+    :ivar login_url: path or URL of sign-in, without a return path.
+    :ivar login_return_param: the query parameter in which sign-in reads the return path.
+    :ivar factor_url: the path that completes sign-in; None if it is not known.
+    :ivar always_try_refresh: a visitor without any cookie is asked to refresh before sign-in.
+    :ivar redirects: pages redirect to the refresh page; otherwise they show it in place.
+    :ivar checks_revoked: every request checks for revocation, the refresh page's too.
+    """
+
+    login_url: str
+    login_return_param: str = "redirectToPath"
+    factor_url: str | None = None
+    always_try_refresh: bool = False
+    redirects: bool = False
+    checks_revoked: bool = False
+
+    def sign_in_location(self, return_path: str) -> str:
+        """Return the URL of sign-in, with *return_path* unless the URL would get too long."""
+        return with_return_path(self.login_url, self.login_return_param, return_path)
+
+    def factor_location(self, return_path: str) -> str:
+        """Return the URL that completes sign-in, likewise; empty if it is not known."""
+        if self.factor_url is None:
+            return ""
+        return with_return_path(self.factor_url, _FACTOR_RETURN_PARAMETER, return_path)
+
+
+class RequestFacts(NamedTuple):
+    """What the policy needs to know about a request, read once.
+
+    :ivar is_safe: the method changes nothing, so the browser may repeat the request.
+    :ivar path: path and query.
+    :ivar return_path: the same if it is safe to return to, else ``/``.
+    :ivar refresh_path: the path of the refresh page, mount point included.
+    :ivar is_sign_in: the request asks for the sign-in page.
+    :ivar closes_sign_in: sign-in would lead back to this request, which asks for a session.
+    :ivar is_factor_page: the request asks for the page that completes sign-in.
+    :ivar htmx_return_path: the page to return to if htmx sent the request, safely, from a page
+        without the browser SDK; else None.
+    """
+
+    kind: RequestKind
+    is_safe: bool
+    path: str
+    return_path: str
+    refresh_path: str
+    is_sign_in: bool = False
+    closes_sign_in: bool = False
+    is_factor_page: bool = False
+    htmx_return_path: str | None = None
+
+
+class Plan(NamedTuple):
+    """What a request gets in place of its content. It is decided once and rendered once.
+
+    :ivar kind: the response of a view that needs a session; ``ALLOW`` where the session is active.
+    :ivar page: the page that a template shows in place of content, and that the kinds ending in
+        ``_PAGE`` show.
+    :ivar target: the path that the page leads to once the session is refreshed.
+    :ivar location: where a redirect leads, and htmx in place of one; empty for every other kind.
+    :ivar sign_in_url: sign-in, with the return path.
+    :ivar factor_url: what completes sign-in, with the return path; empty if it is not known.
+    :ivar continue_url: the page without a session; empty if it needs one.
+    :ivar auto_redirect: the page takes the visitor to sign-in, or to the next factor, by itself.
+    :ivar continues_signed_out: a session that turns out to have ended leads to *continue_url*, not
+        to sign-in.
+    :ivar leads_elsewhere: *target* is not the request's own path.
+    :ivar closes_sign_in: sign-in itself asks for a session, so that no visitor can sign in.
+    :ivar closes_factor_page: the same of the page that completes sign-in.
+    :ivar failures: the claims that an active session does not meet.
+    """
+
+    kind: ResponseKind
+    page: ResponseKind
+    target: str
+    location: str = ""
+    sign_in_url: str = ""
+    factor_url: str = ""
+    continue_url: str = ""
+    auto_redirect: bool = False
+    continues_signed_out: bool = False
+    leads_elsewhere: bool = False
+    closes_sign_in: bool = False
+    closes_factor_page: bool = False
+    failures: tuple[ClaimFailure, ...] = ()
+
+    @property
+    def lacks_claims(self) -> bool:
+        """Whether the content is withheld for claims, not for the state of the session."""
+        return self.page is ResponseKind.CLAIMS_PAGE or self.kind in (
+            ResponseKind.CLAIMS_ERROR,
+            ResponseKind.CLAIMS_JSON,
+        )

@@ -1,0 +1,147 @@
+"""Which requests are for the sign-in page of the app, and which of them a hook admits."""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qsl
+
+from flask import Request, current_app
+from werkzeug.datastructures import MultiDict
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import MapAdapter, RequestRedirect
+
+from .app_state import AppState
+from .config.settings import ResolvedSettings
+from .flask_context import query_args, trusted_host
+from .navigation import full_path, mounted
+from .sansio.csrf import is_unsafe
+from .sansio.return_path import is_plain_path
+
+
+def sign_in_path(resolved: ResolvedSettings) -> str:
+    """Return the sign-in path or URL without its query and without a slash at its end."""
+    return resolved.login_url.partition("?")[0].rstrip("/")
+
+
+def is_sign_in_page(request: Request, resolved: ResolvedSettings) -> bool:
+    """Return whether *request* asks for the sign-in page itself."""
+    path, sign_in, rule = full_path(request), sign_in_path(resolved), request.url_rule
+    # With one more slash only if the route is written so: a catch-all route may be any page's.
+    is_at_its_path = path == sign_in or (
+        path == f"{sign_in}/" and rule is not None and rule.rule == request.path
+    )
+    if not is_at_its_path:
+        return False
+    # A page may be sign-in by its query alone: by exactly these values, because a view that reads
+    # the first of two values shows another page than one that reads the last.
+    query = resolved.login_url.partition("?")[2]
+    args = query_args(request)
+    wanted = MultiDict(parse_qsl(query, keep_blank_values=True))
+    return all(args.getlist(name) == values for name, values in wanted.lists())
+
+
+def shares_its_path(request: Request, resolved: ResolvedSettings) -> bool:
+    """Return whether the sign-in page, which *request* asks for, has no path of its own."""
+    return "?" in resolved.login_url or request.path == "/"
+
+
+def is_open_sign_in(app_state: AppState, request: Request) -> bool:
+    """Return whether a hook admits *request* because visitors sign in there.
+
+    The sign-in page itself is open, and to safe methods what its endpoint answers below the sign-in
+    path or the SDK's website base path: SuperTokens' prebuilt UI has its pages for a new password,
+    for callbacks and for a second factor there.
+    """
+    resolved = app_state.sdk_binding().resolved
+    if not _is_sign_in_host(request, resolved):
+        return False
+    if not is_sign_in_page(request, resolved):
+        rule = request.url_rule
+        if rule is None or not is_below_sign_in(resolved, request.root_path, request.path):
+            return False
+        adapter = None if _is_unsafe(request) else current_app.create_url_adapter(request)
+        return adapter is not None and rule.endpoint == sign_in_endpoint(
+            adapter, resolved, request.root_path
+        )
+    if not shares_its_path(request, resolved):
+        return True
+    # Fails closed: such a path may be the home page's, whose POST is not sign-in at all.
+    app_state.warn_once(
+        "sign_in_safe_only",
+        f"the sign-in page {resolved.login_url!r} differs from another page by its query alone, or "
+        "is the home page: a hook lets visitors without a session read it, and refuses their POST. "
+        "Give sign-in a path of its own (SSR_SESSION_LOGIN_URL), or mark the view with "
+        "session_optional.",
+    )
+    return not _is_unsafe(request)
+
+
+def _is_sign_in_host(request: Request, resolved: ResolvedSettings) -> bool:
+    """Return whether sign-in may be on the requested host, in an app whose routes differ by host.
+
+    The path of sign-in may be any page's on another host: only a route that is written for exactly
+    this path counts as sign-in there, and the home page of another host never does.
+    """
+    if not (current_app.url_map.host_matching or current_app.subdomain_matching):
+        return True
+    if trusted_host(request) == resolved.website_host:
+        return True
+    rule = request.url_rule
+    has_its_route = rule is not None and rule.rule == request.path
+    return has_its_route and not shares_its_path(request, resolved)
+
+
+def is_below_sign_in(resolved: ResolvedSettings, root_path: str, path: str) -> bool:
+    """Return whether *path* lies below the sign-in path or the SDK's website base path.
+
+    :param root_path: where the app is mounted.
+    :param path: decoded, without the mount point.
+
+    Fails closed: false if that folder covers the whole app, or if a query tells the sign-in page,
+    whose view may then be every page's.
+    """
+    sign_in, _, query = resolved.login_url.partition("?")
+    if resolved.website_base_path == "" or query:
+        return False
+    mount_point = mounted(root_path, "")
+    return any(
+        path.startswith(f"{folder.removeprefix(mount_point).rstrip('/')}/")
+        for folder in (sign_in, resolved.website_base_path or sign_in)
+        if folder.rstrip("/").startswith(f"{mount_point}/")
+    ) and is_plain_path(path)
+
+
+def sign_in_endpoint(adapter: MapAdapter, resolved: ResolvedSettings, root_path: str) -> str | None:
+    """Return the endpoint of the sign-in path, with or without a slash; None if it has no route.
+
+    :param adapter: the routes of the requested host.
+    :param root_path: where the app is mounted.
+    """
+    mount_point = mounted(root_path, "")
+    if not resolved.login_url.startswith(f"{mount_point}/"):  # another app answers there
+        return None
+    path = resolved.login_url.rstrip("/").removeprefix(mount_point)
+    for spelling in (path, f"{path}/"):
+        try:
+            endpoint, _ = adapter.match(spelling, "GET")
+        except RequestRedirect:
+            continue
+        except HTTPException:
+            return None
+        return str(endpoint)
+    return None
+
+
+def has_sign_in_route(request: Request, resolved: ResolvedSettings) -> bool:
+    """Return whether a view answers at the sign-in path; true if sign-in is not this app's."""
+    path, mount_point = sign_in_path(resolved) or "/", request.root_path.rstrip("/")
+    if not path.startswith(f"{mount_point}/"):
+        return True
+    try:
+        adapter = current_app.create_url_adapter(request)
+    except HTTPException:  # a host that no app can have
+        return True
+    return adapter is None or adapter.test(path.removeprefix(mount_point), "GET")
+
+
+def _is_unsafe(request: Request) -> bool:
+    return is_unsafe(request.method, request.headers.get)
