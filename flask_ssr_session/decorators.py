@@ -48,37 +48,37 @@ def session_required(
     allow_pending: bool = False,
     global_claims: bool = True,
 ) -> Callable[..., Any]:
-    """Run the view only for a verified session; everyone else gets the fitting answer first.
+    """Run the view only with a verified session; other requests get their response before it runs.
 
-    A browser gets the refresh page, sign-in or an honest outage page, a script a status that it
-    understands. A user who has not completed all factors of sign-in is led on to the next one.
-    Works with and without parentheses, on plain and async views.
+    A browser gets the refresh page, sign-in or an outage page, a script a status that it
+    understands. A user who has not completed all factors of sign-in is led to the next one.
+    It works with and without parentheses, on plain and async views.
 
-    It goes **below** the route, because the route keeps what it is given::
+    It goes **below** the route, because the route registers the function below it::
 
         @app.route("/account")
         @session_required
         def account(): ...
 
-    The SDK's global claim validators and all conditions on claims are asked of the access token's
-    payload; nothing is fetched for them. Where one fails the answer is 403:
+    The SDK's global claim validators and all conditions on claims check the payload of the access
+    token; nothing is fetched for them. If one fails the response is 403:
     :class:`InvalidClaimsError` for documents, SuperTokens' JSON for scripts.
 
-    :param role: a role the user must have (``st-role``). Left out, none is asked for; None is an
+    :param role: a role the user must have (``st-role``). By default none is required; None is an
         error, so that a missing setting opens nothing. *permission* likewise.
     :param permission: a permission the user must have (``st-perm``).
     :param email_verified: the user's e-mail address must be verified (``st-ev``).
-    :param validators: SuperTokens claim validators, such as
+    :param validators: SuperTokens claim validators, for instance
         ``UserRoleClaim.validators.includes_any(["admin", "editor"])``.
     :param check_revoked: ask the core whether the session still exists: one more request to it,
-        of at most 3 s, and a core that is down makes the view unavailable.
-    :param keep_form: when the token of a POST has run out, let the refresh page offer to send the
-        form again: up to 64 KB, from this very host, without files and fields that look secret.
+        of at most 3 s. The view is unavailable while the core is down.
+    :param keep_form: if the token of a POST has expired, the refresh page offers to send the form
+        again: up to 64 KB, from this host, without files and fields that look secret.
     :param allow_pending: run the view for users who have not completed all factors of sign-in,
-        too: for the pages where they do. ``g.session`` is set for them.
-    :param global_claims: False asks none of the claims that the SDK's recipes ask of every
-        session, such as a verified e-mail address where EmailVerification is ``REQUIRED``.
-    :raises MisuseError: a condition that would not ask what it seems to.
+        too: for the pages where they complete them. ``g.session`` is set for them.
+    :param global_claims: False skips the claims that the SDK's recipes require of every session,
+        for instance a verified e-mail address if EmailVerification is ``REQUIRED``.
+    :raises MisuseError: a condition would not check what it seems to.
     """
     requirements = Requirements.of(
         ClaimRequirements.of(role, permission, email_verified, validators),
@@ -95,22 +95,22 @@ def session_optional(view: _View) -> _View: ...
 @overload
 def session_optional() -> Callable[[_View], _View]: ...
 def session_optional(view: Callable[..., Any] = NOT_GIVEN) -> Callable[..., Any]:
-    """Run the view for strangers too, with ``g.session`` None.
+    """Run the view without a session, too, with ``g.session`` None.
 
-    A visitor whose token has run out is refreshed first, so that a signed-in reader is not shown
-    the signed-out page; that page offers to go on without signing in. In an outage the view runs
-    with ``g.session`` None.
+    If the token has expired the refresh page comes first, so that a signed-in user does not see the
+    signed-out page; it offers to continue without signing in. In an outage the view runs with
+    ``g.session`` None.
     """
     return guard_view(view, Requirements(optional=True))
 
 
 def session_exempt(view: _View) -> _View:
-    """Leave the view alone: no token is looked at and no header is added for it.
+    """Exempt the view from session handling: no token is read and no header is added.
 
-    ``g.session`` is None in it, and nobody's origin is checked.
+    ``g.session`` is None in it, and the origin of a request is not checked.
 
-    What it returns is left alone, not the function itself, which may well be registered under
-    another address that needs a session.
+    The returned function is exempt, not *view* itself, which may well be registered under another
+    path that needs a session.
     """
     return cast("_View", exempt_view(view))
 
@@ -126,25 +126,25 @@ def require_session(
     allow_pending: bool = False,
     global_claims: bool = True,
 ) -> None:
-    """Go on only with a verified session; for ``before_request`` and inside views.
+    """Continue only with a verified session; for ``before_request`` and inside views.
 
     Register it for an app or a blueprint, ``blueprint.before_request(require_session)`` or, with
     conditions, ``blueprint.before_request(partial(require_session, role="admin"))``; or call it
     in a view. The conditions are those of :func:`session_required`.
 
-    As a hook, it lets static files, CORS preflights that Flask answers, SuperTokens' own API, the
-    sign-in and refresh pages, what the sign-in page's endpoint answers below it to safe methods,
-    and views marked ``session_exempt`` pass. Unless it asks a condition on claims, it honours what
-    the view is marked with: ``session_optional``, ``allow_pending`` and ``global_claims=False``.
-    Called inside a view or an error handler, it means what it says.
+    As a hook, it lets these requests pass: static files, CORS preflights that Flask answers,
+    SuperTokens' own API, the sign-in and refresh pages, safe methods below the sign-in page that
+    the same endpoint serves, and views marked ``session_exempt``. Without conditions on claims, it
+    respects the marks of the view: ``session_optional``, ``allow_pending`` and
+    ``global_claims=False``. Inside a view or an error handler it lets no request pass.
 
-    :raises SessionRequired: an HTTPException that carries the answer.
-    :raises InvalidClaimsError: a document was asked for, and a condition on claims failed.
-    :raises MisuseError: there is no request, or a condition would not ask what it seems to.
+    :raises SessionRequired: an HTTPException that carries the response.
+    :raises InvalidClaimsError: a document was requested, and a condition on claims failed.
+    :raises MisuseError: there is no request, or a condition would not check what it seems to.
     """
     if not has_request_context():
         raise MisuseError(
-            "require_session() asks about the current request. Give before_request the function "
+            "require_session() checks the current request. Give before_request the function "
             'itself, with conditions as partial(require_session, role="admin").'
         )
     claims = ClaimRequirements.of(role, permission, email_verified, validators)

@@ -26,12 +26,12 @@ class FlaskSSRSession:
         in lower case without the prefix; ``app.config`` wins.
     :raises ConfigError: an unknown name or an impossible value.
 
-    One object serves any number of apps; what belongs to an app is kept with the app.
+    One object serves any number of apps; the state of an app is kept with the app.
     """
 
     def __init__(self, app: Flask | None = None, **settings: Any) -> None:
         self._keywords = settings
-        # Unknown keywords are refused where they are written, not where the app is made.
+        # An unknown keyword raises where it is written, not where the app is created.
         Settings.from_mappings({}, settings)
         if app is not None:
             self.init_app(app)
@@ -39,33 +39,33 @@ class FlaskSSRSession:
     def init_app(self, app: Flask) -> None:
         """Register the hook, the templates and the refresh page with *app*.
 
-        Settings are read here, once; later changes of ``app.config`` are not seen. No network is
-        used and the SuperTokens SDK may be initialised before or after.
+        Settings are read here, once; later changes of ``app.config`` have no effect. This uses no
+        network, and the SuperTokens SDK may be initialised before or after.
 
         :raises ConfigError: a setting is wrong, or the app is set up already.
         """
         if EXTENSION_NAME in app.extensions:
             raise ConfigError(f"flask_ssr_session is set up for the app {app.name!r} already.")
-        state = AppState(app, Settings.from_mappings(app.config, self._keywords))
-        state.preparations.append(watch_dispatch)
-        watch_dispatch(state)
-        state.checks.append(check_setup)
-        state.checks.append(lambda _state, _deployment: warn_of_replaced_loader(state))
+        app_state = AppState(app, Settings.from_mappings(app.config, self._keywords))
+        app_state.preparations.append(watch_dispatch)
+        watch_dispatch(app_state)
+        app_state.checks.append(check_setup)
+        app_state.checks.append(lambda _app_state, _resolved: warn_of_replaced_loader(app_state))
         install_templates(app)
-        app.register_blueprint(make_blueprint(app, state.settings.refresh_path))
-        register_hooks(state)
+        app.register_blueprint(make_blueprint(app, app_state.settings.refresh_path))
+        register_hooks(app_state)
         if app.url_map.host_matching or app.subdomain_matching:
-            state.receivers.append(route := route_before_catch_alls(app))
+            app_state.receivers.append(route := route_before_catch_alls(app))
             request_started.connect(route, app)
         app.cli.add_command(commands)
         watch(app)
-        app.extensions[EXTENSION_NAME] = state
+        app.extensions[EXTENSION_NAME] = app_state
 
     def clear_keys(self) -> None:
         """Drop the signing keys of the current app in this process, and all remembered tokens.
 
-        For a key that leaked: without it a removed key verifies for up to 300 s. The next token
-        fetches the keys anew. A static key set stays: deploy another one.
+        Call it if a key leaked: otherwise a removed key verifies for up to 300 s. The next token
+        fetches the keys again. A static key set stays: deploy another one.
 
         :raises MisuseError: ``init_app`` was not called for the current app.
         :raises RuntimeError: there is no app context.

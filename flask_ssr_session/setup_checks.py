@@ -35,7 +35,7 @@ _apps: WeakValueDictionary[int, Flask] = WeakValueDictionary()
 _used_guards: WeakSet[_Function] = WeakSet()
 
 
-def check_setup(state: AppState, resolved: ResolvedSettings) -> None:
+def check_setup(app_state: AppState, resolved: ResolvedSettings) -> None:
     """Refuse an app in which a check protects nothing or refuses every visitor.
 
     :raises MisuseError: a view runs without the decorator written above it; in debug mode also if
@@ -43,17 +43,17 @@ def check_setup(state: AppState, resolved: ResolvedSettings) -> None:
 
     Outside these modes, what is less certain is logged.
     """
-    check_decorator_order(state.app)
-    problem = unreached_guards(state.app)
+    check_decorator_order(app_state.app)
+    problem = unreached_guards(app_state.app)
     if problem is not None:
-        if state.app.debug:
+        if app_state.app.debug:
             raise MisuseError(problem)
-        state.warn_once("guard_unreached", problem, logging.ERROR)
-    problem = hook_before_api(state.app, resolved)
+        app_state.warn_once("guard_unreached", problem, logging.ERROR)
+    problem = hook_before_api(app_state.app, resolved)
     if problem is not None:
-        if state.app.debug or state.app.testing:
+        if app_state.app.debug or app_state.app.testing:
             raise MisuseError(problem)
-        state.warn_once("hook_before_api", problem, logging.ERROR)
+        app_state.warn_once("hook_before_api", problem, logging.ERROR)
 
 
 def watch(app: Flask) -> None:

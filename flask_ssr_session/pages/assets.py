@@ -1,4 +1,4 @@
-"""The two static files of the refresh page, named by their content so that they never go stale."""
+"""The two static files of the refresh page, named by their content so that caches keep them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _STATIC = Path(__file__).resolve().parents[1] / "static"
 
 
 class Asset(NamedTuple):
-    """One file, as it is and compressed.
+    """One file, plain and compressed.
 
     :ivar digest: a short hash of the content, part of its URL.
     :ivar suffix: ``js`` or ``css``.
@@ -28,7 +28,7 @@ class Asset(NamedTuple):
 
 @lru_cache
 def script() -> Asset:
-    """Return the browser script: the SuperTokens SDK and the refresh page's own part."""
+    """Return the browser script: the SuperTokens SDK, and the script of the refresh page."""
     return _load("js", "text/javascript; charset=utf-8")
 
 
