@@ -69,11 +69,12 @@ class AppState:
         settings: Settings,
         *,
         clock: Clock | None = None,
-        sdk_reader: Callable[[], SDKSettings | None] = lambda: read_sdk(),
+        sdk_reader: Callable[[], SDKSettings | None] | None = None,
     ) -> None:
         """Check what can be checked without the SDK.
 
-        :param sdk_reader: returns what the SDK of this process is set to, or None without an SDK.
+        :param sdk_reader: returns the settings of the SDK, or None without one; None reads those of
+            this process.
         :raises ConfigError: a static key set cannot be read.
         """
         self.app = app
@@ -85,7 +86,7 @@ class AppState:
         self.view_marks = ViewMarks()
         self.receivers: list[Callable[..., None]] = []
         self.request_key = f"_flask_ssr_session_{id(self)}"
-        self.sdk_reader = sdk_reader
+        self._read_sdk = sdk_reader
         self.is_prepared = False
         self._warned: set[str] = set()
         self._given_keys: KeyStore | None = _static_keys(settings)
@@ -109,7 +110,7 @@ class AppState:
         settings = self.settings
         if self._given_is_revoked is not None:  # the test kit answers in place of the core
             settings = replace(settings, check_revoked=False)
-        resolved = ResolvedSettings.of(settings, self.sdk_reader())
+        resolved = ResolvedSettings.of(settings, (self._read_sdk or read_sdk)())
         for check in self.checks:
             check(self, resolved)
         settings = self.settings

@@ -169,9 +169,11 @@ def _script_element(
     }
     return Markup("<script{}></script>").format(
         Markup("").join(
-            Markup(' {}="{}"').format(name, value)
-            for name, value in attributes.items()
-            if value is not None
+            [
+                Markup(' {}="{}"').format(name, value)
+                for name, value in attributes.items()
+                if value is not None
+            ]
         )
     )
 
