@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from blinker import NamedSignal
@@ -20,13 +19,14 @@ from .clock import Clock, SystemClock
 from .conditional_requests import drop_conditions, may_ask_conditionally
 from .config.sdk import read_sdk
 from .config.settings import ResolvedSettings, Settings
-from .errors import ConfigError, FetchError, MisuseError, error_location
+from .config.static_keys import read_static_keys
+from .errors import MisuseError, error_location
 from .sansio.claims import MFA_CLAIM, ClaimFailure, raise_misuse
 from .sansio.cookies import plain_values
 from .sansio.csrf import is_cross_site, is_trivially_safe, is_unsafe
 from .sansio.form_replay import ReplayableForm
 from .sansio.global_claims import GlobalClaims
-from .sansio.jwks import KeySet, parse_key_set
+from .sansio.jwks import KeySet
 from .sansio.request_kind import SAFE_METHODS, kind_of_request
 from .sansio.requirements import Requirements, ViewMarks
 from .sansio.response_policy import answer_for
@@ -543,21 +543,8 @@ def _cookies(asked: Request, name: str) -> list[str]:
 
 
 def _static_keys(settings: Settings) -> StaticKeys | None:
-    if settings.jwks is None:
-        return None
-    try:
-        document = settings.jwks
-        return StaticKeys(
-            KeySet(
-                parse_key_set(
-                    Path(document).read_bytes() if isinstance(document, str) else document
-                )
-            )
-        )
-    except OSError as error:
-        raise ConfigError(f"SSR_SESSION_JWKS: the file cannot be read ({error.strerror})") from None
-    except FetchError as error:
-        raise ConfigError(f"SSR_SESSION_JWKS: {error}") from None
+    keys = read_static_keys(settings)
+    return None if keys is None else StaticKeys(KeySet(keys))
 
 
 def current_state() -> AppState:

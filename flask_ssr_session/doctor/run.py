@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import urljoin
 
@@ -18,10 +17,10 @@ from werkzeug.http import parse_cookie
 from ..app_state import ACCESS_TOKEN_COOKIE, AppState
 from ..config.sdk import read_cookie_rules, read_sdk
 from ..config.settings import ResolvedSettings
+from ..config.static_keys import read_static_keys
 from ..errors import ConfigError, FetchError, MisuseError
 from ..hook_order import hook_before_api
 from ..pages import assets
-from ..sansio.jwks import parse_key_set
 from ..setup_checks import check_decorator_order, unreached_guards
 from ..upstream.fetch import Deadline, ask
 from .check_api import CORS_HEADERS, check_api_keys, check_core, check_cors, check_refresh_api
@@ -98,7 +97,7 @@ def check_up(state: AppState, url: str | None, *, offline: bool) -> Iterator[Fin
     yield from check_settings(setup)
     yield from check_claims(gather_claims(state))
     yield check_templates(state, front)
-    static = _static_kids(state)
+    static = frozenset(read_static_keys(state.settings) or ())
     if static:
         yield check_static_keys(setup, static)
     if not offline:
@@ -157,15 +156,6 @@ def _suffix_list() -> Callable[[str], bool]:
     # As packaged: neither downloaded nor kept on disk.
     extract = TLDExtract(cache_dir=None, suffix_list_urls=(), include_psl_private_domains=True)
     return lambda domain: is_top_level(domain) or extract(domain).suffix == domain
-
-
-def _static_kids(state: AppState) -> frozenset[str]:
-    document = state.settings.jwks
-    if document is None:
-        return frozenset()
-    return frozenset(
-        parse_key_set(Path(document).read_bytes() if isinstance(document, str) else document)
-    )
 
 
 def _ask(
