@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from flask_ssr_session import FlaskSSRSession, cli
+from flask_ssr_session import FlaskSSRSession
+from flask_ssr_session.doctor import command
 from flask_ssr_session.sansio.jwt import decode_base64url
 from flask_ssr_session.testing import SessionSigner
 
@@ -118,7 +119,7 @@ def test_input_that_is_no_text_is_no_token_and_no_traceback(given: bytes) -> Non
 def test_closed_input_is_no_token(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", None)
 
-    assert cli._read_token() == ""
+    assert command._read_token() == ""
 
 
 # --- the address ---------------------------------------------------------------------------------
@@ -258,9 +259,9 @@ def test_token_that_is_typed_in_a_terminal_is_not_shown(tmp_path: Path) -> None:
     signer = SessionSigner()
     token = signer.sign(signer.claims())
     ours, theirs = os.openpty()
-    command = [sys.executable, "-m", "flask", "--app", "typed", "ssr-session", "doctor"]
+    arguments = [sys.executable, "-m", "flask", "--app", "typed", "ssr-session", "doctor"]
     with subprocess.Popen(
-        [*command, "--offline", "--token", "-"],
+        [*arguments, "--offline", "--token", "-"],
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
@@ -304,7 +305,7 @@ def _shown(terminal: int, until: bytes | None = None) -> str:
 
 def test_findings_are_laid_out_beside_their_names_in_a_terminal() -> None:
     row = {"says": "word " * 12 + "end", "advice": "do " * 20 + "that"}
-    text = cli._wrap_finding(row, 30, 70)
+    text = command._wrap_finding(row, 30, 70)
 
     first, *others = text.split("\n")
     assert all(len(part) <= 40 for part in (first, *(other[30:] for other in others)))
@@ -313,8 +314,8 @@ def test_findings_are_laid_out_beside_their_names_in_a_terminal() -> None:
     assert text.split() == (row["says"] + " -> " + row["advice"]).split()
     # One line each, where no terminal is or where it is too narrow for two columns.
     for columns in (0, 59):
-        assert "\n" not in cli._wrap_finding(row, 30, columns)
-    assert "\n" in cli._wrap_finding(row, 30, 60)
+        assert "\n" not in command._wrap_finding(row, 30, columns)
+    assert "\n" in command._wrap_finding(row, 30, 60)
 
 
 def test_names_of_checks_fit_the_column(example: MakeApp) -> None:
@@ -322,8 +323,8 @@ def test_names_of_checks_fit_the_column(example: MakeApp) -> None:
     apps = json.loads(run(app, "--json").stdout)["findings"]
     tokens = json.loads(run(app, "--json", "--token", "-", input=signed_in(app)).stdout)["findings"]
 
-    assert max(len(finding["check"]) for finding in apps) <= cli._CHECK_WIDTH
-    assert max(len(finding["check"]) for finding in tokens) == cli._CLAIM_WIDTH
+    assert max(len(finding["check"]) for finding in apps) <= command._CHECK_WIDTH
+    assert max(len(finding["check"]) for finding in tokens) == command._CLAIM_WIDTH
 
 
 def test_each_finding_is_printed_when_it_is_known(capsys: pytest.CaptureFixture[str]) -> None:
@@ -334,7 +335,7 @@ def test_each_finding_is_printed_when_it_is_known(capsys: pytest.CaptureFixture[
             shown.append(capsys.readouterr().out)
             yield {"check": check, "level": "ok", "says": "fine", "advice": ""}
 
-    assert cli._print(rows(), 3) == {"ok": 2, "warning": 0, "problem": 0}
+    assert command._print(rows(), 3) == {"ok": 2, "warning": 0, "problem": 0}
     assert shown == ["", "ok       one  fine\n"]
 
 
