@@ -10,7 +10,9 @@ from typing import Any
 
 from flask_ssr_session.config.sdk import SDKCookieSettings
 from flask_ssr_session.config.settings import ResolvedSettings, SDKSettings, Settings
-from flask_ssr_session.doctor.finding import Environment, Finding, Level, is_top_level
+from flask_ssr_session.doctor.environment import Environment
+from flask_ssr_session.doctor.finding import Finding, Level
+from flask_ssr_session.doctor.hosts import is_top_level
 from flask_ssr_session.errors import FetchError
 from flask_ssr_session.testing import SessionSigner
 from flask_ssr_session.upstream.fetch import Reply
@@ -39,7 +41,7 @@ def setup(
     sdk: dict[str, Any] | None = None,
     cookies: dict[str, Any] | None = None,
     version: str | None = "0.31.4",
-    answers_api: bool = True,
+    has_sdk_middleware: bool = True,
     public_suffixes: tuple[str, ...] = ("co.uk",),
     **settings: Any,
 ) -> Environment:
@@ -52,7 +54,7 @@ def setup(
         sdk=values,
         cookies=COOKIES._replace(**cookies or {}),
         sdk_version=version,
-        answers_api=answers_api,
+        has_sdk_middleware=has_sdk_middleware,
         site=site,
         is_public_suffix=lambda domain: is_top_level(domain) or domain in public_suffixes,
     )

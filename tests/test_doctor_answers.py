@@ -15,13 +15,9 @@ from flask_ssr_session.doctor.check_api import (
     check_cors,
     check_refresh_api,
 )
-from flask_ssr_session.doctor.check_keys import (
-    ProbeResult,
-    check_clock,
-    check_keys,
-    check_static_keys,
-)
+from flask_ssr_session.doctor.check_keys import check_clock, check_keys, check_static_keys
 from flask_ssr_session.doctor.finding import Finding, Level, format_age
+from flask_ssr_session.doctor.probes import ProbeResult
 from flask_ssr_session.errors import FetchError
 from flask_ssr_session.upstream.fetch import Reply
 
@@ -61,7 +57,7 @@ def test_keys_have_to_be_there_the_same_everywhere_and_of_the_right_kind(
 
 
 @pytest.mark.parametrize(
-    ("answers", "says"),
+    ("answers", "message"),
     [
         ([DOWN, keys("d-1")], "no keys from core-0:3567 (no complete answer in time)"),
         ([keys("d-1"), reply()], "no keys from core-1:3567 (not what was asked for)"),
@@ -76,9 +72,9 @@ def test_keys_have_to_be_there_the_same_everywhere_and_of_the_right_kind(
     ],
 )
 def test_the_host_that_has_not_the_keys_is_named(
-    answers: list[Reply | FetchError], says: str
+    answers: list[Reply | FetchError], message: str
 ) -> None:
-    assert of_keys(*answers)[0].says.startswith(says)
+    assert of_keys(*answers)[0].message.startswith(message)
 
 
 def test_static_keys_are_the_right_kind_where_those_sign() -> None:
@@ -88,16 +84,16 @@ def test_static_keys_are_the_right_kind_where_those_sign() -> None:
 def test_age_of_the_newest_dynamic_key_is_told() -> None:
     (finding,) = of_keys(keys(f"d-{int(NOW - 7200) * 1000}", "d-1", "s-1"))
 
-    assert finding.says == (
+    assert finding.message == (
         "3 keys (2 dynamic, 1 static) at core-0:3567, the newest dynamic one 2 h old"
     )
     # Of what its clock says only the clocks are to blame.
     (finding,) = of_keys(keys(f"d-{int(NOW + 1) * 1000}"))
-    assert finding.says == "1 key (1 dynamic) at core-0:3567"
+    assert finding.message == "1 key (1 dynamic) at core-0:3567"
     (finding,) = of_keys(keys(f"d-{int(NOW) * 1000}"))
-    assert finding.says.endswith("one 0 s old")
+    assert finding.message.endswith("one 0 s old")
     (finding,) = check_keys(pages_alone(), [ProbeResult(PAGES, keys("mine"), NOW)])
-    assert finding.says == "1 key at www.example.com"
+    assert finding.message == "1 key at www.example.com"
 
 
 @pytest.mark.parametrize(
@@ -152,8 +148,8 @@ def test_clocks_may_differ_by_seconds(ahead: float, expected: list[str]) -> None
     (finding,) = check_clock(answer, NOW)
 
     assert problems([finding]) == expected
-    assert ("ahead of" in finding.says) is (ahead > 5)
-    assert ("behind" in finding.says) is (ahead < 0)
+    assert ("ahead of" in finding.message) is (ahead > 5)
+    assert ("behind" in finding.message) is (ahead < 0)
 
 
 def test_clock_of_the_key_server_is_looked_at_with_its_keys() -> None:
@@ -235,7 +231,7 @@ def test_refresh_api_has_to_say_that_nobody_is_signed_in(
 def test_place_of_the_refresh_api_is_told(base_path: str, told: str) -> None:
     finding = check_refresh_api(setup(sdk={"api_base_path": base_path}), reply(**SIGNED_OUT))
 
-    assert finding.says == (
+    assert finding.message == (
         f"the refresh API at api.example.com, below {told}, answers as SuperTokens does"
     )
 
@@ -277,7 +273,7 @@ LET: dict[str, Any] = {
 
 
 @pytest.mark.parametrize(
-    ("changed", "says"),
+    ("changed", "message"),
     [
         ({"Access_Control_Allow_Origin": "*"}, "does not name the site"),
         ({"Access_Control_Allow_Origin": ()}, "does not name the site"),
@@ -291,13 +287,13 @@ LET: dict[str, Any] = {
     ],
 )
 def test_api_elsewhere_has_to_let_the_pages_in_before_and_then(
-    changed: dict[str, Any], says: str
+    changed: dict[str, Any], message: str
 ) -> None:
     for leave, answer in (({**LEAVE, **changed}, LET), (LEAVE, {**LET, **changed})):
         finding = check_cors(setup(), PAGES, reply(**leave), reply(**answer))
 
         assert finding.level is Level.PROBLEM
-        assert says in finding.says
+        assert message in finding.message
 
 
 def test_api_elsewhere_that_lets_the_pages_in_is_no_ill() -> None:
@@ -314,24 +310,24 @@ def test_api_elsewhere_that_lets_the_pages_in_is_no_ill() -> None:
 
 
 @pytest.mark.parametrize(
-    ("headers", "says"),
+    ("headers", "message"),
     [
         ("rid, fdi-version", "does not list st-auth-mode in Access-Control-Allow-Headers"),
         # With credentials, a browser takes this for a header of that name.
         ("*", "does not list fdi-version, rid, st-auth-mode in"),
     ],
 )
-def test_api_elsewhere_has_to_allow_the_headers_of_the_browser_sdk(headers: str, says: str) -> None:
+def test_api_elsewhere_has_to_allow_the_sdks_headers(headers: str, message: str) -> None:
     leave = reply(**{**LEAVE, "Access_Control_Allow_Headers": headers})
 
-    assert says in check_cors(setup(), PAGES, leave, reply(**LET)).says
+    assert message in check_cors(setup(), PAGES, leave, reply(**LET)).message
 
 
 def test_api_elsewhere_has_to_expose_the_front_token() -> None:
     hidden = reply(**{**LET, "Access_Control_Expose_Headers": "st-access-token"})
 
     assert "does not list front-token in Access-Control-Expose-Headers" in (
-        check_cors(setup(), PAGES, reply(**LEAVE), hidden).says
+        check_cors(setup(), PAGES, reply(**LEAVE), hidden).message
     )
 
 
@@ -341,7 +337,7 @@ def test_api_elsewhere_has_to_answer_options(status: int) -> None:
     silent = check_cors(setup(), PAGES, DOWN, reply(**LET))
     empty = check_cors(setup(), PAGES, reply(status=204, **LEAVE), reply(**LET))
 
-    assert f"answers OPTIONS with status {status}" in refused.says
+    assert f"answers OPTIONS with status {status}" in refused.message
     assert problems([refused, silent, empty]) == ["problem cors", "problem cors"]
 
 
@@ -351,7 +347,7 @@ NOBODY = reply({"status": "UNAUTHORISED", "message": "no such session"})
 
 
 @pytest.mark.parametrize(
-    ("answers", "says"),
+    ("answers", "message"),
     [
         ([NOBODY, NOBODY], "the core takes what the SDK of this process asks"),
         ([NOBODY, reply("Invalid API key", 401)], "the core at core-1:3567 refuses the API key"),
@@ -367,14 +363,16 @@ NOBODY = reply({"status": "UNAUTHORISED", "message": "no such session"})
         ([DOWN], "the core at core-0:3567 does not take what the SDK asks (no complete answer"),
     ],
 )
-def test_core_has_to_take_what_the_sdk_asks(answers: list[Reply | FetchError], says: str) -> None:
+def test_core_has_to_accept_the_sdks_requests(
+    answers: list[Reply | FetchError], message: str
+) -> None:
     heard = [
         ProbeResult(f"http://me:secret@core-{n}:3567/app", a, NOW) for n, a in enumerate(answers)
     ]
     finding = check_core(heard)
 
-    assert finding.says.startswith(says)
-    is_well = says.startswith("the core takes")
+    assert finding.message.startswith(message)
+    is_well = message.startswith("the core takes")
     assert finding.level is (Level.OK if is_well else Level.PROBLEM)
     assert "secret" not in repr(finding)
     assert "Invalid" not in repr(finding)

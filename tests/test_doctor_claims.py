@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from flask_ssr_session.doctor.check_claims import ClaimSetup, check_claims
+from flask_ssr_session.doctor.check_claims import check_claims
+from flask_ssr_session.doctor.claim_setup import ClaimSetup
 
 FAULTLESS = ClaimSetup(added=("st-ev", "st-mfa"), factor_url="/auth/mfa")
 
@@ -54,4 +55,4 @@ def test_findings(changes: dict[str, Any], expected: list[str]) -> None:
 def test_names_are_listed_and_cut() -> None:
     views = tuple(f"view{number}" for number in range(8))
     (finding, _) = check_claims(replace(FAULTLESS, waived=views, pending=views))
-    assert finding.says.endswith("but for view0, view1, view2, view3, view4 and 3 more")
+    assert finding.message.endswith("but for view0, view1, view2, view3, view4 and 3 more")

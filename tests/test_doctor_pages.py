@@ -298,7 +298,7 @@ def test_all_that_is_well_with_the_refresh_page_is_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "says", "advice"),
+    ("status", "message", "advice"),
     [
         (399, "the sign-in page answers at www.example.com", ""),
         (400, "the sign-in page answers with status 400", "set SSR_SESSION_LOGIN_URL"),
@@ -311,10 +311,10 @@ def test_all_that_is_well_with_the_refresh_page_is_told() -> None:
         (500, "the sign-in page fails (status 500)", "see the log"),
     ],
 )
-def test_what_ails_sign_in_is_told_by_its_status(status: int, says: str, advice: str) -> None:
+def test_what_ails_sign_in_is_told_by_its_status(status: int, message: str, advice: str) -> None:
     finding = check_sign_in(f"{PAGES}/auth", f"{PAGES}/auth", reply(status=status))
 
-    assert finding.says.startswith(says)
+    assert finding.message.startswith(message)
     assert finding.advice.startswith(advice)
     assert (finding.level is Level.OK) is not bool(advice)
 

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
-from flask_ssr_session.doctor.check_cookies import check_seen_cookies, seen_cookies
+from flask_ssr_session.doctor.check_cookies import check_api_cookies, observed_cookies
 from flask_ssr_session.doctor.check_settings import OLDEST_SDK, check_settings
-from flask_ssr_session.doctor.finding import Environment, Level, is_top_level
+from flask_ssr_session.doctor.environment import Environment
+from flask_ssr_session.doctor.finding import Level
+from flask_ssr_session.doctor.hosts import is_top_level
 
 from .doctor_factories import API, PAGES, pages_alone, problems, reply, setup
 
@@ -21,7 +23,7 @@ def test_sound_setup_has_no_ill_and_every_line_says_something() -> None:
     findings = list(check_settings(setup()))
 
     assert problems(findings) == []
-    assert all(finding.says and not finding.advice for finding in findings)
+    assert all(finding.message and not finding.advice for finding in findings)
     checks = ["sdk_version", "sdk", "settings", "site", "cookie_domain", "cookie_secure"]
     assert [finding.check for finding in findings] == checks
 
@@ -75,12 +77,12 @@ def test_settings_that_only_repeat_the_sdk_are_no_contradiction(right: dict[str,
 def test_middleware_is_missed_only_where_the_api_has_the_origin_of_the_pages() -> None:
     here = {"api_domain": PAGES}
 
-    assert problems(check_settings(setup(sdk=here, answers_api=False))) == ["warning sdk"]
+    assert problems(check_settings(setup(sdk=here, has_sdk_middleware=False))) == ["warning sdk"]
     assert problems(check_settings(setup(sdk=here))) == []
     # The SDK keeps a port that browsers leave out.
     spelled = {"api_domain": f"{PAGES}:443"}
-    assert problems(check_settings(setup(sdk=spelled, answers_api=False))) == ["warning sdk"]
-    assert problems(check_settings(setup(answers_api=False))) == []
+    assert problems(check_settings(setup(sdk=spelled, has_sdk_middleware=False))) == ["warning sdk"]
+    assert problems(check_settings(setup(has_sdk_middleware=False))) == []
 
 
 def test_oldest_sdk_is_what_the_package_asks_for() -> None:
@@ -145,7 +147,7 @@ def test_no_domain_is_proposed_to_two_sites(pages: str, api: str) -> None:
     findings = check_settings(setup(site=pages, sdk=told, cookies={"secure": False}))
 
     (found,) = [finding for finding in findings if finding.check == "cookie_domain"]
-    assert "are two sites" in found.says
+    assert "are two sites" in found.message
     assert "cookie_domain=" not in found.advice
 
 
@@ -155,7 +157,7 @@ def test_a_top_level_domain_is_a_suffix_where_nobody_has_the_list() -> None:
 
 
 @pytest.mark.parametrize(
-    ("scheme", "secure", "expected", "says"),
+    ("scheme", "secure", "expected", "message"),
     [
         ("https", True, [], "session cookies are Secure"),
         ("http", False, [], "session cookies are not Secure"),
@@ -164,16 +166,16 @@ def test_a_top_level_domain_is_a_suffix_where_nobody_has_the_list() -> None:
     ],
 )
 def test_secure_cookies_fit_the_scheme(
-    scheme: str, secure: bool, expected: list[str], says: str
+    scheme: str, secure: bool, expected: list[str], message: str
 ) -> None:
     site, api = f"{scheme}://www.example.com", f"{scheme}://api.example.com"
     told = {"api_domain": api, "website_origin": site}
 
     findings = list(check_settings(setup(site=site, sdk=told, cookies={"secure": secure})))
     assert problems(findings) == expected
-    assert [says in finding.says for finding in findings if finding.check == "cookie_secure"] == [
-        True
-    ]
+    assert [
+        message in finding.message for finding in findings if finding.check == "cookie_secure"
+    ] == [True]
 
 
 def test_secure_cookies_are_kept_on_this_very_machine() -> None:
@@ -213,7 +215,7 @@ def test_who_has_changed_the_cookie_domain_is_reminded_without_a_warning() -> No
 
     (found,) = [finding for finding in findings if finding.check == "older_cookie_domain"]
     assert found.level is Level.OK
-    assert found.says == "not set; only who changed cookie_domain needs it"
+    assert found.message == "not set; only who changed cookie_domain needs it"
 
     findings = check_settings(setup(cookies={"older_domain": ".www.example.com"}))
     assert "older_cookie_domain" not in [finding.check for finding in findings]
@@ -271,7 +273,7 @@ def cleared(
 
 def seen(setup: Environment, *cookies: str) -> list[str]:
     answer = reply(status=401, Set_Cookie=(*cookies, "other=1; Partitioned", "", "=;=;"))
-    return problems(check_seen_cookies(setup, seen_cookies(answer)))
+    return problems(check_api_cookies(setup, observed_cookies(answer)))
 
 
 @pytest.mark.parametrize(
@@ -303,15 +305,15 @@ def test_cookies_of_the_running_api_are_what_is_thought_here(
 
 def test_what_the_running_api_does_otherwise_is_told() -> None:
     narrow = reply(Set_Cookie=cleared("; Domain=api.example.com"))
-    (found,) = check_seen_cookies(setup(), seen_cookies(narrow))
-    (well,) = check_seen_cookies(setup(), seen_cookies(reply(Set_Cookie=cleared())))
+    (found,) = check_api_cookies(setup(), observed_cookies(narrow))
+    (well,) = check_api_cookies(setup(), observed_cookies(reply(Set_Cookie=cleared())))
 
-    assert found.says == (
+    assert found.message == (
         "the API sets session cookies for api.example.com, and here they are thought to be for "
         "example.com"
     )
     assert well.check == "api_cookies"
-    assert seen_cookies(reply()) is None
+    assert observed_cookies(reply()) is None
 
 
 def test_cookie_for_the_only_host_may_have_a_domain_or_none() -> None:

@@ -43,13 +43,13 @@ def test_sound_token_has_no_ill() -> None:
     findings = explained(made({"iss": "x", "st-ev": {"v": True, "t": (NOW - 300) * 1000}}))
 
     assert problems(findings.values()) == []
-    assert [finding.says for finding in findings.values() if finding.advice] == []
-    assert findings["iat"].says == "10 min ago"
-    assert findings["exp"].says == "in 10 min"
-    assert findings["sub"].says == findings["sessionHandle"].says == "present"
+    assert [finding.message for finding in findings.values() if finding.advice] == []
+    assert findings["iat"].message == "10 min ago"
+    assert findings["exp"].message == "in 10 min"
+    assert findings["sub"].message == findings["sessionHandle"].message == "present"
     assert "others" not in findings
-    assert findings["st-ev"].says == "present, fetched 5 min ago"
-    assert findings["token"].says == "the token proves a session"
+    assert findings["st-ev"].message == "present, fetched 5 min ago"
+    assert findings["token"].message == "the token proves a session"
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_issuer_is_asked_for_where_the_settings_do() -> None:
 
     fitting = explained(made({"iss": rules.issuer}), rules)
     assert problems(fitting.values()) == []
-    assert fitting["iss"].says == "fits SSR_SESSION_ISSUER"
+    assert fitting["iss"].message == "fits SSR_SESSION_ISSUER"
     assert problems(explained(made({"iss": "x"}), rules).values()) == [
         "problem iss",
         "problem token",
@@ -102,12 +102,12 @@ def test_issuer_is_asked_for_where_the_settings_do() -> None:
 
 
 def test_issuer_that_no_setting_asks_for_is_told_all_the_same() -> None:
-    assert explained(made({"iss": "x"}))["iss"].says == "present, not checked"
-    assert explained(without("iss"))["iss"].says == "absent, not checked"
+    assert explained(made({"iss": "x"}))["iss"].message == "present, not checked"
+    assert explained(without("iss"))["iss"].message == "absent, not checked"
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "says"),
+    ("name", "value", "message"),
     [
         ("parentRefreshTokenHash1", "0a" * 32, "present: fresh from a refresh"),
         ("parentRefreshTokenHash1", None, "empty: never refreshed, or used at the API since"),
@@ -116,15 +116,15 @@ def test_issuer_that_no_setting_asks_for_is_told_all_the_same() -> None:
         ("stt", 0, None),
     ],
 )
-def test_claims_of_the_sdk_are_explained(name: str, value: object, says: str | None) -> None:
+def test_claims_of_the_sdk_are_explained(name: str, value: object, message: str | None) -> None:
     findings = explained(made({name: value}))
 
     assert problems(findings.values()) == []
-    assert (findings[name].says if name in findings else None) == says
+    assert (findings[name].message if name in findings else None) == message
 
 
 def test_claim_that_older_cores_do_not_write_is_told_of() -> None:
-    assert explained(without("rsub", version="4"))["rsub"].says == (
+    assert explained(without("rsub", version="4"))["rsub"].message == (
         "none, as in tokens of older cores"
     )
 
@@ -133,15 +133,15 @@ def test_leeway_counts() -> None:
     rules = TokenRules(leeway_seconds=10)
 
     assert explained(made({"exp": NOW - 9}), rules)["exp"].level is Level.OK
-    assert explained(made({"exp": NOW - 9}), rules)["exp"].says == "9 s ago, within the leeway"
-    assert explained(made({"exp": NOW}), rules)["exp"].says == "0 s ago, within the leeway"
-    assert explained(made({"exp": NOW + 1}), rules)["exp"].says == "in 1 s"
+    assert explained(made({"exp": NOW - 9}), rules)["exp"].message == "9 s ago, within the leeway"
+    assert explained(made({"exp": NOW}), rules)["exp"].message == "0 s ago, within the leeway"
+    assert explained(made({"exp": NOW + 1}), rules)["exp"].message == "in 1 s"
     assert explained(made({"exp": NOW - 10}), rules)["exp"].level is Level.PROBLEM
 
 
 def test_beginning_may_lie_a_little_ahead_and_is_told() -> None:
-    assert explained(made({"iat": NOW}))["iat"].says == "0 s ago"
-    assert explained(made({"iat": NOW + 30}))["iat"].says == "30 s in the future"
+    assert explained(made({"iat": NOW}))["iat"].message == "0 s ago"
+    assert explained(made({"iat": NOW + 30}))["iat"].message == "30 s in the future"
 
 
 def test_nothing_is_known_of_a_token_while_no_keys_can_be_had() -> None:
@@ -152,7 +152,7 @@ def test_nothing_is_known_of_a_token_while_no_keys_can_be_had() -> None:
     finding = explained(made(), keys=silent)["token"]
 
     assert finding.level is Level.PROBLEM
-    assert finding.says == "nothing is known about the token: no key set could be fetched"
+    assert finding.message == "nothing is known about the token: no key set could be fetched"
 
 
 def test_signature_is_not_vouched_for_without_keys() -> None:
@@ -168,16 +168,16 @@ def test_nothing_of_a_token_is_repeated_but_plain_names_of_claims() -> None:
     told = repr([*findings.values()])
     assert "secret" not in told
     assert "red" not in told
-    assert findings["others"].says == "claims of your own: note, plan and 1 more"
+    assert findings["others"].message == "claims of your own: note, plan and 1 more"
 
 
 def test_many_claims_of_a_token_are_counted() -> None:
     token = made({f"c{n:02}": n for n in range(50)})
 
-    assert explained(token)["others"].says.endswith("c18, c19 and 30 more")
+    assert explained(token)["others"].message.endswith("c18, c19 and 30 more")
     assert explained(made({"plan": 1}))["others"].level is Level.OK
-    assert explained(made({"plan": 1}))["others"].says == "claims of your own: plan"
-    assert explained(made({"\x00": 1}))["others"].says == "claims of your own: 1 more"
+    assert explained(made({"plan": 1}))["others"].message == "claims of your own: plan"
+    assert explained(made({"\x00": 1}))["others"].message == "claims of your own: 1 more"
 
 
 def test_every_defect_has_words_but_those_with_errors_of_their_own() -> None:
@@ -195,6 +195,6 @@ def test_every_defect_has_words_but_those_with_errors_of_their_own() -> None:
 )
 def test_token_of_a_half_signed_in_user_is_told_apart(value: bool, told: str, outcome: str) -> None:
     findings = explained(made({"st-mfa": {"c": {"totp": 1}, "v": value}}))
-    assert findings["st-mfa"].says == told
+    assert findings["st-mfa"].message == told
     assert findings["token"].level.value == outcome
     assert "others" not in findings

@@ -10,8 +10,10 @@ from collections.abc import Collection, Mapping
 
 from ..errors import FetchError
 from ..upstream.fetch import Reply
-from .check_keys import Answer, ProbeResult, failure_text, key_ids
-from .finding import Environment, Finding, host_and_port, ok, problem, warning
+from .environment import Environment
+from .finding import Finding, ok, problem, warning
+from .hosts import host_and_port
+from .probes import Answer, ProbeResult, failure_text, key_ids
 
 # What the browser SDK sends to the refresh API beyond what every page may send.
 CORS_HEADERS = ("fdi-version", "rid", "st-auth-mode")

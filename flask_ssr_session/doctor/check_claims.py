@@ -3,40 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from ..sansio.claims import MFA_CLAIM
+from .claim_setup import ClaimSetup
 from .finding import Finding, ok, problem, warning
 
 # Enough to act on; a large app has more views than a terminal has lines.
 _MAX_NAMES = 5
-
-
-@dataclass(frozen=True)
-class ClaimSetup:
-    """What is known of the claims that pages ask.
-
-    :ivar added: the claims that the SDK's recipes and plugins ask of every session, by id; None
-        without the SDK's Session recipe.
-    :ivar is_asked: pages ask them, too (``SSR_SESSION_GLOBAL_CLAIMS``).
-    :ivar broken: what an override or a validator did when it was asked about a made-up session.
-    :ivar waived: endpoints marked ``global_claims=False``.
-    :ivar pending: endpoints marked ``allow_pending``.
-    :ivar factor_url: where half signed-in visitors are led to; None where nobody says.
-    :ivar has_factor_view: a view of the app answers there.
-    :ivar is_factor_view_closed: that view asks for a complete session itself.
-    :ivar guarded_by_session: templates that decide by ``g.session`` whether to show a page.
-    """
-
-    added: tuple[str, ...] | None
-    is_asked: bool = True
-    broken: tuple[str, ...] = ()
-    waived: tuple[str, ...] = ()
-    pending: tuple[str, ...] = ()
-    factor_url: str | None = None
-    has_factor_view: bool = True
-    is_factor_view_closed: bool = False
-    guarded_by_session: tuple[str, ...] = ()
 
 
 def check_claims(setup: ClaimSetup) -> Iterator[Finding]:

@@ -13,7 +13,9 @@ from urllib.parse import urlsplit
 from ..config.sdk import SDKCookieSettings
 from ..sansio.origins import is_loopback
 from ..upstream.fetch import Reply
-from .finding import Environment, Finding, bare_domain, host_of, ok, problem, warning
+from .environment import Environment
+from .finding import Finding, ok, problem, warning
+from .hosts import bare_domain, host_of
 
 _PARTITIONED = re.compile(r";\s*partitioned\s*(?=;|$)", re.IGNORECASE)
 
@@ -159,7 +161,7 @@ class ObservedCookies:
     refresh_path: str
 
 
-def seen_cookies(answer: Reply) -> ObservedCookies | None:
+def observed_cookies(answer: Reply) -> ObservedCookies | None:
     """Return how an answer of the refresh API sets cookies, or None where it sets not both."""
     found = SimpleCookie()
     for header in answer.headers.get_all("Set-Cookie") or []:
@@ -177,7 +179,7 @@ def seen_cookies(answer: Reply) -> ObservedCookies | None:
     )
 
 
-def check_seen_cookies(setup: Environment, seen: ObservedCookies | None) -> Iterator[Finding]:
+def check_api_cookies(setup: Environment, seen: ObservedCookies | None) -> Iterator[Finding]:
     """Yield what the cookies of a running API say beyond the settings here."""
     if seen is None:
         yield problem(

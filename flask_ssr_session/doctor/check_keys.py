@@ -9,45 +9,19 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from datetime import timezone
 from email.utils import parsedate_to_datetime
-from typing import NamedTuple
 
 from ..errors import FetchError
-from ..sansio.jwks import parse_key_set
 from ..sansio.verification import MAX_CLOCK_AHEAD_SECONDS
 from ..upstream.fetch import Reply
-from .finding import Environment, Finding, format_age, host_and_port, ok, problem, warning
-
-Answer = Reply | FetchError
+from .environment import Environment
+from .finding import Finding, format_age, ok, problem, warning
+from .hosts import host_and_port
+from .probes import Answer, ProbeResult, failure_text, key_ids
 
 # ``Date`` has whole seconds, and the answer took a while.
 _CLOCK_TOLERANCE_SECONDS = 5.0
 
 _KINDS = {"d-": "dynamic", "s-": "static"}
-
-
-class ProbeResult(NamedTuple):
-    """What was heard from an address, and when, in seconds since the epoch."""
-
-    url: str
-    answer: Answer
-    at: float
-
-
-def failure_text(answer: Answer) -> str:
-    """Return in a few words why an answer is of no use."""
-    if isinstance(answer, FetchError):
-        return str(answer)
-    return f"status {answer.status}" if answer.status != 200 else "not what was asked for"
-
-
-def key_ids(answer: Answer) -> frozenset[str]:
-    """Return the ids of the usable keys in an answer, none where it holds no key set."""
-    if isinstance(answer, FetchError) or answer.status != 200:
-        return frozenset()
-    try:
-        return frozenset(parse_key_set(answer.body))
-    except FetchError:
-        return frozenset()
 
 
 def check_static_keys(setup: Environment, kids: Collection[str]) -> Finding:
@@ -139,14 +113,16 @@ def check_clock(answer: Answer, now: float, whose: str = "the key server") -> It
     if abs(ahead) <= _CLOCK_TOLERANCE_SECONDS:
         yield ok("clock", f"this machine and {whose} tell the same time")
         return
-    says = f"{whose}'s clock is {format_age(ahead)} {'ahead of' if ahead > 0 else 'behind'} ours"
+    message = f"{whose}'s clock is {format_age(ahead)} {'ahead of' if ahead > 0 else 'behind'} ours"
     advice = "let both machines set their clocks by NTP"
     if ahead > MAX_CLOCK_AHEAD_SECONDS:
-        yield problem("clock", f"{says}: tokens begin in the future, and pages are 503", advice)
+        yield problem("clock", f"{message}: tokens begin in the future, and pages are 503", advice)
     elif ahead < -MAX_CLOCK_AHEAD_SECONDS:
-        yield problem("clock", f"{says}: tokens run out early, or as soon as they are made", advice)
+        yield problem(
+            "clock", f"{message}: tokens run out early, or as soon as they are made", advice
+        )
     else:
-        yield warning("clock", says, advice)
+        yield warning("clock", message, advice)
 
 
 def _ahead(answer: Reply, now: float) -> float | None:

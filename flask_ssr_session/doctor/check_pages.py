@@ -12,9 +12,11 @@ from urllib.parse import urljoin, urlsplit
 
 from ..errors import FetchError
 from ..upstream.fetch import Reply
-from .check_keys import Answer, failure_text
 from .csp import refused_directives
-from .finding import Environment, Finding, browser_origin, host_and_port, ok, problem, warning
+from .environment import Environment
+from .finding import Finding, ok, problem, warning
+from .hosts import browser_origin, host_and_port
+from .probes import Answer, failure_text
 
 # Paths alone, of characters that no reader of addresses drops: what a page names on other hosts is
 # not asked for. Each match ends at the next quote or bracket, so a large page takes no long time.

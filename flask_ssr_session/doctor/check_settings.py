@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from ..config.settings import Settings
 from ..sansio.origins import is_loopback
 from .check_cookies import check_cookies, check_older_domain, check_sharing
-from .finding import Environment, Finding, bare_domain, browser_origin, ok, problem, warning
+from .environment import Environment
+from .finding import Finding, ok, problem, warning
+from .hosts import bare_domain, browser_origin
 
 # What pyproject.toml asks for: the first that tells OAuth2 tokens from sessions (claim ``stt``).
 OLDEST_SDK = (0, 31, 4)
@@ -39,8 +41,8 @@ def _about_version(version: str | None) -> Finding:
     if version is None:
         return problem("sdk_version", "supertokens-python is not installed", advice)
     if _numbers(version) < OLDEST_SDK:
-        says = f"supertokens-python {version} is older than {oldest}"
-        return problem("sdk_version", says, advice)
+        message = f"supertokens-python {version} is older than {oldest}"
+        return problem("sdk_version", message, advice)
     return ok("sdk_version", f"supertokens-python {version}")
 
 
@@ -57,7 +59,7 @@ def _about_sdk(setup: Environment) -> Finding:
             "the SDK is initialised without the Session recipe, so nobody gets a session here",
             "put session.init() into recipe_list",
         )
-    if setup.is_api_here and not setup.answers_api:
+    if setup.is_api_here and not setup.has_sdk_middleware:
         return warning(
             "sdk",
             "the API has this site's origin, but the SDK's middleware is not in this app",

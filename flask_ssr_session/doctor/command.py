@@ -16,22 +16,22 @@ from flask.cli import with_appcontext
 from ..app_state import current_state
 from ..sansio.origins import parse_origin
 from .finding import Finding
-from .run import check_up, explain_input
+from .run import explain_input, run_checks
 
 _COLOURS = {"ok": "green", "warning": "yellow", "problem": "red"}
 _PLURALS = {"ok": "ok", "warning": "warnings", "problem": "problems"}
 
 # More than any token that could be one, and less than a file given by mistake.
-_MOST_INPUT_BYTES = 16 * 1024
+_MAX_INPUT_BYTES = 16 * 1024
 
 # The longest names of checks, of an app and of a token, so that no line waits for the last one.
 _CHECK_WIDTH = len("older_cookie_domain")
 _CLAIM_WIDTH = len("parentRefreshTokenHash1")
 
 # In a terminal that is narrower, text beside the names would be a column of single words.
-_LEAST_COLUMNS = 60
+_MIN_COLUMNS = 60
 
-_NOT_IN_A_PATH = set('?#\\<>"% ')
+_INVALID_PATH_CHARACTERS = set('?#\\<>"% ')
 
 
 def _front_page(_context: click.Context, _option: click.Parameter, url: str | None) -> str | None:
@@ -43,7 +43,7 @@ def _front_page(_context: click.Context, _option: click.Parameter, url: str | No
         origin = parse_origin(f"{scheme}://{place}")
         if any(len(label) not in range(1, 64) for label in place.split(":")[0].split(".")):
             raise ValueError("a part of the host's name is empty or longer than 63 characters")
-        if not path.isascii() or set(path) & _NOT_IN_A_PATH or not path.isprintable():
+        if not path.isascii() or set(path) & _INVALID_PATH_CHARACTERS or not path.isprintable():
             raise ValueError("only a path may follow, without a query")
         if {"", ".", ".."} & set(path.rstrip("/").split("/")) and path.strip("/"):
             raise ValueError("the path has an empty part, or one of dots")
@@ -52,7 +52,7 @@ def _front_page(_context: click.Context, _option: click.Parameter, url: str | No
     return origin + (slash + path).rstrip("/")
 
 
-def _refuse_token() -> NoReturn:
+def _reject_token() -> NoReturn:
     # The value is not repeated: it may well be a token.
     raise click.BadParameter(
         "a token does not belong on a command line, where the shell and the list of processes "
@@ -62,7 +62,7 @@ def _refuse_token() -> NoReturn:
 
 def _from_input(_context: click.Context, _option: click.Parameter, value: str | None) -> bool:
     if value not in (None, "-"):
-        _refuse_token()
+        _reject_token()
     return value == "-"
 
 
@@ -70,7 +70,7 @@ def _reject_extra_arguments(
     _context: click.Context, _argument: click.Parameter, values: tuple[str, ...]
 ) -> None:
     if values:
-        _refuse_token()
+        _reject_token()
 
 
 @click.command()
@@ -102,7 +102,7 @@ def doctor(url: str | None, offline: bool, as_json: bool, explain: bool) -> None
     if explain:
         findings = explain_input(state, _read_token(), offline=offline)
     else:
-        findings = check_up(state, url, offline=offline)
+        findings = run_checks(state, url, offline=offline)
     rows = _rows(findings)
     if as_json:
         all_rows = list(rows)
@@ -119,12 +119,12 @@ def _read_token() -> str:
     if sys.stdin.isatty():
         return str(click.prompt("Access token (not shown)", hide_input=True, err=True))
     # Whatever is no ASCII is no token, and no reason to fail.
-    return sys.stdin.buffer.read(_MOST_INPUT_BYTES).decode("ascii", "replace")
+    return sys.stdin.buffer.read(_MAX_INPUT_BYTES).decode("ascii", "replace")
 
 
 def _rows(findings: Iterable[Finding]) -> Iterator[dict[str, str]]:
     for f in findings:
-        yield {"check": f.check, "level": f.level.value, "says": f.says, "advice": f.advice}
+        yield {"check": f.check, "level": f.level.value, "says": f.message, "advice": f.advice}
 
 
 def _counts(rows: list[dict[str, str]]) -> dict[str, int]:
@@ -154,7 +154,7 @@ def _wrap_finding(row: dict[str, str], margin: int, columns: int) -> str:
     :param columns: of the terminal; 0 where there is none.
     """
     parts = [row["says"]] + ([f"-> {row['advice']}"] if row["advice"] else [])
-    if columns < _LEAST_COLUMNS:
+    if columns < _MIN_COLUMNS:
         return " ".join(parts)
     lines = [
         line

@@ -33,7 +33,7 @@ from .finding import Finding, format_age, ok, problem, warning
 # As for the verifier: the last second of the year 9999.
 _END_OF_TIME = 253_402_300_799
 
-_MOST_NAMES = 20
+_MAX_NAMES = 20
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 
 _IDS = ("sub", "rsub", "tId", "sessionHandle", "refreshTokenHash1")
@@ -201,8 +201,8 @@ def _others(payload: Mapping[str, Any]) -> Iterator[Finding]:
     if not names:
         return
     plain = sorted(filter(_PLAIN_NAME.fullmatch, names))
-    told = ", ".join(plain[:_MOST_NAMES])
-    hidden = len(names) - len(plain[:_MOST_NAMES])
+    told = ", ".join(plain[:_MAX_NAMES])
+    hidden = len(names) - len(plain[:_MAX_NAMES])
     more = f"{told}{' and ' if told else ''}{hidden} more" if hidden else told
     yield ok("others", f"claims of your own: {more}")
 
@@ -223,8 +223,8 @@ def _outcome(raw_token: str, keys: KeyFinder | None, rules: TokenRules, now: flo
             "let the core and this machine set their clocks by NTP",
         )
     except TokenError as error:
-        says, advice = DEFECTS[error.reason]
-        return problem("token", f"the token is refused: {says}", advice)
+        message, advice = DEFECTS[error.reason]
+        return problem("token", f"the token is refused: {message}", advice)
     except KeysUnavailableError as error:
         return problem(
             "token", f"nothing is known about the token: {error}", "see ssr-session doctor"

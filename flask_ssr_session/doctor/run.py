@@ -25,14 +25,17 @@ from ..setup_checks import check_decorator_order, unreached_guards
 from ..upstream.fetch import Deadline, ask
 from .check_api import CORS_HEADERS, check_api_keys, check_core, check_cors, check_refresh_api
 from .check_claims import check_claims
-from .check_cookies import check_seen_cookies, seen_cookies
-from .check_keys import Answer, ProbeResult, check_clock, check_keys, check_static_keys, key_ids
+from .check_cookies import check_api_cookies, observed_cookies
+from .check_keys import check_clock, check_keys, check_static_keys
 from .check_pages import check_refresh_page, check_script, check_sign_in, next_url, script_url
 from .check_settings import check_settings
+from .check_templates import check_templates
+from .claim_setup import read_claim_setup
+from .environment import Environment
 from .explain_token import explain_token
-from .finding import Environment, Finding, Level, browser_origin, is_top_level, ok, problem
-from .gather_claims import gather_claims
-from .probes import answers_api, ask_app, check_templates, front_page
+from .finding import Finding, Level, ok, problem
+from .hosts import browser_origin, is_top_level
+from .probes import Answer, ProbeResult, ask_app, front_page, has_sdk_middleware, key_ids
 
 _ASK_SECONDS = 3.0
 
@@ -45,7 +48,7 @@ _AS_A_BROWSER = {
 }
 
 
-def check_up(state: AppState, url: str | None, *, offline: bool) -> Iterator[Finding]:
+def run_checks(state: AppState, url: str | None, *, offline: bool) -> Iterator[Finding]:
     """Yield everything that can be found out about an app.
 
     :param url: where browsers see the front page; None for what the SDK or SERVER_NAME says.
@@ -90,12 +93,12 @@ def check_up(state: AppState, url: str | None, *, offline: bool) -> Iterator[Fin
         sdk=sdk,
         cookies=read_cookie_rules(),
         sdk_version=_sdk_version(),
-        answers_api=answers_api(state.app),
+        has_sdk_middleware=has_sdk_middleware(state.app),
         site=front and browser_origin(front),
         is_public_suffix=_suffix_list(),
     )
     yield from check_settings(setup)
-    yield from check_claims(gather_claims(state))
+    yield from check_claims(read_claim_setup(state))
     yield check_templates(state, front)
     static = frozenset(read_static_keys(state.settings) or ())
     if static:
@@ -196,7 +199,7 @@ def _ask_around(
         return
     if setup.site is not None and not setup.is_api_here:
         yield check_cors(setup, setup.site, _ask_leave(setup, setup.site), answer)
-    yield from check_seen_cookies(setup, seen_cookies(answer))
+    yield from check_api_cookies(setup, observed_cookies(answer))
     key_set = f"{deployment.api_domain}{deployment.api_base_path}/jwt/jwks.json"
     # Pages without a core have the API's keys; where there are none, that was said.
     if verification_kids and key_set not in deployment.key_uris:

@@ -1,8 +1,9 @@
-"""Gather what the doctor judges of claims: from the SDK, the app's views and its templates."""
+"""Read which claims the SDK, the app's views and its templates require."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from flask import Flask
 from werkzeug.exceptions import HTTPException
@@ -15,7 +16,6 @@ from ..hook_order import is_require_session
 from ..sansio.global_claims import GlobalClaims
 from ..sansio.requirements import view_mark, wrapped_chain
 from ..session import SSRSession, deep_freeze
-from .check_claims import ClaimSetup
 
 # A user whom no store knows, so that an override that looks users up is found, too.
 _MADE_UP = {
@@ -30,7 +30,34 @@ _SESSION_DECIDES = re.compile(r"{%-?\s*(?:el)?if\s[^%]*\bg\.session\b[^%]*%}")
 _SHOWS_REFRESH_PAGE = re.compile(r"\brefresh_page\(")
 
 
-def gather_claims(state: AppState) -> ClaimSetup:
+@dataclass(frozen=True)
+class ClaimSetup:
+    """What is known of the claims that pages ask.
+
+    :ivar added: the claims that the SDK's recipes and plugins ask of every session, by id; None
+        without the SDK's Session recipe.
+    :ivar is_asked: pages ask them, too (``SSR_SESSION_GLOBAL_CLAIMS``).
+    :ivar broken: what an override or a validator did when it was asked about a made-up session.
+    :ivar waived: endpoints marked ``global_claims=False``.
+    :ivar pending: endpoints marked ``allow_pending``.
+    :ivar factor_url: where half signed-in visitors are led to; None where nobody says.
+    :ivar has_factor_view: a view of the app answers there.
+    :ivar is_factor_view_closed: that view asks for a complete session itself.
+    :ivar guarded_by_session: templates that decide by ``g.session`` whether to show a page.
+    """
+
+    added: tuple[str, ...] | None
+    is_asked: bool = True
+    broken: tuple[str, ...] = ()
+    waived: tuple[str, ...] = ()
+    pending: tuple[str, ...] = ()
+    factor_url: str | None = None
+    has_factor_view: bool = True
+    is_factor_view_closed: bool = False
+    guarded_by_session: tuple[str, ...] = ()
+
+
+def read_claim_setup(state: AppState) -> ClaimSetup:
     """Return what is known of the claims that pages of the app ask."""
     sdk, app = read_sdk(), state.app
     source = sdk.global_claims if sdk else None
