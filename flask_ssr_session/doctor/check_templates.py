@@ -16,14 +16,15 @@ from ..pages.refresh_page import render_document
 from ..sansio.states import Reason
 from ..sansio.verdict import Verdict
 from ..throttled_log import ThrottledLog
+from .environment import Environment
 from .finding import Finding, ok, problem
 
-# One for each page of ours that an app's template may have to show.
-_SITUATIONS = (Reason.EXPIRED, Reason.ANONYMOUS, Reason.KEYS_UNAVAILABLE, Reason.CROSS_SITE)
+# One for each page that a template of the app may have to show.
+_REASONS = (Reason.EXPIRED, Reason.ANONYMOUS, Reason.KEYS_UNAVAILABLE, Reason.CROSS_SITE)
 
 
 class _RecordingLog(ThrottledLog):
-    """Keeps what would be logged of templates that failed."""
+    """Keeps the messages about failed templates instead of logging them."""
 
     def __init__(self) -> None:
         self.messages: list[str] = []
@@ -42,36 +43,43 @@ class _RecordingLog(ThrottledLog):
 
 @contextmanager
 def _recorded_log(state: AppState) -> Iterator[list[str]]:
-    """Hear what the package would log of the app; this process serves nobody else."""
-    log, state.log = state.log, (heard := _RecordingLog())
+    """Record what the package logs about the app; this process serves no requests."""
+    log, state.log = state.log, (recording := _RecordingLog())
     try:
-        yield heard.messages
+        yield recording.messages
     finally:
         state.log = log
 
 
-def check_templates(state: AppState, front: str | None) -> Finding:
-    """Let the app's own templates show each of our pages, as they would to a visitor."""
+def check_templates(environment: Environment) -> Iterator[Finding]:
+    """Render each page of this package with the app's own templates."""
+    state = environment.state
     if is_loader_replaced(state.app):
-        return problem("templates", LOADER_REPLACED, LOADER_ADVICE)
-    for reason in _SITUATIONS:
+        yield problem("templates", LOADER_REPLACED, LOADER_ADVICE)
+        return
+    for reason in _REASONS:
         try:
             with (
-                _recorded_log(state) as heard,
-                state.app.test_request_context(state.settings.refresh_path, base_url=front),
+                _recorded_log(state) as messages,
+                state.app.test_request_context(
+                    state.settings.refresh_path, base_url=environment.front_page
+                ),
             ):
                 if templates_are_unmodified():
-                    return ok("templates", "the refresh page has its original look")
-                # Hooks of the app may set what its templates show.
+                    yield ok("templates", "the refresh page has its original look")
+                    return
+                # Hooks of the app may set values that its templates show.
                 state.app.preprocess_request()
                 state.record(current_request()).verdict = Verdict(reason)
                 render_document()
-        except Exception as error:  # noqa: BLE001 - the app's code, anything may come out
-            return problem(
+        except Exception as error:  # noqa: BLE001 - the app's code can raise anything
+            yield problem(
                 "templates",
                 f"the refresh page cannot be rendered in this app ({type(error).__name__})",
-                "see what before_request, context processors and csp_nonce() do there",
+                "check what before_request functions, context processors and csp_nonce() do",
             )
-        if heard:
-            return problem("templates", heard[0], "mend the template, or take it out")
-    return ok("templates", "the app's own templates show every page of ours")
+            return
+        if messages:
+            yield problem("templates", messages[0], "fix the template, or remove it")
+            return
+    yield ok("templates", "the app's own templates show every page of this package")

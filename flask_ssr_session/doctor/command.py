@@ -21,14 +21,15 @@ from .run import explain_input, run_checks
 _COLOURS = {"ok": "green", "warning": "yellow", "problem": "red"}
 _PLURALS = {"ok": "ok", "warning": "warnings", "problem": "problems"}
 
-# More than any token that could be one, and less than a file given by mistake.
+# Larger than any valid token, but small enough to stop at a file that was piped in by mistake.
 _MAX_INPUT_BYTES = 16 * 1024
 
-# The longest names of checks, of an app and of a token, so that no line waits for the last one.
+# The longest check names of an app and of a token. Findings print one by one, so the width cannot
+# depend on the later ones.
 _CHECK_WIDTH = len("older_cookie_domain")
 _CLAIM_WIDTH = len("parentRefreshTokenHash1")
 
-# In a terminal that is narrower, text beside the names would be a column of single words.
+# A narrower terminal has no room for a column of text next to the names.
 _MIN_COLUMNS = 60
 
 _INVALID_PATH_CHARACTERS = set('?#\\<>"% ')
@@ -38,25 +39,25 @@ def _front_page(_context: click.Context, _option: click.Parameter, url: str | No
     if url is None:
         return None
     scheme, _, rest = url.strip().partition("://")
-    place, slash, path = rest.partition("/")
+    authority, slash, path = rest.partition("/")
     try:
-        origin = parse_origin(f"{scheme}://{place}")
-        if any(len(label) not in range(1, 64) for label in place.split(":")[0].split(".")):
-            raise ValueError("a part of the host's name is empty or longer than 63 characters")
+        origin = parse_origin(f"{scheme}://{authority}")
+        if any(len(label) not in range(1, 64) for label in authority.split(":")[0].split(".")):
+            raise ValueError("a part of the host name is empty or longer than 63 characters")
         if not path.isascii() or set(path) & _INVALID_PATH_CHARACTERS or not path.isprintable():
             raise ValueError("only a path may follow, without a query")
         if {"", ".", ".."} & set(path.rstrip("/").split("/")) and path.strip("/"):
-            raise ValueError("the path has an empty part, or one of dots")
+            raise ValueError("the path has an empty part, or a part of dots")
     except ValueError as error:
         raise click.BadParameter(f"{error}, for example https://www.example.com.") from None
     return origin + (slash + path).rstrip("/")
 
 
 def _reject_token() -> NoReturn:
-    # The value is not repeated: it may well be a token.
+    # The message does not repeat the value, because it may be a token.
     raise click.BadParameter(
-        "a token does not belong on a command line, where the shell and the list of processes "
-        "keep it. Pass --token - and give it by standard input."
+        "do not put a token on the command line, where the shell history and the process list "
+        "keep it. Pass --token - and give the token on standard input."
     )
 
 
@@ -75,9 +76,11 @@ def _reject_extra_arguments(
 
 @click.command()
 @click.option(
-    "--url", callback=_front_page, help="Where browsers see the site, such as https://example.com."
+    "--url",
+    callback=_front_page,
+    help="The front page as browsers see it, for example https://example.com.",
 )
-@click.option("--offline", is_flag=True, help="Ask neither the core, nor the API, nor the site.")
+@click.option("--offline", is_flag=True, help="Send no request to the core, the API or the site.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option(
     "--token",
@@ -87,16 +90,16 @@ def _reject_extra_arguments(
     help="Explain the access token, or the Cookie header, on standard input instead; no value of "
     "it is printed.",
 )
-# Click would repeat what is too much.
+# Click would repeat unexpected arguments in its error message.
 @click.argument("more", nargs=-1, metavar="", callback=_reject_extra_arguments, expose_value=False)
 @with_appcontext
 def doctor(url: str | None, offline: bool, as_json: bool, explain: bool) -> None:
-    """Tell why sessions do not work: one line each, and what to do.
+    """Report why sessions do not work, and what to do.
 
-    Nothing is changed: the site is asked as a stranger's browser asks it, the refresh API without
-    a session.
+    The doctor changes nothing: it requests pages as the browser of a new visitor does, and calls
+    the refresh API without a session.
 
-    The exit status is 1 where there is a problem, and 0 where there are warnings at most.
+    The exit status is 1 if there is a problem, and 0 if there are warnings at most.
     """
     state = current_state()
     if explain:
@@ -118,7 +121,7 @@ def _read_token() -> str:
         return ""
     if sys.stdin.isatty():
         return str(click.prompt("Access token (not shown)", hide_input=True, err=True))
-    # Whatever is no ASCII is no token, and no reason to fail.
+    # Other bytes become "?", so that they fail as an invalid token instead of a traceback.
     return sys.stdin.buffer.read(_MAX_INPUT_BYTES).decode("ascii", "replace")
 
 
@@ -132,8 +135,8 @@ def _counts(rows: list[dict[str, str]]) -> dict[str, int]:
 
 
 def _print(rows: Iterable[dict[str, str]], width: int) -> dict[str, int]:
-    """Print each finding when it is known, one line each where no terminal shows them."""
-    # https://no-color.org; where the output is no terminal, click drops colours by itself.
+    """Print each finding as soon as it is known, on one line if the output is not a terminal."""
+    # https://no-color.org; click itself drops colours if the output is not a terminal.
     color = False if os.environ.get("NO_COLOR") else None
     columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
     printed = []
@@ -143,15 +146,17 @@ def _print(rows: Iterable[dict[str, str]], width: int) -> dict[str, int]:
         click.echo(f"{level} {row['check']:<{width}}  {text}", color=color)
         printed.append(row)
     counts = _counts(printed)
-    told = (f"{n} {level if n == 1 else _PLURALS[level]}" for level, n in counts.items())
-    click.echo(", ".join(told))
+    click.echo(
+        ", ".join(f"{n} {level if n == 1 else _PLURALS[level]}" for level, n in counts.items())
+    )
     return counts
 
 
 def _wrap_finding(row: dict[str, str], margin: int, columns: int) -> str:
-    """Return what a finding says and advises, broken into lines for a terminal.
+    """Return message and advice of a finding, wrapped for a terminal.
 
-    :param columns: of the terminal; 0 where there is none.
+    :param margin: columns in front of the text.
+    :param columns: width of the terminal; 0 if the output is not a terminal.
     """
     parts = [row["says"]] + ([f"-> {row['advice']}"] if row["advice"] else [])
     if columns < _MIN_COLUMNS:

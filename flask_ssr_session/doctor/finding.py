@@ -1,7 +1,7 @@
-"""What the doctor says and what it knows: the words of its findings, and the setup they are about.
+"""What a check reports.
 
-A finding names hosts and settings; it repeats no token, no secret, no path of an address but
-the API's and the refresh page's, no user part, and nothing that a server said.
+A finding names hosts and settings. It contains no token, no secret, no user information of a URL,
+no text that a server sent, and no path except those of the API, the refresh page and a view.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from enum import Enum
 
 
 class Level(Enum):
-    """What a finding means for the visitors."""
+    """How much a finding matters."""
 
     OK = "ok"
     WARNING = "warning"
@@ -20,11 +20,11 @@ class Level(Enum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the doctor's.
+    """One line of the doctor's output.
 
-    :ivar check: what was looked at, a word for scripts.
-    :ivar message: what is so.
-    :ivar advice: what to do; empty where there is nothing to do.
+    :ivar check: a slug for scripts.
+    :ivar message: what the check found.
+    :ivar advice: what to do; empty if there is nothing to do.
     """
 
     check: str
@@ -34,22 +34,22 @@ class Finding:
 
 
 def ok(check: str, message: str) -> Finding:
-    """Return a finding that asks for nothing."""
+    """Return a finding that needs no action."""
     return Finding(check, Level.OK, message)
 
 
 def warning(check: str, message: str, advice: str) -> Finding:
-    """Return a finding that may be meant so."""
+    """Return a finding that may be intended."""
     return Finding(check, Level.WARNING, message, advice)
 
 
 def problem(check: str, message: str, advice: str) -> Finding:
-    """Return a finding that keeps sessions from working, or from being safe."""
+    """Return a finding that breaks sessions, or makes them unsafe."""
     return Finding(check, Level.PROBLEM, message, advice)
 
 
 def format_age(seconds: float) -> str:
-    """Return a span of time in the largest unit that has two of it."""
+    """Return a duration, without its sign, in the largest unit that fits into it twice."""
     for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
         if abs(seconds) >= 2 * size:
             return f"{abs(seconds) / size:.0f} {unit}"

@@ -1,73 +1,140 @@
-"""Ask the app itself, without a server: what it says of its address, hooks, templates and pages."""
+"""Send the doctor's requests, as the browser of a visitor without any cookie.
+
+Every request is a GET or OPTIONS, except one POST to the refresh API. Without a refresh token,
+SuperTokens responds to that with "no session" before it calls its core, so a probe changes nothing.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from email.message import Message
-from typing import NamedTuple
+from functools import cached_property
+from types import MappingProxyType
+from urllib.parse import urljoin
 
 from flask import Flask
 
+from ..clock import Clock
 from ..errors import FetchError
-from ..hook_order import is_sdk_hook
 from ..sansio.jwks import parse_key_set
-from ..sansio.origins import parse_origin
-from ..upstream.fetch import Reply
-
-
-def front_page(app: Flask, website: str | None) -> str | None:
-    """Return where browsers see the front page, as far as the SDK or the app's config says.
-
-    :param website: the SDK's website origin.
-    :raises ValueError: ``SERVER_NAME`` is no place that a browser can have.
-    """
-    if website is None and app.config["SERVER_NAME"]:
-        website = parse_origin(
-            f"{app.config['PREFERRED_URL_SCHEME']}://{app.config['SERVER_NAME']}"
-        )
-    return website and website + app.config["APPLICATION_ROOT"].rstrip("/")
-
-
-def has_sdk_middleware(app: Flask) -> bool:
-    """Tell whether the SDK's middleware is registered with the app."""
-    return any(map(is_sdk_hook, app.before_request_funcs.get(None, [])))
-
-
-def ask_app(app: Flask, front: str, path: str, headers: Mapping[str, str]) -> Answer:
-    """Return what the app answers at a path below *front*."""
-    try:
-        response = app.test_client().get(path, base_url=front, headers=headers)
-        message = Message()
-        for name, value in response.headers:
-            message[name] = value
-        return Reply(response.status_code, message, response.data)
-    except Exception as error:  # noqa: BLE001 - in debug, what the app raises comes out here
-        return FetchError(f"the app failed with {type(error).__name__}")
-
+from ..upstream.fetch import Deadline, Reply, ask
+from .hosts import browser_origin, host_and_port
 
 Answer = Reply | FetchError
 
+_TIMEOUT_SECONDS = 3.0
 
-class ProbeResult(NamedTuple):
-    """What was heard from an address, and when, in seconds since the epoch."""
+# A page request.
+PAGE_HEADERS = MappingProxyType(
+    {
+        "Accept": "text/html,application/xhtml+xml,*/*;q=0.8",
+        "Sec-Fetch-Dest": "document",
+        "Sec-Fetch-Mode": "navigate",
+        "Sec-Fetch-Site": "none",
+    }
+)
+
+# The headers that the browser SDK sends to the refresh API and that CORS does not allow by default.
+CORS_HEADERS = ("fdi-version", "rid", "st-auth-mode")
+
+
+@dataclass(frozen=True)
+class ProbeResult:
+    """What one request returned.
+
+    :ivar received_at: this machine's wall time when the response was complete.
+    """
 
     url: str
     answer: Answer
-    at: float
+    received_at: float
+
+    @property
+    def host(self) -> str:
+        """Host and port that were requested."""
+        return host_and_port(self.url)
+
+    @cached_property
+    def kids(self) -> frozenset[str]:
+        """The ids of the usable keys in the response; empty if it is not a key set."""
+        if isinstance(self.answer, FetchError) or self.answer.status != 200:
+            return frozenset()
+        try:
+            return frozenset(parse_key_set(self.answer.body))
+        except FetchError:
+            return frozenset()
+
+    @property
+    def failure_text(self) -> str:
+        """Why the response is unusable, in a few words."""
+        if isinstance(self.answer, FetchError):
+            return str(self.answer)
+        status = self.answer.status
+        return f"status {status}" if status != 200 else "unexpected content"
 
 
-def failure_text(answer: Answer) -> str:
-    """Return in a few words why an answer is of no use."""
-    if isinstance(answer, FetchError):
-        return str(answer)
-    return f"status {answer.status}" if answer.status != 200 else "not what was asked for"
-
-
-def key_ids(answer: Answer) -> frozenset[str]:
-    """Return the ids of the usable keys in an answer, none where it holds no key set."""
-    if isinstance(answer, FetchError) or answer.status != 200:
-        return frozenset()
+def send_probe(
+    clock: Clock,
+    url: str,
+    headers: Mapping[str, str] = MappingProxyType({}),
+    method: str = "GET",
+) -> ProbeResult:
+    """Send one request over the network."""
+    answer: Answer
     try:
-        return frozenset(parse_key_set(answer.body))
-    except FetchError:
-        return frozenset()
+        answer = ask(method, url, Deadline(_TIMEOUT_SECONDS), headers)
+    except FetchError as error:
+        answer = error
+    return ProbeResult(url, answer, clock.wall())
+
+
+def probe_app(clock: Clock, app: Flask, front_page: str, path: str) -> ProbeResult:
+    """Request the page at *path* below *front_page* from *app* itself, without a server."""
+    answer: Answer
+    try:
+        response = app.test_client().get(path, base_url=front_page, headers=PAGE_HEADERS)
+        message = Message()
+        for name, value in response.headers:
+            message[name] = value
+        answer = Reply(response.status_code, message, response.data)
+    except Exception as error:  # noqa: BLE001 - in debug mode, any exception of the app ends here
+        answer = FetchError(f"the app failed with {type(error).__name__}")
+    return ProbeResult(front_page + path, answer, clock.wall())
+
+
+def refresh_headers(site: str | None) -> dict[str, str]:
+    """Return the headers of a refresh without cookies.
+
+    :param site: the origin of the pages; None if it is unknown.
+    """
+    headers = {"Content-Length": "0", "rid": "session", "st-auth-mode": "cookie"}
+    return headers if site is None else {**headers, "Origin": site}
+
+
+def preflight_headers(site: str) -> dict[str, str]:
+    """Return the headers of the preflight that a browser sends before a cross-origin refresh."""
+    return {
+        "Origin": site,
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": ",".join(CORS_HEADERS),
+    }
+
+
+def next_url(url: str, answer: Answer) -> str | None:
+    """Return where the response of *url* redirects to on the same site, or None.
+
+    A redirect of this package also gives None: it is itself the result that a visitor gets.
+    """
+    if isinstance(answer, FetchError) or not 300 <= answer.status < 400:
+        return None
+    if "SSR-Session" in answer.headers:
+        return None
+    location = answer.headers.get("Location")
+    if not location:
+        return None
+    try:
+        target = urljoin(url, location)
+    except ValueError:  # not a URL
+        return None
+    return target if browser_origin(target) == browser_origin(url) else None

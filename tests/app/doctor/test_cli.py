@@ -1,4 +1,4 @@
-"""``flask ssr-session doctor``: what it is given, one token explained, and how it looks."""
+"""``flask ssr-session doctor``: its input, its output, and one token explained."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_good_token_is_explained_and_not_repeated(example: MakeApp) -> None:
     assert line(result, "st-role").startswith("ok st-role present, fetched ")
     payload = json.loads(decode_base64url(token.split(".")[1].encode()))
     secrets = {*token.split("."), *(value for value in payload.values() if isinstance(value, str))}
-    # "public" and the like are words of ours, too.
+    # Short values, for example "public", are also words of the messages.
     assert not [value for value in secrets if len(value) > 8 and value in result.output]
 
 
@@ -45,17 +45,17 @@ def test_token_of_another_core_is_refused(example: MakeApp) -> None:
 
     assert result.exit_code == 1
     assert line(result, "token").startswith(
-        "problem token the token is refused: no key of the key set signed it"
-    ) or line(result, "token").startswith("problem token nothing is known about the token")
+        "problem token the token is rejected: no key of the key set signed it"
+    ) or line(result, "token").startswith("problem token the token could not be checked")
 
 
-def test_token_is_looked_at_offline_as_far_as_that_goes(example: MakeApp) -> None:
+def test_token_is_checked_offline_except_for_its_signature(example: MakeApp) -> None:
     app = example()
     result = run(app, "--token", "-", "--offline", input=signed_in(app))
 
     assert result.exit_code == 0
     assert line(result, "token").startswith(
-        "warning token well formed and in time; the signature was not checked"
+        "warning token well formed and not expired; the signature was not checked"
     )
 
 
@@ -95,8 +95,9 @@ def test_two_session_cookies_are_the_finding(example: MakeApp) -> None:
 
     assert result.exit_code == 1
     assert line(result, "cookies") == (
-        "problem cookies the browser sends 2 cookies sAccessToken, so every refresh fails -> where "
-        'the API is, set session.init(older_cookie_domain="") or to the domain it was'
+        "problem cookies the browser sends 2 cookies sAccessToken, so every refresh fails -> in "
+        "the API, set session.init(older_cookie_domain=...) to the previous cookie domain, or to "
+        '"" if there was none'
     )
 
 
@@ -109,14 +110,14 @@ def test_token_that_a_terminal_has_broken_into_lines_is_one_token(example: MakeA
 
 
 @pytest.mark.parametrize("given", [b"", b"\xff\xfeh\x00", b"\x80" * 100_000])
-def test_input_that_is_no_text_is_no_token_and_no_traceback(given: bytes) -> None:
+def test_input_that_is_not_text_is_an_invalid_token(given: bytes) -> None:
     result = run(app_without_sdk(), "--token", "-", input=given)
 
     assert result.exit_code == 1
-    assert line(result, "token").startswith("problem token the token is refused: ")
+    assert line(result, "token").startswith("problem token the token is rejected: ")
 
 
-def test_closed_input_is_no_token(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_closed_input_is_an_empty_token(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", None)
 
     assert command._read_token() == ""
@@ -125,41 +126,41 @@ def test_closed_input_is_no_token(monkeypatch: pytest.MonkeyPatch) -> None:
 # --- the address ---------------------------------------------------------------------------------
 
 
-def test_address_is_needed_where_no_sdk_tells_it() -> None:
+def test_address_is_required_without_an_sdk() -> None:
     app = app_without_sdk()
 
-    assert line(run(app, "--offline"), "site").startswith("warning site nobody says where")
-    assert "site seen from https://www.example.com" in line(
+    assert line(run(app, "--offline"), "site").startswith(
+        "warning site the site's address is unknown"
+    )
+    assert "the site is at https://www.example.com," in line(
         run(app, "--offline", "--url", "https://www.example.com/"), "site"
     )
 
 
 @pytest.mark.parametrize(("name", "scheme"), [("exämple.com", "https"), ("www.example.com", "ws")])
-def test_server_name_that_is_no_place_is_named(name: str, scheme: str) -> None:
+def test_server_name_that_is_not_an_address_is_reported(name: str, scheme: str) -> None:
     app = app_without_sdk()
     app.config.update(SERVER_NAME=name, PREFERRED_URL_SCHEME=scheme)
 
     result = run(app, "--offline")
     assert result.exit_code == 1
-    assert "SERVER_NAME is no place that browsers can see the site at" in line(
-        result, "server_name"
-    )
-    assert line(result, "site").startswith("warning site nobody says")
+    assert "SERVER_NAME is not an address that browsers can open" in line(result, "server_name")
+    assert line(result, "site").startswith("warning site the site's address is unknown")
     assert "server_name" not in run(app, "--offline", "--url", "https://www.example.com").output
 
 
-def test_server_name_tells_the_address() -> None:
+def test_server_name_gives_the_address() -> None:
     app = app_without_sdk()
     app.config.update(SERVER_NAME="www.example.com", PREFERRED_URL_SCHEME="https")
 
-    assert "seen from https://www.example.com," in line(run(app, "--offline"), "site")
+    assert "the site is at https://www.example.com," in line(run(app, "--offline"), "site")
 
 
 def test_mount_point_of_the_app_belongs_to_the_address(example: MakeApp) -> None:
     app = example()
     app.config["APPLICATION_ROOT"] = "/mounted"
 
-    # Where nothing is mounted.
+    # The served app is not mounted there.
     assert "status 404" in line(run(app), "refresh_page")
     assert line(run(app, "--offline"), "refresh_page").startswith("ok refresh_page")
 
@@ -167,7 +168,7 @@ def test_mount_point_of_the_app_belongs_to_the_address(example: MakeApp) -> None
 def test_mount_point_belongs_to_the_address() -> None:
     result = run(app_without_sdk(), "--offline", "--url", "https://www.example.com/mounted/")
 
-    assert line(result, "refresh_page") == "ok refresh_page /refresh-session shows it"
+    assert line(result, "refresh_page") == "ok refresh_page /refresh-session shows the refresh page"
 
 
 @pytest.mark.parametrize(
@@ -195,7 +196,7 @@ def test_mount_point_belongs_to_the_address() -> None:
         f"https://{'x' * 64}.example",
     ],
 )
-def test_address_that_is_none_is_refused(url: str) -> None:
+def test_invalid_address_is_rejected(url: str) -> None:
     result = run(app_without_sdk(), "--offline", "--url", url)
 
     assert result.exit_code == 2
@@ -214,8 +215,8 @@ def test_address_that_is_none_is_refused(url: str) -> None:
 def test_address_is_read_as_browsers_read_it(url: str, site: str) -> None:
     result = run(app_without_sdk(), "--offline", "--url", url)
 
-    assert f"seen from {site}," in result.output
-    assert line(result, "refresh_page") == "ok refresh_page /refresh-session shows it"
+    assert f"the site is at {site}," in result.output
+    assert line(result, "refresh_page") == "ok refresh_page /refresh-session shows the refresh page"
 
 
 def test_missing_api_domain_is_named() -> None:
@@ -225,7 +226,7 @@ def test_missing_api_domain_is_named() -> None:
     assert "SSR_SESSION_API_DOMAIN" in line(result, "setup")
 
 
-def test_static_keys_are_looked_at_without_network() -> None:
+def test_static_keys_are_checked_offline() -> None:
     static = SessionSigner("s-test").jwk()
     assert "1 key (1 static) in SSR_SESSION_JWKS" in line(
         run(app_without_sdk(jwks={"keys": [static]}), "--offline"), "keys"
@@ -236,7 +237,7 @@ def test_static_keys_are_looked_at_without_network() -> None:
     )
 
 
-# --- how it looks --------------------------------------------------------------------------------
+# --- the output ----------------------------------------------------------------------------------
 
 
 def test_colours_are_for_terminals(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -258,13 +259,13 @@ def test_token_that_is_typed_in_a_terminal_is_not_shown(tmp_path: Path) -> None:
     )
     signer = SessionSigner()
     token = signer.sign(signer.claims())
-    ours, theirs = os.openpty()
+    terminal, program_side = os.openpty()
     arguments = [sys.executable, "-m", "flask", "--app", "typed", "ssr-session", "doctor"]
     with subprocess.Popen(
         [*arguments, "--offline", "--token", "-"],
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
+        stdin=program_side,
+        stdout=program_side,
+        stderr=program_side,
         cwd=tmp_path,
         env={
             **os.environ,
@@ -273,29 +274,29 @@ def test_token_that_is_typed_in_a_terminal_is_not_shown(tmp_path: Path) -> None:
         },
         start_new_session=True,
     ) as process:
-        os.close(theirs)
-        shown = _shown(ours, until=b"(not shown): ")
-        os.write(ours, token.encode() + b"\n")
-        shown += _shown(ours)
-        os.close(ours)
+        os.close(program_side)
+        shown = _shown(terminal, until=b"(not shown): ")
+        os.write(terminal, token.encode() + b"\n")
+        shown += _shown(terminal)
+        os.close(terminal)
         assert process.wait(30) == 0
 
     assert "\x1b[33mwarning" in shown
-    assert "well formed and in time" in shown
-    # The advice has a line of its own, below what it is about.
-    advised = [row for row in shown.splitlines() if "->" in row]
+    assert "well formed and not expired" in shown
+    # The advice has its own line, below the message.
+    advice = [row for row in shown.splitlines() if "->" in row]
     margin = shown.splitlines()[-3].index("well formed") - len("\x1b[33m" + "\x1b[0m")
-    assert advised == [" " * margin + "-> leave --offline out"]
+    assert advice == [" " * margin + "-> omit --offline"]
     assert not [part for part in token.split(".") if part in shown]
 
 
 def _shown(terminal: int, until: bytes | None = None) -> str:
-    """Return what a terminal shows from now on, to its end where nothing else is said."""
+    """Return what a terminal shows from now on, up to *until* or the end."""
     shown = b""
     while until is None or until not in shown:
         try:
             chunk = os.read(terminal, 4096)
-        except OSError:  # as Linux says that nobody is at the other end any more
+        except OSError:  # on Linux: the program closed its side
             break
         if not chunk:
             break
@@ -303,7 +304,7 @@ def _shown(terminal: int, until: bytes | None = None) -> str:
     return shown.decode()
 
 
-def test_findings_are_laid_out_beside_their_names_in_a_terminal() -> None:
+def test_findings_are_wrapped_in_a_terminal() -> None:
     row = {"says": "word " * 12 + "end", "advice": "do " * 20 + "that"}
     text = command._wrap_finding(row, 30, 70)
 
@@ -312,7 +313,7 @@ def test_findings_are_laid_out_beside_their_names_in_a_terminal() -> None:
     assert all(other.startswith(" " * 30) for other in others)
     assert [other[30:33] for other in others if "do" in other] == ["-> ", "   "]
     assert text.split() == (row["says"] + " -> " + row["advice"]).split()
-    # One line each, where no terminal is or where it is too narrow for two columns.
+    # One line each without a terminal, or if it is too narrow for two columns.
     for columns in (0, 59):
         assert "\n" not in command._wrap_finding(row, 30, columns)
     assert "\n" in command._wrap_finding(row, 30, 60)
@@ -327,7 +328,7 @@ def test_names_of_checks_fit_the_column(example: MakeApp) -> None:
     assert max(len(finding["check"]) for finding in tokens) == command._CLAIM_WIDTH
 
 
-def test_each_finding_is_printed_when_it_is_known(capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_finding_is_printed_as_soon_as_it_is_known(capsys: pytest.CaptureFixture[str]) -> None:
     shown: list[str] = []
 
     def rows() -> Iterator[dict[str, str]]:
