@@ -68,7 +68,7 @@ def of_one_server_without_sdk(answer: Answer) -> list[Finding]:
         ([keys("s-1")], ["problem keys"]),
     ],
 )
-def test_keys_have_to_be_there_the_same_everywhere_and_of_the_right_kind(
+def test_key_servers_need_the_same_keys_of_the_right_kind(
     answers: list[Answer], expected: list[str]
 ) -> None:
     findings = of_keys(*answers)
@@ -93,15 +93,15 @@ def test_keys_have_to_be_there_the_same_everywhere_and_of_the_right_kind(
         ),
     ],
 )
-def test_the_host_that_has_not_the_keys_is_named(answers: list[Answer], message: str) -> None:
+def test_host_without_the_keys_is_named(answers: list[Answer], message: str) -> None:
     assert of_keys(*answers)[0].message.startswith(message)
 
 
-def test_static_keys_are_the_right_kind_where_those_sign() -> None:
+def test_static_keys_are_the_right_kind_if_the_sdk_uses_them() -> None:
     assert problems(of_keys(keys("s-1"), sdk={"dynamic_signing_key": False})) == []
 
 
-def test_age_of_the_newest_dynamic_key_is_told() -> None:
+def test_age_of_the_newest_dynamic_key_is_shown() -> None:
     (finding,) = of_keys(keys(f"d-{int(NOW - 7200) * 1000}", "d-1", "s-1"))
 
     assert finding.message == (
@@ -125,7 +125,7 @@ def test_age_of_the_newest_dynamic_key_is_told() -> None:
         (False, ["d-1"], ["problem keys"]),
     ],
 )
-def test_keys_of_the_settings_should_be_ones_that_stay(
+def test_keys_in_the_settings_should_be_static(
     dynamic: bool, kids: list[str], expected: list[str]
 ) -> None:
     environment = make_environment(sdk={"dynamic_signing_key": dynamic}, static_kids=kids)
@@ -143,9 +143,7 @@ def test_keys_of_the_settings_should_be_ones_that_stay(
         (["d-1", "mine"], ["warning keys"]),
     ],
 )
-def test_keys_of_the_settings_tell_their_kind_where_no_sdk_does(
-    kids: list[str], expected: list[str]
-) -> None:
+def test_ids_show_the_kind_of_keys_without_an_sdk(kids: list[str], expected: list[str]) -> None:
     static = environment_without_sdk(static_kids=kids)
 
     assert problems(check_static_keys(static)) == expected
@@ -249,7 +247,7 @@ def of_refresh_api(answer: Answer, environment: Environment | None = None) -> Fi
         (DOWN, ["problem refresh_api"], "start it, and set api_domain with the scheme"),
     ],
 )
-def test_refresh_api_has_to_say_that_nobody_is_signed_in(
+def test_refresh_api_has_to_report_no_session(
     answer: Answer, expected: list[str], advice: str
 ) -> None:
     finding = of_refresh_api(answer)
@@ -268,7 +266,7 @@ def test_address_of_the_refresh_api_is_shown(base_path: str, shown: str) -> None
     )
 
 
-def test_status_of_no_session_is_what_the_sdk_here_is_set_to() -> None:
+def test_sdk_sets_the_expected_status_of_no_session() -> None:
     custom = make_environment(sdk={"session_expired_status": 440})
 
     assert problems([of_refresh_api(reply(**{**SIGNED_OUT, "status": 440}), custom)]) == []
@@ -332,9 +330,7 @@ def of_cors(preflight: Answer, refresh: Reply) -> Finding:
         ({"Access_Control_Allow_Credentials": ("true", "true")}, "exactly once, as true"),
     ],
 )
-def test_api_elsewhere_has_to_let_the_pages_in_before_and_then(
-    changed: dict[str, Any], message: str
-) -> None:
+def test_both_responses_need_the_cors_headers(changed: dict[str, Any], message: str) -> None:
     for preflight, refresh in (
         ({**PREFLIGHT, **changed}, REFRESH),
         (PREFLIGHT, {**REFRESH, **changed}),
@@ -377,7 +373,7 @@ def test_api_elsewhere_has_to_expose_the_front_token() -> None:
 
 
 @pytest.mark.parametrize("status", [199, 300, 404])
-def test_api_elsewhere_has_to_answer_options(status: int) -> None:
+def test_api_elsewhere_has_to_respond_to_options(status: int) -> None:
     other_status = of_cors(reply(status=status, **PREFLIGHT), reply(**REFRESH))
     silent = of_cors(DOWN, reply(**REFRESH))
     empty = of_cors(reply(status=204, **PREFLIGHT), reply(**REFRESH))

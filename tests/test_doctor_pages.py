@@ -106,7 +106,9 @@ def script_url(answer: Answer) -> str | None:
         ),
     ],
 )
-def test_refresh_page_has_to_be_there_fresh_and_free(answer: Answer, expected: list[str]) -> None:
+def test_refresh_page_has_to_be_html_not_cached_and_allowed(
+    answer: Answer, expected: list[str]
+) -> None:
     assert problems(of_refresh_page(answer)) == expected
 
 
@@ -143,7 +145,7 @@ def test_only_a_page_has_a_script() -> None:
 @pytest.mark.parametrize(
     "piece", ['<script src="/a/ssr-session-a.js"', '<script src="/ssr-session-a', "/ssr-session-"]
 )
-def test_large_page_without_an_end_is_read_in_a_moment(piece: str) -> None:
+def test_large_page_without_an_end_is_read_quickly(piece: str) -> None:
     page = reply('<script src="/' + piece * (1024 * 1024 // len(piece)))
     began = perf_counter()
 

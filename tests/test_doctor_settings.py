@@ -124,10 +124,10 @@ def test_middleware_is_required_only_if_the_api_has_the_origin_of_the_pages() ->
 
 def test_oldest_sdk_is_what_the_package_asks_for() -> None:
     project = (Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8")
-    asked = re.search(r'"supertokens-python>=([\d.]+)"', project)
+    found = re.search(r'"supertokens-python>=([\d.]+)"', project)
 
-    assert asked is not None
-    assert tuple(map(int, asked[1].split("."))) == OLDEST_SDK
+    assert found is not None
+    assert tuple(map(int, found[1].split("."))) == OLDEST_SDK
 
 
 # --- cookies -------------------------------------------------------------------------------------

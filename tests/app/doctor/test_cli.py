@@ -39,7 +39,7 @@ def test_good_token_is_explained_and_not_repeated(example: MakeApp) -> None:
     assert not [value for value in secrets if len(value) > 8 and value in result.output]
 
 
-def test_token_of_another_core_is_refused(example: MakeApp) -> None:
+def test_token_of_another_core_is_rejected(example: MakeApp) -> None:
     signer = SessionSigner("d-1700000000000")
     result = run(example(), "--token", "-", input=signer.sign(signer.claims()))
 
@@ -59,7 +59,7 @@ def test_token_is_checked_offline_except_for_its_signature(example: MakeApp) -> 
     )
 
 
-def test_token_on_the_command_line_is_refused_and_not_repeated() -> None:
+def test_token_on_the_command_line_is_rejected_and_not_repeated() -> None:
     app = Flask("arguments")
     FlaskSSRSession(app, api_domain="https://api.example.com")
     result = run(app, "--token", "eyJhbGciOiJSUzI1NiJ9.x.y")
@@ -87,7 +87,7 @@ def test_cookie_header_is_read_for_its_token(example: MakeApp) -> None:
         assert line(run(app, "--token", "-", input=given), "token").startswith("ok token")
 
 
-def test_two_session_cookies_are_the_finding(example: MakeApp) -> None:
+def test_two_session_cookies_are_reported(example: MakeApp) -> None:
     app = example()
     token = signed_in(app)
     header = f"sAccessToken={token}; theme=a:b; sAccessToken={token}"

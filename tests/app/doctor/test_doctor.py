@@ -228,7 +228,7 @@ def test_override_that_renders(example: MakeApp) -> None:
     )
 
 
-def test_override_that_fails_in_an_outage_alone(example: MakeApp) -> None:
+def test_override_that_fails_in_an_outage_only(example: MakeApp) -> None:
     app = example()
     broken = (
         "{% from 'flask_ssr_session/refresh_page.html' import refresh_page as original %}"
@@ -241,7 +241,7 @@ def test_override_that_fails_in_an_outage_alone(example: MakeApp) -> None:
     assert line(run(app), "templates").startswith("problem templates")
 
 
-def test_override_is_shown_what_the_hooks_of_the_app_set(example: MakeApp) -> None:
+def test_override_sees_what_the_hooks_of_the_app_set(example: MakeApp) -> None:
     app = example()
     asking = (
         "{% from 'flask_ssr_session/refresh_page.html' import refresh_page as original %}"
@@ -263,7 +263,7 @@ def test_hook_without_a_module_is_a_hook_like_any_other() -> None:
     assert run(app, "--offline", "--url", "https://api.example.com").exit_code == 0
 
 
-def test_app_that_fails_in_debug_is_a_line_and_no_traceback() -> None:
+def test_app_that_fails_in_debug_gives_a_line_and_no_traceback() -> None:
     app = app_without_sdk()
     app.testing = True
 
@@ -277,7 +277,7 @@ def test_app_that_fails_in_debug_is_a_line_and_no_traceback() -> None:
     assert "(the app failed with ZeroDivisionError)" in line(result, "refresh_page")
 
 
-def test_override_that_a_hook_keeps_from_rendering(example: MakeApp) -> None:
+def test_override_that_a_hook_prevents_from_rendering(example: MakeApp) -> None:
     app = example()
     app.jinja_loader = DictLoader({"refresh_document.html": "{{ nothing }}"})
 
@@ -307,7 +307,7 @@ def test_decorator_above_its_route(example: MakeApp) -> None:
     assert len(result.stdout.splitlines()) == 2
 
 
-def test_content_policy_that_stops_the_script(example: MakeApp) -> None:
+def test_content_policy_that_blocks_the_script(example: MakeApp) -> None:
     app = example()
 
     @app.after_request
@@ -333,7 +333,7 @@ def test_sign_in_url_that_leads_nowhere(example: MakeApp) -> None:
     )
 
 
-def test_sign_in_page_that_asks_for_a_session(example: MakeApp) -> None:
+def test_sign_in_page_that_requires_a_session(example: MakeApp) -> None:
     result = run(example({"LOGIN_URL": "/account"}))
 
     assert line(result, "sign_in").startswith(
@@ -341,7 +341,7 @@ def test_sign_in_page_that_asks_for_a_session(example: MakeApp) -> None:
     )
 
 
-def test_hook_that_stands_before_the_refresh_page(example: MakeApp) -> None:
+def test_hook_that_blocks_the_refresh_page(example: MakeApp) -> None:
     app = example()
     app.before_request(lambda: ("Members only", 403))
     result = run(app, "--offline")
@@ -352,7 +352,7 @@ def test_hook_that_stands_before_the_refresh_page(example: MakeApp) -> None:
     )
 
 
-def test_view_of_the_app_that_answers_in_place_of_the_refresh_page(example: MakeApp) -> None:
+def test_view_of_the_app_at_the_path_of_the_refresh_page(example: MakeApp) -> None:
     app = example()
     app.view_functions["ssr_session.refresh"] = lambda: "One moment"
     result = run(app, "--offline")
@@ -364,14 +364,14 @@ def test_view_of_the_app_that_answers_in_place_of_the_refresh_page(example: Make
     )
 
 
-def test_sign_in_page_that_sends_strangers_to_itself(example: MakeApp) -> None:
+def test_sign_in_page_that_redirects_to_itself(example: MakeApp) -> None:
     app = example({"LOGIN_URL": "/enter"})
     app.add_url_rule("/enter", "enter", lambda: redirect("/enter?next=/enter"))
 
     assert line(run(app), "sign_in").startswith("problem sign_in the sign-in page itself requires")
 
 
-def test_sign_in_page_is_looked_at_behind_its_slash(example: MakeApp) -> None:
+def test_sign_in_page_is_checked_after_one_redirect(example: MakeApp) -> None:
     app = example({"LOGIN_URL": "/enter"})
     app.add_url_rule("/enter/", "enter", lambda: ("members only", 403))
     assert line(run(app), "sign_in").startswith("problem sign_in the sign-in page itself requires")
@@ -380,7 +380,7 @@ def test_sign_in_page_is_looked_at_behind_its_slash(example: MakeApp) -> None:
     assert line(run(app), "sign_in").startswith("ok sign_in")
 
 
-def test_hook_that_refuses_posts_to_the_refresh_api(example: MakeApp) -> None:
+def test_hook_that_rejects_posts_to_the_refresh_api(example: MakeApp) -> None:
     app = example()
     hooks = app.before_request_funcs[None]
     # Before the SDK's hook, like an extension that was registered earlier.
@@ -393,7 +393,7 @@ def test_hook_that_refuses_posts_to_the_refresh_api(example: MakeApp) -> None:
     )
 
 
-def test_proxy_that_keeps_cookies_back(example: MakeApp) -> None:
+def test_proxy_that_removes_cookies(example: MakeApp) -> None:
     app = example()
     wholly = app.after_request_funcs.setdefault(None, [])
 
@@ -497,7 +497,7 @@ def test_core_that_does_not_accept_the_sdks_requests(
     assert "does not accept the SDK's requests (status 400)" in line(run(app), "core")
 
 
-def test_script_that_a_proxy_keeps_back(example: MakeApp, site: Site) -> None:
+def test_script_that_a_proxy_does_not_pass(example: MakeApp, site: Site) -> None:
     app = example()
     served = app.wsgi_app
 
@@ -588,7 +588,7 @@ def test_api_elsewhere_has_to_let_the_pages_in(example: MakeApp, site: Site, let
     assert requested == ["POST"]
 
 
-def test_clock_is_compared_with_the_api_where_no_keys_are_fetched(
+def test_clock_is_compared_with_the_api_if_no_keys_are_fetched(
     example: MakeApp, site: Site
 ) -> None:
     example()
