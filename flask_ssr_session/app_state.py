@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from blinker import NamedSignal
@@ -14,10 +13,11 @@ from flask import Flask, current_app
 from .clock import Clock, SystemClock
 from .config.sdk import read_sdk
 from .config.settings import ResolvedSettings, SDKSettings, Settings
-from .errors import ConfigError, FetchError, MisuseError, error_location
+from .config.static_keys import read_static_keys
+from .errors import MisuseError, error_location
 from .sansio.claims import raise_misuse
 from .sansio.global_claims import GlobalClaims
-from .sansio.jwks import KeySet, parse_key_set
+from .sansio.jwks import KeySet
 from .sansio.plan import PolicyOptions
 from .sansio.requirements import ViewMarks
 from .sansio.verification import KeyFinder, TokenRules
@@ -200,21 +200,8 @@ class AppState:
 
 
 def _static_keys(settings: Settings) -> StaticKeys | None:
-    if settings.jwks is None:
-        return None
-    try:
-        document = settings.jwks
-        return StaticKeys(
-            KeySet(
-                parse_key_set(
-                    Path(document).read_bytes() if isinstance(document, str) else document
-                )
-            )
-        )
-    except OSError as error:
-        raise ConfigError(f"SSR_SESSION_JWKS: the file cannot be read ({error.strerror})") from None
-    except FetchError as error:
-        raise ConfigError(f"SSR_SESSION_JWKS: {error}") from None
+    keys = read_static_keys(settings)
+    return None if keys is None else StaticKeys(KeySet(keys))
 
 
 def current_state() -> AppState:

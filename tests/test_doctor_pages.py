@@ -1,24 +1,38 @@
-"""What the doctor makes of pages, scripts and policies as a stranger gets them."""
+"""The doctor's checks of pages, scripts and policies."""
 
 from __future__ import annotations
 
 from time import perf_counter
+from types import SimpleNamespace
 
 import pytest
 
 from flask_ssr_session.doctor.check_pages import (
+    check_csp,
     check_refresh_page,
     check_script,
     check_sign_in,
-    next_url,
-    script_url,
 )
-from flask_ssr_session.doctor.csp import refused_directives
-from flask_ssr_session.doctor.finding import Level
-from flask_ssr_session.errors import FetchError
+from flask_ssr_session.doctor.csp import blocked_directives
+from flask_ssr_session.doctor.finding import Finding, Level
+from flask_ssr_session.doctor.page_files import PageFile, find_script
+from flask_ssr_session.doctor.probes import Answer, next_url
+from flask_ssr_session.pages import assets
 from flask_ssr_session.upstream.fetch import Reply
 
-from .doctor_factories import API, DOWN, PAGES, problems, reply, setup
+from .doctor_factories import (
+    API,
+    DOWN,
+    PAGES,
+    findings_of,
+    given,
+    make_environment,
+    problems,
+    reply,
+    result,
+)
+
+REFRESH_PAGE = f"{PAGES}/refresh-session"
 
 PAGE = (
     '<link rel="stylesheet" href="/refresh-session/ssr-session-0a.css" nonce="abc">'
@@ -31,6 +45,16 @@ def shown(status: int = 200, page: str = PAGE, **headers: str | tuple[str, ...])
     return reply(page, status, **{**usual, **headers})
 
 
+def of_refresh_page(answer: Answer) -> list[Finding]:
+    environment = given(make_environment(), refresh_page=result(REFRESH_PAGE, answer))
+    return findings_of(environment, check_refresh_page, check_csp)
+
+
+def script_url(answer: Answer) -> str | None:
+    script = find_script(result(REFRESH_PAGE, answer))
+    return None if script is None else script.url
+
+
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
@@ -40,7 +64,7 @@ def shown(status: int = 200, page: str = PAGE, **headers: str | tuple[str, ...])
         (shown(Cache_Control="max-age=60"), ["problem refresh_page"]),
         (reply("sign in", Cache_Control="no-store"), ["problem refresh_page"]),
         (shown(302), ["problem refresh_page"]),
-        # Only what session_script() puts there.
+        # The page has the script of session_script() only.
         (shown(page=PAGE.replace('"refresh"', '"session"')), ["problem refresh_page"]),
         (
             shown(
@@ -82,10 +106,10 @@ def shown(status: int = 200, page: str = PAGE, **headers: str | tuple[str, ...])
         ),
     ],
 )
-def test_refresh_page_has_to_be_there_fresh_and_free(
-    answer: Reply | FetchError, expected: list[str]
+def test_refresh_page_has_to_be_html_not_cached_and_allowed(
+    answer: Answer, expected: list[str]
 ) -> None:
-    assert problems(check_refresh_page(setup(), f"{PAGES}/refresh-session", answer)) == expected
+    assert problems(of_refresh_page(answer)) == expected
 
 
 @pytest.mark.parametrize(
@@ -96,7 +120,7 @@ def test_refresh_page_has_to_be_there_fresh_and_free(
         ("https://other.example/ssr-session-0b.js", None),
         ("//other.example/ssr-session-0b.js", None),
         ("http://[/ssr-session-0b.js", None),
-        # Readers of addresses drop tabs and line ends, and take a backslash for a slash.
+        # URL parsers drop tabs and line ends, and read a backslash as a slash.
         ("/\t/other.example/ssr-session-0b.js", None),
         ("/\n/other.example/ssr-session-0b.js", None),
         ("/\r/[::1/ssr-session-0b.js", None),
@@ -105,27 +129,27 @@ def test_refresh_page_has_to_be_there_fresh_and_free(
         ("/é/ssr-session-0b.js", None),
     ],
 )
-def test_script_is_asked_for_at_the_site_alone(source: str, at: str | None) -> None:
+def test_script_is_requested_from_the_site_only(source: str, at: str | None) -> None:
     page = reply(f'<script src="{source}" data-mode="refresh"></script>')
 
-    assert script_url(f"{PAGES}/refresh-session", page) == at
+    assert script_url(page) == at
 
 
-def test_no_script_is_looked_for_in_what_is_no_page() -> None:
+def test_only_a_page_has_a_script() -> None:
     page = reply('<script src="/a/ssr-session-0b.js" data-mode="refresh"></script>', 404)
 
-    assert script_url(f"{PAGES}/refresh-session", page) is None
-    assert script_url(f"{PAGES}/refresh-session", DOWN) is None
+    assert script_url(page) is None
+    assert script_url(DOWN) is None
 
 
 @pytest.mark.parametrize(
     "piece", ['<script src="/a/ssr-session-a.js"', '<script src="/ssr-session-a', "/ssr-session-"]
 )
-def test_large_page_without_an_end_is_read_in_a_moment(piece: str) -> None:
+def test_large_page_without_an_end_is_read_quickly(piece: str) -> None:
     page = reply('<script src="/' + piece * (1024 * 1024 // len(piece)))
     began = perf_counter()
 
-    assert script_url(f"{PAGES}/refresh-session", page) is None
+    assert script_url(page) is None
     assert perf_counter() - began < 2
 
 
@@ -135,24 +159,26 @@ def test_large_page_without_an_end_is_read_in_a_moment(piece: str) -> None:
         (300, "pass --url"),
         (399, "pass --url"),
         (404, "pass --url"),
-        (200, "let hooks"),
-        (299, "let hooks"),
-        (400, "let hooks"),
+        (200, "make hooks"),
+        (299, "make hooks"),
+        (400, "make hooks"),
     ],
 )
-def test_way_to_the_refresh_page_is_told(status: int, advice: str) -> None:
-    (finding,) = check_refresh_page(setup(), f"{PAGES}/refresh-session", reply("x", status))
+def test_advice_depends_on_the_status(status: int, advice: str) -> None:
+    (finding,) = of_refresh_page(reply("x", status))
 
     assert finding.advice.startswith(advice)
 
 
-SCRIPT = ("script-src", f"{PAGES}/s/ssr.js", "abc")
-STYLE = ("style-src", f"{PAGES}/s/ssr.css", None)
-CONNECT = ("connect-src", f"{API}/auth/session/refresh", None)
+LOADS = [
+    ("script-src", PageFile(f"{PAGES}/s/ssr.js", "abc")),
+    ("style-src", PageFile(f"{PAGES}/s/ssr.css", None)),
+    ("connect-src", PageFile(f"{API}/auth/session/refresh", None)),
+]
 
 
 @pytest.mark.parametrize(
-    ("policies", "refused"),
+    ("policies", "blocked"),
     [
         ([], []),
         (["img-src 'none'"], []),
@@ -200,14 +226,12 @@ CONNECT = ("connect-src", f"{API}/auth/session/refresh", None)
         (["img-src *", "sandbox; script-src 'none'"], ["script-src", "sandbox"]),
     ],
 )
-def test_policy_is_read_as_browsers_read_it(policies: list[str], refused: list[str]) -> None:
-    wanted = [SCRIPT, STYLE, CONNECT]
-
-    assert refused_directives(policies, f"{PAGES}/refresh-session", wanted) == refused
+def test_policy_is_read_as_browsers_read_it(policies: list[str], blocked: list[str]) -> None:
+    assert blocked_directives(policies, REFRESH_PAGE, LOADS) == blocked
 
 
 @pytest.mark.parametrize(
-    ("policy", "page", "script", "is_refused"),
+    ("policy", "page", "script", "is_blocked"),
     [
         ("*", "https://a.example:8443", "https://a.example:8443", False),
         ("https://*", "https://a.example:8443", "https://a.example:8443", True),
@@ -224,12 +248,12 @@ def test_policy_is_read_as_browsers_read_it(policies: list[str], refused: list[s
     ],
 )
 def test_ports_and_schemes_of_a_policy_are_read_as_browsers_read_them(
-    policy: str, page: str, script: str, is_refused: bool
+    policy: str, page: str, script: str, is_blocked: bool
 ) -> None:
-    wanted = [("script-src", f"{script}/ssr.js", None)]
-    refused = refused_directives([f"script-src {policy}"], f"{page}/refresh-session", wanted)
+    loads = [("script-src", PageFile(f"{script}/ssr.js", None))]
+    blocked = blocked_directives([f"script-src {policy}"], f"{page}/refresh-session", loads)
 
-    assert refused == ["script-src"] * is_refused
+    assert blocked == ["script-src"] * is_blocked
 
 
 @pytest.mark.parametrize(
@@ -246,8 +270,19 @@ def test_ports_and_schemes_of_a_policy_are_read_as_browsers_read_them(
         (DOWN, ["problem script"]),
     ],
 )
-def test_script_has_to_arrive_as_it_is(answer: Reply | FetchError, expected: list[str]) -> None:
-    assert problems([check_script(answer, b"code")]) == expected
+def test_script_has_to_arrive_unchanged(
+    monkeypatch: pytest.MonkeyPatch, answer: Answer, expected: list[str]
+) -> None:
+    installed = SimpleNamespace(content=b"code")
+    monkeypatch.setattr(assets, "script", lambda: installed)
+    environment = given(make_environment(), script=result(f"{PAGES}/ssr.js", answer))
+
+    assert problems(check_script(environment)) == expected
+
+
+def of_sign_in(answer: Answer, url: str = f"{PAGES}/auth") -> Finding:
+    (finding,) = check_sign_in(given(make_environment(), sign_in=result(url, answer)))
+    return finding
 
 
 @pytest.mark.parametrize(
@@ -270,10 +305,10 @@ def test_script_has_to_arrive_as_it_is(answer: Reply | FetchError, expected: lis
         (DOWN, ["problem sign_in"]),
     ],
 )
-def test_strangers_have_to_arrive_at_sign_in(
-    answer: Reply | FetchError, expected: list[str]
+def test_visitors_without_a_session_have_to_reach_sign_in(
+    answer: Answer, expected: list[str]
 ) -> None:
-    assert problems([check_sign_in(f"{PAGES}/auth", f"{PAGES}/auth", answer)]) == expected
+    assert problems([of_sign_in(answer)]) == expected
 
 
 @pytest.mark.parametrize(
@@ -285,36 +320,40 @@ def test_strangers_have_to_arrive_at_sign_in(
         ("/enter", []),
     ],
 )
-def test_sign_in_may_lead_on_but_not_round(location: str, expected: list[str]) -> None:
+def test_sign_in_may_redirect_but_not_in_a_loop(location: str, expected: list[str]) -> None:
     answer = reply(status=302, Location=location)
 
-    assert problems([check_sign_in(f"{PAGES}/auth", f"{PAGES}/login", answer)]) == expected
+    assert problems([of_sign_in(answer, f"{PAGES}/login")]) == expected
 
 
-def test_all_that_is_well_with_the_refresh_page_is_told() -> None:
-    findings = list(check_refresh_page(setup(), f"{PAGES}/refresh-session", shown()))
+def test_faultless_refresh_page_has_two_findings() -> None:
+    findings = of_refresh_page(shown())
 
     assert [finding.check for finding in findings] == ["refresh_page", "csp"]
 
 
 @pytest.mark.parametrize(
-    ("status", "says", "advice"),
+    ("status", "message", "advice"),
     [
-        (399, "the sign-in page answers at www.example.com", ""),
-        (400, "the sign-in page answers with status 400", "set SSR_SESSION_LOGIN_URL"),
-        (401, "the sign-in page itself asks for a session", "let strangers in"),
-        (402, "the sign-in page answers with status 402", "set SSR_SESSION_LOGIN_URL"),
-        (403, "the sign-in page itself asks for a session", "let strangers in"),
-        (404, "there is no sign-in page", "set SSR_SESSION_LOGIN_URL"),
-        (405, "the sign-in page answers with status 405", "set SSR_SESSION_LOGIN_URL"),
-        (499, "the sign-in page answers with status 499", "set SSR_SESSION_LOGIN_URL"),
+        (399, "the sign-in page responds at www.example.com", ""),
+        (400, "the sign-in page responds with status 400", "set SSR_SESSION_LOGIN_URL"),
+        (401, "the sign-in page itself requires a session", "let visitors without a session in"),
+        (402, "the sign-in page responds with status 402", "set SSR_SESSION_LOGIN_URL"),
+        (403, "the sign-in page itself requires a session", "let visitors without a session in"),
+        (
+            404,
+            "visitors are sent to a sign-in page that does not exist",
+            "set SSR_SESSION_LOGIN_URL",
+        ),
+        (405, "the sign-in page responds with status 405", "set SSR_SESSION_LOGIN_URL"),
+        (499, "the sign-in page responds with status 499", "set SSR_SESSION_LOGIN_URL"),
         (500, "the sign-in page fails (status 500)", "see the log"),
     ],
 )
-def test_what_ails_sign_in_is_told_by_its_status(status: int, says: str, advice: str) -> None:
-    finding = check_sign_in(f"{PAGES}/auth", f"{PAGES}/auth", reply(status=status))
+def test_status_of_sign_in_decides_the_finding(status: int, message: str, advice: str) -> None:
+    finding = of_sign_in(reply(status=status))
 
-    assert finding.says.startswith(says)
+    assert finding.message.startswith(message)
     assert finding.advice.startswith(advice)
     assert (finding.level is Level.OK) is not bool(advice)
 
@@ -338,7 +377,5 @@ def test_what_ails_sign_in_is_told_by_its_status(status: int, says: str, advice:
         (DOWN, None),
     ],
 )
-def test_only_a_redirect_on_the_same_site_is_followed(
-    answer: Reply | FetchError, onward: str | None
-) -> None:
+def test_only_a_redirect_on_the_same_site_is_followed(answer: Answer, onward: str | None) -> None:
     assert next_url(f"{PAGES}/auth", answer) == onward

@@ -1,4 +1,4 @@
-"""What the doctor makes of settings and cookies; each expected beside its cure."""
+"""The doctor's checks of settings and cookies."""
 
 from __future__ import annotations
 
@@ -8,20 +8,59 @@ from typing import Any
 
 import pytest
 
-from flask_ssr_session.doctor.check_cookies import check_seen_cookies, seen_cookies
-from flask_ssr_session.doctor.check_settings import OLDEST_SDK, check_settings
-from flask_ssr_session.doctor.finding import Environment, Level, is_top_level
+from flask_ssr_session.doctor.check_cookies import (
+    check_api_cookies,
+    check_cookie_attributes,
+    check_cookie_domain,
+    check_older_cookie_domain,
+    observed_cookies,
+)
+from flask_ssr_session.doctor.check_settings import (
+    OLDEST_SDK,
+    check_sdk,
+    check_sdk_version,
+    check_settings,
+    check_site,
+)
+from flask_ssr_session.doctor.environment import Environment
+from flask_ssr_session.doctor.finding import Finding, Level
+from flask_ssr_session.doctor.hosts import is_top_level
 
-from .doctor_factories import API, PAGES, pages_alone, problems, reply, setup
+from .doctor_factories import (
+    API,
+    PAGES,
+    environment_without_sdk,
+    findings_of,
+    given,
+    make_environment,
+    problems,
+    reply,
+    result,
+)
+
+SETTINGS_CHECKS = (
+    check_sdk_version,
+    check_sdk,
+    check_settings,
+    check_site,
+    check_cookie_domain,
+    check_cookie_attributes,
+    check_older_cookie_domain,
+)
+
+
+def of_settings(**changes: Any) -> list[Finding]:
+    return findings_of(make_environment(**changes), *SETTINGS_CHECKS)
+
 
 # --- settings and the SDK ------------------------------------------------------------------------
 
 
-def test_sound_setup_has_no_ill_and_every_line_says_something() -> None:
-    findings = list(check_settings(setup()))
+def test_faultless_environment_has_no_problem_and_every_line_has_a_message() -> None:
+    findings = of_settings()
 
     assert problems(findings) == []
-    assert all(finding.says and not finding.advice for finding in findings)
+    assert all(finding.message and not finding.advice for finding in findings)
     checks = ["sdk_version", "sdk", "settings", "site", "cookie_domain", "cookie_secure"]
     assert [finding.check for finding in findings] == checks
 
@@ -47,8 +86,8 @@ def test_sound_setup_has_no_ill_and_every_line_says_something() -> None:
         pytest.param({"site": None}, "warning site", id="no site"),
     ],
 )
-def test_contradiction_is_named_with_its_cure(wrong: dict[str, Any], expected: str) -> None:
-    findings = list(check_settings(setup(**wrong)))
+def test_contradiction_is_reported_with_advice(wrong: dict[str, Any], expected: str) -> None:
+    findings = of_settings(**wrong)
 
     assert expected in problems(findings)
     assert all(finding.advice for finding in findings if finding.level is not Level.OK)
@@ -69,26 +108,26 @@ def test_contradiction_is_named_with_its_cure(wrong: dict[str, Any], expected: s
     ],
 )
 def test_settings_that_only_repeat_the_sdk_are_no_contradiction(right: dict[str, Any]) -> None:
-    assert problems(check_settings(setup(**right))) == []
+    assert problems(of_settings(**right)) == []
 
 
-def test_middleware_is_missed_only_where_the_api_has_the_origin_of_the_pages() -> None:
+def test_middleware_is_required_only_if_the_api_has_the_origin_of_the_pages() -> None:
     here = {"api_domain": PAGES}
 
-    assert problems(check_settings(setup(sdk=here, answers_api=False))) == ["warning sdk"]
-    assert problems(check_settings(setup(sdk=here))) == []
+    assert problems(of_settings(sdk=here, has_sdk_middleware=False)) == ["warning sdk"]
+    assert problems(of_settings(sdk=here)) == []
     # The SDK keeps a port that browsers leave out.
     spelled = {"api_domain": f"{PAGES}:443"}
-    assert problems(check_settings(setup(sdk=spelled, answers_api=False))) == ["warning sdk"]
-    assert problems(check_settings(setup(answers_api=False))) == []
+    assert problems(of_settings(sdk=spelled, has_sdk_middleware=False)) == ["warning sdk"]
+    assert problems(of_settings(has_sdk_middleware=False)) == []
 
 
 def test_oldest_sdk_is_what_the_package_asks_for() -> None:
     project = (Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8")
-    asked = re.search(r'"supertokens-python>=([\d.]+)"', project)
+    found = re.search(r'"supertokens-python>=([\d.]+)"', project)
 
-    assert asked is not None
-    assert tuple(map(int, asked[1].split("."))) == OLDEST_SDK
+    assert found is not None
+    assert tuple(map(int, found[1].split("."))) == OLDEST_SDK
 
 
 # --- cookies -------------------------------------------------------------------------------------
@@ -116,14 +155,14 @@ def test_oldest_sdk_is_what_the_package_asks_for() -> None:
 def test_cookies_of_the_api_have_to_reach_the_pages(
     pages: str, api: str, domain: str | None, is_well: bool
 ) -> None:
-    told = {"api_domain": api, "website_origin": pages, "cookie_domain": domain}
-    found = problems(check_settings(setup(site=pages, sdk=told, cookies={"secure": False})))
+    sdk = {"api_domain": api, "website_origin": pages, "cookie_domain": domain}
+    found = problems(of_settings(site=pages, sdk=sdk, cookies={"secure": False}))
 
     assert ("problem cookie_domain" in found) is not is_well
 
 
-def test_the_domain_to_share_cookies_over_is_told() -> None:
-    findings = check_settings(setup(sdk={"cookie_domain": None}))
+def test_shared_cookie_domain_is_proposed() -> None:
+    findings = of_settings(sdk={"cookie_domain": None})
 
     (advice,) = [finding.advice for finding in findings if finding.check == "cookie_domain"]
     assert 'session.init(cookie_domain=".example.com")' in advice
@@ -140,22 +179,22 @@ def test_the_domain_to_share_cookies_over_is_told() -> None:
         ("http://www.example.com", "http://localhost:5000"),
     ],
 )
-def test_no_domain_is_proposed_to_two_sites(pages: str, api: str) -> None:
-    told = {"api_domain": api, "website_origin": pages, "cookie_domain": None}
-    findings = check_settings(setup(site=pages, sdk=told, cookies={"secure": False}))
+def test_no_cookie_domain_is_proposed_to_different_sites(pages: str, api: str) -> None:
+    sdk = {"api_domain": api, "website_origin": pages, "cookie_domain": None}
+    findings = of_settings(site=pages, sdk=sdk, cookies={"secure": False})
 
     (found,) = [finding for finding in findings if finding.check == "cookie_domain"]
-    assert "are two sites" in found.says
+    assert "are different sites" in found.message
     assert "cookie_domain=" not in found.advice
 
 
-def test_a_top_level_domain_is_a_suffix_where_nobody_has_the_list() -> None:
+def test_a_top_level_domain_is_a_suffix_without_the_list() -> None:
     assert is_top_level("com")
     assert not is_top_level("example.com")
 
 
 @pytest.mark.parametrize(
-    ("scheme", "secure", "expected", "says"),
+    ("scheme", "secure", "expected", "message"),
     [
         ("https", True, [], "session cookies are Secure"),
         ("http", False, [], "session cookies are not Secure"),
@@ -164,34 +203,30 @@ def test_a_top_level_domain_is_a_suffix_where_nobody_has_the_list() -> None:
     ],
 )
 def test_secure_cookies_fit_the_scheme(
-    scheme: str, secure: bool, expected: list[str], says: str
+    scheme: str, secure: bool, expected: list[str], message: str
 ) -> None:
     site, api = f"{scheme}://www.example.com", f"{scheme}://api.example.com"
-    told = {"api_domain": api, "website_origin": site}
+    sdk = {"api_domain": api, "website_origin": site}
 
-    findings = list(check_settings(setup(site=site, sdk=told, cookies={"secure": secure})))
+    findings = of_settings(site=site, sdk=sdk, cookies={"secure": secure})
     assert problems(findings) == expected
-    assert [says in finding.says for finding in findings if finding.check == "cookie_secure"] == [
-        True
-    ]
+    assert [
+        message in finding.message for finding in findings if finding.check == "cookie_secure"
+    ] == [True]
 
 
-def test_secure_cookies_are_kept_on_this_very_machine() -> None:
+def test_secure_cookies_work_on_loopback() -> None:
     local = "http://localhost:5000"
-    told = {"api_domain": local, "website_origin": local, "cookie_domain": None}
+    sdk = {"api_domain": local, "website_origin": local, "cookie_domain": None}
 
-    assert (
-        problems(check_settings(setup(site=local, sdk=told, cookies={"older_domain": None}))) == []
-    )
+    assert problems(of_settings(site=local, sdk=sdk, cookies={"older_domain": None})) == []
 
 
 def test_plain_api_of_an_encrypted_site_is_a_problem() -> None:
-    assert "problem site" in problems(
-        check_settings(setup(sdk={"api_domain": "http://api.example.com"}))
-    )
+    assert "problem site" in problems(of_settings(sdk={"api_domain": "http://api.example.com"}))
 
 
-def test_encrypted_api_of_a_plain_site_is_a_problem_but_on_this_very_machine() -> None:
+def test_encrypted_api_of_a_plain_site_is_a_problem_except_on_loopback() -> None:
     far = {"website_origin": "http://www.example.com"}
     near = {
         "api_domain": "https://localhost:8443",
@@ -199,36 +234,32 @@ def test_encrypted_api_of_a_plain_site_is_a_problem_but_on_this_very_machine() -
         "cookie_domain": None,
     }
 
-    assert "problem site" in problems(check_settings(setup(site="http://www.example.com", sdk=far)))
+    assert "problem site" in problems(of_settings(site="http://www.example.com", sdk=far))
     assert (
-        problems(
-            check_settings(setup(site="http://localhost", sdk=near, cookies={"older_domain": None}))
-        )
+        problems(of_settings(site="http://localhost", sdk=near, cookies={"older_domain": None}))
         == []
     )
 
 
-def test_who_has_changed_the_cookie_domain_is_reminded_without_a_warning() -> None:
-    findings = check_settings(setup(cookies={"older_domain": None}))
+def test_missing_older_cookie_domain_is_no_warning() -> None:
+    findings = of_settings(cookies={"older_domain": None})
 
     (found,) = [finding for finding in findings if finding.check == "older_cookie_domain"]
     assert found.level is Level.OK
-    assert found.says == "not set; only who changed cookie_domain needs it"
+    assert found.message == "not set; only needed after a change of cookie_domain"
 
-    findings = check_settings(setup(cookies={"older_domain": ".www.example.com"}))
+    findings = of_settings(cookies={"older_domain": ".www.example.com"})
     assert "older_cookie_domain" not in [finding.check for finding in findings]
 
 
-def test_older_cookies_are_no_matter_where_none_are_shared() -> None:
+def test_older_cookies_do_not_matter_without_shared_cookies() -> None:
     alone = {"api_domain": PAGES, "cookie_domain": None}
 
-    findings = list(check_settings(setup(sdk=alone, cookies={"older_domain": None})))
+    findings = of_settings(sdk=alone, cookies={"older_domain": None})
     assert problems(findings) == []
     assert "older_cookie_domain" not in [finding.check for finding in findings]
-    assert (
-        problems(check_settings(setup(sdk=alone, cookies={"older_domain": ".example.com"}))) == []
-    )
-    assert problems(check_settings(setup(sdk=alone, cookies={"older_domain": ""}))) == [
+    assert problems(of_settings(sdk=alone, cookies={"older_domain": ".example.com"})) == []
+    assert problems(of_settings(sdk=alone, cookies={"older_domain": ""})) == [
         "problem older_cookie_domain"
     ]
 
@@ -248,8 +279,8 @@ def test_older_cookies_are_no_matter_where_none_are_shared() -> None:
         ({"older_domain": ".www.example.com"}, []),
     ],
 )
-def test_cookies_that_stay_behind_are_named(cookies: dict[str, Any], expected: list[str]) -> None:
-    assert problems(check_settings(setup(cookies=cookies))) == expected
+def test_cookie_attributes_are_checked(cookies: dict[str, Any], expected: list[str]) -> None:
+    assert problems(of_settings(cookies=cookies)) == expected
 
 
 # --- cookies of a running API --------------------------------------------------------------------
@@ -269,9 +300,14 @@ def cleared(
     )
 
 
-def seen(setup: Environment, *cookies: str) -> list[str]:
-    answer = reply(status=401, Set_Cookie=(*cookies, "other=1; Partitioned", "", "=;=;"))
-    return problems(check_seen_cookies(setup, seen_cookies(answer)))
+def with_api_cookies(environment: Environment, *cookies: str) -> Environment:
+    set_cookies = (*cookies, "other=1; Partitioned", "", "=;=;")
+    answer = reply(status=401, front_token="remove", Set_Cookie=set_cookies)
+    return given(environment, refresh_api=result(API, answer))
+
+
+def of_api_cookies(environment: Environment, *cookies: str) -> list[str]:
+    return problems(check_api_cookies(with_api_cookies(environment, *cookies)))
 
 
 @pytest.mark.parametrize(
@@ -291,42 +327,43 @@ def seen(setup: Environment, *cookies: str) -> list[str]:
         pytest.param((), ["problem api_cookies"], id="none"),
         pytest.param(cleared()[:1], ["problem api_cookies"], id="no refresh token"),
         pytest.param(cleared()[1:], ["problem api_cookies"], id="no access token"),
-        # The SDK here was asked for it.
+        # The SDK in this process is checked instead.
         pytest.param(cleared(secure=""), [], id="not Secure"),
     ],
 )
-def test_cookies_of_the_running_api_are_what_is_thought_here(
+def test_cookies_of_the_running_api_are_compared_with_the_settings(
     cookies: tuple[str, ...], expected: list[str]
 ) -> None:
-    assert seen(setup(), *cookies) == expected
+    assert of_api_cookies(make_environment(), *cookies) == expected
 
 
-def test_what_the_running_api_does_otherwise_is_told() -> None:
-    narrow = reply(Set_Cookie=cleared("; Domain=api.example.com"))
-    (found,) = check_seen_cookies(setup(), seen_cookies(narrow))
-    (well,) = check_seen_cookies(setup(), seen_cookies(reply(Set_Cookie=cleared())))
+def test_difference_of_the_running_api_is_shown() -> None:
+    narrow = cleared("; Domain=api.example.com")
+    (found,) = check_api_cookies(with_api_cookies(make_environment(), *narrow))
+    (well,) = check_api_cookies(with_api_cookies(make_environment(), *cleared()))
 
-    assert found.says == (
-        "the API sets session cookies for api.example.com, and here they are thought to be for "
+    assert found.message == (
+        "the API sets session cookies for api.example.com, but this process expects them for "
         "example.com"
     )
     assert well.check == "api_cookies"
-    assert seen_cookies(reply()) is None
+    assert observed_cookies(reply()) is None
 
 
 def test_cookie_for_the_only_host_may_have_a_domain_or_none() -> None:
     one = {"api_domain": PAGES}
     with_domain, without = cleared("; Domain=www.example.com"), cleared("; Domain=")
 
-    for told in (None, "www.example.com"):
-        here = setup(sdk={**one, "cookie_domain": told})
-        assert seen(here, *with_domain) == seen(here, *without) == []
-        assert seen(here, *cleared()) == ["problem api_cookies"]
-    # To a page of another host, or one that is not known, it makes a difference.
+    for configured in (None, "www.example.com"):
+        environment = make_environment(sdk={**one, "cookie_domain": configured})
+        assert of_api_cookies(environment, *with_domain) == []
+        assert of_api_cookies(environment, *without) == []
+        assert of_api_cookies(environment, *cleared()) == ["problem api_cookies"]
+    # For pages on another or an unknown host, it makes a difference.
     for site in (None, "https://sub.www.example.com"):
-        shared = setup(site=site, sdk={**one, "cookie_domain": "www.example.com"})
-        assert seen(shared, *without) == ["problem api_cookies"]
-        assert seen(shared, *with_domain) == []
+        shared = make_environment(site=site, sdk={**one, "cookie_domain": "www.example.com"})
+        assert of_api_cookies(shared, *without) == ["problem api_cookies"]
+        assert of_api_cookies(shared, *with_domain) == []
 
 
 @pytest.mark.parametrize(
@@ -344,12 +381,12 @@ def test_cookie_for_the_only_host_may_have_a_domain_or_none() -> None:
         ),
     ],
 )
-def test_running_api_says_how_cookies_are_set_where_no_sdk_does(
+def test_running_api_shows_cookie_attributes_without_an_sdk(
     cookies: tuple[str, ...], expected: list[str]
 ) -> None:
-    assert seen(pages_alone(), *cookies) == expected
-    assert seen(pages_alone(site=None), *cookies) == []
+    assert of_api_cookies(environment_without_sdk(), *cookies) == expected
+    assert of_api_cookies(environment_without_sdk(site=None), *cookies) == []
 
 
-def test_settings_alone_are_sound_without_an_sdk() -> None:
-    assert problems(check_settings(pages_alone())) == []
+def test_settings_without_an_sdk_have_no_problem() -> None:
+    assert problems(findings_of(environment_without_sdk(), *SETTINGS_CHECKS)) == []

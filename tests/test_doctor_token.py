@@ -1,4 +1,4 @@
-"""What the doctor makes of one token, and that it repeats none of it."""
+"""The doctor explains one token, and repeats no value of it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from flask_ssr_session.doctor.explain_token import DEFECTS, explain_token
+from flask_ssr_session.doctor.explain_token import explain_token
 from flask_ssr_session.doctor.finding import Finding, Level
+from flask_ssr_session.doctor.token_defects import DEFECTS
 from flask_ssr_session.errors import KeysUnavailableError, TokenDefect
 from flask_ssr_session.sansio.jwks import KeySet
 from flask_ssr_session.sansio.verification import TokenRules
@@ -26,7 +27,7 @@ def explained(token: str, rules: TokenRules | None = None, **more: Any) -> dict[
 
 
 def made(claims: dict[str, Any] | None = None, **header: str) -> str:
-    """Return a token of ten minutes ago that lives for ten more."""
+    """Return a token issued ten minutes ago that is valid for ten more."""
     signer = SessionSigner()
     usual = signer.claims(issued_at=NOW - 600, valid_seconds=1200)
     return signer.sign({**usual, **(claims or {})}, {**signer.header(), **header})
@@ -39,17 +40,17 @@ def without(*claims: str, version: str = "5") -> str:
     return signer.sign(kept, {**signer.header(), "version": version})
 
 
-def test_sound_token_has_no_ill() -> None:
+def test_valid_token_has_no_problem() -> None:
     findings = explained(made({"iss": "x", "st-ev": {"v": True, "t": (NOW - 300) * 1000}}))
 
     assert problems(findings.values()) == []
-    assert [finding.says for finding in findings.values() if finding.advice] == []
-    assert findings["iat"].says == "10 min ago"
-    assert findings["exp"].says == "in 10 min"
-    assert findings["sub"].says == findings["sessionHandle"].says == "present"
+    assert [finding.message for finding in findings.values() if finding.advice] == []
+    assert findings["iat"].message == "10 min ago"
+    assert findings["exp"].message == "in 10 min"
+    assert findings["sub"].message == findings["sessionHandle"].message == "present"
     assert "others" not in findings
-    assert findings["st-ev"].says == "present, fetched 5 min ago"
-    assert findings["token"].says == "the token proves a session"
+    assert findings["st-ev"].message == "present, fetched 5 min ago"
+    assert findings["token"].message == "the token proves a session"
 
 
 @pytest.mark.parametrize(
@@ -85,47 +86,47 @@ def test_sound_token_has_no_ill() -> None:
         pytest.param("\udcff.\udcff.\udcff", ["problem token"], id="no text"),
     ],
 )
-def test_what_is_wrong_with_a_token_is_told(token: str, expected: list[str]) -> None:
+def test_defect_of_a_token_is_reported(token: str, expected: list[str]) -> None:
     assert problems(explained(token).values()) == expected
 
 
-def test_issuer_is_asked_for_where_the_settings_do() -> None:
+def test_issuer_is_checked_if_the_settings_name_one() -> None:
     rules = TokenRules(issuer="https://api.example.com/auth")
 
     fitting = explained(made({"iss": rules.issuer}), rules)
     assert problems(fitting.values()) == []
-    assert fitting["iss"].says == "fits SSR_SESSION_ISSUER"
+    assert fitting["iss"].message == "matches SSR_SESSION_ISSUER"
     assert problems(explained(made({"iss": "x"}), rules).values()) == [
         "problem iss",
         "problem token",
     ]
 
 
-def test_issuer_that_no_setting_asks_for_is_told_all_the_same() -> None:
-    assert explained(made({"iss": "x"}))["iss"].says == "present, not checked"
-    assert explained(without("iss"))["iss"].says == "absent, not checked"
+def test_issuer_is_shown_without_the_setting() -> None:
+    assert explained(made({"iss": "x"}))["iss"].message == "present, not checked"
+    assert explained(without("iss"))["iss"].message == "absent, not checked"
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "says"),
+    ("name", "value", "message"),
     [
         ("parentRefreshTokenHash1", "0a" * 32, "present: fresh from a refresh"),
         ("parentRefreshTokenHash1", None, "empty: never refreshed, or used at the API since"),
-        ("antiCsrfToken", "b", "present: the API asks for it in a header, pages do not"),
+        ("antiCsrfToken", "b", "present: the API requires it in a header, pages do not"),
         ("antiCsrfToken", None, None),
         ("stt", 0, None),
     ],
 )
-def test_claims_of_the_sdk_are_explained(name: str, value: object, says: str | None) -> None:
+def test_claims_of_the_sdk_are_explained(name: str, value: object, message: str | None) -> None:
     findings = explained(made({name: value}))
 
     assert problems(findings.values()) == []
-    assert (findings[name].says if name in findings else None) == says
+    assert (findings[name].message if name in findings else None) == message
 
 
-def test_claim_that_older_cores_do_not_write_is_told_of() -> None:
-    assert explained(without("rsub", version="4"))["rsub"].says == (
-        "none, as in tokens of older cores"
+def test_claim_that_older_cores_do_not_write_is_explained() -> None:
+    assert explained(without("rsub", version="4"))["rsub"].message == (
+        "absent, as in tokens of older cores"
     )
 
 
@@ -133,18 +134,18 @@ def test_leeway_counts() -> None:
     rules = TokenRules(leeway_seconds=10)
 
     assert explained(made({"exp": NOW - 9}), rules)["exp"].level is Level.OK
-    assert explained(made({"exp": NOW - 9}), rules)["exp"].says == "9 s ago, within the leeway"
-    assert explained(made({"exp": NOW}), rules)["exp"].says == "0 s ago, within the leeway"
-    assert explained(made({"exp": NOW + 1}), rules)["exp"].says == "in 1 s"
+    assert explained(made({"exp": NOW - 9}), rules)["exp"].message == "9 s ago, within the leeway"
+    assert explained(made({"exp": NOW}), rules)["exp"].message == "0 s ago, within the leeway"
+    assert explained(made({"exp": NOW + 1}), rules)["exp"].message == "in 1 s"
     assert explained(made({"exp": NOW - 10}), rules)["exp"].level is Level.PROBLEM
 
 
-def test_beginning_may_lie_a_little_ahead_and_is_told() -> None:
-    assert explained(made({"iat": NOW}))["iat"].says == "0 s ago"
-    assert explained(made({"iat": NOW + 30}))["iat"].says == "30 s in the future"
+def test_iat_may_be_slightly_in_the_future() -> None:
+    assert explained(made({"iat": NOW}))["iat"].message == "0 s ago"
+    assert explained(made({"iat": NOW + 30}))["iat"].message == "30 s in the future"
 
 
-def test_nothing_is_known_of_a_token_while_no_keys_can_be_had() -> None:
+def test_token_cannot_be_checked_during_an_outage() -> None:
     def find(*_: object) -> None:
         raise KeysUnavailableError("no key set could be fetched")
 
@@ -152,40 +153,40 @@ def test_nothing_is_known_of_a_token_while_no_keys_can_be_had() -> None:
     finding = explained(made(), keys=silent)["token"]
 
     assert finding.level is Level.PROBLEM
-    assert finding.says == "nothing is known about the token: no key set could be fetched"
+    assert finding.message == "the token could not be checked: no key set could be fetched"
 
 
-def test_signature_is_not_vouched_for_without_keys() -> None:
+def test_signature_is_not_checked_without_keys() -> None:
     assert explained(made(), keys=None)["token"].level is Level.WARNING
     assert explained(made({"exp": NOW - 1}), keys=None)["token"].level is Level.PROBLEM
 
 
-def test_nothing_of_a_token_is_repeated_but_plain_names_of_claims() -> None:
+def test_only_plain_names_of_claims_are_repeated() -> None:
     hostile = "\x1b[31mred"
     claims = {"sub": "user-secret", "plan": "gold-secret", "note": {"deep": "secret"}, hostile: 1}
     findings = explained(made(claims))
 
-    told = repr([*findings.values()])
-    assert "secret" not in told
-    assert "red" not in told
-    assert findings["others"].says == "claims of your own: note, plan and 1 more"
+    text = repr([*findings.values()])
+    assert "secret" not in text
+    assert "red" not in text
+    assert findings["others"].message == "your own claims: note, plan and 1 more"
 
 
 def test_many_claims_of_a_token_are_counted() -> None:
     token = made({f"c{n:02}": n for n in range(50)})
 
-    assert explained(token)["others"].says.endswith("c18, c19 and 30 more")
+    assert explained(token)["others"].message.endswith("c18, c19 and 30 more")
     assert explained(made({"plan": 1}))["others"].level is Level.OK
-    assert explained(made({"plan": 1}))["others"].says == "claims of your own: plan"
-    assert explained(made({"\x00": 1}))["others"].says == "claims of your own: 1 more"
+    assert explained(made({"plan": 1}))["others"].message == "your own claims: plan"
+    assert explained(made({"\x00": 1}))["others"].message == "your own claims: 1 more"
 
 
-def test_every_defect_has_words_but_those_with_errors_of_their_own() -> None:
+def test_every_defect_has_a_message_except_those_with_their_own_error() -> None:
     assert set(TokenDefect) - set(DEFECTS) == {TokenDefect.EXPIRED, TokenDefect.NOT_YET_VALID}
 
 
 @pytest.mark.parametrize(
-    ("value", "told", "outcome"),
+    ("value", "message", "level"),
     [
         pytest.param(True, "says that all factors of sign-in are complete", "ok", id="complete"),
         pytest.param(
@@ -193,8 +194,8 @@ def test_every_defect_has_words_but_those_with_errors_of_their_own() -> None:
         ),
     ],
 )
-def test_token_of_a_half_signed_in_user_is_told_apart(value: bool, told: str, outcome: str) -> None:
+def test_token_of_a_pending_user_is_recognised(value: bool, message: str, level: str) -> None:
     findings = explained(made({"st-mfa": {"c": {"totp": 1}, "v": value}}))
-    assert findings["st-mfa"].says == told
-    assert findings["token"].level.value == outcome
+    assert findings["st-mfa"].message == message
+    assert findings["token"].level.value == level
     assert "others" not in findings

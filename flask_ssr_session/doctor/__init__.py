@@ -1,1 +1,1 @@
-"""What ``flask ssr-session check`` and ``token`` say. Only the command imports it."""
+"""The command ``flask ssr-session doctor``. Only ``cli`` imports it, when the command runs."""

@@ -1,108 +1,138 @@
-"""Judge the refresh API, its leave for pages elsewhere, and the core. Values in, findings out.
+"""Check the core, the refresh API, and whether browsers may call it from the pages.
 
-An answer is a stranger's text: statuses and our own words are told, never what it said.
+A server's response is untrusted: findings show its status, never its text.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Iterator, Mapping
 
 from ..errors import FetchError
 from ..upstream.fetch import Reply
-from .check_keys import Answer, ProbeResult, failure_text, key_ids
-from .finding import Environment, Finding, host_and_port, ok, problem, warning
+from .environment import Environment
+from .finding import Finding, Level, ok, problem, warning
+from .hosts import host_and_port
+from .probes import CORS_HEADERS, ProbeResult
 
-# What the browser SDK sends to the refresh API beyond what every page may send.
-CORS_HEADERS = ("fdi-version", "rid", "st-auth-mode")
+
+def check_core(environment: Environment) -> Iterator[Finding]:
+    """Check that every core accepts the requests that the SDK sends."""
+    # Without any keys, check_keys reports that the core does not respond.
+    if not environment.verification_kids or not environment.cores:
+        return
+    for probe in environment.cores:
+        if isinstance(probe.answer, Reply) and _reports_unauthorised(probe.answer):
+            continue
+        if isinstance(probe.answer, Reply) and probe.answer.status == 401:
+            yield problem(
+                "core",
+                f"the core at {probe.host} rejects the API key of this process, so no user can "
+                "sign in or refresh",
+                "set api_key of SupertokensConfig to one that the core accepts",
+            )
+        else:
+            yield problem(
+                "core",
+                f"the core at {probe.host} does not accept the SDK's requests "
+                f"({probe.failure_text})",
+                "start it, correct the path in connection_uri, and run a core version that this "
+                "supertokens-python supports",
+            )
+        return
+    yield ok("core", "the core accepts the requests of the SDK in this process")
 
 
-def check_refresh_api(setup: Environment, answer: Answer) -> Finding:
-    """Judge what the refresh API says to a browser that has no session.
+def _reports_unauthorised(answer: Reply) -> bool:
+    """Return whether a core says that the queried session does not exist."""
+    try:
+        body = json.loads(answer.body) if answer.status == 200 else None
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(body, dict) and body.get("status") == "UNAUTHORISED"
 
-    SuperTokens says then, beside its status, that what is left of a session is to be removed.
-    """
-    status = setup.deployment.session_expired_status
-    where = f"the refresh API at {_place(setup)}, below {setup.deployment.api_base_path or '/'},"
+
+def check_refresh_api(environment: Environment) -> Iterator[Finding]:
+    """Check that the refresh API responds to a browser without a session as SuperTokens does."""
+    if environment.refresh_api is not None:
+        yield _check_no_session(environment, environment.refresh_api)
+
+
+def _check_no_session(environment: Environment, probe: ProbeResult) -> Finding:
+    resolved, answer = environment.resolved, probe.answer
+    status = resolved.session_expired_status
+    where = f"the refresh API at {probe.host}, below {resolved.api_base_path or '/'},"
     if isinstance(answer, FetchError):
         return problem(
             "refresh_api",
-            f"{where} does not answer ({answer})",
-            "start it, and let api_domain have the scheme and the port that it answers at",
+            f"{where} does not respond ({answer})",
+            "start it, and set api_domain with the scheme and the port that it listens on",
         )
+    # Besides the status, SuperTokens tells the browser SDK to remove its front token.
     if answer.headers.get("front-token") != "remove":
         is_elsewhere = 300 <= answer.status < 400 or answer.status in (404, 405)
         return problem(
             "refresh_api",
-            f"{where} does not answer as SuperTokens does (status {answer.status})",
-            "call Middleware(app) there, and let api_domain, api_gateway_path and api_base_path "
-            "name the place as browsers see it"
+            f"{where} does not respond as SuperTokens does (status {answer.status})",
+            "call Middleware(app) there, and set api_domain, api_gateway_path and api_base_path to "
+            "the address that browsers use"
             if is_elsewhere
-            else "see its log, and let proxies and hooks of the app (such as a CSRF protection) "
-            "pass what is below the API base path, with its headers",
+            else "see its log, and make proxies and hooks of the app (for example CSRF protection) "
+            "pass requests below the API base path, with their headers",
         )
     if answer.status != status:
         return problem(
             "refresh_api",
-            f"{where} says 'no session' by status {answer.status}, and here {status} is expected",
-            "let session_expired_status_code say the same wherever the SDK is initialised; "
-            "without the SDK, 401 is expected",
+            f"{where} reports 'no session' with status {answer.status}, but this process expects "
+            f"{status}",
+            "set session_expired_status_code to one value wherever the SDK is initialised; without "
+            "the SDK, 401 is expected",
         )
-    return ok("refresh_api", f"{where} answers as SuperTokens does")
+    return ok("refresh_api", f"{where} responds as SuperTokens does")
 
 
-def check_api_keys(
-    setup: Environment, answer: Answer, verification_kids: Collection[str]
-) -> Finding:
-    """Tell by its public key set whether the API uses the core that pages go by.
+def working_refresh_api(environment: Environment) -> Reply | None:
+    """Return the refresh API's response, or None if :func:`check_refresh_api` reports a problem."""
+    probe = environment.refresh_api
+    if probe is None or isinstance(probe.answer, FetchError):
+        return None
+    return probe.answer if _check_no_session(environment, probe).level is Level.OK else None
 
-    :param verification_kids: ids of the keys that pages verify with.
-    """
-    kids = key_ids(answer)
-    if not kids:
-        return warning(
-            "api_keys",
-            f"the API at {_place(setup)} shows no keys ({failure_text(answer)}), so whether it "
-            "uses the same core cannot be seen",
-            "see whether its core answers",
+
+def check_cors(environment: Environment) -> Iterator[Finding]:
+    """Check that browsers may call the refresh API from pages of another origin."""
+    site, answer = environment.site, working_refresh_api(environment)
+    if site is None or site == environment.api_origin or answer is None:
+        return
+    if (preflight := environment.preflight) is None:
+        return
+    where = f"the API at {preflight.host}"
+    if isinstance(preflight.answer, FetchError):
+        yield problem(
+            "cors", f"{where} does not respond to OPTIONS ({preflight.answer})", "start it"
         )
-    if kids.isdisjoint(verification_kids):
-        return problem(
-            "api_keys",
-            f"the API at {_place(setup)} has other keys than pages verify with: two cores, "
-            "or an old SSR_SESSION_JWKS",
-            "let both processes use one core (connection_uri), or one key set",
+    elif defect := _cors_defect(preflight.answer, answer, site):
+        yield problem(
+            "cors",
+            f"{where} {defect}, so browsers block every refresh from {site}",
+            f"in the API, call CORS(app, origins=['{site}'], supports_credentials=True, "
+            "allow_headers=['content-type', *get_all_cors_headers()])",
         )
-    return ok("api_keys", f"the API at {_place(setup)} has the keys that pages verify with")
+    else:
+        yield ok("cors", f"{where} lets pages of {site} refresh")
 
 
-def check_cors(setup: Environment, site: str, leave: Answer, answer: Reply) -> Finding:
-    """Judge whether a browser may refresh elsewhere.
-
-    :param leave: the answer to the question it asks before.
-    :param answer: what the refresh API says then.
-    """
-    where = f"the API at {_place(setup)}"
-    if isinstance(leave, FetchError):
-        return problem("cors", f"{where} does not answer OPTIONS ({leave})", "start it")
-    lack = _missing_cors_header(leave, site, {"Access-Control-Allow-Headers": CORS_HEADERS})
-    if not 200 <= leave.status < 300:
-        lack = f"answers OPTIONS with status {leave.status}"
-    lack = lack or _missing_cors_header(
-        answer, site, {"Access-Control-Expose-Headers": ("front-token",)}
-    )
-    if not lack:
-        return ok("cors", f"{where} lets pages of {site} refresh")
-    return problem(
-        "cors",
-        f"{where} {lack}, so browsers refuse to refresh from {site}",
-        f"there: CORS(app, origins=['{site}'], supports_credentials=True, "
-        "allow_headers=['content-type', *get_all_cors_headers()])",
-    )
+def _cors_defect(preflight: Reply, answer: Reply, site: str) -> str:
+    """Return why a browser blocks a refresh from *site*, or an empty text."""
+    if not 200 <= preflight.status < 300:
+        return f"responds to OPTIONS with status {preflight.status}"
+    return _missing_cors_header(
+        preflight, site, {"Access-Control-Allow-Headers": CORS_HEADERS}
+    ) or _missing_cors_header(answer, site, {"Access-Control-Expose-Headers": ("front-token",)})
 
 
 def _missing_cors_header(answer: Reply, site: str, lists: Mapping[str, tuple[str, ...]]) -> str:
-    """Return what a browser misses in an answer to *site*, or nothing."""
+    """Return what a browser misses in a response to *site*, or an empty text."""
 
     def values(name: str) -> list[str]:
         return answer.headers.get_all(name) or []
@@ -112,7 +142,7 @@ def _missing_cors_header(answer: Reply, site: str, lists: Mapping[str, tuple[str
     if values("Access-Control-Allow-Origin") != [site]:
         return "does not name the site in Access-Control-Allow-Origin"
     if values("Access-Control-Allow-Credentials") != ["true"]:
-        return "does not say true, once, in Access-Control-Allow-Credentials"
+        return "does not send Access-Control-Allow-Credentials exactly once, as true"
     for header, names in lists.items():
         listed = {name.strip().lower() for name in ",".join(values(header)).split(",")}
         if missing := [name for name in names if name not in listed]:
@@ -120,35 +150,30 @@ def _missing_cors_header(answer: Reply, site: str, lists: Mapping[str, tuple[str
     return ""
 
 
-def check_core(heard: Collection[ProbeResult]) -> Finding:
-    """Judge whether the cores take what the SDK asks them, by asking for no one's session."""
-    for url, answer, _ in heard:
-        if isinstance(answer, Reply) and _reports_unauthorised(answer):
-            continue
-        place = host_and_port(url)
-        if isinstance(answer, Reply) and answer.status == 401:
-            return problem(
-                "core",
-                f"the core at {place} refuses the API key of this process, so nobody can sign in "
-                "or refresh",
-                "set api_key of SupertokensConfig to one that the core knows",
-            )
-        return problem(
-            "core",
-            f"the core at {place} does not take what the SDK asks ({failure_text(answer)})",
-            "start it, correct the path in connection_uri, and run a core of a version that this "
-            "supertokens-python speaks with",
+def check_api_keys(environment: Environment) -> Iterator[Finding]:
+    """Check that the API uses the core whose keys pages verify with."""
+    # A process without the SDK fetches its keys from the API. check_keys reports missing keys.
+    if (
+        working_refresh_api(environment) is None
+        or not environment.verification_kids
+        or environment.api_key_set_url in environment.resolved.key_uris
+        or (probe := environment.api_key_set) is None
+    ):
+        return
+    where = f"the API at {host_and_port(environment.resolved.api_domain)}"
+    if not probe.kids:
+        yield warning(
+            "api_keys",
+            f"{where} publishes no keys ({probe.failure_text}), so the doctor cannot see whether "
+            "it uses the same core",
+            "check that its core is running",
         )
-    return ok("core", "the core takes what the SDK of this process asks")
-
-
-def _reports_unauthorised(answer: Reply) -> bool:
-    try:
-        said = json.loads(answer.body) if answer.status == 200 else None
-    except (ValueError, RecursionError):
-        return False
-    return isinstance(said, dict) and said.get("status") == "UNAUTHORISED"
-
-
-def _place(setup: Environment) -> str:
-    return host_and_port(setup.deployment.api_domain)
+    elif probe.kids.isdisjoint(environment.verification_kids):
+        yield problem(
+            "api_keys",
+            f"{where} has different keys than pages verify with: two cores, or an old "
+            "SSR_SESSION_JWKS",
+            "connect both processes to one core (connection_uri), or give them one key set",
+        )
+    else:
+        yield ok("api_keys", f"{where} has the keys that pages verify with")

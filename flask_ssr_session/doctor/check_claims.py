@@ -1,96 +1,89 @@
-"""Judge which claims pages ask, and who is let in without them. Values in, findings out."""
+"""Check that pages require the claims that the SDK requires, and that users can complete them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from ..sansio.claims import MFA_CLAIM
+from .environment import Environment
 from .finding import Finding, ok, problem, warning
 
 # Enough to act on; a large app has more views than a terminal has lines.
 _MAX_NAMES = 5
 
 
-@dataclass(frozen=True)
-class ClaimSetup:
-    """What is known of the claims that pages ask.
-
-    :ivar added: the claims that the SDK's recipes and plugins ask of every session, by id; None
-        without the SDK's Session recipe.
-    :ivar is_asked: pages ask them, too (``SSR_SESSION_GLOBAL_CLAIMS``).
-    :ivar broken: what an override or a validator did when it was asked about a made-up session.
-    :ivar waived: endpoints marked ``global_claims=False``.
-    :ivar pending: endpoints marked ``allow_pending``.
-    :ivar factor_url: where half signed-in visitors are led to; None where nobody says.
-    :ivar has_factor_view: a view of the app answers there.
-    :ivar is_factor_view_closed: that view asks for a complete session itself.
-    :ivar guarded_by_session: templates that decide by ``g.session`` whether to show a page.
-    """
-
-    added: tuple[str, ...] | None
-    is_asked: bool = True
-    broken: tuple[str, ...] = ()
-    waived: tuple[str, ...] = ()
-    pending: tuple[str, ...] = ()
-    factor_url: str | None = None
-    has_factor_view: bool = True
-    is_factor_view_closed: bool = False
-    guarded_by_session: tuple[str, ...] = ()
-
-
-def check_claims(setup: ClaimSetup) -> Iterator[Finding]:
-    """Yield who is let in that the API turns away, and what stands in the way of the others."""
+def check_claims(environment: Environment) -> Iterator[Finding]:
+    """Check that pages require the global claims of the SDK."""
+    setup = environment.claims
     if setup.added is None:
-        yield ok("claims", "no SDK here says which claims every session needs; views name theirs")
-    elif not setup.added:
-        yield ok("claims", "no recipe of the SDK asks a claim of every session")
-    else:
-        yield from _check_global_claims(setup, setup.added)
-    if setup.pending:
-        yield ok("pending", f"half signed-in users see {_listed(setup.pending)} (allow_pending)")
-    if MFA_CLAIM not in (setup.added or ()):
+        yield ok(
+            "claims",
+            "no SDK in this process says which claims every session needs; each view names its own",
+        )
         return
-    if not setup.has_factor_view:
-        yield warning(
-            "mfa",
-            f"no view of this app answers {setup.factor_url}, where half signed-in users are led",
-            "serve SuperTokens' prebuilt UI there, or a page of yours with allow_pending=True",
-        )
-    elif setup.is_factor_view_closed:
-        yield problem(
-            "mfa",
-            f"the view at {setup.factor_url}, where half signed-in users are led, asks for a "
-            "complete session, so nobody can complete sign-in",
-            "mark it with session_required(allow_pending=True)",
-        )
-
-
-def _check_global_claims(setup: ClaimSetup, added: tuple[str, ...]) -> Iterator[Finding]:
-    claims = ", ".join(added)
-    if not setup.is_asked:
+    if not setup.added:
+        yield ok("claims", "no recipe of the SDK requires a claim of every session")
+        return
+    claims = ", ".join(setup.added)
+    if not setup.pages_require_them:
         yield warning(
             "claims",
-            f"the SDK asks {claims} of every session, and no page does: "
+            f"the SDK requires {claims} of every session, but pages do not: "
             "SSR_SESSION_GLOBAL_CLAIMS is off",
-            "switch it on, and mark the pages for such users with global_claims=False",
+            "switch it on, and mark pages for users without these claims with global_claims=False",
         )
         return
     for broken in setup.broken:
         yield warning(
             "claims",
-            f"asked about a made-up user without claims, {broken}; pages turn such users away",
-            "let it look at the payload alone, and call nobody",
+            f"for a made-up user without claims, {broken}; pages turn such users away",
+            "make it read only the payload, without looking anything up",
         )
     if not setup.broken:
-        without = f", but for {_listed(setup.waived)}" if setup.waived else ""
-        yield ok("claims", f"pages ask what the SDK asks of every session: {claims}{without}")
-    if setup.guarded_by_session:
+        without = f", except on {_listed(setup.waived)}" if setup.waived else ""
+        yield ok(
+            "claims", f"pages require what the SDK requires of every session: {claims}{without}"
+        )
+
+
+def check_session_guards(environment: Environment) -> Iterator[Finding]:
+    """Check that no template decides by ``g.session``, which ignores claims."""
+    setup = environment.claims
+    if setup.guarded_by_session and setup.added and setup.pages_require_them:
         yield warning(
             "session_guards",
-            f"{_listed(setup.guarded_by_session)} shows refresh_page() by g.session, which asks "
-            f"who it is, and not {claims}",
-            "decide by needs_refresh",
+            f"{_listed(setup.guarded_by_session)} shows refresh_page() depending on g.session, "
+            f"which does not check {', '.join(setup.added)}",
+            "use needs_refresh instead",
+        )
+
+
+def check_pending(environment: Environment) -> Iterator[Finding]:
+    """List the views that users see before they complete sign-in."""
+    if pending := environment.claims.pending:
+        yield ok(
+            "pending",
+            f"users can see {_listed(pending)} before they complete sign-in (allow_pending)",
+        )
+
+
+def check_mfa(environment: Environment) -> Iterator[Finding]:
+    """Check that users can open the page where they complete sign-in."""
+    setup = environment.claims
+    if MFA_CLAIM not in (setup.added or ()):
+        return
+    if not setup.has_factor_view:
+        yield warning(
+            "mfa",
+            f"no view of this app serves {setup.factor_url}, where users complete sign-in",
+            "serve SuperTokens' prebuilt UI there, or your own page with allow_pending=True",
+        )
+    elif setup.is_factor_view_closed:
+        yield problem(
+            "mfa",
+            f"the view at {setup.factor_url}, where users complete sign-in, requires a complete "
+            "session, so no user can complete it",
+            "decorate it with session_required(allow_pending=True)",
         )
 
 

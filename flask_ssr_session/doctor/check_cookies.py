@@ -1,4 +1,4 @@
-"""Tell whether cookies of the API reach the pages and the API again. Values in, findings out."""
+"""Check that the API's cookies reach the pages, and the API again."""
 
 from __future__ import annotations
 
@@ -13,64 +13,72 @@ from urllib.parse import urlsplit
 from ..config.sdk import SDKCookieSettings
 from ..sansio.origins import is_loopback
 from ..upstream.fetch import Reply
-from .finding import Environment, Finding, bare_domain, host_of, ok, problem, warning
+from .check_api import working_refresh_api
+from .environment import Environment
+from .finding import Finding, ok, problem, warning
+from .hosts import bare_domain, host_of
 
 _PARTITIONED = re.compile(r";\s*partitioned\s*(?=;|$)", re.IGNORECASE)
 
 
-def check_sharing(setup: Environment, site: str) -> Finding:
-    """Tell whether the cookies that the API sets come back to the pages."""
-    page, api = host_of(site), host_of(setup.deployment.api_domain)
-    domain = bare_domain(setup.deployment.cookie_domain)
-    if domain:
-        return _about_domain(setup, domain, page, api)
+def check_cookie_domain(environment: Environment) -> Iterator[Finding]:
+    """Check that browsers send the API's cookies to the pages."""
+    if (site := environment.site) is not None:
+        yield _check_domain(environment, site)
+
+
+def _check_domain(environment: Environment, site: str) -> Finding:
+    api_domain = environment.resolved.api_domain
+    page, api = host_of(site), host_of(api_domain)
+    if domain := bare_domain(environment.resolved.cookie_domain):
+        return _check_shared_domain(environment, domain, page, api)
     if page == api:
-        return ok("cookie_domain", f"pages and API are at one host, {page}")
-    if is_loopback(site) and is_loopback(setup.deployment.api_domain):
+        return ok("cookie_domain", f"pages and API share the host {page}")
+    if is_loopback(site) and is_loopback(api_domain):
         return problem(
             "cookie_domain",
-            f"to a browser, {page} and {api} are two hosts that share no cookies",
-            f"open the site at {api}, or give the SDK domains at {page}",
+            f"browsers share no cookies between {page} and {api}",
+            f"open the site at {api}, or set the SDK's domains to {page}",
         )
     shared = _shared_domain(page, api)
-    if setup.is_public_suffix(shared):
+    if environment.is_public_suffix(shared):
         return problem(
             "cookie_domain",
-            f"{page} and {api} are two sites, which never share cookies",
-            "give the API a host of the pages' own domain, or let the pages' server pass the API "
-            "base path on to it",
+            f"{page} and {api} are different sites, which never share cookies",
+            "serve the API on a subdomain of the pages' domain, or let the pages' server forward "
+            "the API base path to the API",
         )
     return problem(
         "cookie_domain",
-        f"nothing here shares the cookies of the API at {api} with the pages at {page}",
-        f'share them: session.init(cookie_domain=".{shared}") where the API is, and '
-        "SSR_SESSION_COOKIE_DOMAIN in processes of pages without the SDK",
+        f"the API at {api} does not share its cookies with the pages at {page}",
+        f'set session.init(cookie_domain=".{shared}") in the API, and SSR_SESSION_COOKIE_DOMAIN in '
+        "page processes without the SDK",
     )
 
 
-def _about_domain(setup: Environment, domain: str, page: str, api: str) -> Finding:
+def _check_shared_domain(environment: Environment, domain: str, page: str, api: str) -> Finding:
     for host, consequence in (
-        (api, f"browsers refuse them from the API at {api}"),
-        (page, f"the pages at {page} never get them"),
+        (api, f"browsers reject them from the API at {api}"),
+        (page, f"the pages at {page} never receive them"),
     ):
         if not _covers(domain, host):
             return problem(
                 "cookie_domain",
                 f"session cookies are set for {domain}, so {consequence}",
-                "set session.init(cookie_domain=...) to a domain both hosts end with, or leave it "
-                "out where they are the same",
+                "set session.init(cookie_domain=...) to a domain that both hosts end with, or "
+                "remove it if pages and API have the same host",
             )
-    if setup.is_public_suffix(domain) and domain != page:
+    if environment.is_public_suffix(domain) and domain != page:
         return problem(
             "cookie_domain",
-            f"no browser takes cookies for the whole of {domain}",
-            "set session.init(cookie_domain=...) to a domain of yours",
+            f"browsers reject cookies for the public suffix {domain}",
+            "set session.init(cookie_domain=...) to a domain that you own",
         )
-    return ok("cookie_domain", f"session cookies of {domain} reach both {page} and {api}")
+    return ok("cookie_domain", f"session cookies for {domain} reach both {page} and {api}")
 
 
 def _covers(domain: str, host: str) -> bool:
-    """Tell whether a cookie of *domain* reaches *host* (RFC 6265 section 5.1.3)."""
+    """Return whether a cookie for *domain* is sent to *host* (RFC 6265 section 5.1.3)."""
     return host == domain or (host.endswith(f".{domain}") and not _is_address(host))
 
 
@@ -83,7 +91,7 @@ def _is_address(host: str) -> bool:
 
 
 def _shared_domain(one: str, other: str) -> str:
-    """Return the longest domain that both hosts end with, or nothing."""
+    """Return the longest domain that both hosts end with, or an empty text."""
     if _is_address(one):
         return ""
     shared: list[str] = []
@@ -94,63 +102,73 @@ def _shared_domain(one: str, other: str) -> str:
     return ".".join(shared)
 
 
-def check_cookies(setup: Environment, site: str, cookies: SDKCookieSettings) -> Iterator[Finding]:
-    """Yield whether browsers keep and send cookies that are set so."""
-    yield _about_secure(setup, site, cookies)
+def check_cookie_attributes(environment: Environment) -> Iterator[Finding]:
+    """Check the attributes that the SDK of this process gives to session cookies."""
+    if environment.site is not None and environment.cookies is not None:
+        yield from _check_attributes(environment, environment.site, environment.cookies)
+
+
+def _check_attributes(
+    environment: Environment, site: str, cookies: SDKCookieSettings
+) -> Iterator[Finding]:
+    yield _check_secure(environment, site, cookies)
     if cookies.same_site == "strict":
         yield warning(
             "cookie_same_site",
-            "session cookies are SameSite=Strict: who follows a link from another site arrives "
-            "without them, and is sent to sign in",
+            "session cookies are SameSite=Strict: a visitor who follows a link from another site "
+            "arrives without them, and is sent to sign-in",
             'set session.init(cookie_same_site="lax"), the default',
         )
     if cookies.same_site == "none" and not cookies.secure:
         yield problem(
             "cookie_same_site",
-            "session cookies are SameSite=None without Secure, and browsers refuse those",
+            "session cookies are SameSite=None without Secure, which browsers reject",
             'set session.init(cookie_same_site="lax"), or serve everything over https',
         )
 
 
-def check_older_domain(setup: Environment, cookies: SDKCookieSettings) -> Iterator[Finding]:
-    """Yield whether cookies from before a change of ``cookie_domain`` are cleared away."""
-    domain, older = bare_domain(setup.deployment.cookie_domain), bare_domain(cookies.older_domain)
-    if older == (domain or ""):
-        yield problem(
-            "older_cookie_domain",
-            "older_cookie_domain and cookie_domain are the same, so every duplicate stays",
-            "set older_cookie_domain to the domain it was before, or leave it out",
-        )
-    elif domain and older is None:
-        # Whether browsers hold older cookies cannot be seen from here, so it is no warning: one
-        # that nobody can answer would stand there for ever.
-        yield ok("older_cookie_domain", "not set; only who changed cookie_domain needs it")
-
-
-def _about_secure(setup: Environment, site: str, cookies: SDKCookieSettings) -> Finding:
-    plain = next((url for url in (site, setup.api_origin) if url.startswith("http:")), None)
+def _check_secure(environment: Environment, site: str, cookies: SDKCookieSettings) -> Finding:
+    plain = next((url for url in (site, environment.api_origin) if url.startswith("http:")), None)
     if cookies.secure and plain is not None and not is_loopback(plain):
         return problem(
             "cookie_secure",
-            f"session cookies are Secure, and over plain http to {host_of(plain)} no browser "
-            "keeps or sends those",
-            "serve it over https; in development alone, session.init(cookie_secure=False)",
+            "session cookies are Secure, but browsers neither store nor send them over plain http "
+            f"to {host_of(plain)}",
+            "serve it over https; for development only, set session.init(cookie_secure=False)",
         )
     if not cookies.secure and plain is None:
         return warning(
             "cookie_secure",
-            "the site is https, but its session cookies would be sent over plain http, too",
-            "leave cookie_secure of session.init(...) out, or set it to True",
+            "the site uses https, but its session cookies would be sent over plain http, too",
+            "remove cookie_secure from session.init(...), or set it to True",
         )
     return ok("cookie_secure", f"session cookies are {'' if cookies.secure else 'not '}Secure")
 
 
+def check_older_cookie_domain(environment: Environment) -> Iterator[Finding]:
+    """Check that a refresh clears cookies of an earlier ``cookie_domain``."""
+    if environment.site is None or environment.cookies is None:
+        return
+    domain = bare_domain(environment.resolved.cookie_domain)
+    older = bare_domain(environment.cookies.older_domain)
+    if older == (domain or ""):
+        yield problem(
+            "older_cookie_domain",
+            "older_cookie_domain and cookie_domain are the same, so duplicate cookies remain",
+            "set older_cookie_domain to the previous cookie domain, or remove it",
+        )
+    elif domain and older is None:
+        # Not a warning: this process cannot see whether browsers hold older cookies, so a site
+        # owner could never resolve it.
+        yield ok("older_cookie_domain", "not set; only needed after a change of cookie_domain")
+
+
 @dataclass(frozen=True)
 class ObservedCookies:
-    """How the API, as it answers browsers, sets the session's cookies.
+    """How the running API sets session cookies.
 
-    :ivar domain: without a dot in front; None for host-only cookies.
-    :ivar refresh_path: the path that the refresh token is sent to.
+    :ivar domain: without a leading dot; None for host-only cookies.
+    :ivar refresh_path: the path that browsers send the refresh token to.
     """
 
     domain: str | None
@@ -159,12 +177,12 @@ class ObservedCookies:
     refresh_path: str
 
 
-def seen_cookies(answer: Reply) -> ObservedCookies | None:
-    """Return how an answer of the refresh API sets cookies, or None where it sets not both."""
+def observed_cookies(answer: Reply) -> ObservedCookies | None:
+    """Return how a refresh response sets cookies, or None unless it sets both tokens."""
     found = SimpleCookie()
     for header in answer.headers.get_all("Set-Cookie") or []:
         with suppress(CookieError):
-            # Python before 3.14 would pass the whole cookie over.
+            # Python before 3.14 skips a cookie with this attribute.
             found.load(_PARTITIONED.sub("", header))
     access, refresh = found.get("sAccessToken"), found.get("sRefreshToken")
     if access is None or refresh is None:
@@ -177,39 +195,41 @@ def seen_cookies(answer: Reply) -> ObservedCookies | None:
     )
 
 
-def check_seen_cookies(setup: Environment, seen: ObservedCookies | None) -> Iterator[Finding]:
-    """Yield what the cookies of a running API say beyond the settings here."""
-    if seen is None:
+def check_api_cookies(environment: Environment) -> Iterator[Finding]:
+    """Compare the cookies of the running API with the settings."""
+    if (answer := working_refresh_api(environment)) is None:
+        return
+    observed = observed_cookies(answer)
+    if observed is None:
         yield problem(
             "api_cookies",
-            "the refresh API's answer sets no session cookies",
-            "let what stands before the API pass Set-Cookie; pages have nothing but cookies",
+            "the refresh API's response sets no session cookies",
+            "make proxies in front of the API pass Set-Cookie; pages rely on these cookies",
         )
         return
-    asked, api = urlsplit(setup.refresh_api).path, host_of(setup.api_origin)
-    told = bare_domain(setup.deployment.cookie_domain)
-    # A cookie for the only host there is reaches it, with a domain and without.
-    are_alike = host_of(setup.site or "") == api == (told or api)
-    if not f"{asked}/".startswith(f"{seen.refresh_path.rstrip('/')}/"):
+    requested_path = urlsplit(environment.refresh_api_url).path
+    api = host_of(environment.api_origin)
+    configured = bare_domain(environment.resolved.cookie_domain)
+    # On a single host, a cookie for that domain and a host-only cookie are equivalent.
+    is_single_host = host_of(environment.site or "") == api == (configured or api)
+    if not f"{requested_path}/".startswith(f"{observed.refresh_path.rstrip('/')}/"):
         yield problem(
             "api_cookies",
-            "the API sets its refresh token for another path than browsers refresh at, so every "
-            "refresh ends the session",
-            "where the API is, let api_gateway_path and api_base_path name its place as browsers "
-            "see it",
+            "the API sets the refresh token for a different path than browsers refresh at, so "
+            "every refresh ends the session",
+            "in the API, set api_gateway_path and api_base_path to the path that browsers use",
         )
-    elif seen.domain != told and not (are_alike and seen.domain in (None, api)):
+    elif observed.domain != configured and not (is_single_host and observed.domain in (None, api)):
         yield problem(
             "api_cookies",
-            f"the API sets session cookies for {seen.domain or 'its own host alone'}, and here "
-            f"they are thought to be for {told or 'one host alone'}",
-            "let cookie_domain of session.init(...) and SSR_SESSION_COOKIE_DOMAIN say the same "
-            "everywhere, and see that no proxy changes cookies",
+            f"the API sets session cookies for {observed.domain or 'its own host only'}, but this "
+            f"process expects them for {configured or 'one host only'}",
+            "set cookie_domain of session.init(...) and SSR_SESSION_COOKIE_DOMAIN to the same "
+            "domain everywhere, and check that no proxy changes cookies",
         )
     else:
-        yield ok("api_cookies", "the API sets session cookies as is expected here")
-    if setup.cookies is None and setup.site is not None:
-        # No SDK here to ask, so the running API says what is not in the settings.
-        yield from check_cookies(
-            setup, setup.site, SDKCookieSettings(seen.secure, seen.same_site, None)
-        )
+        yield ok("api_cookies", "the API sets session cookies as this process expects")
+    if environment.cookies is None and environment.site is not None:
+        # Without an SDK in this process, only the running API shows these attributes.
+        attributes = SDKCookieSettings(observed.secure, observed.same_site, None)
+        yield from _check_attributes(environment, environment.site, attributes)

@@ -1,83 +1,58 @@
-"""Judge the keys that tokens are verified with, and the clocks. Values in, findings out.
+"""Check the keys that pages verify tokens with, and the clocks.
 
-An answer is a stranger's text: statuses, counts and our own words are told, never what it said.
+A server's response is untrusted: findings show statuses and counts, never its text.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from datetime import timezone
 from email.utils import parsedate_to_datetime
-from typing import NamedTuple
 
 from ..errors import FetchError
-from ..sansio.jwks import parse_key_set
 from ..sansio.verification import MAX_CLOCK_AHEAD_SECONDS
-from ..upstream.fetch import Reply
-from .finding import Environment, Finding, format_age, host_and_port, ok, problem, warning
+from .environment import Environment
+from .finding import Finding, format_age, ok, problem, warning
+from .probes import ProbeResult
 
-Answer = Reply | FetchError
-
-# ``Date`` has whole seconds, and the answer took a while.
+# ``Date`` has whole seconds, and the response took some time.
 _CLOCK_TOLERANCE_SECONDS = 5.0
 
 _KINDS = {"d-": "dynamic", "s-": "static"}
 
 
-class ProbeResult(NamedTuple):
-    """What was heard from an address, and when, in seconds since the epoch."""
-
-    url: str
-    answer: Answer
-    at: float
-
-
-def failure_text(answer: Answer) -> str:
-    """Return in a few words why an answer is of no use."""
-    if isinstance(answer, FetchError):
-        return str(answer)
-    return f"status {answer.status}" if answer.status != 200 else "not what was asked for"
-
-
-def key_ids(answer: Answer) -> frozenset[str]:
-    """Return the ids of the usable keys in an answer, none where it holds no key set."""
-    if isinstance(answer, FetchError) or answer.status != 200:
-        return frozenset()
-    try:
-        return frozenset(parse_key_set(answer.body))
-    except FetchError:
-        return frozenset()
-
-
-def check_static_keys(setup: Environment, kids: Collection[str]) -> Finding:
-    """Tell whether keys that came with the settings can be of use."""
-    kind = setup.deployment.kid_prefix
-    if kind is not None and not _have_kind(kids, kind):
-        return _wrong_kind("SSR_SESSION_JWKS", kind)
+def check_static_keys(environment: Environment) -> Iterator[Finding]:
+    """Check that the keys in ``SSR_SESSION_JWKS`` sign sessions, and stay valid."""
+    kids, kind = environment.static_kids, environment.resolved.kid_prefix
+    if not kids:
+        return
     seem_dynamic = _have_kind(kids, "d-") and not _have_kind(kids, "s-")
-    if kind == "d-" or (kind is None and seem_dynamic):
-        return warning(
+    if kind is not None and not _have_kind(kids, kind):
+        yield _wrong_kind("SSR_SESSION_JWKS", kind)
+    elif kind == "d-" or (kind is None and seem_dynamic):
+        yield warning(
             "keys",
-            "SSR_SESSION_JWKS holds dynamic keys: once SuperTokens makes a new one, which it does "
-            "every week, everybody is refused",
-            "session.init(use_dynamic_access_token_signing_key=False), and the static keys here",
+            "SSR_SESSION_JWKS holds dynamic keys: every token is rejected when SuperTokens creates "
+            "a new key, which it does every week",
+            "set session.init(use_dynamic_access_token_signing_key=False), and put the static keys "
+            "into SSR_SESSION_JWKS",
         )
-    return ok("keys", f"{_counted(kids)} in SSR_SESSION_JWKS, so none are fetched")
+    else:
+        yield ok("keys", f"{_counted(kids)} in SSR_SESSION_JWKS, so none are fetched")
 
 
-def check_keys(setup: Environment, heard: Sequence[ProbeResult]) -> Iterator[Finding]:
-    """Yield what the key servers come to; the SDK takes turns with all of them."""
-    failed = [
-        f"{host_and_port(url)} ({failure_text(answer)})"
-        for url, answer, _ in heard
-        if not key_ids(answer)
-    ]
-    good = [(url, answer, at, kids) for url, answer, at in heard if (kids := key_ids(answer))]
+def check_keys(environment: Environment) -> Iterator[Finding]:
+    """Check that every key server has keys, and the same ones: the SDK alternates between them."""
+    probes = environment.key_servers
+    if not probes:
+        return
+    failed = [f"{probe.host} ({probe.failure_text})" for probe in probes if not probe.kids]
+    good = [probe for probe in probes if probe.kids]
     if not good:
         yield problem(
             "keys",
-            f"no keys can be had from {', '.join(failed)}, so nobody's token can be checked",
+            f"no keys could be fetched from {', '.join(failed)}, so no token can be verified",
             "start the core, or correct connection_uri or SSR_SESSION_JWKS_URI",
         )
         return
@@ -85,39 +60,45 @@ def check_keys(setup: Environment, heard: Sequence[ProbeResult]) -> Iterator[Fin
         yield warning(
             "keys",
             f"no keys from {', '.join(failed)}",
-            "start it, or take it out of connection_uri",
+            "start it, or remove it from connection_uri",
         )
-    url, answer, at, kids = good[0]
-    strange = [host_and_port(other) for other, _, _, others in good if kids.isdisjoint(others)]
-    if strange:
+    first = good[0]
+    different = [probe.host for probe in good if first.kids.isdisjoint(probe.kids)]
+    if different:
         yield problem(
             "keys",
-            f"{', '.join(strange)} and {host_and_port(url)} have no key in common: two databases",
-            "let all cores in connection_uri use one database",
+            f"{', '.join(different)} and {first.host} have no key in common: two databases",
+            "connect all cores in connection_uri to one database",
         )
-    yield _about_kinds(setup, host_and_port(url), kids, at)
-    yield from check_clock(answer, at)
+    yield _check_kinds(environment, first)
 
 
-def _about_kinds(setup: Environment, place: str, kids: Collection[str], now: float) -> Finding:
-    kind = setup.deployment.kid_prefix
+def _check_kinds(environment: Environment, probe: ProbeResult) -> Finding:
+    kids, kind = probe.kids, environment.resolved.kid_prefix
     if kind is not None and not _have_kind(kids, kind):
-        return _wrong_kind(place, kind)
-    made = [int(kid[2:]) / 1000 for kid in kids if re.fullmatch(r"d-\d{1,15}", kid, re.ASCII)]
-    is_told = made and max(made) <= now  # the clocks are another finding
-    age = f", the newest dynamic one {format_age(now - max(made))} old" if is_told else ""
-    return ok("keys", f"{_counted(kids)} at {place}{age}")
+        return _wrong_kind(probe.host, kind)
+    created = [int(kid[2:]) / 1000 for kid in kids if re.fullmatch(r"d-\d{1,15}", kid, re.ASCII)]
+    # A key from the future has no age; the clock is another finding.
+    has_age = created and max(created) <= probe.received_at
+    age = (
+        f", the newest dynamic one {format_age(probe.received_at - max(created))} old"
+        if has_age
+        else ""
+    )
+    return ok("keys", f"{_counted(kids)} at {probe.host}{age}")
 
 
 def _have_kind(kids: Collection[str], prefix: str) -> bool:
     return any(kid.startswith(prefix) for kid in kids)
 
 
-def _wrong_kind(where: str, kind: str) -> Finding:
+def _wrong_kind(where: str, prefix: str) -> Finding:
+    kind = _KINDS[prefix]
     return problem(
         "keys",
-        f"{where} holds no {_KINDS[kind]} key, and the SDK here says that those sign",
-        "let use_dynamic_access_token_signing_key say the same wherever the SDK is initialised",
+        f"{where} holds no {kind} key, but the SDK in this process says that {kind} keys sign "
+        "tokens",
+        "set use_dynamic_access_token_signing_key to one value wherever the SDK is initialised",
     )
 
 
@@ -131,32 +112,51 @@ def _counted(kids: Collection[str]) -> str:
     return f"{len(kids)} {noun}" + (f" ({', '.join(counts)})" if counts else "")
 
 
-def check_clock(answer: Answer, now: float, whose: str = "the key server") -> Iterator[Finding]:
-    """Yield how this machine's clock differs from that of whoever answered, if that is told."""
-    ahead = None if isinstance(answer, FetchError) else _ahead(answer, now)
+def check_key_server_clock(environment: Environment) -> Iterator[Finding]:
+    """Compare this machine's clock with that of the first key server that has keys."""
+    probe = next((probe for probe in environment.key_servers if probe.kids), None)
+    if probe is not None:
+        yield from _compare_clocks(probe, "the key server")
+
+
+def check_api_clock(environment: Environment) -> Iterator[Finding]:
+    """Compare this machine's clock with the API's, if no key server shows the time."""
+    if not environment.key_servers and environment.refresh_api is not None:
+        yield from _compare_clocks(environment.refresh_api, "the API")
+
+
+def _compare_clocks(probe: ProbeResult, whose: str) -> Iterator[Finding]:
+    ahead = _seconds_ahead(probe)
     if ahead is None:
         return
     if abs(ahead) <= _CLOCK_TOLERANCE_SECONDS:
-        yield ok("clock", f"this machine and {whose} tell the same time")
+        yield ok("clock", f"this machine and {whose} have the same time")
         return
-    says = f"{whose}'s clock is {format_age(ahead)} {'ahead of' if ahead > 0 else 'behind'} ours"
-    advice = "let both machines set their clocks by NTP"
+    difference = f"{format_age(ahead)} {'ahead of' if ahead > 0 else 'behind'} this machine's"
+    message = f"{whose}'s clock is {difference}"
+    advice = "synchronise the clocks of both machines with NTP"
     if ahead > MAX_CLOCK_AHEAD_SECONDS:
-        yield problem("clock", f"{says}: tokens begin in the future, and pages are 503", advice)
+        yield problem(
+            "clock", f"{message}: tokens are not valid yet, and pages respond with 503", advice
+        )
     elif ahead < -MAX_CLOCK_AHEAD_SECONDS:
-        yield problem("clock", f"{says}: tokens run out early, or as soon as they are made", advice)
+        yield problem(
+            "clock", f"{message}: tokens expire early, or as soon as they are issued", advice
+        )
     else:
-        yield warning("clock", says, advice)
+        yield warning("clock", message, advice)
 
 
-def _ahead(answer: Reply, now: float) -> float | None:
-    """Return by how many seconds the clock of who answered is ahead of *now*, if that is told."""
-    age = answer.headers.get("Age", "0")
+def _seconds_ahead(probe: ProbeResult) -> float | None:
+    """Return by how much the server's clock is ahead, or None if the response has no time."""
+    if isinstance(probe.answer, FetchError):
+        return None
+    headers = probe.answer.headers
     try:
-        date = parsedate_to_datetime(answer.headers.get("Date", ""))
-        # "-0000" is UTC of which nobody says whose (RFC 5322 section 3.3).
-        made = date.replace(tzinfo=date.tzinfo or timezone.utc).timestamp()
-        # A cache on the way keeps the date, and says how long it has kept the answer.
-        return made + max(0, int(age)) - now
+        date = parsedate_to_datetime(headers.get("Date", ""))
+        # "-0000" is UTC, too (RFC 5322 section 3.3).
+        sent_at = date.replace(tzinfo=date.tzinfo or timezone.utc).timestamp()
+        # A cache keeps the date, and adds how long it has stored the response.
+        return sent_at + max(0, int(headers.get("Age", "0"))) - probe.received_at
     except (TypeError, ValueError, OverflowError):
         return None

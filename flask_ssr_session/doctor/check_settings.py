@@ -1,4 +1,4 @@
-"""Tell what the settings and the SDK of this process come to. Values in, findings out."""
+"""Check the settings, the SDK of this process and the site's address against each other."""
 
 from __future__ import annotations
 
@@ -7,73 +7,73 @@ from collections.abc import Iterator
 
 from ..config.settings import Settings
 from ..sansio.origins import is_loopback
-from .check_cookies import check_cookies, check_older_domain, check_sharing
-from .finding import Environment, Finding, bare_domain, browser_origin, ok, problem, warning
+from .environment import Environment, configured_front_page
+from .finding import Finding, ok, problem, warning
+from .hosts import bare_domain, browser_origin
 
-# What pyproject.toml asks for: the first that tells OAuth2 tokens from sessions (claim ``stt``).
+# As in pyproject.toml: the first version that marks OAuth2 tokens by the claim ``stt``.
 OLDEST_SDK = (0, 31, 4)
 
 
-def check_settings(setup: Environment) -> Iterator[Finding]:
-    """Yield what the settings, the SDK and the two hosts come to."""
-    yield _about_version(setup.sdk_version)
-    yield _about_sdk(setup)
-    yield from _about_settings(setup)
-    if setup.site is None:
-        yield warning(
-            "site",
-            "nobody says where the site is seen from, so cookies and pages were not looked at",
-            "pass --url https://www.example.com",
-        )
+def check_server_name(environment: Environment) -> Iterator[Finding]:
+    """Check that browsers can open the site at ``SERVER_NAME``."""
+    if environment.front_page is not None:
         return
-    yield _about_site(setup, setup.site)
-    yield check_sharing(setup, setup.site)
-    if setup.cookies is not None:
-        yield from check_cookies(setup, setup.site, setup.cookies)
-        yield from check_older_domain(setup, setup.cookies)
+    try:
+        configured_front_page(environment.state.app, environment.sdk)
+    except ValueError as error:
+        yield problem(
+            "server_name",
+            f"SERVER_NAME is not an address that browsers can open: {error}",
+            "correct it, or pass --url https://www.example.com",
+        )
 
 
-def _about_version(version: str | None) -> Finding:
+def check_sdk_version(environment: Environment) -> Iterator[Finding]:
+    """Check that the installed SDK is new enough."""
+    version = environment.sdk_version
     oldest = ".".join(map(str, OLDEST_SDK))
     advice = f"pip install 'supertokens-python>={oldest}'"
     if version is None:
-        return problem("sdk_version", "supertokens-python is not installed", advice)
-    if _numbers(version) < OLDEST_SDK:
-        says = f"supertokens-python {version} is older than {oldest}"
-        return problem("sdk_version", says, advice)
-    return ok("sdk_version", f"supertokens-python {version}")
+        yield problem("sdk_version", "supertokens-python is not installed", advice)
+    elif tuple(int(part) for part in re.findall(r"\d+", version)) < OLDEST_SDK:
+        yield problem("sdk_version", f"supertokens-python {version} is older than {oldest}", advice)
+    else:
+        yield ok("sdk_version", f"supertokens-python {version}")
 
 
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"\d+", version))
-
-
-def _about_sdk(setup: Environment) -> Finding:
-    if setup.sdk is None:
-        return ok("sdk", "none is initialised in this process; the settings say where the API is")
-    if setup.sdk.dynamic_signing_key is None:
-        return problem(
+def check_sdk(environment: Environment) -> Iterator[Finding]:
+    """Check how the SDK of this process is initialised."""
+    if environment.sdk is None:
+        yield ok("sdk", "no SDK is initialised in this process; the settings say where the API is")
+    elif environment.sdk.dynamic_signing_key is None:
+        yield problem(
             "sdk",
-            "the SDK is initialised without the Session recipe, so nobody gets a session here",
-            "put session.init() into recipe_list",
+            "the SDK is initialised without the Session recipe, so it creates no sessions",
+            "add session.init() to recipe_list",
         )
-    if setup.is_api_here and not setup.answers_api:
-        return warning(
+    elif environment.site == environment.api_origin and not environment.has_sdk_middleware:
+        yield warning(
             "sdk",
-            "the API has this site's origin, but the SDK's middleware is not in this app",
-            "call Middleware(app), unless another service answers below the API base path",
+            "the API has the site's origin, but this app does not run the SDK's middleware",
+            "call Middleware(app), unless another service serves the API base path",
         )
-    return ok("sdk", "the SDK is initialised with the Session recipe")
+    else:
+        yield ok("sdk", "the SDK is initialised with the Session recipe")
 
 
-def _about_settings(setup: Environment) -> Iterator[Finding]:
-    """Yield settings that contradict each other or the SDK, and those that are risks."""
-    findings = [*_against_sdk(setup), *_against_each_other(setup), *_risks(setup.settings)]
-    yield from findings or [ok("settings", "no two settings contradict each other")]
+def check_settings(environment: Environment) -> Iterator[Finding]:
+    """Check for settings that contradict each other or the SDK, and for risky ones."""
+    findings = [
+        *_against_sdk(environment),
+        *_against_each_other(environment),
+        *_risks(environment.settings),
+    ]
+    yield from findings or [ok("settings", "no settings contradict each other")]
 
 
-def _against_sdk(setup: Environment) -> Iterator[Finding]:
-    settings, sdk = setup.settings, setup.sdk
+def _against_sdk(environment: Environment) -> Iterator[Finding]:
+    settings, sdk = environment.settings, environment.sdk
     if sdk is None:
         return
     for name, ours, theirs in (
@@ -84,32 +84,33 @@ def _against_sdk(setup: Environment) -> Iterator[Finding]:
         if ours is not None and ours != theirs:
             yield problem(
                 "settings",
-                f"SSR_SESSION_{name} is not what the SDK in this process has",
-                f"leave SSR_SESSION_{name} out: the SDK's value is used then; a gateway's prefix "
-                "is its api_gateway_path",
+                f"SSR_SESSION_{name} differs from the SDK's value in this process",
+                f"remove SSR_SESSION_{name}, so that the SDK's value is used; if a gateway adds a "
+                "prefix, set it as the SDK's api_gateway_path",
             )
-    # As the SDK spells it: tokens repeat that, letter by letter.
+    # The SDK's own spelling, because tokens repeat it literally.
     if settings.issuer not in (None, f"{sdk.api_domain}{sdk.api_base_path}"):
         yield problem(
             "settings",
-            "SSR_SESSION_ISSUER is not the issuer that the SDK writes, so no token passes",
-            "set it to the SDK's api_domain followed by api_base_path, or leave it out",
+            "SSR_SESSION_ISSUER differs from the issuer that the SDK writes, so every token is "
+            "rejected",
+            "set it to the SDK's api_domain followed by api_base_path, or remove it",
         )
 
 
-def _against_each_other(setup: Environment) -> Iterator[Finding]:
-    settings = setup.settings
+def _against_each_other(environment: Environment) -> Iterator[Finding]:
+    settings = environment.settings
     if settings.jwks is not None and settings.jwks_uri is not None:
         yield warning(
             "settings",
-            "SSR_SESSION_JWKS is set, so SSR_SESSION_JWKS_URI is never asked",
-            "keep one of them",
+            "SSR_SESSION_JWKS is set, so SSR_SESSION_JWKS_URI is never fetched",
+            "remove one of them",
         )
-    if setup.deployment.login_url.partition("?")[0].rstrip("/") == settings.refresh_path:
+    if environment.resolved.login_url.partition("?")[0].rstrip("/") == settings.refresh_path:
         yield problem(
             "settings",
-            "sign-in and the refresh page have one path",
-            "set SSR_SESSION_LOGIN_URL or SSR_SESSION_REFRESH_PATH to another one",
+            "sign-in and the refresh page have the same path",
+            "set SSR_SESSION_LOGIN_URL or SSR_SESSION_REFRESH_PATH to another path",
         )
 
 
@@ -117,39 +118,48 @@ def _risks(settings: Settings) -> Iterator[Finding]:
     if settings.insecure_jwks_http:
         yield warning(
             "settings",
-            "SSR_SESSION_INSECURE_JWKS_HTTP is on: whoever sits on the way to the keys can sign "
-            "in as anybody",
-            "fetch them over https",
+            "SSR_SESSION_INSECURE_JWKS_HTTP is on: an attacker between this app and the key server "
+            "can replace the keys and sign in as any user",
+            "fetch the keys over https",
         )
     if settings.insecure_cross_site:
         yield warning(
             "settings",
-            "SSR_SESSION_INSECURE_CROSS_SITE is on: every page on the web can act in a visitor's "
-            "name",
-            "list the sites that may post here in SSR_SESSION_TRUSTED_ORIGINS instead",
+            "SSR_SESSION_INSECURE_CROSS_SITE is on: any page on the web can send requests in a "
+            "visitor's name",
+            "list the sites that may send forms here in SSR_SESSION_TRUSTED_ORIGINS instead",
         )
 
 
-def _about_site(setup: Environment, site: str) -> Finding:
-    website, api = setup.sdk and setup.sdk.website_origin, setup.api_origin
-    if site.startswith("https:") and api.startswith("http:"):
-        return problem(
+def check_site(environment: Environment) -> Iterator[Finding]:
+    """Check the site's address against the API's and the SDK's."""
+    site, api = environment.site, environment.api_origin
+    website = environment.sdk and environment.sdk.website_origin
+    if site is None:
+        yield warning(
             "site",
-            "the site is https and the API plain http, so browsers block every refresh",
-            "serve the API over https, and write api_domain so",
+            "the site's address is unknown, so cookies and pages were not checked",
+            "pass --url https://www.example.com",
         )
-    # Browsers take the scheme for a part of the site: SameSite cookies are not sent across, and
-    # the others have to be Secure.
-    if api.startswith("https:") and site.startswith("http:") and not is_loopback(site):
-        return problem(
+    elif site.startswith("https:") and api.startswith("http:"):
+        yield problem(
             "site",
-            "the site is plain http and the API https, so no cookie works for both",
-            "serve the site over https, and pass --url so",
+            "the site uses https and the API plain http, so browsers block every refresh",
+            "serve the API over https, and set api_domain to its https URL",
         )
-    if website is not None and website != site:
-        return warning(
+    # Browsers treat the scheme as part of the site: they send no SameSite cookies across schemes,
+    # and other cookies have to be Secure.
+    elif api.startswith("https:") and site.startswith("http:") and not is_loopback(site):
+        yield problem(
             "site",
-            f"the SDK takes {website} for the site, and it is looked at as {site}",
-            "set website_domain of the SDK to where the site is, or pass --url accordingly",
+            "the site uses plain http and the API https, so no cookie works for both",
+            "serve the site over https, and pass its https URL with --url",
         )
-    return ok("site", f"seen from {site}, with the API at {api}")
+    elif website is not None and website != site:
+        yield warning(
+            "site",
+            f"the SDK's website_domain is {website}, but the doctor checks {site}",
+            "set website_domain of the SDK to the site's address, or pass that address with --url",
+        )
+    else:
+        yield ok("site", f"the site is at {site}, and the API at {api}")

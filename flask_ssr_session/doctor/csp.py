@@ -1,13 +1,15 @@
-"""Judge whether a Content-Security-Policy lets the refresh page do its work (CSP Level 3)."""
+"""Decide whether a Content-Security-Policy lets the refresh page work (CSP Level 3)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
+from .page_files import PageFile
+
 _PORTS = {"http": 80, "https": 443}
 
-# The directives that may decide about a kind of resource, the nearest first (section 6.8.3).
+# The directives that can apply to a kind of resource; the first one present does (section 6.8.3).
 _FALLBACKS = {
     "script-src": ("script-src-elem", "script-src", "default-src"),
     "style-src": ("style-src-elem", "style-src", "default-src"),
@@ -15,27 +17,27 @@ _FALLBACKS = {
 }
 
 
-def refused_directives(
-    headers: Sequence[str], page: str, wanted: Sequence[tuple[str, str, str | None]]
+def blocked_directives(
+    headers: Sequence[str], page: str, loads: Sequence[tuple[str, PageFile]]
 ) -> list[str]:
-    """Return the directives that would have to change.
+    """Return the directives that block the page.
 
-    :param headers: the values of all ``Content-Security-Policy`` headers; each policy has to allow
+    :param headers: the values of all ``Content-Security-Policy`` headers; every policy has to allow
         everything.
     :param page: the page's URL.
-    :param wanted: directive, full URL of what is loaded, and the nonce of its element, or None.
+    :param loads: what the page loads, each with its directive.
     """
     policies = [_directives(policy) for header in headers for policy in header.split(",")]
-    refused = [
+    blocked = [
         directive
-        for directive, url, nonce in wanted
-        if not all(_allows(policy, directive, url, nonce, page) for policy in policies)
+        for directive, file in loads
+        if not all(_allows(policy, directive, file, page) for policy in policies)
     ]
-    return refused if all(map(_runs_scripts, policies)) else [*refused, "sandbox"]
+    return blocked if all(map(_runs_scripts, policies)) else [*blocked, "sandbox"]
 
 
 def _runs_scripts(policy: dict[str, list[str]]) -> bool:
-    """Tell whether a page may run scripts and have its cookies, as far as ``sandbox`` goes."""
+    """Return whether ``sandbox`` lets a page run scripts and use its cookies."""
     if "sandbox" not in policy:
         return True
     return {"allow-scripts", "allow-same-origin"} <= set(map(str.lower, policy["sandbox"]))
@@ -45,28 +47,26 @@ def _directives(policy: str) -> dict[str, list[str]]:
     directives: dict[str, list[str]] = {}
     for part in policy.split(";"):
         name, *sources = part.split() or [""]
-        # Of two directives of one name, browsers take the first.
+        # Browsers ignore a repeated directive.
         directives.setdefault(name.lower(), sources)
     return directives
 
 
-def _allows(
-    policy: dict[str, list[str]], directive: str, url: str, nonce: str | None, page: str
-) -> bool:
+def _allows(policy: dict[str, list[str]], directive: str, file: PageFile, page: str) -> bool:
     name = next((name for name in _FALLBACKS[directive] if name in policy), None)
     if name is None:
         return True
     sources = policy[name]
-    if nonce is not None and f"'nonce-{nonce}'" in sources:
+    if file.nonce is not None and f"'nonce-{file.nonce}'" in sources:
         return True
-    # It takes every host back, for scripts alone.
+    # For scripts, it makes browsers ignore all hosts in the list.
     if directive == "script-src" and "'strict-dynamic'" in (source.lower() for source in sources):
         return False
-    return any(_matches(source, url, page) for source in sources)
+    return any(_matches(source, file.url, page) for source in sources)
 
 
 def _matches(source: str, url: str, page: str) -> bool:
-    """Tell whether one source expression allows *url* (section 6.7.2.8)."""
+    """Return whether one source expression allows *url* (section 6.7.2.8)."""
     target, own = urlsplit(url), urlsplit(page)
     if source == "*":
         return target.scheme in _PORTS

@@ -1,118 +1,140 @@
-"""Ask the app itself, without a server: what it says of its address, hooks, templates and pages."""
+"""Send the doctor's requests, as the browser of a visitor without any cookie.
+
+Every request is a GET or OPTIONS, except one POST to the refresh API. Without a refresh token,
+SuperTokens responds to that with "no session" before it calls its core, so a probe changes nothing.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from dataclasses import dataclass
 from email.message import Message
+from functools import cached_property
+from types import MappingProxyType
+from urllib.parse import urljoin
 
 from flask import Flask
 
-from ..app_state import AppState
+from ..clock import Clock
 from ..errors import FetchError
-from ..flask_context import current_request
-from ..hook_order import is_sdk_hook
-from ..pages.document import render_document
-from ..pages.jinja_env import (
-    LOADER_ADVICE,
-    LOADER_REPLACED,
-    is_loader_replaced,
-    templates_are_unmodified,
+from ..sansio.jwks import parse_key_set
+from ..upstream.fetch import Deadline, Reply, ask
+from .hosts import browser_origin, host_and_port
+
+Answer = Reply | FetchError
+
+_TIMEOUT_SECONDS = 3.0
+
+# A page request.
+PAGE_HEADERS = MappingProxyType(
+    {
+        "Accept": "text/html,application/xhtml+xml,*/*;q=0.8",
+        "Sec-Fetch-Dest": "document",
+        "Sec-Fetch-Mode": "navigate",
+        "Sec-Fetch-Site": "none",
+    }
 )
-from ..request_state import request_state_of
-from ..sansio.origins import parse_origin
-from ..sansio.states import Reason
-from ..sansio.verdict import Verdict
-from ..throttled_log import ThrottledLog
-from ..upstream.fetch import Reply
-from .check_keys import Answer
-from .finding import Finding, ok, problem
 
-# One for each page of ours that an app's template may have to show.
-_SITUATIONS = (Reason.EXPIRED, Reason.ANONYMOUS, Reason.KEYS_UNAVAILABLE, Reason.CROSS_SITE)
+# The headers that the browser SDK sends to the refresh API and that CORS does not allow by default.
+CORS_HEADERS = ("fdi-version", "rid", "st-auth-mode")
 
 
-def front_page(app: Flask, website: str | None) -> str | None:
-    """Return where browsers see the front page, as far as the SDK or the app's config says.
+@dataclass(frozen=True)
+class ProbeResult:
+    """What one request returned.
 
-    :param website: the SDK's website origin.
-    :raises ValueError: ``SERVER_NAME`` is no place that a browser can have.
+    :ivar received_at: this machine's wall time when the response was complete.
     """
-    if website is None and app.config["SERVER_NAME"]:
-        website = parse_origin(
-            f"{app.config['PREFERRED_URL_SCHEME']}://{app.config['SERVER_NAME']}"
-        )
-    return website and website + app.config["APPLICATION_ROOT"].rstrip("/")
 
+    url: str
+    answer: Answer
+    received_at: float
 
-def answers_api(app: Flask) -> bool:
-    """Tell whether the SDK's middleware is registered with the app."""
-    return any(map(is_sdk_hook, app.before_request_funcs.get(None, [])))
+    @property
+    def host(self) -> str:
+        """Host and port that were requested."""
+        return host_and_port(self.url)
 
-
-class _Heard(ThrottledLog):
-    """Keeps what would be logged of templates that failed."""
-
-    def __init__(self) -> None:
-        self.messages: list[str] = []
-
-    def write(
-        self,
-        level: int,  # noqa: ARG002
-        reason: str,
-        message: str,
-        *,
-        exc_info: BaseException | None = None,  # noqa: ARG002
-    ) -> None:
-        if reason == "override_broken":
-            self.messages.append(message)
-
-
-@contextmanager
-def _listening(state: AppState) -> Iterator[list[str]]:
-    """Hear what the package would log of the app; this process serves nobody else."""
-    log, state.log = state.log, (heard := _Heard())
-    try:
-        yield heard.messages
-    finally:
-        state.log = log
-
-
-def check_templates(state: AppState, front: str | None) -> Finding:
-    """Let the app's own templates show each of our pages, as they would to a visitor."""
-    if is_loader_replaced(state.app):
-        return problem("templates", LOADER_REPLACED, LOADER_ADVICE)
-    for reason in _SITUATIONS:
+    @cached_property
+    def kids(self) -> frozenset[str]:
+        """The ids of the usable keys in the response; empty if it is not a key set."""
+        if isinstance(self.answer, FetchError) or self.answer.status != 200:
+            return frozenset()
         try:
-            with (
-                _listening(state) as heard,
-                state.app.test_request_context(state.settings.refresh_path, base_url=front),
-            ):
-                if templates_are_unmodified():
-                    return ok("templates", "the refresh page has its original look")
-                # Hooks of the app may set what its templates show.
-                state.app.preprocess_request()
-                request_state = request_state_of(state, current_request())
-                request_state.set_verdict(Verdict(reason))
-                render_document(request_state)
-        except Exception as error:  # noqa: BLE001 - the app's code, anything may come out
-            return problem(
-                "templates",
-                f"the refresh page cannot be rendered in this app ({type(error).__name__})",
-                "see what before_request, context processors and csp_nonce() do there",
-            )
-        if heard:
-            return problem("templates", heard[0], "mend the template, or take it out")
-    return ok("templates", "the app's own templates show every page of ours")
+            return frozenset(parse_key_set(self.answer.body))
+        except FetchError:
+            return frozenset()
+
+    @property
+    def failure_text(self) -> str:
+        """Why the response is unusable, in a few words."""
+        if isinstance(self.answer, FetchError):
+            return str(self.answer)
+        status = self.answer.status
+        return f"status {status}" if status != 200 else "unexpected content"
 
 
-def ask_app(app: Flask, front: str, path: str, headers: Mapping[str, str]) -> Answer:
-    """Return what the app answers at a path below *front*."""
+def send_probe(
+    clock: Clock,
+    url: str,
+    headers: Mapping[str, str] = MappingProxyType({}),
+    method: str = "GET",
+) -> ProbeResult:
+    """Send one request over the network."""
+    answer: Answer
     try:
-        response = app.test_client().get(path, base_url=front, headers=headers)
+        answer = ask(method, url, Deadline(_TIMEOUT_SECONDS), headers)
+    except FetchError as error:
+        answer = error
+    return ProbeResult(url, answer, clock.wall())
+
+
+def probe_app(clock: Clock, app: Flask, front_page: str, path: str) -> ProbeResult:
+    """Request the page at *path* below *front_page* from *app* itself, without a server."""
+    answer: Answer
+    try:
+        response = app.test_client().get(path, base_url=front_page, headers=PAGE_HEADERS)
         message = Message()
         for name, value in response.headers:
             message[name] = value
-        return Reply(response.status_code, message, response.data)
-    except Exception as error:  # noqa: BLE001 - in debug, what the app raises comes out here
-        return FetchError(f"the app failed with {type(error).__name__}")
+        answer = Reply(response.status_code, message, response.data)
+    except Exception as error:  # noqa: BLE001 - in debug mode, any exception of the app ends here
+        answer = FetchError(f"the app failed with {type(error).__name__}")
+    return ProbeResult(front_page + path, answer, clock.wall())
+
+
+def refresh_headers(site: str | None) -> dict[str, str]:
+    """Return the headers of a refresh without cookies.
+
+    :param site: the origin of the pages; None if it is unknown.
+    """
+    headers = {"Content-Length": "0", "rid": "session", "st-auth-mode": "cookie"}
+    return headers if site is None else {**headers, "Origin": site}
+
+
+def preflight_headers(site: str) -> dict[str, str]:
+    """Return the headers of the preflight that a browser sends before a cross-origin refresh."""
+    return {
+        "Origin": site,
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": ",".join(CORS_HEADERS),
+    }
+
+
+def next_url(url: str, answer: Answer) -> str | None:
+    """Return where the response of *url* redirects to on the same site, or None.
+
+    A redirect of this package also gives None: it is itself the result that a visitor gets.
+    """
+    if isinstance(answer, FetchError) or not 300 <= answer.status < 400:
+        return None
+    if "SSR-Session" in answer.headers:
+        return None
+    location = answer.headers.get("Location")
+    if not location:
+        return None
+    try:
+        target = urljoin(url, location)
+    except ValueError:  # not a URL
+        return None
+    return target if browser_origin(target) == browser_origin(url) else None

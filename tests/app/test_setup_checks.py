@@ -22,7 +22,7 @@ from flask_ssr_session import (
     session_required,
 )
 from flask_ssr_session.doctor.finding import Level
-from flask_ssr_session.doctor.run import check_up
+from flask_ssr_session.doctor.run import run_checks
 from flask_ssr_session.testing import sign_in
 
 from .conftest import FETCH, make_app, sdk_values
@@ -84,8 +84,8 @@ def nothing_said(caplog: pytest.LogCaptureFixture) -> bool:
 
 
 def doctor_says(app: Flask, check: str) -> list[str]:
-    found = check_up(app.extensions[app_state.EXTENSION_NAME], None, offline=True)
-    return [each.says for each in found if each.check == check and each.level is Level.PROBLEM]
+    found = run_checks(app.extensions[app_state.EXTENSION_NAME], None, offline=True)
+    return [each.message for each in found if each.check == check and each.level is Level.PROBLEM]
 
 
 # What registers a function, and what the log calls the place; None for an error at once.

@@ -1,4 +1,4 @@
-"""The doctor, and a site for it to look at: the example app beside the development core."""
+"""Run the doctor, and serve a site for it: the example app with the development core."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.sdk.conftest import (
     sdk_environment,
 )
 
-# Fixtures of theirs, for pytest to find.
+# Imported fixtures, for pytest to find.
 __all__ = ["key_factory", "lagging_clock", "live_core", "rsa_keys", "sdk_environment"]
 
 MakeApp = Callable[..., Flask]
@@ -35,11 +35,11 @@ MakeApp = Callable[..., Flask]
 
 @pytest.fixture(autouse=True)
 def no_sdk() -> None:
-    """Here the SDK is read, where a test initialises it."""
+    """Replace the fixture that hides the SDK: these tests initialise it."""
 
 
 class Site:
-    """A server that has its address before it has its app."""
+    """A server whose address is known before its app exists."""
 
     def __init__(self, server: BaseWSGIServer) -> None:
         self._server = server
@@ -52,7 +52,7 @@ class Site:
 
 @pytest.fixture
 def site() -> Iterator[Site]:
-    # One request at a time: the SDK leaves an event loop open in every thread that it meets.
+    # One thread serves all requests: the SDK leaves an event loop open in every thread it runs in.
     server = make_server("127.0.0.1", 0, Flask("nothing"))
 
     def serve() -> None:
@@ -79,7 +79,7 @@ def example(
     def make(settings: dict[str, str] | None = None, **session_options: Any) -> Flask:
         for name, value in (settings or {}).items():
             monkeypatch.setenv(f"EXAMPLE_SSR_SESSION_{name}", value)
-        # The SDK's options are the example's own but for these.
+        # These options replace the example's own.
         options = SimpleNamespace(init=partial(session.init, **session_options))
         monkeypatch.setattr(example_app.sign_in, "session", options)
         app = example_app.app.create_app(live_core.uri, site.url)
@@ -90,26 +90,26 @@ def example(
 
 
 def run(app: Flask, *arguments: str, **options: Any) -> Result:
-    """Run the doctor on an app; it may find anything, and must not fail itself."""
+    """Run the doctor on an app, and check that it does not fail itself."""
     result = app.test_cli_runner().invoke(args=["ssr-session", "doctor", *arguments], **options)
     assert isinstance(result.exception, (SystemExit, NoneType)), result.exception
     return result
 
 
 def line(result: Result, check: str) -> str:
-    """Return the one line of a check, without the blanks that align it."""
+    """Return the only line of a check, without the spaces that align it."""
     found = [row for row in result.stdout.splitlines() if row.split()[1:2] == [check]]
     assert len(found) == 1, result.output
     return " ".join(found[0].split())
 
 
 def checks_run(result: Result) -> set[str]:
-    """Return the checks that a result has lines of."""
+    """Return the names of the checks in the output."""
     return {row.split()[1] for row in result.stdout.splitlines()[:-1]}
 
 
 def signed_in(app: Flask) -> str:
-    """Sign somebody up and return the access token."""
+    """Sign a user up and return the access token."""
     fields = [
         {"id": "email", "value": "ada@example.test"},
         {"id": "password", "value": "correct horse 1"},
@@ -122,7 +122,7 @@ def signed_in(app: Flask) -> str:
 
 
 def app_without_sdk(**settings: Any) -> Flask:
-    """Return an app of pages alone, whose API is elsewhere."""
+    """Return an app that serves pages only; its API is another process."""
     app = Flask("app_without_sdk")
     FlaskSSRSession(app, **{"api_domain": "https://api.example.com", **settings})
     return app

@@ -1,4 +1,4 @@
-"""``flask ssr-session doctor``: what it is given, one token explained, and how it looks."""
+"""``flask ssr-session doctor``: its input, its output, and one token explained."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from flask_ssr_session import FlaskSSRSession, cli
+from flask_ssr_session import FlaskSSRSession
+from flask_ssr_session.doctor import command
 from flask_ssr_session.sansio.jwt import decode_base64url
 from flask_ssr_session.testing import SessionSigner
 
@@ -34,31 +35,31 @@ def test_good_token_is_explained_and_not_repeated(example: MakeApp) -> None:
     assert line(result, "st-role").startswith("ok st-role present, fetched ")
     payload = json.loads(decode_base64url(token.split(".")[1].encode()))
     secrets = {*token.split("."), *(value for value in payload.values() if isinstance(value, str))}
-    # "public" and the like are words of ours, too.
+    # Short values, for example "public", are also words of the messages.
     assert not [value for value in secrets if len(value) > 8 and value in result.output]
 
 
-def test_token_of_another_core_is_refused(example: MakeApp) -> None:
+def test_token_of_another_core_is_rejected(example: MakeApp) -> None:
     signer = SessionSigner("d-1700000000000")
     result = run(example(), "--token", "-", input=signer.sign(signer.claims()))
 
     assert result.exit_code == 1
     assert line(result, "token").startswith(
-        "problem token the token is refused: no key of the key set signed it"
-    ) or line(result, "token").startswith("problem token nothing is known about the token")
+        "problem token the token is rejected: no key of the key set signed it"
+    ) or line(result, "token").startswith("problem token the token could not be checked")
 
 
-def test_token_is_looked_at_offline_as_far_as_that_goes(example: MakeApp) -> None:
+def test_token_is_checked_offline_except_for_its_signature(example: MakeApp) -> None:
     app = example()
     result = run(app, "--token", "-", "--offline", input=signed_in(app))
 
     assert result.exit_code == 0
     assert line(result, "token").startswith(
-        "warning token well formed and in time; the signature was not checked"
+        "warning token well formed and not expired; the signature was not checked"
     )
 
 
-def test_token_on_the_command_line_is_refused_and_not_repeated() -> None:
+def test_token_on_the_command_line_is_rejected_and_not_repeated() -> None:
     app = Flask("arguments")
     FlaskSSRSession(app, api_domain="https://api.example.com")
     result = run(app, "--token", "eyJhbGciOiJSUzI1NiJ9.x.y")
@@ -86,7 +87,7 @@ def test_cookie_header_is_read_for_its_token(example: MakeApp) -> None:
         assert line(run(app, "--token", "-", input=given), "token").startswith("ok token")
 
 
-def test_two_session_cookies_are_the_finding(example: MakeApp) -> None:
+def test_two_session_cookies_are_reported(example: MakeApp) -> None:
     app = example()
     token = signed_in(app)
     header = f"sAccessToken={token}; theme=a:b; sAccessToken={token}"
@@ -94,8 +95,9 @@ def test_two_session_cookies_are_the_finding(example: MakeApp) -> None:
 
     assert result.exit_code == 1
     assert line(result, "cookies") == (
-        "problem cookies the browser sends 2 cookies sAccessToken, so every refresh fails -> where "
-        'the API is, set session.init(older_cookie_domain="") or to the domain it was'
+        "problem cookies the browser sends 2 cookies sAccessToken, so every refresh fails -> in "
+        "the API, set session.init(older_cookie_domain=...) to the previous cookie domain, or to "
+        '"" if there was none'
     )
 
 
@@ -108,57 +110,57 @@ def test_token_that_a_terminal_has_broken_into_lines_is_one_token(example: MakeA
 
 
 @pytest.mark.parametrize("given", [b"", b"\xff\xfeh\x00", b"\x80" * 100_000])
-def test_input_that_is_no_text_is_no_token_and_no_traceback(given: bytes) -> None:
+def test_input_that_is_not_text_is_an_invalid_token(given: bytes) -> None:
     result = run(app_without_sdk(), "--token", "-", input=given)
 
     assert result.exit_code == 1
-    assert line(result, "token").startswith("problem token the token is refused: ")
+    assert line(result, "token").startswith("problem token the token is rejected: ")
 
 
-def test_closed_input_is_no_token(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_closed_input_is_an_empty_token(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", None)
 
-    assert cli._read_token() == ""
+    assert command._read_token() == ""
 
 
 # --- the address ---------------------------------------------------------------------------------
 
 
-def test_address_is_needed_where_no_sdk_tells_it() -> None:
+def test_address_is_required_without_an_sdk() -> None:
     app = app_without_sdk()
 
-    assert line(run(app, "--offline"), "site").startswith("warning site nobody says where")
-    assert "site seen from https://www.example.com" in line(
+    assert line(run(app, "--offline"), "site").startswith(
+        "warning site the site's address is unknown"
+    )
+    assert "the site is at https://www.example.com," in line(
         run(app, "--offline", "--url", "https://www.example.com/"), "site"
     )
 
 
 @pytest.mark.parametrize(("name", "scheme"), [("exämple.com", "https"), ("www.example.com", "ws")])
-def test_server_name_that_is_no_place_is_named(name: str, scheme: str) -> None:
+def test_server_name_that_is_not_an_address_is_reported(name: str, scheme: str) -> None:
     app = app_without_sdk()
     app.config.update(SERVER_NAME=name, PREFERRED_URL_SCHEME=scheme)
 
     result = run(app, "--offline")
     assert result.exit_code == 1
-    assert "SERVER_NAME is no place that browsers can see the site at" in line(
-        result, "server_name"
-    )
-    assert line(result, "site").startswith("warning site nobody says")
+    assert "SERVER_NAME is not an address that browsers can open" in line(result, "server_name")
+    assert line(result, "site").startswith("warning site the site's address is unknown")
     assert "server_name" not in run(app, "--offline", "--url", "https://www.example.com").output
 
 
-def test_server_name_tells_the_address() -> None:
+def test_server_name_gives_the_address() -> None:
     app = app_without_sdk()
     app.config.update(SERVER_NAME="www.example.com", PREFERRED_URL_SCHEME="https")
 
-    assert "seen from https://www.example.com," in line(run(app, "--offline"), "site")
+    assert "the site is at https://www.example.com," in line(run(app, "--offline"), "site")
 
 
 def test_mount_point_of_the_app_belongs_to_the_address(example: MakeApp) -> None:
     app = example()
     app.config["APPLICATION_ROOT"] = "/mounted"
 
-    # Where nothing is mounted.
+    # The served app is not mounted there.
     assert "status 404" in line(run(app), "refresh_page")
     assert line(run(app, "--offline"), "refresh_page").startswith("ok refresh_page")
 
@@ -166,7 +168,7 @@ def test_mount_point_of_the_app_belongs_to_the_address(example: MakeApp) -> None
 def test_mount_point_belongs_to_the_address() -> None:
     result = run(app_without_sdk(), "--offline", "--url", "https://www.example.com/mounted/")
 
-    assert line(result, "refresh_page") == "ok refresh_page /refresh-session shows it"
+    assert line(result, "refresh_page") == "ok refresh_page /refresh-session shows the refresh page"
 
 
 @pytest.mark.parametrize(
@@ -194,7 +196,7 @@ def test_mount_point_belongs_to_the_address() -> None:
         f"https://{'x' * 64}.example",
     ],
 )
-def test_address_that_is_none_is_refused(url: str) -> None:
+def test_invalid_address_is_rejected(url: str) -> None:
     result = run(app_without_sdk(), "--offline", "--url", url)
 
     assert result.exit_code == 2
@@ -213,8 +215,8 @@ def test_address_that_is_none_is_refused(url: str) -> None:
 def test_address_is_read_as_browsers_read_it(url: str, site: str) -> None:
     result = run(app_without_sdk(), "--offline", "--url", url)
 
-    assert f"seen from {site}," in result.output
-    assert line(result, "refresh_page") == "ok refresh_page /refresh-session shows it"
+    assert f"the site is at {site}," in result.output
+    assert line(result, "refresh_page") == "ok refresh_page /refresh-session shows the refresh page"
 
 
 def test_missing_api_domain_is_named() -> None:
@@ -224,7 +226,7 @@ def test_missing_api_domain_is_named() -> None:
     assert "SSR_SESSION_API_DOMAIN" in line(result, "setup")
 
 
-def test_static_keys_are_looked_at_without_network() -> None:
+def test_static_keys_are_checked_offline() -> None:
     static = SessionSigner("s-test").jwk()
     assert "1 key (1 static) in SSR_SESSION_JWKS" in line(
         run(app_without_sdk(jwks={"keys": [static]}), "--offline"), "keys"
@@ -235,7 +237,7 @@ def test_static_keys_are_looked_at_without_network() -> None:
     )
 
 
-# --- how it looks --------------------------------------------------------------------------------
+# --- the output ----------------------------------------------------------------------------------
 
 
 def test_colours_are_for_terminals(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -257,13 +259,13 @@ def test_token_that_is_typed_in_a_terminal_is_not_shown(tmp_path: Path) -> None:
     )
     signer = SessionSigner()
     token = signer.sign(signer.claims())
-    ours, theirs = os.openpty()
-    command = [sys.executable, "-m", "flask", "--app", "typed", "ssr-session", "doctor"]
+    terminal, program_side = os.openpty()
+    arguments = [sys.executable, "-m", "flask", "--app", "typed", "ssr-session", "doctor"]
     with subprocess.Popen(
-        [*command, "--offline", "--token", "-"],
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
+        [*arguments, "--offline", "--token", "-"],
+        stdin=program_side,
+        stdout=program_side,
+        stderr=program_side,
         cwd=tmp_path,
         env={
             **os.environ,
@@ -272,29 +274,29 @@ def test_token_that_is_typed_in_a_terminal_is_not_shown(tmp_path: Path) -> None:
         },
         start_new_session=True,
     ) as process:
-        os.close(theirs)
-        shown = _shown(ours, until=b"(not shown): ")
-        os.write(ours, token.encode() + b"\n")
-        shown += _shown(ours)
-        os.close(ours)
+        os.close(program_side)
+        shown = _shown(terminal, until=b"(not shown): ")
+        os.write(terminal, token.encode() + b"\n")
+        shown += _shown(terminal)
+        os.close(terminal)
         assert process.wait(30) == 0
 
     assert "\x1b[33mwarning" in shown
-    assert "well formed and in time" in shown
-    # The advice has a line of its own, below what it is about.
-    advised = [row for row in shown.splitlines() if "->" in row]
+    assert "well formed and not expired" in shown
+    # The advice has its own line, below the message.
+    advice = [row for row in shown.splitlines() if "->" in row]
     margin = shown.splitlines()[-3].index("well formed") - len("\x1b[33m" + "\x1b[0m")
-    assert advised == [" " * margin + "-> leave --offline out"]
+    assert advice == [" " * margin + "-> omit --offline"]
     assert not [part for part in token.split(".") if part in shown]
 
 
 def _shown(terminal: int, until: bytes | None = None) -> str:
-    """Return what a terminal shows from now on, to its end where nothing else is said."""
+    """Return what a terminal shows from now on, up to *until* or the end."""
     shown = b""
     while until is None or until not in shown:
         try:
             chunk = os.read(terminal, 4096)
-        except OSError:  # as Linux says that nobody is at the other end any more
+        except OSError:  # on Linux: the program closed its side
             break
         if not chunk:
             break
@@ -302,19 +304,19 @@ def _shown(terminal: int, until: bytes | None = None) -> str:
     return shown.decode()
 
 
-def test_findings_are_laid_out_beside_their_names_in_a_terminal() -> None:
+def test_findings_are_wrapped_in_a_terminal() -> None:
     row = {"says": "word " * 12 + "end", "advice": "do " * 20 + "that"}
-    text = cli._wrap_finding(row, 30, 70)
+    text = command._wrap_finding(row, 30, 70)
 
     first, *others = text.split("\n")
     assert all(len(part) <= 40 for part in (first, *(other[30:] for other in others)))
     assert all(other.startswith(" " * 30) for other in others)
     assert [other[30:33] for other in others if "do" in other] == ["-> ", "   "]
     assert text.split() == (row["says"] + " -> " + row["advice"]).split()
-    # One line each, where no terminal is or where it is too narrow for two columns.
+    # One line each without a terminal, or if it is too narrow for two columns.
     for columns in (0, 59):
-        assert "\n" not in cli._wrap_finding(row, 30, columns)
-    assert "\n" in cli._wrap_finding(row, 30, 60)
+        assert "\n" not in command._wrap_finding(row, 30, columns)
+    assert "\n" in command._wrap_finding(row, 30, 60)
 
 
 def test_names_of_checks_fit_the_column(example: MakeApp) -> None:
@@ -322,11 +324,11 @@ def test_names_of_checks_fit_the_column(example: MakeApp) -> None:
     apps = json.loads(run(app, "--json").stdout)["findings"]
     tokens = json.loads(run(app, "--json", "--token", "-", input=signed_in(app)).stdout)["findings"]
 
-    assert max(len(finding["check"]) for finding in apps) <= cli._CHECK_WIDTH
-    assert max(len(finding["check"]) for finding in tokens) == cli._CLAIM_WIDTH
+    assert max(len(finding["check"]) for finding in apps) <= command._CHECK_WIDTH
+    assert max(len(finding["check"]) for finding in tokens) == command._CLAIM_WIDTH
 
 
-def test_each_finding_is_printed_when_it_is_known(capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_finding_is_printed_as_soon_as_it_is_known(capsys: pytest.CaptureFixture[str]) -> None:
     shown: list[str] = []
 
     def rows() -> Iterator[dict[str, str]]:
@@ -334,7 +336,7 @@ def test_each_finding_is_printed_when_it_is_known(capsys: pytest.CaptureFixture[
             shown.append(capsys.readouterr().out)
             yield {"check": check, "level": "ok", "says": "fine", "advice": ""}
 
-    assert cli._print(rows(), 3) == {"ok": 2, "warning": 0, "problem": 0}
+    assert command._print(rows(), 3) == {"ok": 2, "warning": 0, "problem": 0}
     assert shown == ["", "ok       one  fine\n"]
 
 

@@ -1,4 +1,4 @@
-"""``flask ssr-session doctor`` on the example app, served beside the development core."""
+"""``flask ssr-session doctor`` on the example app, served together with the development core."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from flask_ssr_session import (
     session_optional,
     session_required,
 )
-from flask_ssr_session.doctor import run as doctor_run
+from flask_ssr_session.doctor import probes
 from flask_ssr_session.testing import SessionSigner
 from flask_ssr_session.upstream.fetch import Deadline, Reply, ask
 from tests.development_core.sdk import init_sdk
@@ -36,9 +36,9 @@ def test_the_example_has_no_problem(example: MakeApp, site: Site) -> None:
     result = run(example())
 
     assert result.exit_code == 0
-    assert line(result, "site") == f"ok site seen from {site.url}, with the API at {site.url}"
-    assert line(result, "refresh_page") == "ok refresh_page /refresh-session shows it"
-    assert line(result, "script") == "ok script browsers get the script as it was built"
+    assert line(result, "site") == f"ok site the site is at {site.url}, and the API at {site.url}"
+    assert line(result, "refresh_page") == "ok refresh_page /refresh-session shows the refresh page"
+    assert line(result, "script") == "ok script browsers receive the script unchanged"
     assert line(result, "templates") == "ok templates the refresh page has its original look"
     assert line(result, "refresh_api").startswith("ok refresh_api")
     assert line(result, "core").startswith("ok core")
@@ -47,7 +47,7 @@ def test_the_example_has_no_problem(example: MakeApp, site: Site) -> None:
     assert result.stdout.splitlines()[-1] == "19 ok, 0 warnings, 0 problems"
 
 
-def test_looking_changes_nothing(example: MakeApp, live_core: DevelopmentCore) -> None:
+def test_checking_changes_nothing(example: MakeApp, live_core: DevelopmentCore) -> None:
     app = example()
     signed_in(app)
     sessions = live_core.list_sessions()
@@ -55,23 +55,23 @@ def test_looking_changes_nothing(example: MakeApp, live_core: DevelopmentCore) -
 
     assert run(app).exit_code == 0
     assert live_core.list_sessions() == sessions
-    # The refresh API found nothing to ask its core: what came there are the doctor's own two
-    # questions, and the API's for its key set.
-    asked = sorted((entry.method, entry.path) for entry in live_core.request_log())
-    assert asked == [
+    # The refresh API did not call its core: the core saw two requests of the doctor, and the API's
+    # own request for the key set.
+    requests = sorted((entry.method, entry.path) for entry in live_core.request_log())
+    assert requests == [
         ("GET", "/.well-known/jwks.json"),
         ("GET", "/.well-known/jwks.json"),
         ("GET", "/recipe/session"),
     ]
 
 
-def test_answer_for_scripts_has_the_same_findings(example: MakeApp) -> None:
+def test_json_has_the_same_findings(example: MakeApp) -> None:
     app = example()
-    told = json.loads(run(app, "--json").stdout)
+    output = json.loads(run(app, "--json").stdout)
 
-    assert told["counts"] == {"ok": 19, "warning": 0, "problem": 0}
+    assert output["counts"] == {"ok": 19, "warning": 0, "problem": 0}
     lines = run(app).stdout.splitlines()
-    assert [finding["check"] for finding in told["findings"]] == [
+    assert [finding["check"] for finding in output["findings"]] == [
         row.split()[1] for row in lines[:-1]
     ]
 
@@ -81,8 +81,8 @@ def test_pages_opened_at_another_name_of_this_machine(example: MakeApp, site: Si
 
     assert result.exit_code == 1
     assert line(result, "cookie_domain") == (
-        "problem cookie_domain to a browser, 127.0.0.1 and localhost are two hosts that share no "
-        "cookies -> open the site at localhost, or give the SDK domains at 127.0.0.1"
+        "problem cookie_domain browsers share no cookies between 127.0.0.1 and localhost -> open "
+        "the site at localhost, or set the SDK's domains to 127.0.0.1"
     )
 
 
@@ -91,7 +91,7 @@ def test_cookie_domain_of_another_site(example: MakeApp) -> None:
 
     assert result.exit_code == 1
     assert line(result, "cookie_domain").startswith(
-        "problem cookie_domain session cookies are set for example.com, so browsers refuse them "
+        "problem cookie_domain session cookies are set for example.com, so browsers reject them "
         "from the API at localhost -> set session.init(cookie_domain=...)"
     )
 
@@ -111,13 +111,13 @@ def test_core_that_is_down(example: MakeApp, live_core: DevelopmentCore) -> None
     result = run(app)
 
     assert result.exit_code == 1
-    place = live_core.uri.removeprefix("http://")
-    # Nothing else is asked of it, and nothing compared with it.
+    host = live_core.uri.removeprefix("http://")
+    # No other check sends it a request, or compares anything with it.
     assert result.stdout.splitlines()[-1].endswith("0 warnings, 1 problem")
     assert not {"core", "api_keys"} & checks_run(result)
     assert line(result, "keys") == (
-        f"problem keys no keys can be had from {place} (status 503), so nobody's token can be "
-        "checked -> start the core, or correct connection_uri or SSR_SESSION_JWKS_URI"
+        f"problem keys no keys could be fetched from {host} (status 503), so no token can be "
+        "verified -> start the core, or correct connection_uri or SSR_SESSION_JWKS_URI"
     )
     live_core.start_key_server()
     assert run(app).exit_code == 0
@@ -126,10 +126,10 @@ def test_core_that_is_down(example: MakeApp, live_core: DevelopmentCore) -> None
 @pytest.mark.parametrize(
     ("seconds", "finding"),
     [
-        (3, "ok clock this machine and the key server tell the same time"),
-        (30, "warning clock the key server's clock is 30 s ahead of ours"),
-        (300, "problem clock the key server's clock is 5 min ahead of ours: tokens begin in the"),
-        (-300, "problem clock the key server's clock is 5 min behind ours: tokens run out early"),
+        (3, "ok clock this machine and the key server have the same time"),
+        (30, "warning clock the key server's clock is 30 s ahead of this machine's"),
+        (300, "problem clock the key server's clock is 5 min ahead of this machine's: tokens are "),
+        (-300, "problem clock the key server's clock is 5 min behind this machine's: tokens exp"),
     ],
 )
 def test_clock_of_this_machine(
@@ -140,7 +140,7 @@ def test_clock_of_this_machine(
     clock = SimpleNamespace(wall=lambda: wall() - seconds - 0.5)
     monkeypatch.setattr(app.extensions["ssr_session"], "clock", clock)
 
-    # An answer that was on its way for long is a second older.
+    # A slow response is a second older.
     assert line(run(app), "clock").startswith((finding, finding.replace("30 s", "29 s")))
 
 
@@ -149,15 +149,15 @@ def test_api_base_path_that_the_api_does_not_have(example: MakeApp) -> None:
 
     assert result.exit_code == 1
     assert line(result, "settings") == (
-        "problem settings SSR_SESSION_API_BASE_PATH is not what the SDK in this process has -> "
-        "leave SSR_SESSION_API_BASE_PATH out: the SDK's value is used then; a gateway's prefix is "
-        "its api_gateway_path"
+        "problem settings SSR_SESSION_API_BASE_PATH differs from the SDK's value in this process "
+        "-> remove SSR_SESSION_API_BASE_PATH, so that the SDK's value is used; if a gateway adds a "
+        "prefix, set it as the SDK's api_gateway_path"
     )
     assert not {"cors", "api_cookies", "api_keys"} & checks_run(result)
     assert line(result, "refresh_api").endswith(
-        "below /api/auth, does not answer as SuperTokens does (status 404) -> call Middleware(app) "
-        "there, and let api_domain, api_gateway_path and api_base_path name the place as browsers "
-        "see it"
+        "below /api/auth, does not respond as SuperTokens does (status 404) -> call "
+        "Middleware(app) there, and set api_domain, api_gateway_path and api_base_path to the "
+        "address that browsers use"
     )
 
 
@@ -166,7 +166,8 @@ def test_issuer_that_the_sdk_does_not_write(example: MakeApp, site: Site) -> Non
 
     assert result.exit_code == 1
     assert line(result, "settings").startswith(
-        "problem settings SSR_SESSION_ISSUER is not the issuer that the SDK writes, so no token"
+        "problem settings SSR_SESSION_ISSUER differs from the issuer that the SDK writes, so every "
+        "token is rejected"
     )
     assert run(example({"ISSUER": f"{site.url}/auth"})).exit_code == 0
 
@@ -223,11 +224,11 @@ def test_override_that_renders(example: MakeApp) -> None:
 
     assert result.exit_code == 0
     assert line(result, "templates") == (
-        "ok templates the app's own templates show every page of ours"
+        "ok templates the app's own templates show every page of this package"
     )
 
 
-def test_override_that_fails_in_an_outage_alone(example: MakeApp) -> None:
+def test_override_that_fails_in_an_outage_only(example: MakeApp) -> None:
     app = example()
     broken = (
         "{% from 'flask_ssr_session/refresh_page.html' import refresh_page as original %}"
@@ -240,7 +241,7 @@ def test_override_that_fails_in_an_outage_alone(example: MakeApp) -> None:
     assert line(run(app), "templates").startswith("problem templates")
 
 
-def test_override_is_shown_what_the_hooks_of_the_app_set(example: MakeApp) -> None:
+def test_override_sees_what_the_hooks_of_the_app_set(example: MakeApp) -> None:
     app = example()
     asking = (
         "{% from 'flask_ssr_session/refresh_page.html' import refresh_page as original %}"
@@ -262,7 +263,7 @@ def test_hook_without_a_module_is_a_hook_like_any_other() -> None:
     assert run(app, "--offline", "--url", "https://api.example.com").exit_code == 0
 
 
-def test_app_that_fails_in_debug_is_a_line_and_no_traceback() -> None:
+def test_app_that_fails_in_debug_gives_a_line_and_no_traceback() -> None:
     app = app_without_sdk()
     app.testing = True
 
@@ -276,7 +277,7 @@ def test_app_that_fails_in_debug_is_a_line_and_no_traceback() -> None:
     assert "(the app failed with ZeroDivisionError)" in line(result, "refresh_page")
 
 
-def test_override_that_a_hook_keeps_from_rendering(example: MakeApp) -> None:
+def test_override_that_a_hook_prevents_from_rendering(example: MakeApp) -> None:
     app = example()
     app.jinja_loader = DictLoader({"refresh_document.html": "{{ nothing }}"})
 
@@ -306,7 +307,7 @@ def test_decorator_above_its_route(example: MakeApp) -> None:
     assert len(result.stdout.splitlines()) == 2
 
 
-def test_content_policy_that_stops_the_script(example: MakeApp) -> None:
+def test_content_policy_that_blocks_the_script(example: MakeApp) -> None:
     app = example()
 
     @app.after_request
@@ -318,7 +319,7 @@ def test_content_policy_that_stops_the_script(example: MakeApp) -> None:
 
     assert result.exit_code == 1
     assert line(result, "csp").startswith(
-        "problem csp the Content-Security-Policy stops the refresh page (script-src) -> allow"
+        "problem csp the Content-Security-Policy blocks the refresh page (script-src) -> allow"
     )
 
 
@@ -327,72 +328,72 @@ def test_sign_in_url_that_leads_nowhere(example: MakeApp) -> None:
 
     assert result.exit_code == 1
     assert line(result, "sign_in") == (
-        "problem sign_in there is no sign-in page where visitors are sent to -> set "
+        "problem sign_in visitors are sent to a sign-in page that does not exist -> set "
         "SSR_SESSION_LOGIN_URL to the sign-in page, or website_base_path of the SDK"
     )
 
 
-def test_sign_in_page_that_asks_for_a_session(example: MakeApp) -> None:
+def test_sign_in_page_that_requires_a_session(example: MakeApp) -> None:
     result = run(example({"LOGIN_URL": "/account"}))
 
     assert line(result, "sign_in").startswith(
-        "problem sign_in the sign-in page itself asks for a session, so nobody can ever sign in"
+        "problem sign_in the sign-in page itself requires a session, so no visitor can ever sign in"
     )
 
 
-def test_hook_that_stands_before_the_refresh_page(example: MakeApp) -> None:
+def test_hook_that_blocks_the_refresh_page(example: MakeApp) -> None:
     app = example()
     app.before_request(lambda: ("Members only", 403))
     result = run(app, "--offline")
 
     assert result.exit_code == 1
     assert line(result, "refresh_page").startswith(
-        "problem refresh_page /refresh-session shows no refresh page (status 403) -> let hooks"
+        "problem refresh_page /refresh-session does not show the refresh page (status 403) -> make "
     )
 
 
-def test_view_of_the_app_that_answers_in_place_of_the_refresh_page(example: MakeApp) -> None:
+def test_view_of_the_app_at_the_path_of_the_refresh_page(example: MakeApp) -> None:
     app = example()
     app.view_functions["ssr_session.refresh"] = lambda: "One moment"
     result = run(app, "--offline")
 
     assert line(result, "refresh_page") == (
-        "problem refresh_page /refresh-session shows no refresh page (status 200) -> let hooks of "
-        "the app, and what stands before it, pass the endpoint 'ssr_session.refresh' and all below "
-        "it; remove a view of your own at that address"
+        "problem refresh_page /refresh-session does not show the refresh page (status 200) -> make "
+        "hooks of the app, and proxies in front of it, pass the endpoint 'ssr_session.refresh' and "
+        "all paths below it; remove your own view at that path"
     )
 
 
-def test_sign_in_page_that_sends_strangers_to_itself(example: MakeApp) -> None:
+def test_sign_in_page_that_redirects_to_itself(example: MakeApp) -> None:
     app = example({"LOGIN_URL": "/enter"})
     app.add_url_rule("/enter", "enter", lambda: redirect("/enter?next=/enter"))
 
-    assert line(run(app), "sign_in").startswith("problem sign_in the sign-in page itself asks")
+    assert line(run(app), "sign_in").startswith("problem sign_in the sign-in page itself requires")
 
 
-def test_sign_in_page_is_looked_at_behind_its_slash(example: MakeApp) -> None:
+def test_sign_in_page_is_checked_after_one_redirect(example: MakeApp) -> None:
     app = example({"LOGIN_URL": "/enter"})
     app.add_url_rule("/enter/", "enter", lambda: ("members only", 403))
-    assert line(run(app), "sign_in").startswith("problem sign_in the sign-in page itself asks")
+    assert line(run(app), "sign_in").startswith("problem sign_in the sign-in page itself requires")
 
     app.view_functions["enter"] = lambda: "sign in"
     assert line(run(app), "sign_in").startswith("ok sign_in")
 
 
-def test_hook_that_refuses_posts_to_the_refresh_api(example: MakeApp) -> None:
+def test_hook_that_rejects_posts_to_the_refresh_api(example: MakeApp) -> None:
     app = example()
     hooks = app.before_request_funcs[None]
-    # In front of the SDK's, as an extension that was registered earlier.
+    # Before the SDK's hook, like an extension that was registered earlier.
     hooks.insert(0, lambda: ("no CSRF token", 400) if request.method == "POST" else None)
 
     assert line(run(app), "refresh_api").endswith(
-        "does not answer as SuperTokens does (status 400) -> see its log, and let proxies and "
-        "hooks of the app (such as a CSRF protection) pass what is below the API base path, with "
-        "its headers"
+        "does not respond as SuperTokens does (status 400) -> see its log, and make proxies and "
+        "hooks of the app (for example CSRF protection) pass requests below the API base path, "
+        "with their headers"
     )
 
 
-def test_proxy_that_keeps_cookies_back(example: MakeApp) -> None:
+def test_proxy_that_removes_cookies(example: MakeApp) -> None:
     app = example()
     wholly = app.after_request_funcs.setdefault(None, [])
 
@@ -403,7 +404,7 @@ def test_proxy_that_keeps_cookies_back(example: MakeApp) -> None:
     wholly.insert(0, without_cookies)
 
     assert line(run(app), "api_cookies").startswith(
-        "problem api_cookies the refresh API's answer sets no session cookies -> let what stands"
+        "problem api_cookies the refresh API's response sets no session cookies -> make proxies"
     )
 
 
@@ -415,12 +416,12 @@ def test_settings_of_pages_are_compared_with_cookies_of_the_api(
     pages = app_without_sdk(api_domain=site.url, jwks=keys, cookie_domain="sub.localhost")
 
     assert line(run(pages, "--url", site.url), "api_cookies").startswith(
-        "problem api_cookies the API sets session cookies for its own host alone, and here they "
-        "are thought to be for sub.localhost -> let cookie_domain"
+        "problem api_cookies the API sets session cookies for its own host only, but this process "
+        "expects them for sub.localhost -> set cookie_domain"
     )
     assert line(run(pages, "--url", site.url), "api_keys").endswith(
-        "has other keys than pages verify with: two cores, or an old SSR_SESSION_JWKS -> let both "
-        "processes use one core (connection_uri), or one key set"
+        "has different keys than pages verify with: two cores, or an old SSR_SESSION_JWKS -> "
+        "connect both processes to one core (connection_uri), or give them one key set"
     )
     alike = app_without_sdk(api_domain=site.url, jwks=keys)
     assert line(run(alike, "--url", site.url), "api_cookies").startswith("ok api_cookies")
@@ -430,7 +431,7 @@ def test_settings_of_pages_are_compared_with_cookies_of_the_api(
 def test_no_secret_of_an_address_is_printed() -> None:
     pages = app_without_sdk()
     state = pages.extensions["ssr_session"]
-    # No setting can have it; the SDK takes it as it is.
+    # Settings reject such a value; the SDK does not.
     state.settings = replace(state.settings, api_domain="https://me:pass-word@api.example.com")
     for arguments in ((), ("--json",), ("--offline",)):
         result = run(pages, "--url", "https://www.example.com", *arguments)
@@ -446,15 +447,18 @@ def test_public_suffixes_are_known_without_network(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     for api, shown in (
-        ("https://api.pages-of-ada.github.io", "nothing here shares the cookies"),
-        ("https://other.github.io", "are two sites, which never share cookies"),
+        (
+            "https://api.pages-of-ada.github.io",
+            "does not share its cookies with the pages",
+        ),
+        ("https://other.github.io", "are different sites, which never share cookies"),
     ):
         pages = app_without_sdk(api_domain=api)
         result = run(pages, "--offline", "--url", "https://www.pages-of-ada.github.io")
         assert shown in line(result, "cookie_domain")
 
 
-def test_a_domain_is_proposed_where_nobody_has_the_list_of_suffixes(
+def test_cookie_domain_is_proposed_without_the_list_of_suffixes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "tldextract", None)
@@ -464,7 +468,7 @@ def test_a_domain_is_proposed_where_nobody_has_the_list_of_suffixes(
     assert 'cookie_domain=".github.io"' in line(result, "cookie_domain")
 
 
-def test_api_key_is_shown_to_the_core_and_to_nobody_else(
+def test_api_key_is_sent_to_the_core_only(
     example: MakeApp, live_core: DevelopmentCore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = example()
@@ -476,7 +480,7 @@ def test_api_key_is_shown_to_the_core_and_to_nobody_else(
             shown_to.append(url)
         return ask(method, url, deadline, headers)
 
-    monkeypatch.setattr(doctor_run, "ask", record)
+    monkeypatch.setattr(probes, "ask", record)
     result = run(app)
 
     assert result.exit_code == 0
@@ -484,16 +488,16 @@ def test_api_key_is_shown_to_the_core_and_to_nobody_else(
     assert "key-of-ada" not in result.output
 
 
-def test_core_that_does_not_take_what_the_sdk_asks(
+def test_core_that_does_not_accept_the_sdks_requests(
     example: MakeApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = example()
     monkeypatch.setattr(constants, "SUPPORTED_CDI_VERSIONS", ["1.0"])
 
-    assert "does not take what the SDK asks (status 400)" in line(run(app), "core")
+    assert "does not accept the SDK's requests (status 400)" in line(run(app), "core")
 
 
-def test_script_that_a_proxy_keeps_back(example: MakeApp, site: Site) -> None:
+def test_script_that_a_proxy_does_not_pass(example: MakeApp, site: Site) -> None:
     app = example()
     served = app.wsgi_app
 
@@ -506,7 +510,7 @@ def test_script_that_a_proxy_keeps_back(example: MakeApp, site: Site) -> None:
     site.show(app)
 
     assert line(run(app), "script").startswith(
-        "problem script the refresh page's script is not there (status 404) -> let proxies"
+        "problem script the refresh page's script is missing (status 404) -> make proxies"
     )
 
 
@@ -519,9 +523,9 @@ def test_secure_cookies_on_plain_http(example: MakeApp) -> None:
     )
 
     assert line(result, "cookie_secure") == (
-        "problem cookie_secure session cookies are Secure, and over plain http to "
-        "www.example.com no browser keeps or sends those -> serve it over https; in development "
-        "alone, session.init(cookie_secure=False)"
+        "problem cookie_secure session cookies are Secure, but browsers neither store nor send "
+        "them over plain http to www.example.com -> serve it over https; for development only, set "
+        "session.init(cookie_secure=False)"
     )
 
 
@@ -533,33 +537,34 @@ def test_site_that_is_not_started(example: MakeApp) -> None:
         result = run(app, "--url", f"http://localhost:{port}")
 
     assert line(result, "refresh_page") == (
-        f"problem refresh_page nothing answers at localhost:{port} (the connection failed "
-        "(ConnectionRefusedError)) -> start the site, name it with --url, or pass --offline"
+        f"problem refresh_page nothing responds at localhost:{port} (the connection failed "
+        "(ConnectionRefusedError)) -> start the site, pass its address with --url, or pass "
+        "--offline"
     )
     assert not {"script", "sign_in"} & checks_run(result)
 
 
-def test_sign_in_page_that_the_running_site_does_not_take_for_one(
+def test_sign_in_page_that_is_another_page_of_the_running_site(
     example: MakeApp, site: Site
 ) -> None:
     running = example()
     app = example({"LOGIN_URL": "/account"})
     site.show(running)
 
-    # The site sends strangers from there to its own idea of sign-in.
-    assert line(run(app), "sign_in").startswith("problem sign_in the sign-in page itself asks")
+    # The site redirects visitors from there to its own sign-in page.
+    assert line(run(app), "sign_in").startswith("problem sign_in the sign-in page itself requires")
 
 
 @pytest.mark.parametrize("lets_in", [True, False])
 def test_api_elsewhere_has_to_let_the_pages_in(example: MakeApp, site: Site, lets_in: bool) -> None:
     api = example()
-    asked: list[str | None] = []
+    requested: list[str | None] = []
 
     @api.before_request
     def answer_preflight() -> Response | None:
         if request.method != "OPTIONS":
             return None
-        asked.append(request.headers.get("Access-Control-Request-Method"))
+        requested.append(request.headers.get("Access-Control-Request-Method"))
         response = Response()
         response.headers["Access-Control-Allow-Headers"] = request.headers[
             "Access-Control-Request-Headers"
@@ -580,30 +585,30 @@ def test_api_elsewhere_has_to_let_the_pages_in(example: MakeApp, site: Site, let
         if lets_in
         else f"problem cors the API at localhost:{site.port} does not name the site in Access-"
     )
-    assert asked == ["POST"]
+    assert requested == ["POST"]
 
 
-def test_clock_is_compared_with_the_api_where_no_keys_are_fetched(
+def test_clock_is_compared_with_the_api_if_no_keys_are_fetched(
     example: MakeApp, site: Site
 ) -> None:
     example()
     pages = app_without_sdk(api_domain=site.url, jwks={"keys": [SessionSigner("s-1").jwk()]})
 
     result = run(pages, "--url", site.url)
-    assert line(result, "clock") == "ok clock this machine and the API tell the same time"
+    assert line(result, "clock") == "ok clock this machine and the API have the same time"
 
 
 @pytest.mark.parametrize("arguments", [(), ("--url", "http://localhost:1")])
-def test_no_core_is_asked_where_no_sdk_knows_it(arguments: tuple[str, ...]) -> None:
+def test_core_is_not_checked_without_an_sdk(arguments: tuple[str, ...]) -> None:
     static = {"keys": [SessionSigner("s-1").jwk()]}
     result = run(app_without_sdk(api_domain="http://localhost:1", jwks=static), *arguments)
 
-    assert "does not answer (the connection failed" in line(result, "refresh_api")
+    assert "does not respond (the connection failed" in line(result, "refresh_api")
     assert not {"core", "cors", "api_cookies", "api_keys"} & checks_run(result)
     assert ("refresh_page" in checks_run(result)) is bool(arguments)
 
 
-def test_offline_asks_nobody(example: MakeApp, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_offline_opens_no_connection(example: MakeApp, monkeypatch: pytest.MonkeyPatch) -> None:
     app = example()
 
     def refuse(*_: Any) -> None:
@@ -621,7 +626,7 @@ def test_offline_asks_nobody(example: MakeApp, monkeypatch: pytest.MonkeyPatch) 
 
 
 def with_recipes(core: DevelopmentCore, *recipes: Any, **settings: Any) -> Flask:
-    """Return an app beside an SDK with these recipes, which has views of every kind."""
+    """Return an app with views of every kind, and an SDK with these recipes."""
     init_sdk(core.uri, [session.init(), *recipes])
     app = Flask(__name__)
     app.jinja_loader = DictLoader(
@@ -644,23 +649,31 @@ def lines_about(app: Flask, *checks: str) -> list[str]:
 
 
 @pytest.mark.usefixtures("sdk_environment")
-def test_claims_that_pages_ask_and_do_not_ask(live_core: DevelopmentCore) -> None:
+def test_claims_that_pages_require(live_core: DevelopmentCore) -> None:
     required = emailverification.init(mode="REQUIRED")
-    asks = "ok claims pages ask what the SDK asks of every session: st-ev, but for welcome"
-    guard = (
-        "warning session_guards guard.html shows refresh_page() by g.session, which asks who it "
-        "is, and not st-ev -> decide by needs_refresh"
+    required_claims = (
+        "ok claims pages require what the SDK requires of every session: st-ev, except on welcome"
     )
-    pending = "ok pending half signed-in users see code (allow_pending)"
+    guard = (
+        "warning session_guards guard.html shows refresh_page() depending on g.session, which does "
+        "not check st-ev -> use needs_refresh instead"
+    )
+    pending = "ok pending users can see code before they complete sign-in (allow_pending)"
     app = with_recipes(live_core, required)
-    assert lines_about(app, "claims", "session_guards", "pending", "mfa") == [asks, guard, pending]
+    assert lines_about(app, "claims", "session_guards", "pending", "mfa") == [
+        required_claims,
+        guard,
+        pending,
+    ]
 
 
 @pytest.mark.usefixtures("sdk_environment")
 def test_claims_that_a_setting_switched_off(live_core: DevelopmentCore) -> None:
     app = with_recipes(live_core, emailverification.init(mode="REQUIRED"), global_claims=False)
     (line_,) = lines_about(app, "claims", "session_guards")
-    assert line_.startswith("warning claims the SDK asks st-ev of every session, and no page does")
+    assert line_.startswith(
+        "warning claims the SDK requires st-ev of every session, but pages do not"
+    )
 
 
 @pytest.mark.usefixtures("sdk_environment")
@@ -693,6 +706,8 @@ def test_second_factor_needs_a_page_that_is_open(
     if closed:
         app.before_request(require_session)
     found = lines_about(app, "claims", "mfa")
-    assert found[0].startswith("ok claims pages ask what the SDK asks of every session: st-mfa")
+    assert found[0].startswith(
+        "ok claims pages require what the SDK requires of every session: st-mfa"
+    )
     level = said_if_closed if closed else said
     assert [row.split()[:2] for row in found[1:]] == ([] if level is None else [[level, "mfa"]])

@@ -1,24 +1,24 @@
-"""Gather what the doctor judges of claims: from the SDK, the app's views and its templates."""
+"""Read which claims the SDK, the app's views and its templates require."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from flask import Flask
 from werkzeug.exceptions import HTTPException
 from werkzeug.test import EnvironBuilder
 
 from ..app_state import AppState
-from ..config.sdk import read_sdk
+from ..config.settings import SDKSettings
 from ..guards import GUARDS
 from ..hook_order import is_require_session
 from ..sansio.global_claims import GlobalClaims
 from ..sansio.requirements import view_mark, wrapped_chain
 from ..session import SSRSession, deep_freeze
-from .check_claims import ClaimSetup
 
-# A user whom no store knows, so that an override that looks users up is found, too.
-_MADE_UP = {
+# No database knows this user, so that an override that looks users up fails here, too.
+_MADE_UP_USER = {
     "sub": "flask-ssr-session-doctor",
     "rsub": "flask-ssr-session-doctor",
     "tId": "public",
@@ -30,9 +30,39 @@ _SESSION_DECIDES = re.compile(r"{%-?\s*(?:el)?if\s[^%]*\bg\.session\b[^%]*%}")
 _SHOWS_REFRESH_PAGE = re.compile(r"\brefresh_page\(")
 
 
-def gather_claims(state: AppState) -> ClaimSetup:
-    """Return what is known of the claims that pages of the app ask."""
-    sdk, app = read_sdk(), state.app
+@dataclass(frozen=True)
+class ClaimSetup:
+    """The claims that the SDK and the pages require.
+
+    :ivar added: ids of the claims that the SDK's recipes and plugins require of every session;
+        None without the SDK's Session recipe.
+    :ivar pages_require_them: the setting ``SSR_SESSION_GLOBAL_CLAIMS``.
+    :ivar broken: what an override or a validator did for a made-up session.
+    :ivar waived: endpoints marked ``global_claims=False``.
+    :ivar pending: endpoints marked ``allow_pending``.
+    :ivar factor_url: where users complete sign-in; None if it is unknown.
+    :ivar has_factor_view: a view of the app serves *factor_url*.
+    :ivar is_factor_view_closed: that view itself requires a complete session.
+    :ivar guarded_by_session: templates that decide by ``g.session`` whether to show a page.
+    """
+
+    added: tuple[str, ...] | None
+    pages_require_them: bool = True
+    broken: tuple[str, ...] = ()
+    waived: tuple[str, ...] = ()
+    pending: tuple[str, ...] = ()
+    factor_url: str | None = None
+    has_factor_view: bool = True
+    is_factor_view_closed: bool = False
+    guarded_by_session: tuple[str, ...] = ()
+
+
+def read_claim_setup(state: AppState, sdk: SDKSettings | None) -> ClaimSetup:
+    """Return the claim setup of an app.
+
+    :param sdk: None if no SDK is initialised in this process.
+    """
+    app = state.app
     source = sdk.global_claims if sdk else None
     factor_url = f"{sdk.website_base_path}/mfa" if sdk else None
     factor_endpoint = None if factor_url is None else _endpoint_at(app, factor_url)
@@ -42,13 +72,13 @@ def gather_claims(state: AppState) -> ClaimSetup:
     if source is not None:
         request = app.request_class(EnvironBuilder().get_environ())
         GlobalClaims(source).failures(
-            SSRSession(deep_freeze(_MADE_UP)),
+            SSRSession(deep_freeze(_MADE_UP_USER)),
             source.user_context(request),
             lambda name, problem, _error: broken.append(f"{name} {problem}"),
         )
     return ClaimSetup(
         added=None if source is None else tuple(str(v.id) for v in source.added_validators()),
-        is_asked=state.settings.global_claims,
+        pages_require_them=state.settings.global_claims,
         broken=tuple(broken),
         waived=tuple(name for name, mark in marks.items() if not mark.global_claims),
         pending=tuple(name for name, mark in marks.items() if mark.allow_pending),
@@ -60,18 +90,18 @@ def gather_claims(state: AppState) -> ClaimSetup:
 
 
 def _endpoint_at(app: Flask, path: str) -> str | None:
-    """Return what answers a GET of *path*, or of *path* with a slash; None where nothing does."""
+    """Return the endpoint of a GET of *path*, or of *path* with a slash, or None."""
     adapter = app.url_map.bind(app.config["SERVER_NAME"] or "localhost")
     for spelling in (path, f"{path}/"):
         try:
             return str(adapter.match(spelling, "GET")[0])
-        except HTTPException:  # noqa: PERF203 - two of them
+        except HTTPException:  # noqa: PERF203 - two iterations
             continue
     return None
 
 
 def _is_closed(app: Flask, endpoint: str | None, sign_in_endpoint: str | None) -> bool:
-    """Return whether the view of *endpoint* turns half signed-in users away."""
+    """Return whether the view of *endpoint* rejects users who have not completed sign-in."""
     view = app.view_functions.get(endpoint or "")
     mark = view_mark(view)
     if view is None or mark.allow_pending or mark.optional or mark.exempt:
@@ -83,19 +113,19 @@ def _is_closed(app: Flask, endpoint: str | None, sign_in_endpoint: str | None) -
 
 
 def _guarded_by_session(app: Flask) -> tuple[str, ...]:
-    """Return the templates that show the refresh page where there is no ``g.session``."""
+    """Return the templates that show the refresh page if ``g.session`` is missing."""
     environment = app.jinja_env
     if environment.loader is None:
         return ()
     try:
         names = environment.list_templates()
-    except TypeError:  # a loader of the app's that cannot list its templates
+    except TypeError:  # the app's own loader cannot list its templates
         return ()
     found = []
     for name in names:
         try:
             source, _, _ = environment.loader.get_source(environment, name)
-        except Exception:  # noqa: BLE001, S112 - no text, or none in UTF-8
+        except Exception:  # noqa: BLE001, S112 - not a text file, or not in UTF-8
             continue
         if _SESSION_DECIDES.search(source) and _SHOWS_REFRESH_PAGE.search(source):
             found.append(name)

@@ -1,0 +1,46 @@
+"""Find the script and the style sheet that a refresh page loads."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+from urllib.parse import urljoin
+
+from ..errors import FetchError
+from .probes import ProbeResult
+
+# Only paths, so that the doctor sends no request to a host that the page names; and only characters
+# that no URL parser drops. Each match ends at the next quote or bracket, so that a large page does
+# not take long.
+_PATH = r"/(?![/\\])[!#-;=?-\[\]-~]*/ssr-session-[0-9a-f]+"
+# session_script() loads the same file, with the mode "session".
+_SCRIPT = re.compile(rf'<script src="({_PATH}\.js)"[^<>]* data-mode="refresh"[^<>]*>')
+_STYLE = re.compile(rf'<link rel="stylesheet" href="({_PATH}\.css)"[^<>]*>')
+_NONCE = re.compile(r' nonce="([^"]+)"')
+
+
+class PageFile(NamedTuple):
+    """A file that a page loads from its own site."""
+
+    url: str
+    nonce: str | None
+
+
+def find_script(page: ProbeResult) -> PageFile | None:
+    """Return the refresh page's script, or None if the response is not a refresh page."""
+    return _find(_SCRIPT, page)
+
+
+def find_style(page: ProbeResult) -> PageFile | None:
+    """Return the refresh page's style sheet, or None if the page loads none."""
+    return _find(_STYLE, page)
+
+
+def _find(element: re.Pattern[str], page: ProbeResult) -> PageFile | None:
+    if isinstance(page.answer, FetchError) or page.answer.status != 200:
+        return None
+    found = element.search(page.answer.body.decode("utf-8", "replace"))
+    if found is None:
+        return None
+    nonce = _NONCE.search(found[0])
+    return PageFile(urljoin(page.url, found[1]), nonce[1] if nonce else None)
