@@ -18,8 +18,9 @@ from werkzeug.exceptions import SecurityError
 
 from .clock import Clock, SystemClock
 from .conditional_requests import drop_conditions, may_ask_conditionally
+from .config.resolved import ResolvedSettings
 from .config.sdk import read_sdk
-from .config.settings import ResolvedSettings, Settings
+from .config.settings import Settings
 from .errors import ConfigError, FetchError, MisuseError, error_location
 from .sansio.claims import MFA_CLAIM, ClaimFailure, raise_misuse
 from .sansio.cookies import plain_values

@@ -11,7 +11,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import MapAdapter, RequestRedirect, Rule
 
 from .app_state import AppState, current_state, query_args, trusted_host
-from .config.settings import ResolvedSettings
+from .config.resolved import ResolvedSettings
 from .errors import MisuseError
 from .sansio.csrf import is_unsafe
 from .sansio.request_kind import SAFE_METHODS

@@ -8,8 +8,9 @@ from dataclasses import replace
 from email.message import Message
 from typing import Any
 
+from flask_ssr_session.config.resolved import ResolvedSettings, SDKSettings
 from flask_ssr_session.config.sdk import SDKCookieSettings
-from flask_ssr_session.config.settings import ResolvedSettings, SDKSettings, Settings
+from flask_ssr_session.config.settings import Settings
 from flask_ssr_session.doctor.finding import Environment, Finding, Level, is_top_level
 from flask_ssr_session.errors import FetchError
 from flask_ssr_session.testing import SessionSigner

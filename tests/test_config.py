@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from flask_ssr_session.config.settings import ResolvedSettings, SDKSettings, Settings
+from flask_ssr_session.config.resolved import ResolvedSettings, SDKSettings
+from flask_ssr_session.config.settings import Settings
 from flask_ssr_session.errors import ConfigError
 
 SDK = SDKSettings(

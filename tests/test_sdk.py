@@ -12,8 +12,8 @@ from supertokens_python import InputAppInfo, SupertokensConfig, init
 from supertokens_python.framework.request import BaseRequest
 from supertokens_python.recipe import emailpassword, session
 
+from flask_ssr_session.config.resolved import SDKSettings
 from flask_ssr_session.config.sdk import SDKCookieSettings, read_cookie_rules, read_sdk
-from flask_ssr_session.config.settings import SDKSettings
 from flask_ssr_session.errors import ConfigError
 
 from .development_core.sdk import reset_sdk

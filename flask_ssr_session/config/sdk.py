@@ -20,7 +20,7 @@ from ..sansio.claims import MFA_CLAIM, ClaimValidator
 from ..sansio.global_claims import OVERRIDE_NAME, is_about
 from ..sansio.origins import parse_origin
 from ..session import SSRSession
-from .settings import SDKSettings
+from .resolved import SDKSettings
 
 
 def read_sdk() -> SDKSettings | None:

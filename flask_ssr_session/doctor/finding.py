@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from enum import Enum
 from urllib.parse import urlsplit
 
+from ..config.resolved import ResolvedSettings, SDKSettings
 from ..config.sdk import SDKCookieSettings
-from ..config.settings import ResolvedSettings, SDKSettings, Settings
+from ..config.settings import Settings
 from ..sansio.origins import parse_origin
 
 

@@ -16,8 +16,8 @@ from urllib.parse import urljoin
 from werkzeug.http import parse_cookie
 
 from ..app_state import ACCESS_TOKEN_COOKIE, AppState
+from ..config.resolved import ResolvedSettings
 from ..config.sdk import read_cookie_rules, read_sdk
-from ..config.settings import ResolvedSettings
 from ..errors import ConfigError, FetchError, MisuseError
 from ..hook_order import hook_before_api
 from ..pages import assets
