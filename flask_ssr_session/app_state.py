@@ -278,7 +278,7 @@ class AppState:
         settings = self.settings
         if self._given_is_revoked is not None:  # the test kit answers in the core's place
             settings = replace(settings, check_revoked=False)
-        deployment = ResolvedSettings.of(settings, read_sdk())
+        deployment = ResolvedSettings.resolve(settings, read_sdk())
         for check in self.checks:
             check(self, deployment)
         rules = TokenRules(

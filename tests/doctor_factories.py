@@ -49,7 +49,7 @@ def setup(
     checked = Settings.from_mappings({}, settings)
     return Environment(
         settings=checked,
-        deployment=ResolvedSettings.of(checked, values),
+        deployment=ResolvedSettings.resolve(checked, values),
         sdk=values,
         cookies=COOKIES._replace(**cookies or {}),
         sdk_version=version,
@@ -64,7 +64,7 @@ def pages_alone(**settings: Any) -> Environment:
     checked = Settings.from_mappings({}, {"api_domain": API, "cookie_domain": ".example.com"})
     return Environment(
         checked,
-        ResolvedSettings.of(checked, None),
+        ResolvedSettings.resolve(checked, None),
         sdk_version="0.31.4",
         **{"site": PAGES, **settings},
     )

@@ -39,7 +39,7 @@ def from_config(**config: Any) -> Settings:
 
 
 def deployment(sdk: SDKSettings | None = None, **config: Any) -> ResolvedSettings:
-    return ResolvedSettings.of(from_config(**config), sdk)
+    return ResolvedSettings.resolve(from_config(**config), sdk)
 
 
 # Names and precedence

@@ -84,7 +84,7 @@ class ResolvedSettings:
     global_claims: GlobalClaimSource | None = field(default=None, compare=False, repr=False)
 
     @classmethod
-    def of(cls, settings: Settings, sdk: SDKSettings | None) -> ResolvedSettings:
+    def resolve(cls, settings: Settings, sdk: SDKSettings | None) -> ResolvedSettings:
         """Complete *settings* by what the SDK says.
 
         :param sdk: None where no SDK is initialised in this process.

@@ -55,7 +55,7 @@ def check_up(state: AppState, url: str | None, *, offline: bool) -> Iterator[Fin
     try:
         check_decorator_order(state.app)
         sdk = read_sdk()
-        deployment = ResolvedSettings.of(state.settings, sdk)
+        deployment = ResolvedSettings.resolve(state.settings, sdk)
         script = assets.script().content
         assets.style()
     except MisuseError as error:
