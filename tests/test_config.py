@@ -235,9 +235,11 @@ def test_possible_value_is_taken(name: str, value: Any, expected: object) -> Non
 )  # fmt: skip
 def test_impossible_value_is_an_error_with_an_example(name: str, values: list[Any]) -> None:
     for value in values:
-        with pytest.raises(ConfigError, match=rf"^SSR_SESSION_{name.upper()}: .+, for example "):
+        with pytest.raises(
+            ConfigError, match=rf"^SSR_SESSION_{name.upper()} must be .+, for example "
+        ):
             from_config(**{name: value})
-        with pytest.raises(ConfigError, match=rf"^{name}: .+, for example "):
+        with pytest.raises(ConfigError, match=rf"^{name} must be .+, for example "):
             Settings.from_mappings({}, {name: value})
 
 
