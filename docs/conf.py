@@ -33,7 +33,10 @@ nitpick_ignore_regex = [
         r"(Flask|FlaskClient|HTTPException|Forbidden|(SansIO)?Response|RSA(Private|Public)Key)",
     ),
     # Said of arguments and return values, and of no use by itself.
-    ("py:.*", r"(flask_ssr_session\..*\.)?(Claim|ClaimValidator|RecipeUserIdText)"),
+    (
+        "py:.*",
+        r"(flask_ssr_session\..*\.)?(Claim|ClaimValidator|RecipeUserIdText|SettingsKeywords)",
+    ),
     ("py:.*", r"flask_ssr_session\.\w+\._View|_View"),
     ("py:exc", "RuntimeError"),
 ]

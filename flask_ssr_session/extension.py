@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 from flask import Flask, Response, request_started
 
 from .app_state import EXTENSION_NAME, AppState, current_request, current_state
 from .cli import commands
 from .conditional_requests import drop_conditions, may_ask_conditionally, unmark_tags
-from .config.settings import Settings
+from .config.settings import Settings, SettingsKeywords
 from .decorators import capture_form_before_hooks
 from .dispatch import watch_dispatch
 from .errors import ConfigError
@@ -19,6 +19,10 @@ from .pages.refresh_page import install_templates, warn_of_replaced_loader
 from .responses import finish
 from .setup_checks import check_setup, watch
 from .views import make_blueprint, route_before_catch_alls
+
+if TYPE_CHECKING:
+    # Type checkers know it without the package; typing.Unpack needs Python 3.11.
+    from typing_extensions import Unpack
 
 
 class FlaskSSRSession:
@@ -32,7 +36,7 @@ class FlaskSSRSession:
     One object serves any number of apps; what belongs to an app is kept with the app.
     """
 
-    def __init__(self, app: Flask | None = None, **settings: Any) -> None:
+    def __init__(self, app: Flask | None = None, **settings: Unpack[SettingsKeywords]) -> None:
         self._keywords = settings
         # Unknown keywords are refused where they are written, not where the app is made.
         Settings.from_mappings({}, settings)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from flask_ssr_session.config.resolved import ResolvedSettings, SDKSettings
-from flask_ssr_session.config.settings import Settings
+from flask_ssr_session.config.settings import Settings, SettingsKeywords
 from flask_ssr_session.errors import ConfigError
 
 SDK = SDKSettings(
@@ -69,6 +69,10 @@ def test_nothing_is_required() -> None:
         "redirect_origins": (),
         "cookie_domain": None,
     }
+
+
+def test_type_checkers_know_every_keyword() -> None:
+    assert list(SettingsKeywords.__annotations__) == [f.name for f in dataclasses.fields(Settings)]
 
 
 def test_config_wins_over_keywords_and_both_over_defaults() -> None:

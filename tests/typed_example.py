@@ -119,6 +119,9 @@ def read(session: SSRSession) -> None:
 
 
 def misuse() -> None:
+    FlaskSSRSession(login_ur="/sign-in")  # type: ignore[call-arg]
+    FlaskSSRSession(refresh_flow="popup")  # type: ignore[arg-type]
+    FlaskSSRSession(trusted_origins="https://www.example.com")  # type: ignore[arg-type]
     session_required(role=1)  # type: ignore[call-overload]
     session_required(roles=["admin"])  # type: ignore[call-overload]
     session_required(allow_pending="yes")  # type: ignore[call-overload]
