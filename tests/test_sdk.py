@@ -13,7 +13,7 @@ from supertokens_python.framework.request import BaseRequest
 from supertokens_python.recipe import emailpassword, session
 
 from flask_ssr_session.config.resolved import SDKSettings
-from flask_ssr_session.config.sdk import SDKCookieSettings, read_cookie_rules, read_sdk
+from flask_ssr_session.config.sdk import SDKCookieSettings, read_cookie_settings, read_sdk
 from flask_ssr_session.errors import ConfigError
 
 from .development_core.sdk import reset_sdk
@@ -206,7 +206,7 @@ def test_origin_that_depends_on_the_request_is_unknown() -> None:
 
 def test_sdk_tells_how_it_sets_cookies() -> None:
     start()
-    assert read_cookie_rules() == SDKCookieSettings(
+    assert read_cookie_settings() == SDKCookieSettings(
         secure=False, same_site="lax", older_domain=None
     )
 
@@ -217,14 +217,14 @@ def test_cookies_may_be_set_otherwise() -> None:
         website_domain="https://www.example.com",
         recipes=[session.init(cookie_same_site="strict", older_cookie_domain=".example.com")],
     )
-    assert read_cookie_rules() == SDKCookieSettings(
+    assert read_cookie_settings() == SDKCookieSettings(
         secure=True, same_site="strict", older_domain=".example.com"
     )
 
 
 def test_nobody_sets_cookies_without_the_session_recipe() -> None:
     start(recipes=[emailpassword.init()])
-    assert read_cookie_rules() is None
+    assert read_cookie_settings() is None
 
 
 def test_cookies_of_an_origin_that_depends_on_the_request_are_unknown() -> None:
@@ -233,7 +233,7 @@ def test_cookies_of_an_origin_that_depends_on_the_request_are_unknown() -> None:
         return "https://one.example.com"
 
     start(website_domain=None, origin=origin)
-    rules = read_cookie_rules()
+    rules = read_cookie_settings()
     assert rules is not None
     assert rules.same_site is None
 

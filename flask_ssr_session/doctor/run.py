@@ -17,7 +17,7 @@ from werkzeug.http import parse_cookie
 
 from ..app_state import ACCESS_TOKEN_COOKIE, AppState
 from ..config.resolved import ResolvedSettings
-from ..config.sdk import read_cookie_rules, read_sdk
+from ..config.sdk import read_cookie_settings, read_sdk
 from ..errors import ConfigError, FetchError, MisuseError
 from ..hook_order import hook_before_api
 from ..pages import assets
@@ -89,7 +89,7 @@ def check_up(state: AppState, url: str | None, *, offline: bool) -> Iterator[Fin
         settings=state.settings,
         deployment=deployment,
         sdk=sdk,
-        cookies=read_cookie_rules(),
+        cookies=read_cookie_settings(),
         sdk_version=_sdk_version(),
         answers_api=answers_api(state.app),
         site=front and browser_origin(front),
