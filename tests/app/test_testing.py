@@ -22,7 +22,7 @@ from flask import Flask, g
 from flask.testing import FlaskClient
 from flask_login import FlaskLoginClient, LoginManager, UserMixin, current_user, login_required
 
-from flask_ssr_session import FlaskSSRSession, MisuseError, app_state, session_required, testing
+from flask_ssr_session import FlaskSSRSession, MisuseError, app_state, session_required
 from flask_ssr_session.sansio.jwt import decode_unverified_token
 from flask_ssr_session.testing import (
     PAGE_HEADERS,
@@ -37,6 +37,7 @@ from flask_ssr_session.testing import (
     sign_out,
     signer_for,
 )
+from flask_ssr_session.testing import signer as signer_module
 
 from .conftest import (
     API_DOMAIN,
@@ -135,7 +136,9 @@ def test_tokens_fit_the_issuer_and_the_kind_of_key_that_the_app_accepts(
 
 def test_threads_that_sign_first_and_at_once_share_one_key(monkeypatch: pytest.MonkeyPatch) -> None:
     """Making a key takes long enough for all of them to find none."""
-    monkeypatch.setattr(testing, "_process_key", lru_cache(testing._process_key.__wrapped__))
+    monkeypatch.setattr(
+        signer_module, "_process_key", lru_cache(signer_module._process_key.__wrapped__)
+    )
     all_are_here = threading.Barrier(4)
 
     def sign_first(_: int) -> RSAPrivateKey:
