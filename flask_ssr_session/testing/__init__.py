@@ -1,28 +1,28 @@
-"""Signed-in test clients for apps that use flask_ssr_session: no core, no network, no browser.
+"""Test an app that uses flask_ssr_session: signed-in test clients without core, network or browser.
 
-Call :func:`install_test_keys` once for an app with ``TESTING`` set; it makes the app trust a
-throw-away key that lives in this process only, and no other. Nothing that serves a request imports
-this module; verification itself stays as it is, and has no switch here.
+Call :func:`install_test_keys` once for an app with ``TESTING`` set. From then on the app trusts
+only a throw-away key that lives in this process. No module that serves requests imports this
+package, and it switches off no check: tokens are verified as in production.
 
-=====================  ======================================================
-a visitor who          is made by
-=====================  ======================================================
-is a stranger          ``app.test_client()``, or :func:`sign_out`
-is signed in           :func:`sign_in`; ``roles=["reader"]`` for a wrong role
-is half signed in      :func:`sign_in` with ``mfa_complete=False``
-has an old token       :func:`expire`
-was thrown out         :func:`revoke`, for ``check_revoked``
-meets an outage        ``with`` :func:`outage` of keys, :func:`core_outage`
-sends anything else    :func:`set_token`, with a token of :func:`signer_for`
-is a browser's page    ``client.get(…, headers=PAGE_HEADERS)``
-=====================  ======================================================
+=======================  ====================================================
+visitor                  made by
+=======================  ====================================================
+stranger                 ``app.test_client()``, or :func:`sign_out`
+signed in                :func:`sign_in`; ``roles=["reader"]`` for a wrong role
+partly signed in         :func:`sign_in` with ``mfa_complete=False``
+with an expired token    :func:`expire`
+with a revoked session   :func:`revoke`, which only ``check_revoked`` notices
+during an outage         ``with`` :func:`outage` of the keys, :func:`core_outage`
+with any other token     :func:`set_token`, with a token of :func:`signer_for`
+opening a page           ``client.get(…, headers=PAGE_HEADERS)``
+=======================  ====================================================
 
-Cookies are set for ``SERVER_NAME``, else ``localhost``; where the session's cookie domain covers
-that, for the whole cookie domain, as SuperTokens does.
+Cookies are set for the host in ``SERVER_NAME``, or else ``localhost``. If the session's cookie
+domain covers that host, they are set for the whole cookie domain, as SuperTokens sets them.
 
-freezegun and time-machine move the app's clock, too: tokens run out as the test's time passes.
+freezegun and time-machine move the app's clock as well, so tokens expire in the test's time.
 
-For pytest there are fixtures of the same in :mod:`flask_ssr_session.pytest_plugin`.
+:mod:`flask_ssr_session.pytest_plugin` offers the same as pytest fixtures.
 """
 
 from __future__ import annotations
@@ -52,8 +52,7 @@ __all__ = [
 ]
 
 ClientMaker = Callable[..., FlaskClient]
-"""The type of the pytest fixture ``signed_in_as``, which takes what :func:`sign_in` takes."""
-
+"""The type of the pytest fixture ``signed_in_as``, which takes the arguments of :func:`sign_in`."""
 
 PAGE_HEADERS: Final[Mapping[str, str]] = {
     "Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
@@ -61,7 +60,8 @@ PAGE_HEADERS: Final[Mapping[str, str]] = {
     "Sec-Fetch-Mode": "navigate",
     "Sec-Fetch-Site": "same-origin",
 }
-"""What a browser sends that opens a page by a link of this site, or sends a form of it.
+"""What a browser sends when it follows a link or submits a form of this site.
 
-Without them, a test client is answered as a script is: by a status, not by a page.
+Without these headers, the app treats a test client as a script and answers with a status and JSON
+instead of a page.
 """

@@ -1,4 +1,4 @@
-"""Stands in for SuperTokens while an app is tested: its signing keys and its core."""
+"""The stand-in for SuperTokens while an app is tested: its signing keys and its core."""
 
 from __future__ import annotations
 
@@ -6,11 +6,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric.rsa import (
-    RSAPublicKey,
-)
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from flask import Flask
 
 from ..app_state import EXTENSION_NAME, AppState
@@ -20,52 +17,52 @@ from ..session import SSRSession
 from ..upstream.key_store import StaticKeys
 from .signer import SessionSigner
 
-_KEYS_EXTENSION = "ssr_session_test_keys"
+_EXTENSION_KEY = "ssr_session_test_keys"
 
 
 def install_test_keys(app: Flask) -> None:
-    """Make *app* trust the keys of this module, and no others, from now on.
+    """Make *app* trust the test keys from now on, and no others.
+
+    Calling it again forgets revoked sessions, but ends no outage.
 
     :raises MisuseError: ``app.testing`` is not set, or flask_ssr_session is not set up.
     """
     if not app.testing:
         raise MisuseError(
-            "install_test_keys() makes an app trust anybody who can run code in this process: it "
-            'is refused unless app.testing is set (app.config["TESTING"] = True).'
+            "install_test_keys() lets any code in this process sign users in, so it is refused "
+            'unless app.testing is set (app.config["TESTING"] = True).'
         )
-    state = _state(app)
-    # Again for an app that has them: who was revoked is forgotten, but an outage that a test has
-    # asked for goes on.
-    installed: _TestBackend = app.extensions.setdefault(_KEYS_EXTENSION, _TestBackend())
-    installed.revoked_handles.clear()
-    state.override_keys_for_testing(installed.keys, installed.is_revoked)
+    state = app_state_of(app)
+    backend: _TestBackend = app.extensions.setdefault(_EXTENSION_KEY, _TestBackend())
+    backend.revoked_handles.clear()
+    state.override_keys_for_testing(backend.keys, backend.is_revoked)
 
 
 def signer_for(app: Flask) -> SessionSigner:
-    """Return a signer whose tokens fit the settings of *app*, to make odd ones of.
+    """Return a signer for unusual tokens, with the key id and issuer that *app* requires.
 
-    :raises MisuseError: :func:`install_test_keys` was not called for it.
+    :raises MisuseError: :func:`install_test_keys` was not called for *app*.
 
-    A token without a user, for one::
+    For example, a token without a user::
 
         signer = signer_for(app)
         claims = signer.claims()
         del claims["sub"]
         set_token(client, signer.sign(claims))
     """
-    _installed(app)
+    backend_of(app)
     with app.app_context():
-        rules = _state(app).ready().rules
-    return _IssuerSigner(f"{rules.kid_prefix or 'd-'}test", rules.issuer)
+        rules = app_state_of(app).ready().rules
+    return SessionSigner(f"{rules.kid_prefix or 'd-'}test", issuer=rules.issuer)
 
 
 @contextmanager
 def outage(app: Flask) -> Iterator[None]:
-    """Let the keys of *app* be out of reach: no token can be judged, none is refused.
+    """Make the signing keys of *app* unavailable: no token can be verified or refused.
 
-    :raises MisuseError: :func:`install_test_keys` was not called for it.
+    :raises MisuseError: :func:`install_test_keys` was not called for *app*.
     """
-    keys = _installed(app).keys
+    keys = backend_of(app).keys
     keys.outages += 1
     try:
         yield
@@ -75,20 +72,20 @@ def outage(app: Flask) -> Iterator[None]:
 
 @contextmanager
 def core_outage(app: Flask) -> Iterator[None]:
-    """Let the core of *app* be out of reach, which nobody notices but ``check_revoked``.
+    """Make the core of *app* unavailable, which only ``check_revoked`` notices.
 
-    :raises MisuseError: :func:`install_test_keys` was not called for it.
+    :raises MisuseError: :func:`install_test_keys` was not called for *app*.
     """
-    installed = _installed(app)
-    installed.core_outages += 1
+    backend = backend_of(app)
+    backend.core_outages += 1
     try:
         yield
     finally:
-        installed.core_outages -= 1
+        backend.core_outages -= 1
 
 
 class _TestKeys(StaticKeys):
-    """The public half of the key of this process, under names that SuperTokens gives its keys."""
+    """The public key of this process, under key ids like SuperTokens' own."""
 
     def __init__(self) -> None:
         key = SessionSigner().public_key
@@ -97,7 +94,7 @@ class _TestKeys(StaticKeys):
         self._latest = 0.0
 
     def peek(self, raw_token: str) -> SSRSession | None:
-        # A test may move time back, and a remembered token is asked for nothing but its end.
+        # A test may move time back, and of a remembered token only the expiry is checked again.
         now = time.time()
         if now < self._latest - 1:
             self.clear()
@@ -105,21 +102,21 @@ class _TestKeys(StaticKeys):
         return super().peek(raw_token)
 
     def recall(self, raw_token: str) -> SSRSession | None:
-        self._check()
+        self._check_outage()
         return super().recall(raw_token)
 
     def find(self, kid: str, issued_at: float) -> RSAPublicKey | None:
-        self._check()
+        self._check_outage()
         return super().find(kid, issued_at)
 
-    def _check(self) -> None:
+    def _check_outage(self) -> None:
         if self.outages:
             raise KeysUnavailableError("the test has an outage")
 
 
 @dataclass(eq=False)
 class _TestBackend:
-    """What stands for SuperTokens while an app is tested: its keys, and its core."""
+    """The keys of one app, and what its core knows."""
 
     keys: _TestKeys = field(default_factory=_TestKeys)
     core_outages: int = 0
@@ -131,25 +128,23 @@ class _TestBackend:
         return session_handle in self.revoked_handles
 
 
-def _state(app: Flask) -> AppState:
+def app_state_of(app: Flask) -> AppState:
+    """Return the state of *app*.
+
+    :raises MisuseError: flask_ssr_session is not set up.
+    """
     state: AppState | None = app.extensions.get(EXTENSION_NAME)
     if state is None:
-        raise MisuseError("call FlaskSSRSession(app) before the test keys are used.")
+        raise MisuseError("call FlaskSSRSession(app) before you use flask_ssr_session.testing.")
     return state
 
 
-def _installed(app: Flask) -> _TestBackend:
-    installed: _TestBackend | None = app.extensions.get(_KEYS_EXTENSION)
-    if installed is None:
+def backend_of(app: Flask) -> _TestBackend:
+    """Return the backend of *app*.
+
+    :raises MisuseError: :func:`install_test_keys` was not called for *app*.
+    """
+    backend: _TestBackend | None = app.extensions.get(_EXTENSION_KEY)
+    if backend is None:
         raise MisuseError("call install_test_keys(app) first.")
-    return installed
-
-
-class _IssuerSigner(SessionSigner):
-    def __init__(self, kid: str, issuer: str | None) -> None:
-        super().__init__(kid)
-        self._issuer = issuer
-
-    def claims(self, *args: Any, **options: Any) -> dict[str, Any]:
-        claims = super().claims(*args, **options)
-        return claims if self._issuer is None else {"iss": self._issuer, **claims}
+    return backend

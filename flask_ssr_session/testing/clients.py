@@ -17,7 +17,7 @@ from ..errors import MisuseError, TokenInvalidError
 from ..sansio.claims import MFA_CLAIM
 from ..sansio.global_claims import is_about
 from ..sansio.jwt import decode_unverified_token
-from .backend import _installed, _state, signer_for
+from .backend import app_state_of, backend_of, signer_for
 
 _UPDATE_COOKIE = "st-last-access-token-update"
 
@@ -36,23 +36,23 @@ def sign_in(
 ) -> None:
     """Give *client* the cookies of a signed-in browser.
 
-    :param roles: the user's roles (``st-role``); None for a token without that claim, and so for
-        *permissions* (``st-perm``).
-    :param email_verified: whether the e-mail address is verified (``st-ev``). None for what the
-        SDK in this process asks of every session, else for a token without that claim.
-    :param mfa_complete: whether the user has completed all factors of sign-in (``st-mfa``); False
-        for one who is half signed in, and None as for *email_verified*.
-    :param valid_seconds: how long the access token is good for, from now.
-    :param payload: further claims of the access token, as the SDK writes them:
-        ``**PlanClaim.add_to_payload_({}, "pro", {})`` for one of your own.
+    :param roles: the user's roles (``st-role``); None for a token without that claim.
+    :param permissions: the user's permissions (``st-perm``); None for a token without that claim.
+    :param email_verified: whether the e-mail address is verified (``st-ev``). None means True if
+        the SDK in this process requires it of every session, else a token without that claim.
+    :param mfa_complete: whether the user completed all factors of sign-in (``st-mfa``); None as
+        for *email_verified*.
+    :param valid_seconds: how long the access token is valid, from now.
+    :param payload: more claims of the access token, as the SDK writes them, for example
+        ``**PlanClaim.add_to_payload_({}, "pro", {})``.
     :raises MisuseError: :func:`install_test_keys` was not called for the client's app, or a claim
-        would not say what it seems to.
+        has the wrong name or type.
     """
     signer = signer_for(client.application)
-    asked = _claims_asked_of_every_session(client.application)
-    if email_verified is None and "st-ev" in asked:
+    required = _globally_required_claims(client.application)
+    if email_verified is None and "st-ev" in required:
         email_verified = True
-    if mfa_complete is None and MFA_CLAIM in asked:
+    if mfa_complete is None and MFA_CLAIM in required:
         mfa_complete = True
     claims = signer.claims(
         user_id,
@@ -67,20 +67,10 @@ def sign_in(
     set_token(client, signer.sign(claims))
 
 
-def _claims_asked_of_every_session(app: Flask) -> set[str]:
-    """Return which claims of SuperTokens' own recipes the SDK asks of every session."""
-    with app.app_context():
-        global_claims = _state(app).ready().global_claims
-    if global_claims is None:
-        return set()
-    validators = global_claims.source.added_validators()
-    return {key for key in ("st-ev", MFA_CLAIM) if any(is_about(v, key) for v in validators)}
-
-
 def set_token(client: FlaskClient, token: str) -> None:
-    """Give *client* the cookies of a browser whose access token is *token*, whatever that is.
+    """Give *client* the cookies of a browser with the access token *token*, valid or not.
 
-    It is judged by the keys that the app has, the test keys or its own.
+    The app verifies it with its present keys: the test keys or its own.
 
     :raises MisuseError: flask_ssr_session is not set up for the client's app.
     """
@@ -88,7 +78,7 @@ def set_token(client: FlaskClient, token: str) -> None:
         claims = decode_unverified_token(token).payload
     except TokenInvalidError:
         claims = {}
-    # The browser SDK's own note of the session. The server asks only whether it is there.
+    # The browser SDK reads the front token. The server only checks whether it is there.
     front_token = {
         "uid": claims.get("sub"),
         "ate": claims.get("exp", 0) * 1000,
@@ -104,53 +94,66 @@ def set_token(client: FlaskClient, token: str) -> None:
 
 
 def expire(client: FlaskClient) -> None:
-    """Let the access token of a signed-in *client* run out; everything else stays as it is.
+    """Make the access token of a signed-in *client* expire; its other claims stay.
 
     :raises MisuseError: the client is not signed in.
     """
-    known = _claims_of(client, "expire")
+    claims = _token_claims(client, "expire")
     now = int(time.time())
     times = {"iat": now - 7200, "exp": now - 3600}
-    set_token(client, signer_for(client.application).sign(known | times))
+    set_token(client, signer_for(client.application).sign(claims | times))
 
 
 def revoke(client: FlaskClient) -> None:
-    """End the session of a signed-in *client* at the core, as an administrator would.
+    """Revoke the session of a signed-in *client* at the core, as an administrator would.
 
-    Its access token is good until it runs out, except where ``check_revoked`` asks.
+    Its access token stays valid until it expires, except for ``check_revoked``.
 
     :raises MisuseError: the client is not signed in.
     """
-    handle = _claims_of(client, "revoke")["sessionHandle"]
-    _installed(client.application).revoked_handles.add(handle)
+    handle = _token_claims(client, "revoke")["sessionHandle"]
+    backend_of(client.application).revoked_handles.add(handle)
 
 
 def sign_out(client: FlaskClient) -> None:
-    """Take the cookies of a session from *client*, as the browser SDK does at sign-out."""
+    """Remove the session cookies of *client*, as the browser SDK does at sign-out."""
     domain, _ = _cookie_domain(client.application)
     for name in (ACCESS_TOKEN_COOKIE, FRONT_TOKEN_COOKIE):
         client.delete_cookie(name, domain=domain)
 
 
+def _globally_required_claims(app: Flask) -> set[str]:
+    """Return which claims of SuperTokens' own recipes the SDK requires of every session."""
+    with app.app_context():
+        global_claims = app_state_of(app).ready().global_claims
+    if global_claims is None:
+        return set()
+    validators = global_claims.source.added_validators()
+    return {key for key in ("st-ev", MFA_CLAIM) if any(is_about(v, key) for v in validators)}
+
+
 def _cookie_domain(app: Flask) -> tuple[str, bool]:
-    """Return for which host cookies are set, and whether for it alone."""
-    # Flask's test client asks SERVER_NAME, where one is set, and reads its host like this.
+    """Return the domain of the session's cookies, and whether they are host-only."""
+    # Flask's test client requests SERVER_NAME if it is set, and parses its host in the same way.
     host = urlsplit(f"//{app.config.get('SERVER_NAME') or ''}").hostname or "localhost"
     with app.app_context():
-        shared = (_state(app).ready().deployment.cookie_domain or "").lstrip(".")
+        shared = (app_state_of(app).ready().deployment.cookie_domain or "").lstrip(".")
     return (shared, False) if shared and f".{host}".endswith(f".{shared}") else (host, True)
 
 
-def _claims_of(client: FlaskClient, asked_by: str) -> dict[str, Any]:
+def _token_claims(client: FlaskClient, caller: str) -> dict[str, Any]:
     """Return the claims of the client's access token.
 
-    :raises MisuseError: it has none, or one that is no session's.
+    :param caller: the function to name in the error.
+    :raises MisuseError: the client has no token, or one that is not a session's.
     """
     domain, _ = _cookie_domain(client.application)
     cookie = client.get_cookie(ACCESS_TOKEN_COOKIE, domain=domain)
     if cookie is None:
-        raise MisuseError(f"{asked_by}(): this client is not signed in; call sign_in() before.")
+        raise MisuseError(f"{caller}(): this client is not signed in; call sign_in() before.")
     try:
         return dict(decode_unverified_token(cookie.value).payload)
     except TokenInvalidError:
-        raise MisuseError(f"{asked_by}(): what set_token() stored is no session's.") from None
+        raise MisuseError(
+            f"{caller}(): the token that set_token() stored is not a session's."
+        ) from None

@@ -23,8 +23,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from ..errors import MisuseError
 from ..sansio.claims import MFA_CLAIM
 
-# The cache alone would let threads that come first at once each have a key of their own.
-_making_key = Lock()
+# lru_cache alone would let threads that sign at the same time make a key each.
+_key_lock = Lock()
 
 
 @lru_cache
@@ -35,22 +35,30 @@ def _process_key() -> RSAPrivateKey:
 class SessionSigner:
     """Signs access tokens as a SuperTokens core does, with a throw-away key.
 
-    :param kid: the key id written into tokens; ``d-`` and ``s-`` begin SuperTokens' own.
-    :param private_key: an RSA key; None for one made once per process.
+    :param kid: the key id in the token's header. SuperTokens' own begin with ``d-`` or ``s-``.
+    :param private_key: an RSA key; None for the one key of this process.
+    :param issuer: claim ``iss`` of new claims; None leaves it out.
     """
 
-    def __init__(self, kid: str = "d-test", private_key: RSAPrivateKey | None = None) -> None:
+    def __init__(
+        self,
+        kid: str = "d-test",
+        private_key: RSAPrivateKey | None = None,
+        *,
+        issuer: str | None = None,
+    ) -> None:
         self.kid = kid
-        with _making_key:
+        self.issuer = issuer
+        with _key_lock:
             self.private_key = private_key or _process_key()
 
     @property
     def public_key(self) -> RSAPublicKey:
-        """The key that verifies what this signer signs."""
+        """The key that verifies the signer's tokens."""
         return self.private_key.public_key()
 
     def jwk(self) -> dict[str, str]:
-        """Return the public key as SuperTokens' key set names it."""
+        """Return the public key in the form of SuperTokens' key set."""
         numbers = self.public_key.public_numbers()
         return {
             "kty": "RSA",
@@ -80,12 +88,14 @@ class SessionSigner:
     ) -> dict[str, Any]:
         """Return the claims of a new session.
 
-        :param roles: claim ``st-role``; None leaves it out, and so for the next two.
-        :param mfa_complete: claim ``st-mfa``: whether the user has completed all factors of
-            sign-in; None leaves it out.
+        :param roles: claim ``st-role``; None leaves it out.
+        :param permissions: claim ``st-perm``; None leaves it out.
+        :param email_verified: claim ``st-ev``; None leaves it out.
+        :param mfa_complete: claim ``st-mfa``: whether the user completed all factors of sign-in;
+            None leaves it out.
         :param issued_at: seconds since the epoch; None for now.
         :param payload: more claims, or other values for these.
-        :raises MisuseError: a claim that would not say what it seems to.
+        :raises MisuseError: a claim has the wrong name or type.
         """
         for name, names in (("roles", roles), ("permissions", permissions)):
             if isinstance(names, str):
@@ -95,7 +105,7 @@ class SessionSigner:
                 raise MisuseError(f"{name}= takes True, False or None.")
         if misspelt := payload.keys() & {"role", "permission"}:
             raise MisuseError(
-                f"{misspelt.pop()}= is no claim of SuperTokens: roles=, permissions=."
+                f"{misspelt.pop()}= is no claim of SuperTokens: use roles= or permissions=."
             )
         now = int(time.time() if issued_at is None else issued_at)
         claims: dict[str, Any] = {
@@ -109,6 +119,8 @@ class SessionSigner:
             "iat": now,
             "exp": now + int(valid_seconds),
         }
+        if self.issuer is not None:
+            claims["iss"] = self.issuer
         for key, value in (
             ("st-role", None if roles is None else list(roles)),
             ("st-perm", None if permissions is None else list(permissions)),
@@ -121,7 +133,7 @@ class SessionSigner:
         return claims | payload
 
     def sign(self, claims: Mapping[str, Any], header: Mapping[str, Any] | None = None) -> str:
-        """Return the signed token of *claims*.
+        """Return a signed token of *claims*.
 
         :param header: None for :meth:`header`.
         """
@@ -131,7 +143,7 @@ class SessionSigner:
         )
 
     def sign_raw(self, header: bytes, payload: bytes) -> str:
-        """Sign any two byte strings as header and payload, well formed or not."""
+        """Return a signed token of any bytes, well formed or not."""
         signed = f"{_base64url(header)}.{_base64url(payload)}"
         signature = self.private_key.sign(signed.encode("ascii"), PKCS1v15(), SHA256())
         return f"{signed}.{_base64url(signature)}"
