@@ -22,7 +22,8 @@ from .config.resolved import ResolvedSettings
 from .config.sdk import read_sdk
 from .config.settings import Settings
 from .errors import ConfigError, FetchError, MisuseError, error_location
-from .sansio.claims import MFA_CLAIM, ClaimFailure, raise_misuse
+from .sansio.app_code import raise_misuse
+from .sansio.claims import MFA_CLAIM, ClaimFailure
 from .sansio.cookies import plain_values
 from .sansio.csrf import is_cross_site, is_trivially_safe, is_unsafe
 from .sansio.form_replay import ReplayableForm

@@ -5,15 +5,15 @@ A failed claim is no reason to refresh: the session is good, its user just may n
 
 from __future__ import annotations
 
-import inspect
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from functools import partial
 from typing import Any, Final, NamedTuple, Protocol
 
-from ..errors import MisuseError, error_location
+from ..errors import MisuseError
 from ..session import SSRSession
+from .app_code import Report, call_app_code, raise_misuse
 
 
 class _Default(Enum):
@@ -55,21 +55,8 @@ class ClaimFailure(NamedTuple):
     reason: Any
 
 
-Report = Callable[[str, str, "BaseException | None"], None]
-"""Is told of app code that cannot be asked: its name, what is wrong with it, and the error."""
-
-_WAITS = "waits for something; on a page the payload has to do"
-
 # In place of the reason that a validator would have given.
 UNCHECKED: Final = {"message": "this claim could not be checked"}
-
-
-def raise_misuse(name: str, problem: str, error: BaseException | None) -> None:
-    """Refuse to go on: the default :data:`Report`.
-
-    :raises MisuseError: always.
-    """
-    raise MisuseError(f"{name} {problem}") from error
 
 
 class ClaimRequirements(NamedTuple):
@@ -239,43 +226,6 @@ def _validate(
     validator: ClaimValidator, payload: dict[str, Any], user_context: dict[str, Any]
 ) -> Any:
     return validator.validate(payload, user_context)
-
-
-def call_app_code(call: Callable[[], Any], name: str, report: Report) -> Any:
-    """Return what *call* returns or its awaitable comes to at once; None where it fails.
-
-    The SDK's validators are coroutines that only compute, so no event loop is needed. One that
-    really waits would ask somebody, on every page.
-
-    :param report: is told where the code raises, waits or returns None.
-    """
-    failure: BaseException | None = None
-    problem = "returned nothing"
-    try:
-        result = call()
-        if not inspect.isawaitable(result):
-            finished = result
-        else:
-            steps = result.__await__()
-            try:
-                next(steps)
-                finished, problem = None, _WAITS
-            except StopIteration as stop:
-                finished = stop.value
-            finally:
-                steps.close()
-    except BaseException as error:  # it is the app's code, anything may come out
-        if isinstance(error, (KeyboardInterrupt, SystemExit)):
-            raise
-        finished, failure = None, error
-        if isinstance(error, RuntimeError) and "no running event loop" in str(error):
-            problem = _WAITS
-        else:
-            # The message of an unknown error may hold a claim value.
-            problem = f"failed with {error_location(error)}"
-    if finished is None:
-        report(name, problem, failure)
-    return finished
 
 
 _NONE = ClaimRequirements()

@@ -12,7 +12,8 @@ from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
 from ..session import SSRSession
-from .claims import UNCHECKED, ClaimFailure, ClaimValidator, Report, ask_validators, call_app_code
+from .app_code import Report, call_app_code
+from .claims import UNCHECKED, ClaimFailure, ClaimValidator, ask_validators
 
 # The SDK's name for the function that an app overrides.
 OVERRIDE_NAME = "get_global_claim_validators"
