@@ -396,7 +396,7 @@ class AppState:
         if claims is None or session is None or not claims.source.has_mfa:
             return False
         context = claims.source.user_context(asked)
-        return claims.asks(MFA_CLAIM, session, context, self._log_broken_claim)
+        return claims.requires(MFA_CLAIM, session, context, self._log_broken_claim)
 
     def require(
         self, record: RequestState, requirements: Requirements, *, admits_pending: bool = False

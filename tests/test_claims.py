@@ -435,7 +435,7 @@ async def waits() -> Any:
 def test_validator_that_waits_is_an_error_and_lets_nobody_in(awaitable: Callable[[], Any]) -> None:
     asked = rules(validators=[Validator(lambda _: awaitable())])
 
-    with pytest.raises(MisuseError, match="waits for something; on a page the payload has to do"):
+    with pytest.raises(MisuseError, match="waits for something, but a page"):
         asked.failures(session_of())
     gc.collect()  # a coroutine that was left would warn now
 
@@ -456,7 +456,7 @@ def test_error_of_a_validator_is_named_without_its_message(is_async: bool) -> No
 
 @pytest.mark.parametrize("answer", [True, None, "valid", {"is_valid": True}])
 def test_result_of_another_shape_lets_nobody_in(answer: Any) -> None:
-    problem = "returned nothing" if answer is None else "has to return an object with is_valid"
+    problem = "returned None" if answer is None else "must return an object with is_valid"
     with pytest.raises(MisuseError, match=problem):
         rules(validators=[Validator(lambda _: answer)]).failures(session_of())
 
@@ -545,13 +545,13 @@ A_LIST = "takes a list of SuperTokens claim validators"
         pytest.param({"a": 1}, A_LIST, id="mapping"),
         pytest.param((v for v in [ROLE.includes("a")]), A_LIST, id="generator, which asks once"),
         pytest.param(None, A_LIST, id="None"),
-        pytest.param([UserRoleClaim], "is a claim: name one of its", id="claim, not validator"),
-        pytest.param([ROLE], "was it to be called", id="all validators of a claim"),
-        pytest.param([ROLE.includes], "was it to be called", id="not called"),
-        pytest.param([ROLE.includes("a"), "admin"], "was it to be called", id="text among them"),
-        pytest.param([None], "was it to be called", id="None among them"),
-        pytest.param([lambda *_: VALID], "was it to be called", id="function"),
-        pytest.param([Validator], "is a class: list an instance", id="class"),
+        pytest.param([UserRoleClaim], "is a claim; use one of its", id="claim, not validator"),
+        pytest.param([ROLE], "forget to call it", id="all validators of a claim"),
+        pytest.param([ROLE.includes], "forget to call it", id="not called"),
+        pytest.param([ROLE.includes("a"), "admin"], "forget to call it", id="text among them"),
+        pytest.param([None], "forget to call it", id="None among them"),
+        pytest.param([lambda *_: VALID], "forget to call it", id="function"),
+        pytest.param([Validator], "is a class; list an instance", id="class"),
     ],
 )
 def test_validators_take_a_list_of_validators(value: Any, advice: str) -> None:

@@ -1,21 +1,25 @@
-"""Call code of the app, which may fail in any way, and must not wait."""
+"""Call code of the app, which may raise anything and must not wait."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from ..errors import MisuseError, error_location
 
 Report = Callable[[str, str, "BaseException | None"], None]
-"""Is told of app code that cannot be asked: its name, what is wrong with it, and the error."""
+"""Receives each failure of app code: the code's name, the problem, and the error or None."""
 
-_WAITS = "waits for something; on a page the payload has to do"
+_WAITS = "waits for something, but a page checks the payload alone"
+
+
+class _WaitsError(Exception):
+    """An awaitable did not finish at once."""
 
 
 def raise_misuse(name: str, problem: str, error: BaseException | None) -> None:
-    """Refuse to go on: the default :data:`Report`.
+    """Report a failure as an error; the default :data:`Report`.
 
     :raises MisuseError: always.
     """
@@ -23,37 +27,43 @@ def raise_misuse(name: str, problem: str, error: BaseException | None) -> None:
 
 
 def call_app_code(call: Callable[[], Any], name: str, report: Report) -> Any:
-    """Return what *call* returns or its awaitable comes to at once; None where it fails.
+    """Return the result of *call*, awaited if it is awaitable, or None if it fails.
 
-    The SDK's validators are coroutines that only compute, so no event loop is needed. One that
-    really waits would ask somebody, on every page.
-
-    :param report: is told where the code raises, waits or returns None.
+    :param report: receives code that raises, waits or returns None.
     """
-    failure: BaseException | None = None
-    problem = "returned nothing"
+    problem, cause = "returned None", None
     try:
         result = call()
-        if not inspect.isawaitable(result):
-            finished = result
-        else:
-            steps = result.__await__()
-            try:
-                next(steps)
-                finished, problem = None, _WAITS
-            except StopIteration as stop:
-                finished = stop.value
-            finally:
-                steps.close()
-    except BaseException as error:  # it is the app's code, anything may come out
-        if isinstance(error, (KeyboardInterrupt, SystemExit)):
-            raise
-        finished, failure = None, error
+        if inspect.isawaitable(result):
+            result = _run_to_completion(result)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except _WaitsError:
+        result, problem = None, _WAITS
+    except BaseException as error:  # noqa: BLE001 - app code may raise anything
+        result, cause = None, error
+        # The message of an unknown error may hold a claim value.
+        problem = f"failed with {error_location(error)}"
         if isinstance(error, RuntimeError) and "no running event loop" in str(error):
             problem = _WAITS
-        else:
-            # The message of an unknown error may hold a claim value.
-            problem = f"failed with {error_location(error)}"
-    if finished is None:
-        report(name, problem, failure)
-    return finished
+    if result is None:
+        report(name, problem, cause)
+    return result
+
+
+def _run_to_completion(awaitable: Awaitable[Any]) -> Any:
+    """Return the result of *awaitable* without an event loop.
+
+    The SDK's validators are coroutines that only compute. One that waits would make a request on
+    every page.
+
+    :raises _WaitsError: it waits.
+    """
+    steps = awaitable.__await__()
+    try:
+        next(steps)
+    except StopIteration as stop:
+        return stop.value
+    finally:
+        steps.close()
+    raise _WaitsError
