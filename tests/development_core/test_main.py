@@ -70,6 +70,6 @@ def test_command_that_cannot_start_says_why_in_one_line(
             main(["--port=0", *(option.format(**places) for option in options)])
     assert ended.value.code == 2
     line = capsys.readouterr().err.splitlines()[-1]
-    assert line.startswith("python -m example_app.core: error: it cannot start: ")
+    assert line.startswith("python -m example_app.core: error: cannot start: ")
     assert cause in line
     assert (tmp_path / "note.txt").read_text().startswith("somebody's")
