@@ -37,7 +37,7 @@ class _SharedSettings:
     invalid_claim_status: int = 403
     key_uris: tuple[str, ...] = ()
     session_uris: tuple[str, ...] = ()
-    # This is no tuple: error reporters iterate over tuples, and would print the API key.
+    # A dataclass, not a NamedTuple: error reporters iterate over tuples and would show the key.
     core_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     global_claims: GlobalClaimSource | None = field(default=None, compare=False, repr=False)
 
@@ -123,7 +123,7 @@ class ResolvedSettings(_SharedSettings):
             website_base_path=sdk.website_base_path if sdk else None,
             return_origins=frozenset([*website, *settings.redirect_origins]),
             trusted_origins=frozenset([*website, *settings.trusted_origins]),
-            kid_prefix=_KID_PREFIXES[known.dynamic_signing_key],
+            kid_prefix=_kid_prefix(known.dynamic_signing_key),
             factor_url=f"{sdk.website_base_path}/mfa" if sdk else None,
         )
 
@@ -132,8 +132,12 @@ _WITHOUT_SDK = SDKSettings(
     api_domain="", website_origin=None, website_base_path="/auth", dynamic_signing_key=None
 )
 
-# SuperTokens begins the ids of its dynamic and static keys with these.
-_KID_PREFIXES = {True: "d-", False: "s-", None: None}
+
+def _kid_prefix(dynamic: bool | None) -> str | None:
+    """Return what SuperTokens begins the ids of its dynamic or static keys with."""
+    if dynamic is None:
+        return None
+    return "d-" if dynamic else "s-"
 
 
 def _key_uris(settings: Settings, sdk: SDKSettings | None, api: str) -> tuple[str, ...]:
