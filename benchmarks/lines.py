@@ -1,8 +1,8 @@
-"""Where the time of a request goes, line by line: ``python -m benchmarks.lines``.
+"""Profile a request line by line: ``python -m benchmarks.lines``.
 
-Every line of ours that a request runs through, with the microseconds it takes, what it calls
-included. Measuring a line takes time itself, so the short ones look longer than they are: compare
-lines, and ask ``benchmarks.hook`` what a request costs. Needs ``pip install -e '.[test]'``.
+It lists every line of this package that a request runs, with its microseconds, calls included.
+Measuring takes time, so short lines look longer than they are: compare lines here, and measure
+requests with ``benchmarks.hook``. Needs ``pip install -e '.[test]'``.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from flask_ssr_session.sansio.jwks import MAX_REMEMBERED_TOKENS
 from flask_ssr_session.testing import SessionSigner
 
 from . import sites
-from .driving import Asked, Case, always, environ, run_batch, versions
+from .driving import Case, TimedRequest, always, environ, run_batch, versions
 from .visitors import never_seen, sign
 
 PACKAGE = Path(flask_ssr_session.__file__).parent
@@ -49,30 +49,30 @@ class Line:
 
 
 def our_app() -> Flask:
-    """Return an app whose keys are at hand."""
+    """Return an app with a static key set."""
     return sites.ours(api_domain="https://api.example.com", jwks={"keys": [SIGNER.jwk()]})
 
 
 def cases() -> Iterator[Case]:
-    """Yield the three requests that make up a site's traffic."""
+    """Yield the three kinds of request of a typical site."""
     tokens = sign(SIGNER, 2 * MAX_REMEMBERED_TOKENS)
     for name in ("warm", "cold", "anonymous"):
         app = our_app()
         requests = {
-            "warm": always(tokens[0].asked()),
+            "warm": always(tokens[0].request()),
             "cold": never_seen(app, tokens),
-            "anonymous": always(Asked(environ())),
+            "anonymous": always(TimedRequest(environ())),
         }
         yield Case(name, app, requests[name], name)
 
 
 def functions_of(case: Case) -> list[FunctionType]:
-    """Return our functions that a request runs through, closures included."""
+    """Return the package's functions that a request runs, closures included."""
     ran: set[CodeType] = set()
     sys.setprofile(lambda frame, *_: ran.add(frame.f_code))
     run_batch(case, 1)
     sys.setprofile(None)
-    ours = {code for code in ran if Path(code.co_filename).parent == PACKAGE}
+    ours = {code for code in ran if PACKAGE in Path(code.co_filename).parents}
     return [
         each
         for each in gc.get_objects()
@@ -81,14 +81,14 @@ def functions_of(case: Case) -> list[FunctionType]:
 
 
 def profile(case: Case, runs: int, count: int) -> list[Line]:
-    """Return the lines that requests ran through, as they stand in their files.
+    """Return the lines that requests ran, in the order of their files.
 
-    Of several runs the shortest time of a line: what else the machine does only makes it longer.
+    Each line has its shortest time of several runs, because other load only adds time.
     """
     run_batch(case, 10)
     functions = functions_of(case)
     shortest: dict[tuple[str, str, int], Line] = {}
-    # A pause would stand at whatever line made the last object; benchmarks.growth has them.
+    # A garbage collection would count for a random line; benchmarks.growth measures it.
     gc.disable()
     for _ in range(runs):
         for key, line in profiled(case, functions, count):

@@ -1,8 +1,8 @@
-"""What several gunicorn processes serve that share one core: ``python -m benchmarks.processes``.
+"""Measure several gunicorn processes that share one core: ``python -m benchmarks.processes``.
 
-The example app, with a visitor who is signed in by SuperTokens' SDK. ``/account`` is verified in
-the process and asks nobody; ``/checked`` asks the core each time whether the session was revoked.
-Needs ``wrk``, which shares the machine with the processes and the core.
+They serve the example app to a visitor whom SuperTokens' SDK signed in. ``/account`` is verified in
+the process; ``/checked`` asks the core on every request whether the session was revoked. Needs
+``wrk``, which shares the machine with the processes and the core.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ PATHS = ("/account", "/checked")
 
 
 def rate(core_uri: str, workers: int, path: str, seconds: int, name: str) -> float:
-    """Return the requests a second of fresh processes.
+    """Return the requests per second of new processes.
 
-    :param name: of a visitor whom the core does not know yet.
+    :param name: the name of a new visitor.
     """
     options = ("--worker-class=gthread", f"--workers={workers}", "--threads=4")
     environment = {"SUPERTOKENS_CONNECTION_URI": core_uri, "NO_PROXY": "127.0.0.1"}
@@ -35,7 +35,7 @@ def rate(core_uri: str, workers: int, path: str, seconds: int, name: str) -> flo
         with serve(folder, None, *options, app=app, **environment) as server:
             cookies = [f"sAccessToken={Visitor(server, name).cookies['sAccessToken']}"]
             visit = (server, folder, "visitor", cookies, CONNECTIONS)
-            for each in (1, seconds):  # the first warms the processes up
+            for each in (1, seconds):  # the first run warms the processes up
                 with running_wrk(*visit, each, path) as wrk:
                     figures = figures_of(wrk.communicate()[0])
     return figures.rate
@@ -45,7 +45,7 @@ def main() -> None:
     """Print one table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.processes", description=__doc__)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4])
-    parser.add_argument("--seconds", type=int, default=4, help="of each run, default: 4")
+    parser.add_argument("--seconds", type=int, default=4, help="seconds per run, default: 4")
     parser.add_argument("--rounds", type=int, default=3, help="default: 3")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
     options = parser.parse_args()

@@ -1,8 +1,8 @@
-"""How long a visitor waits when the session has run out: ``python -m benchmarks.refresh_page``.
+"""Measure how long a visitor waits for a refresh: ``python -m benchmarks.refresh_page``.
 
-From the reload to the moment the content is parsed, in Chromium, against a site and a development
-core on this machine: a page written by hand on the bare SDK, ours by decorator and by template, and
-the three requests that nobody can do without, one after the other and nothing else.
+The time runs from the reload until the content is parsed, in Chromium, with a site and a
+development core on this machine. Compared are a page written by hand with the SDK alone, this
+package's page by decorator and by template, and only the three requests that every refresh needs.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ PAGES = {
     "ours, template": "/tabs/template",
 }
 
-# What a refresh cannot do without. The first is answered as a document is.
+# The requests that every refresh needs. The first gets a document.
 BARE_REQUESTS = """async (path) => {
     const headers = { Accept: "text/html", "Upgrade-Insecure-Requests": "1" };
     const start = performance.now();
@@ -45,10 +45,10 @@ BARE_REQUESTS = """async (path) => {
 
 
 class Waited(NamedTuple):
-    """What became of tabs whose session had run out.
+    """The result of reloading tabs with an expired token.
 
-    :ivar elapsed: milliseconds until the last one showed its content; NaN where none did.
-    :ivar lost: how many were sent to sign-in, though the session could be refreshed.
+    :ivar elapsed: milliseconds until the last tab showed its content; NaN if none did.
+    :ivar lost: the number of tabs sent to sign-in although the session could be refreshed.
     """
 
     elapsed: float
@@ -57,12 +57,12 @@ class Waited(NamedTuple):
 
 
 class Bench:
-    """A signed-in visitor in a browser, whose session runs out at will."""
+    """A signed-in visitor in a browser, whose token can be made to expire."""
 
     def __init__(self, site: Site, browser: Browser, latency_ms: float = 0) -> None:
         """Sign a visitor up.
 
-        :param latency_ms: what every request of the measured tabs takes longer.
+        :param latency_ms: added to every request of the measured tabs.
         """
         self._latency_ms = latency_ms
         self._site = site
@@ -72,13 +72,13 @@ class Bench:
         self.sign_up()
 
     def sign_up(self) -> None:
-        """Begin anew: whoever was signed out by what was measured cannot be measured again."""
+        """Sign up a new visitor: a measurement may have signed out the last one."""
         self._context.clear_cookies()
         self._site.sign_up(self._visitor)
         self._visitor.goto(self._site.url("/panel/"))
 
     def wait_in_tabs(self, path: str, count: int, *, first_visit: bool) -> Waited:
-        """Reload *count* tabs at once, after the session ran out.
+        """Reload *count* tabs at once, after the token expired.
 
         :param first_visit: the browser's cache is empty.
         """
@@ -101,7 +101,7 @@ class Bench:
         return Waited(shown - started, self._site.refresh_calls(), count - len(served))
 
     def bare_requests(self) -> float:
-        """Return the milliseconds that the three requests take."""
+        """Return the milliseconds of the three requests."""
         self._site.expire(self._visitor)
         tab = self._context.new_page()
         tab.goto(self._site.url("/tabs/start"))
@@ -113,7 +113,7 @@ class Bench:
     def traffic(self, path: str, *, first_visit: bool) -> tuple[int, float]:
         """Return how many requests one tab sends from the reload to the content, and their bytes.
 
-        Bytes are those of the answers as they were sent; what comes from the cache counts nothing.
+        Bytes are those of the responses on the wire; cached responses count as 0.
         """
         self._site.expire(self._visitor)
         sizes: list[float] = []
@@ -158,14 +158,14 @@ def line(name: str, times: list[float], notes: str = "") -> str:
 
 
 def measure(bench: Bench, runs: int, tab_count: int, tab_runs: int) -> Iterator[str]:
-    """Measure everything in turns, so that what else the machine does is shared by all."""
+    """Measure everything in turns, so that other load on the machine affects all cases."""
     one_tab: dict[tuple[str, bool], list[float]] = defaultdict(list)
     bare = []
     for run in range(runs + 1):
         for name, path in PAGES.items():
             for first_visit in (True, False):
                 waited = bench.wait_in_tabs(path, 1, first_visit=first_visit)
-                if run:  # the round before warms everybody up
+                if run:  # the round before warms everything up
                     one_tab[name, first_visit].append(waited.elapsed)
         elapsed = bench.bare_requests()
         if run:

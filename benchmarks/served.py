@@ -1,4 +1,4 @@
-"""What gunicorn serves for the benchmark of throughput: a bare app, and ours."""
+"""The apps that gunicorn serves for ``benchmarks.throughput``."""
 
 from __future__ import annotations
 

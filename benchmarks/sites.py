@@ -1,8 +1,7 @@
-"""The apps that are timed: bare ones, ours, and what else a Flask app may check a token with.
+"""The measured apps: bare ones, ones with this package, and ones with alternatives.
 
-All of them read the cookie ``sAccessToken``, check it with the same key, and answer with the user
-id. Each alternative is set up as its documentation says, with keys at hand and no network per
-request.
+All of them read the cookie ``sAccessToken``, verify it with the same key, and return the user id.
+Each alternative follows its documentation, with static keys and no network per request.
 """
 
 from __future__ import annotations
@@ -24,35 +23,35 @@ from flask_ssr_session.testing import SessionSigner
 COOKIE = "sAccessToken"
 SECRET_KEY = "benchmarks" * 4
 
-# Where the benchmark of the RSA check alone finds what it checks.
+# The environ key for the input of the bare RSA check.
 SIGNED, SIGNATURE = "benchmarks.signed", "benchmarks.signature"
 
 
 @dataclass(frozen=True)
 class Keys:
-    """What tokens are checked with, in the forms that libraries ask for."""
+    """The public key in the forms that libraries need."""
 
     signer: SessionSigner
     jwks_uri: str
 
     @property
     def pem(self) -> str:
-        """The public key as text."""
+        """The public key as PEM."""
         form = PublicFormat.SubjectPublicKeyInfo
         return self.signer.public_key.public_bytes(Encoding.PEM, form).decode()
 
 
 def site(view: Callable[[], str], static_folder: str | None = None, **config: Any) -> Flask:
-    """Return an app that does nothing but *view*."""
+    """Return an app with only *view*."""
     app = Flask(__name__, static_folder=static_folder, static_url_path="/static")
-    # What goes wrong ends the run, instead of being an answer.
+    # An error ends the run instead of becoming a response.
     app.config.update(config, PROPAGATE_EXCEPTIONS=True)
     app.add_url_rule("/", "page", view)
     return app
 
 
 def say_ok() -> str:
-    """Answer without looking at anything."""
+    """Return a fixed text."""
     return "ok"
 
 
@@ -69,7 +68,7 @@ def with_empty_hook(static_folder: str | None = None) -> Flask:
 
 
 def with_least_hook() -> Flask:
-    """Return an app that keeps ours' promises to views and caches, and looks at nothing."""
+    """Return an app that sets g.session and Vary, and reads no token."""
 
     def page() -> str:
         return "ok" if g.session is None else ""
@@ -89,7 +88,7 @@ def with_least_hook() -> Flask:
 
 
 def with_rsa_check(keys: Keys) -> Flask:
-    """Return an app whose hook does the one thing that nobody can leave out."""
+    """Return an app whose hook only checks the RSA signature."""
     app, key = bare(), keys.signer.public_key
     padding, digest = PKCS1v15(), SHA256()
 
@@ -116,11 +115,11 @@ def ours(
     return app
 
 
-# --- what else there is --------------------------------------------------------------------------
+# --- alternatives --------------------------------------------------------------------------------
 
 
 def supertokens_get_session(_keys: Keys) -> Flask:
-    """SuperTokens' own SDK, asked in a plain view; it is initialised already."""
+    """SuperTokens' own SDK, called in a plain view; it is initialised already."""
     get_session = import_module("supertokens_python.recipe.session.syncio").get_session
 
     def page() -> str:
@@ -130,7 +129,7 @@ def supertokens_get_session(_keys: Keys) -> Flask:
 
 
 def supertokens_verify_session(_keys: Keys) -> Flask:
-    """SuperTokens' own SDK as its guide for Flask has it."""
+    """SuperTokens' own SDK, as in its guide for Flask."""
     middleware = import_module("supertokens_python.framework.flask").Middleware
     guard = import_module("supertokens_python.recipe.session.framework.flask").verify_session()
 
@@ -162,7 +161,7 @@ def flask_jwt_extended(keys: Keys) -> Flask:
 
 
 def pyjwt_with_client(keys: Keys) -> Flask:
-    """PyJWT, with the keys that its own client fetched and keeps."""
+    """PyJWT, with the keys that its own client fetched and caches."""
     jwt = import_module("jwt")
     client = jwt.PyJWKClient(keys.jwks_uri)
 
@@ -175,7 +174,7 @@ def pyjwt_with_client(keys: Keys) -> Flask:
 
 
 def pyjwt_alone(keys: Keys) -> Flask:
-    """PyJWT, with one key made before."""
+    """PyJWT, with one ready key."""
     jwt, key = import_module("jwt"), keys.signer.public_key
 
     def page() -> str:
@@ -185,10 +184,10 @@ def pyjwt_alone(keys: Keys) -> Flask:
 
 
 def joserfc(keys: Keys) -> Flask:
-    """Joserfc, which Authlib recommends in its own place, with one key made before."""
+    """Joserfc, which Authlib recommends as its successor, with one ready key."""
     jwt = import_module("joserfc.jwt")
     key = import_module("joserfc.jwk").RSAKey.import_key(keys.signer.jwk())
-    # Else the header "version" of SuperTokens' tokens is refused.
+    # Otherwise the header "version" of SuperTokens' tokens is refused.
     lenient = import_module("joserfc.jws").JWSRegistry(strict_check_header=False)
     required = jwt.JWTClaimsRegistry(exp={"essential": True})
 
@@ -201,7 +200,7 @@ def joserfc(keys: Keys) -> Flask:
 
 
 def authlib(keys: Keys) -> Flask:
-    """Authlib, with one key made before."""
+    """Authlib, with one ready key."""
     with warnings.catch_warnings(record=True):  # it is deprecated, in favour of joserfc
         library = import_module("authlib.jose")
     jwt = library.JsonWebToken(["RS256"])

@@ -1,10 +1,10 @@
-"""What it takes to start: ``python -m benchmarks.start``.
+"""Measure the cost of starting: ``python -m benchmarks.start``.
 
-Fresh interpreters import Flask, and then this package or nothing, in turns. Each tells the CPU time
-and the resident memory that came on top of Flask's. Linux only, as memory is read from ``/proc``.
-An audit hook tells that setting an app up uses no network, and sees it when the first token does.
-Then a function that starts cold is timed, from the start of its interpreter to the end of its first
-answer: with a static key set and a token, and with a bare app.
+New interpreters import Flask, and then this package or nothing, in turns. Each reports the CPU time
+and the resident memory on top of Flask's. Linux only, because memory is read from ``/proc``. An
+audit hook checks that setting up an app uses no network, and that the first token does. Then the
+cold start of a function is timed, from the start of its interpreter to the end of its first
+response: with a static key set and a token, and with a bare app.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ from flask_ssr_session.testing import SessionSigner
 
 RESIDENT = "int(open('/proc/self/statm').read().split()[1]) * os.sysconf('SC_PAGE_SIZE') / 2**20"
 
+# The package's names are loaded when they are first used.
+IMPORT = "from flask_ssr_session import FlaskSSRSession, session_required"
+
 AFTER_FLASK = f"""
 import json, os, sys, time
 started = time.process_time()
@@ -35,20 +38,21 @@ sdk = "supertokens_python" in sys.modules
 print(json.dumps({{{{"ms": elapsed, "flask_ms": flask_ms, "mib": {RESIDENT}, "sdk": sdk}}}}))
 """
 
-# Nobody listens at the discard port: the fetch of the first token fails at once.
+# No server listens at the discard port, so the fetch for the first token fails at once.
 SET_UP = """
 import json, logging, sys, time
-import flask, flask_ssr_session
+import flask
+from flask_ssr_session import FlaskSSRSession, session_required
 from flask_ssr_session.testing import SessionSigner
-logging.disable()  # what became of the first fetch is no news
+logging.disable()  # the first fetch fails on purpose
 events = []
 sys.addaudithook(lambda event, _: event.startswith("socket.") and events.append(event))
 started = time.process_time()
 app = flask.Flask("start")
 bare = time.process_time()
-flask_ssr_session.FlaskSSRSession(app, api_domain="http://127.0.0.1:9")
+FlaskSSRSession(app, api_domain="http://127.0.0.1:9")
 elapsed = (time.process_time() - bare) * 1000
-app.add_url_rule("/", "page", flask_ssr_session.session_required(lambda: ""))
+app.add_url_rule("/", "page", session_required(lambda: ""))
 at_set_up = list(events)
 signer = SessionSigner()
 client = app.test_client(use_cookies=False)
@@ -74,9 +78,9 @@ environ = {{"REQUEST_METHOD": "GET", "PATH_INFO": "/", "QUERY_STRING": "",
     "SERVER_NAME": "localhost", "SERVER_PORT": "443", "SERVER_PROTOCOL": "HTTP/1.1",
     "wsgi.url_scheme": "https", "wsgi.input": io.BytesIO(),
     "HTTP_COOKIE": "sAccessToken=" + os.environ["TOKEN"]}}
-told = []
-body = b"".join(app(environ, lambda status, headers: told.append(status[:3])))
-print(json.dumps({{"ms": time.process_time() * 1000, "status": told[0], "body": body.decode(),
+statuses = []
+body = b"".join(app(environ, lambda status, headers: statuses.append(status[:3])))
+print(json.dumps({{"ms": time.process_time() * 1000, "status": statuses[0], "body": body.decode(),
     "network": events}}))
 """
 
@@ -89,10 +93,10 @@ page = flask_ssr_session.session_required(lambda: flask.g.session.user_id)
 
 
 class Interpreter:
-    """Starts fresh interpreters that find everything compiled, as an installed package is."""
+    """Starts new interpreters with compiled modules, as in an installed package."""
 
     def __init__(self, compiled: str) -> None:
-        """Start.
+        """Keep the folder for compiled modules.
 
         :param compiled: an empty folder.
         """
@@ -101,7 +105,7 @@ class Interpreter:
         self.run(SET_UP)
 
     def run(self, code: str, **environment: str) -> dict[str, Any]:
-        """Return what a fresh interpreter prints."""
+        """Return the JSON that a new interpreter prints."""
         done = subprocess.run(  # noqa: S603 - our own code
             [sys.executable, "-c", code],
             stdout=subprocess.PIPE,
@@ -109,27 +113,27 @@ class Interpreter:
             check=True,
             env=self._environment | environment,
         )
-        told: dict[str, Any] = json.loads(done.stdout)
-        return told
+        figures: dict[str, Any] = json.loads(done.stdout)
+        return figures
 
 
 def measure(interpreter: Interpreter, interpreters: int) -> dict[str, Any]:
-    """Return medians over so many interpreters of each kind.
+    """Return medians over the interpreters of each kind.
 
     :raises RuntimeError: the SDK was imported, setting up used the network, or the first token did
-        not, by which the audit hook is known to see it.
+        not, so the audit hook sees nothing.
     """
     alone, ours, set_ups = [], [], []
     for _ in range(interpreters):
         alone.append(interpreter.run(AFTER_FLASK.format(statement="pass")))
-        ours.append(interpreter.run(AFTER_FLASK.format(statement="import flask_ssr_session")))
+        ours.append(interpreter.run(AFTER_FLASK.format(statement=IMPORT)))
         set_ups.append(interpreter.run(SET_UP))
     if any(each["sdk"] for each in (*ours, *set_ups)):
         raise RuntimeError("supertokens_python was imported")
     if any(each["at_set_up"] for each in set_ups):
         raise RuntimeError(f"setting an app up used the network: {set_ups[0]['at_set_up']}")
     if not all("socket.connect" in each["at_first_token"] for each in set_ups):
-        raise RuntimeError("the first token asked nobody for keys")
+        raise RuntimeError("the first token fetched no keys")
     return {
         "flask_ms": statistics.median(each["flask_ms"] for each in (*alone, *ours)),
         "import_ms": statistics.median(each["ms"] for each in ours),
@@ -143,9 +147,9 @@ def measure(interpreter: Interpreter, interpreters: int) -> dict[str, Any]:
 
 
 def measure_cold(interpreter: Interpreter, interpreters: int) -> dict[str, Any]:
-    """Return the median CPU time that functions take until their first answer is complete.
+    """Return the median CPU time of functions until their first response is complete.
 
-    :raises RuntimeError: ours gave another answer than the token's user id, or used the network.
+    :raises RuntimeError: the response is not the token's user id, or the network was used.
     """
     signer = SessionSigner()
     environment = {
@@ -156,11 +160,13 @@ def measure_cold(interpreter: Interpreter, interpreters: int) -> dict[str, Any]:
     for _ in range(interpreters + 1):
         bare.append(interpreter.run(COLD.format(statements=""), **environment))
         ours.append(interpreter.run(COLD.format(statements=WITH_SESSIONS), **environment))
-    # The first two compiled what was not compiled yet.
+    # The first two compiled the modules.
     del bare[0], ours[0]
-    for told in ours:
-        if (told["status"], told["body"], told["network"]) != ("200", "user-1", []):
-            raise RuntimeError(f"a cold function answered {told['status']}: {told['network']}")
+    for figures in ours:
+        if (figures["status"], figures["body"], figures["network"]) != ("200", "user-1", []):
+            raise RuntimeError(
+                f"a cold function responded {figures['status']}: {figures['network']}"
+            )
     return {
         "cold_ms": statistics.median(each["ms"] for each in ours),
         "cold_ms_least": min(each["ms"] for each in ours),

@@ -1,10 +1,10 @@
-"""Measure what a gunicorn serves with our hook, as a share of what it serves without.
+"""Measure gunicorn's throughput with the hook, as a share of the throughput without it.
 
-``python -m benchmarks.throughput`` needs ``wrk``. It and one gthread worker share the machine. A
-round runs every case once, so that what else the machine does is shared by all; what is reported
-is the median over the rounds. In the two rows with a flood, a second wrk asks the same server as
-fast as it can: as a stranger, which is the yardstick, and with unknown key ids, while the key
-server, which was well before, hangs.
+``python -m benchmarks.throughput`` needs ``wrk``, which shares the machine with one gthread worker.
+A round runs every case once, so that other load on the machine affects all cases; the result is the
+median over the rounds. In the two rows with a flood, a second wrk sends requests to the same server
+as fast as it can: without a token, for comparison, and with unknown key ids while the key server
+hangs.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from tests.servers.support import Server, cookie, serve
 from .visitors import sign
 
 CONNECTIONS = 16
-# More than are remembered, so that each is new again when it comes round.
+# More tokens than are remembered, so that each is new in every turn.
 COLD_TOKENS = 4096
 
-# wrk's own language: every request takes the next line of the file as its Cookie header.
+# A Lua script for wrk: every request takes the next line of the file as its Cookie header.
 SCRIPT = """
 local cookies, next = {}, 0
 for line in io.lines(os.getenv("COOKIES")) do cookies[#cookies + 1] = line end
@@ -49,8 +49,8 @@ end
 class Case:
     """One app under one load.
 
-    :ivar cookies: what visitors send, in turns.
-    :ivar flood: what floods it meanwhile, or None.
+    :ivar cookies: the Cookie headers of visitors, in turns.
+    :ivar flood: the Cookie headers of a simultaneous flood, or None.
     """
 
     name: str
@@ -61,7 +61,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Figures:
-    """What wrk saw: requests per second, and milliseconds."""
+    """The result of wrk: requests per second, and milliseconds."""
 
     rate: float
     p50: float
@@ -69,7 +69,7 @@ class Figures:
 
 
 def cases(signer: SessionSigner) -> list[Case]:
-    """Return what is compared; the first one is what the others are compared with."""
+    """Return the cases; the others are compared with the first one."""
     tokens = [cookie(token.raw)["Cookie"] for token in sign(signer, COLD_TOKENS)]
     unknown = [
         cookie(SessionSigner(f"d-unknown-{number}").sign(signer.claims()))["Cookie"]
@@ -96,14 +96,14 @@ def running_wrk(
     seconds: float,
     path: str = "/",
 ) -> Iterator[subprocess.Popen[str]]:
-    """Run wrk until the block ends, or its seconds are over.
+    """Run wrk until the block ends or the time is over.
 
-    :param name: of its file of cookies in *folder*.
+    :param name: the name of its file of cookies in *folder*.
     """
     script, lines = folder / "script.lua", folder / f"{name}.txt"
     script.write_text(SCRIPT)
     lines.write_text("".join(f"{each}\n" for each in cookies))
-    with subprocess.Popen(  # noqa: S603 - nothing here comes from elsewhere
+    with subprocess.Popen(  # noqa: S603 - no argument comes from outside
         [
             *("wrk", "--latency", "--threads=1", f"--connections={connections}"),
             *(f"--duration={seconds}s", "--timeout=10s", f"--script={script}"),
@@ -120,9 +120,9 @@ def running_wrk(
 
 
 def measure(case: Case, signer: SessionSigner, threads: int, seconds: int) -> Figures:
-    """Serve one case on a fresh server, and return what its visitors saw.
+    """Serve one case on a new server, and return the visitors' result.
 
-    :raises RuntimeError: one of them got something else than the page.
+    :raises RuntimeError: a visitor got something else than the page.
     """
     keys = KeyServer(answer(ok(json.dumps({"keys": [signer.jwk()]}).encode())))
     gthread = ("--worker-class=gthread", f"--threads={threads}")
@@ -151,9 +151,9 @@ def measure(case: Case, signer: SessionSigner, threads: int, seconds: int) -> Fi
 
 
 def figures_of(text: str) -> Figures:
-    """Read what wrk printed.
+    """Parse the output of wrk.
 
-    :raises RuntimeError: it met errors.
+    :raises RuntimeError: it reports errors.
     """
     if re.search(r"Non-2xx|Socket errors", text):
         raise RuntimeError(text)
@@ -167,7 +167,7 @@ def figures_of(text: str) -> Figures:
 
 
 def median(rounds: list[Figures]) -> Figures:
-    """Return the median of each figure for itself."""
+    """Return the median of each figure."""
     columns = zip(*(asdict(figures).values() for figures in rounds), strict=True)
     return Figures(*(statistics.median(column) for column in columns))
 

@@ -1,4 +1,4 @@
-"""Who asks: visitors with a token of their own, signed before anything is timed."""
+"""Visitors with different tokens, signed before anything is timed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from flask import Flask
 from flask_ssr_session.app_state import EXTENSION_NAME, AppState
 from flask_ssr_session.testing import SessionSigner
 
-from .driving import FETCH_HEADERS, Asked, environ
+from .driving import FETCH_HEADERS, TimedRequest, environ
 from .sites import COOKIE
 
 VALID_SECONDS = 24 * 3600
@@ -19,24 +19,26 @@ VALID_SECONDS = 24 * 3600
 
 @dataclass(frozen=True)
 class Token:
-    """A signed access token of a user of its own."""
+    """A signed access token; each has a different user."""
 
     raw: str
     user_id: str
 
-    def asked(self, path: str = "/", more_cookies: str = "") -> Asked:
-        """Return the request of a browser that holds it."""
+    def request(self, path: str = "/", more_cookies: str = "") -> TimedRequest:
+        """Return a browser's request with the token."""
         cookies = f"{COOKIE}={self.raw}{more_cookies}"
-        return Asked(environ(path, cookies), body=self.user_id.encode())
+        return TimedRequest(environ(path, cookies), body=self.user_id.encode())
 
-    def refused(self) -> Asked:
-        """Return a script's request that must not get through with it."""
+    def refused(self) -> TimedRequest:
+        """Return a script's request that must be refused."""
         cookies = f"{COOKIE}={self.raw}"
-        return Asked(environ("/required", cookies, FETCH_HEADERS), "401", b"try refresh token")
+        return TimedRequest(
+            environ("/required", cookies, FETCH_HEADERS), "401", b"try refresh token"
+        )
 
 
 def sign(signer: SessionSigner, count: int, more_chars: int = 0) -> list[Token]:
-    """Return *count* tokens, with so many characters more than they need."""
+    """Return *count* tokens, each with extra characters in its claims."""
     more = {"more": "x" * (more_chars * 3 // 4)} if more_chars > 0 else {}
     tokens = []
     for number in range(count):
@@ -46,15 +48,15 @@ def sign(signer: SessionSigner, count: int, more_chars: int = 0) -> list[Token]:
     return tokens
 
 
-def never_seen(app: Flask, tokens: Sequence[Token], path: str = "/") -> Iterator[Asked]:
-    """Yield requests whose tokens *app* does not remember.
+def never_seen(app: Flask, tokens: Sequence[Token], path: str = "/") -> Iterator[TimedRequest]:
+    """Yield requests with tokens that *app* does not remember.
 
-    :raises RuntimeError: it does.
+    :raises RuntimeError: *app* remembers one.
     """
     state: AppState = app.extensions[EXTENSION_NAME]
     for token in cycle(tokens):
         with app.app_context():
             remembered = state.sdk_binding().keys.peek(token.raw)
         if remembered is not None:
-            raise RuntimeError("there are too few tokens: one that is remembered came again")
-        yield token.asked(path)
+            raise RuntimeError("too few tokens: a remembered one came again")
+        yield token.request(path)

@@ -33,7 +33,10 @@ nitpick_ignore_regex = [
         r"(Flask|FlaskClient|HTTPException|Forbidden|(SansIO)?Response|RSA(Private|Public)Key)",
     ),
     # Said of arguments and return values, and of no use by itself.
-    ("py:.*", r"(flask_ssr_session\..*\.)?(Claim|ClaimValidator|RecipeUserIdText)"),
+    (
+        "py:.*",
+        r"(flask_ssr_session\..*\.)?(Claim|ClaimValidator|RecipeUserIdText|SettingsKeywords)",
+    ),
     ("py:.*", r"flask_ssr_session\.\w+\._View|_View"),
     ("py:exc", "RuntimeError"),
 ]
@@ -59,8 +62,8 @@ class SettingDirective(GenericObject):
         if field is None:
             raise self.error(f"{name} is not a setting of flask_ssr_session")
         default = "not set" if field.default is None else f"``{_shown(field.default)}``"
-        takes = field.metadata["kind"].takes
-        facts = f"Takes {takes}. Default: {default}. Keyword: ``{field.name}``."
+        accepted = field.metadata["type"].description
+        facts = f"Takes {accepted}. Default: {default}. Keyword: ``{field.name}``."
         if field.default in (None, ()):
             facts += f" For example ``{field.metadata['example']}``."
         content_node[0:0] = self.parse_text_to_nodes(facts)

@@ -1,7 +1,6 @@
-"""What flask_ssr_session does, to be watched: a Flask site with real SuperTokens sign-in.
+"""An example Flask site with real SuperTokens sign-in, to watch flask_ssr_session at work.
 
-``python -m example_app`` starts it. Access tokens live 20 seconds, so that one need not wait long
-to see a session being refreshed.
+``python -m example_app`` starts it. Access tokens live 20 seconds, so a refresh is soon to be seen.
 """
 
 from .app import create_app

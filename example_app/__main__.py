@@ -18,14 +18,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--database",
         metavar="FILE",
-        help="where the development core keeps users and sessions (default: in memory)",
+        help="file for the development core's users and sessions (default: in memory)",
     )
     parser.add_argument(
         "--access-token-validity",
         type=int,
         default=20,
         metavar="SECONDS",
-        help="of the development core's access tokens (default: 20)",
+        help="lifetime of the development core's access tokens (default: 20)",
     )
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
@@ -48,11 +48,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def serve(core_uri: str, port: int) -> None:
     """Serve the app on ``localhost`` until the process is interrupted.
 
-    :param core_uri: of the SuperTokens core.
+    :param core_uri: URI of the SuperTokens core.
     """
     app = create_app(core_uri=core_uri, site=f"http://localhost:{port}")
     print(f"Open http://localhost:{port} in a browser. Stop with Ctrl+C.", flush=True)  # noqa: T201
-    # No reloader: it would start a second process with a core of its own.
+    # A reloader would start a second process with a second core.
     app.run(host="localhost", port=port, threaded=True, use_reloader=False)
 
 

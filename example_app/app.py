@@ -1,4 +1,4 @@
-"""Put the example together: SuperTokens' SDK, flask_ssr_session, the pages."""
+"""Create the app: SuperTokens' SDK, flask_ssr_session and the pages."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def create_app(core_uri: str | None = None, site: str | None = None) -> Flask:
     :param site: the origin the browser sees; None reads ``EXAMPLE_SITE``, else
         ``http://localhost:5000``.
 
-    Any setting can be given as an environment variable with the prefix ``EXAMPLE_``, for instance
+    Every setting can be an environment variable with the prefix ``EXAMPLE_``, for example
     ``EXAMPLE_SSR_SESSION_REFRESH_FLOW=redirect``.
     """
     core_uri = core_uri or os.environ.get("SUPERTOKENS_CONNECTION_URI")
     if not core_uri:
         raise RuntimeError(
             "The example needs a SuperTokens core: start it with `python -m example_app`, which "
-            "brings one, or set SUPERTOKENS_CONNECTION_URI."
+            "includes one, or set SUPERTOKENS_CONNECTION_URI."
         )
     app = Flask(__name__)
     app.config["CORE_URI"] = core_uri
@@ -43,6 +43,6 @@ def create_app(core_uri: str | None = None, site: str | None = None) -> Flask:
 
 
 def _forbid_foreign_content(response: Response) -> Response:
-    # The whole example, refresh page included, runs under this strict policy.
+    # The whole example works under this strict policy, the refresh page included.
     response.headers.setdefault("Content-Security-Policy", "default-src 'self'")
     return response

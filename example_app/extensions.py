@@ -1,4 +1,4 @@
-"""The extension object, in a place that both the factory and the pages may import."""
+"""The extension object, which both the app factory and the pages import."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pages: one for each way of asking for a session."""
+"""The pages, one for each way to require a session."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ pages = Blueprint("pages", __name__)
 @pages.get("/")
 @session_optional
 def home() -> str:
-    """Greet a signed-in visitor by name, and everybody else without one."""
+    """Greet signed-in visitors by id, and strangers without one."""
     return render_template("home.html")
 
 
 @pages.get("/dashboard")
 def dashboard() -> str:
-    """Leave the decision to the template, which asks needs_refresh."""
+    """Leave the decision to the template, which reads needs_refresh."""
     return render_template("dashboard.html")
 
 
@@ -41,45 +41,45 @@ def redirected() -> str | Response:
 @pages.route("/form", methods=["GET", "POST"])
 @session_required(keep_form=True)
 def form() -> str:
-    """Take a form that only a signed-in visitor may send, and do not lose one that is late."""
+    """Accept a form from signed-in visitors. A refresh keeps a form that arrives too late."""
     return render_template("form.html", received=request.form.get("note"))
 
 
 @pages.get("/admin")
 @session_required(role="admin")
 def admin() -> str:
-    """Let in only whom the token calls an admin; others meet the error handler below."""
+    """Require the role admin; other visitors get the error page below."""
     return render_template("admin.html")
 
 
 @pages.get("/checked")
 @session_required(check_revoked=True)
 def checked() -> str:
-    """Ask the core each time whether the session still exists."""
+    """Ask the core on every request whether the session still exists."""
     return render_template("checked.html")
 
 
 @pages.get("/live")
 @session_required
 def live() -> str:
-    """Show a page whose script fetches a fragment again and again."""
+    """Show a page whose script fetches a fragment every three seconds."""
     return render_template("live.html")
 
 
 @pages.get("/live/fragment")
 @session_required
 def fragment() -> str:
-    """Answer the script; with an expired token it gets a 401 and the browser SDK refreshes."""
+    """Return the fragment; an expired token gets a 401, and the browser SDK refreshes it."""
     return render_template("fragment.html")
 
 
 @pages.app_errorhandler(403)
 def forbidden(_error: Exception) -> tuple[str, int]:
-    """Say in the site's own look that a role is missing."""
+    """Show the site's own page for a missing role."""
     return render_template("forbidden.html"), 403
 
 
 @pages.app_errorhandler(404)
 def not_found(_error: Exception) -> tuple[str, int]:
-    """Say in the site's own look that there is no such page."""
+    """Show the site's own page for an unknown address."""
     return render_template("not_found.html"), 404

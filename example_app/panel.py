@@ -1,4 +1,4 @@
-"""Cause every state at will: revoke, rotate keys, stop the key server or the refresh API."""
+"""Cause every state on purpose: revoke, rotate keys, stop the key server or the refresh API."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ panel = Blueprint("panel", __name__, url_prefix="/panel")
 @panel.get("/")
 @session_exempt
 def show() -> str:
-    """Show what the core is doing; ignored by the session, so it can be reached in any state."""
+    """Show the state of the core. The view is exempt, so it works in every session state."""
     state = _control("GET", "state")
     requests = (_control("GET", "requests") or {}).get("requests", [])
     return render_template(
@@ -46,7 +46,7 @@ def show() -> str:
 @panel.post("/<action>")
 @session_exempt
 def act(action: str) -> Response:
-    """Do what a button says, then show the panel again."""
+    """Run the action of a button, then show the panel again."""
     if action not in _ACTIONS:
         abort(404)
     _ACTIONS[action]()
@@ -56,11 +56,11 @@ def act(action: str) -> Response:
 @panel.post("/become-admin")
 @session_required
 def become_admin() -> Response:
-    """Give the visitor the role that the admin page asks for."""
+    """Give the visitor the role that the admin page requires."""
     session: SSRSession = g.session
     create_new_role_or_add_permissions("admin", ["reports:read"])
     add_role_to_user(session.tenant_id, session.user_id, "admin")
-    # The core puts the claim into every token from the next refresh on.
+    # From the next refresh on, every token contains the claim.
     fetch_and_set_claim(session.session_handle, UserRoleClaim)
     fetch_and_set_claim(session.session_handle, PermissionClaim)
     return redirect(url_for("panel.show", made="admin"), 303)
@@ -83,7 +83,7 @@ _ACTIONS: dict[str, Callable[[], object]] = {
 
 
 def _control(method: str, name: str, body: dict[str, Any] | None = None) -> dict[str, Any] | None:
-    """Ask the development core; None where the core is a real one and knows no controls."""
+    """Call a control of the development core; None if the core is a real one."""
     parts = urlsplit(current_app.config["CORE_URI"].split(";")[0])
     connection = HTTPConnection(parts.hostname or "127.0.0.1", parts.port, timeout=3)
     try:
@@ -94,9 +94,9 @@ def _control(method: str, name: str, body: dict[str, Any] | None = None) -> dict
             headers={"x-development-core": "1", "content-type": "application/json"},
         )
         response = connection.getresponse()
-        answer: dict[str, Any] | None = json.load(response) if response.status == 200 else None
+        content: dict[str, Any] | None = json.load(response) if response.status == 200 else None
     except (OSError, ValueError):
         return None
     finally:
         connection.close()
-    return answer
+    return content

@@ -1,4 +1,4 @@
-"""Sign-up, sign-in and e-mail verification, with the SuperTokens SDK and no e-mail sent."""
+"""Sign-up, sign-in and e-mail verification with the SuperTokens SDK. No e-mail is sent."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from supertokens_python.recipe.emailverification.types import VerificationEmailT
 
 from flask_ssr_session import safe_return_path, session_exempt
 
-# Below the API base path on purpose: pages may share it with the SDK's own routes.
+# These pages share the API base path with the SDK's routes, to show that they may.
 sign_in_pages = Blueprint("sign_in", __name__, url_prefix="/auth")
 
 outbox: deque[str] = deque(maxlen=20)
-"""Links of e-mails that a real site would have sent, newest last."""
+"""The links in e-mails that a real site would send, newest last."""
 
 
 class _Outbox(EmailDeliveryInterface[Any]):
-    """Keeps what would be sent: the SDK's default would hand addresses to a service outside."""
+    """Keeps the links. The SDK's default would pass e-mail addresses to an external service."""
 
     async def send_email(
         self,
@@ -42,9 +42,9 @@ class _Outbox(EmailDeliveryInterface[Any]):
 def init_supertokens(core_uri: str, site: str) -> None:
     """Initialise the SDK for a site whose pages and API share one origin.
 
-    :param site: that origin.
+    :param site: the origin.
     """
-    # Without this the SDK downloads a list of public suffixes for names other than localhost.
+    # Otherwise the SDK downloads a list of public suffixes for hosts other than localhost.
     os.environ.setdefault("SUPERTOKENS_TLDEXTRACT_DISABLE_HTTP", "1")
     init(
         app_info=InputAppInfo(app_name="Example", api_domain=site, website_domain=site),
@@ -67,7 +67,7 @@ def init_supertokens(core_uri: str, site: str) -> None:
 @sign_in_pages.get("/")
 @session_exempt
 def sign_in() -> str:
-    """Show the sign-in form; the browser SDK sends it to the API."""
+    """Show the sign-in form, which a script sends to the API."""
     return render_template(
         "sign_in.html", return_path=safe_return_path(request.args.get("redirectToPath"))
     )
@@ -85,5 +85,5 @@ def sign_up() -> str:
 @sign_in_pages.get("/verify-email")
 @session_exempt
 def verify_email() -> str:
-    """Take the link of a verification e-mail; its script sends the token to the API."""
+    """Show the page that a verification e-mail links to; its script sends the token to the API."""
     return render_template("verify_email.html")

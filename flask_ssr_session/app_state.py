@@ -11,11 +11,12 @@ from blinker import NamedSignal
 from flask import Flask, current_app
 
 from .clock import Clock, SystemClock
+from .config.resolved import ResolvedSettings, SDKSettings
 from .config.sdk import read_sdk
-from .config.settings import ResolvedSettings, SDKSettings, Settings
+from .config.settings import Settings
 from .config.static_keys import read_static_keys
 from .errors import MisuseError, error_location
-from .sansio.claims import raise_misuse
+from .sansio.app_code import raise_misuse
 from .sansio.global_claims import GlobalClaims
 from .sansio.jwks import KeySet
 from .sansio.plan import PolicyOptions
@@ -110,7 +111,7 @@ class AppState:
         settings = self.settings
         if self._given_is_revoked is not None:  # the test kit answers in place of the core
             settings = replace(settings, check_revoked=False)
-        resolved = ResolvedSettings.of(settings, (self._read_sdk or read_sdk)())
+        resolved = ResolvedSettings.resolve(settings, (self._read_sdk or read_sdk)())
         for check in self.checks:
             check(self, resolved)
         settings = self.settings

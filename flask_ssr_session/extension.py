@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from flask import Flask, request_started
 
 from .app_state import EXTENSION_NAME, AppState, current_state
 from .cli import commands
-from .config.settings import Settings
+from .config.settings import Settings, SettingsKeywords
 from .dispatch import watch_dispatch
 from .errors import ConfigError
 from .hooks import register_hooks
@@ -16,6 +16,10 @@ from .pages.document import warn_of_replaced_loader
 from .pages.template_guard import install_templates
 from .setup_checks import check_setup, watch
 from .views import make_blueprint, route_before_catch_alls
+
+if TYPE_CHECKING:
+    # Type checkers know it without the package; typing.Unpack needs Python 3.11.
+    from typing_extensions import Unpack
 
 
 class FlaskSSRSession:
@@ -29,7 +33,7 @@ class FlaskSSRSession:
     One object serves any number of apps; the state of an app is kept with the app.
     """
 
-    def __init__(self, app: Flask | None = None, **settings: Any) -> None:
+    def __init__(self, app: Flask | None = None, **settings: Unpack[SettingsKeywords]) -> None:
         self._keywords = settings
         # An unknown keyword raises where it is written, not where the app is created.
         Settings.from_mappings({}, settings)

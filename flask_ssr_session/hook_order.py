@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from flask import Flask, has_request_context, request
 from werkzeug.exceptions import HTTPException
 
-from .config.settings import ResolvedSettings
+from .config.resolved import ResolvedSettings
 from .decorators import require_session
 from .sansio.requirements import view_mark
 from .sign_in import is_below_sign_in, sign_in_endpoint

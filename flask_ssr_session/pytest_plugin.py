@@ -1,11 +1,11 @@
-"""Pytest fixtures around :mod:`flask_ssr_session.testing`, loaded only where asked for.
+"""Pytest fixtures for :mod:`flask_ssr_session.testing`, loaded only on request.
 
-Put this into the ``conftest.py`` at the root of your tests, beside a fixture ``app`` that returns
-your app with ``TESTING`` set::
+Put this line into the ``conftest.py`` at the root of your tests, next to a fixture ``app`` that
+returns your app with ``TESTING`` set::
 
     pytest_plugins = ["flask_ssr_session.pytest_plugin"]
 
-A test then names the visitor it is about::
+A test then names the visitor::
 
     def test_account(signed_in_client, anonymous_client):
         assert signed_in_client.get("/account").status_code == 200
@@ -19,7 +19,7 @@ A test then names the visitor it is about::
     def test_account_in_an_outage(signed_in_client, key_outage):
         assert signed_in_client.get("/account").status_code == 503
 
-Each client is a test client of its own, of whatever class the app makes.
+Each fixture makes a separate test client, of the app's own client class.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ from .testing import ClientMaker
 
 @pytest.fixture
 def ssr_session_app(app: Flask) -> Flask:
-    """Return your app, which trusts the test keys from now on and asks no core.
+    """Return your app. It trusts the test keys from now on and calls no core.
 
-    :raises MisuseError: it is not being tested, or flask_ssr_session is not set up.
+    :raises MisuseError: ``app.testing`` is not set, or flask_ssr_session is not set up.
     """
     testing.install_test_keys(app)
     return app
@@ -53,7 +53,7 @@ def anonymous_client(ssr_session_app: Flask) -> FlaskClient:
 
 @pytest.fixture
 def signed_in_as(ssr_session_app: Flask) -> ClientMaker:
-    """Return what makes clients of signed-in users: ``signed_in_as("user-1", roles=["admin"])``."""
+    """Return a maker of signed-in clients: ``signed_in_as("user-1", roles=["admin"])``."""
 
     def signed_in_as(user_id: str = "user-1", **claims: Any) -> FlaskClient:
         client = ssr_session_app.test_client()
@@ -65,13 +65,13 @@ def signed_in_as(ssr_session_app: Flask) -> ClientMaker:
 
 @pytest.fixture
 def signed_in_client(signed_in_as: ClientMaker) -> FlaskClient:
-    """Return the client of ``user-1``, whose token names neither roles nor permissions."""
+    """Return the client of ``user-1``, whose token has no roles and no permissions."""
     return signed_in_as()
 
 
 @pytest.fixture
 def expired_client(signed_in_as: ClientMaker) -> FlaskClient:
-    """Return the client of a user whose access token has run out."""
+    """Return the client of a user whose access token has expired."""
     client = signed_in_as()
     testing.expire(client)
     return client
@@ -79,7 +79,7 @@ def expired_client(signed_in_as: ClientMaker) -> FlaskClient:
 
 @pytest.fixture
 def revoked_client(signed_in_as: ClientMaker) -> FlaskClient:
-    """Return the client of a user whose session was ended: only ``check_revoked`` sees that."""
+    """Return the client of a user with a revoked session, which only ``check_revoked`` notices."""
     client = signed_in_as()
     testing.revoke(client)
     return client
@@ -87,13 +87,13 @@ def revoked_client(signed_in_as: ClientMaker) -> FlaskClient:
 
 @pytest.fixture
 def key_outage(ssr_session_app: Flask) -> Iterator[None]:
-    """Let the signing keys be out of reach during the test."""
+    """Make the signing keys unavailable during the test."""
     with testing.outage(ssr_session_app):
         yield
 
 
 @pytest.fixture
 def core_outage(ssr_session_app: Flask) -> Iterator[None]:
-    """Let the core be out of reach during the test: only ``check_revoked`` asks it."""
+    """Make the core unavailable during the test, which only ``check_revoked`` notices."""
     with testing.core_outage(ssr_session_app):
         yield

@@ -122,7 +122,7 @@ def _requires_mfa(
     if claims is None or session is None or not claims.source.has_mfa:
         return False
     context = claims.source.user_context(request)
-    return claims.asks(MFA_CLAIM, session, context, app_state.log_broken_claim)
+    return claims.requires(MFA_CLAIM, session, context, app_state.log_broken_claim)
 
 
 def _was_sent_by_another_site(request: Request, binding: SDKBinding) -> bool:

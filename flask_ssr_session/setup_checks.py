@@ -16,7 +16,7 @@ from weakref import WeakSet, WeakValueDictionary
 from flask import Flask
 
 from .app_state import AppState
-from .config.settings import ResolvedSettings
+from .config.resolved import ResolvedSettings
 from .errors import MisuseError
 from .guards import GUARDS
 from .hook_order import hook_before_api

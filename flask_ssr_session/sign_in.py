@@ -10,7 +10,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import MapAdapter, RequestRedirect
 
 from .app_state import AppState
-from .config.settings import ResolvedSettings
+from .config.resolved import ResolvedSettings
 from .flask_context import query_args, trusted_host
 from .navigation import full_path, mounted
 from .sansio.csrf import is_unsafe

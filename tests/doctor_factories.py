@@ -11,8 +11,9 @@ from typing import Any
 from flask import Flask
 
 from flask_ssr_session.app_state import AppState
+from flask_ssr_session.config.resolved import ResolvedSettings, SDKSettings
 from flask_ssr_session.config.sdk import SDKCookieSettings
-from flask_ssr_session.config.settings import ResolvedSettings, SDKSettings, Settings
+from flask_ssr_session.config.settings import Settings
 from flask_ssr_session.doctor.environment import Environment
 from flask_ssr_session.doctor.finding import Finding, Level
 from flask_ssr_session.doctor.hosts import is_top_level
@@ -57,7 +58,7 @@ def make_environment(
     state = _state(settings)
     return Environment(
         state=state,
-        resolved=ResolvedSettings.of(state.settings, values),
+        resolved=ResolvedSettings.resolve(state.settings, values),
         sdk=values,
         cookies=COOKIES._replace(**cookies or {}),
         sdk_version=version,
@@ -76,7 +77,7 @@ def environment_without_sdk(
     state = _state({"api_domain": API, "cookie_domain": ".example.com"})
     return Environment(
         state=state,
-        resolved=ResolvedSettings.of(state.settings, None),
+        resolved=ResolvedSettings.resolve(state.settings, None),
         sdk_version="0.31.4",
         front_page=site,
         static_kids=frozenset(static_kids),

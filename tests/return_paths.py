@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
 from flask import Flask
 
@@ -369,7 +370,7 @@ LEGITIMATE = {
 }
 
 
-def served_app(flow: str = "inline") -> Flask:
+def served_app(flow: Literal["inline", "redirect"] = "inline") -> Flask:
     """Return an app that asks every visitor below ``/x/`` for a session; for a server to import."""
     app = Flask(__name__)
     keys = {"keys": [SessionSigner().jwk()]}

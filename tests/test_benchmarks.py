@@ -1,4 +1,4 @@
-"""That the benchmarks run and look at what they time; what they find is no business of a test."""
+"""The benchmarks run, and check each response that they time. Tests do not judge the figures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from flask import Flask, g
 
-from benchmarks.driving import Asked, Case, Spread, always, environ, measure, run_batch
+from benchmarks.driving import Case, Spread, TimedRequest, always, environ, measure, run_batch
 from benchmarks.sites import RIVALS, ours, site
 from benchmarks.visitors import never_seen, sign
 from flask_ssr_session.testing import SessionSigner
@@ -22,12 +22,12 @@ RATIOS = ("supertokens get_session / this", "supertokens verify_session / this")
 
 
 def run(module: str, *arguments: str, report: Path) -> dict[str, Any]:
-    """Run a benchmark as its user does and return what it writes."""
+    """Run a benchmark as a user does, and return its report."""
     command = [sys.executable, "-m", f"benchmarks.{module}", *arguments, "--json", str(report)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    told: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
-    return told
+    figures: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
+    return figures
 
 
 def our_app() -> Flask:
@@ -36,8 +36,8 @@ def our_app() -> Flask:
 
 
 def test_hook_is_measured_beside_its_bounds_and_what_is_installed(tmp_path: Path) -> None:
-    told = run("hook", "--quick", "--rounds", "2", "--batch", "2", report=tmp_path / "hook.json")
-    rows = {row["name"]: row for row in told["cases"]}
+    figures = run("hook", "--quick", "--rounds", "2", "--batch", "2", report=tmp_path / "hook.json")
+    rows = {row["name"]: row for row in figures["cases"]}
     bare = {"bare", "bare, static file"}
 
     assert bare | {"the RSA check alone", "ours, cold", "ours, warm", "ours, anonymous"} <= set(
@@ -48,46 +48,46 @@ def test_hook_is_measured_beside_its_bounds_and_what_is_installed(tmp_path: Path
     )
     assert {name for name, row in rows.items() if "over_bare_us" not in row} == bare
     assert all(rows["ours, cold"][ratio] > 0 for ratio in RATIOS)
-    assert told["versions"]["PyJWT"]
-    missing = {text.partition(" (")[0] for text in told["missing"]}
+    assert figures["versions"]["PyJWT"]
+    missing = {text.partition(" (")[0] for text in figures["missing"]}
     assert set(RIVALS) - set(rows) == missing
 
 
 def test_start_is_measured_in_fresh_interpreters(tmp_path: Path) -> None:
-    told = run("start", "--interpreters", "1", report=tmp_path / "start.json")
+    figures = run("start", "--interpreters", "1", report=tmp_path / "start.json")
 
-    assert told["import_ms"] > 0
-    assert told["import_mib"] > 0
-    assert min(told["cold_ms"], told["cold_bare_ms"]) > 0
+    assert figures["import_ms"] > 0
+    assert figures["import_mib"] > 0
+    assert min(figures["cold_ms"], figures["cold_bare_ms"]) > 0
 
 
 def test_profile_has_the_lines_of_every_kind_of_request(tmp_path: Path) -> None:
-    told = run("lines", "--runs", "1", "--requests", "2", report=tmp_path / "lines.json")
+    figures = run("lines", "--runs", "1", "--requests", "2", report=tmp_path / "lines.json")
 
     def sources(case: str) -> str:
-        return "\n".join(line["source"] for line in told[case] if line["hits"])
+        return "\n".join(line["source"] for line in figures[case] if line["hits"])
 
     assert "key.verify(" in sources("cold")
     assert "key.verify(" not in sources("warm")
     assert "_ANONYMOUS" in sources("anonymous")
-    assert all(line["us"] >= 0 for line in told["cold"])
+    assert all(line["us"] >= 0 for line in figures["cold"])
 
 
 def test_growth_is_measured_along_every_axis(tmp_path: Path) -> None:
     arguments = ("--quick", "--sessions", "100", "--rounds", "2", "--requests", "8")
-    told = run("growth", *arguments, report=tmp_path / "growth.json")
+    figures = run("growth", *arguments, report=tmp_path / "growth.json")
 
     axes = {"sessions", "keys", "size", "apps", "threads", "memory", "pauses"}
-    assert all(told[axis] for axis in axes)
+    assert all(figures[axis] for axis in axes)
 
 
 @pytest.mark.parametrize(
     ("status", "body", "expected"),
     [("200", b"ok", True), ("401", b"ok", False), ("200", b"user-1", False)],
-    ids=["what it answers", "another status", "another body"],
+    ids=["expected", "another status", "another body"],
 )
-def test_every_timed_answer_is_looked_at(status: str, body: bytes, expected: bool) -> None:
-    case = Case("site", site(lambda: "ok"), always(Asked(environ(), status, body)), "site")
+def test_every_timed_response_is_checked(status: str, body: bytes, expected: bool) -> None:
+    case = Case("site", site(lambda: "ok"), always(TimedRequest(environ(), status, body)), "site")
     if expected:
         assert run_batch(case, 2) > 0
     else:
@@ -98,10 +98,10 @@ def test_every_timed_answer_is_looked_at(status: str, body: bytes, expected: boo
 def test_error_in_a_view_ends_the_run() -> None:
     app = site(lambda: str(g.nothing))
     with pytest.raises(AttributeError):
-        run_batch(Case("site", app, always(Asked(environ())), "site"), 1)
+        run_batch(Case("site", app, always(TimedRequest(environ())), "site"), 1)
 
 
-def asked_by_turns(app: Flask, times: int) -> Iterator[str]:
+def requested_in_turns(app: Flask, times: int) -> Iterator[str]:
     case = Case("cold", app, never_seen(app, sign(SessionSigner(), 2)), "cold")
     for _ in range(times):
         run_batch(case, 1)
@@ -109,13 +109,13 @@ def asked_by_turns(app: Flask, times: int) -> Iterator[str]:
 
 
 def test_token_that_is_remembered_is_not_timed_as_a_new_one() -> None:
-    assert list(asked_by_turns(our_app(), 2)) == ["cold", "cold"]
+    assert list(requested_in_turns(our_app(), 2)) == ["cold", "cold"]
     with pytest.raises(RuntimeError, match="too few tokens"):
-        list(asked_by_turns(our_app(), 3))
+        list(requested_in_turns(our_app(), 3))
 
 
 def test_overhead_is_taken_within_a_round() -> None:
-    page = always(Asked(environ()))
+    page = always(TimedRequest(environ()))
     cases = [Case("bare", site(lambda: "ok"), page, "bare")]
     cases.append(Case("other", site(lambda: "ok"), page, "bare"))
     timings = measure(cases, 3, 1)

@@ -1,4 +1,4 @@
-"""What a session may do, by its payload alone; side by side with the SDK's own validators."""
+"""Claims are checked by the payload alone, with the same results as the SDK's validators."""
 
 from __future__ import annotations
 
@@ -33,16 +33,13 @@ def never_fetched(*_args: Any) -> Any:
 COLOUR: PrimitiveClaim[str] = PrimitiveClaim("colour", never_fetched)
 DEPTH: PrimitiveClaim[int] = PrimitiveClaim("depth", never_fetched, default_max_age_in_sec=60)
 TEAMS: PrimitiveArrayClaim[list[str]] = PrimitiveArrayClaim("teams", never_fetched)
-# The SDK types neither these validators nor those of the next one.
+# The SDK has no types for the validators of these two.
 AGREED: Any = BooleanClaim("agreed", never_fetched)
 ADDRESS: Any = EmailVerificationClaim
 
 
 def claim(value: Any, age_seconds: float = 0) -> dict[str, Any]:
-    """Return a claim that will be this old when the session is made from it.
-
-    Tables are written long before their rows run.
-    """
+    """Return a claim that is *age_seconds* old when the test runs, not when it is collected."""
     return {"v": value, "age": age_seconds}
 
 
@@ -56,7 +53,7 @@ def as_the_sdk_keeps_it(payload: dict[str, Any]) -> dict[str, Any]:
 
 
 def session_of(**payload: Any) -> SSRSession:
-    """Return a session with these claims, named with ``_`` for ``-``."""
+    """Return a session with these claims; ``_`` in a name stands for ``-``."""
     named = {name.replace("_", "-"): value for name, value in payload.items()}
     ids = {"sub": "user-1", "sessionHandle": "handle-1"}
     return SSRSession(deep_freeze(ids | as_the_sdk_keeps_it(named)))
@@ -71,11 +68,11 @@ def rules(
     return ClaimRequirements.of(role, permission, email_verified, validators)
 
 
-def failed(asked: ClaimRequirements, **payload: Any) -> list[str]:
-    return [failure.id for failure in asked.failures(session_of(**payload))]
+def failed(required: ClaimRequirements, **payload: Any) -> list[str]:
+    return [failure.id for failure in required.failures(session_of(**payload))]
 
 
-# Our own conditions
+# role, permission and email_verified
 
 
 ROLES = {"st_role": claim(["admin", "editor"])}
@@ -84,9 +81,9 @@ VERIFIED = {"st_ev": claim(True)}
 
 
 @pytest.mark.parametrize(
-    ("asked", "payload", "ids"),
+    ("required", "payload", "ids"),
     [
-        pytest.param(rules(), {}, [], id="nothing is asked"),
+        pytest.param(rules(), {}, [], id="nothing is required"),
         pytest.param(rules(role="admin"), ROLES, [], id="role"),
         pytest.param(rules(role="editor"), ROLES, [], id="another of the roles"),
         pytest.param(rules(role="owner"), ROLES, ["st-role"], id="role that is not there"),
@@ -118,7 +115,7 @@ VERIFIED = {"st_ev": claim(True)}
         pytest.param(
             rules(email_verified=True), {"st_ev": claim(False)}, ["st-ev"], id="not verified"
         ),
-        pytest.param(rules(email_verified=True), {}, ["st-ev"], id="nobody knows"),
+        pytest.param(rules(email_verified=True), {}, ["st-ev"], id="unknown"),
         pytest.param(
             rules(email_verified=True), {"st_ev": claim("true")}, ["st-ev"], id="verified as text"
         ),
@@ -126,30 +123,28 @@ VERIFIED = {"st_ev": claim(True)}
             rules(email_verified=True), {"st_ev": claim(1)}, ["st-ev"], id="verified as a number"
         ),
         pytest.param(rules(email_verified=True), {"st_ev": True}, ["st-ev"], id="verified, bare"),
-        pytest.param(rules(email_verified=False), {}, [], id="not asked for"),
+        pytest.param(rules(email_verified=False), {}, [], id="not required"),
         pytest.param(
             rules(email_verified=False), {"st_ev": claim(False)}, [], id="False asks nothing"
         ),
     ],
 )
-def test_condition_of_ours(
-    asked: ClaimRequirements, payload: dict[str, Any], ids: list[str]
-) -> None:
-    assert failed(asked, **payload) == ids
+def test_conditions(required: ClaimRequirements, payload: dict[str, Any], ids: list[str]) -> None:
+    assert failed(required, **payload) == ids
 
 
 def test_age_of_a_claim_does_not_matter_to_our_conditions() -> None:
-    asked = rules(role="admin", permission="read", email_verified=True)
+    required = rules(role="admin", permission="read", email_verified=True)
 
     assert not failed(
-        asked,
+        required,
         st_role=claim(["admin"], 10**7),
         st_perm=claim(["read"], 10**7),
         st_ev=claim(True, 10**7),
     )
 
 
-# Each: what asks for it, the claims that meet it, the id it fails with.
+# Each: arguments, claims that meet them, id of the failure.
 CONDITIONS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "role": ({"role": "admin"}, ROLES, "st-role"),
     "permission": ({"permission": "read"}, PERMISSIONS, "st-perm"),
@@ -164,21 +159,21 @@ CONDITIONS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
 
 @pytest.mark.parametrize("met", list(itertools.product([True, False], repeat=4)))
 def test_all_conditions_have_to_hold_and_each_that_does_not_is_named(met: tuple[bool, ...]) -> None:
-    asked: dict[str, Any] = {}
+    required: dict[str, Any] = {}
     payload: dict[str, Any] = {}
     expected = []
     for (condition, claims, claim_id), is_met in zip(CONDITIONS.values(), met, strict=True):
-        asked |= condition
+        required |= condition
         if is_met:
             payload |= claims
         else:
             expected.append(claim_id)
 
-    assert failed(rules(**asked), **payload) == expected
+    assert failed(rules(**required), **payload) == expected
 
 
 def test_all_validators_have_to_hold_in_the_order_they_are_written() -> None:
-    asked = rules(
+    required = rules(
         validators=(
             COLOUR.validators.has_value("blue"),
             TEAMS.validators.includes("north", id_="first team"),
@@ -187,10 +182,10 @@ def test_all_validators_have_to_hold_in_the_order_they_are_written() -> None:
     )
 
     blue, north = claim("blue"), claim(["north"])
-    assert not failed(asked, colour=blue, teams=claim(["north", "south"]))
-    assert failed(asked, colour=blue, teams=north) == ["second team"]
-    assert failed(asked, colour=claim("red"), teams=north) == ["colour", "second team"]
-    assert failed(asked) == ["colour", "first team", "second team"]
+    assert not failed(required, colour=blue, teams=claim(["north", "south"]))
+    assert failed(required, colour=blue, teams=north) == ["second team"]
+    assert failed(required, colour=claim("red"), teams=north) == ["colour", "second team"]
+    assert failed(required) == ["colour", "first team", "second team"]
 
 
 # Side by side with the SDK
@@ -198,7 +193,7 @@ def test_all_validators_have_to_hold_in_the_order_they_are_written() -> None:
 ROLE, PERMISSION = UserRoleClaim.validators, PermissionClaim.validators
 DAY = 24 * 3600
 
-# id: what is asked of us, what is asked of the SDK, the payload, does it hold?
+# id: our arguments, the SDK's validator, the payload, whether it is met
 SIDE_BY_SIDE: dict[str, tuple[dict[str, Any], Any, dict[str, Any], bool]] = {
     "role": ({"role": "admin"}, ROLE.includes("admin"), ROLES, True),
     "role, another": ({"role": "owner"}, ROLE.includes("owner"), ROLES, False),
@@ -236,31 +231,31 @@ SIDE_BY_SIDE: dict[str, tuple[dict[str, Any], Any, dict[str, Any], bool]] = {
 
 
 def sdk_result(validator: Any, session: SSRSession) -> Any:
-    """Let the SDK's validator judge, run as the SDK runs it."""
+    """Return the result of a validator of the SDK, run as the SDK runs it."""
     return asyncio.run(validator.validate(session.get_access_token_payload(), {}))
 
 
 @pytest.mark.parametrize("row", SIDE_BY_SIDE)
 def test_our_conditions_answer_and_explain_as_the_sdks_validators_do(row: str) -> None:
-    asked, validator, payload, holds = SIDE_BY_SIDE[row]
+    required, validator, payload, holds = SIDE_BY_SIDE[row]
     session = session_of(**payload)
 
     theirs = sdk_result(validator, session)
-    ours = rules(**asked).failures(session)
+    ours = rules(**required).failures(session)
 
     assert theirs.is_valid is (not ours) is holds
     if not holds:
         assert ours == [ClaimFailure(validator.id, theirs.reason)]
-        # What a script reads, too: JSON knows no tuples.
+        # Scripts read the same: JSON has no tuples.
         assert json.loads(json.dumps(ours[0].reason)) == theirs.reason
 
 
 VALIDATORS: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {
-    # id: the validator, a payload that it takes, one that it does not
+    # id: the validator, a payload that it accepts, one that it refuses
     "role includes": (ROLE.includes("admin"), ROLES, {"st_role": claim(["editor"])}),
     "role includes, no claim": (ROLE.includes("admin"), ROLES, {}),
     "role excludes": (ROLE.excludes("banned"), ROLES, {"st_role": claim(["admin", "banned"])}),
-    # Without the claim nobody knows, so nothing is excluded, either.
+    # Without the claim nothing is known, so nothing is excluded, either.
     "role excludes, no claim": (ROLE.excludes("banned"), {"st_role": claim([])}, {}),
     "role includes all": (
         ROLE.includes_all(["admin", "editor"]),
@@ -341,13 +336,13 @@ VALIDATORS: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {
 @pytest.mark.parametrize("row", VALIDATORS)
 def test_validators_of_the_sdk_judge_as_they_do_there(row: str) -> None:
     validator, taken, refused = VALIDATORS[row]
-    asked = rules(validators=[validator])
+    required = rules(validators=[validator])
 
     assert sdk_result(validator, session_of(**taken)).is_valid
-    assert asked.failures(session_of(**taken)) == []
+    assert required.failures(session_of(**taken)) == []
     session = session_of(**refused)
     theirs = sdk_result(validator, session)
-    (ours,) = asked.failures(session)
+    (ours,) = required.failures(session)
     assert not theirs.is_valid
     assert ours.id == validator.id
     if "ageInSeconds" in theirs.reason:  # a moment later
@@ -362,12 +357,12 @@ def test_validators_of_the_sdk_work_inside_a_running_event_loop() -> None:
     assert asyncio.run(ask()) == ["st-role"]
 
 
-# Validators of other makes
+# Validators of the app
 
 
 @dataclass
 class Validator:
-    """Answers what it is told to; to be asked to fetch anything is an error."""
+    """Returns the result of *answer*; a call of should_refetch is an error."""
 
     answer: Callable[[dict[str, Any]], Any]
     id: str = "own"
@@ -377,7 +372,7 @@ class Validator:
         return self.answer(payload)
 
     def should_refetch(self, *_args: Any) -> bool:
-        raise AssertionError("a page asked whether to fetch a claim")
+        raise AssertionError("a page fetched a claim")
 
 
 VALID = ClaimValidationResult(is_valid=True)
@@ -419,11 +414,11 @@ def test_anything_but_true_is_no(is_valid: Any) -> None:
 
 
 class Waits:
-    """Awaitable that asks its event loop for a moment."""
+    """An awaitable that needs an event loop."""
 
     def __await__(self) -> Iterator[None]:
         yield
-        raise AssertionError("nobody goes on with it")
+        raise AssertionError("it was resumed")
 
 
 async def waits() -> Any:
@@ -433,11 +428,11 @@ async def waits() -> Any:
 
 @pytest.mark.parametrize("awaitable", [waits, Waits], ids=["coroutine", "object"])
 def test_validator_that_waits_is_an_error_and_lets_nobody_in(awaitable: Callable[[], Any]) -> None:
-    asked = rules(validators=[Validator(lambda _: awaitable())])
+    required = rules(validators=[Validator(lambda _: awaitable())])
 
-    with pytest.raises(MisuseError, match="waits for something; on a page the payload has to do"):
-        asked.failures(session_of())
-    gc.collect()  # a coroutine that was left would warn now
+    with pytest.raises(MisuseError, match="waits for something, but a page"):
+        required.failures(session_of())
+    gc.collect()  # an abandoned coroutine would warn now
 
 
 async def fail() -> Any:
@@ -456,7 +451,7 @@ def test_error_of_a_validator_is_named_without_its_message(is_async: bool) -> No
 
 @pytest.mark.parametrize("answer", [True, None, "valid", {"is_valid": True}])
 def test_result_of_another_shape_lets_nobody_in(answer: Any) -> None:
-    problem = "returned nothing" if answer is None else "has to return an object with is_valid"
+    problem = "returned None" if answer is None else "must return an object with is_valid"
     with pytest.raises(MisuseError, match=problem):
         rules(validators=[Validator(lambda _: answer)]).failures(session_of())
 
@@ -469,7 +464,7 @@ def test_what_a_validator_does_to_the_payload_reaches_nobody_else() -> None:
         return VALID
 
     session = session_of(**ROLES)
-    asked = rules(
+    required = rules(
         role="owner",
         validators=[
             Validator(promote),
@@ -478,14 +473,14 @@ def test_what_a_validator_does_to_the_payload_reaches_nobody_else() -> None:
         ],
     )
 
-    assert [failure.id for failure in asked.failures(session)] == ["st-role", "after", "colour"]
+    assert [failure.id for failure in required.failures(session)] == ["st-role", "after", "colour"]
     assert session.roles == ("admin", "editor")
     assert session.user_id == "user-1"
 
 
 def test_sdk_is_not_asked_for_a_claim_that_is_old_or_missing() -> None:
-    """In the SDK's own ``verify_session`` each of these would call the core."""
-    asked = rules(
+    """``verify_session`` would call the core for each of these."""
+    required = rules(
         validators=[
             COLOUR.validators.has_value("blue", max_age_in_sec=1),
             AGREED.validators.is_true(None),
@@ -495,12 +490,12 @@ def test_sdk_is_not_asked_for_a_claim_that_is_old_or_missing() -> None:
     payload = {"colour": claim("blue", 3600), "st-ev": claim(False, 3600)}
 
     kept = as_the_sdk_keeps_it(payload)
-    assert all(v.should_refetch(kept, {}) for v in asked.validators)  # type: ignore[attr-defined]
-    assert failed(asked, **payload) == ["colour", "agreed", "st-ev"]
+    assert all(v.should_refetch(kept, {}) for v in required.validators)  # type: ignore[attr-defined]
+    assert failed(required, **payload) == ["colour", "agreed", "st-ev"]
 
 
 def test_validator_that_waits_is_ended_at_once() -> None:
-    """Whatever it holds must not wait for the error's traceback to be forgotten."""
+    """Its resources must be released before the error's traceback is."""
     steps: list[str] = []
 
     async def hold() -> Any:
@@ -545,13 +540,13 @@ A_LIST = "takes a list of SuperTokens claim validators"
         pytest.param({"a": 1}, A_LIST, id="mapping"),
         pytest.param((v for v in [ROLE.includes("a")]), A_LIST, id="generator, which asks once"),
         pytest.param(None, A_LIST, id="None"),
-        pytest.param([UserRoleClaim], "is a claim: name one of its", id="claim, not validator"),
-        pytest.param([ROLE], "was it to be called", id="all validators of a claim"),
-        pytest.param([ROLE.includes], "was it to be called", id="not called"),
-        pytest.param([ROLE.includes("a"), "admin"], "was it to be called", id="text among them"),
-        pytest.param([None], "was it to be called", id="None among them"),
-        pytest.param([lambda *_: VALID], "was it to be called", id="function"),
-        pytest.param([Validator], "is a class: list an instance", id="class"),
+        pytest.param([UserRoleClaim], "is a claim; use one of its", id="claim, not validator"),
+        pytest.param([ROLE], "forget to call it", id="all validators of a claim"),
+        pytest.param([ROLE.includes], "forget to call it", id="not called"),
+        pytest.param([ROLE.includes("a"), "admin"], "forget to call it", id="text among them"),
+        pytest.param([None], "forget to call it", id="None among them"),
+        pytest.param([lambda *_: VALID], "forget to call it", id="function"),
+        pytest.param([Validator], "is a class; list an instance", id="class"),
     ],
 )
 def test_validators_take_a_list_of_validators(value: Any, advice: str) -> None:
@@ -562,7 +557,7 @@ def test_validators_take_a_list_of_validators(value: Any, advice: str) -> None:
 
 def test_list_of_validators_is_copied() -> None:
     written = [ROLE.includes("owner")]
-    asked = rules(validators=written)
+    required = rules(validators=written)
     written.clear()
 
-    assert failed(asked, **ROLES) == ["st-role"]
+    assert failed(required, **ROLES) == ["st-role"]

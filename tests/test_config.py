@@ -1,4 +1,4 @@
-"""Settings are checked and frozen at start-up; what the SDK adds is read later."""
+"""Settings are checked and frozen at start-up; the SDK's are read later."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from flask_ssr_session.config.settings import ResolvedSettings, SDKSettings, Settings
+from flask_ssr_session.config.resolved import ResolvedSettings, SDKSettings
+from flask_ssr_session.config.settings import Settings, SettingsKeywords
 from flask_ssr_session.errors import ConfigError
 
 SDK = SDKSettings(
@@ -31,14 +32,14 @@ SDK = SDKSettings(
 
 
 def from_config(**config: Any) -> Settings:
-    """Read an ``app.config`` with these keys, without their prefix and in small letters."""
+    """Return the settings of an ``app.config`` with these keys, in lower case and unprefixed."""
     return Settings.from_mappings(
         {f"SSR_SESSION_{name.upper()}": value for name, value in config.items()}, {}
     )
 
 
-def deployment(sdk: SDKSettings | None = None, **config: Any) -> ResolvedSettings:
-    return ResolvedSettings.of(from_config(**config), sdk)
+def resolve(sdk: SDKSettings | None = None, **config: Any) -> ResolvedSettings:
+    return ResolvedSettings.resolve(from_config(**config), sdk)
 
 
 # Names and precedence
@@ -68,6 +69,10 @@ def test_nothing_is_required() -> None:
         "redirect_origins": (),
         "cookie_domain": None,
     }
+
+
+def test_type_checkers_know_every_keyword() -> None:
+    assert list(SettingsKeywords.__annotations__) == [f.name for f in dataclasses.fields(Settings)]
 
 
 def test_config_wins_over_keywords_and_both_over_defaults() -> None:
@@ -234,15 +239,17 @@ def test_possible_value_is_taken(name: str, value: Any, expected: object) -> Non
 )  # fmt: skip
 def test_impossible_value_is_an_error_with_an_example(name: str, values: list[Any]) -> None:
     for value in values:
-        with pytest.raises(ConfigError, match=rf"^SSR_SESSION_{name.upper()}: .+, for example "):
+        with pytest.raises(
+            ConfigError, match=rf"^SSR_SESSION_{name.upper()} must be .+, for example "
+        ):
             from_config(**{name: value})
-        with pytest.raises(ConfigError, match=rf"^{name}: .+, for example "):
+        with pytest.raises(ConfigError, match=rf"^{name} must be .+, for example "):
             Settings.from_mappings({}, {name: value})
 
 
 @pytest.mark.parametrize("field", dataclasses.fields(Settings), ids=lambda field: field.name)
 def test_value_is_not_repeated(field: dataclasses.Field[Any]) -> None:
-    """It may be a secret that was put in the wrong place."""
+    """It may be a misplaced secret."""
     values: list[Any] = ["\x00s3cr3t", ["s3cr3t\x00"]]
     if field.name not in ("issuer", "jwks"):
         values += ["s3cr3t s3cr3t:\\?#<>", "https://[s3cr3t]", "https://user:s3cr3t@/"]
@@ -269,27 +276,27 @@ def test_examples_are_possible_values(field: dataclasses.Field[Any]) -> None:
     from_config(**{field.name: example if is_text else ast.literal_eval(example)})
 
 
-# What it comes to beside the SDK
+# What settings and SDK resolve to
 
 
 def test_api_domain_with_a_password_is_refused_and_not_repeated() -> None:
-    """The SDK lets it pass, and pages would show it to every visitor."""
+    """The SDK accepts it, but pages would show it to every visitor."""
     sdk = dataclasses.replace(SDK, api_domain="https://user:s3cr3t@api.example.com")
     with pytest.raises(ConfigError, match="user information") as refused:
-        deployment(sdk)
+        resolve(sdk)
     assert "s3cr3t" not in str(refused.value)
-    assert deployment(sdk, api_domain="https://api.example.com").api_domain == SDK.api_domain
+    assert resolve(sdk, api_domain="https://api.example.com").api_domain == SDK.api_domain
 
 
 def test_without_an_sdk_the_api_domain_is_required() -> None:
     with pytest.raises(ConfigError, match=r"supertokens_python.init.* SSR_SESSION_API_DOMAIN"):
-        deployment()
+        resolve()
     with pytest.raises(ConfigError, match="SSR_SESSION_API_DOMAIN"):
-        deployment(jwks={"keys": []})
+        resolve(jwks={"keys": []})
 
 
 def test_without_an_sdk_the_rest_has_defaults() -> None:
-    assert deployment(api_domain="https://a.example") == ResolvedSettings(
+    assert resolve(api_domain="https://a.example") == ResolvedSettings(
         api_domain="https://a.example",
         api_base_path="/auth",
         login_url="/auth",
@@ -308,7 +315,7 @@ def test_without_an_sdk_the_rest_has_defaults() -> None:
 
 
 def test_with_an_sdk_nothing_is_required() -> None:
-    assert deployment(SDK) == ResolvedSettings(
+    assert resolve(SDK) == ResolvedSettings(
         api_domain="https://api.example.com",
         api_base_path="/api/auth",
         login_url="/login",
@@ -328,7 +335,7 @@ def test_with_an_sdk_nothing_is_required() -> None:
 
 
 def test_settings_win_over_the_sdk() -> None:
-    complete = deployment(
+    complete = resolve(
         SDK,
         api_domain="https://other.example.com",
         api_base_path="/",
@@ -360,15 +367,15 @@ def test_settings_win_over_the_sdk() -> None:
 
 def test_revocation_needs_the_sdk() -> None:
     with pytest.raises(ConfigError, match=r"CHECK_REVOKED.*supertokens_python.init"):
-        deployment(api_domain="https://a.example", check_revoked=True)
-    assert deployment(SDK, check_revoked=True).session_uris == SDK.session_uris
+        resolve(api_domain="https://a.example", check_revoked=True)
+    assert resolve(SDK, check_revoked=True).session_uris == SDK.session_uris
 
 
 def test_api_key_is_in_no_repr() -> None:
     assert "s3cr3t" in str(SDK.core_headers)
-    assert "s3cr3t" not in repr(SDK) + repr(deployment(SDK))
-    # Error reporters walk into whatever they can.
-    assert "s3cr3t" not in json.dumps([SDK, deployment(SDK)], default=repr)
+    assert "s3cr3t" not in repr(SDK) + repr(resolve(SDK))
+    # Error reporters iterate over tuples and mappings.
+    assert "s3cr3t" not in json.dumps([SDK, resolve(SDK)], default=repr)
 
 
 @pytest.mark.parametrize(
@@ -383,7 +390,7 @@ def test_api_key_is_in_no_repr() -> None:
     ],
 )
 def test_what_the_sdk_leaves_open(changes: dict[str, Any], field: str, expected: object) -> None:
-    assert getattr(deployment(dataclasses.replace(SDK, **changes)), field) == expected
+    assert getattr(resolve(dataclasses.replace(SDK, **changes)), field) == expected
 
 
 @pytest.mark.parametrize(
@@ -409,7 +416,7 @@ def test_keys_come_from_the_first_source(
 ) -> None:
     config = {"api_domain": "https://a.example", **config}
 
-    assert deployment(sdk, **config).key_uris == uris
+    assert resolve(sdk, **config).key_uris == uris
 
 
 @pytest.mark.parametrize(
@@ -437,13 +444,13 @@ def test_keys_do_not_cross_a_network_in_the_clear(
     config = {"api_domain": "https://a.example", **config}
 
     if is_accepted:
-        assert len(deployment(**config).key_uris) == ("jwks" not in config)
+        assert len(resolve(**config).key_uris) == ("jwks" not in config)
     else:
         with pytest.raises(ConfigError, match=r"plain http.*SSR_SESSION_INSECURE_JWKS_HTTP"):
-            deployment(**config)
+            resolve(**config)
 
 
 def test_network_of_the_core_was_chosen_in_the_sdk() -> None:
-    assert deployment(SDK).key_uris[0].startswith("http://core:3567/")
+    assert resolve(SDK).key_uris[0].startswith("http://core:3567/")
     with pytest.raises(ConfigError, match="plain http"):
-        deployment(SDK, jwks_uri="http://core:3567/.well-known/jwks.json")
+        resolve(SDK, jwks_uri="http://core:3567/.well-known/jwks.json")

@@ -412,7 +412,7 @@ def test_settings_are_shown_with_what_the_code_says_of_them(built: Path) -> None
     text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", page))
     for field in fields(Settings):
         assert f"{PREFIX}{field.name.upper()}" in text
-        assert f"Takes {field.metadata['kind'].takes}. Default: " in text
+        assert f"Takes {field.metadata['type'].description}. Default: " in text
         assert f"Keyword: {field.name}." in text
     assert "from 0 to 604800. Default: 86400. Keyword: jwks_max_stale_seconds." in text
     assert "Default: not set. Keyword: cookie_domain. For example .example.com." in text
@@ -420,8 +420,8 @@ def test_settings_are_shown_with_what_the_code_says_of_them(built: Path) -> None
 
 @pytest.mark.parametrize("name", ["jwks_max_stale_seconds", "leeway_seconds"])
 def test_the_range_that_is_shown_is_the_one_that_holds(name: str) -> None:
-    (kind,) = (field.metadata["kind"] for field in fields(Settings) if field.name == name)
-    least, most = map(int, re.findall(r"\d+", kind.takes))
+    (field_type,) = (field.metadata["type"] for field in fields(Settings) if field.name == name)
+    least, most = map(int, re.findall(r"\d+", field_type.description))
     for seconds in (least, most):
         assert getattr(Settings.from_mappings({}, {name: seconds}), name) == seconds
     for seconds in (least - 1, most + 1):

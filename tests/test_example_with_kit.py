@@ -1,7 +1,7 @@
-"""The example app as its own developer would test it: with the testing kit and nothing else.
+"""The example app, tested as its developer would: with the testing kit alone.
 
-No core runs and no connection is made. What is left to other tests is what the kit cannot play:
-SuperTokens' own API, what the panel's buttons do to the core, and the browser.
+No core runs and no connection is made. Other tests cover what the kit cannot simulate:
+SuperTokens' own API, the effect of the panel's buttons on the core, and the browser.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def test_page_of_an_old_token_is_a_refresh_page(expired_client: FlaskClient, pat
 def test_stranger_is_led_to_sign_in_and_back(anonymous_client: FlaskClient, path: str) -> None:
     response = anonymous_client.get(path, headers=PAGE_HEADERS)
     back = f"redirectToPath={path}"
-    if path == "/dashboard":  # its template decides, when it is too late for a redirect
+    if path == "/dashboard":  # its template decides, which is too late for a redirect
         assert 'data-ssr-session="sign_in"' in response.text
         assert back in response.text
     else:
@@ -210,7 +210,7 @@ def test_nobody_becomes_admin_without_a_session(
 def test_panel_says_what_becoming_admin_did(
     signed_in_client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Only the core learns of it at once; the page itself looks as it did before."""
+    """The token changes only at the next refresh, so the panel must tell."""
     asking = ("create_new_role_or_add_permissions", "add_role_to_user", "fetch_and_set_claim")
     for name in ("_control", *asking):
         monkeypatch.setattr(f"example_app.panel.{name}", lambda *_: None)

@@ -1,4 +1,4 @@
-"""What is read from a real supertokens-python, which is never imported for it."""
+"""The settings of a real supertokens-python are read without importing it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from supertokens_python import InputAppInfo, SupertokensConfig, init
 from supertokens_python.framework.request import BaseRequest
 from supertokens_python.recipe import emailpassword, session
 
-from flask_ssr_session.config.sdk import SDKCookieSettings, read_cookie_rules, read_sdk
-from flask_ssr_session.config.settings import SDKSettings
+from flask_ssr_session.config.resolved import SDKSettings
+from flask_ssr_session.config.sdk import SDKCookieSettings, read_cookie_settings, read_sdk
 from flask_ssr_session.errors import ConfigError
 
 from .development_core.sdk import reset_sdk
@@ -31,7 +31,7 @@ sys.stdout.write(",".join(name for name in sys.modules if name.startswith("super
 
 @pytest.fixture(autouse=True)
 def sdk(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let the SDK be initialised by the test, and forgotten after it."""
+    """Allow the test to initialise the SDK, and reset it afterwards."""
     monkeypatch.setenv("SUPERTOKENS_ENV", "testing")
     monkeypatch.setenv("SUPERTOKENS_TLDEXTRACT_DISABLE_HTTP", "1")
     reset_sdk()
@@ -39,7 +39,7 @@ def sdk(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     reset_sdk()
 
 
-def start(
+def init_sdk(
     *,
     connection_uri: str = "http://localhost:3567",
     recipes: list[Any] | None = None,
@@ -64,7 +64,7 @@ def start(
     )
 
 
-def read() -> SDKSettings:
+def read_initialised() -> SDKSettings:
     values = read_sdk()
     assert values is not None
     return values
@@ -83,9 +83,9 @@ def test_imported_sdk_that_was_not_initialised_tells_nothing() -> None:
 
 
 def test_initialised_sdk_tells_its_values() -> None:
-    start()
+    init_sdk()
 
-    assert read() == SDKSettings(
+    assert read_initialised() == SDKSettings(
         api_domain="http://localhost:5000",
         api_base_path="/auth",
         website_origin="http://localhost:5000",
@@ -100,7 +100,7 @@ def test_initialised_sdk_tells_its_values() -> None:
 
 
 def test_everything_may_be_set_otherwise() -> None:
-    start(
+    init_sdk(
         api_domain="https://api.example.com",
         api_gateway_path="/gateway",
         api_base_path="/api/auth/",
@@ -118,7 +118,7 @@ def test_everything_may_be_set_otherwise() -> None:
         api_key="of-the-core",
     )
 
-    assert read() == SDKSettings(
+    assert read_initialised() == SDKSettings(
         api_domain="https://api.example.com",
         api_base_path="/gateway/api/auth",
         website_origin="https://www.example.com",
@@ -140,15 +140,15 @@ def test_everything_may_be_set_otherwise() -> None:
 
 
 def test_base_paths_may_be_the_root() -> None:
-    start(api_base_path="/", website_base_path="/")
+    init_sdk(api_base_path="/", website_base_path="/")
 
-    assert (read().api_base_path, read().website_base_path) == ("", "")
+    assert (read_initialised().api_base_path, read_initialised().website_base_path) == ("", "")
 
 
 def test_sdk_without_the_session_recipe_tells_the_rest() -> None:
-    start(recipes=[emailpassword.init()])
+    init_sdk(recipes=[emailpassword.init()])
 
-    values = read()
+    values = read_initialised()
 
     assert values.api_domain == "http://localhost:5000"
     assert values.dynamic_signing_key is None
@@ -159,11 +159,11 @@ def test_sdk_without_the_session_recipe_tells_the_rest() -> None:
 def test_sdk_without_its_flask_middleware_is_read(
     monkeypatch: pytest.MonkeyPatch, framework: str
 ) -> None:
-    """An app whose API runs elsewhere has no use for the middleware."""
+    """An app whose API runs elsewhere needs no middleware."""
     monkeypatch.delitem(sys.modules, FLASK_REQUEST, raising=False)
-    start(framework=framework)
+    init_sdk(framework=framework)
 
-    assert read().api_domain == "http://localhost:5000"
+    assert read_initialised().api_domain == "http://localhost:5000"
 
 
 # The origin of the pages
@@ -180,15 +180,15 @@ def test_sdk_without_its_flask_middleware_is_read(
     ],
 )
 def test_website_origin_is_spelled_as_browsers_do(website: str, origin: str) -> None:
-    start(website_domain=website)
+    init_sdk(website_domain=website)
 
-    assert read().website_origin == origin
+    assert read_initialised().website_origin == origin
 
 
 def test_origin_may_be_a_function() -> None:
-    start(website_domain=None, origin=lambda _request, _context: "https://one.example.com")
+    init_sdk(website_domain=None, origin=lambda _request, _context: "https://one.example.com")
 
-    assert read().website_origin == "https://one.example.com"
+    assert read_initialised().website_origin == "https://one.example.com"
 
 
 def test_origin_that_depends_on_the_request_is_unknown() -> None:
@@ -196,35 +196,35 @@ def test_origin_that_depends_on_the_request_is_unknown() -> None:
         assert request is not None
         return "https://one.example.com"
 
-    start(website_domain=None, origin=origin)
+    init_sdk(website_domain=None, origin=origin)
 
-    assert read().website_origin is None
+    assert read_initialised().website_origin is None
 
 
 # How cookies are set
 
 
 def test_sdk_tells_how_it_sets_cookies() -> None:
-    start()
-    assert read_cookie_rules() == SDKCookieSettings(
+    init_sdk()
+    assert read_cookie_settings() == SDKCookieSettings(
         secure=False, same_site="lax", older_domain=None
     )
 
 
 def test_cookies_may_be_set_otherwise() -> None:
-    start(
+    init_sdk(
         api_domain="https://api.example.com",
         website_domain="https://www.example.com",
         recipes=[session.init(cookie_same_site="strict", older_cookie_domain=".example.com")],
     )
-    assert read_cookie_rules() == SDKCookieSettings(
+    assert read_cookie_settings() == SDKCookieSettings(
         secure=True, same_site="strict", older_domain=".example.com"
     )
 
 
-def test_nobody_sets_cookies_without_the_session_recipe() -> None:
-    start(recipes=[emailpassword.init()])
-    assert read_cookie_rules() is None
+def test_no_cookies_are_set_without_the_session_recipe() -> None:
+    init_sdk(recipes=[emailpassword.init()])
+    assert read_cookie_settings() is None
 
 
 def test_cookies_of_an_origin_that_depends_on_the_request_are_unknown() -> None:
@@ -232,33 +232,33 @@ def test_cookies_of_an_origin_that_depends_on_the_request_are_unknown() -> None:
         assert request is not None
         return "https://one.example.com"
 
-    start(website_domain=None, origin=origin)
-    rules = read_cookie_rules()
-    assert rules is not None
-    assert rules.same_site is None
+    init_sdk(website_domain=None, origin=origin)
+    cookies = read_cookie_settings()
+    assert cookies is not None
+    assert cookies.same_site is None
 
 
 # Tokens in headers
 
 
-def token_method(answer: str) -> Callable[[BaseRequest, bool, dict[str, Any]], Any]:
+def token_method(method: str) -> Callable[[BaseRequest, bool, dict[str, Any]], Any]:
     def get_token_transfer_method(
         _request: BaseRequest, _for_create: bool, _context: dict[str, Any]
     ) -> Any:
-        return answer
+        return method
 
     return get_token_transfer_method
 
 
-@pytest.mark.parametrize("answer", ["cookie", "any"])
-def test_cookies_are_accepted(answer: str) -> None:
-    start(recipes=[session.init(get_token_transfer_method=token_method(answer))])
+@pytest.mark.parametrize("method", ["cookie", "any"])
+def test_cookies_are_accepted(method: str) -> None:
+    init_sdk(recipes=[session.init(get_token_transfer_method=token_method(method))])
 
-    assert read().dynamic_signing_key is True
+    assert read_initialised().dynamic_signing_key is True
 
 
 def test_headers_only_is_refused_with_the_reason() -> None:
-    start(recipes=[session.init(get_token_transfer_method=token_method("header"))])
+    init_sdk(recipes=[session.init(get_token_transfer_method=token_method("header"))])
 
     with pytest.raises(ConfigError, match=r"get_token_transfer_method.*\"cookie\" or \"any\""):
         read_sdk()
@@ -271,9 +271,9 @@ def test_function_sees_a_page_request() -> None:
         seen.append((request.method(), request.get_header("st-auth-mode"), for_create))
         return "header" if "text/html" not in str(request.get_header("accept")) else "cookie"
 
-    start(recipes=[session.init(get_token_transfer_method=by_request)])
+    init_sdk(recipes=[session.init(get_token_transfer_method=by_request)])
 
-    assert read().dynamic_signing_key is True
+    assert read_initialised().dynamic_signing_key is True
     assert seen == [("GET", None, False)]
 
 
@@ -281,6 +281,6 @@ def test_function_that_needs_more_of_a_request_is_not_judged() -> None:
     def failing(_request: BaseRequest, _for_create: bool, _context: dict[str, Any]) -> Any:
         raise RuntimeError("Working outside of request context.")
 
-    start(recipes=[session.init(get_token_transfer_method=failing)])
+    init_sdk(recipes=[session.init(get_token_transfer_method=failing)])
 
-    assert read().dynamic_signing_key is True
+    assert read_initialised().dynamic_signing_key is True

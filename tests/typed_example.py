@@ -1,7 +1,6 @@
-"""What a typed app writes with this package: read by mypy and pyright in strict mode, never run.
+"""A typed app that uses this package: checked by mypy and pyright in strict mode, never run.
 
-``assert_type`` says what the app gets. A line with ``type: ignore`` is one that both have to
-refuse: an ignore that hides nothing is an error.
+Both must refuse each line with ``type: ignore``, because an unused ignore is an error.
 """
 
 from __future__ import annotations
@@ -91,7 +90,7 @@ def health() -> Response:
     return redirect(assert_type(safe_return_path(request.args.get("redirectBack")), str))
 
 
-# A decorated view stays what it was, for those who call it from elsewhere.
+# A decorated view keeps its type for other callers.
 def call_views() -> None:
     assert_type(plain(1), str)
     assert_type(home(), str)
@@ -119,6 +118,9 @@ def read(session: SSRSession) -> None:
 
 
 def misuse() -> None:
+    FlaskSSRSession(login_ur="/sign-in")  # type: ignore[call-arg]
+    FlaskSSRSession(refresh_flow="popup")  # type: ignore[arg-type]
+    FlaskSSRSession(trusted_origins="https://www.example.com")  # type: ignore[arg-type]
     session_required(role=1)  # type: ignore[call-overload]
     session_required(roles=["admin"])  # type: ignore[call-overload]
     session_required(allow_pending="yes")  # type: ignore[call-overload]

@@ -1,4 +1,4 @@
-"""Run a development core by itself: ``python -m example_app.core``."""
+"""Run only a development core: ``python -m example_app.core``."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         prog="python -m example_app.core",
         description="A stand-in for a SuperTokens core, on 127.0.0.1. For development only.",
     )
-    parser.add_argument("--port", type=int, default=3567, help="0 takes a free one (default: 3567)")
-    parser.add_argument("--database", metavar="FILE", help="default: in memory, lost at the end")
+    parser.add_argument("--port", type=int, default=3567, help="0 for a free port (default: 3567)")
+    parser.add_argument("--database", metavar="FILE", help="default: in memory, lost on exit")
     parser.add_argument(
         "--access-token-validity",
         type=int,
         default=20,
         metavar="SECONDS",
-        help="default: 20, so that expiry can be watched",
+        help="lifetime of access tokens (default: 20)",
     )
     options = parser.parse_args(arguments)
     with ExitStack() as stack:
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             stack.enter_context(closing(core))
             core.start()
         except (OSError, OverflowError, ValueError, sqlite3.Error) as error:
-            parser.error(f"it cannot start: {error}")
+            parser.error(f"cannot start: {error}")
         with suppress(KeyboardInterrupt):
             print(  # noqa: T201
                 f"Development core at {core.uri}: for development only, never for real users.",

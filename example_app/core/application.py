@@ -1,4 +1,4 @@
-"""From a request to its answer: application and tenant in the path, version, fields, errors."""
+"""Route requests to endpoints: application and tenant in the path, version, fields, errors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost"})
 
 
 class CoreApplication:
-    """Answers every request to one core."""
+    """Handles every request to one core."""
 
     def __init__(self, table: EndpointTable, controls: Controls) -> None:
         self._table = table
@@ -26,8 +26,8 @@ class CoreApplication:
         self._first_segments = {path.split("/")[1] for path in self._table}
 
     def __call__(self, request: Request) -> Response:
-        """Answer one request, and put it into the request log if it is not a control."""
-        # A page of another site could point its own name at this address, and be let read answers.
+        """Answer a request, and log it unless it is a control."""
+        # Against DNS rebinding: another site could point its host name at this address.
         if request.headers.get("host", "").partition(":")[0] not in _LOOPBACK_NAMES:
             return Response.text(403, "only for callers on this machine, by its loopback name")
         is_control = request.path.startswith(CONTROL_PREFIX)
@@ -36,20 +36,20 @@ class CoreApplication:
             if is_control:
                 response = self._control_endpoints(request)
             else:
-                response = self._answer(request, tenant_id, path)
+                response = self._call_endpoint(request, tenant_id, path)
         except BadRequestError as error:
             response = Response.text(400, str(error))
         except Exception:  # noqa: BLE001
-            # The last line of defence of a thread: the caller gets an answer, the log the cause.
+            # The caller must get a response; the log gets the cause.
             _log.exception("%s %s failed", request.method, path)
             response = Response.text(500, "internal error")
         if not is_control:
-            # Before the answer leaves: whoever has it may look into the log at once.
+            # Log before the response is sent: its receiver may read the log at once.
             self._controls.log_request(request.method, path, response.status)
         return response
 
     def _split_path(self, raw_path: str) -> tuple[str, str]:
-        """Take ``/appid-<id>`` and the tenant off the path; this core has one application."""
+        """Split ``/appid-<id>`` and the tenant from the path; this core has one application."""
         segments = raw_path.split("/")[1:]
         if segments and segments[0].startswith("appid-"):
             segments = segments[1:]
@@ -58,7 +58,7 @@ class CoreApplication:
             tenant_id, *segments = segments
         return tenant_id, "/" + "/".join(segments)
 
-    def _answer(self, request: Request, tenant_id: str, path: str) -> Response:
+    def _call_endpoint(self, request: Request, tenant_id: str, path: str) -> Response:
         methods = self._table.get(path)
         if methods is None:
             return Response.text(404, "Not found")
@@ -74,5 +74,5 @@ class CoreApplication:
             if path == TENANT_PATH:
                 return Response.json({"status": "TENANT_NOT_FOUND_ERROR"})
             return Response.text(400, f"AppId or tenantId not found => {tenant_id}")
-        answer = endpoint(Fields.of(request))
-        return answer if isinstance(answer, Response) else Response.json(answer)
+        result = endpoint(Fields.of(request))
+        return result if isinstance(result, Response) else Response.json(result)

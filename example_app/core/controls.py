@@ -1,6 +1,6 @@
-"""What a developer may do to a running core: rotate keys, cause outages, look, and clean up.
+"""Control a running core: rotate keys, cause outages, list and revoke sessions, read the log.
 
-The same things can be done over HTTP below ``/development/``, for a panel in another process.
+The same controls are available over HTTP below ``/development/``, for a panel in another process.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ class KeyServer(Enum):
     UNAVAILABLE = "unavailable"
     """They answer 503."""
     REFUSING = "refusing"
-    """They close the connection without an answer."""
+    """They close the connection without a response."""
 
 
 @dataclass(frozen=True)
 class RequestLogEntry:
-    """One request that was answered."""
+    """One answered request."""
 
     method: str
     path: str
@@ -47,7 +47,7 @@ class RequestLogEntry:
     time: float
     """Seconds since the epoch."""
     status: int | None
-    """``None`` if the connection was closed without an answer."""
+    """``None`` if the connection was closed without a response."""
 
 
 class Controls:
@@ -68,45 +68,45 @@ class Controls:
     def rotate_signing_key(self, *, scheduled: bool = False, drop_old: bool = False) -> str:
         """Make a new dynamic signing key and return its ``kid``.
 
-        :param scheduled: publish the key now and sign with it in 60 s, as a core does by itself;
+        :param scheduled: publish the key now and sign with it in 60 s, as a core does;
             otherwise it signs at once.
-        :param drop_old: take the other dynamic keys out of the key set, so that every access token
-            they signed becomes invalid.
-        :raises ValueError: ``scheduled`` and ``drop_old`` together; nobody could sign for 60 s.
+        :param drop_old: remove the other dynamic keys from the key set, which invalidates every
+            access token they signed.
+        :raises ValueError: ``scheduled`` and ``drop_old`` together, which leaves no key for 60 s.
         """
         return self._keys.rotate(scheduled=scheduled, drop_old=drop_old).kid
 
     def stop_key_server(self, *, refuse: bool = False) -> None:
-        """Let the key set answer 503, or with ``refuse`` close the connection without an answer."""
+        """Make the key set answer 503, or close the connection without a response if *refuse*."""
         self._key_server = KeyServer.REFUSING if refuse else KeyServer.UNAVAILABLE
 
     def start_key_server(self) -> None:
-        """Let the key set be served again."""
+        """Serve the key set again."""
         self._key_server = KeyServer.SERVING
 
     def stop_refresh_endpoint(self) -> None:
-        """Let every refresh answer 500. Nothing is spent meanwhile."""
+        """Make every refresh answer 500. No refresh token is used up."""
         self._refresh_endpoint_serves = False
 
     def start_refresh_endpoint(self) -> None:
-        """Let sessions be refreshed again."""
+        """Serve refreshes again."""
         self._refresh_endpoint_serves = True
 
     def list_sessions(self, user_id: str | None = None) -> list[SessionRecord]:
-        """Return the live sessions of one user, or of everyone, oldest first."""
+        """Return the live sessions of one user, or of all users, oldest first."""
         return self._sessions.list_live(user_id)
 
     def revoke_sessions(self, user_id: str | None = None) -> list[str]:
-        """Remove the sessions of one user, or of everyone, and return their handles."""
+        """Remove the sessions of one user, or of all users, and return their handles."""
         return self._sessions.remove_all(user_id)
 
     def request_log(self) -> list[RequestLogEntry]:
-        """Return the last 1000 requests, oldest first, without those to the controls."""
+        """Return the last 1000 requests, oldest first, except those to the controls."""
         with self._log_lock:
             return list(self._log)
 
     def clear_request_log(self) -> None:
-        """Forget all requests so far."""
+        """Empty the request log."""
         with self._log_lock:
             self._log.clear()
 
@@ -116,7 +116,7 @@ class Controls:
             self._log.append(RequestLogEntry(method, path, self._clock(), status))
 
     def outage_at(self, path: str) -> Response | None:
-        """Return the answer of an endpoint that was stopped, ``None`` if it works."""
+        """Return the response of a stopped endpoint, or ``None`` if it works."""
         if path in _KEY_SET_PATHS and self._key_server is KeyServer.REFUSING:
             return Response(status=None)
         if path in _KEY_SET_PATHS and self._key_server is KeyServer.UNAVAILABLE:
@@ -126,7 +126,7 @@ class Controls:
         return None
 
     def state(self) -> dict[str, Any]:
-        """Return what is switched off, and the published keys; times in ms since the epoch."""
+        """Return the endpoints' states and the published keys; times in ms since the epoch."""
         return {
             "keyServer": self._key_server.value,
             "refreshEndpoint": "serving" if self._refresh_endpoint_serves else "failing",
@@ -141,7 +141,7 @@ Control = Callable[[Fields], "Mapping[str, Any] | None"]
 
 
 class ControlEndpoints:
-    """The controls over HTTP. GET only looks, POST changes."""
+    """The controls over HTTP. GET reads, POST changes."""
 
     def __init__(self, controls: Controls) -> None:
         self._controls = controls
@@ -162,12 +162,11 @@ class ControlEndpoints:
         }
 
     def __call__(self, request: Request) -> Response:
-        """Answer one request below ``/development/``.
+        """Answer a request below ``/development/``.
 
         :raises BadRequestError: a field is missing or wrong.
         """
-        # Fails closed against web pages: one of another site cannot send this header without a
-        # preflight.
+        # Fails closed: a page of another site cannot send this header without a preflight.
         if request.headers.get(_CONTROL_HEADER) != "1":
             return Response.text(403, f"the header {_CONTROL_HEADER}: 1 is required")
         entry = self._table.get(request.path.removeprefix(CONTROL_PREFIX))

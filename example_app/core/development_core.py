@@ -1,4 +1,4 @@
-"""The development core as one object: its parts, put together, and its life."""
+"""The development core as one object that starts and stops."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from .users import Users
 class DevelopmentCore(Controls):
     """A SuperTokens core for development, on 127.0.0.1, in threads of this process.
 
-    As a context manager it runs inside the block and gives everything back at its end::
+    As a context manager it runs inside the block and closes at its end::
 
         with DevelopmentCore() as core:
             supertokens_python.init(
                 supertokens_config=SupertokensConfig(connection_uri=core.uri), ...
             )
 
-    The controls (:class:`Controls`) may be used at any time, running or not.
+    The controls (:class:`Controls`) work whether the core is running or not.
     """
 
     def __init__(
@@ -47,15 +47,15 @@ class DevelopmentCore(Controls):
         clock: Callable[[], float] = time.time,
         key_factory: Callable[[], RSAPrivateKey] = generate_rsa_key,
     ) -> None:
-        """Open the database; nothing is served before :meth:`start`.
+        """Open the database. :meth:`start` begins to serve.
 
-        :param database: file that keeps users, sessions and keys; ``None`` keeps them in memory.
-        :param access_token_validity_seconds: short by default, so that expiry can be watched.
-        :param refresh_token_validity_minutes: how long a session lives without being used.
-        :param port: 0 takes a free port at the first start and keeps it for later ones.
-        :param clock: returns seconds since the epoch; tests pass time with it.
-        :param key_factory: makes RSA keys; tests reuse some, because making them takes time.
-        :raises ValueError: a validity is not positive, the refresh token would not outlive the
+        :param database: file for users, sessions and keys; ``None`` keeps them in memory.
+        :param access_token_validity_seconds: short by default, to make expiry easy to see.
+        :param refresh_token_validity_minutes: how long an unused session lives.
+        :param port: 0 picks a free port at the first start and keeps it for later starts.
+        :param clock: returns seconds since the epoch; tests advance it.
+        :param key_factory: makes RSA keys; tests reuse keys, because making them takes time.
+        :raises ValueError: a validity is not positive, the refresh token does not outlive the
             access token, or the file is not a database of this core.
         """
         if not 0 < access_token_validity_seconds < refresh_token_validity_minutes * 60:
@@ -98,7 +98,7 @@ class DevelopmentCore(Controls):
         return f"http://{LOOPBACK_HOST}:{self._server.port}"
 
     def start(self) -> str:
-        """Start serving and return the URI; a core that runs goes on as it is.
+        """Start serving and return the URI. A running core stays as it is.
 
         :raises OSError: the port is in use.
         """
@@ -108,13 +108,13 @@ class DevelopmentCore(Controls):
         return self.uri
 
     def stop(self) -> None:
-        """Stop serving, as in an outage; all data stay, and :meth:`start` serves them again."""
+        """Stop serving, as in an outage. All data stay, and :meth:`start` serves them again."""
         if self._server is not None:
             self._server.stop()
             self._server = None
 
     def close(self) -> None:
-        """Stop for good and close the database; what is only in memory is lost."""
+        """Stop and close the database. Data in memory are lost."""
         self.stop()
         self._store.close()
 

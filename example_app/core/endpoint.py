@@ -1,4 +1,4 @@
-"""What an endpoint is: fields in, JSON out; outcomes are told by ``status``, not by HTTP."""
+"""The type of endpoints: fields in, JSON out. ``status`` in the JSON tells the outcome."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from .server import Response
 JSON = dict[str, Any]
 Endpoint = Callable[[Fields], "JSON | Response"]
 EndpointTable = dict[str, dict[str, Endpoint]]
-"""Path without application and tenant, then method."""
+"""Endpoints by path, without application and tenant, and by method."""
 
 
 def ok(**content: Any) -> JSON:
-    """Answer that the thing was done. Times in JSON are milliseconds since the epoch."""
+    """Return the JSON of a success. Its times are milliseconds since the epoch."""
     return {"status": "OK", **content}

@@ -1,4 +1,4 @@
-"""Reads the fields of a request, from its query or its JSON body, and says what is wrong."""
+"""Read and check the fields of a request, from its query or its JSON body."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .server import Request
 
 
 class BadRequestError(Exception):
-    """The request is not what the endpoint takes; the text tells the caller why."""
+    """The endpoint does not accept the request; the text says why."""
 
 
 class Fields:
@@ -21,7 +21,7 @@ class Fields:
 
     @classmethod
     def of(cls, request: Request) -> Fields:
-        """Take the query of a GET, the JSON body of anything else; no body has no fields.
+        """Read the query of a GET, or the JSON body of any other method.
 
         :raises BadRequestError: the body is not one JSON object in UTF-8.
         """
@@ -31,7 +31,7 @@ class Fields:
             return cls({})
         try:
             body = json.loads(request.body.decode())
-            # Half of a surrogate pair is valid in JSON, but no text: it could not be stored.
+            # Half of a surrogate pair is valid in JSON, but cannot be encoded and stored.
             json.dumps(body, ensure_ascii=False).encode()
         except (ValueError, RecursionError) as error:
             raise BadRequestError("the body is not JSON in UTF-8") from error
@@ -40,7 +40,7 @@ class Fields:
         return cls(body)
 
     def text(self, name: str) -> str:
-        """Return a string that must be there and not be empty."""
+        """Return a required, non-empty string."""
         value = self.optional_text(name)
         if not value:
             raise BadRequestError(f"field {name}: a string is required")
@@ -63,14 +63,14 @@ class Fields:
         return value
 
     def flag(self, name: str, *, default: bool | None = None) -> bool:
-        """Return true or false; required if there is no default."""
+        """Return a bool; required without a default."""
         value = self._values.get(name, default)
         if not isinstance(value, bool):
             raise BadRequestError(f"field {name}: true or false is required")
         return value
 
     def whole_number(self, name: str, *, at_least: int, at_most: int, default: int) -> int:
-        """Return an integer of a range, given as a number or in a query as digits."""
+        """Return an integer in a range, given as a JSON number or as digits in a query."""
         value = self._values.get(name, default)
         if isinstance(value, str) and value.isascii() and value.isdecimal():
             value = int(value)
@@ -79,7 +79,7 @@ class Fields:
         return value
 
     def object(self, name: str) -> dict[str, Any]:
-        """Return a JSON object that must be there."""
+        """Return a required JSON object."""
         value = self._values.get(name)
         if not isinstance(value, dict):
             raise BadRequestError(f"field {name}: an object is required")

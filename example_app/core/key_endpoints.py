@@ -1,4 +1,4 @@
-"""The endpoints that need no recipe of their own: version, key set, custom JWTs, the tenant."""
+"""The endpoints without a recipe: version, key set, custom JWTs, tenant."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ CDI_VERSION = "5.4"
 
 KEY_SET_PATH = "/.well-known/jwks.json"
 DEPRECATED_KEY_SET_PATH = "/recipe/jwt/jwks"
-# The one endpoint that answers, instead of refusing, when it is asked about an unknown tenant.
+# The only endpoint that answers for an unknown tenant; the others refuse it.
 TENANT_PATH = "/recipe/multitenancy/tenant/v2"
-# Answered without a cdi-version header: asked before a version is agreed on, or by others.
+# These need no cdi-version header: callers use them before they know the version.
 UNVERSIONED_PATHS = frozenset({"/apiversion", "/hello", KEY_SET_PATH})
 
 # A core's default for the validity of a custom JWT: 100 years.
@@ -54,7 +54,7 @@ class KeyEndpoints:
         )
         issued_at = int(self._clock())
         claims = {
-            # The SDK's OpenID issuer, if it is in the payload, is the better one.
+            # An issuer in the payload is the SDK's OpenID issuer, which wins.
             "iss": fields.text("jwksDomain"),
             **fields.object("payload"),
             "iat": issued_at,

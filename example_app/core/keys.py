@@ -1,4 +1,4 @@
-"""Signing keys: which one signs now, which ones are published, and when they change.
+"""Signing keys: which key signs now, which keys are published, and when they change.
 
 Dynamic keys (``d-<creation time in ms>``) rotate; the static key (``s-<uuid>``) never does.
 """
@@ -24,17 +24,17 @@ from .store import Store
 
 # A core's default for access_token_dynamic_signing_key_update_interval is 168 hours.
 UPDATE_INTERVAL_MS = 168 * 3600 * 1000
-# A core publishes a new dynamic key this long before it signs, so that verifiers have it by then.
+# A core publishes a new dynamic key this long before it signs, so that verifiers fetch it.
 PUBLISHED_BEFORE_SIGNING_MS = 60_000
 
 
 def generate_rsa_key() -> RSAPrivateKey:
-    """Make a new RSA key of the size a core uses."""
+    """Return a new RSA key of a core's size."""
     return generate_private_key(public_exponent=65537, key_size=2048)
 
 
 def load_refresh_token_key(store: Store) -> bytes:
-    """Return the AES-256 key that seals refresh tokens; made once per database."""
+    """Return the AES-256 key for refresh tokens, made once per database."""
     with store.transaction() as db:
         db.execute(
             "INSERT OR IGNORE INTO secrets VALUES ('refresh_token_key', ?)",
@@ -46,7 +46,7 @@ def load_refresh_token_key(store: Store) -> bytes:
 
 @dataclass(frozen=True)
 class SigningKey:
-    """One RSA key. It signs from ``signs_from_ms`` on, until a newer key does."""
+    """One RSA key. It signs from ``signs_from_ms`` until a newer key does."""
 
     kid: str
     is_dynamic: bool
@@ -55,7 +55,7 @@ class SigningKey:
     private_key: RSAPrivateKey
 
     def as_jwk(self) -> dict[str, str]:
-        """Return the public half as it stands in the key set."""
+        """Return the public key in the form of the key set."""
         numbers = self.private_key.public_key().public_numbers()
         return {
             "kty": "RSA",
@@ -78,7 +78,7 @@ class SigningKeys:
         clock: Callable[[], float],
         key_factory: Callable[[], RSAPrivateKey] = generate_rsa_key,
     ) -> None:
-        """Load the keys, and make the first ones if there are none.
+        """Load the keys, or make the first ones.
 
         :param clock: returns seconds since the epoch.
         """
@@ -90,22 +90,22 @@ class SigningKeys:
         self._bring_up_to_date()
 
     def published(self) -> list[SigningKey]:
-        """Return every key that verifies: dynamic ones, newest first, then the static one."""
+        """Return every published key: dynamic keys, newest first, then the static key."""
         return self._bring_up_to_date()
 
     def signing_key(self, *, dynamic: bool) -> SigningKey:
         """Return the key that signs now."""
         now_ms = self._now_ms()
         keys = [key for key in self._bring_up_to_date() if key.is_dynamic == dynamic]
-        # The oldest stands in after the clock was set back to before all of them.
+        # If the clock was set back to before all keys, the oldest key signs.
         return next((key for key in keys if key.signs_from_ms <= now_ms), keys[-1])
 
     def find(self, kid: str | None) -> SigningKey | None:
-        """Return the published key of that name, if there is one."""
+        """Return the published key with this id, or ``None``."""
         return next((key for key in self._bring_up_to_date() if key.kid == kid), None)
 
     def seconds_until_next_key(self) -> int:
-        """Return how long the published set stays as it is, at least 1."""
+        """Return for how many seconds the published set stays the same, at least 1."""
         newest = self._bring_up_to_date()[0]
         return max(1, (newest.created_ms + UPDATE_INTERVAL_MS - self._now_ms()) // 1000)
 
@@ -113,9 +113,9 @@ class SigningKeys:
         """Make a new dynamic key and return it.
 
         :param scheduled: publish it now and sign with it in 60 s, as a core does; otherwise it
-            signs at once, and a verifier that keeps the key set does not know it yet.
-        :param drop_old: take all other dynamic keys out of the set, so that nothing they signed
-            verifies any more.
+            signs at once, before verifiers with a cached key set know it.
+        :param drop_old: remove all other dynamic keys from the set, which invalidates every token
+            they signed.
         :raises ValueError: both, which would leave no key to sign with for 60 s.
         """
         if scheduled and drop_old:
@@ -128,7 +128,7 @@ class SigningKeys:
             return key
 
     def _bring_up_to_date(self) -> list[SigningKey]:
-        """Create the key that is due, delete those whose time is over, return the rest in order."""
+        """Create a due key, delete retired keys, and return the others in order."""
         now_ms = self._now_ms()
         with self._store.transaction() as db:
             keys = self._load()
@@ -145,10 +145,10 @@ class SigningKeys:
             return self._load()
 
     def _retires_ms(self, key: SigningKey, successor: SigningKey) -> int:
-        """Return when a key leaves the set.
+        """Return when a key is removed from the set.
 
-        A core says: creation + interval + two access token lifetimes. With lifetimes under 30 s
-        that is before its successor signs, so the last token it signed is given its time too.
+        A core removes it after creation + interval + two access token lifetimes. With lifetimes
+        under 30 s that is before its successor signs, so the last token's lifetime is added.
         """
         return max(
             key.created_ms + UPDATE_INTERVAL_MS + 2 * self._validity_ms,
@@ -156,7 +156,7 @@ class SigningKeys:
         )
 
     def _create_dynamic_key(self, *, scheduled: bool, after_ms: int) -> SigningKey:
-        # The name is the creation time, so two keys of one millisecond need different ones.
+        # The id is the creation time, so two keys must not be made in one millisecond.
         created_ms = max(self._now_ms(), after_ms + 1)
         signs_from_ms = created_ms + PUBLISHED_BEFORE_SIGNING_MS if scheduled else self._now_ms()
         return self._insert(f"d-{created_ms}", True, created_ms, signs_from_ms)
@@ -191,7 +191,7 @@ class SigningKeys:
         ]
 
     def _parse(self, kid: str, pem: bytes) -> RSAPrivateKey:
-        # Loading checks the primes and takes milliseconds; every request would pay for it.
+        # Cache the loaded key: loading checks the primes, which takes milliseconds per request.
         if kid not in self._parsed_keys:
             key = load_pem_private_key(pem, password=None)
             if not isinstance(key, RSAPrivateKey):

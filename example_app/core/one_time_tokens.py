@@ -1,4 +1,4 @@
-"""Tokens that are sent by e-mail and work once, and the addresses they have proven."""
+"""Tokens that are sent by e-mail and work once, and the addresses that they verify."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .users import normalise_email
 
 
 class Purpose(Enum):
-    """What a token is good for."""
+    """The purpose of a token."""
 
     EMAIL_VERIFICATION = "email_verification"
     PASSWORD_RESET = "password_reset"  # noqa: S105
@@ -34,7 +34,7 @@ class Verification:
         self._clock = clock
 
     def create_token(self, purpose: Purpose, user_id: str, raw_email: str) -> str:
-        """Return a new token; older ones of the same user and address stay good."""
+        """Return a new token. Older tokens of the same user and address stay valid."""
         token = secrets.token_urlsafe(48)
         expires_ms = self._now_ms() + _LIFETIME_MS[purpose]
         with self._store.transaction() as db:
@@ -52,9 +52,9 @@ class Verification:
         return token
 
     def consume_token(self, purpose: Purpose, raw_token: str) -> tuple[str, str] | None:
-        """Return user id and address of a token and forget it; ``None`` if it is no good.
+        """Delete a token and return its user id and address, or ``None`` if it is invalid.
 
-        All other tokens of the same purpose, user and address are forgotten with it.
+        All other tokens of the same purpose, user and address are deleted, too.
         """
         with self._store.transaction() as db:
             row = db.execute(
@@ -68,7 +68,7 @@ class Verification:
             return row["user_id"], row["email"]
 
     def forget_tokens(self, purpose: Purpose, user_id: str, raw_email: str) -> None:
-        """Make all open tokens of this user and address useless."""
+        """Delete all tokens of this purpose, user and address."""
         with self._store.transaction() as db:
             db.execute(
                 "DELETE FROM one_time_tokens WHERE purpose = ? AND user_id = ? AND email = ?",
@@ -76,7 +76,7 @@ class Verification:
             )
 
     def verify_email(self, raw_token: str) -> tuple[str, str] | None:
-        """Spend a token to mark its address as verified; returns user id and address."""
+        """Consume a token, mark its address as verified, and return user id and address."""
         with self._store.transaction() as db:
             proven = self.consume_token(Purpose.EMAIL_VERIFICATION, raw_token)
             if proven is not None:
@@ -84,7 +84,7 @@ class Verification:
             return proven
 
     def unverify_email(self, user_id: str, raw_email: str) -> None:
-        """Take the mark away."""
+        """Mark an address as not verified."""
         with self._store.transaction() as db:
             db.execute(
                 "DELETE FROM verified_emails WHERE user_id = ? AND email = ?",
@@ -92,7 +92,7 @@ class Verification:
             )
 
     def is_email_verified(self, user_id: str, raw_email: str) -> bool:
-        """Tell whether this user has proven this address."""
+        """Return whether this user has verified this address."""
         with self._store.transaction() as db:
             row = db.execute(
                 "SELECT 1 FROM verified_emails WHERE user_id = ? AND email = ?",

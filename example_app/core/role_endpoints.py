@@ -10,7 +10,7 @@ _UNKNOWN_ROLE: JSON = {"status": "UNKNOWN_ROLE_ERROR"}
 
 
 class RoleEndpoints:
-    """Make roles, fill them with permissions, give them to users."""
+    """Create roles, add permissions to them, and assign them to users."""
 
     def __init__(self, roles: Roles) -> None:
         self._roles = roles

@@ -1,6 +1,6 @@
-"""Roles, the permissions they carry, and the users who have them.
+"""Roles, their permissions and their users.
 
-A method that returns ``None`` where it could return a result means: there is no such role.
+A method that may return ``None`` returns it for an unknown role.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class Roles:
         self._store = store
 
     def create(self, role: str, permissions: Sequence[str]) -> bool:
-        """Make the role, or add permissions to it; ``True`` if it is new."""
+        """Create the role, or add permissions to it; return whether it is new."""
         with self._store.transaction() as db:
             created = db.execute("INSERT OR IGNORE INTO roles VALUES (?)", (role,)).rowcount > 0
             db.executemany(
@@ -28,7 +28,7 @@ class Roles:
             return created
 
     def remove(self, role: str) -> bool:
-        """Delete the role everywhere; ``True`` if it existed."""
+        """Delete the role; return whether it existed."""
         with self._store.transaction() as db:
             return db.execute("DELETE FROM roles WHERE role = ?", (role,)).rowcount > 0
 
@@ -37,7 +37,7 @@ class Roles:
         return self._column("SELECT role FROM roles ORDER BY role")
 
     def permissions_of(self, role: str) -> list[str] | None:
-        """Return what the role permits."""
+        """Return the permissions of the role."""
         with self._store.transaction() as db:
             if not _exists(db, role):
                 return None
@@ -46,7 +46,7 @@ class Roles:
             )
 
     def remove_permissions(self, role: str, permissions: Sequence[str]) -> bool:
-        """Take permissions from the role; ``False`` if there is no such role."""
+        """Remove permissions from the role; return whether the role exists."""
         with self._store.transaction() as db:
             db.executemany(
                 "DELETE FROM role_permissions WHERE role = ? AND permission = ?",
@@ -55,13 +55,13 @@ class Roles:
             return _exists(db, role)
 
     def roles_with_permission(self, permission: str) -> list[str]:
-        """Return the roles that permit this."""
+        """Return the roles with this permission."""
         return self._column(
             "SELECT role FROM role_permissions WHERE permission = ? ORDER BY role", permission
         )
 
     def give(self, user_id: str, role: str) -> bool | None:
-        """Give the user the role; ``True`` if the user did not have it."""
+        """Give the user the role; return whether it is new to the user."""
         with self._store.transaction() as db:
             if not _exists(db, role):
                 return None
@@ -69,7 +69,7 @@ class Roles:
             return cursor.rowcount > 0
 
     def take(self, user_id: str, role: str) -> bool | None:
-        """Take the role from the user; ``True`` if the user had it."""
+        """Take the role from the user; return whether the user had it."""
         with self._store.transaction() as db:
             if not _exists(db, role):
                 return None

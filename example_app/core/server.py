@@ -1,4 +1,4 @@
-"""HTTP on the loopback interface: bytes in, :class:`Request`; :class:`Response`, bytes out.
+"""HTTP server on the loopback interface: it parses a :class:`Request`, writes a :class:`Response`.
 
 Each connection has its own thread and carries one request, as supertokens-python uses it.
 """
@@ -19,15 +19,15 @@ _log = logging.getLogger(__name__)
 LOOPBACK_HOST = "127.0.0.1"
 
 _MAX_BODY_BYTES = 1024 * 1024
-# Nobody waits for a stop() longer than this.
+# stop() waits this long at most.
 _SHUTDOWN_POLL_SECONDS = 0.02
-# A client that connects and says nothing gives its thread back after this time.
+# A silent client is disconnected after this time, which ends its thread.
 _CONNECTION_TIMEOUT_SECONDS = 10
 
 
 @dataclass(frozen=True)
 class Request:
-    """One request. Header names are lower case; of a repeated query parameter the last counts."""
+    """One request. Header names are lower case; the last of repeated query parameters counts."""
 
     method: str
     path: str
@@ -38,7 +38,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Response:
-    """One answer. ``status`` is ``None`` to close the connection without any."""
+    """One response. A ``status`` of ``None`` closes the connection without a response."""
 
     status: int | None
     body: bytes = field(default=b"", repr=False)
@@ -47,25 +47,25 @@ class Response:
 
     @classmethod
     def text(cls, status: int, text: str) -> Response:
-        """Answer with plain text."""
+        """Return a response of plain text."""
         return cls(status, text.encode())
 
     @classmethod
     def json(cls, content: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Response:
-        """Answer 200 with a JSON object."""
+        """Return a 200 with a JSON object."""
         body = json.dumps(content, separators=(",", ":")).encode()
         return cls(200, body, "application/json; charset=utf-8", headers or {})
 
 
 Application = Callable[[Request], Response]
-"""Answers every request; an exception would close the connection without an answer."""
+"""Answers every request. An exception closes the connection without a response."""
 
 
 class HTTPServerThread:
-    """A running server. It listens from the moment it is made until :meth:`stop`."""
+    """A running server. It listens from its creation until :meth:`stop`."""
 
     def __init__(self, application: Application, port: int) -> None:
-        """Listen on a port of 127.0.0.1; 0 takes a free one.
+        """Listen on a port of 127.0.0.1; 0 picks a free port.
 
         :raises OSError: the port is in use.
         """
@@ -94,7 +94,7 @@ class _Server(ThreadingHTTPServer):
         super().__init__(address, _Handler)
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002
-        # The client went away in the middle; the base class would print a traceback.
+        # The client disconnected early; the base class would print a traceback.
         _log.debug("connection lost", exc_info=True)
 
 
@@ -139,5 +139,5 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(response.body)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002, ARG002
-        # The base class prints every request line, and a line has addresses in its query.
+        # The base class prints every request line, which may hold an e-mail address in its query.
         return

@@ -130,15 +130,15 @@ def _session_outcome(outcome: Granted | Unauthorised | TryRefresh | TheftDetecte
     }
     if isinstance(outcome, TheftDetected):
         return {"status": "TOKEN_THEFT_DETECTED", "session": session}
-    answer = ok(session={**session, "userDataInJWT": outcome.payload, "tenantId": TENANT_ID})
+    content = ok(session={**session, "userDataInJWT": outcome.payload, "tenantId": TENANT_ID})
     # The SDK tests for the presence of these keys, so they must be absent, not null.
     if outcome.access_token is not None:
-        answer["accessToken"] = _token_json(outcome.access_token)
+        content["accessToken"] = _token_json(outcome.access_token)
     if outcome.refresh_token is not None:
-        answer["refreshToken"] = _token_json(outcome.refresh_token)
+        content["refreshToken"] = _token_json(outcome.refresh_token)
     if outcome.anti_csrf_token is not None:
-        answer["antiCsrfToken"] = outcome.anti_csrf_token
-    return answer
+        content["antiCsrfToken"] = outcome.anti_csrf_token
+    return content
 
 
 def _token_json(issued: IssuedToken) -> JSON:

@@ -1,4 +1,4 @@
-"""What a session is in the database, and what the decisions about one can come to."""
+"""Sessions in the database, and the outcomes of operations on them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class SessionRecord:
-    """One session as the database knows it. Times are milliseconds since the epoch."""
+    """One session in the database. Times are milliseconds since the epoch."""
 
     handle: str
     user_id: str
@@ -23,7 +23,7 @@ class SessionRecord:
     payload: dict[str, Any] = field(repr=False)
     """The application's own claims, merged into every access token."""
     data: dict[str, Any] = field(repr=False)
-    """What the application keeps in the database only."""
+    """Data of the application that stay in the database."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class IssuedToken:
 
 @dataclass(frozen=True)
 class Granted:
-    """The session is good. A token that did not change is ``None``."""
+    """The session is valid. A token that did not change is ``None``."""
 
     handle: str
     user_id: str
@@ -49,21 +49,21 @@ class Granted:
 
 @dataclass(frozen=True)
 class Unauthorised:
-    """There is no such session, now or after a refresh."""
+    """The session does not exist, and a refresh cannot help."""
 
     message: str
 
 
 @dataclass(frozen=True)
 class TryRefresh:
-    """The access token is no good; a refresh may give a better one."""
+    """The access token is invalid; a refresh may replace it."""
 
     message: str
 
 
 @dataclass(frozen=True)
 class TheftDetected:
-    """A refresh token came back after its child had been used. The session is left as it is."""
+    """A refresh token was reused after its child was used. The session stays unchanged."""
 
     handle: str
     user_id: str

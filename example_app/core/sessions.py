@@ -3,7 +3,7 @@
 The rules are those of a core at CDI 5.4. Only one hash is kept per session, of the *current*
 refresh token. Refreshing makes a child that carries its parent's hash; the child becomes current
 ("is promoted") when it, or the access token issued with it, is used for the first time. Until then
-the parent may be used again, which covers an answer that got lost; afterwards its use is theft.
+the parent may be used again, which covers a lost response; afterwards its use is theft.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from .tokens import (
     verify_access_token,
 )
 
-# A core removes the rows of expired sessions by a job that runs this often.
+# A core's job that removes expired sessions runs this often.
 _EXPIRED_ROWS_KEPT_MS = 12 * 3600 * 1000
 
 
@@ -74,7 +74,7 @@ class Sessions:
         use_dynamic_key: bool,
         enable_anti_csrf: bool,
     ) -> Granted:
-        """Start a session. The user need not exist."""
+        """Create a session. The user need not exist."""
         handle = str(uuid.uuid4())
         anti_csrf_token = _new_anti_csrf_token(enable_anti_csrf)
         refresh_token = self._issue_refresh_token(
@@ -107,9 +107,9 @@ class Sessions:
         enable_anti_csrf: bool,
         anti_csrf_token: str | None = None,
     ) -> Granted | Unauthorised | TheftDetected:
-        """Spend a refresh token for a new pair.
+        """Exchange a refresh token for a new pair of tokens.
 
-        :param anti_csrf_token: the value the request carried, ``None`` if it carried none.
+        :param anti_csrf_token: the request's token, or ``None``.
         """
         presented = self._box.open(raw_refresh_token)
         if presented is None:
@@ -149,10 +149,10 @@ class Sessions:
         do_anti_csrf_check: bool = False,
         anti_csrf_token: str | None = None,
     ) -> Granted | Unauthorised | TryRefresh:
-        """Judge an access token, and promote the refresh token that was issued with it.
+        """Verify an access token, and promote the refresh token that was issued with it.
 
-        :param check_database: a session that was removed, or whose payload changed, is noticed.
-        :param anti_csrf_token: the value the request carried, ``None`` if it carried none.
+        :param check_database: also notice a removed session or a changed payload.
+        :param anti_csrf_token: the request's token, or ``None``.
         """
         try:
             token = verify_access_token(raw_access_token, self._keys.find, now_ms=self._now_ms())
@@ -168,7 +168,7 @@ class Sessions:
         if token.parent_refresh_token_hash is None and not check_database:
             return unchanged
         with self._store.transaction() as db:
-            # Expiry of the row is not looked at: the access token is still good.
+            # The row may have expired: the access token is still valid.
             record = find_session(db, token.session_handle)
             if record is None:
                 return _GONE
@@ -179,7 +179,7 @@ class Sessions:
             if _is_child_of_current(token.parent_refresh_token_hash, record):
                 self._promote(db, record.handle, token.refresh_token_hash)
             elif not is_current and not payload_changed:
-                # Of a branch that was not continued. It is allowed to live until it expires.
+                # The token belongs to an abandoned branch. It stays valid until it expires.
                 return unchanged
         renewed = self._issue_access_token(
             record, token.refresh_token_hash, None, token.anti_csrf_token
@@ -191,10 +191,10 @@ class Sessions:
     ) -> Granted | Unauthorised:
         """Replace the session's payload, and the access token if it has not expired.
 
-        The new token expires when the old one would have. Its signature is not checked: the caller
-        has done so, and may have done so just before the key was retired.
+        The new token expires when the old one does. The signature is not checked: the caller has
+        checked it, perhaps just before the key was retired.
 
-        :raises InvalidAccessTokenError: the text is not an access token at all.
+        :raises InvalidAccessTokenError: the text is not an access token.
         """
         token = decode_unverified_access_token(raw_access_token)
         with self._store.transaction() as db:
@@ -220,7 +220,7 @@ class Sessions:
             return self._find_live(db, handle)
 
     def list_live(self, user_id: str | None = None) -> list[SessionRecord]:
-        """Return the sessions of one user, or of everyone, oldest first, without expired ones."""
+        """Return the sessions of one user, or of all users, oldest first, without expired ones."""
         with self._store.transaction() as db:
             rows = db.execute(
                 "SELECT * FROM sessions WHERE (? IS NULL OR user_id = ?) AND expires_ms >= ?"
@@ -239,7 +239,7 @@ class Sessions:
             ]
 
     def remove_all(self, user_id: str | None = None) -> list[str]:
-        """Delete the sessions of one user, or of everyone, and return their handles."""
+        """Delete the sessions of one user, or of all users, and return their handles."""
         with self._store.transaction():
             return self.remove([record.handle for record in self.list_live(user_id)])
 
@@ -303,7 +303,7 @@ class Sessions:
         *,
         expires_at: int | None = None,
     ) -> IssuedToken:
-        # Whole seconds, rounded down: verifiers refuse a token that was issued in the future.
+        # Rounded down to whole seconds: verifiers refuse a token from the future.
         issued_at = self._now_ms() // 1000
         if expires_at is None:
             expires_at = issued_at + self._access_token_validity_seconds

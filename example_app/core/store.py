@@ -1,6 +1,6 @@
-"""The SQLite database: its tables, and transactions that several threads may ask for.
+"""The SQLite database: its tables, and transactions for several threads.
 
-Which rows mean what is decided by the modules that own the tables; nothing here knows the rules.
+The modules that own the tables know the meaning of the rows.
 """
 
 from __future__ import annotations
@@ -71,9 +71,9 @@ class Store:
     def __init__(self, database: str | Path | None) -> None:
         """Open the database and create its tables if it is new.
 
-        :param database: a file, made readable by its owner only if it does not exist yet; ``None``
-            keeps everything in memory.
-        :raises OSError: the file can be neither made nor reached.
+        :param database: a file; a new file is readable by its owner only. ``None`` keeps everything
+            in memory.
+        :raises OSError: the file cannot be created or opened.
         :raises ValueError: the file holds the tables of another version or program.
         """
         if database is not None:
@@ -83,7 +83,7 @@ class Store:
             isolation_level=None,
             check_same_thread=False,
         )
-        # A store that is dropped without close() must not leave an open connection behind.
+        # A store that is garbage-collected without close() must not leave an open connection.
         self.close = weakref.finalize(self, self._connection.close)
         self._connection.row_factory = sqlite3.Row
         self._connection.execute("PRAGMA foreign_keys = ON")
@@ -94,13 +94,13 @@ class Store:
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Give one thread at a time the connection; commit at the end, roll back on an exception.
 
-        A transaction asked for inside another one of the same thread is part of the outer one.
+        A transaction inside another one of the same thread is part of the outer one.
         """
         with self._lock:
             if self._connection.in_transaction:
                 yield self._connection
                 return
-            # IMMEDIATE: what is read here decides what is written, also for a second process.
+            # IMMEDIATE locks out a second process: what is read here decides what is written.
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection

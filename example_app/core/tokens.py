@@ -1,6 +1,6 @@
-"""Access tokens (signed JWTs that anyone may read) and refresh tokens (sealed, opaque).
+"""Access tokens (signed, readable JWTs) and refresh tokens (encrypted, opaque).
 
-Signing and sealing are done by PyJWT and ``cryptography``; this module knows only the contents.
+PyJWT and ``cryptography`` sign and encrypt; this module knows only the contents.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .keys import SigningKey
 
 ALGORITHM = "RS256"
 
-# Claims the core itself writes. An application's own payload may use none of these names.
+# Claims that the core writes. The application's payload must not contain them.
 PROTECTED_CLAIMS = frozenset(
     {
         "sub",
@@ -37,10 +37,10 @@ PROTECTED_CLAIMS = frozenset(
     }
 )
 
-# This core has one tenant, the one every SuperTokens core starts with.
+# This core has one tenant: the default tenant of every SuperTokens core.
 TENANT_ID = "public"
 
-# The token version of CDI 4.0 and later; it tells a session's token from other JWTs of these keys.
+# The token version of CDI 4.0 and later. Other JWTs of these keys have none.
 _ACCESS_TOKEN_VERSION = "5"  # noqa: S105
 _REFRESH_TOKEN_VERSION = "V2"  # noqa: S105
 _GCM_IV_BYTES = 12
@@ -51,13 +51,13 @@ class InvalidAccessTokenError(Exception):
 
 
 def hash_token(text: str) -> str:
-    """Return the lower-case hex SHA-256 of the text, the form in which tokens name each other."""
+    """Return the lower-case hex SHA-256 of the text. Tokens refer to each other by it."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 @dataclass(frozen=True)
 class AccessToken:
-    """What an access token says. Times are seconds since the epoch."""
+    """The content of an access token. Times are seconds since the epoch."""
 
     session_handle: str
     user_id: str
@@ -65,7 +65,7 @@ class AccessToken:
     expires_at: int
     refresh_token_hash: str
     parent_refresh_token_hash: str | None
-    """Hash of the refresh token that was spent for this one; ``None`` once the child is current."""
+    """Hash of the refresh token that was exchanged for this; ``None`` once the child is current."""
     anti_csrf_token: str | None = field(repr=False)
     payload: Mapping[str, Any] = field(repr=False)
 
@@ -88,17 +88,17 @@ class AccessToken:
 
 
 def sign_custom_jwt(payload: Mapping[str, Any], key: SigningKey) -> str:
-    """Return a JWT that is no session token: same keys, no version in its header."""
+    """Return a JWT that is not a session's: the same keys, but no version in its header."""
     return jwt.encode(dict(payload), key.private_key, algorithm=ALGORITHM, headers={"kid": key.kid})
 
 
 def verify_access_token(
     raw_token: str, find_key: Callable[[str | None], SigningKey | None], *, now_ms: int
 ) -> AccessToken:
-    """Check signature, structure and expiry, and return what the token says.
+    """Check signature, structure and expiry, and return the content.
 
-    :param find_key: returns the published key of a name, or ``None``.
-    :raises InvalidAccessTokenError: any of the checks failed.
+    :param find_key: returns the published key with an id, or ``None``.
+    :raises InvalidAccessTokenError: a check failed.
     """
     try:
         header = jwt.get_unverified_header(raw_token)
@@ -109,7 +109,7 @@ def verify_access_token(
             raw_token,
             key.private_key.public_key(),
             algorithms=[ALGORITHM],
-            # Only the signature is PyJWT's: it would judge the times by the machine's clock.
+            # PyJWT checks only the signature: it would compare the times with the machine's clock.
             options={
                 "verify_exp": False,
                 "verify_iat": False,
@@ -128,9 +128,9 @@ def verify_access_token(
 
 
 def decode_unverified_access_token(raw_token: str) -> AccessToken:
-    """Return what the token says without checking who said it or when.
+    """Return the content without checking signature and expiry.
 
-    :raises InvalidAccessTokenError: the text is not an access token at all.
+    :raises InvalidAccessTokenError: the text is not an access token.
     """
     try:
         claims = jwt.decode(raw_token, options={"verify_signature": False})
@@ -141,7 +141,7 @@ def decode_unverified_access_token(raw_token: str) -> AccessToken:
 
 def _from_claims(claims: Mapping[str, Any]) -> AccessToken:
     def require(name: str, *kinds: type) -> Any:
-        # A bool is an int to Python, and no time to anyone.
+        # In Python a bool is an int, but it is no time.
         if name not in claims or type(claims[name]) not in kinds:
             raise InvalidAccessTokenError(f"claim {name} is missing or of the wrong type")
         return claims[name]
@@ -162,24 +162,24 @@ def _from_claims(claims: Mapping[str, Any]) -> AccessToken:
 
 @dataclass(frozen=True)
 class RefreshToken:
-    """What is sealed inside a refresh token."""
+    """The content of a refresh token."""
 
     session_handle: str
     user_id: str
     parent_hash: str | None
-    """Hash of the refresh token this one came from; ``None`` for a session's first."""
+    """Hash of the parent refresh token; ``None`` for a session's first."""
     anti_csrf_token: str | None = field(repr=False)
 
 
 class RefreshTokenBox:
-    """Seals and opens refresh tokens: ``<base64 AES-256-GCM>.<nonce>.V2``."""
+    """Encrypts and decrypts refresh tokens: ``<base64 AES-256-GCM>.<nonce>.V2``."""
 
     def __init__(self, key: bytes) -> None:
         """:param key: 32 bytes."""
         self._cipher = AESGCM(key)
 
     def seal(self, token: RefreshToken) -> str:
-        """Return a text only this key opens; two seals of one content differ."""
+        """Return the encrypted token. Encrypting the same content again gives another text."""
         nonce = secrets.token_hex(32)
         content = {
             "sessionHandle": token.session_handle,
@@ -194,7 +194,7 @@ class RefreshTokenBox:
         return f"{blob}.{nonce}.{_REFRESH_TOKEN_VERSION}"
 
     def open(self, raw_token: str) -> RefreshToken | None:
-        """Return the content, or ``None`` if this key did not seal the text."""
+        """Return the content, or ``None`` if the text was not encrypted with this key."""
         blob, _, rest = raw_token.partition(".")
         nonce, _, version = rest.partition(".")
         if version != _REFRESH_TOKEN_VERSION:

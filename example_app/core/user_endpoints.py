@@ -1,4 +1,4 @@
-"""The endpoints about accounts: EmailPassword, EmailVerification, and looking users up."""
+"""The endpoints for accounts: EmailPassword, EmailVerification and user search."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from .tokens import TENANT_ID
 from .users import User, Users
 
 _RECIPE_ID = "emailpassword"
-# A core's default and greatest number of users in one answer.
+# A core's default and maximum number of users per response.
 _DEFAULT_PAGE = 100
 _MAX_PAGE = 500
 
 
 class UserEndpoints:
-    """Sign up, sign in, change and prove addresses and passwords."""
+    """Sign up, sign in, and change or verify addresses and passwords."""
 
     def __init__(self, users: Users, verification: Verification) -> None:
         self._users = users
@@ -99,10 +99,10 @@ class UserEndpoints:
             )
         except ValueError as error:
             raise BadRequestError(f"field paginationToken: {error}") from error
-        answer = ok(users=[_user_json(user) for user in users])
+        content = ok(users=[_user_json(user) for user in users])
         if next_page_token is not None:
-            answer["nextPaginationToken"] = next_page_token
-        return answer
+            content["nextPaginationToken"] = next_page_token
+        return content
 
     def _remove_user(self, fields: Fields) -> JSON:
         self._users.remove(fields.text("userId"))
@@ -121,7 +121,7 @@ class UserEndpoints:
 
     def _verify_email(self, fields: Fields) -> JSON:
         if fields.text("method") != "token":
-            raise BadRequestError("field method: only token is known")
+            raise BadRequestError("field method: must be token")
         proven = self._verification.verify_email(fields.text("token"))
         if proven is None:
             return {"status": "EMAIL_VERIFICATION_INVALID_TOKEN_ERROR"}

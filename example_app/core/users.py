@@ -14,7 +14,7 @@ from typing import Literal
 
 from .store import Store
 
-# scrypt with N = 2^14, r = 8, p = 1 takes 16 MiB and some tens of milliseconds.
+# scrypt with N = 2^14, r = 8, p = 1 takes 16 MiB and tens of milliseconds.
 _SCRYPT_COST = 2**14
 _SCRYPT_BLOCK_SIZE = 8
 _SCRYPT_PARALLELISM = 1
@@ -43,7 +43,7 @@ class User:
 
 
 def normalise_email(raw_email: str) -> str:
-    """Return the one spelling under which an address is stored and looked up."""
+    """Return the spelling under which an address is stored and found."""
     return raw_email.strip().lower()
 
 
@@ -56,7 +56,7 @@ class Users:
         self._clock = clock
 
     def sign_up(self, raw_email: str, password: str) -> User | None:
-        """Create an account; ``None`` if the address has one already."""
+        """Create an account, or return ``None`` if the address has one already."""
         email = normalise_email(raw_email)
         user = User(str(uuid.uuid4()), email, int(self._clock() * 1000), is_email_verified=False)
         row = (user.id, email, _hash_password(password), user.joined_ms)
@@ -75,26 +75,26 @@ class Users:
         return self.find(row["id"])
 
     def find(self, user_id: str) -> User | None:
-        """Return the account of this id, if there is one."""
+        """Return the account with this id, or ``None``."""
         users = self._select("WHERE users.id = ?", (user_id,))
         return users[0] if users else None
 
     def find_by_email(self, raw_email: str) -> User | None:
-        """Return the account of this address, if there is one."""
+        """Return the account with this address, or ``None``."""
         users = self._select("WHERE users.email = ?", (normalise_email(raw_email),))
         return users[0] if users else None
 
     def list_page(
         self, *, order: Literal["ASC", "DESC"], limit: int, raw_page_token: str | None
     ) -> tuple[list[User], str | None]:
-        """Return one page of accounts by time of joining, and the token of the next page, if any.
+        """Return a page of accounts by time of joining, and the token of the next page or ``None``.
 
-        :raises ValueError: the token was not made by this function.
+        :raises ValueError: the token is not one of this function.
         """
         condition, start = _PAGES[order]
         if raw_page_token is not None:
             start = _parse_page_token(raw_page_token)
-        # One more than asked for: it is where the next page starts.
+        # Select one more than the limit: the next page starts there.
         users = self._select(condition, (*start, limit + 1))
         if len(users) <= limit:
             return users, None
@@ -111,7 +111,7 @@ class Users:
     def change(
         self, user_id: str, *, raw_email: str | None, password: str | None
     ) -> Literal["OK", "UNKNOWN_USER_ID_ERROR", "EMAIL_ALREADY_EXISTS_ERROR"]:
-        """Give the account another address, another password, or both; ``None`` keeps it."""
+        """Change the address, the password, or both; ``None`` keeps the old one."""
         password_hash = None if password is None else _hash_password(password)
         email = None if raw_email is None else normalise_email(raw_email)
         try:
@@ -126,7 +126,7 @@ class Users:
         return "OK" if cursor.rowcount else "UNKNOWN_USER_ID_ERROR"
 
     def remove(self, user_id: str) -> None:
-        """Delete the account with its sessions, roles, verified addresses and open tokens."""
+        """Delete the account with its sessions, roles, verified addresses and tokens."""
         with self._store.transaction() as db:
             db.execute("DELETE FROM users WHERE id = ?", (user_id,))
             db.execute("DELETE FROM sessions WHERE user_id = ?", (user_id,))

@@ -1,5 +1,5 @@
-// The example's own script. session_script() has started the SuperTokens SDK before it, so every
-// fetch() here is refreshed and retried by the SDK when the access token has run out.
+// session_script() starts the SuperTokens SDK before this script. When a fetch() here meets an
+// expired access token, the SDK refreshes it and retries.
 
 function post(url, body) {
   return fetch(url, {
@@ -35,12 +35,12 @@ for (const button of document.querySelectorAll("[data-sign-out]")) {
 
 for (const element of document.querySelectorAll("[data-expires]")) {
   const text = element.textContent;
-  const tell = () => {
+  const show = () => {
     const seconds = Math.ceil(Number(element.dataset.expires) - Date.now() / 1000);
-    element.textContent = seconds > 0 ? `${text}, in ${seconds} s` : "has run out: reload the page";
+    element.textContent = seconds > 0 ? `${text}, in ${seconds} s` : "has expired: reload the page";
   };
-  tell();
-  setInterval(tell, 1000);
+  show();
+  setInterval(show, 1000);
 }
 
 for (const element of document.querySelectorAll("[data-live]")) {

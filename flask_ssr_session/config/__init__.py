@@ -1,1 +1,1 @@
-"""What the app and the SDK set: read once, then frozen. Only ``sdk`` looks at the SDK."""
+"""The settings of the app and of the SDK, read once and frozen. Only ``sdk`` reads the SDK."""

@@ -1,7 +1,7 @@
-"""Read what an initialised supertokens-python knows, without ever importing it.
+"""Read the settings of an initialised supertokens-python, without importing it first.
 
-The SDK costs 285 ms and 30 MB to import, so an app that verifies tokens only is spared it:
-where nobody imported it, there is none. Nothing here calls the core.
+Importing the SDK costs 285 ms and 30 MB, which an app that only verifies tokens does not pay: if
+the app has not imported the SDK, there is none. Nothing here calls the core.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from ..sansio.claims import MFA_CLAIM, ClaimValidator
 from ..sansio.global_claims import OVERRIDE_NAME, is_about
 from ..sansio.origins import parse_origin
 from ..session import SSRSession
-from .settings import SDKSettings
+from .resolved import SDKSettings
 
 
 def read_sdk() -> SDKSettings | None:
-    """Return the values of the SDK initialised in this process, or None where there is none.
+    """Return the settings of the SDK in this process, or None if none is initialised.
 
-    :raises ConfigError: the SDK takes tokens from headers only, which a page request has not.
+    :raises ConfigError: the SDK takes tokens from headers only, and a page request has none there.
     """
-    instance = _instance("supertokens_python.supertokens", "Supertokens")
+    instance = _singleton("supertokens_python.supertokens", "Supertokens")
     if instance is None:
         return None
     app_info = instance.app_info
-    recipe = _instance("supertokens_python.recipe.session", "SessionRecipe")
+    recipe = _singleton("supertokens_python.recipe.session", "SessionRecipe")
     if recipe is not None:
-        _refuse_header_mode(recipe.config)
+        _check_token_transfer_method(recipe.config)
     return SDKSettings(
         api_domain=app_info.api_domain.get_as_string_dangerous(),
         api_base_path=app_info.api_base_path.get_as_string_dangerous(),
@@ -53,7 +53,7 @@ def read_sdk() -> SDKSettings | None:
     )
 
 
-# Relative to the SDK: what says the same of one payload at any time.
+# The SDK's validators whose result depends on the payload alone.
 _TIMELESS = frozenset(
     f"supertokens_python.recipe.{name}"
     for name in (
@@ -64,18 +64,17 @@ _TIMELESS = frozenset(
 
 
 class SDKGlobalClaims:
-    """The global claim validators of this process's SDK, asked as ``verify_session`` asks them.
+    """The SDK's global claim validators, called as ``verify_session`` calls them.
 
-    Nothing is kept of them: recipes and plugins may add theirs after this was made.
+    They are read on every call: recipes and plugins may add some later.
     """
 
     def __init__(self, recipe: Any) -> None:
-        """Prepare; nothing is asked yet.
-
-        :param recipe: the SDK's ``SessionRecipe``.
-        """
+        """Keep *recipe*, the SDK's ``SessionRecipe``."""
         self._recipe = recipe
-        self._wrap = import_module("supertokens_python.framework.flask.flask_request").FlaskRequest
+        self._request_class = import_module(
+            "supertokens_python.framework.flask.flask_request"
+        ).FlaskRequest
         self._recipe_user_id = import_module("supertokens_python.types").RecipeUserId
 
     @property
@@ -85,13 +84,13 @@ class SDKGlobalClaims:
 
     @property
     def is_overridden(self) -> bool:
-        """Whether the app, or a plugin, replaced the function that lists the validators."""
+        """Whether the app or a plugin overrides the function that lists the validators."""
         function = getattr(self._recipe.recipe_implementation, OVERRIDE_NAME)
         module = str(getattr(function, "__module__", None))
         return not module.startswith("supertokens_python.recipe.session.")
 
     def added_validators(self) -> Sequence[ClaimValidator]:
-        """Return what recipes and plugins added, before any override."""
+        """Return the validators of recipes and plugins, before any override."""
         validators: Sequence[ClaimValidator] = (
             self._recipe.get_claim_validators_added_by_other_recipes()
         )
@@ -99,33 +98,33 @@ class SDKGlobalClaims:
 
     def user_context(self, request: Request) -> dict[str, Any]:
         """Return a new context that holds *request*, wrapped as the SDK's middleware wraps it."""
-        return {"_default": {"request": self._wrap(request), "keep_cache_alive": True}}
+        return {"_default": {"request": self._request_class(request), "keep_cache_alive": True}}
 
     def validators(self, session: SSRSession, user_context: dict[str, Any]) -> Any:
-        """Return, or return an awaitable of, the validators for *session*."""
+        """Return the validators for *session*, or an awaitable of them."""
         return self._recipe.recipe_implementation.get_global_claim_validators(
             session.tenant_id,
             session.user_id,
             self._recipe_user_id(session.recipe_user_id),
-            # A copy: an override that appends to the SDK's own list would grow it on every page.
+            # Pass a copy: an override may append to it, and the SDK's own list would grow.
             list(self.added_validators()),
             user_context,
         )
 
     def is_timeless(self, validator: ClaimValidator) -> bool:
-        """Return whether *validator* is one that a recipe adds, and has no maximum age.
+        """Return whether *validator* comes from one of the SDK's recipes and has no maximum age.
 
-        Any other may read the time, a list that changes, or a claim of the app's that does.
+        Any other may read the time, or a value that changes.
         """
         kind = f"{type(validator).__module__}.{type(validator).__qualname__}"
         return kind in _TIMELESS and getattr(validator, "max_age_in_sec", None) is None
 
 
 class SDKCookieSettings(NamedTuple):
-    """How the SDK of this process sets session cookies; of no account for a page's verdict.
+    """How the SDK sets session cookies. The doctor reads it; no verdict depends on it.
 
-    :ivar same_site: ``lax``, ``strict`` or ``none``; None where it depends on the request.
-    :ivar older_domain: whose cookies a refresh clears away; empty for those of the host alone.
+    :ivar same_site: ``lax``, ``strict`` or ``none``; None if it depends on the request.
+    :ivar older_domain: a refresh deletes the cookies of this domain; empty for host-only cookies.
     """
 
     secure: bool
@@ -133,43 +132,46 @@ class SDKCookieSettings(NamedTuple):
     older_domain: str | None
 
 
-def read_cookie_rules() -> SDKCookieSettings | None:
-    """Return how the SDK sets cookies, or None where it does not in this process."""
-    recipe = _instance("supertokens_python.recipe.session", "SessionRecipe")
+def read_cookie_settings() -> SDKCookieSettings | None:
+    """Return how the SDK sets cookies, or None without its Session recipe."""
+    recipe = _singleton("supertokens_python.recipe.session", "SessionRecipe")
     if recipe is None:
         return None
     try:
         same_site = str(recipe.config.get_cookie_same_site(None, {}))
-    except Exception:  # noqa: BLE001 - an origin function of the app's that wants a request
+    except Exception:  # noqa: BLE001 - the app's origin function may need a request
         same_site = None
     return SDKCookieSettings(
         recipe.config.cookie_secure, same_site, recipe.config.older_cookie_domain
     )
 
 
-def _instance(module_name: str, class_name: str) -> Any:
-    """Return the SDK's singleton of this name, or None before it is initialised."""
+def _singleton(module_name: str, class_name: str) -> Any:
+    """Return the SDK's object of this class, or None before it is initialised."""
     module: ModuleType | None = sys.modules.get(module_name)
     if module is None:
         return None
     try:
         return getattr(module, class_name).get_instance()
-    except Exception:  # noqa: BLE001 - the SDK says "not initialised" with a bare Exception
+    except Exception:  # noqa: BLE001 - the SDK raises a bare Exception if not initialised
         return None
 
 
 def _website_origin(app_info: Any) -> str | None:
     try:
-        # The SDK keeps ":443" and the like; a browser does not, and neither do our comparisons.
+        # The SDK keeps a default port, for example ":443". Browsers leave it out.
         return parse_origin(app_info.get_origin(None, {}).get_as_string_dangerous())
-    except Exception:  # noqa: BLE001 - an origin function of the app's that wants a request
+    except Exception:  # noqa: BLE001 - the app's origin function may need a request
         return None
 
 
 def _core_uris(path: str) -> tuple[str, ...]:
-    querier = _instance("supertokens_python.querier", "Querier")
+    querier = _singleton("supertokens_python.querier", "Querier")
     if querier is None:
-        raise ConfigError("supertokens_python is imported but its querier is not initialised.")
+        raise ConfigError(
+            "The SuperTokens SDK knows no core: call supertokens_python.init(...) with a "
+            "supertokens_config."
+        )
     return tuple(querier.get_all_core_urls_for_path(path))
 
 
@@ -180,20 +182,26 @@ def _core_headers(instance: Any) -> dict[str, str]:
     return headers if api_key is None else headers | {"api-key": api_key}
 
 
-def _refuse_header_mode(config: Any) -> None:
-    """Refuse a configuration in which a page request could never carry a token."""
-    # The function may look at the request, so it is shown what a browser's page request is.
+def _check_token_transfer_method(config: Any) -> None:
+    """Check that a page request can carry a token.
+
+    :raises ConfigError: the SDK takes tokens from headers only.
+    """
+    # The app's function may read the request, so it gets one like a browser's page request.
     page_request = Request(EnvironBuilder(headers=[("Accept", "text/html")]).get_environ())
-    # The SDK is loaded by now; this small part of it is not, where the app runs no middleware.
-    flask_request = import_module("supertokens_python.framework.flask.flask_request")
-    wrapped = flask_request.FlaskRequest(page_request)
+    wrapped = _flask_request_class()(page_request)
     try:
         method = config.get_token_transfer_method(wrapped, False, {})
-    except Exception:  # noqa: BLE001 - it wants more of a request: not ours to judge
+    except Exception:  # noqa: BLE001 - it needs more of a request, so the result is unknown
         return
     if method == "header":
         raise ConfigError(
             "The SuperTokens SDK is set up to take tokens from headers only "
-            "(get_token_transfer_method), but a browser that asks for a page sends cookies and "
-            'nothing else: return "cookie" or "any" there.'
+            "(get_token_transfer_method), but a browser's page request sends tokens in cookies "
+            'only: return "cookie" or "any" there.'
         )
+
+
+def _flask_request_class() -> Any:
+    # The SDK itself is imported by now; this module is not if the app runs no middleware.
+    return import_module("supertokens_python.framework.flask.flask_request").FlaskRequest

@@ -10,7 +10,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.test import EnvironBuilder
 
 from ..app_state import AppState
-from ..config.settings import SDKSettings
+from ..config.resolved import SDKSettings
 from ..guards import GUARDS
 from ..hook_order import is_require_session
 from ..sansio.global_claims import GlobalClaims

@@ -12,8 +12,9 @@ from urllib.parse import urljoin
 from flask import Flask
 
 from ..app_state import AppState
-from ..config.sdk import SDKCookieSettings, read_cookie_rules, read_sdk
-from ..config.settings import ResolvedSettings, SDKSettings, Settings
+from ..config.resolved import ResolvedSettings, SDKSettings
+from ..config.sdk import SDKCookieSettings, read_cookie_settings, read_sdk
+from ..config.settings import Settings
 from ..config.static_keys import read_static_keys
 from ..errors import FetchError
 from ..hook_order import is_sdk_hook
@@ -190,9 +191,9 @@ def read_environment(state: AppState, url: str | None, *, offline: bool) -> Envi
             front_page = configured_front_page(state.app, sdk)
     return Environment(
         state=state,
-        resolved=ResolvedSettings.of(state.settings, sdk),
+        resolved=ResolvedSettings.resolve(state.settings, sdk),
         sdk=sdk,
-        cookies=read_cookie_rules(),
+        cookies=read_cookie_settings(),
         sdk_version=_sdk_version(),
         has_sdk_middleware=any(map(is_sdk_hook, state.app.before_request_funcs.get(None, []))),
         front_page=front_page,

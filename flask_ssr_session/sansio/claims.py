@@ -1,79 +1,66 @@
-"""Ask a verified session for claims. The token's payload alone decides: nothing is fetched.
+"""Check the claims of a verified session. The token's payload alone decides; nothing is fetched.
 
-A failed claim is no reason to refresh: the session is good, its user just may not do this.
+A failed claim is no reason to refresh: the session is valid, but its user may not do this.
 """
 
 from __future__ import annotations
 
-import inspect
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from functools import partial
 from typing import Any, Final, NamedTuple, Protocol
 
-from ..errors import MisuseError, error_location
+from ..errors import MisuseError
 from ..session import SSRSession
+from .app_code import Report, call_app_code, raise_misuse
 
 
 class _Default(Enum):
-    UNSET = "not asked"
+    UNSET = "not set"
 
     def __repr__(self) -> str:
         return self.value
 
 
-# Not None: role=app.config.get("ADMIN_ROLE") must not ask for nothing where the key is missing.
+# The default is not None: role=app.config.get("ADMIN_ROLE") must fail if the key is missing.
 UNSET: Final[Any] = _Default.UNSET
 
-
-# What SuperTokens' MultiFactorAuth recipe writes: {"c": {factor: seconds}, "v": bool}.
+# SuperTokens' MultiFactorAuth recipe writes {"c": {factor: seconds}, "v": bool}.
 MFA_CLAIM = "st-mfa"
 
 
 class ClaimValidator(Protocol):
-    """What this package needs of a validator such as ``UserRoleClaim.validators.includes("x")``.
+    """A claim validator, for example ``UserRoleClaim.validators.includes("x")``.
 
-    The SDK's ``should_refetch`` is never asked, as a page changes no token.
+    The SDK's ``should_refetch`` is never called, because a page cannot change the token.
     """
 
     id: str
 
     def validate(self, payload: dict[str, Any], user_context: dict[str, Any]) -> Any:
-        """Return, or return an awaitable of, an object with ``is_valid`` and ``reason``."""
+        """Return an object with ``is_valid`` and ``reason``, or an awaitable of it."""
         ...
 
 
 class ClaimFailure(NamedTuple):
-    """One claim that a session does not have.
+    """A claim that a session does not meet.
 
-    :ivar id: the validator's id; ``st-role``, ``st-perm`` and ``st-ev`` for our own conditions.
-    :ivar reason: why, as the SDK words it for the browser; it may hold values of the claim.
+    :ivar id: the validator's id; ``st-role``, ``st-perm`` or ``st-ev`` for *role*, *permission*
+        and *email_verified*.
+    :ivar reason: the reason in the SDK's form; it may contain values of the claim.
     """
 
     id: str
     reason: Any
 
 
-Report = Callable[[str, str, "BaseException | None"], None]
-"""Is told of app code that cannot be asked: its name, what is wrong with it, and the error."""
-
-_WAITS = "waits for something; on a page the payload has to do"
-
-# In place of the reason that a validator would have given.
+# The reason if a validator gives none.
 UNCHECKED: Final = {"message": "this claim could not be checked"}
 
 
-def raise_misuse(name: str, problem: str, error: BaseException | None) -> None:
-    """Refuse to go on: the default :data:`Report`.
-
-    :raises MisuseError: always.
-    """
-    raise MisuseError(f"{name} {problem}") from error
-
-
 class ClaimRequirements(NamedTuple):
-    """What a view asks of a session beside being signed in; all of it has to hold."""
+    """The claims that a view requires; a session must meet all of them."""
 
     role: str | None = None
     permission: str | None = None
@@ -88,9 +75,9 @@ class ClaimRequirements(NamedTuple):
         email_verified: bool,
         validators: Sequence[ClaimValidator],
     ) -> ClaimRequirements:
-        """Check what was written at a view.
+        """Check the arguments of a decorator.
 
-        :raises MisuseError: a condition that would not ask what it seems to.
+        :raises MisuseError: an argument has the wrong type.
         """
         for name, value, claim in (
             ("role", role, "UserRoleClaim"),
@@ -98,8 +85,8 @@ class ClaimRequirements(NamedTuple):
         ):
             if value is not UNSET and (not isinstance(value, str) or not value):
                 raise MisuseError(
-                    f"{name}= takes one name. For several, say whether all or any of them: "
-                    f"validators=[{claim}.validators.includes_all([...])] or includes_any."
+                    f"{name}= takes one name. For several, use "
+                    f"validators=[{claim}.validators.includes_all([...])], or includes_any."
                 )
         if not isinstance(email_verified, bool):
             raise MisuseError("email_verified= takes True or False.")
@@ -120,46 +107,37 @@ class ClaimRequirements(NamedTuple):
         user_context: dict[str, Any] | None = None,
         report: Report = raise_misuse,
     ) -> list[ClaimFailure]:
-        """Return every condition that *session* does not meet; empty where it meets all.
+        """Return every requirement that *session* does not meet.
 
-        :param user_context: what validators get beside the payload; None for nothing.
-        :param report: is told of each validator that cannot be asked.
+        :param user_context: the second argument of validators; None for an empty one.
+        :param report: receives each validator that fails.
         """
         if self == _NONE:
             return []
-        failures = [
-            ClaimFailure(
-                claim_id,
-                {
-                    "message": "wrong value" if is_there else "value does not exist",
-                    "expectedToInclude": expected,
-                    "actualValue": list(actual) if is_there else None,
-                },
-            )
-            for claim_id, expected, actual in (
-                ("st-role", self.role, session.roles),
-                ("st-perm", self.permission, session.permissions),
-            )
-            if expected is not None and expected not in actual
-            for is_there in (_has_value(session, claim_id),)
-        ]
-        if self.email_verified and session.email_verified is not True:
-            failures.append(
-                ClaimFailure(
-                    "st-ev",
-                    {
-                        "message": "value does not exist"
-                        if session.email_verified is None
-                        else "wrong value",
-                        "expectedValue": True,
-                        "actualValue": session.email_verified,
-                    },
+        failures: list[ClaimFailure] = []
+        for claim_id, expected, actual in (
+            ("st-role", self.role, session.roles),
+            ("st-perm", self.permission, session.permissions),
+        ):
+            if expected is not None and expected not in actual:
+                is_present = _has_value(session, claim_id)
+                failures.append(
+                    _failure(
+                        claim_id,
+                        is_present,
+                        expectedToInclude=expected,
+                        actualValue=list(actual) if is_present else None,
+                    )
                 )
+        verified = session.email_verified
+        if self.email_verified and verified is not True:
+            failures.append(
+                _failure("st-ev", verified is not None, expectedValue=True, actualValue=verified)
             )
-        return failures + ask_validators(self.validators, session, user_context or {}, report)
+        return failures + run_validators(self.validators, session, user_context or {}, report)
 
 
-def ask_validators(
+def run_validators(
     validators: Iterable[ClaimValidator],
     session: SSRSession,
     user_context: dict[str, Any],
@@ -167,26 +145,26 @@ def ask_validators(
 ) -> list[ClaimFailure]:
     """Return a failure for each validator that does not accept the payload of *session*.
 
-    :param report: is told of each validator that waits, raises or returns no result.
+    :param report: receives each validator that raises, waits or returns no result.
 
-    Fails closed: a claim that could not be checked is a failed claim.
+    Fails closed: a validator that fails is a failed claim.
     """
     failures = []
     for validator in validators:
-        claim_id = _id_of(validator)
+        claim_id = _validator_id(validator)
         name = f"the claim validator {claim_id!r}"
-        # A copy for each: what one does to it must not reach the next one.
-        ask = partial(_validate, validator, session.get_access_token_payload(), user_context)
-        result = call_app_code(ask, name, report)
+        # Each validator gets a copy: its changes must not reach the next one.
+        call = partial(_validate, validator, session.get_access_token_payload(), user_context)
+        result = call_app_code(call, name, report)
         if result is None:
             failures.append(ClaimFailure(claim_id, UNCHECKED))
             continue
         try:
-            is_valid, reason = result.is_valid is True, _sendable(result)
-        except Exception as error:  # noqa: BLE001 - attributes of the app's may run its code
+            is_valid, reason = result.is_valid is True, _reason_of(result)
+        except Exception as error:  # noqa: BLE001 - the attributes may run code of the app
             problem = (
-                "has to return an object with is_valid and reason, as the SDK's "
-                "ClaimValidationResult."
+                "must return an object with is_valid and reason, like the SDK's "
+                "ClaimValidationResult"
             )
             report(name, problem, error)
             is_valid, reason = False, UNCHECKED
@@ -195,8 +173,8 @@ def ask_validators(
     return failures
 
 
-def _sendable(result: Any) -> Any:
-    """Return the reason in *result*, where a script can be told it."""
+def _reason_of(result: Any) -> Any:
+    """Return the reason in *result* if JSON can hold it."""
     reason = getattr(result, "reason", None)
     try:
         json.dumps(reason)
@@ -206,21 +184,25 @@ def _sendable(result: Any) -> Any:
 
 
 def _check_validator(given: object) -> None:
-    """Say which of the things that stand beside a validator was given in its place.
+    """Check that *given* is a validator.
 
-    :raises MisuseError: it cannot be asked about a payload.
+    :raises MisuseError: it is not; the message says how to get one.
     """
     if hasattr(given, "validators"):
-        advice = (
-            "that is a claim: name one of its validators, as in Claim.validators.has_value(...)"
-        )
+        advice = "this is a claim; use one of its validators, like Claim.validators.has_value(...)"
     elif isinstance(given, type):
-        advice = "that is a class: list an instance of it"
+        advice = "this is a class; list an instance of it"
     elif not callable(getattr(given, "validate", None)):
-        advice = "that has no validate(payload, user_context); was it to be called?"
+        advice = "this has no validate(payload, user_context); did you forget to call it?"
     else:
         return
     raise MisuseError(f"validators= takes SuperTokens claim validators, not {given!r}: {advice}")
+
+
+def _failure(claim_id: str, is_present: bool, **details: Any) -> ClaimFailure:
+    """Return a failure in the words of the SDK's validators."""
+    message = "wrong value" if is_present else "value does not exist"
+    return ClaimFailure(claim_id, {"message": message, **details})
 
 
 def _has_value(session: SSRSession, claim_id: str) -> bool:
@@ -228,10 +210,10 @@ def _has_value(session: SSRSession, claim_id: str) -> bool:
     return isinstance(claim, Mapping) and claim.get("v") is not None
 
 
-def _id_of(validator: ClaimValidator) -> str:
+def _validator_id(validator: ClaimValidator) -> str:
     try:
         return str(validator.id)
-    except Exception:  # noqa: BLE001 - it has none, or one that runs code of the app's
+    except Exception:  # noqa: BLE001 - it has none, or a property of the app fails
         return type(validator).__name__
 
 
@@ -239,43 +221,6 @@ def _validate(
     validator: ClaimValidator, payload: dict[str, Any], user_context: dict[str, Any]
 ) -> Any:
     return validator.validate(payload, user_context)
-
-
-def call_app_code(call: Callable[[], Any], name: str, report: Report) -> Any:
-    """Return what *call* returns or its awaitable comes to at once; None where it fails.
-
-    The SDK's validators are coroutines that only compute, so no event loop is needed. One that
-    really waits would ask somebody, on every page.
-
-    :param report: is told where the code raises, waits or returns None.
-    """
-    failure: BaseException | None = None
-    problem = "returned nothing"
-    try:
-        result = call()
-        if not inspect.isawaitable(result):
-            finished = result
-        else:
-            steps = result.__await__()
-            try:
-                next(steps)
-                finished, problem = None, _WAITS
-            except StopIteration as stop:
-                finished = stop.value
-            finally:
-                steps.close()
-    except BaseException as error:  # it is the app's code, anything may come out
-        if isinstance(error, (KeyboardInterrupt, SystemExit)):
-            raise
-        finished, failure = None, error
-        if isinstance(error, RuntimeError) and "no running event loop" in str(error):
-            problem = _WAITS
-        else:
-            # The message of an unknown error may hold a claim value.
-            problem = f"failed with {error_location(error)}"
-    if finished is None:
-        report(name, problem, failure)
-    return finished
 
 
 _NONE = ClaimRequirements()

@@ -1,8 +1,8 @@
-"""Ask what SuperTokens asks of every session: the SDK's global claim validators.
+"""Check the claims that SuperTokens requires of every session, by the SDK's global validators.
 
-Recipes add them (EmailVerification in mode REQUIRED, MultiFactorAuth), an app may override the
-list. ``verify_session`` fetches a claim again before it refuses; a page cannot, so it asks the
-payload alone. Knows no framework and no SDK.
+Recipes add validators (EmailVerification in mode REQUIRED, MultiFactorAuth), and an app may
+override the list. ``verify_session`` fetches a claim again before it refuses a session; a page
+cannot, so the payload alone decides.
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
 from ..session import SSRSession
-from .claims import UNCHECKED, ClaimFailure, ClaimValidator, Report, ask_validators, call_app_code
+from .app_code import Report, call_app_code
+from .claims import UNCHECKED, ClaimFailure, ClaimValidator, run_validators
 
-# The SDK's name for the function that an app overrides.
+# The SDK's function that an app may override.
 OVERRIDE_NAME = "get_global_claim_validators"
 
 
 class GlobalClaimSource(Protocol):
-    """What an initialised SDK knows of global claims."""
+    """The global claim validators of an initialised SDK."""
 
     @property
     def has_mfa(self) -> bool:
@@ -32,28 +33,28 @@ class GlobalClaimSource(Protocol):
         ...
 
     def added_validators(self) -> Sequence[ClaimValidator]:
-        """Return what recipes and plugins added, before any override."""
+        """Return the validators of recipes and plugins, before any override."""
         ...
 
     def user_context(self, request: Any) -> dict[str, Any]:
-        """Return what the SDK hands to overrides and validators during *request*."""
+        """Return the context that the SDK passes to overrides and validators for *request*."""
         ...
 
     def validators(self, session: SSRSession, user_context: dict[str, Any]) -> Any:
-        """Return, or return an awaitable of, the validators for *session*."""
+        """Return the validators for *session*, or an awaitable of them."""
         ...
 
     def is_timeless(self, validator: ClaimValidator) -> bool:
-        """Return whether *validator* says the same of one payload at any time."""
+        """Return whether the result of *validator* depends on the payload alone."""
         ...
 
 
 class GlobalClaims:
-    """Asks sessions for the global claims, and remembers what a token was told."""
+    """Checks the global claims of sessions, and caches the result per session."""
 
     def __init__(self, source: GlobalClaimSource) -> None:
         self.source = source
-        self._remembered: WeakKeyDictionary[
+        self._cache: WeakKeyDictionary[
             SSRSession, tuple[tuple[ClaimValidator, ...], tuple[ClaimFailure, ...]]
         ] = WeakKeyDictionary()
 
@@ -67,41 +68,42 @@ class GlobalClaims:
     ) -> tuple[ClaimFailure, ...]:
         """Return every global claim that *session* does not meet.
 
-        :param report: is told of an override or a validator that cannot be asked; either is a
-            failed claim.
-        :param except_for: the key of a claim that is not asked.
+        :param report: receives an override or a validator that fails. Either is a failed claim.
+        :param except_for: the key of a claim that is not checked.
         """
         validators = self._validators(session, user_context, report)
         if validators is None:
             return (ClaimFailure(OVERRIDE_NAME, UNCHECKED),)
-        asked = tuple(v for v in validators if except_for is None or not is_about(v, except_for))
-        if not asked:
+        applicable = tuple(
+            v for v in validators if except_for is None or not is_about(v, except_for)
+        )
+        if not applicable:
             return ()
-        remembered = self._remembered.get(session)
-        if remembered is not None and list(map(id, remembered[0])) == list(map(id, asked)):
-            return remembered[1]
+        cached = self._cache.get(session)
+        if cached is not None and list(map(id, cached[0])) == list(map(id, applicable)):
+            return cached[1]
         broken: list[str] = []
 
-        def note(name: str, problem: str, error: BaseException | None) -> None:
+        def collect_and_report(name: str, problem: str, error: BaseException | None) -> None:
             broken.append(name)
             report(name, problem, error)
 
-        failures = tuple(ask_validators(asked, session, user_context, note))
-        # What an override says may depend on the request, and a broken validator may recover.
+        failures = tuple(run_validators(applicable, session, user_context, collect_and_report))
+        # An override may depend on the request, and a broken validator may recover.
         if (
             not broken
             and not self.source.is_overridden
-            and all(map(self.source.is_timeless, asked))
+            and all(map(self.source.is_timeless, applicable))
         ):
-            self._remembered[session] = (asked, failures)
+            self._cache[session] = (applicable, failures)
         return failures
 
-    def asks(
+    def requires(
         self, claim_key: str, session: SSRSession, user_context: dict[str, Any], report: Report
     ) -> bool:
-        """Return whether a validator of *claim_key* is among those for *session*.
+        """Return whether one of the validators for *session* checks the claim *claim_key*.
 
-        Fails closed: where an override cannot be asked, it is taken for one that drops nothing.
+        Fails closed: if the app's override fails, the claim is required.
         """
         validators = self._validators(session, user_context, report)
         return validators is None or any(is_about(v, claim_key) for v in validators)
@@ -109,20 +111,20 @@ class GlobalClaims:
     def _validators(
         self, session: SSRSession, user_context: dict[str, Any], report: Report
     ) -> list[ClaimValidator] | None:
-        """Return the validators for *session*, or None where the app's override fails."""
+        """Return the validators for *session*, or None if the app's override fails."""
         name = f"the override of {OVERRIDE_NAME}"
 
-        def ask() -> list[ClaimValidator]:
+        def call() -> list[ClaimValidator]:
             return self.source.validators(session, user_context)  # type: ignore[no-any-return]
 
-        validators = call_app_code(ask, name, report)
+        validators = call_app_code(call, name, report)
         if validators is not None and not isinstance(validators, (list, tuple)):
-            report(name, "has to return a list of claim validators", None)
+            report(name, "must return a list of claim validators", None)
             return None
         return None if validators is None else list(validators)
 
 
 def is_about(validator: ClaimValidator, claim_key: str) -> bool:
-    """Return whether *validator* checks the claim *claim_key*, also under an id of its own."""
+    """Return whether *validator* checks the claim *claim_key*, even if its own id differs."""
     claim = getattr(validator, "claim", None)
     return claim_key in (getattr(validator, "id", None), getattr(claim, "key", None))

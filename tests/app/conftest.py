@@ -22,7 +22,7 @@ from flask_ssr_session import (
     session_optional,
     session_required,
 )
-from flask_ssr_session.config.settings import SDKSettings
+from flask_ssr_session.config.resolved import SDKSettings
 from flask_ssr_session.errors import CoreUnavailableError
 from flask_ssr_session.sansio.global_claims import is_about
 from flask_ssr_session.testing import SessionSigner, install_test_keys

@@ -123,9 +123,9 @@ def test_wrong_setting_leaves_the_app_untouched_and_a_corrected_call_works(
 
 def test_wrong_keyword_is_refused_where_it_is_written() -> None:
     with pytest.raises(ConfigError, match=r"login_ur is not a setting .* did you mean login_url"):
-        FlaskSSRSession(login_ur="/login")
+        FlaskSSRSession(login_ur="/login")  # type: ignore[call-arg]
     with pytest.raises(ConfigError, match="refresh_flow"):
-        FlaskSSRSession(refresh_flow="popup")
+        FlaskSSRSession(refresh_flow="popup")  # type: ignore[arg-type]
 
 
 def test_app_that_handled_a_request_cannot_be_set_up_any_more() -> None:

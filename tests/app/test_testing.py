@@ -1,4 +1,4 @@
-"""The helpers for an app's own tests."""
+"""The testing kit for apps."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from flask import Flask, g
 from flask.testing import FlaskClient
 from flask_login import FlaskLoginClient, LoginManager, UserMixin, current_user, login_required
 
-from flask_ssr_session import FlaskSSRSession, MisuseError, app_state, session_required, testing
+from flask_ssr_session import FlaskSSRSession, MisuseError, app_state, session_required
 from flask_ssr_session.sansio.jwt import decode_unverified_token
 from flask_ssr_session.testing import (
     PAGE_HEADERS,
@@ -37,6 +37,7 @@ from flask_ssr_session.testing import (
     sign_out,
     signer_for,
 )
+from flask_ssr_session.testing import signer as signer_module
 
 from .conftest import (
     API_DOMAIN,
@@ -134,8 +135,10 @@ def test_tokens_fit_the_issuer_and_the_kind_of_key_that_the_app_accepts(
 
 
 def test_threads_that_sign_first_and_at_once_share_one_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Making a key takes long enough for all of them to find none."""
-    monkeypatch.setattr(testing, "_process_key", lru_cache(testing._process_key.__wrapped__))
+    """Making a key takes so long that all of them find none."""
+    monkeypatch.setattr(
+        signer_module, "_process_key", lru_cache(signer_module._process_key.__wrapped__)
+    )
     all_are_here = threading.Barrier(4)
 
     def sign_first(_: int) -> RSAPrivateKey:
@@ -266,7 +269,7 @@ def test_nothing_in_the_package_imports_the_test_helpers() -> None:
 
 
 def checked_app() -> Flask:
-    """Return an app with a view that asks the core."""
+    """Return an app with a view that checks revocation."""
     app = with_views(make_app())
 
     @app.route("/checked")
@@ -277,7 +280,7 @@ def checked_app() -> Flask:
     return app
 
 
-def _says(client: FlaskClient, path: str) -> str:
+def _session_header(client: FlaskClient, path: str) -> str:
     return client.get(path, headers=PAGE_HEADERS).headers.get("SSR-Session", "content")
 
 
@@ -285,28 +288,28 @@ def test_every_state_can_be_had_on_a_plain_client() -> None:
     app = checked_app()
     client = app.test_client()
     signer = signer_for(app)
-    assert _says(client, "/checked") == "anonymous; reason=anonymous"
+    assert _session_header(client, "/checked") == "anonymous; reason=anonymous"
     set_token(client, "nonsense")
-    assert _says(client, "/checked") == "refresh; reason=invalid"
+    assert _session_header(client, "/checked") == "refresh; reason=invalid"
     client.delete_cookie("sAccessToken")
-    assert _says(client, "/checked") == "refresh; reason=token_missing"
+    assert _session_header(client, "/checked") == "refresh; reason=token_missing"
     sign_in(client, iat=time.time() + 3600, exp=time.time() + 7200)
-    assert _says(client, "/checked") == "unavailable; reason=clock"
+    assert _session_header(client, "/checked") == "unavailable; reason=clock"
     sign_in(client)
     client.set_cookie("sAccessToken", signer.sign(signer.claims("user-2")), path="/checked")
-    assert _says(client, "/checked") == "refresh; reason=duplicate"
+    assert _session_header(client, "/checked") == "refresh; reason=duplicate"
     client.delete_cookie("sAccessToken", path="/checked")
-    assert _says(client, "/checked") == "content"
+    assert _session_header(client, "/checked") == "content"
     with outage(app):
-        assert _says(client, "/checked") == "unavailable; reason=keys_unavailable"
+        assert _session_header(client, "/checked") == "unavailable; reason=keys_unavailable"
     with core_outage(app):
-        assert _says(client, "/checked") == "unavailable; reason=core_unavailable"
-        assert _says(client, "/account") == "content"
+        assert _session_header(client, "/checked") == "unavailable; reason=core_unavailable"
+        assert _session_header(client, "/account") == "content"
     revoke(client)
-    assert _says(client, "/checked") == "refresh; reason=revoked"
-    assert _says(client, "/account") == "content"
+    assert _session_header(client, "/checked") == "refresh; reason=revoked"
+    assert _session_header(client, "/account") == "content"
     expire(client)
-    assert _says(client, "/checked") == "refresh; reason=expired"
+    assert _session_header(client, "/checked") == "refresh; reason=expired"
 
 
 def test_outages_may_overlap_and_each_ends_by_itself() -> None:
@@ -315,13 +318,13 @@ def test_outages_may_overlap_and_each_ends_by_itself() -> None:
     sign_in(client)
     with outage(app):
         with core_outage(app), outage(app):
-            assert _says(client, "/checked").endswith("keys_unavailable")
-        assert _says(client, "/checked").endswith("keys_unavailable")
+            assert _session_header(client, "/checked").endswith("keys_unavailable")
+        assert _session_header(client, "/checked").endswith("keys_unavailable")
     with core_outage(app):
         with outage(app):
             pass
-        assert _says(client, "/checked").endswith("core_unavailable")
-    assert _says(client, "/checked") == "content"
+        assert _session_header(client, "/checked").endswith("core_unavailable")
+    assert _session_header(client, "/checked") == "content"
 
 
 @pytest.mark.parametrize(
@@ -331,7 +334,7 @@ def test_outages_may_overlap_and_each_ends_by_itself() -> None:
 def test_outage_lasts_as_long_as_anybody_who_asked_for_it(
     out_of_reach: Callable[[Flask], AbstractContextManager[None]], reason: str
 ) -> None:
-    """Fixtures and threads need not end in the order in which they began."""
+    """Fixtures and threads may end in any order."""
     app = checked_app()
     client = app.test_client()
     sign_in(client)
@@ -339,9 +342,9 @@ def test_outage_lasts_as_long_as_anybody_who_asked_for_it(
     first.__enter__()
     second.__enter__()
     first.__exit__(None, None, None)
-    assert _says(client, "/checked").endswith(reason)
+    assert _session_header(client, "/checked").endswith(reason)
     second.__exit__(None, None, None)
-    assert _says(client, "/checked") == "content"
+    assert _session_header(client, "/checked") == "content"
 
 
 def test_installing_the_keys_again_ends_no_outage() -> None:
@@ -350,9 +353,9 @@ def test_installing_the_keys_again_ends_no_outage() -> None:
     sign_in(client)
     with outage(app), core_outage(app):
         install_test_keys(app)
-        assert _says(client, "/checked").endswith("keys_unavailable")
+        assert _session_header(client, "/checked").endswith("keys_unavailable")
     install_test_keys(app)
-    assert _says(client, "/checked") == "content"
+    assert _session_header(client, "/checked") == "content"
 
 
 def test_outage_of_one_app_is_not_another_apps() -> None:
@@ -360,9 +363,9 @@ def test_outage_of_one_app_is_not_another_apps() -> None:
     client = other.test_client()
     sign_in(client)
     with outage(app), core_outage(app):
-        assert _says(client, "/checked") == "content"
+        assert _session_header(client, "/checked") == "content"
     with outage(other):
-        assert _says(client, "/checked").endswith("keys_unavailable")
+        assert _session_header(client, "/checked").endswith("keys_unavailable")
 
 
 def test_token_made_by_hand_is_judged_like_any_other(client: FlaskClient) -> None:
@@ -372,9 +375,9 @@ def test_token_made_by_hand_is_judged_like_any_other(client: FlaskClient) -> Non
     assert client.get("/account").text == "account of user-8"
     del claims["sub"]
     set_token(client, signer.sign(claims))
-    assert _says(client, "/account") == "refresh; reason=invalid"
+    assert _session_header(client, "/account") == "refresh; reason=invalid"
     for helper in (expire, revoke):
-        with pytest.raises(MisuseError, match="no session's"):
+        with pytest.raises(MisuseError, match="not a session's"):
             helper(client)
 
 
@@ -455,7 +458,7 @@ def test_client_of_flask_login_carries_both_sign_ins(server_name: str | None) ->
 
 
 def test_app_with_test_keys_trusts_no_other_keys(signer: SessionSigner) -> None:
-    """Where TESTING was left on in production, nobody can sign in; nobody is let in."""
+    """If TESTING stays on in production, no user can sign in, but no stranger can either."""
     given = SessionSigner("d-given", generate_private_key(public_exponent=65537, key_size=2048))
     app = with_views(Flask("left_in_testing"))
     FlaskSSRSession(app, jwks={"keys": [given.jwk()]}, api_domain=API_DOMAIN)
@@ -520,7 +523,7 @@ _ASKED_FOR = 'pytest_plugins = ["flask_ssr_session.pytest_plugin"]\n'
 
 
 def _run_own_tests(folder: Path, conftest: str, *, testing: bool = True) -> str:
-    """Run the tests of the plugin's documentation, and a few more, as somebody's own."""
+    """Run the tests in the plugin's documentation, and a few more, in a project of their own."""
     documented = re.search(r"::\n\n((?:    def test_.*\n|     .*\n|\n)+)", _plugin_text())
     assert documented is not None
     tests = textwrap.dedent(documented.group(1))
@@ -557,29 +560,29 @@ def test_fixtures_refuse_an_app_that_is_not_being_tested(tmp_path: Path) -> None
     assert "refused unless app.testing is set" in output
 
 
-# --- what the SDK asks of every session ----------------------------------------------------------
+# --- what the SDK requires of every session ------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("recipes", "told", "status"),
+    ("recipes", "claims", "status"),
     [
         pytest.param((EMAIL,), {}, 200, id="verified by itself"),
-        pytest.param((EMAIL,), {"email_verified": False}, 403, id="told not to be"),
+        pytest.param((EMAIL,), {"email_verified": False}, 403, id="set to False"),
         pytest.param((MFA,), {}, 200, id="complete by itself"),
-        pytest.param((MFA,), {"mfa_complete": False}, 403, id="told not to be complete"),
-        pytest.param((), {"mfa_complete": False}, 403, id="half signed in without the recipe"),
+        pytest.param((MFA,), {"mfa_complete": False}, 403, id="incomplete"),
+        pytest.param((), {"mfa_complete": False}, 403, id="partly signed in without the recipe"),
         pytest.param((EMAIL, MFA), {}, 200, id="both by itself"),
-        pytest.param((EMAIL, MFA), {"st-ev": {"v": False, "t": 1}}, 403, id="told by the claim"),
-        pytest.param((EMAIL, MFA), {"st-mfa": {"c": {}}}, 403, id="told by an odd claim"),
+        pytest.param((EMAIL, MFA), {"st-ev": {"v": False, "t": 1}}, 403, id="set as a claim"),
+        pytest.param((EMAIL, MFA), {"st-mfa": {"c": {}}}, 403, id="set as an odd claim"),
     ],
 )
 def test_sign_in_satisfies_the_recipes_in_the_process_unless_told_otherwise(
-    monkeypatch: pytest.MonkeyPatch, recipes: tuple[Any, ...], told: dict[str, Any], status: int
+    monkeypatch: pytest.MonkeyPatch, recipes: tuple[Any, ...], claims: dict[str, Any], status: int
 ) -> None:
     sdk = sdk_values(global_claims=FakeGlobalClaims(*recipes))
     monkeypatch.setattr(app_state, "read_sdk", lambda: sdk)
     client = with_views(make_app()).test_client()
-    sign_in(client, **told)
+    sign_in(client, **claims)
     assert client.get("/account", headers=FETCH).status_code == status
 
 
@@ -592,6 +595,6 @@ def test_sign_in_adds_no_claim_that_nobody_asks_for(client: FlaskClient) -> None
 
 @pytest.mark.parametrize("name", ["email_verified", "mfa_complete"])
 def test_switch_that_is_no_switch_is_refused(client: FlaskClient, name: str) -> None:
-    told: dict[str, Any] = {name: "yes"}
+    claims: dict[str, Any] = {name: "yes"}
     with pytest.raises(MisuseError, match=f"{name}= takes True, False or None"):
-        sign_in(client, **told)
+        sign_in(client, **claims)

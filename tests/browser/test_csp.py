@@ -67,7 +67,7 @@ def policies_of(page: Page) -> list[str]:
 def forget_keys(site: Site, page: Page) -> None:
     page.goto(site.url("/panel/"))
     with page.expect_navigation():
-        page.click("text=Let the app forget its keys")
+        page.click("text=Clear the app's keys")
 
 
 def is_styled(page: Page) -> bool:

@@ -63,7 +63,7 @@ def test_a_token_that_ran_out_by_itself_is_refreshed_when_the_page_is_reloaded(p
         page.fill("#password", "correct horse 1")
         page.click("main button")
         user = page.text_content(USER)
-        expect(page.locator("[data-expires]")).to_contain_text("has run out", timeout=25_000)
+        expect(page.locator("[data-expires]")).to_contain_text("has expired", timeout=25_000)
         page.goto(f"{origin}/dashboard?tab=2#part")
         documents = documents_of(page)
         page.evaluate("location.reload()")

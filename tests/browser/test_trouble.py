@@ -98,7 +98,7 @@ def test_a_key_server_that_is_down_is_an_outage_only_where_no_keys_are_known(
     assert answer.status == 200
     page.goto(site.url("/panel/"))
     with page.expect_navigation():
-        page.click("text=Let the app forget its keys")
+        page.click("text=Clear the app's keys")
     answer = page.goto(site.url("/account"))
     assert answer is not None
     assert (answer.status, answer.headers["retry-after"]) == (503, "10")
@@ -107,7 +107,7 @@ def test_a_key_server_that_is_down_is_an_outage_only_where_no_keys_are_known(
     # Retry-After is ten seconds, the pause between two fetches; forgetting keys ends it early.
     page.goto(site.url("/panel/"))
     with page.expect_navigation():
-        page.click("text=Let the app forget its keys")
+        page.click("text=Clear the app's keys")
     page.goto(site.url("/account"))
     expect(page.locator(USER)).to_have_text(user)
 
@@ -118,7 +118,7 @@ def test_a_session_from_unknown_keys_is_refreshed_into_known_ones(site: Site, pa
     page.goto(site.url("/panel/"))
     site.let_time_pass(page)
     with page.expect_navigation():
-        page.click("text=Let the app forget its keys")
+        page.click("text=Clear the app's keys")
     page.goto(site.url("/account"))
     expect(page.locator(USER)).to_have_text(user)
 

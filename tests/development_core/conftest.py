@@ -39,7 +39,7 @@ def rsa_keys() -> list[RSAPrivateKey]:
 
 @pytest.fixture
 def key_factory(rsa_keys: list[RSAPrivateKey]) -> KeyFactory:
-    """Hand out the same few keys in turn, because making them takes time."""
+    """Return the same few keys in turn, because making keys takes time."""
     keys = itertools.cycle(rsa_keys)
     return lambda: next(keys)
 
@@ -51,7 +51,7 @@ def clock() -> SteppedClock:
 
 @pytest.fixture
 def core(clock: SteppedClock, key_factory: KeyFactory) -> Iterator[DevelopmentCore]:
-    """A running core whose time stands still."""
+    """A running core with a clock that stands still."""
     with DevelopmentCore(clock=clock, key_factory=key_factory) as core:
         yield core
 
@@ -63,18 +63,18 @@ def lagging_clock() -> LaggingClock:
 
 @pytest.fixture
 def live_core(lagging_clock: LaggingClock, key_factory: KeyFactory) -> Iterator[DevelopmentCore]:
-    """A running core for the SDK, which knows no other time than the machine's."""
+    """A running core for the SDK, which uses the machine's clock."""
     with DevelopmentCore(clock=lagging_clock, key_factory=key_factory) as core:
         yield core
 
 
 @pytest.fixture
 def sdk_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """Let supertokens-python be initialised by the test, and forgotten after it."""
+    """Allow the test to initialise supertokens-python, and reset it afterwards."""
     monkeypatch.setenv("SUPERTOKENS_ENV", "testing")
     monkeypatch.setenv("SUPERTOKENS_TLDEXTRACT_DISABLE_HTTP", "1")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    # The SDK makes a TLS context per call to the core; without certificates that takes no time.
+    # The SDK makes a TLS context per call to the core, which is faster without certificates.
     monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
     monkeypatch.delenv("SSL_CERT_FILE", raising=False)
     reset_sdk()

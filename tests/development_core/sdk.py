@@ -1,4 +1,4 @@
-"""Starts supertokens-python as often as a test process needs it; it is made to start once."""
+"""Initialise supertokens-python several times in one test process. It supports only one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from supertokens_python.recipe.userroles.recipe import UserRolesRecipe
 
 
 def init_sdk(uri: str, recipes: Sequence[Any]) -> None:
-    """Initialise the SDK for an application on localhost; needs the ``sdk_environment``."""
+    """Initialise the SDK for an application on localhost. It needs the ``sdk_environment``."""
     init(
         app_info=InputAppInfo(
             app_name="Test",
@@ -37,7 +37,7 @@ def init_sdk(uri: str, recipes: Sequence[Any]) -> None:
 
 
 def reset_sdk() -> None:
-    """Forget the initialisation. The SDK refuses unless SUPERTOKENS_ENV says ``testing``."""
+    """Reset the SDK, which it allows only if SUPERTOKENS_ENV is ``testing``."""
     Supertokens.reset()  # type: ignore[no-untyped-call]
     Querier.reset()  # type: ignore[no-untyped-call]
     for recipe in (

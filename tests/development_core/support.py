@@ -1,4 +1,4 @@
-"""Time that tests pass by hand, and a plain HTTP client for the core."""
+"""Clocks for tests, and a plain HTTP client for the core."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CONTROL = {"x-development-core": "1"}
 
 
 class SteppedClock:
-    """Stands still until it is advanced."""
+    """A clock that stands still until it is advanced."""
 
     def __init__(self, now: float = 1_700_000_000.0) -> None:
         self.now = now
@@ -28,10 +28,9 @@ class SteppedClock:
 
 
 class LaggingClock:
-    """Runs as the machine's clock does, some seconds behind it.
+    """A clock some seconds behind the machine's.
 
-    The SDK judges tokens by the machine's clock, so for a core that lives in the past every token
-    it made looks old.
+    The SDK checks tokens by the machine's clock, so the tokens of a core with this clock look old.
     """
 
     def __init__(self) -> None:
@@ -61,7 +60,7 @@ def send(
     raw_body: bytes | None = None,
     headers: Mapping[str, str] = VERSION,
 ) -> Answer:
-    """Send one request; ``body`` becomes JSON, ``raw_body`` goes out as it is."""
+    """Send one request; ``body`` is encoded as JSON, ``raw_body`` is sent unchanged."""
     content = raw_body if body is None else json.dumps(body).encode()
     connection = http.client.HTTPConnection(urlsplit(uri).netloc, timeout=5)
     try:

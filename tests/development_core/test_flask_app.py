@@ -1,4 +1,4 @@
-"""A Flask application with the SDK's own middleware, driven as a browser would."""
+"""A Flask application with the SDK's own middleware, with requests like a browser's."""
 
 from __future__ import annotations
 

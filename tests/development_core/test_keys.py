@@ -85,7 +85,7 @@ def test_scheduled_key_is_published_60_seconds_before_it_signs(
     old = keys.signing_key(dynamic=True).kid
     new = keys.rotate(scheduled=True, drop_old=False).kid
     assert new in kids(keys)
-    # The name holds the creation time, which differs by 1 ms as the clock stands still.
+    # The id contains the creation time, which differs by 1 ms although the clock stands still.
     clock.advance(59.999)
     assert keys.signing_key(dynamic=True).kid == old
     clock.advance(0.002)

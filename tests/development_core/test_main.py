@@ -17,17 +17,15 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def listening_to_interrupts() -> Iterator[None]:
-    """Let programs be interrupted: a shell has those in its background ignore that, and children
-    inherit it.
-    """
+def interruptible_children() -> Iterator[None]:
+    """Make child processes interruptible: a shell makes its background processes ignore SIGINT."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one process")
-@pytest.mark.usefixtures("listening_to_interrupts")
+@pytest.mark.usefixtures("interruptible_children")
 def test_command_serves_says_what_it_is_for_and_ends_cleanly(tmp_path: Path) -> None:
     database = tmp_path / "core.db"
     command = [sys.executable, "-m", "example_app.core", "--port", "0", "--database", str(database)]
@@ -70,6 +68,6 @@ def test_command_that_cannot_start_says_why_in_one_line(
             main(["--port=0", *(option.format(**places) for option in options)])
     assert ended.value.code == 2
     line = capsys.readouterr().err.splitlines()[-1]
-    assert line.startswith("python -m example_app.core: error: it cannot start: ")
+    assert line.startswith("python -m example_app.core: error: cannot start: ")
     assert cause in line
     assert (tmp_path / "note.txt").read_text().startswith("somebody's")

@@ -1,4 +1,4 @@
-"""Accounts, e-mail verification, roles and tenants as the real supertokens-python sees them."""
+"""Accounts, e-mail verification, roles and tenants through the real supertokens-python."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ PASSWORD = "correct horse 1"
 
 @pytest.fixture
 def core(live_core: DevelopmentCore, sdk_environment: None) -> DevelopmentCore:  # noqa: ARG001
-    """A core that an initialised SDK talks to."""
+    """A core with an initialised SDK."""
     recipes = [
         emailpassword.init(),
         emailverification.init(mode="OPTIONAL"),

@@ -1,4 +1,4 @@
-"""The rotation rules as the real supertokens-python sees them, over HTTP."""
+"""The rotation rules through the real supertokens-python, over HTTP."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ Step = Callable[[], object]
 
 @pytest.fixture
 def core(live_core: DevelopmentCore, sdk_environment: None) -> DevelopmentCore:  # noqa: ARG001
-    """A core that an initialised SDK talks to."""
+    """A core with an initialised SDK."""
     init_sdk(live_core.uri, [session.init(anti_csrf="NONE")])
     return live_core
 
 
 class Pair:
-    """The two tokens a browser would hold after an answer."""
+    """The two tokens that a browser has after a response."""
 
     def __init__(self, container: SessionContainer) -> None:
         tokens = container.get_all_session_tokens_dangerously()
@@ -76,7 +76,7 @@ def was_renewed(container: SessionContainer) -> bool:
 
 
 def calls(core: DevelopmentCore, step: Step) -> list[tuple[str, str]]:
-    """Return what a step asks of the core."""
+    """Return the requests of a step to the core."""
     core.clear_request_log()
     step()
     return [(entry.method, entry.path) for entry in core.request_log()]

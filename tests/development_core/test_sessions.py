@@ -1,4 +1,4 @@
-"""The session decisions, called directly; every refusal stands beside a twin that passes."""
+"""The session decisions, called directly. Every refusal has a twin that passes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ REFRESH_SECONDS = REFRESH_MINUTES * 60
 
 @dataclass
 class Bench:
-    """Sessions on a fresh database, with short ways to the usual steps."""
+    """Sessions on a new database, with shortcuts for the usual steps."""
 
     sessions: Sessions
     keys: SigningKeys
@@ -79,15 +79,15 @@ def bench(clock: SteppedClock, key_factory: KeyFactory) -> Bench:
     return Bench(sessions, keys, clock)
 
 
-def at(outcome: object) -> str:
-    """Return the access token of an answer that has one."""
+def access_token(outcome: object) -> str:
+    """Return the access token of an outcome."""
     assert isinstance(outcome, Granted)
     assert outcome.access_token is not None
     return outcome.access_token.token
 
 
-def rt(outcome: object) -> str:
-    """Return the refresh token of an answer that has one."""
+def refresh_token(outcome: object) -> str:
+    """Return the refresh token of an outcome."""
     assert isinstance(outcome, Granted)
     assert outcome.refresh_token is not None
     return outcome.refresh_token.token
@@ -108,21 +108,21 @@ def issued(token: IssuedToken | None) -> IssuedToken:
 def test_new_session_has_the_claims_of_token_version_5(bench: Bench) -> None:
     bench.clock.now = 1_700_000_000.9
     granted = bench.create(payload={"iss": "http://localhost/auth", "st-role": {"v": []}})
-    assert claims(at(granted)) == {
+    assert claims(access_token(granted)) == {
         "sub": "user-1",
         "rsub": "user-1",
         "tId": "public",
         "iat": 1_700_000_000,
         "exp": 1_700_000_020,
         "sessionHandle": granted.handle,
-        "refreshTokenHash1": hash_token(rt(granted)),
+        "refreshTokenHash1": hash_token(refresh_token(granted)),
         "parentRefreshTokenHash1": None,
         "antiCsrfToken": None,
         "iss": "http://localhost/auth",
         "st-role": {"v": []},
     }
     key = bench.keys.signing_key(dynamic=True)
-    assert jwt.get_unverified_header(at(granted)) == {
+    assert jwt.get_unverified_header(access_token(granted)) == {
         "alg": "RS256",
         "typ": "JWT",
         "kid": key.kid,
@@ -148,14 +148,14 @@ def test_refresh_token_lives_its_minutes(bench: Bench) -> None:
 def test_session_is_signed_by_the_kind_of_key_asked_for(
     bench: Bench, dynamic: bool, prefix: str
 ) -> None:
-    token = at(bench.create(use_dynamic_key=dynamic))
+    token = access_token(bench.create(use_dynamic_key=dynamic))
     assert jwt.get_unverified_header(token)["kid"].startswith(prefix)
 
 
 def test_anti_csrf_token_is_the_same_in_answer_and_access_token(bench: Bench) -> None:
     granted = bench.create(enable_anti_csrf=True)
     assert granted.anti_csrf_token is not None
-    assert claims(at(granted))["antiCsrfToken"] == granted.anti_csrf_token
+    assert claims(access_token(granted))["antiCsrfToken"] == granted.anti_csrf_token
 
 
 def test_rows_of_sessions_long_expired_are_removed_by_the_next_creation(bench: Bench) -> None:
@@ -174,41 +174,43 @@ def test_rows_of_sessions_long_expired_are_removed_by_the_next_creation(bench: B
 
 def test_refresh_names_the_spent_token_as_parent(bench: Bench) -> None:
     first = bench.create()
-    child = bench.refreshed(rt(first))
-    assert claims(at(child))["parentRefreshTokenHash1"] == hash_token(rt(first))
-    assert claims(at(child))["refreshTokenHash1"] == hash_token(rt(child))
+    child = bench.refreshed(refresh_token(first))
+    assert claims(access_token(child))["parentRefreshTokenHash1"] == hash_token(
+        refresh_token(first)
+    )
+    assert claims(access_token(child))["refreshTokenHash1"] == hash_token(refresh_token(child))
     assert child.handle == first.handle
 
 
 def test_refresh_takes_the_payload_from_the_database(bench: Bench) -> None:
     first = bench.create(payload={"plan": "free"})
     assert bench.sessions.replace_payload(first.handle, {"plan": "paid"})
-    assert claims(at(bench.refreshed(rt(first))))["plan"] == "paid"
+    assert claims(access_token(bench.refreshed(refresh_token(first))))["plan"] == "paid"
 
 
 def test_refresh_with_the_current_token_leaves_the_session_as_it_was(bench: Bench) -> None:
     first = bench.create()
     before = bench.sessions.find(first.handle)
     bench.clock.advance(60)
-    bench.refreshed(rt(first))
+    bench.refreshed(refresh_token(first))
     assert bench.sessions.find(first.handle) == before
 
 
 def test_refresh_with_a_child_makes_it_current_and_prolongs_the_session(bench: Bench) -> None:
     first = bench.create()
     bench.clock.advance(60)
-    child = bench.refreshed(rt(first))
+    child = bench.refreshed(refresh_token(first))
     assert bench.expiry_seconds(first.handle) == REFRESH_SECONDS - 60
-    bench.refreshed(rt(child))
+    bench.refreshed(refresh_token(child))
     assert bench.expiry_seconds(first.handle) == REFRESH_SECONDS
 
 
 def test_refresh_changes_the_kind_of_key(bench: Bench) -> None:
     first = bench.create(use_dynamic_key=True)
-    child = bench.refreshed(rt(first), use_dynamic_key=False)
-    assert jwt.get_unverified_header(at(child))["kid"].startswith("s-")
-    renewed = bench.verify(at(child))
-    assert jwt.get_unverified_header(at(renewed))["kid"].startswith("s-")
+    child = bench.refreshed(refresh_token(first), use_dynamic_key=False)
+    assert jwt.get_unverified_header(access_token(child))["kid"].startswith("s-")
+    renewed = bench.verify(access_token(child))
+    assert jwt.get_unverified_header(access_token(renewed))["kid"].startswith("s-")
 
 
 @pytest.mark.parametrize(
@@ -233,7 +235,7 @@ def test_refresh_changes_the_kind_of_key(bench: Bench) -> None:
 def test_only_an_untouched_refresh_token_is_opened(
     bench: Bench, damage: Any, accepted: bool
 ) -> None:
-    outcome = bench.refresh(damage(rt(bench.create())))
+    outcome = bench.refresh(damage(refresh_token(bench.create())))
     assert isinstance(outcome, Granted if accepted else Unauthorised)
 
 
@@ -251,7 +253,7 @@ def test_refresh_token_of_another_core_is_unauthorised(
         refresh_token_validity_minutes=10,
         clock=clock,
     )
-    token = rt(bench.create())
+    token = refresh_token(bench.create())
     outcome = other.refresh(token, use_dynamic_key=True, enable_anti_csrf=False)
     assert isinstance(outcome, Unauthorised)
     assert isinstance(bench.refresh(token), Granted)
@@ -267,15 +269,15 @@ def test_session_expires_when_it_is_not_used(
 ) -> None:
     first = bench.create()
     bench.clock.advance(seconds)
-    assert isinstance(bench.refresh(rt(first)), outcome)
+    assert isinstance(bench.refresh(refresh_token(first)), outcome)
 
 
 def test_refresh_of_a_removed_session_is_unauthorised(bench: Bench) -> None:
     first = bench.create()
     other = bench.create()
     bench.sessions.remove([first.handle])
-    assert isinstance(bench.refresh(rt(first)), Unauthorised)
-    assert isinstance(bench.refresh(rt(other)), Granted)
+    assert isinstance(bench.refresh(refresh_token(first)), Unauthorised)
+    assert isinstance(bench.refresh(refresh_token(other)), Granted)
 
 
 @pytest.mark.parametrize(
@@ -294,33 +296,35 @@ def test_refresh_checks_the_anti_csrf_token_inside_the_refresh_token(
 ) -> None:
     first = bench.create(enable_anti_csrf=created_with)
     value = {"right": first.anti_csrf_token, "wrong": "other", "none": None}[sends]
-    result = bench.refresh(rt(first), enable_anti_csrf=enabled, anti_csrf_token=value)
+    result = bench.refresh(refresh_token(first), enable_anti_csrf=enabled, anti_csrf_token=value)
     assert isinstance(result, outcome)
 
 
 def test_refresh_gives_a_new_anti_csrf_token(bench: Bench) -> None:
     first = bench.create(enable_anti_csrf=True)
-    child = bench.refreshed(rt(first), enable_anti_csrf=True, anti_csrf_token=first.anti_csrf_token)
+    child = bench.refreshed(
+        refresh_token(first), enable_anti_csrf=True, anti_csrf_token=first.anti_csrf_token
+    )
     assert child.anti_csrf_token not in {None, first.anti_csrf_token}
-    assert claims(at(child))["antiCsrfToken"] == child.anti_csrf_token
+    assert claims(access_token(child))["antiCsrfToken"] == child.anti_csrf_token
 
 
 def test_current_token_may_be_spent_again_until_a_child_is_used(bench: Bench) -> None:
     first = bench.create()
-    child = bench.refreshed(rt(first))
-    sibling = bench.refreshed(rt(first))
-    assert rt(child) != rt(sibling)
-    bench.refreshed(rt(child))
-    assert isinstance(bench.refresh(rt(child)), Granted)
-    assert isinstance(bench.refresh(rt(first)), TheftDetected)
-    assert isinstance(bench.refresh(rt(sibling)), TheftDetected)
+    child = bench.refreshed(refresh_token(first))
+    sibling = bench.refreshed(refresh_token(first))
+    assert refresh_token(child) != refresh_token(sibling)
+    bench.refreshed(refresh_token(child))
+    assert isinstance(bench.refresh(refresh_token(child)), Granted)
+    assert isinstance(bench.refresh(refresh_token(first)), TheftDetected)
+    assert isinstance(bench.refresh(refresh_token(sibling)), TheftDetected)
 
 
 def test_theft_names_the_session_and_leaves_it(bench: Bench) -> None:
     first = bench.create()
-    child = bench.refreshed(rt(first))
-    bench.refreshed(rt(child))
-    assert bench.refresh(rt(first)) == TheftDetected(first.handle, "user-1")
+    child = bench.refreshed(refresh_token(first))
+    bench.refreshed(refresh_token(child))
+    assert bench.refresh(refresh_token(first)) == TheftDetected(first.handle, "user-1")
     assert bench.sessions.find(first.handle) is not None
 
 
@@ -333,14 +337,14 @@ def test_theft_names_the_session_and_leaves_it(bench: Bench) -> None:
     ids=["last moment", "expired"],
 )
 def test_access_token_expires(bench: Bench, seconds: float, outcome: type[object]) -> None:
-    token = at(bench.create())
+    token = access_token(bench.create())
     bench.clock.advance(seconds)
     assert isinstance(bench.verify(token), outcome)
 
 
 @pytest.mark.parametrize("dropped", [False, True])
 def test_access_token_of_a_dropped_key_wants_a_refresh(bench: Bench, dropped: bool) -> None:
-    token = at(bench.create())
+    token = access_token(bench.create())
     bench.keys.rotate(scheduled=False, drop_old=dropped)
     assert isinstance(bench.verify(token), TryRefresh if dropped else Granted)
 
@@ -366,7 +370,7 @@ def test_access_token_must_be_complete(
     key = bench.keys.signing_key(dynamic=True)
     changed = {
         name: value
-        for name, value in {**claims(at(bench.create())), **change}.items()
+        for name, value in {**claims(access_token(bench.create())), **change}.items()
         if value is not None or name in {"parentRefreshTokenHash1", "antiCsrfToken"}
     }
     token = jwt.encode(
@@ -378,7 +382,7 @@ def test_access_token_must_be_complete(
 @pytest.mark.parametrize("name", ["parentRefreshTokenHash1", "antiCsrfToken"])
 def test_nullable_claims_must_be_there(bench: Bench, name: str) -> None:
     key = bench.keys.signing_key(dynamic=True)
-    content = claims(at(bench.create()))
+    content = claims(access_token(bench.create()))
     del content[name]
     token = jwt.encode(
         content, key.private_key, algorithm="RS256", headers={"kid": key.kid, "version": "5"}
@@ -401,7 +405,7 @@ def test_only_the_header_of_a_session_token_is_accepted(
     bench: Bench, headers: dict[str, Any], outcome: type[object]
 ) -> None:
     key = bench.keys.signing_key(dynamic=True)
-    content = claims(at(bench.create()))
+    content = claims(access_token(bench.create()))
     merged = {
         name: value for name, value in {"kid": key.kid, **headers}.items() if value is not None
     }
@@ -419,7 +423,7 @@ def test_only_the_header_of_a_session_token_is_accepted(
     ],
 )
 def test_damaged_access_token_wants_a_refresh(bench: Bench, damage: Any) -> None:
-    assert isinstance(bench.verify(damage(at(bench.create()))), TryRefresh)
+    assert isinstance(bench.verify(damage(access_token(bench.create()))), TryRefresh)
 
 
 @pytest.mark.parametrize("algorithm", ["none", "HS256"])
@@ -427,7 +431,7 @@ def test_algorithm_is_not_the_tokens_choice(bench: Bench, algorithm: str) -> Non
     key = bench.keys.signing_key(dynamic=True)
     secret = "" if algorithm == "none" else key.as_jwk()["n"]
     token = jwt.encode(
-        claims(at(bench.create())),
+        claims(access_token(bench.create())),
         secret,
         algorithm=algorithm,
         headers={"kid": key.kid, "version": "5"},
@@ -451,7 +455,10 @@ def test_verify_checks_the_anti_csrf_token(
     first = bench.create(enable_anti_csrf=True)
     value = {"right": first.anti_csrf_token, "wrong": "other", "none": None}[sends]
     result = bench.verify(
-        at(first), enable_anti_csrf=enabled, do_anti_csrf_check=asked, anti_csrf_token=value
+        access_token(first),
+        enable_anti_csrf=enabled,
+        do_anti_csrf_check=asked,
+        anti_csrf_token=value,
     )
     assert isinstance(result, outcome)
 
@@ -462,15 +469,15 @@ def test_removed_session_is_noticed_only_when_the_database_is_asked(
 ) -> None:
     first = bench.create()
     bench.sessions.remove([first.handle])
-    assert isinstance(bench.verify(at(first), check_database=check_database), outcome)
+    assert isinstance(bench.verify(access_token(first), check_database=check_database), outcome)
 
 
 def test_fresh_access_token_of_a_removed_session_is_unauthorised(bench: Bench) -> None:
-    child = bench.refreshed(rt(bench.create()))
-    other = bench.refreshed(rt(bench.create()))
+    child = bench.refreshed(refresh_token(bench.create()))
+    other = bench.refreshed(refresh_token(bench.create()))
     bench.sessions.remove([child.handle])
-    assert isinstance(bench.verify(at(child)), Unauthorised)
-    assert isinstance(bench.verify(at(other)), Granted)
+    assert isinstance(bench.verify(access_token(child)), Unauthorised)
+    assert isinstance(bench.verify(access_token(other)), Granted)
 
 
 def test_access_token_outlives_the_expiry_of_its_session(
@@ -487,7 +494,7 @@ def test_access_token_outlives_the_expiry_of_its_session(
         refresh_token_validity_minutes=1,
         clock=clock,
     )
-    token = at(
+    token = access_token(
         sessions.create("u", payload={}, data={}, use_dynamic_key=True, enable_anti_csrf=False)
     )
     clock.advance(61)
@@ -496,7 +503,7 @@ def test_access_token_outlives_the_expiry_of_its_session(
 
 def test_access_token_of_the_current_refresh_token_is_left_unchanged(bench: Bench) -> None:
     for check_database in (False, True):
-        outcome = bench.verify(at(bench.create()), check_database=check_database)
+        outcome = bench.verify(access_token(bench.create()), check_database=check_database)
         assert isinstance(outcome, Granted)
         assert outcome.access_token is None
 
@@ -507,70 +514,75 @@ def test_changed_payload_reaches_the_browser_only_when_the_database_is_asked(
 ) -> None:
     first = bench.create(payload={"plan": "free"})
     bench.sessions.replace_payload(first.handle, {"plan": "paid"})
-    outcome = bench.verify(at(first), check_database=check_database)
+    outcome = bench.verify(access_token(first), check_database=check_database)
     assert isinstance(outcome, Granted)
     assert outcome.payload == {"plan": "paid" if check_database else "free"}
     assert (outcome.access_token is not None) == check_database
     if check_database:
-        assert claims(at(outcome))["plan"] == "paid"
+        assert claims(access_token(outcome))["plan"] == "paid"
 
 
 def test_first_use_of_a_child_access_token_makes_its_refresh_token_current(bench: Bench) -> None:
     first = bench.create()
-    child = bench.refreshed(rt(first))
+    child = bench.refreshed(refresh_token(first))
     bench.clock.advance(5)
-    renewed = claims(at(bench.verify(at(child))))
+    renewed = claims(access_token(bench.verify(access_token(child))))
     assert renewed["parentRefreshTokenHash1"] is None
-    assert renewed["refreshTokenHash1"] == hash_token(rt(child))
+    assert renewed["refreshTokenHash1"] == hash_token(refresh_token(child))
     assert renewed["exp"] == bench.clock.now + ACCESS_SECONDS
     assert bench.expiry_seconds(first.handle) == REFRESH_SECONDS
-    assert isinstance(bench.refresh(rt(first)), TheftDetected)
-    assert isinstance(bench.refresh(rt(child)), Granted)
+    assert isinstance(bench.refresh(refresh_token(first)), TheftDetected)
+    assert isinstance(bench.refresh(refresh_token(child)), Granted)
 
 
 def test_child_access_token_is_renewed_at_each_later_use_without_prolonging(bench: Bench) -> None:
-    child = bench.refreshed(rt(bench.create()))
-    bench.verify(at(child))
+    child = bench.refreshed(refresh_token(bench.create()))
+    bench.verify(access_token(child))
     bench.clock.advance(5)
-    assert claims(at(bench.verify(at(child))))["iat"] == bench.clock.now
+    assert claims(access_token(bench.verify(access_token(child))))["iat"] == bench.clock.now
     assert bench.expiry_seconds(child.handle) == REFRESH_SECONDS - 5
 
 
 def test_renewed_access_token_keeps_its_anti_csrf_token(bench: Bench) -> None:
     first = bench.create(enable_anti_csrf=True)
-    child = bench.refreshed(rt(first), enable_anti_csrf=True, anti_csrf_token=first.anti_csrf_token)
-    assert claims(at(bench.verify(at(child))))["antiCsrfToken"] == child.anti_csrf_token
+    child = bench.refreshed(
+        refresh_token(first), enable_anti_csrf=True, anti_csrf_token=first.anti_csrf_token
+    )
+    assert (
+        claims(access_token(bench.verify(access_token(child))))["antiCsrfToken"]
+        == child.anti_csrf_token
+    )
 
 
 def test_access_token_of_an_abandoned_branch_lives_on_unchanged(bench: Bench) -> None:
     first = bench.create()
-    child, sibling = bench.refreshed(rt(first)), bench.refreshed(rt(first))
-    bench.verify(at(child))
-    outcome = bench.verify(at(sibling))
+    child, sibling = bench.refreshed(refresh_token(first)), bench.refreshed(refresh_token(first))
+    bench.verify(access_token(child))
+    outcome = bench.verify(access_token(sibling))
     assert isinstance(outcome, Granted)
     assert outcome.access_token is None
-    assert isinstance(bench.refresh(rt(sibling)), TheftDetected)
+    assert isinstance(bench.refresh(refresh_token(sibling)), TheftDetected)
 
 
 def test_access_token_of_an_abandoned_branch_is_renewed_when_the_payload_changed(
     bench: Bench,
 ) -> None:
     first = bench.create(payload={"plan": "free"})
-    child, sibling = bench.refreshed(rt(first)), bench.refreshed(rt(first))
-    bench.verify(at(child))
+    child, sibling = bench.refreshed(refresh_token(first)), bench.refreshed(refresh_token(first))
+    bench.verify(access_token(child))
     bench.sessions.replace_payload(first.handle, {"plan": "paid"})
-    assert claims(at(bench.verify(at(sibling))))["plan"] == "paid"
-    assert isinstance(bench.refresh(rt(sibling)), TheftDetected)
+    assert claims(access_token(bench.verify(access_token(sibling))))["plan"] == "paid"
+    assert isinstance(bench.refresh(refresh_token(sibling)), TheftDetected)
 
 
 # Regenerate
 
 
 def test_regenerated_token_has_the_new_payload_and_the_old_expiry_and_hashes(bench: Bench) -> None:
-    child = bench.refreshed(rt(bench.create(payload={"plan": "free", "old": 1})))
-    before = claims(at(child))
+    child = bench.refreshed(refresh_token(bench.create(payload={"plan": "free", "old": 1})))
+    before = claims(access_token(child))
     bench.clock.advance(5)
-    after = claims(at(bench.sessions.regenerate(at(child), {"plan": "paid"})))
+    after = claims(access_token(bench.sessions.regenerate(access_token(child), {"plan": "paid"})))
     assert after == {
         **{name: value for name, value in before.items() if name != "old"},
         "plan": "paid",
@@ -584,7 +596,7 @@ def test_regenerated_token_has_the_new_payload_and_the_old_expiry_and_hashes(ben
 def test_regenerating_an_expired_token_changes_only_the_database(bench: Bench) -> None:
     first = bench.create()
     bench.clock.advance(ACCESS_SECONDS)
-    outcome = bench.sessions.regenerate(at(first), {"plan": "paid"})
+    outcome = bench.sessions.regenerate(access_token(first), {"plan": "paid"})
     assert isinstance(outcome, Granted)
     assert outcome.access_token is None
     record = bench.sessions.find(first.handle)
@@ -595,7 +607,7 @@ def test_regenerating_an_expired_token_changes_only_the_database(bench: Bench) -
 def test_regenerating_does_not_need_the_key_any_more(bench: Bench) -> None:
     first = bench.create()
     bench.keys.rotate(scheduled=False, drop_old=True)
-    assert isinstance(bench.sessions.regenerate(at(first), {}), Granted)
+    assert isinstance(bench.sessions.regenerate(access_token(first), {}), Granted)
 
 
 @pytest.mark.parametrize("removed", [False, True])
@@ -603,7 +615,7 @@ def test_regenerating_for_a_removed_session_is_unauthorised(bench: Bench, remove
     first = bench.create()
     if removed:
         bench.sessions.remove([first.handle])
-    outcome = bench.sessions.regenerate(at(first), {})
+    outcome = bench.sessions.regenerate(access_token(first), {})
     assert isinstance(outcome, Unauthorised if removed else Granted)
 
 
@@ -656,5 +668,5 @@ def test_removal_by_user_spares_other_users(bench: Bench) -> None:
 def test_representations_show_no_token(bench: Bench) -> None:
     first = bench.create(enable_anti_csrf=True, payload={"secret": "value"})
     shown = repr(first) + repr(bench.sessions.find(first.handle))
-    for secret in (at(first), rt(first), str(first.anti_csrf_token), "value"):
+    for secret in (access_token(first), refresh_token(first), str(first.anti_csrf_token), "value"):
         assert secret not in shown

@@ -1,0 +1,137 @@
+"""The types of settings: what each accepts, in words and as a check."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from os import PathLike
+from typing import Any, NamedTuple
+
+from ..sansio.origins import parse_origin
+
+
+class FieldType(NamedTuple):
+    """The values that a setting accepts.
+
+    :ivar description: the accepted values in words, as they follow "Takes" in
+        docs/configuration.rst and "must be" in a ConfigError.
+    :ivar validate: returns the value to keep, or raises ValueError. Its message, if any, adds to
+        the description and never repeats the value.
+    """
+
+    description: str
+    validate: Callable[[Any], Any]
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value.strip() or not value.isprintable():
+        raise ValueError
+    return value.strip()
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError
+    return value
+
+
+def _url_path(value: Any) -> str:
+    """Check a path on this site and drop the slash at its end."""
+    path = _text(value)
+    if not path.startswith("/") or path.startswith("//"):
+        raise ValueError
+    if set(path) & set("?#\\ <>%"):
+        raise ValueError(r"a space and ? # \ < > % are not allowed")
+    return path.rstrip("/")
+
+
+def _refresh_path(value: Any) -> str:
+    path = _url_path(value)
+    if not path:
+        raise ValueError
+    return path
+
+
+def _web_origin(value: Any) -> str:
+    return parse_origin(_text(value))
+
+
+def _origins(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, (list, tuple, set, frozenset)):
+        raise ValueError
+    return tuple(map(_web_origin, value))
+
+
+def _check_origin_of(url: str) -> None:
+    parse_origin("/".join(url.split("/", 3)[:3]))
+
+
+def _sign_in_url(value: Any) -> str:
+    url = _text(value)
+    if url.startswith("/"):
+        path, mark, query = url.partition("?")
+        return (_url_path(path) or "/") + mark + query
+    if not url.startswith(("http://", "https://")):
+        raise ValueError
+    _check_origin_of(url)
+    return url
+
+
+def _key_uri(value: Any) -> str:
+    url = _text(value)
+    _check_origin_of(url)
+    if not url.isascii() or " " in url:
+        raise ValueError("spaces and characters outside ASCII must be percent-encoded")
+    return url
+
+
+def _key_set(value: Any) -> Mapping[str, Any] | str:
+    if isinstance(value, Mapping):
+        return value
+    return _text(value.__fspath__() if isinstance(value, PathLike) else value)
+
+
+def _query_name(value: Any) -> str:
+    name = _text(value)
+    if not name.replace("_", "").replace("-", "").isalnum():
+        raise ValueError
+    return name
+
+
+def _flow(value: Any) -> str:
+    if value not in ("inline", "redirect"):
+        raise ValueError
+    return str(value)
+
+
+def _domain(value: Any) -> str:
+    domain = _text(value).lower()
+    if set(domain) & set("/:@ "):
+        raise ValueError
+    return domain
+
+
+def seconds(maximum: float) -> FieldType:
+    """Return the type of a duration from 0 to *maximum* seconds."""
+
+    def validate(value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise ValueError
+        if not 0 <= value <= maximum:  # also refuses NaN
+            raise ValueError
+        return float(value)
+
+    return FieldType(f"a number of seconds from 0 to {maximum:.0f}", validate)
+
+
+TEXT = FieldType("a non-empty text without control characters", _text)
+FLAG = FieldType("True or False", _flag)
+URL_PATH = FieldType("a path that begins with one slash", _url_path)
+REFRESH_PATH = FieldType("a path that begins with one slash, but not / itself", _refresh_path)
+WEB_ORIGIN = FieldType("an origin: scheme, host and optional port", _web_origin)
+ORIGINS = FieldType("a list, tuple or set of origins", _origins)
+SIGN_IN_URL = FieldType("a path that begins with one slash, or an http or https URL", _sign_in_url)
+KEY_URI = FieldType("an http or https URL", _key_uri)
+KEY_SET = FieldType("a key set as a mapping, or the path of its JSON file", _key_set)
+QUERY_NAME = FieldType("a name of letters, digits, dashes and underscores", _query_name)
+FLOW = FieldType("either inline or redirect", _flow)
+DOMAIN = FieldType("a domain, with or without a leading dot", _domain)

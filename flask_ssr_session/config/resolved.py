@@ -1,0 +1,158 @@
+"""The values of the SuperTokens SDK, and what the settings resolve to together with them.
+
+Both are read at the first request, because an app may initialise the SDK after ``init_app``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from urllib.parse import urlsplit
+
+from ..errors import ConfigError
+from ..sansio.global_claims import GlobalClaimSource
+from ..sansio.origins import is_loopback
+from .settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class _SharedSettings:
+    """The values that the SDK has and the settings may override; the defaults hold without an SDK.
+
+    :ivar api_domain: origin of the refresh API.
+    :ivar cookie_domain: the domain that cookies are shared over; None for host-only cookies.
+    :ivar session_expired_status: the status that makes the browser SDK refresh.
+    :ivar invalid_claim_status: the status that tells the browser SDK of a failed claim.
+    :ivar key_uris: the key sets, in the order they are tried; empty for a static key set.
+    :ivar session_uris: the core's session endpoints, in the order they are tried.
+    :ivar core_headers: headers that the core requires; the API key is among them.
+    :ivar global_claims: the claim validators for every session; None without the Session recipe,
+        or if the app switches them off.
+    """
+
+    api_domain: str
+    api_base_path: str = "/auth"
+    cookie_domain: str | None = None
+    session_expired_status: int = 401
+    invalid_claim_status: int = 403
+    key_uris: tuple[str, ...] = ()
+    session_uris: tuple[str, ...] = ()
+    # A dataclass, not a NamedTuple: error reporters iterate over tuples and would show the key.
+    core_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    global_claims: GlobalClaimSource | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SDKSettings(_SharedSettings):
+    """The values of an initialised supertokens-python.
+
+    :ivar website_origin: origin of the pages; None if it depends on the request.
+    :ivar dynamic_signing_key: which kind of key signs; None without the Session recipe.
+    """
+
+    website_origin: str | None
+    website_base_path: str
+    dynamic_signing_key: bool | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResolvedSettings(_SharedSettings):
+    """The addresses of API, keys and sign-in, and what else the SDK adds to the settings.
+
+    :ivar login_url: path or URL of sign-in, without the return path.
+    :ivar website_host: host and port of the SDK's website; empty without an SDK.
+    :ivar website_base_path: the path above the SDK's own pages, for example ``/auth``; empty for
+        the whole site; None without an SDK.
+    :ivar return_origins: origins that a full ``redirectBack`` URL may have.
+    :ivar trusted_origins: other origins that may send unsafe requests.
+    :ivar kid_prefix: what the key id of a session token begins with; None if unknown.
+    :ivar factor_url: the path where a visitor completes the next factor of sign-in; None without
+        an SDK.
+    """
+
+    login_url: str
+    website_host: str
+    website_base_path: str | None
+    return_origins: frozenset[str]
+    trusted_origins: frozenset[str]
+    kid_prefix: str | None
+    factor_url: str | None = None
+
+    @classmethod
+    def resolve(cls, settings: Settings, sdk: SDKSettings | None) -> ResolvedSettings:
+        """Complete *settings* with the values of the SDK.
+
+        :param sdk: None if no SDK is initialised in this process.
+        :raises ConfigError: the API domain is unknown or holds a password, the keys would be
+            fetched over plain http, or ``check_revoked`` is set without an SDK.
+        """
+        known = sdk or _WITHOUT_SDK
+        api_domain = settings.api_domain or known.api_domain
+        if not api_domain:
+            raise ConfigError(
+                "flask_ssr_session does not know where the refresh API is: call "
+                "supertokens_python.init(...) before the first request, or set "
+                "SSR_SESSION_API_DOMAIN, for example https://api.example.com."
+            )
+        if "@" in api_domain:  # only the SDK accepts one
+            raise ConfigError(
+                "api_domain of the SuperTokens SDK holds user information: remove it. Pages "
+                "would show it to every visitor, and browsers do not refresh at such a URL."
+            )
+        if settings.check_revoked and sdk is None:
+            raise ConfigError(
+                "SSR_SESSION_CHECK_REVOKED asks the SuperTokens core, which only the SDK knows: "
+                "call supertokens_python.init(...) in this process, or remove the setting."
+            )
+        api_base_path = settings.api_base_path
+        if api_base_path is None:
+            api_base_path = known.api_base_path
+        shared = replace(
+            known,
+            api_domain=api_domain,
+            api_base_path=api_base_path,
+            cookie_domain=settings.cookie_domain or known.cookie_domain,
+            key_uris=_key_uris(settings, sdk, f"{api_domain}{api_base_path}"),
+            global_claims=known.global_claims if settings.global_claims else None,
+        )
+        website = [known.website_origin] if known.website_origin else []
+        return cls(
+            **{each.name: getattr(shared, each.name) for each in fields(_SharedSettings)},
+            login_url=settings.login_url or known.website_base_path or "/",
+            website_host=urlsplit(known.website_origin or "").netloc,
+            website_base_path=sdk.website_base_path if sdk else None,
+            return_origins=frozenset([*website, *settings.redirect_origins]),
+            trusted_origins=frozenset([*website, *settings.trusted_origins]),
+            kid_prefix=_kid_prefix(known.dynamic_signing_key),
+            factor_url=f"{sdk.website_base_path}/mfa" if sdk else None,
+        )
+
+
+_WITHOUT_SDK = SDKSettings(
+    api_domain="", website_origin=None, website_base_path="/auth", dynamic_signing_key=None
+)
+
+
+def _kid_prefix(dynamic: bool | None) -> str | None:
+    """Return what SuperTokens begins the ids of its dynamic or static keys with."""
+    if dynamic is None:
+        return None
+    return "d-" if dynamic else "s-"
+
+
+def _key_uris(settings: Settings, sdk: SDKSettings | None, api: str) -> tuple[str, ...]:
+    """Return the URIs of the first source of keys that is configured."""
+    if settings.jwks is not None:
+        return ()
+    if settings.jwks_uri is None and sdk is not None:
+        # The SDK's own verifier uses the same URIs in the same order. Plain http in an internal
+        # network is a choice that the app made there.
+        return sdk.key_uris
+    uri = settings.jwks_uri or f"{api}/jwt/jwks.json"
+    if not (urlsplit(uri).scheme == "https" or is_loopback(uri) or settings.insecure_jwks_http):
+        raise ConfigError(
+            "The key set would be fetched over plain http, where an attacker on the network can "
+            "replace it and sign in as any user. Use https (SSR_SESSION_JWKS_URI or "
+            "SSR_SESSION_API_DOMAIN), or accept the risk with SSR_SESSION_INSECURE_JWKS_HTTP."
+        )
+    return (uri,)

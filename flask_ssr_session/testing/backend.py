@@ -1,0 +1,150 @@
+"""The stand-in for SuperTokens while an app is tested: its signing keys and its core."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from flask import Flask
+
+from ..app_state import EXTENSION_NAME, AppState
+from ..errors import CoreUnavailableError, KeysUnavailableError, MisuseError
+from ..sansio.jwks import KeySet
+from ..session import SSRSession
+from ..upstream.key_store import StaticKeys
+from .signer import SessionSigner
+
+_EXTENSION_KEY = "ssr_session_test_keys"
+
+
+def install_test_keys(app: Flask) -> None:
+    """Make *app* trust the test keys from now on, and no others.
+
+    Calling it again forgets revoked sessions, but ends no outage.
+
+    :raises MisuseError: ``app.testing`` is not set, or flask_ssr_session is not set up.
+    """
+    if not app.testing:
+        raise MisuseError(
+            "install_test_keys() lets any code in this process sign users in, so it is refused "
+            'unless app.testing is set (app.config["TESTING"] = True).'
+        )
+    state = app_state_of(app)
+    backend: _TestBackend = app.extensions.setdefault(_EXTENSION_KEY, _TestBackend())
+    backend.revoked_handles.clear()
+    state.override_keys_for_testing(backend.keys, backend.is_revoked)
+
+
+def signer_for(app: Flask) -> SessionSigner:
+    """Return a signer for unusual tokens, with the key id and issuer that *app* requires.
+
+    :raises MisuseError: :func:`install_test_keys` was not called for *app*.
+
+    For example, a token without a user::
+
+        signer = signer_for(app)
+        claims = signer.claims()
+        del claims["sub"]
+        set_token(client, signer.sign(claims))
+    """
+    backend_of(app)
+    with app.app_context():
+        rules = app_state_of(app).sdk_binding().rules
+    return SessionSigner(f"{rules.kid_prefix or 'd-'}test", issuer=rules.issuer)
+
+
+@contextmanager
+def outage(app: Flask) -> Iterator[None]:
+    """Make the signing keys of *app* unavailable: no token can be verified or refused.
+
+    :raises MisuseError: :func:`install_test_keys` was not called for *app*.
+    """
+    keys = backend_of(app).keys
+    keys.outages += 1
+    try:
+        yield
+    finally:
+        keys.outages -= 1
+
+
+@contextmanager
+def core_outage(app: Flask) -> Iterator[None]:
+    """Make the core of *app* unavailable, which only ``check_revoked`` notices.
+
+    :raises MisuseError: :func:`install_test_keys` was not called for *app*.
+    """
+    backend = backend_of(app)
+    backend.core_outages += 1
+    try:
+        yield
+    finally:
+        backend.core_outages -= 1
+
+
+class _TestKeys(StaticKeys):
+    """The public key of this process, under key ids like SuperTokens' own."""
+
+    def __init__(self) -> None:
+        key = SessionSigner().public_key
+        super().__init__(KeySet({"d-test": key, "s-test": key}))
+        self.outages = 0
+        self._latest = 0.0
+
+    def peek(self, raw_token: str) -> SSRSession | None:
+        # A test may move time back, and of a remembered token only the expiry is checked again.
+        now = time.time()
+        if now < self._latest - 1:
+            self.clear()
+        self._latest = now
+        return super().peek(raw_token)
+
+    def recall(self, raw_token: str) -> SSRSession | None:
+        self._check_outage()
+        return super().recall(raw_token)
+
+    def find(self, kid: str, issued_at: float) -> RSAPublicKey | None:
+        self._check_outage()
+        return super().find(kid, issued_at)
+
+    def _check_outage(self) -> None:
+        if self.outages:
+            raise KeysUnavailableError("the test has an outage")
+
+
+@dataclass(eq=False)
+class _TestBackend:
+    """The keys of one app, and what its core knows."""
+
+    keys: _TestKeys = field(default_factory=_TestKeys)
+    core_outages: int = 0
+    revoked_handles: set[str] = field(default_factory=set)
+
+    def is_revoked(self, session_handle: str) -> bool:
+        if self.core_outages:
+            raise CoreUnavailableError("the test has an outage")
+        return session_handle in self.revoked_handles
+
+
+def app_state_of(app: Flask) -> AppState:
+    """Return the state of *app*.
+
+    :raises MisuseError: flask_ssr_session is not set up.
+    """
+    state: AppState | None = app.extensions.get(EXTENSION_NAME)
+    if state is None:
+        raise MisuseError("call FlaskSSRSession(app) before you use flask_ssr_session.testing.")
+    return state
+
+
+def backend_of(app: Flask) -> _TestBackend:
+    """Return the backend of *app*.
+
+    :raises MisuseError: :func:`install_test_keys` was not called for *app*.
+    """
+    backend: _TestBackend | None = app.extensions.get(_EXTENSION_KEY)
+    if backend is None:
+        raise MisuseError("call install_test_keys(app) first.")
+    return backend
