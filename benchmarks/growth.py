@@ -22,8 +22,8 @@ from typing import Any
 from flask import Flask
 
 from flask_ssr_session.app_state import EXTENSION_NAME, AppState
-from flask_ssr_session.sansio.jwks import MAX_REMEMBERED_CHARS, MAX_REMEMBERED_TOKENS
 from flask_ssr_session.testing import SessionSigner
+from flask_ssr_session.upstream.key_set import MAX_REMEMBERED_CHARS, MAX_REMEMBERED_TOKENS
 
 from . import sites
 from .driving import Asked, Case, always, ask, measure, versions

@@ -24,9 +24,9 @@ from flask import Flask
 from supertokens_python.recipe import session as session_recipe
 
 from example_app.core import DevelopmentCore
-from flask_ssr_session.sansio.jwks import MAX_REMEMBERED_CHARS, MAX_REMEMBERED_TOKENS
 from flask_ssr_session.sansio.jwt import decode_unverified_token
 from flask_ssr_session.testing import SessionSigner
+from flask_ssr_session.upstream.key_set import MAX_REMEMBERED_CHARS, MAX_REMEMBERED_TOKENS
 from tests.development_core.sdk import init_sdk
 
 from . import sites

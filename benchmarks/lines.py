@@ -22,8 +22,8 @@ from flask import Flask
 from line_profiler import LineProfiler
 
 import flask_ssr_session
-from flask_ssr_session.sansio.jwks import MAX_REMEMBERED_TOKENS
 from flask_ssr_session.testing import SessionSigner
+from flask_ssr_session.upstream.key_set import MAX_REMEMBERED_TOKENS
 
 from . import sites
 from .driving import Asked, Case, always, environ, run_batch, versions

@@ -26,7 +26,7 @@ from .sansio.cookies import plain_values
 from .sansio.csrf import is_cross_site, is_trivially_safe, is_unsafe
 from .sansio.form_replay import ReplayableForm
 from .sansio.global_claims import GlobalClaims
-from .sansio.jwks import KeySet, parse_key_set
+from .sansio.jwks import parse_key_set
 from .sansio.request_kind import SAFE_METHODS, kind_of_request
 from .sansio.requirements import Requirements, ViewMarks
 from .sansio.response_policy import answer_for
@@ -36,6 +36,7 @@ from .sansio.verification import KeyFinder, TokenRules
 from .session import SSRSession
 from .signals import refresh_requested, session_active
 from .throttled_log import ThrottledLog
+from .upstream.key_set import KeySet
 from .upstream.key_store import FetchedKeys, StaticKeys
 from .upstream.revocation import RevocationCheck
 

@@ -17,11 +17,11 @@ from collections.abc import Callable
 from typing import Any
 
 from flask_ssr_session.errors import TokenDefect
-from flask_ssr_session.sansio.jwks import KeySet
 from flask_ssr_session.sansio.states import Reason
 from flask_ssr_session.sansio.verdict import decide
 from flask_ssr_session.sansio.verification import TokenRules
 from flask_ssr_session.testing import SessionSigner
+from flask_ssr_session.upstream.key_set import KeySet
 from flask_ssr_session.upstream.key_store import StaticKeys
 
 from .reference_verifiers import ReferenceVerifiers

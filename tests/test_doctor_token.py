@@ -10,9 +10,9 @@ import pytest
 from flask_ssr_session.doctor.explain_token import DEFECTS, explain_token
 from flask_ssr_session.doctor.finding import Finding, Level
 from flask_ssr_session.errors import KeysUnavailableError, TokenDefect
-from flask_ssr_session.sansio.jwks import KeySet
 from flask_ssr_session.sansio.verification import TokenRules
 from flask_ssr_session.testing import SessionSigner
+from flask_ssr_session.upstream.key_set import KeySet
 from flask_ssr_session.upstream.key_store import StaticKeys
 
 from .doctor_factories import NOW, problems

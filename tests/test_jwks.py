@@ -17,14 +17,10 @@ from hypothesis import strategies as st
 from jwt.algorithms import ECAlgorithm
 
 from flask_ssr_session.errors import FetchError
-from flask_ssr_session.sansio.jwks import (
-    MAX_REMEMBERED_CHARS,
-    MAX_REMEMBERED_TOKENS,
-    KeySet,
-    parse_key_set,
-)
+from flask_ssr_session.sansio.jwks import parse_key_set
 from flask_ssr_session.session import SSRSession
 from flask_ssr_session.testing import SessionSigner
+from flask_ssr_session.upstream.key_set import MAX_REMEMBERED_CHARS, MAX_REMEMBERED_TOKENS, KeySet
 
 
 class Absent:

@@ -24,13 +24,13 @@ from flask_ssr_session.errors import (
     TokenExpiredError,
     TokenInvalidError,
 )
-from flask_ssr_session.sansio.jwks import KeySet
 from flask_ssr_session.sansio.verification import TokenRules, verify_access_token
 from flask_ssr_session.session import SSRSession
 from flask_ssr_session.testing import SessionSigner
 from flask_ssr_session.throttled_log import ThrottledLog
 from flask_ssr_session.upstream import key_store
 from flask_ssr_session.upstream.fetch import Deadline
+from flask_ssr_session.upstream.key_set import KeySet
 from flask_ssr_session.upstream.key_store import FetchedKeys, StaticKeys
 
 from .clocks import SteppedClock

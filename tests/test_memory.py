@@ -16,9 +16,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from flask_ssr_session import app_state
-from flask_ssr_session.sansio.jwks import MAX_REMEMBERED_TOKENS, KeySet
 from flask_ssr_session.session import SSRSession, deep_freeze
 from flask_ssr_session.testing import SessionSigner
+from flask_ssr_session.upstream.key_set import MAX_REMEMBERED_TOKENS, KeySet
 
 from .memory import Flood, hard_tokens, seconds_to_refuse
 

@@ -28,12 +28,12 @@ from flask_ssr_session import app_state, session_required
 from flask_ssr_session.errors import FetchError, SSRSessionError
 from flask_ssr_session.sansio import jwt
 from flask_ssr_session.sansio import verdict as verdict_module
-from flask_ssr_session.sansio.jwks import KeySet
 from flask_ssr_session.sansio.jwt import decode_unverified_token
 from flask_ssr_session.sansio.verification import TokenRules, verify_access_token
 from flask_ssr_session.testing import SessionSigner
 from flask_ssr_session.throttled_log import THROTTLE_SECONDS, ThrottledLog, logger
 from flask_ssr_session.upstream.fetch import Deadline
+from flask_ssr_session.upstream.key_set import KeySet
 from flask_ssr_session.upstream.key_store import FetchedKeys, StaticKeys
 
 from .app.conftest import (

@@ -15,11 +15,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from flask_ssr_session.errors import TokenDefect, TokenError
-from flask_ssr_session.sansio.jwks import KeySet
 from flask_ssr_session.sansio.jwt import decode_base64url, decode_unverified_token
 from flask_ssr_session.sansio.verification import TokenRules, verify_access_token
 from flask_ssr_session.session import SSRSession
 from flask_ssr_session.testing import SessionSigner
+from flask_ssr_session.upstream.key_set import KeySet
 from flask_ssr_session.upstream.key_store import StaticKeys
 
 from .fuzz_tokens import NAMES, NOW, STRICTER, VALUES

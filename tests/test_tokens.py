@@ -29,11 +29,12 @@ from flask_ssr_session.errors import (
     TokenNotYetValidError,
 )
 from flask_ssr_session.sansio import verification
-from flask_ssr_session.sansio.jwks import KeySet, parse_key_set
+from flask_ssr_session.sansio.jwks import parse_key_set
 from flask_ssr_session.sansio.jwt import decode_base64url, decode_unverified_token
 from flask_ssr_session.sansio.verification import TokenRules, verify_access_token
 from flask_ssr_session.session import SSRSession
 from flask_ssr_session.testing import SessionSigner
+from flask_ssr_session.upstream.key_set import KeySet
 from flask_ssr_session.upstream.key_store import StaticKeys
 
 NOW = 1_700_000_000.0

@@ -13,7 +13,6 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from flask_ssr_session.errors import FetchError, TokenDefect
-from flask_ssr_session.sansio.jwks import KeySet
 from flask_ssr_session.sansio.jwt import MAX_TOKEN_CHARS
 from flask_ssr_session.sansio.states import Reason, SessionState
 from flask_ssr_session.sansio.verdict import Verdict, decide
@@ -21,6 +20,7 @@ from flask_ssr_session.sansio.verification import KeyFinder, TokenRules
 from flask_ssr_session.testing import SessionSigner
 from flask_ssr_session.throttled_log import ThrottledLog
 from flask_ssr_session.upstream.fetch import Deadline
+from flask_ssr_session.upstream.key_set import KeySet
 from flask_ssr_session.upstream.key_store import FetchedKeys, StaticKeys
 
 from .clocks import SteppedClock

@@ -54,9 +54,9 @@ from ..app_state import ACCESS_TOKEN_COOKIE, EXTENSION_NAME, FRONT_TOKEN_COOKIE,
 from ..errors import CoreUnavailableError, KeysUnavailableError, MisuseError, TokenInvalidError
 from ..sansio.claims import MFA_CLAIM
 from ..sansio.global_claims import is_about
-from ..sansio.jwks import KeySet
 from ..sansio.jwt import decode_unverified_token
 from ..session import SSRSession
+from ..upstream.key_set import KeySet
 from ..upstream.key_store import StaticKeys
 
 ClientMaker = Callable[..., FlaskClient]

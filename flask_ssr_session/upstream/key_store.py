@@ -18,11 +18,12 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from ..clock import Clock
 from ..errors import FetchError, KeysUnavailableError
-from ..sansio.jwks import KeySet, parse_key_set
+from ..sansio.jwks import parse_key_set
 from ..session import SSRSession
 from ..signals import SignalSender, keys_failing, keys_renewed, send_nothing
 from ..throttled_log import ThrottledLog
 from .fetch import Deadline, fetch_document
+from .key_set import KeySet
 
 # The core publishes a key 60 s before it signs, and says by max-age when the next one comes: who
 # renews by then knows every key before its first use. Where nothing is said, 240 s hold, and a
