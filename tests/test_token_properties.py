@@ -15,7 +15,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from flask_ssr_session.errors import TokenDefect, TokenError
-from flask_ssr_session.sansio.jwt import decode_base64url, decode_unverified_token
+from flask_ssr_session.sansio.jose import decode_base64url
+from flask_ssr_session.sansio.jwt import decode_unverified_token
 from flask_ssr_session.sansio.verification import TokenRules, verify_access_token
 from flask_ssr_session.session import SSRSession
 from flask_ssr_session.testing import SessionSigner
@@ -223,14 +224,14 @@ def spelled(segments: list[bytes]) -> str:
 @example(b"AA\nAA")
 def test_whatever_decodes_is_the_only_spelling_of_what_it_decodes_to(segment: bytes) -> None:
     """Made of characters that a lenient decoder takes, so that most of it nearly decodes."""
-    with contextlib.suppress(TokenError):
+    with contextlib.suppress(ValueError):
         assert urlsafe_b64encode(decode_base64url(segment)).rstrip(b"=") == segment
 
 
 def test_of_all_pairs_of_characters_just_the_spellings_of_one_byte_decode() -> None:
     found = set()
     for pair in itertools.product(range(256), repeat=2):
-        with contextlib.suppress(TokenError):
+        with contextlib.suppress(ValueError):
             decode_base64url(bytes(pair))
             found.add(bytes(pair))
 

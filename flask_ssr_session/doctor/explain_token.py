@@ -20,7 +20,7 @@ from ..errors import (
     TokenNotYetValidError,
 )
 from ..sansio.claims import MFA_CLAIM
-from ..sansio.jwt import decode_base64url
+from ..sansio.jose import decode_base64url
 from ..sansio.verdict import mfa_is_complete
 from ..sansio.verification import (
     MAX_CLOCK_AHEAD_SECONDS,

@@ -12,8 +12,8 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey, RSAPublicNumbers
 
-from ..errors import FetchError, TokenError
-from .jwt import MAX_KID_CHARS, decode_base64url
+from ..errors import FetchError
+from .jose import MAX_KID_CHARS, decode_base64url
 
 # NIST SP 800-131A: nothing shorter signs today. The upper end keeps one check from taking long.
 MIN_KEY_BITS = 2048
@@ -82,5 +82,5 @@ def _number(value: Any) -> int | None:
         return None
     try:
         return int.from_bytes(decode_base64url(value.encode("ascii")), "big")
-    except TokenError:
+    except ValueError:
         return None

@@ -13,7 +13,7 @@ import pytest
 from flask import Flask
 
 from flask_ssr_session import FlaskSSRSession, cli
-from flask_ssr_session.sansio.jwt import decode_base64url
+from flask_ssr_session.sansio.jose import decode_base64url
 from flask_ssr_session.testing import SessionSigner
 
 from .conftest import MakeApp, app_without_sdk, line, run, signed_in
