@@ -32,7 +32,7 @@ from flask_ssr_session.sansio.verdict import decide
 from flask_ssr_session.sansio.verification import TokenRules
 from flask_ssr_session.testing import SessionSigner
 from flask_ssr_session.throttled_log import ThrottledLog
-from flask_ssr_session.upstream import key_store
+from flask_ssr_session.upstream import key_refresher
 from flask_ssr_session.upstream.fetch import Deadline
 from flask_ssr_session.upstream.key_store import FetchedKeys
 
@@ -150,10 +150,12 @@ class KeyModel(RuleBasedStateMachine):
         self.hasty: list[float] = []
         self.patches = ExitStack()
         threads = SimpleNamespace(Thread=self.thread)
-        self.patches.enter_context(mock.patch.object(key_store, "threading", threads))
-        flight = key_store._RunningFetch
+        self.patches.enter_context(mock.patch.object(key_refresher, "threading", threads))
+        running_fetch = key_refresher._RunningFetch
         self.patches.enter_context(
-            mock.patch.object(key_store, "_RunningFetch", lambda now: flight(now, Unwaited()))
+            mock.patch.object(
+                key_refresher, "_RunningFetch", lambda now: running_fetch(now, Unwaited())
+            )
         )
 
     def teardown(self) -> None:

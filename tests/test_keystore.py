@@ -670,7 +670,7 @@ def test_one_address_has_the_whole_time(signer: SessionSigner, clock: SteppedClo
 def test_address_that_hangs_leaves_the_next_its_turn(
     signer: SessionSigner, clock: SteppedClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(key_store, "FETCH_SECONDS", 0.2)
+    monkeypatch.setattr(key_store, "FETCH_SECONDS", 1.0)
 
     def fetch(url: str, deadline: Deadline) -> tuple[bytes, float | None]:
         while url == "hangs":
@@ -903,13 +903,13 @@ if is_warm:
     keys.find("d-test", clock.wall())
 if "fetching" in sys.argv:
     if is_warm:
-        keys._process_state().last_start = None
+        keys._refresher._process_state().last_start = None
     threading.Thread(target=keys.find, args=("d-test", clock.wall()), daemon=True).start()
     assert began.wait(5)
 if "locked" in sys.argv:
     locked = threading.Event()
     def hold():
-        with keys._process_state().lock:
+        with keys._refresher._process_state().lock:
             locked.set()
             never.wait(20)
     threading.Thread(target=hold, daemon=True).start()

@@ -33,8 +33,8 @@ from flask_ssr_session.errors import FetchError, KeysUnavailableError
 from flask_ssr_session.testing import SessionSigner, expire, outage, revoke, sign_in
 from flask_ssr_session.throttled_log import ThrottledLog
 from flask_ssr_session.upstream.fetch import Deadline
+from flask_ssr_session.upstream.key_refresher import MAX_BACKOFF_SECONDS
 from flask_ssr_session.upstream.key_store import (
-    MOST_BACKOFF_SECONDS,
     WAIT_AFTER_SECONDS,
     FetchedKeys,
 )
@@ -403,12 +403,12 @@ def test_keys_tell_of_success_failure_and_of_the_end_of_an_outage(
 
     look(0)
     down = False
-    look(MOST_BACKOFF_SECONDS)
+    look(MAX_BACKOFF_SECONDS)
     down = True
     look(WAIT_AFTER_SECONDS)
     look(2 * WAIT_AFTER_SECONDS)
     down = False
-    look(MOST_BACKOFF_SECONDS)
+    look(MAX_BACKOFF_SECONDS)
     look(WAIT_AFTER_SECONDS)
     assert heard == [
         failing(1, None, False),

@@ -79,8 +79,8 @@ class Parent:
     def _keep_fetching(self) -> None:
         while not self._ended.is_set():
             # As if the pause between two fetches were over.
-            self.keys._process_state().last_start = None
-            self.keys._renew(in_background=False, wait_seconds=3, patient=False)
+            self.keys._refresher._process_state().last_start = None
+            self.keys._refresher.refresh(in_background=False, wait_seconds=3, may_back_off=False)
 
     def _keep_verifying(self) -> None:
         # Of a key nobody knows: each look-up takes the lock.
