@@ -23,7 +23,7 @@ from line_profiler import LineProfiler
 
 import flask_ssr_session
 from flask_ssr_session.testing import SessionSigner
-from flask_ssr_session.upstream.key_set import MAX_REMEMBERED_TOKENS
+from flask_ssr_session.upstream.key_set import MAX_CACHED_TOKENS
 
 from . import sites
 from .driving import Asked, Case, always, environ, run_batch, versions
@@ -55,7 +55,7 @@ def our_app() -> Flask:
 
 def cases() -> Iterator[Case]:
     """Yield the three requests that make up a site's traffic."""
-    tokens = sign(SIGNER, 2 * MAX_REMEMBERED_TOKENS)
+    tokens = sign(SIGNER, 2 * MAX_CACHED_TOKENS)
     for name in ("warm", "cold", "anonymous"):
         app = our_app()
         requests = {

@@ -54,7 +54,7 @@ def never_seen(app: Flask, tokens: Sequence[Token], path: str = "/") -> Iterator
     state: AppState = app.extensions[EXTENSION_NAME]
     for token in cycle(tokens):
         with app.app_context():
-            remembered = state.ready().keys.peek(token.raw)
+            remembered = state.ready().keys.token_cache.get(token.raw)
         if remembered is not None:
             raise RuntimeError("there are too few tokens: one that is remembered came again")
         yield token.asked(path)

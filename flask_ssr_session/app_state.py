@@ -32,7 +32,7 @@ from .sansio.requirements import Requirements, ViewMarks
 from .sansio.response_policy import answer_for
 from .sansio.states import Reason, ResponseKind
 from .sansio.verdict import Verdict, apply_revocation, decide, hold_pending
-from .sansio.verification import KeyFinder, TokenRules
+from .sansio.verification import KeySource, TokenRules
 from .session import SSRSession
 from .signals import refresh_requested, session_active
 from .throttled_log import ThrottledLog
@@ -176,7 +176,7 @@ def current_g() -> dict[str, Any]:
     return values
 
 
-class KeyStore(KeyFinder, Protocol):
+class KeyStore(KeySource, Protocol):
     """Keys that can be dropped, as after a leak."""
 
     def clear(self) -> None:

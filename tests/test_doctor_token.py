@@ -148,7 +148,7 @@ def test_nothing_is_known_of_a_token_while_no_keys_can_be_had() -> None:
     def find(*_: object) -> None:
         raise KeysUnavailableError("no key set could be fetched")
 
-    silent = SimpleNamespace(peek=lambda _: None, find=find)
+    silent = SimpleNamespace(token_cache=KeySet({}), get_or_fetch=find)
     finding = explained(made(), keys=silent)["token"]
 
     assert finding.level is Level.PROBLEM

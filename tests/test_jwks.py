@@ -20,7 +20,7 @@ from flask_ssr_session.errors import FetchError
 from flask_ssr_session.sansio.jwks import parse_key_set
 from flask_ssr_session.session import SSRSession
 from flask_ssr_session.testing import SessionSigner
-from flask_ssr_session.upstream.key_set import MAX_REMEMBERED_CHARS, MAX_REMEMBERED_TOKENS, KeySet
+from flask_ssr_session.upstream.key_set import MAX_CACHED_CHARS, MAX_CACHED_TOKENS, KeySet
 
 
 class Absent:
@@ -231,11 +231,11 @@ def session(user_id: str = "anna") -> SSRSession:
 def test_token_is_remembered_for_the_very_key(key_set: KeySet, signer: SessionSigner) -> None:
     kept, key = session(), key_set.keys["d-test"]
 
-    key_set.remember("token", "d-test", key, kept)
+    key_set.put("token", "d-test", key, kept)
 
-    assert key_set.recall("token") is kept
-    assert key_set.recall("toke") is None
-    assert KeySet(key_set.keys).recall("token") is None
+    assert key_set.get("token") is kept
+    assert key_set.get("toke") is None
+    assert KeySet(key_set.keys).get("token") is None
     assert signer.public_key is not key
 
 
@@ -243,11 +243,11 @@ def test_token_of_a_key_that_was_replaced_is_not_remembered(
     key_set: KeySet, signer: SessionSigner
 ) -> None:
     """It was verified while a renewal ran: perhaps by a key that is no longer in the set."""
-    key_set.remember("equal", "d-test", signer.public_key, session())
-    key_set.remember("gone", "d-gone", key_set.keys["d-test"], session())
+    key_set.put("equal", "d-test", signer.public_key, session())
+    key_set.put("gone", "d-gone", key_set.keys["d-test"], session())
 
-    assert key_set.recall("equal") is None
-    assert key_set.recall("gone") is None
+    assert key_set.get("equal") is None
+    assert key_set.get("gone") is None
 
 
 def test_keys_of_the_source_are_copied(signer: SessionSigner) -> None:
@@ -261,24 +261,24 @@ def test_keys_of_the_source_are_copied(signer: SessionSigner) -> None:
 def test_long_tokens_are_not_remembered(key_set: KeySet) -> None:
     key = key_set.keys["d-test"]
     for length in (4096, 4097):
-        key_set.remember("a" * length, "d-test", key, session())
+        key_set.put("a" * length, "d-test", key, session())
 
-    assert MAX_REMEMBERED_CHARS == 4096
-    assert key_set.recall("a" * 4096) is not None
-    assert key_set.recall("a" * 4097) is None
+    assert MAX_CACHED_CHARS == 4096
+    assert key_set.get("a" * 4096) is not None
+    assert key_set.get("a" * 4097) is None
 
 
 def test_the_last_1024_tokens_are_remembered(key_set: KeySet) -> None:
     key = key_set.keys["d-test"]
     for count in range(1024):
-        key_set.remember(str(count), "d-test", key, session())
-    assert MAX_REMEMBERED_TOKENS == 1024
-    assert key_set.recall("0") is not None
+        key_set.put(str(count), "d-test", key, session())
+    assert MAX_CACHED_TOKENS == 1024
+    assert key_set.get("0") is not None
 
-    key_set.remember("1024", "d-test", key, session())
+    key_set.put("1024", "d-test", key, session())
 
-    assert key_set.recall("0") is None
-    assert all(key_set.recall(str(count)) for count in range(1, 1025))
+    assert key_set.get("0") is None
+    assert all(key_set.get(str(count)) for count in range(1, 1025))
 
 
 def test_many_threads_may_remember_at_once(key_set: KeySet) -> None:
@@ -286,11 +286,11 @@ def test_many_threads_may_remember_at_once(key_set: KeySet) -> None:
 
     def remember(thread: int) -> None:
         for count in range(500):
-            key_set.remember(f"{thread}-{count}", "d-test", key, session())
-            key_set.recall(f"{thread}-{count - 3}")
+            key_set.put(f"{thread}-{count}", "d-test", key, session())
+            key_set.get(f"{thread}-{count - 3}")
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(remember, range(8)))
 
-    remembered = [key_set.recall(f"{t}-{c}") for t in range(8) for c in range(500)]
+    remembered = [key_set.get(f"{t}-{c}") for t in range(8) for c in range(500)]
     assert sum(item is not None for item in remembered) == 1024

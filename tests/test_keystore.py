@@ -78,12 +78,12 @@ def make_keys(
 
 def has_key(keys: FetchedKeys, clock: SteppedClock, kid: str = "d-test") -> bool:
     """Look a key up for a token issued just now."""
-    return keys.find(kid, clock.wall()) is not None
+    return keys.get_or_fetch(kid, clock.wall()) is not None
 
 
 def is_unavailable(keys: FetchedKeys, clock: SteppedClock, kid: str = "d-test") -> bool:
     try:
-        keys.find(kid, clock.wall())
+        keys.get_or_fetch(kid, clock.wall())
     except KeysUnavailableError:
         return True
     return False
@@ -96,7 +96,7 @@ def test_nothing_is_fetched_before_a_token_asks(
     keys: FetchedKeys, server: FakeKeyServer, clock: SteppedClock
 ) -> None:
     keys.clear()
-    assert keys.peek("token") is None
+    assert keys.token_cache.get("token") is None
     assert server.asked == []
 
     assert has_key(keys, clock)
@@ -301,7 +301,7 @@ def test_only_a_key_that_could_be_new_is_asked_for(
     fetched_at = clock.wall()
     clock.advance(10)
 
-    assert warm_keys.find("d-other", fetched_at - issued_before) is None
+    assert warm_keys.get_or_fetch("d-other", fetched_at - issued_before) is None
 
     assert len(server.asked) == 1 + is_asked
 
@@ -780,7 +780,7 @@ def test_clear_drops_keys_and_tokens_at_once(
 
     warm_keys.clear()
 
-    assert warm_keys.peek(token) is None
+    assert warm_keys.token_cache.get(token) is None
     with pytest.raises(TokenInvalidError):
         verify(token, warm_keys, clock)
     assert len(server.asked) == 2
@@ -900,11 +900,11 @@ def fetch(url, deadline):
 
 keys = FetchedKeys(["x"], max_stale_seconds=60, clock=clock, log=ThrottledLog(clock), fetch=fetch)
 if is_warm:
-    keys.find("d-test", clock.wall())
+    keys.get_or_fetch("d-test", clock.wall())
 if "fetching" in sys.argv:
     if is_warm:
         keys._refresher._process_state().last_start = None
-    threading.Thread(target=keys.find, args=("d-test", clock.wall()), daemon=True).start()
+    threading.Thread(target=keys.get_or_fetch, args=("d-test", clock.wall()), daemon=True).start()
     assert began.wait(5)
 if "locked" in sys.argv:
     locked = threading.Event()
@@ -917,9 +917,9 @@ if "locked" in sys.argv:
 child = os.fork()
 if child == 0:
     signal.alarm(5)
-    has_key = keys.find("d-test", clock.wall()) is not None
+    has_key = keys.get_or_fetch("d-test", clock.wall()) is not None
     keys.clear()
-    has_key = has_key and keys.find("d-test", clock.wall()) is not None
+    has_key = has_key and keys.get_or_fetch("d-test", clock.wall()) is not None
     os._exit(0 if has_key and os.getpid() in fetches else 1)
 sys.stdout.write(str(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])))
 sys.stdout.flush()
@@ -953,7 +953,7 @@ def test_given_keys_need_no_network_and_no_time(signer: SessionSigner, clock: St
     clock.advance(29 * DAY)
 
     assert verify_access_token(token, keys, TokenRules(), clock.wall()) is session
-    assert keys.find("d-other", clock.wall()) is None
+    assert keys.get_or_fetch("d-other", clock.wall()) is None
 
 
 def test_clear_of_given_keys_forgets_tokens_only(
@@ -965,5 +965,5 @@ def test_clear_of_given_keys_forgets_tokens_only(
 
     keys.clear()
 
-    assert keys.peek(token) is None
+    assert keys.token_cache.get(token) is None
     assert verify_access_token(token, keys, TokenRules(), clock.wall()) is not session

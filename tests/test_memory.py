@@ -18,7 +18,7 @@ import pytest
 from flask_ssr_session import app_state
 from flask_ssr_session.session import SSRSession, deep_freeze
 from flask_ssr_session.testing import SessionSigner
-from flask_ssr_session.upstream.key_set import MAX_REMEMBERED_TOKENS, KeySet
+from flask_ssr_session.upstream.key_set import MAX_CACHED_TOKENS, KeySet
 
 from .memory import Flood, hard_tokens, seconds_to_refuse
 
@@ -82,7 +82,7 @@ def test_verified_tokens_are_kept_only_with_their_keys(
     assert ask_all(flood.ask, flood.valid_tokens(1_100)) == {"200"}
     # What is kept of an ordinary token is a few times its text.
     kept = bytes_in_use() - before
-    assert MAX_REMEMBERED_TOKENS * 1024 < kept < MAX_REMEMBERED_TOKENS * 8 * 1024
+    assert MAX_CACHED_TOKENS * 1024 < kept < MAX_CACHED_TOKENS * 8 * 1024
     flood.keys.clear()
     assert bytes_in_use() - before < 1_100 * MOST_BYTES_PER_TOKEN
 
@@ -104,7 +104,7 @@ def test_leak_of_one_small_object_per_token_would_be_found(
 
 def remembered(key_set: KeySet) -> tuple[int, int]:
     """Return how many tokens it keeps, and how many characters they have together."""
-    tokens = [token for token in key_set._remembered if isinstance(token, str)]
+    tokens = [token for token in key_set._sessions if isinstance(token, str)]
     return len(tokens), sum(map(len, tokens))
 
 
@@ -112,8 +112,8 @@ def test_1024_tokens_of_the_longest_kept_size_are_4_mib(signer: SessionSigner) -
     key_set = KeySet({signer.kid: signer.public_key})
     key, session = key_set.keys[signer.kid], SSRSession({"sub": "anna"})
     for number in range(3_000):
-        key_set.remember(f"{number:04096}", signer.kid, key, session)
-        key_set.remember(f"{number:04097}", signer.kid, key, session)
+        key_set.put(f"{number:04096}", signer.kid, key, session)
+        key_set.put(f"{number:04097}", signer.kid, key, session)
     assert remembered(key_set) == (1024, 4 * 2**20)
 
 
@@ -147,10 +147,10 @@ def test_what_is_remembered_takes_9_mb_whatever_the_claims(
     number = further = 0
     while further < 20:  # so many more than there is room for
         session = SSRSession(deep_freeze(json.loads(document)))
-        key_set.remember(f"{number:04096}", signer.kid, key, session)
-        assert key_set.recall(f"{number:04096}") is session
+        key_set.put(f"{number:04096}", signer.kid, key, session)
+        assert key_set.get(f"{number:04096}") is session
         number += 1
-        further += len(key_set._remembered) == MAX_REMEMBERED_TOKENS
+        further += len(key_set._sessions) == MAX_CACHED_TOKENS
     assert bytes_in_use() - before < 9.5e6
     count, _ = remembered(key_set)
     assert (count == 1024) == (shape == "one long text")
@@ -166,8 +166,8 @@ def test_threads_exceed_the_bounds_by_no_more_than_one_token_each(signer: Sessio
     def remember(thread: int) -> None:
         together.wait(30)
         for number in range(600):
-            key_set.remember(f"{thread}{number:04095}", signer.kid, key, session)
-            seen.append(len(key_set._remembered))
+            key_set.put(f"{thread}{number:04095}", signer.kid, key, session)
+            seen.append(len(key_set._sessions))
 
     usual = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)  # they interrupt each other at nearly every step
@@ -177,10 +177,10 @@ def test_threads_exceed_the_bounds_by_no_more_than_one_token_each(signer: Sessio
     finally:
         sys.setswitchinterval(usual)
     assert len(seen) == threads * 600
-    assert MAX_REMEMBERED_TOKENS <= max(seen) <= MAX_REMEMBERED_TOKENS + threads
+    assert MAX_CACHED_TOKENS <= max(seen) <= MAX_CACHED_TOKENS + threads
     # Two that drop one each where one was too many leave one less.
     count, characters = remembered(key_set)
-    assert MAX_REMEMBERED_TOKENS - threads <= count <= MAX_REMEMBERED_TOKENS
+    assert MAX_CACHED_TOKENS - threads <= count <= MAX_CACHED_TOKENS
     assert characters == count * 4096 <= 4 * 2**20
 
 

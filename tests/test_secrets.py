@@ -360,9 +360,9 @@ def _broken(*args: Any, **options: Any) -> Any:
         (jwt, "decode_base64url"),
         (verification, "deep_freeze"),
         (verification, "SSRSession"),
-        (KeySet, "recall"),
-        (KeySet, "remember"),
-        (StaticKeys, "find"),
+        (KeySet, "get"),
+        (KeySet, "put"),
+        (StaticKeys, "get_or_fetch"),
     ],
 )
 def test_failure_of_our_own_code_is_logged_without_its_message(

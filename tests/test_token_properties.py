@@ -63,9 +63,9 @@ class WatchedKeys(StaticKeys):
         super().__init__(KeySet({SIGNER.kid: SIGNER.public_key}))
         self.asked: list[str] = []
 
-    def find(self, kid: str, issued_at: float) -> RSAPublicKey | None:
+    def get_or_fetch(self, kid: str, issued_at: float) -> RSAPublicKey | None:
         self.asked.append(kid)
-        return super().find(kid, issued_at)
+        return super().get_or_fetch(kid, issued_at)
 
 
 def verdict(token: str, keys: StaticKeys) -> SSRSession | TokenDefect:

@@ -92,9 +92,9 @@ class CountedKeys(StaticKeys):
         super().__init__(KeySet({signer.kid: signer.public_key}))
         self.asked: list[tuple[str, float]] = []
 
-    def find(self, kid: str, issued_at: float) -> RSAPublicKey | None:
+    def get_or_fetch(self, kid: str, issued_at: float) -> RSAPublicKey | None:
         self.asked.append((kid, issued_at))
-        return super().find(kid, issued_at)
+        return super().get_or_fetch(kid, issued_at)
 
 
 class NoKeys(StaticKeys):
@@ -103,7 +103,7 @@ class NoKeys(StaticKeys):
     def __init__(self) -> None:
         super().__init__(KeySet({}))
 
-    def find(self, kid: str, issued_at: float) -> NoReturn:  # noqa: ARG002
+    def get_or_fetch(self, kid: str, issued_at: float) -> NoReturn:  # noqa: ARG002
         raise KeysUnavailableError("out of reach")
 
 
@@ -948,7 +948,7 @@ def test_refused_token_is_not_remembered(
         assert defect_of(forged, keys) is TokenDefect.SIGNATURE
         assert defect_of(early, keys) is TokenDefect.NOT_YET_VALID
 
-    assert (keys.peek(forged), keys.peek(early)) == (None, None)
+    assert (keys.token_cache.get(forged), keys.token_cache.get(early)) == (None, None)
     assert len(keys.asked) == 4
 
 

@@ -24,10 +24,11 @@ from ..sansio.jose import decode_base64url
 from ..sansio.verdict import mfa_is_complete
 from ..sansio.verification import (
     MAX_CLOCK_AHEAD_SECONDS,
-    KeyFinder,
+    KeySource,
     TokenRules,
     verify_access_token,
 )
+from ..upstream.key_set import KeySet
 from .finding import Finding, format_age, ok, problem, warning
 
 # As for the verifier: the last second of the year 9999.
@@ -92,7 +93,7 @@ DEFECTS = {
 
 
 def explain_token(
-    raw_token: str, keys: KeyFinder | None, rules: TokenRules, now: float
+    raw_token: str, keys: KeySource | None, rules: TokenRules, now: float
 ) -> Iterator[Finding]:
     """Yield a finding for each claim, and at last what a page makes of the token.
 
@@ -207,7 +208,7 @@ def _others(payload: Mapping[str, Any]) -> Iterator[Finding]:
     yield ok("others", f"claims of your own: {more}")
 
 
-def _outcome(raw_token: str, keys: KeyFinder | None, rules: TokenRules, now: float) -> Finding:
+def _outcome(raw_token: str, keys: KeySource | None, rules: TokenRules, now: float) -> Finding:
     try:
         session = verify_access_token(raw_token, _NoKeys() if keys is None else keys, rules, now)
     except _NotAskedError:
@@ -245,14 +246,12 @@ class _NotAskedError(Exception):
 class _NoKeys:
     """Stands for keys that may not be fetched."""
 
-    def peek(self, raw_token: str) -> None:
-        """Know no token."""
+    token_cache = KeySet({})
 
-    recall = peek
+    def usable_cache_or_fetch(self) -> KeySet:
+        """Return an empty cache."""
+        return self.token_cache
 
-    def find(self, kid: str, issued_at: float) -> None:  # noqa: ARG002
+    def get_or_fetch(self, kid: str, issued_at: float) -> None:  # noqa: ARG002
         """Stop here."""
         raise _NotAskedError
-
-    def remember(self, *_: Any) -> None:
-        """Keep nothing."""

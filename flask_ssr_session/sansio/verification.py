@@ -38,29 +38,45 @@ class TokenRules(NamedTuple):
     kid_prefix: str | None = None
 
 
-class KeyFinder(Protocol):
-    """Where :func:`verify_access_token` gets keys from, and keeps what it verified."""
+class TokenCache(Protocol):
+    """The sessions of verified tokens. No method blocks."""
 
-    def peek(self, raw_token: str) -> SSRSession | None:
-        """Return the session of a token verified before, whether or not its key still holds."""
+    def get(self, raw_token: str) -> SSRSession | None:
+        """Return the session of a token that was verified before, or None."""
         ...
 
-    def recall(self, raw_token: str) -> SSRSession | None:
-        """Return the session of a token verified before with a key that holds now, or None."""
+    def put(self, raw_token: str, kid: str, key: RSAPublicKey, session: SSRSession) -> None:
+        """Cache *session*, unless *kid* now names another key than *key*, or none."""
         ...
 
-    def find(self, kid: str, issued_at: float) -> RSAPublicKey | None:
-        """Return the key named *kid*, or None where no such key exists."""
+
+class KeySource(Protocol):
+    """Signing keys, and a cache of the tokens they verified.
+
+    Methods whose names end in ``_or_fetch`` may wait for a fetch. They raise KeysUnavailableError
+    if there are no usable keys.
+    """
+
+    @property
+    def token_cache(self) -> TokenCache:
+        """The tokens that the known keys verified, however old these keys are."""
         ...
 
-    def remember(self, raw_token: str, kid: str, key: RSAPublicKey, session: SSRSession) -> None:
-        """Keep *session* while *kid* still names *key*: the token need not be verified again."""
+    def usable_cache_or_fetch(self) -> TokenCache:
+        """Return the tokens that usable keys verified; fetch keys if the known ones are too old."""
+        ...
+
+    def get_or_fetch(self, kid: str, issued_at: float) -> RSAPublicKey | None:
+        """Return the key named *kid*, or None if it does not exist.
+
+        :param issued_at: ``iat`` of the token, seconds since the epoch.
+        """
         ...
 
 
 def verify_access_token(
     raw_token: str,
-    keys: KeyFinder,
+    keys: KeySource,
     rules: TokenRules,
     now: float,
     parsed: ParsedToken | None = None,
@@ -77,12 +93,12 @@ def verify_access_token(
     ``exp`` comes before the key: a token that ran out is expired even when its key is retired or
     nobody can be asked for keys. Read without a signature, it can only lead to "refresh".
     """
-    remembered = keys.peek(raw_token)
-    if remembered is not None:
-        if _has_expired(remembered.access_token_payload["exp"], rules, now):
+    cached = keys.token_cache.get(raw_token)
+    if cached is not None:
+        if _has_expired(cached.access_token_payload["exp"], rules, now):
             raise TokenExpiredError
-        if keys.recall(raw_token) is remembered:
-            return remembered
+        if keys.usable_cache_or_fetch().get(raw_token) is cached:
+            return cached
     token = parsed or decode_unverified_token(raw_token)
     if _has_expired(token.exp, rules, now):
         raise TokenExpiredError(token.kid)
@@ -90,7 +106,7 @@ def verify_access_token(
         raise TokenInvalidError(TokenDefect.KEY_KIND, token.kid)
     if rules.issuer is not None and token.payload.get("iss") != rules.issuer:
         raise TokenInvalidError(TokenDefect.ISSUER, token.kid)
-    key = keys.find(token.kid, token.iat)
+    key = keys.get_or_fetch(token.kid, token.iat)
     if key is None:
         raise TokenInvalidError(TokenDefect.KEY_UNKNOWN, token.kid)
     try:
@@ -103,7 +119,7 @@ def verify_access_token(
         _log_newer_version(token.version)
     # Only now: what nobody signed is not worth the copy.
     session = SSRSession(deep_freeze(token.payload))
-    keys.remember(raw_token, token.kid, key, session)
+    keys.token_cache.put(raw_token, token.kid, key, session)
     return session
 
 

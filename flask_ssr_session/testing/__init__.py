@@ -55,7 +55,6 @@ from ..errors import CoreUnavailableError, KeysUnavailableError, MisuseError, To
 from ..sansio.claims import MFA_CLAIM
 from ..sansio.global_claims import is_about
 from ..sansio.jwt import decode_unverified_token
-from ..session import SSRSession
 from ..upstream.key_set import KeySet
 from ..upstream.key_store import StaticKeys
 
@@ -374,21 +373,22 @@ class _TestKeys(StaticKeys):
         self.outages = 0
         self._latest = 0.0
 
-    def peek(self, raw_token: str) -> SSRSession | None:
-        # A test may move time back, and a remembered token is asked for nothing but its end.
+    @property
+    def token_cache(self) -> KeySet:
+        # A test may move time back, and of a cached token only the end is checked.
         now = time.time()
         if now < self._latest - 1:
             self.clear()
         self._latest = now
-        return super().peek(raw_token)
+        return super().token_cache
 
-    def recall(self, raw_token: str) -> SSRSession | None:
+    def usable_cache_or_fetch(self) -> KeySet:
         self._check()
-        return super().recall(raw_token)
+        return super().usable_cache_or_fetch()
 
-    def find(self, kid: str, issued_at: float) -> RSAPublicKey | None:
+    def get_or_fetch(self, kid: str, issued_at: float) -> RSAPublicKey | None:
         self._check()
-        return super().find(kid, issued_at)
+        return super().get_or_fetch(kid, issued_at)
 
     def _check(self) -> None:
         if self.outages:

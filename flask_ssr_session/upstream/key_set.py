@@ -11,28 +11,28 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from ..session import SSRSession
 
-MAX_REMEMBERED_TOKENS = 1024
-# 1,024 tokens of at most 4 KiB: never more than 4 MiB of token text.
-MAX_REMEMBERED_CHARS = 4 * 1024
+MAX_CACHED_TOKENS = 1024
+# 1,024 tokens of at most 4 KiB: at most 4 MiB of token text.
+MAX_CACHED_CHARS = 4 * 1024
 
-# What a token of 4 KiB takes with a few long claims. Claims of many small values take a dozen times
-# as much: such a token counts as several, so that all together take 9 MB at most.
-PLACE_BYTES = 9_000
+# A token of 4 KiB with a few long claims takes this much memory. Claims of many small values take a
+# dozen times as much: their token fills several slots, so that the cache takes 9 MB at most.
+SLOT_BYTES = 9_000
 
 
 class KeySet:
-    """The keys of one good answer, never changed, with the tokens they verified.
+    """The keys of one good response, which never change, and the tokens they verified.
 
-    What was verified is kept beside the keys that did it: when a new set takes this one's place,
-    no token outlives its key.
+    Tokens are cached with the keys that verified them: when a new set replaces this one, no token
+    outlives its key.
 
     :ivar keys: RSA public keys by key id.
-    :ivar fetched_wall: when it was asked for, seconds since the epoch.
+    :ivar fetched_wall: when the fetch started, seconds since the epoch.
     :ivar fetched_monotonic: the same moment on the monotonic clock.
-    :ivar fresh_seconds: how long after that nobody asks for another.
+    :ivar fresh_seconds: how long after that moment no refresh is needed.
     """
 
-    __slots__ = ("_remembered", "fetched_monotonic", "fetched_wall", "fresh_seconds", "keys")
+    __slots__ = ("_sessions", "fetched_monotonic", "fetched_wall", "fresh_seconds", "keys")
 
     def __init__(
         self,
@@ -46,34 +46,34 @@ class KeySet:
         self.fetched_wall = fetched_wall
         self.fetched_monotonic = fetched_monotonic
         self.fresh_seconds = fresh_seconds
-        self._remembered: OrderedDict[object, SSRSession | None] = OrderedDict()
+        self._sessions: OrderedDict[object, SSRSession | None] = OrderedDict()
 
-    def recall(self, raw_token: str) -> SSRSession | None:
+    def get(self, raw_token: str) -> SSRSession | None:
         """Return the session of a token that one of these keys verified, or None."""
-        return self._remembered.get(raw_token)
+        return self._sessions.get(raw_token)
 
-    def remember(self, raw_token: str, kid: str, key: RSAPublicKey, session: SSRSession) -> None:
-        """Keep *session*, unless *key* is of an earlier set or the token is too long to keep."""
-        if len(raw_token) > MAX_REMEMBERED_CHARS or self.keys.get(kid) is not key:
+    def put(self, raw_token: str, kid: str, key: RSAPublicKey, session: SSRSession) -> None:
+        """Cache *session*, unless *key* is of an earlier set or the token is too long."""
+        if len(raw_token) > MAX_CACHED_CHARS or self.keys.get(kid) is not key:
             return
-        # Each step is one atomic operation on the dict, so there is no lock that a fork could
-        # carry off locked. The oldest goes first.
-        self._remembered[raw_token] = session
+        # Each step is one atomic operation on the dict: a lock could be held during a fork, and
+        # would stay locked in the child. The oldest entry is dropped first.
+        self._sessions[raw_token] = session
         taken_bytes = sys.getsizeof(raw_token) + _size_bytes(session.access_token_payload)
-        for _ in range(taken_bytes // PLACE_BYTES):
-            self._remembered[object()] = None  # a place that nobody can ask for
-        while len(self._remembered) > MAX_REMEMBERED_TOKENS:
-            self._remembered.popitem(last=False)
+        for _ in range(taken_bytes // SLOT_BYTES):
+            self._sessions[object()] = None  # an entry that no token matches
+        while len(self._sessions) > MAX_CACHED_TOKENS:
+            self._sessions.popitem(last=False)
 
 
 def _size_bytes(payload: object) -> int:
-    """Return about how much memory a frozen payload takes, with everything in it."""
+    """Return roughly how much memory a frozen payload takes, with all nested values."""
     size, waiting = 0, [payload]
     for value in waiting:
         size += sys.getsizeof(value)
-        # By exact type, as asking for abstract ones takes several times as long.
+        # Compare exact types: isinstance with an abstract type takes several times as long.
         if type(value) is MappingProxyType:
-            size += sys.getsizeof(value.copy())  # the mapping does not count what it shows
+            size += sys.getsizeof(value.copy())  # getsizeof does not count the mapping behind it
             waiting += value
             waiting += value.values()
         elif type(value) is tuple:

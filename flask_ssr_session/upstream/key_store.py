@@ -16,7 +16,6 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from ..clock import Clock
 from ..errors import FetchError, KeysUnavailableError
 from ..sansio.jwks import parse_key_set
-from ..session import SSRSession
 from ..signals import SignalSender, keys_failing, keys_renewed, send_nothing
 from ..throttled_log import ThrottledLog
 from .fetch import Deadline, fetch_document
@@ -44,19 +43,18 @@ class StaticKeys:
     def __init__(self, key_set: KeySet) -> None:
         self._key_set = key_set
 
-    def peek(self, raw_token: str) -> SSRSession | None:
-        """Return the session of a token verified before, or None."""
-        return self._key_set.recall(raw_token)
+    @property
+    def token_cache(self) -> KeySet:
+        """The tokens that these keys verified."""
+        return self._key_set
 
-    recall = peek
+    def usable_cache_or_fetch(self) -> KeySet:
+        """Return :attr:`token_cache`; nothing is fetched."""
+        return self._key_set
 
-    def find(self, kid: str, issued_at: float) -> RSAPublicKey | None:  # noqa: ARG002
-        """Return the key named *kid*, or None."""
+    def get_or_fetch(self, kid: str, issued_at: float) -> RSAPublicKey | None:  # noqa: ARG002
+        """Return the key named *kid*, or None; nothing is fetched."""
         return self._key_set.keys.get(kid)
-
-    def remember(self, raw_token: str, kid: str, key: RSAPublicKey, session: SSRSession) -> None:
-        """Keep *session*, so that the same token need not be verified again."""
-        self._key_set.remember(raw_token, kid, key, session)
 
     def clear(self) -> None:
         """Drop the cached tokens; the keys are part of the settings and stay."""
@@ -96,22 +94,22 @@ class FetchedKeys:
             on_failure=self._report_failure,
         )
 
-    def peek(self, raw_token: str) -> SSRSession | None:
-        """Return the session of a token verified before, without asking whether its key holds."""
-        key_set = self._refresher.key_set
-        return None if key_set is None else key_set.recall(raw_token)
+    @property
+    def token_cache(self) -> KeySet:
+        """The tokens that the known keys verified, however old these keys are."""
+        return self._refresher.key_set or KeySet({})
 
-    def recall(self, raw_token: str) -> SSRSession | None:
-        """Return the session of a token that keys still in force verified, or None.
+    def usable_cache_or_fetch(self) -> KeySet:
+        """Return the tokens that usable keys verified.
 
-        A remembered token is as good as its key: where the keys are too old to say, they are
-        renewed first, exactly as for a token never seen.
+        A cached token is as good as its key: if the keys are too old, they are refreshed first, as
+        for a token that was never verified.
 
-        :raises KeysUnavailableError: there are no keys that may still be used.
+        :raises KeysUnavailableError: there are no usable keys.
         """
-        return self._usable_key_set().recall(raw_token)
+        return self._usable_key_set()
 
-    def find(self, kid: str, issued_at: float) -> RSAPublicKey | None:
+    def get_or_fetch(self, kid: str, issued_at: float) -> RSAPublicKey | None:
         """Return the key named *kid*, or None if a good response shows that it does not exist.
 
         :param issued_at: ``iat`` of the token, seconds since the epoch, unverified. A token older
@@ -133,12 +131,6 @@ class FetchedKeys:
                 return key
         # Not an invalid token: refreshing it could not help, because the key is missing.
         raise KeysUnavailableError("the token's key is not known yet")
-
-    def remember(self, raw_token: str, kid: str, key: RSAPublicKey, session: SSRSession) -> None:
-        """Keep *session* for as long as the present keys hold."""
-        key_set = self._refresher.key_set
-        if key_set is not None:
-            key_set.remember(raw_token, kid, key, session)
 
     def clear(self) -> None:
         """Drop the keys and cached tokens of this process; the next token fetches new keys."""
