@@ -13,7 +13,7 @@ from flask_ssr_session.config.settings import ResolvedSettings, SDKSettings, Set
 from flask_ssr_session.doctor.finding import Environment, Finding, Level, is_top_level
 from flask_ssr_session.errors import FetchError
 from flask_ssr_session.testing import SessionSigner
-from flask_ssr_session.upstream.fetch import Reply
+from flask_ssr_session.upstream.fetch import FetchedResponse
 
 NOW = 1_700_000_000.0
 API = "https://api.example.com"
@@ -76,7 +76,7 @@ def problems(findings: Iterable[Finding]) -> list[str]:
 
 def reply(
     body: bytes | str | dict[str, Any] = b"", status: int = 200, **headers: str | tuple[str, ...]
-) -> Reply:
+) -> FetchedResponse:
     """Return an answer; of a header with several values, there is one line for each."""
     message = Message()
     for name, values in headers.items():
@@ -84,8 +84,8 @@ def reply(
             message[name.replace("_", "-")] = value
     if isinstance(body, dict):
         body = json.dumps(body)
-    return Reply(status, message, body.encode() if isinstance(body, str) else body)
+    return FetchedResponse(status, message, body.encode() if isinstance(body, str) else body)
 
 
-def keys(*kids: str, **headers: Any) -> Reply:
+def keys(*kids: str, **headers: Any) -> FetchedResponse:
     return reply({"keys": [SessionSigner(kid).jwk() for kid in kids]}, **headers)

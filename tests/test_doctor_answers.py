@@ -23,12 +23,12 @@ from flask_ssr_session.doctor.check_keys import (
 )
 from flask_ssr_session.doctor.finding import Finding, Level, format_age
 from flask_ssr_session.errors import FetchError
-from flask_ssr_session.upstream.fetch import Reply
+from flask_ssr_session.upstream.fetch import FetchedResponse
 
 from .doctor_factories import DOWN, NOW, PAGES, keys, pages_alone, problems, reply, setup
 
 
-def of_keys(*answers: Reply | FetchError, **changes: Any) -> list[Finding]:
+def of_keys(*answers: FetchedResponse | FetchError, **changes: Any) -> list[Finding]:
     heard = [
         ProbeResult(f"http://user:secret@core-{n}:3567/app", a, NOW) for n, a in enumerate(answers)
     ]
@@ -51,7 +51,7 @@ def of_keys(*answers: Reply | FetchError, **changes: Any) -> list[Finding]:
     ],
 )
 def test_keys_have_to_be_there_the_same_everywhere_and_of_the_right_kind(
-    answers: list[Reply | FetchError], expected: list[str]
+    answers: list[FetchedResponse | FetchError], expected: list[str]
 ) -> None:
     findings = of_keys(*answers)
 
@@ -76,7 +76,7 @@ def test_keys_have_to_be_there_the_same_everywhere_and_of_the_right_kind(
     ],
 )
 def test_the_host_that_has_not_the_keys_is_named(
-    answers: list[Reply | FetchError], says: str
+    answers: list[FetchedResponse | FetchError], says: str
 ) -> None:
     assert of_keys(*answers)[0].says.startswith(says)
 
@@ -183,7 +183,7 @@ def test_answer_that_a_cache_kept_is_of_its_age(age: str, expected: list[str]) -
         DOWN,
     ],
 )
-def test_answer_without_a_time_tells_nothing(answer: Reply | FetchError) -> None:
+def test_answer_without_a_time_tells_nothing(answer: FetchedResponse | FetchError) -> None:
     assert list(check_clock(answer, NOW)) == []
 
 
@@ -223,7 +223,7 @@ SIGNED_OUT: dict[str, Any] = {"front_token": "remove", "status": 401}
     ],
 )
 def test_refresh_api_has_to_say_that_nobody_is_signed_in(
-    answer: Reply | FetchError, expected: list[str], advice: str
+    answer: FetchedResponse | FetchError, expected: list[str], advice: str
 ) -> None:
     finding = check_refresh_api(setup(), answer)
 
@@ -258,7 +258,7 @@ def test_status_of_no_session_is_what_the_sdk_here_is_set_to() -> None:
     ],
 )
 def test_api_has_to_have_the_keys_that_pages_verify_with(
-    answer: Reply | FetchError, verification_kids: set[str], expected: list[str]
+    answer: FetchedResponse | FetchError, verification_kids: set[str], expected: list[str]
 ) -> None:
     assert problems([check_api_keys(setup(), answer, verification_kids)]) == expected
 
@@ -367,7 +367,9 @@ NOBODY = reply({"status": "UNAUTHORISED", "message": "no such session"})
         ([DOWN], "the core at core-0:3567 does not take what the SDK asks (no complete answer"),
     ],
 )
-def test_core_has_to_take_what_the_sdk_asks(answers: list[Reply | FetchError], says: str) -> None:
+def test_core_has_to_take_what_the_sdk_asks(
+    answers: list[FetchedResponse | FetchError], says: str
+) -> None:
     heard = [
         ProbeResult(f"http://me:secret@core-{n}:3567/app", a, NOW) for n, a in enumerate(answers)
     ]

@@ -16,7 +16,7 @@ from flask_ssr_session.doctor.check_pages import (
 from flask_ssr_session.doctor.csp import refused_directives
 from flask_ssr_session.doctor.finding import Level
 from flask_ssr_session.errors import FetchError
-from flask_ssr_session.upstream.fetch import Reply
+from flask_ssr_session.upstream.fetch import FetchedResponse
 
 from .doctor_factories import API, DOWN, PAGES, problems, reply, setup
 
@@ -26,7 +26,7 @@ PAGE = (
 )
 
 
-def shown(status: int = 200, page: str = PAGE, **headers: str | tuple[str, ...]) -> Reply:
+def shown(status: int = 200, page: str = PAGE, **headers: str | tuple[str, ...]) -> FetchedResponse:
     usual = {"Cache_Control": "no-store", "Content_Type": "text/html; charset=utf-8"}
     return reply(page, status, **{**usual, **headers})
 
@@ -83,7 +83,7 @@ def shown(status: int = 200, page: str = PAGE, **headers: str | tuple[str, ...])
     ],
 )
 def test_refresh_page_has_to_be_there_fresh_and_free(
-    answer: Reply | FetchError, expected: list[str]
+    answer: FetchedResponse | FetchError, expected: list[str]
 ) -> None:
     assert problems(check_refresh_page(setup(), f"{PAGES}/refresh-session", answer)) == expected
 
@@ -246,7 +246,9 @@ def test_ports_and_schemes_of_a_policy_are_read_as_browsers_read_them(
         (DOWN, ["problem script"]),
     ],
 )
-def test_script_has_to_arrive_as_it_is(answer: Reply | FetchError, expected: list[str]) -> None:
+def test_script_has_to_arrive_as_it_is(
+    answer: FetchedResponse | FetchError, expected: list[str]
+) -> None:
     assert problems([check_script(answer, b"code")]) == expected
 
 
@@ -271,7 +273,7 @@ def test_script_has_to_arrive_as_it_is(answer: Reply | FetchError, expected: lis
     ],
 )
 def test_strangers_have_to_arrive_at_sign_in(
-    answer: Reply | FetchError, expected: list[str]
+    answer: FetchedResponse | FetchError, expected: list[str]
 ) -> None:
     assert problems([check_sign_in(f"{PAGES}/auth", f"{PAGES}/auth", answer)]) == expected
 
@@ -339,6 +341,6 @@ def test_what_ails_sign_in_is_told_by_its_status(status: int, says: str, advice:
     ],
 )
 def test_only_a_redirect_on_the_same_site_is_followed(
-    answer: Reply | FetchError, onward: str | None
+    answer: FetchedResponse | FetchError, onward: str | None
 ) -> None:
     assert next_url(f"{PAGES}/auth", answer) == onward

@@ -20,8 +20,8 @@ from flask_ssr_session.upstream.fetch import (
     MAX_BODY_BYTES,
     MAX_RESPONSE_BYTES,
     Deadline,
-    ask,
     fetch_document,
+    request,
 )
 
 from .clocks import SteppedClock
@@ -102,7 +102,9 @@ def test_whoever_asks_may_name_the_method_and_headers(serve: Serve) -> None:
         requests.append(read_request(connection))
         connection.sendall(b"HTTP/1.1 403 No\r\nX-Told: yes\r\nContent-Length: 2\r\n\r\nno")
 
-    reply = ask("OPTIONS", serve(behave).url, Deadline(5), {"Accept": "text/html", "Origin": "o"})
+    reply = request(
+        "OPTIONS", serve(behave).url, Deadline(5), {"Accept": "text/html", "Origin": "o"}
+    )
 
     assert (reply.status, reply.headers["X-Told"], reply.body) == (403, "yes", b"no")
     head, *headers = requests[0].split(b"\r\n")
@@ -118,9 +120,9 @@ def test_answer_of_any_status_is_bounded_as_a_good_one_is(serve: Serve, status: 
     head = f"HTTP/1.1 {status} X\r\nConnection: close\r\n\r\n".encode()
 
     with pytest.raises(FetchError, match="larger than 1 MiB"):
-        ask("GET", serve(flood(head)).url, Deadline(5))
+        request("GET", serve(flood(head)).url, Deadline(5))
     with pytest.raises(FetchError, match="no complete answer in time"):
-        ask("GET", serve(hang(head)).url, Deadline(0.2))
+        request("GET", serve(hang(head)).url, Deadline(0.2))
 
 
 def test_address_without_a_path_asks_for_the_root(serve: Serve) -> None:

@@ -9,7 +9,7 @@ import json
 from collections.abc import Collection, Mapping
 
 from ..errors import FetchError
-from ..upstream.fetch import Reply
+from ..upstream.fetch import FetchedResponse
 from .check_keys import Answer, ProbeResult, failure_text, key_ids
 from .finding import Environment, Finding, host_and_port, ok, problem, warning
 
@@ -76,7 +76,7 @@ def check_api_keys(
     return ok("api_keys", f"the API at {_place(setup)} has the keys that pages verify with")
 
 
-def check_cors(setup: Environment, site: str, leave: Answer, answer: Reply) -> Finding:
+def check_cors(setup: Environment, site: str, leave: Answer, answer: FetchedResponse) -> Finding:
     """Judge whether a browser may refresh elsewhere.
 
     :param leave: the answer to the question it asks before.
@@ -101,7 +101,9 @@ def check_cors(setup: Environment, site: str, leave: Answer, answer: Reply) -> F
     )
 
 
-def _missing_cors_header(answer: Reply, site: str, lists: Mapping[str, tuple[str, ...]]) -> str:
+def _missing_cors_header(
+    answer: FetchedResponse, site: str, lists: Mapping[str, tuple[str, ...]]
+) -> str:
     """Return what a browser misses in an answer to *site*, or nothing."""
 
     def values(name: str) -> list[str]:
@@ -123,10 +125,10 @@ def _missing_cors_header(answer: Reply, site: str, lists: Mapping[str, tuple[str
 def check_core(heard: Collection[ProbeResult]) -> Finding:
     """Judge whether the cores take what the SDK asks them, by asking for no one's session."""
     for url, answer, _ in heard:
-        if isinstance(answer, Reply) and _reports_unauthorised(answer):
+        if isinstance(answer, FetchedResponse) and _reports_unauthorised(answer):
             continue
         place = host_and_port(url)
-        if isinstance(answer, Reply) and answer.status == 401:
+        if isinstance(answer, FetchedResponse) and answer.status == 401:
             return problem(
                 "core",
                 f"the core at {place} refuses the API key of this process, so nobody can sign in "
@@ -142,7 +144,7 @@ def check_core(heard: Collection[ProbeResult]) -> Finding:
     return ok("core", "the core takes what the SDK of this process asks")
 
 
-def _reports_unauthorised(answer: Reply) -> bool:
+def _reports_unauthorised(answer: FetchedResponse) -> bool:
     try:
         said = json.loads(answer.body) if answer.status == 200 else None
     except (ValueError, RecursionError):

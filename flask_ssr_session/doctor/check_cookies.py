@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from ..config.sdk import SDKCookieSettings
 from ..sansio.origins import is_loopback
-from ..upstream.fetch import Reply
+from ..upstream.fetch import FetchedResponse
 from .finding import Environment, Finding, bare_domain, host_of, ok, problem, warning
 
 _PARTITIONED = re.compile(r";\s*partitioned\s*(?=;|$)", re.IGNORECASE)
@@ -159,7 +159,7 @@ class ObservedCookies:
     refresh_path: str
 
 
-def seen_cookies(answer: Reply) -> ObservedCookies | None:
+def seen_cookies(answer: FetchedResponse) -> ObservedCookies | None:
     """Return how an answer of the refresh API sets cookies, or None where it sets not both."""
     found = SimpleCookie()
     for header in answer.headers.get_all("Set-Cookie") or []:

@@ -14,10 +14,10 @@ from typing import NamedTuple
 from ..errors import FetchError
 from ..sansio.jwks import parse_key_set
 from ..sansio.verification import MAX_CLOCK_AHEAD_SECONDS
-from ..upstream.fetch import Reply
+from ..upstream.fetch import FetchedResponse
 from .finding import Environment, Finding, format_age, host_and_port, ok, problem, warning
 
-Answer = Reply | FetchError
+Answer = FetchedResponse | FetchError
 
 # ``Date`` has whole seconds, and the answer took a while.
 _CLOCK_TOLERANCE_SECONDS = 5.0
@@ -149,7 +149,7 @@ def check_clock(answer: Answer, now: float, whose: str = "the key server") -> It
         yield warning("clock", says, advice)
 
 
-def _ahead(answer: Reply, now: float) -> float | None:
+def _ahead(answer: FetchedResponse, now: float) -> float | None:
     """Return by how many seconds the clock of who answered is ahead of *now*, if that is told."""
     age = answer.headers.get("Age", "0")
     try:

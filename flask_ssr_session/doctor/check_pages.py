@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
 
 from ..errors import FetchError
-from ..upstream.fetch import Reply
+from ..upstream.fetch import FetchedResponse
 from .check_keys import Answer, failure_text
 from .csp import refused_directives
 from .finding import Environment, Finding, browser_origin, host_and_port, ok, problem, warning
@@ -88,7 +88,9 @@ def check_refresh_page(setup: Environment, url: str, answer: Answer) -> Iterator
     yield _about_policy(setup, url, answer, script)
 
 
-def _about_policy(setup: Environment, url: str, answer: Reply, script: _Loaded) -> Finding:
+def _about_policy(
+    setup: Environment, url: str, answer: FetchedResponse, script: _Loaded
+) -> Finding:
     wanted: list[tuple[str, str, str | None]] = [("script-src", script.url, script.nonce)]
     if style := _loaded(_STYLE, url, answer):
         wanted.append(("style-src", style.url, style.nonce))

@@ -22,7 +22,7 @@ from ..sansio.origins import parse_origin
 from ..sansio.states import Reason
 from ..sansio.verdict import Verdict
 from ..throttled_log import ThrottledLog
-from ..upstream.fetch import Reply
+from ..upstream.fetch import FetchedResponse
 from .check_keys import Answer
 from .finding import Finding, ok, problem
 
@@ -110,6 +110,6 @@ def ask_app(app: Flask, front: str, path: str, headers: Mapping[str, str]) -> An
         message = Message()
         for name, value in response.headers:
             message[name] = value
-        return Reply(response.status_code, message, response.data)
+        return FetchedResponse(response.status_code, message, response.data)
     except Exception as error:  # noqa: BLE001 - in debug, what the app raises comes out here
         return FetchError(f"the app failed with {type(error).__name__}")

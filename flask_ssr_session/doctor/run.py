@@ -23,7 +23,7 @@ from ..hook_order import hook_before_api
 from ..pages import assets
 from ..sansio.jwks import parse_key_set
 from ..setup_checks import check_decorator_order, unreached_guards
-from ..upstream.fetch import Deadline, ask
+from ..upstream.fetch import Deadline, request
 from .check_api import CORS_HEADERS, check_api_keys, check_core, check_cors, check_refresh_api
 from .check_claims import check_claims
 from .check_cookies import check_seen_cookies, seen_cookies
@@ -172,7 +172,7 @@ def _ask(
     url: str, headers: Mapping[str, str] = MappingProxyType({}), method: str = "GET"
 ) -> Answer:
     try:
-        return ask(method, url, Deadline(_ASK_SECONDS), headers)
+        return request(method, url, Deadline(_ASK_SECONDS), headers)
     except FetchError as error:
         return error
 

@@ -69,7 +69,7 @@ def fetch_document(
         return _body(response), _reusable_seconds(response.headers.get("Cache-Control", ""))
 
 
-class Reply(NamedTuple):
+class FetchedResponse(NamedTuple):
     """An answer of any status."""
 
     status: int
@@ -77,16 +77,16 @@ class Reply(NamedTuple):
     body: bytes
 
 
-def ask(
+def request(
     method: str, url: str, deadline: Deadline, headers: Mapping[str, str] = MappingProxyType({})
-) -> Reply:
+) -> FetchedResponse:
     """Return what *url* answers, whatever the status.
 
     :param method: GET or OPTIONS; or POST, without a body, with ``Content-Length: 0``.
     :raises FetchError: no complete answer in time.
     """
     with _answer(method, url, deadline, headers) as response:
-        return Reply(response.status, response.headers, _body(response))
+        return FetchedResponse(response.status, response.headers, _body(response))
 
 
 @contextmanager
