@@ -35,7 +35,8 @@ from werkzeug.test import TestResponse
 from flask_ssr_session.app_state import AppState
 from flask_ssr_session.testing import SessionSigner
 from flask_ssr_session.throttled_log import ThrottledLog, logger
-from flask_ssr_session.upstream.fetch import Deadline, fetch_document
+from flask_ssr_session.upstream.connection import Deadline
+from flask_ssr_session.upstream.fetch import fetch_document
 from flask_ssr_session.upstream.key_store import FetchedKeys
 
 from .app.conftest import FETCH, PAGE, cookies, make_app, page_shown, with_views

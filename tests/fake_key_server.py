@@ -7,7 +7,7 @@ import threading
 from collections import deque
 
 from flask_ssr_session.errors import FetchError
-from flask_ssr_session.upstream.fetch import Deadline
+from flask_ssr_session.upstream.connection import Deadline
 
 
 class FakeKeyServer:

@@ -25,7 +25,8 @@ from flask_ssr_session.sansio.verification import TokenRules
 from flask_ssr_session.testing import SessionSigner
 from flask_ssr_session.throttled_log import ThrottledLog
 from flask_ssr_session.upstream import key_store
-from flask_ssr_session.upstream.fetch import Deadline, fetch_document
+from flask_ssr_session.upstream.connection import Deadline
+from flask_ssr_session.upstream.fetch import fetch_document
 from flask_ssr_session.upstream.key_store import FetchedKeys
 
 from .fake_key_server import finish_background

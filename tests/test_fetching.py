@@ -8,6 +8,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from flask_ssr_session.errors import FetchError, HTTPClientError
-from flask_ssr_session.upstream import fetch as fetch_module
+from flask_ssr_session.upstream import connection
+from flask_ssr_session.upstream.connection import Deadline
 from flask_ssr_session.upstream.fetch import (
     MAX_BODY_BYTES,
     MAX_RESPONSE_BYTES,
-    Deadline,
     fetch_document,
     request,
 )
@@ -121,7 +122,7 @@ def test_answer_of_any_status_is_bounded_as_a_good_one_is(serve: Serve, status: 
 
     with pytest.raises(FetchError, match="larger than 1 MiB"):
         request("GET", serve(flood(head)).url, Deadline(5))
-    with pytest.raises(FetchError, match="no complete answer in time"):
+    with pytest.raises(FetchError, match="no complete response in time"):
         request("GET", serve(hang(head)).url, Deadline(0.2))
 
 
@@ -190,7 +191,7 @@ def test_other_status_is_a_failure(serve: Serve, status: str) -> None:
         answer(b"HTTP/1.1 " + status.encode() + ok(BODY).removeprefix(b"HTTP/1.1 200 OK"))
     )
 
-    with pytest.raises(FetchError, match=f"the answer has status {status[:3]}") as caught:
+    with pytest.raises(FetchError, match=f"the response has status {status[:3]}") as caught:
         fetch(server.url)
     # Whether it is the request that is wrong, or the server.
     assert isinstance(caught.value, HTTPClientError) is status.startswith("4")
@@ -202,7 +203,7 @@ def test_redirect_is_not_followed(serve: Serve, status: int) -> None:
     location = f"HTTP/1.1 {status} Go\r\nLocation: {target.url}\r\n".encode()
     server = serve(answer(location + b"Content-Length: 0\r\n\r\n"))
 
-    assert failure(server.url) == f"the answer has status {status}"
+    assert failure(server.url) == f"the response has status {status}"
     assert fetch(target.url)[0] == BODY
 
 
@@ -226,7 +227,7 @@ def test_body_may_have_one_mebibyte(serve: Serve, framing: str, size: int, fits:
     if fits:
         assert len(fetch(server.url)[0]) == size
     else:
-        assert failure(server.url) == "the answer is larger than 1 MiB"
+        assert failure(server.url) == "the response is larger than 1 MiB"
 
 
 @pytest.mark.parametrize(
@@ -322,11 +323,11 @@ def test_answer_that_is_no_http_is_a_failure(serve: Serve, answered: bytes) -> N
     ],
 )
 def test_nothing_stretches_the_deadline(serve: Serve, behaviour: Behaviour) -> None:
-    assert failure(serve(behaviour).url, 0.3) == "no complete answer in time"
+    assert failure(serve(behaviour).url, 0.3) == "no complete response in time"
 
 
 def test_deadline_that_has_passed_fetches_nothing(serve: Serve) -> None:
-    assert failure(serve(answer(ok(BODY))).url, 0.0) == "no complete answer in time"
+    assert failure(serve(answer(ok(BODY))).url, 0.0) == "no complete response in time"
 
 
 def test_closed_port_is_a_failure(serve: Serve) -> None:
@@ -376,6 +377,26 @@ def test_address_cannot_break_the_request(serve: Serve, target: str) -> None:
     else:
         assert failure(url).startswith("the connection failed (")
         assert b"".join(requests) == b""
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("X-Key", "secret\r\nX: y"), ("X-Key", "a\x00b"), ("X-Key\n", "secret")],
+    ids=ascii,
+)
+def test_header_cannot_break_the_request(serve: Serve, name: str, value: str) -> None:
+    with pytest.raises(FetchError, match=r"connection failed \(ValueError\)"):
+        fetch_document(serve(answer(ok(BODY))).url, Deadline(5), {name: value})
+
+
+def test_debug_output_of_http_client_does_not_show_headers(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(HTTPConnection, "debuglevel", 1)
+
+    fetch_document(serve(answer(ok(BODY))).url, Deadline(5), {"api-key": "secret"})
+
+    assert capsys.readouterr().out == ""
 
 
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"])
@@ -453,7 +474,7 @@ def test_plain_answer_to_tls_is_a_failure(serve: Serve) -> None:
 def test_tls_handshake_has_no_time_of_its_own(serve: Serve, behaviour: Behaviour) -> None:
     url = serve(behaviour).url.replace("http", "https", 1)
 
-    assert failure(url, 0.3) == "no complete answer in time"
+    assert failure(url, 0.3) == "no complete response in time"
 
 
 def test_slow_connection_leaves_the_handshake_only_the_rest(
@@ -472,11 +493,11 @@ def test_slow_connection_leaves_the_handshake_only_the_rest(
         waits.append(sock.gettimeout())
         return shake_hands(context, sock, **options)
 
-    monkeypatch.setattr(fetch_module, "monotonic", clock.monotonic)
+    monkeypatch.setattr(connection, "monotonic", clock.monotonic)
     monkeypatch.setattr(socket, "socket", Slow)
     monkeypatch.setattr(ssl.SSLContext, "wrap_socket", observed)
 
-    assert failure(url, 3) == "no complete answer in time"
+    assert failure(url, 3) == "no complete response in time"
     assert waits == [pytest.approx(0.1)]
 
 

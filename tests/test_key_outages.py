@@ -47,11 +47,11 @@ DAY = 24 * 3600.0
 ACTIVE, INVALID, UNAVAILABLE = Reason.ACTIVE, Reason.INVALID, Reason.KEYS_UNAVAILABLE
 
 # What the log says of an outage.
-LATE = "no complete answer in time"
-TOO_LARGE = "the answer is larger than 1 MiB"
-NOT_JSON = "the answer is not JSON"
-NO_KEY_SET = "the answer is not a key set"
-NO_USABLE_KEY = "the key set holds no usable RSA signing key"
+LATE = "no complete response in time"
+TOO_LARGE = "the response is larger than 1 MiB"
+NOT_JSON = "the document is not JSON"
+NO_KEY_SET = "the document is not a key set"
+NO_USABLE_KEY = "the key set contains no usable RSA signing key"
 
 OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -296,28 +296,28 @@ OUTAGES: dict[str, tuple[str, Make]] = {
         NO_USABLE_KEY,
         lambda bench: answer_keys(bench.jwk, bench.neighbour_jwk | {"kid": "d-test"}),
     ),
-    "has no content": ("the answer has status 204", with_status("204 No Content")),
-    "has nothing new": ("the answer has status 304", with_status("304 Not Modified")),
-    "wants a password": ("the answer has status 401", with_status("401 Unauthorized")),
-    "finds nothing": ("the answer has status 404", with_status("404 Not Found")),
-    "fails": ("the answer has status 500", with_status("500 Internal Server Error")),
-    "is overloaded": ("the answer has status 503", with_status("503 Service Unavailable")),
+    "has no content": ("the response has status 204", with_status("204 No Content")),
+    "has nothing new": ("the response has status 304", with_status("304 Not Modified")),
+    "wants a password": ("the response has status 401", with_status("401 Unauthorized")),
+    "finds nothing": ("the response has status 404", with_status("404 Not Found")),
+    "fails": ("the response has status 500", with_status("500 Internal Server Error")),
+    "is overloaded": ("the response has status 503", with_status("503 Service Unavailable")),
     **{
-        f"redirects with {status}": (f"the answer has status {status}", redirect(status))
+        f"redirects with {status}": (f"the response has status {status}", redirect(status))
         for status in (301, 302, 303, 307, 308)
     },
     "redirects to a file": (
-        "the answer has status 302",
+        "the response has status 302",
         lambda bench: with_status("302 Found", f"Location: {bench.file.as_uri()}\r\n")(bench),
     ),
     "fails, then answers": (
-        "the answer has status 500",
+        "the response has status 500",
         lambda bench: answer(b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n" + ok(bench.document)),
     ),
     "closes its port": ("the connection failed (ConnectionRefusedError)", lambda _: None),
     "hangs up": ("the connection failed (RemoteDisconnected)", lambda _: answer(b"")),
     "hangs up before the last byte": (
-        "the answer broke off",
+        "the response was cut off",
         lambda bench: answer(ok(bench.document)[:-1]),
     ),
     "tears the connection down": (

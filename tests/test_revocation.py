@@ -16,8 +16,9 @@ from flask_ssr_session.errors import CoreUnavailableError, FetchError, HTTPClien
 from flask_ssr_session.sansio.states import Reason, SessionState
 from flask_ssr_session.sansio.verdict import Verdict, apply_revocation
 from flask_ssr_session.session import SSRSession, deep_freeze
-from flask_ssr_session.upstream.fetch import Deadline
-from flask_ssr_session.upstream.revocation import COOLDOWN_SECONDS, LOOK_UP_SECONDS, RevocationCheck
+from flask_ssr_session.upstream.connection import Deadline
+from flask_ssr_session.upstream.fetch import FETCH_SECONDS
+from flask_ssr_session.upstream.revocation import COOLDOWN_SECONDS, RevocationCheck
 
 from .clocks import SteppedClock
 from .key_server import Behaviour, KeyServer, answer, dribble, flood, hang, ok, read_request, reset
@@ -175,7 +176,7 @@ def test_error_says_why_and_nothing_of_the_session(core: Core, check: Revocation
         check.is_revoked("handle-1")
 
     assert str(first.value) == "the connection failed (ConnectionRefusedError)"
-    assert str(second.value) == "the core did not answer a moment ago"
+    assert str(second.value) == "the core did not respond a moment ago"
     # A traceback in a log would otherwise quote the address, and with it the handle.
     assert first.value.__suppress_context__
 
@@ -282,8 +283,8 @@ def test_what_the_core_refuses_about_one_session_holds_up_no_other(
     core: Core, clock: SteppedClock, check: RevocationCheck
 ) -> None:
     """It has 400 for a session whose tenant was deleted; the twin is a failure of its own."""
-    refused = HTTPClientError("the answer has status 400")
-    core.answers = [refused, KNOWN, FetchError("the answer has status 500"), refused, KNOWN]
+    refused = HTTPClientError("the response has status 400")
+    core.answers = [refused, KNOWN, FetchError("the response has status 500"), refused, KNOWN]
     assert [outcome(check), outcome(check)] == ["down", False]
     assert [outcome(check), outcome(check)] == ["down", "down"]
     clock.advance(10)
@@ -338,12 +339,12 @@ def test_every_address_gets_its_share_of_the_time(core: Core, clock: SteppedCloc
     # They failed at once, so what one left goes to those behind it.
     for seconds, most in zip(core.seconds, (1.0, 1.5, 3.0), strict=True):
         assert most - 0.5 < seconds <= most
-    assert LOOK_UP_SECONDS == 3
+    assert FETCH_SECONDS == 3
 
 
 # Who is asked when, and what comes of it: seconds since the first look-up, then the answers of the
 # cores in the order they are asked in, and the outcome.
-BAD, REFUSED = b"{}", HTTPClientError("the answer has status 400")
+BAD, REFUSED = b"{}", HTTPClientError("the response has status 400")
 PASSED_OVER: dict[str, list[tuple[float, dict[int, Any], bool | str]]] = {
     "the first fails": [
         (0, {1: DOWN, 2: KNOWN}, False),
@@ -513,7 +514,7 @@ def test_request_that_trips_over_a_defect_leaves_the_core_to_a_later_one(
 def test_no_address_at_all_is_an_outage(core: Core, clock: SteppedClock) -> None:
     check = RevocationCheck((), {}, clock=clock, fetch=core.fetch)
 
-    with pytest.raises(CoreUnavailableError, match="no core is configured"):
+    with pytest.raises(CoreUnavailableError, match="no address is configured"):
         check.is_revoked("handle-1")
 
 
@@ -683,12 +684,12 @@ def test_revoked_session_asks_the_browser_to_refresh() -> None:
 
 def test_core_that_is_down_makes_the_session_unavailable() -> None:
     def down(_handle: str) -> bool:
-        raise CoreUnavailableError("no complete answer in time")
+        raise CoreUnavailableError("no complete response in time")
 
     verdict = apply_revocation(ACTIVE, down)
 
     assert (verdict.state, verdict.reason) == (SessionState.UNAVAILABLE, Reason.CORE_UNAVAILABLE)
-    assert (verdict.session, verdict.detail) == (None, "no complete answer in time")
+    assert (verdict.session, verdict.detail) == (None, "no complete response in time")
 
 
 def test_fingerprint_tells_the_tokens_of_one_session_apart() -> None:

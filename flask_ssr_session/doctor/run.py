@@ -23,7 +23,8 @@ from ..hook_order import hook_before_api
 from ..pages import assets
 from ..sansio.jwks import parse_key_set
 from ..setup_checks import check_decorator_order, unreached_guards
-from ..upstream.fetch import Deadline, request
+from ..upstream.connection import Deadline
+from ..upstream.fetch import FETCH_SECONDS, request
 from .check_api import CORS_HEADERS, check_api_keys, check_core, check_cors, check_refresh_api
 from .check_claims import check_claims
 from .check_cookies import check_seen_cookies, seen_cookies
@@ -34,8 +35,6 @@ from .explain_token import explain_token
 from .finding import Environment, Finding, Level, browser_origin, is_top_level, ok, problem
 from .gather_claims import gather_claims
 from .probes import answers_api, ask_app, check_templates, front_page
-
-_ASK_SECONDS = 3.0
 
 # A page request of a browser that has never been here.
 _AS_A_BROWSER = {
@@ -172,7 +171,7 @@ def _ask(
     url: str, headers: Mapping[str, str] = MappingProxyType({}), method: str = "GET"
 ) -> Answer:
     try:
-        return request(method, url, Deadline(_ASK_SECONDS), headers)
+        return request(method, url, Deadline(FETCH_SECONDS), headers)
     except FetchError as error:
         return error
 

@@ -1,7 +1,7 @@
 """Parse a JSON Web Key Set into the keys that may sign a session.
 
-A key set is trusted as far as its connection is; a broken or foreign key in it is passed over,
-so that one bad neighbour does not sign everybody out.
+A key set is trusted as far as its connection. A malformed key, or one for another purpose, is
+skipped: one bad entry must not sign out all users.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey, RSAPubli
 from ..errors import FetchError
 from .jose import MAX_KID_CHARS, decode_base64url
 
-# NIST SP 800-131A: nothing shorter signs today. The upper end keeps one check from taking long.
+# NIST SP 800-131A requires 2,048 bits. The upper limit bounds the time that one check takes.
 MIN_KEY_BITS = 2048
 MAX_KEY_BITS = 8192
 
@@ -23,18 +23,18 @@ MAX_KEY_BITS = 8192
 def parse_key_set(document: bytes | str | Mapping[str, Any]) -> dict[str, RSAPublicKey]:
     """Return the usable signing keys of a JSON Web Key Set by key id (RFC 7517).
 
-    Usable is an RSA key of 2,048 to 8,192 bits with a key id, not meant for anything but RS256
-    signatures. A key id that stands for two different keys is usable for neither.
+    An RSA key of 2,048 to 8,192 bits is usable if it has a key id and is not reserved for anything
+    but RS256 signatures. If two different keys have the same key id, neither is usable.
 
-    :raises FetchError: it is no key set, or holds not one usable key.
+    :raises FetchError: *document* is not a key set, or contains no usable key.
     """
     try:
         value = document if isinstance(document, Mapping) else json.loads(document)
     except (ValueError, RecursionError):
-        raise FetchError("the answer is not JSON") from None
+        raise FetchError("the document is not JSON") from None
     entries = value.get("keys") if isinstance(value, Mapping) else None
     if not isinstance(entries, (list, tuple)):
-        raise FetchError("the answer is not a key set")
+        raise FetchError("the document is not a key set")
     usable: dict[str, RSAPublicKey] = {}
     ambiguous: set[str] = set()
     for entry in entries:
@@ -48,12 +48,12 @@ def parse_key_set(document: bytes | str | Mapping[str, Any]) -> dict[str, RSAPub
     for kid in ambiguous:
         del usable[kid]
     if not usable:
-        raise FetchError("the key set holds no usable RSA signing key")
+        raise FetchError("the key set contains no usable RSA signing key")
     return usable
 
 
 def _signing_key(entry: Any) -> RSAPublicKey | None:
-    """Return the key of one entry, or None where it is not for us."""
+    """Return the key of one entry, or None if it cannot sign a session."""
     if not isinstance(entry, Mapping) or entry.get("kty") != "RSA":
         return None
     if entry.get("use", "sig") != "sig" or entry.get("alg", "RS256") != "RS256":
@@ -77,7 +77,7 @@ def _signing_key(entry: Any) -> RSAPublicKey | None:
 
 def _number(value: Any) -> int | None:
     """Decode a Base64urlUInt (RFC 7518 section 2)."""
-    # No key in range is longer; what is longer is not worth decoding.
+    # No key in range has longer numbers: do not decode them.
     if not isinstance(value, str) or not value.isascii() or len(value) > MAX_KEY_BITS // 4:
         return None
     try:

@@ -14,11 +14,12 @@ from urllib.parse import urlsplit
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from ..clock import Clock
-from ..errors import FetchError, KeysUnavailableError
+from ..errors import KeysUnavailableError
 from ..sansio.jwks import parse_key_set
 from ..signals import SignalSender, keys_failing, keys_renewed, send_nothing
 from ..throttled_log import ThrottledLog
-from .fetch import Deadline, fetch_document
+from .connection import Deadline
+from .fetch import FETCH_SECONDS, fetch_document, fetch_first
 from .key_refresher import KeyRefresher
 from .key_set import KeySet
 
@@ -28,7 +29,6 @@ from .key_set import KeySet
 RENEW_AFTER_SECONDS = 240.0
 WAIT_AFTER_SECONDS = 300.0
 
-FETCH_SECONDS = 3.0
 WAIT_SECONDS = 1.0
 
 # ``iat`` is cut to whole seconds and comes from another machine's clock.
@@ -171,26 +171,19 @@ class FetchedKeys:
 
     def _fetch_any_uri(self, started_monotonic: float) -> KeySet:
         started_wall = self._clock.wall()
-        deadline = Deadline(FETCH_SECONDS)
-        problem = FetchError("no key set is configured")
-        for position, uri in enumerate(self._uris):
-            try:
-                # An even share of the time left: one that hangs must not use up the others' turn.
-                share = Deadline(deadline.remaining() / (len(self._uris) - position))
-                body, max_age_seconds = self._fetch(uri, share)
-                keys = parse_key_set(body)
-            except FetchError as error:
-                problem = error
-                continue
+
+        def fetch(uri: str, deadline: Deadline) -> KeySet:
+            body, max_age_seconds = self._fetch(uri, deadline)
             return KeySet(
-                keys,
+                parse_key_set(body),
                 fetched_wall=started_wall,
                 fetched_monotonic=started_monotonic,
                 fresh_seconds=RENEW_AFTER_SECONDS
                 if max_age_seconds is None
                 else min(max_age_seconds, RENEW_AFTER_SECONDS),
             )
-        raise problem
+
+        return fetch_first(self._uris, Deadline(FETCH_SECONDS), fetch)
 
     def _report_success(self, failures_before: int) -> None:
         if failures_before:

@@ -27,7 +27,8 @@ from flask_ssr_session import (
 from flask_ssr_session.doctor import run as doctor_run
 from flask_ssr_session.testing import SessionSigner
 from flask_ssr_session.upstream import fetch
-from flask_ssr_session.upstream.fetch import Deadline, FetchedResponse
+from flask_ssr_session.upstream.connection import Deadline
+from flask_ssr_session.upstream.fetch import FetchedResponse
 from tests.development_core.sdk import init_sdk
 
 from .conftest import MakeApp, Site, app_without_sdk, checks_run, line, run, signed_in
