@@ -1,4 +1,4 @@
-"""A few minutes of the chaos run, and proof that it sees what it is there to see."""
+"""A few minutes of the chaos run, and proof that it detects violations."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from flask_ssr_session.upstream.key_store import FetchedKeys
 from . import chaos
 from .chaos import Chaos, ViolationError
 
-# Of those whose few minutes hold nearly everything, one that takes the least real time.
+# Its few minutes contain nearly everything, and take little real time.
 SEED = 11
 
 
 @pytest.fixture(autouse=True)
 def no_sdk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Other tests may have initialised the SDK, of which a process has one."""
+    """Other tests may have initialised the SDK, which is global."""
     monkeypatch.setattr(app_state, "read_sdk", lambda: None)
 
 

@@ -1,4 +1,4 @@
-"""One document under one deadline, from a real server that behaves as badly as it can."""
+"""Fetching under one deadline, from a real server that misbehaves."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def fetch(url: str, seconds: float = 5.0) -> tuple[bytes, float | None]:
 
 
 def failure(url: str, seconds: float = 5.0) -> str:
-    """Return why *url* cannot be fetched, which has to be known when the time is over."""
+    """Return why *url* cannot be fetched; the error must be raised in time."""
     started = time.monotonic()
     with pytest.raises(FetchError) as caught:
         fetch(url, seconds)
@@ -96,7 +96,7 @@ def test_request_asks_for_plain_json_and_nothing_else(serve: Serve) -> None:
     ]
 
 
-def test_whoever_asks_may_name_the_method_and_headers(serve: Serve) -> None:
+def test_method_and_headers_can_be_given(serve: Serve) -> None:
     requests: list[bytes] = []
 
     def behave(connection: socket.socket) -> None:
@@ -193,7 +193,7 @@ def test_other_status_is_a_failure(serve: Serve, status: str) -> None:
 
     with pytest.raises(FetchError, match=f"the response has status {status[:3]}") as caught:
         fetch(server.url)
-    # Whether it is the request that is wrong, or the server.
+    # Whether the request is at fault, or the server.
     assert isinstance(caught.value, HTTPClientError) is status.startswith("4")
 
 
@@ -257,7 +257,7 @@ def test_endless_answer_is_not_read_for_long(
     monkeypatch.setattr(socket, "socket", Counting)
 
     assert failure(serve(flood(start)).url)
-    # The bound is looked at before each read, and the last one may fill a buffer.
+    # The limit is checked before each read, and the last read may fill a buffer.
     assert sum(sizes) <= MAX_RESPONSE_BYTES + io.DEFAULT_BUFFER_SIZE
 
 
@@ -371,7 +371,7 @@ def test_address_cannot_break_the_request(serve: Serve, target: str) -> None:
     url = serve(behave).url.replace("/jwks.json", target)
 
     if "\t" in target:
-        # urlsplit() drops what no address may hold.
+        # urlsplit() removes tabs.
         failure(url)
         assert requests[0].startswith(b"GET /ab HTTP/1.1\r\n")
     else:
@@ -467,7 +467,7 @@ def test_plain_answer_to_tls_is_a_failure(serve: Serve) -> None:
     "behaviour",
     [
         pytest.param(hang(), id="hanging"),
-        # The head of a TLS record that goes on for 16 KiB.
+        # The header of a TLS record of 16 KiB.
         pytest.param(dribble(b"\x16\x03\x03\x40\x00"), id="dribbling"),
     ],
 )
@@ -501,7 +501,7 @@ def test_slow_connection_leaves_the_handshake_only_the_rest(
     assert waits == [pytest.approx(0.1)]
 
 
-# Names
+# Host names
 
 
 Resolver = Callable[..., list[Any]]
@@ -543,7 +543,7 @@ def test_resolver_that_hangs_has_no_time_of_its_own(monkeypatch: pytest.MonkeyPa
     wake_up.set()
 
 
-def test_name_that_nobody_knows_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_name_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     def look_up(*_args: Any, **_options: Any) -> list[Any]:
         raise socket.gaierror(socket.EAI_NONAME, "unknown")
 

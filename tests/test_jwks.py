@@ -1,4 +1,4 @@
-"""Which keys of a key set may sign a session, and what is remembered beside them."""
+"""Which keys of a key set may sign a session, and the cache of tokens they verified."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from flask_ssr_session.upstream.key_set import MAX_CACHED_CHARS, MAX_CACHED_TOKE
 
 
 class Absent:
-    """Takes a member out of a key."""
+    """Removes a member from a key."""
 
     def __repr__(self) -> str:
         return "absent"
@@ -34,12 +34,12 @@ ABSENT = Absent()
 
 
 def number(value: int) -> str:
-    """Write a number as RFC 7518 does."""
+    """Encode a number as in RFC 7518."""
     data = value.to_bytes(max(1, (value.bit_length() + 7) // 8), "big")
     return urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
-# Products of no primes we know: as a modulus they verify nothing, but have the right size.
+# Not products of known primes: as a modulus they verify nothing, but have the right size.
 MODULUS_OF_BITS = {bits: (1 << (bits - 1)) | 1 for bits in (1024, 2047, 2048, 4096, 8192, 8193)}
 
 
@@ -228,7 +228,7 @@ def session(user_id: str = "anna") -> SSRSession:
     return SSRSession({"sub": user_id})
 
 
-def test_token_is_remembered_for_the_very_key(key_set: KeySet, signer: SessionSigner) -> None:
+def test_token_is_cached_for_the_same_key(key_set: KeySet, signer: SessionSigner) -> None:
     kept, key = session(), key_set.keys["d-test"]
 
     key_set.put("token", "d-test", key, kept)
@@ -239,10 +239,8 @@ def test_token_is_remembered_for_the_very_key(key_set: KeySet, signer: SessionSi
     assert signer.public_key is not key
 
 
-def test_token_of_a_key_that_was_replaced_is_not_remembered(
-    key_set: KeySet, signer: SessionSigner
-) -> None:
-    """It was verified while a renewal ran: perhaps by a key that is no longer in the set."""
+def test_token_of_a_replaced_key_is_not_cached(key_set: KeySet, signer: SessionSigner) -> None:
+    """A refresh ran meanwhile, so the key may not be in the new set."""
     key_set.put("equal", "d-test", signer.public_key, session())
     key_set.put("gone", "d-gone", key_set.keys["d-test"], session())
 
@@ -258,7 +256,7 @@ def test_keys_of_the_source_are_copied(signer: SessionSigner) -> None:
     assert list(key_set.keys) == ["d-test"]
 
 
-def test_long_tokens_are_not_remembered(key_set: KeySet) -> None:
+def test_long_tokens_are_not_cached(key_set: KeySet) -> None:
     key = key_set.keys["d-test"]
     for length in (4096, 4097):
         key_set.put("a" * length, "d-test", key, session())
@@ -268,7 +266,7 @@ def test_long_tokens_are_not_remembered(key_set: KeySet) -> None:
     assert key_set.get("a" * 4097) is None
 
 
-def test_the_last_1024_tokens_are_remembered(key_set: KeySet) -> None:
+def test_the_last_1024_tokens_are_cached(key_set: KeySet) -> None:
     key = key_set.keys["d-test"]
     for count in range(1024):
         key_set.put(str(count), "d-test", key, session())

@@ -1,4 +1,4 @@
-"""Log lines: one per reason and while, with the number held back."""
+"""The throttled log: one line per reason in ten seconds, with the number of suppressed ones."""
 
 from __future__ import annotations
 
