@@ -66,7 +66,10 @@ class TokenError(SSRSessionError):
 
 
 class TokenInvalidError(TokenError):
-    """Raised for a token that breaks a rule; only the refresh API knows its session."""
+    """Raised for a token that breaks a rule.
+
+    Only the refresh API can tell whether its session still exists.
+    """
 
 
 class TokenExpiredError(TokenError):

@@ -399,6 +399,20 @@ def test_debug_output_of_http_client_does_not_show_headers(
     assert capsys.readouterr().out == ""
 
 
+def test_ipv6_address_needs_no_port(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    requests: list[bytes] = []
+
+    def behave(connection: socket.socket) -> None:
+        requests.append(read_request(connection))
+        connection.sendall(ok(BODY))
+
+    found = (socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", serve(behave).port))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_options: [found])
+
+    assert fetch("http://[fe80::abcd]/")[0] == BODY
+    assert b"Host: [fe80::abcd]\r\n" in requests[0]
+
+
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"])
 def test_proxies_of_the_environment_are_not_used(
     serve: Serve, monkeypatch: pytest.MonkeyPatch, name: str

@@ -2,8 +2,9 @@
 
 A cookie proves who the user is, not that the user meant the request. Browsers send the origin of a
 request in ``Sec-Fetch-Site`` (W3C Fetch Metadata) or, over plain http and in older versions, in
-``Origin``; a page of another site can forge neither. The rules are those of Go's
-``http.CrossOriginProtection``, with the origins that belong to this app.
+``Origin``; a page of another site can forge neither. Only a page or a service worker of this site
+can repeat a request as its own. The rules are those of Go's ``http.CrossOriginProtection``, with
+the origins that belong to this app.
 """
 
 from __future__ import annotations

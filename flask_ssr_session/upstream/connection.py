@@ -48,7 +48,7 @@ class DeadlineSocket:
         self._sock.sendall(data)
 
     def makefile(self, _mode: str) -> io.BufferedReader:
-        """Return a file that receives at most *max_bytes*, and at most a buffer more."""
+        """Return a file that stops receiving after *max_bytes*."""
         return io.BufferedReader(_DeadlineReader(self._sock, self._deadline, self._max_bytes))
 
     def close(self) -> None:

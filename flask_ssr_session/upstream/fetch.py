@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 from ..errors import FetchError, HTTPClientError
+from ..sansio.origins import DEFAULT_PORTS
 from .connection import Deadline, DeadlineSocket, connect
 
 if TYPE_CHECKING:
@@ -105,7 +106,8 @@ def _open_response(
             raise ValueError("a header contains a control character")
         parts = urlsplit(url)
         with connect(url, deadline) as sock:
-            connection = HTTPConnection(parts.hostname or "", parts.port)
+            port = parts.port or DEFAULT_PORTS[parts.scheme]
+            connection = HTTPConnection(parts.hostname or "", port)
             # A debug level that the app sets for all connections would print the API key.
             connection.set_debuglevel(0)
             connection.sock = DeadlineSocket(sock, deadline, MAX_RESPONSE_BYTES)
