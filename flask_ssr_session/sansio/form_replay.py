@@ -57,7 +57,7 @@ class ReplayableForm:
     """The fields of a form, in the order of the request, and its encoding.
 
     :ivar fields: the name and value of each; None is the value of an empty file input.
-    :ivar owner: the result of :func:`form_owner`; empty if unknown, and the form is never offered.
+    :ivar owner: the result of :func:`form_owner`; empty if unknown: it is never offered then.
     """
 
     enctype: str

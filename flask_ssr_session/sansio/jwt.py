@@ -122,10 +122,7 @@ def _json_object(segment: bytes) -> dict[str, Any]:
     try:
         text = _decode_segment(segment).decode("utf-8")
         value = _decode_json(text)
-    except (
-        ValueError,
-        RecursionError,
-    ):  # includes UnicodeDecodeError and too long integers
+    except (ValueError, RecursionError):  # ValueError: also bad UTF-8 and too long integers
         raise TokenInvalidError(TokenDefect.JSON) from None
     if not isinstance(value, dict):
         raise TokenInvalidError(TokenDefect.JSON)
