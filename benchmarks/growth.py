@@ -22,8 +22,8 @@ from typing import Any
 from flask import Flask
 
 from flask_ssr_session.app_state import EXTENSION_NAME, AppState
-from flask_ssr_session.sansio.jwks import MAX_REMEMBERED_CHARS, MAX_REMEMBERED_TOKENS
 from flask_ssr_session.testing import SessionSigner
+from flask_ssr_session.upstream.key_set import MAX_CACHED_CHARS, MAX_CACHED_TOKENS
 
 from . import sites
 from .driving import Case, TimedRequest, always, call_app, measure, versions
@@ -193,7 +193,7 @@ def by_pauses(tokens: Sequence[Token], passes: int) -> Iterator[Row]:
     """Compare an app with a full token cache with a bare one."""
     own = our_app()
     state: AppState = own.extensions[EXTENSION_NAME]
-    warm = tokens[:MAX_REMEMBERED_TOKENS]
+    warm = tokens[:MAX_CACHED_TOKENS]
     page = [TimedRequest(token.request().environ) for token in warm]
     for name, app in (("bare", sites.bare()), ("remembering", own)):
         if app is own:
@@ -209,7 +209,7 @@ def by_pauses(tokens: Sequence[Token], passes: int) -> Iterator[Row]:
             row[f"gen{generation}_most_ms"] = max(each, default=0.0)
         yield row
     with own.app_context():
-        if state.sdk_binding().keys.peek(warm[-1].raw) is None:
+        if state.sdk_binding().keys.token_cache.get(warm[-1].raw) is None:
             raise RuntimeError("the tokens were not remembered")
 
 
@@ -235,11 +235,11 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
     options = parser.parse_args()
     few = options.quick
-    tokens = sign(SIGNER, MAX_REMEMBERED_TOKENS + 100)
+    tokens = sign(SIGNER, MAX_CACHED_TOKENS + 100)
     text_sizes = (1024, 4000) if few else (1024, 2048, 4000)
     found = {
         "sessions": show(
-            f"visitors in turn; {MAX_REMEMBERED_TOKENS} are remembered",
+            f"visitors in turn; {MAX_CACHED_TOKENS} are remembered",
             list(by_sessions(options.sessions)),
         ),
         "keys": show(
@@ -247,7 +247,7 @@ def main() -> None:
             by_keys((1, 2000) if few else (1, 20, 200, 2000), tokens, options.rounds),
         ),
         "size": show(
-            f"characters of a token, over bare; up to {MAX_REMEMBERED_CHARS} it is remembered",
+            f"characters of a token, over bare; up to {MAX_CACHED_CHARS} it is remembered",
             by_size((1024, 8000) if few else (1024, 2048, 4000, 8000), tokens, options.rounds),
         ),
         "apps": show("apps in one process", list(by_apps((1, 10) if few else (1, 10, 50), tokens))),

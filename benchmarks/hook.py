@@ -23,9 +23,9 @@ from flask import Flask
 from supertokens_python.recipe import session as session_recipe
 
 from example_app.core import DevelopmentCore
-from flask_ssr_session.sansio.jwks import MAX_REMEMBERED_CHARS, MAX_REMEMBERED_TOKENS
 from flask_ssr_session.sansio.jwt import decode_unverified_token
 from flask_ssr_session.testing import SessionSigner
+from flask_ssr_session.upstream.key_set import MAX_CACHED_CHARS, MAX_CACHED_TOKENS
 from tests.development_core.sdk import init_sdk
 
 from . import sites
@@ -135,7 +135,7 @@ class Bench:
         bare = f"{group}: bare"
         self.add(bare, sites.bare(), always(TimedRequest(tokens[0].request().environ)), bare)
         self.add(f"{group}: cold", cold, never_seen(cold, tokens), bare)
-        name = "warm" if len(tokens[0].raw) <= MAX_REMEMBERED_CHARS else "the same, not remembered"
+        name = "warm" if len(tokens[0].raw) <= MAX_CACHED_CHARS else "the same, not remembered"
         self.add(f"{group}: {name}", warm, always(tokens[0].request()), bare)
 
     def _expired(self) -> Token:
@@ -218,7 +218,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=300, help="default: 300")
     parser.add_argument("--batch", type=int, default=8, help="requests per case and round; 8")
     parser.add_argument("--quick", action="store_true", help="no variants, 150 rounds at most")
-    parser.add_argument("--tokens", type=int, default=2 * MAX_REMEMBERED_TOKENS)
+    parser.add_argument("--tokens", type=int, default=2 * MAX_CACHED_TOKENS)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
     options = parser.parse_args()
     logging.disable(logging.WARNING)  # of refused tokens

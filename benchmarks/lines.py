@@ -22,8 +22,8 @@ from flask import Flask
 from line_profiler import LineProfiler
 
 import flask_ssr_session
-from flask_ssr_session.sansio.jwks import MAX_REMEMBERED_TOKENS
 from flask_ssr_session.testing import SessionSigner
+from flask_ssr_session.upstream.key_set import MAX_CACHED_TOKENS
 
 from . import sites
 from .driving import Case, TimedRequest, always, environ, run_batch, versions
@@ -55,7 +55,7 @@ def our_app() -> Flask:
 
 def cases() -> Iterator[Case]:
     """Yield the three kinds of request of a typical site."""
-    tokens = sign(SIGNER, 2 * MAX_REMEMBERED_TOKENS)
+    tokens = sign(SIGNER, 2 * MAX_CACHED_TOKENS)
     for name in ("warm", "cold", "anonymous"):
         app = our_app()
         requests = {

@@ -56,7 +56,7 @@ def never_seen(app: Flask, tokens: Sequence[Token], path: str = "/") -> Iterator
     state: AppState = app.extensions[EXTENSION_NAME]
     for token in cycle(tokens):
         with app.app_context():
-            remembered = state.sdk_binding().keys.peek(token.raw)
+            remembered = state.sdk_binding().keys.token_cache.get(token.raw)
         if remembered is not None:
             raise RuntimeError("too few tokens: a remembered one came again")
         yield token.request(path)

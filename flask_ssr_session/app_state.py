@@ -18,18 +18,18 @@ from .config.static_keys import read_static_keys
 from .errors import MisuseError, error_location
 from .sansio.app_code import raise_misuse
 from .sansio.global_claims import GlobalClaims
-from .sansio.jwks import KeySet
 from .sansio.plan import PolicyOptions
 from .sansio.requirements import ViewMarks
-from .sansio.verification import KeyFinder, TokenRules
+from .sansio.verification import KeySource, TokenRules
 from .throttled_log import ThrottledLog
+from .upstream.key_set import KeySet
 from .upstream.key_store import FetchedKeys, StaticKeys
 from .upstream.revocation import RevocationCheck
 
 EXTENSION_NAME = "ssr_session"
 
 
-class KeyStore(KeyFinder, Protocol):
+class KeyStore(KeySource, Protocol):
     """Keys that can be dropped, for instance after a leak."""
 
     def clear(self) -> None:

@@ -1,4 +1,4 @@
-"""The one place that tells the time, so that tests can step it instead of sleeping."""
+"""The source of the time, which tests replace instead of sleeping."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Wall time for what tokens say, monotonic time for how long something took."""
+    """Wall time for the times in tokens, monotonic time for durations."""
 
     def wall(self) -> float:
         """Return seconds since the epoch, UTC."""
         ...
 
     def monotonic(self) -> float:
-        """Return seconds that never run backwards; only differences mean anything."""
+        """Return seconds that never decrease; only differences are meaningful."""
         ...
 
 
 class SystemClock:
     """The clock of this machine."""
 
-    # Bound here, so that freezegun, which freezes this clock with the other one, stops no wait.
+    # Bound here, so that freezegun does not freeze it: waits must end.
     monotonic = staticmethod(time.monotonic)
 
     def wall(self) -> float:
-        """Return what ``time.time`` says now, a test's frozen time included."""
+        """Return ``time.time()``, which freezegun can freeze."""
         return time.time()

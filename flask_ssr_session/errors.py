@@ -1,7 +1,7 @@
-"""Every error this package raises, as one tree under :class:`SSRSessionError`.
+"""The errors of this package, in one tree under :class:`SSRSessionError`.
 
-No message here ever carries a token, a cookie or a claim value: a reason slug says what was
-wrong, and at most a key id is kept, as text that nobody has verified.
+No message contains a token, a cookie or a claim value: a reason slug says what is wrong, and the
+only other detail is an unverified key id.
 """
 
 from __future__ import annotations
@@ -11,26 +11,26 @@ from enum import Enum
 
 
 class SSRSessionError(Exception):
-    """The root of all errors raised by flask_ssr_session."""
+    """The base class of all errors that flask_ssr_session raises."""
 
 
 class ConfigError(SSRSessionError):
-    """Setup that cannot work; the message names the setting and a value that would."""
+    """Raised for an invalid setup; the message names the setting and a valid value."""
 
 
 class MisuseError(SSRSessionError):
-    """Code that protects less than it seems to, or asks this package outside its reach."""
+    """Raised for code that protects less than it seems to, or needs a setup that is missing."""
 
 
 class ReadOnlySessionError(SSRSessionError):
-    """An attempt to change a session while a page is rendered.
+    """Raised when a page tries to change its session.
 
-    A page request may not change tokens: only an API route, through the SuperTokens SDK, can.
+    A page request cannot change tokens: do it in an API route, through the SuperTokens SDK.
     """
 
 
 class TokenDefect(Enum):
-    """What is wrong with an access token; the slug goes to the log, never to a visitor."""
+    """What is wrong with an access token; the slug appears in the log, never on a page."""
 
     TOO_LARGE = "too_large"
     SEGMENTS = "segments"
@@ -53,10 +53,10 @@ class TokenDefect(Enum):
 
 
 class TokenError(SSRSessionError):
-    """An access token that does not prove a session.
+    """Raised for an access token that does not prove a session.
 
-    :ivar reason: what is wrong with it.
-    :ivar kid: the key id the token names, unverified text, or None where none could be read.
+    :ivar reason: what is wrong with the token.
+    :ivar kid: the key id in the token, unverified, or None if it could not be read.
     """
 
     def __init__(self, reason: TokenDefect, kid: str | None = None) -> None:
@@ -66,40 +66,43 @@ class TokenError(SSRSessionError):
 
 
 class TokenInvalidError(TokenError):
-    """The token breaks a rule, so only the refresh API can say what became of the session."""
+    """Raised for a token that breaks a rule.
+
+    Only the refresh API can tell whether its session still exists.
+    """
 
 
 class TokenExpiredError(TokenError):
-    """The token's time has passed; its signature was not looked at."""
+    """Raised for an expired token; its signature was not verified."""
 
     def __init__(self, kid: str | None = None) -> None:
         super().__init__(TokenDefect.EXPIRED, kid)
 
 
 class TokenNotYetValidError(TokenError):
-    """The token is genuine and was issued in our future: one of the two clocks is wrong."""
+    """Raised for a genuine token that begins in the future: one of the two clocks is wrong."""
 
     def __init__(self, kid: str | None = None) -> None:
         super().__init__(TokenDefect.NOT_YET_VALID, kid)
 
 
 class KeysUnavailableError(SSRSessionError):
-    """No key can be had to judge a token with, so nothing is known about the session."""
+    """Raised without usable signing keys: whether the session is valid is unknown."""
 
 
 class CoreUnavailableError(SSRSessionError):
-    """The core did not say whether a session was revoked, so nothing is known about it."""
+    """Raised if the core did not respond: whether the session is revoked is unknown."""
 
 
 class FetchError(SSRSessionError):
-    """A document could not be fetched; the message says why in a few words."""
+    """Raised if a document could not be fetched; the message says why."""
 
 
 class HTTPClientError(FetchError):
-    """The server is up, and takes this very request for a wrong one (HTTP status 4xx)."""
+    """Raised if a server is available, but rejects the request (HTTP status 4xx)."""
 
 
 def error_location(error: BaseException) -> str:
-    """Return type and place of *error*; the message of an unknown error may hold a token."""
-    place = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__} at {place.filename}:{place.lineno}"
+    """Return the type and location of *error*, not its message, which may contain a token."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} at {frame.filename}:{frame.lineno}"

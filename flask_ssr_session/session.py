@@ -1,4 +1,4 @@
-"""The read-only session that a page may look at, ``g.session``."""
+"""The read-only session of a page, ``g.session``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from .errors import ReadOnlySessionError
 
-# Members of the SDK's SessionContainer that change the session, ask the core or hand out tokens.
+# Methods of the SDK's SessionContainer that change the session, call the core or return tokens.
 _SDK_ONLY_METHODS = frozenset(
     {
         "assert_claims",
@@ -42,30 +42,30 @@ _SDK_ONLY_METHODS = frozenset(
 
 
 class Claim(Protocol):
-    """What this package needs of a SuperTokens claim such as ``UserRoleClaim``."""
+    """The part of a SuperTokens claim, for example ``UserRoleClaim``, that this package uses."""
 
     def get_value_from_payload(
         self, payload: dict[str, Any], user_context: dict[str, Any] | None = None
     ) -> Any:
-        """Return the claim's value in *payload*, or None where it is absent."""
+        """Return the claim's value in *payload*, or None if it is absent."""
         ...
 
 
 class RecipeUserIdText(str):
-    """A recipe user id that reads like the SDK's ``RecipeUserId`` and like text."""
+    """A recipe user id as a string with the method of the SDK's ``RecipeUserId``."""
 
     __slots__ = ()
 
     def get_as_string(self) -> str:
-        """Return the id as plain text."""
+        """Return the id as a plain string."""
         return str(self)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class SSRSession:
-    """A verified SuperTokens session, as its access token states it.
+    """A verified SuperTokens session, with the claims of its access token.
 
-    It is frozen down to the last nested value, so one object can serve many requests and threads.
+    It is immutable, including nested values, so many requests and threads can share one object.
 
     :ivar access_token_payload: the token's claims; mappings are read-only, lists are tuples.
     """
@@ -79,42 +79,42 @@ class SSRSession:
 
     @property
     def recipe_user_id(self) -> str:
-        """The id of the login method used; :attr:`user_id` without account linking (``rsub``)."""
+        """The id of the login method (claim ``rsub``); :attr:`user_id` without account linking."""
         return str(self.access_token_payload.get("rsub", self.user_id))
 
     @property
     def tenant_id(self) -> str:
-        """The tenant (claim ``tId``); ``public`` for tokens older than tenants."""
+        """The tenant (claim ``tId``); ``public`` if the token is older than tenants."""
         return str(self.access_token_payload.get("tId", "public"))
 
     @property
     def session_handle(self) -> str:
-        """The id of this session, the same over all refreshes."""
+        """The id of this session (claim ``sessionHandle``), which refreshing does not change."""
         return str(self.access_token_payload["sessionHandle"])
 
     @property
     def issued_at(self) -> datetime:
-        """When this token was issued, aware UTC: the last refresh, not the sign-in."""
+        """When this token was issued, aware UTC (claim ``iat``): at the last refresh or sign-in."""
         return datetime.fromtimestamp(self.access_token_payload["iat"], timezone.utc)
 
     @property
     def expires_at(self) -> datetime:
-        """When this token runs out, aware UTC; the session itself lives on by refreshing."""
+        """When this token expires, aware UTC (claim ``exp``); a refresh extends the session."""
         return datetime.fromtimestamp(self.access_token_payload["exp"], timezone.utc)
 
     @property
     def roles(self) -> tuple[str, ...]:
-        """The user's roles (claim ``st-role``); empty where the token carries none."""
+        """The user's roles (claim ``st-role``); empty if the token has none."""
         return self._strings("st-role")
 
     @property
     def permissions(self) -> tuple[str, ...]:
-        """The user's permissions (claim ``st-perm``); empty where the token carries none."""
+        """The user's permissions (claim ``st-perm``); empty if the token has none."""
         return self._strings("st-perm")
 
     @property
     def email_verified(self) -> bool | None:
-        """Whether the e-mail address is verified (``st-ev``); None where the token is silent."""
+        """Whether the e-mail address is verified (``st-ev``); None if the token does not say."""
         value = self._claim_value("st-ev")
         return value if isinstance(value, bool) else None
 
@@ -135,23 +135,23 @@ class SSRSession:
         return self.session_handle
 
     def get_access_token_payload(self) -> dict[str, Any]:
-        """Return a copy of the payload made of plain dicts and lists, free to change."""
+        """Return a mutable copy of the payload, made of plain dicts and lists."""
         payload: dict[str, Any] = _deep_thaw(self.access_token_payload)
         return payload
 
     def get_claim_value(self, claim: Claim) -> Any:
-        """Return what the token says of *claim*, or None; never asks the core.
+        """Return the value of *claim* in the token, or None; the core is not called.
 
-        :param claim: a SuperTokens claim object, for instance ``UserRoleClaim``.
+        :param claim: a SuperTokens claim object, for example ``UserRoleClaim``.
         """
         return claim.get_value_from_payload(self.get_access_token_payload())
 
     def sync_get_claim_value(self, claim: Claim) -> Any:
-        """Return :meth:`get_claim_value`, under the SDK's name for it in synchronous code."""
+        """Return :meth:`get_claim_value`, under the SDK's name for synchronous code."""
         return self.get_claim_value(claim)
 
     def _claim_value(self, key: str) -> Any:
-        # SuperTokens keeps a claim as {"v": value, "t": milliseconds}.
+        # SuperTokens stores a claim as {"v": value, "t": milliseconds}.
         claim = self.access_token_payload.get(key)
         return claim.get("v") if isinstance(claim, Mapping) else None
 
@@ -162,10 +162,10 @@ class SSRSession:
         return tuple(item for item in value if isinstance(item, str))
 
     def __repr__(self) -> str:
-        # Reprs end up in logs: not one claim value belongs there.
+        # A repr may appear in logs, where no claim value belongs.
         return "<SSRSession (read-only)>"
 
-    if not TYPE_CHECKING:  # a type checker should say that these do not exist
+    if not TYPE_CHECKING:  # type checkers must report these methods as missing
 
         def __getattr__(self, name: str) -> Callable[..., NoReturn]:
             if name not in _SDK_ONLY_METHODS:
@@ -173,16 +173,16 @@ class SSRSession:
 
             def explain(*_args: object, **_kwargs: object) -> NoReturn:
                 raise ReadOnlySessionError(
-                    f"{name}() is not for a page: g.session is read-only. Do this in an API route, "
-                    "with the session that the SuperTokens SDK's verify_session() or get_session() "
-                    "returns there; the browser SDK then stores the new tokens."
+                    f"{name}() does not work on a page: g.session is read-only. Call it in an API "
+                    "route, on the session that the SuperTokens SDK's verify_session() or "
+                    "get_session() returns; the browser SDK then stores the new tokens."
                 )
 
             return explain
 
 
 def deep_freeze(value: Any) -> Any:
-    """Return *value*, as JSON decoded it, with read-only mappings and tuples for lists."""
+    """Return decoded JSON with read-only mappings, and tuples instead of lists."""
     if isinstance(value, dict):
         return MappingProxyType(
             {

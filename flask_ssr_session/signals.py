@@ -1,8 +1,8 @@
-"""What happens to sessions, as Blinker signals: for counting and tracing, never for deciding.
+"""Blinker signals for counting and tracing what happens to sessions, not for decisions.
 
-The sender is always the app; where nobody listens, nothing is sent. No signal carries a token, a
-claim or an address. A receiver that raises is logged as ``receiver_failed`` and changes nothing:
-no visitor is turned away because something could not be counted.
+The sender is always the app; without receivers nothing is sent. No signal contains a token, a claim
+or an address. If a receiver raises, the error is logged as ``receiver_failed`` and the request goes
+on.
 """
 
 from __future__ import annotations
@@ -17,44 +17,44 @@ session_active = _signals.signal(
     "session-active",
     """The current request has a verified session, which ``g.session`` already is.
 
-    Sent at most once per request, before its view; not for what needs no verdict, such as static
-    files. A ``check_revoked`` that a view asks for comes later, and may end in
+    Sent at most once per request, before its view; not for requests that need no session, like
+    those for static files. A view's ``check_revoked`` runs later, and may lead to
     ``refresh_requested``.
     """,
 )
 
 refresh_requested = _signals.signal(
     "refresh-requested",
-    """The answer to the current request asks the browser to refresh the session.
+    """The response to the current request asks the browser to refresh the session.
 
-    Sent at most once per request, when its answer is complete; a page that is being streamed
-    sends it when it comes to its refresh page. Where a redirect leads to the refresh page, both
-    send it, so count one *answer* at a time.
+    Sent at most once per request, when the response is complete, or when a streaming template
+    renders its refresh page. A redirect to the refresh page and that page each send it, so count
+    each *answer* separately.
 
-    :param reason: the slug of the header ``SSR-Session``, ``expired`` for one; ``active`` where
-        somebody opens the refresh path with a good session.
+    :param reason: the slug of the header ``SSR-Session``, for example ``expired``; ``active`` if
+        the refresh path is opened with a valid session.
     :param answer: ``refresh_page``, ``refresh_redirect``, or ``try_refresh`` for a script.
     """,
 )
 
 keys_renewed = _signals.signal(
     "keys-renewed",
-    """The signing keys were fetched: the first time, or again.
+    """The signing keys were fetched.
 
-    Sent, as is ``keys_failing``, by whatever thread fetched, often without a request or an app
-    context; and in each process for itself.
+    Like ``keys_failing``, it is sent in each process separately, by the thread that fetched, often
+    without a request or an app context.
 
-    :param failures: how many fetches before this one failed in a row; above 0, that is over.
+    :param failures: how many fetches in a row failed before this one; above 0, an outage ended.
     """,
 )
 
 keys_failing = _signals.signal(
     "keys-failing",
-    """The signing keys could not be fetched; the log says why, and from which host.
+    """The signing keys could not be fetched; the log says why, and from which hosts.
 
-    :param failures: how many fetches failed in a row by now.
-    :param age_seconds: how old the last good keys are; None where there never were any.
-    :param usable: those keys still verify tokens. False: the pages show an outage.
+    :param failures: how many fetches in a row failed, including this one.
+    :param age_seconds: the age of the last good keys, or None if there are none.
+    :param usable: whether those keys still verify tokens; if not, pages show an outage.
     """,
 )
 
@@ -63,9 +63,9 @@ class SignalSender(Protocol):
     """Sends a signal for one app."""
 
     def __call__(self, signal: NamedSignal, /, **facts: object) -> None:
-        """Send *signal* with *facts*; never raises for what a receiver does."""
+        """Send *signal* with *facts*; an error of a receiver is not raised."""
         ...
 
 
 def send_nothing(_signal: NamedSignal, /, **_facts: object) -> None:
-    """Send nothing, where there is no app."""
+    """Send nothing: there is no app."""

@@ -1,4 +1,4 @@
-"""Log lines that an outage or an attacker cannot turn into a flood."""
+"""A log that an outage or an attacker cannot flood."""
 
 from __future__ import annotations
 
@@ -12,27 +12,28 @@ THROTTLE_SECONDS = 10.0
 
 
 class ThrottledLog:
-    """Write at most one line per reason in :data:`THROTTLE_SECONDS`, with the number held back."""
+    """Writes at most one line per reason in :data:`THROTTLE_SECONDS`, and counts the others."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._last: dict[str, float] = {}
-        self._held_back: dict[str, int] = {}
+        self._suppressed: dict[str, int] = {}
 
     def write(
         self, level: int, reason: str, message: str, *, exc_info: BaseException | None = None
     ) -> None:
-        """Log *message* under the slug *reason*, or count it where one was logged just now.
+        """Log *message* under the slug *reason*, or count it if one was logged recently.
 
-        *reason* must come from a fixed set of our own: each one seen is remembered for ever.
-        Two threads may at worst write one line twice; no lock is worth avoiding that.
+        :param reason: one of a fixed set, because each reason is stored forever.
+
+        Without a lock, two threads may write the same line at the same moment.
         """
         now = self._clock.monotonic()
         last = self._last.get(reason)
         if last is not None and 0 <= now - last < THROTTLE_SECONDS:
-            self._held_back[reason] = self._held_back.get(reason, 0) + 1
+            self._suppressed[reason] = self._suppressed.get(reason, 0) + 1
             return
         self._last[reason] = now
-        held_back = self._held_back.pop(reason, 0)
-        suffix = f" ({held_back} more like it held back)" if held_back else ""
+        suppressed = self._suppressed.pop(reason, 0)
+        suffix = f" ({suppressed} similar messages suppressed)" if suppressed else ""
         logger.log(level, "%s: %s%s", reason, message, suffix, exc_info=exc_info)

@@ -1,10 +1,10 @@
-"""An hour of everything going wrong at once, in a minute: ``python -m tests.chaos --minutes 60``.
+"""Simulate an hour of many failures at once, in a minute: ``python -m tests.chaos --minutes 60``.
 
-Signed-in users ask a Flask app for pages while the key server changes its mood, keys rotate every
-minute, strangers send junk and floods, keys are cleared and processes fork. Time is stepped; the
-key set is fetched by the real code over a real socket. What a request may be answered is decided
-by rules written from the design alone: from what the server was asked, when, and what it said.
-The first answer outside them ends the run with status 1 and the seed that brings it about again.
+Signed-in users request pages of a Flask app while the key server fails in many ways, keys rotate
+every minute, attackers send junk and floods, keys are cleared and processes fork. Time is stepped;
+the real code fetches the key set over a real socket. The allowed responses follow from rules that
+were written from the design alone: from the requests to the key server, their times and responses.
+The first other response ends the run with status 1, and with the seed that reproduces it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ from werkzeug.test import TestResponse
 from flask_ssr_session.app_state import AppState
 from flask_ssr_session.testing import SessionSigner
 from flask_ssr_session.throttled_log import ThrottledLog, logger
-from flask_ssr_session.upstream.fetch import Deadline, fetch_document
+from flask_ssr_session.upstream.connection import Deadline
+from flask_ssr_session.upstream.fetch import fetch_document
 from flask_ssr_session.upstream.key_store import FetchedKeys
 
 from .app.conftest import FETCH, PAGE, cookies, make_app, page_shown, with_views
@@ -45,22 +46,22 @@ from .key_server import KeyServer, answer, hang, ok
 from .reference_verifiers import ReferenceVerifiers
 from .test_hostile_tokens import NOW, ROWS
 
-# Of design.md, sections 4 and 11; on purpose not those of the code.
+# From design.md, sections 4 and 11; deliberately not imported from the code.
 COOLDOWN_SECONDS = 10.0
 THROTTLE_SECONDS = 10.0
 BACKOFF_SECONDS = 60.0
 YOUNG_SECONDS = 300.0
 ABANDONED_SECONDS = 5.0
 IAT_TOLERANCE_SECONDS = 5.0
-# A request may wait this long for keys, in real time; a machine that stalls is not at fault.
+# A request may wait this long for keys, in real time, even on a slow machine.
 PATIENCE_SECONDS = 0.9
 
-# What the key server does, and how often it is in that mood.
+# The modes of the key server, and their weights.
 MODES = {
     "up": 12,
-    "slow": 3,  # answers within the second that a request waits
-    "late": 2,  # answers after that second, within the deadline
-    "frozen": 3,  # answers long after everybody gave up, as a process that was frozen does
+    "slow": 3,  # responds within the second that a request waits
+    "late": 2,  # responds after that second, within the deadline
+    "frozen": 3,  # responds long after the deadline, like a suspended process
     "hang": 2,
     "closed": 2,
     **dict.fromkeys(("status 500", "not JSON", "no keys", "a page", "redirect", "cut short"), 1),
@@ -76,12 +77,12 @@ STATES = {
 REFUSED = frozenset({"invalid", "keys_unavailable"})
 REFUSED_OR_OLD = REFUSED | {"expired"}
 
-# What else is in the table ends a cookie early or stands in quotes: another token would arrive.
+# Other rows contain characters that change a cookie, so another token would arrive.
 SENDABLE_ROWS = [row for row in ROWS if re.fullmatch(r"[!#-+\--:<-\[\]-~]{1,60000}", row[1])]
 
 
 class ViolationError(Exception):
-    """A promise was broken; says which, when, and with which seed."""
+    """A violation of the design; the message says which, when, and with which seed."""
 
 
 @lru_cache
@@ -106,7 +107,7 @@ class Key:
 
 @dataclass(frozen=True)
 class Mood:
-    """What the key server does from *start* on, and what it says of reuse while it is up."""
+    """The mode of the key server from *start* on, and its max-age."""
 
     start: float
     mode: str
@@ -114,7 +115,7 @@ class Mood:
 
 
 class World:
-    """The core and its key server: a schedule that one seed makes, whatever the app does."""
+    """The core and its key server: a schedule that depends only on the seed."""
 
     def __init__(self, seed: int, seconds: float) -> None:
         rng = random.Random(f"world {seed}")  # noqa: S311 - repeatable on purpose
@@ -141,14 +142,14 @@ class World:
                 following + rng.choice((0, 30, 100, 300, 900)),
             )
             self.keys.append(key)
-            # A scheduled rotation is announced; after a leak the new key signs at once.
+            # A scheduled rotation is announced; after a leak the new key signs immediately.
             first_use, published = following, following - rng.choice((60, 60, 0))
 
     def mood(self, now: float) -> Mood:
         return [mood for mood in self.moods if mood.start <= now][-1]
 
     def good_since(self, now: float) -> float | None:
-        """Return since when a fetch would have succeeded, or None where it would not."""
+        """Return since when a fetch would have succeeded, or None if it would fail."""
         since = None
         for mood in self.moods:
             if mood.start > now:
@@ -163,7 +164,7 @@ class World:
         return [key for key in self.keys if key.first_use <= now][-1]
 
     def document(self, now: float) -> bytes:
-        """Return the key set: newest first, then the static key, which signs the tables' junk."""
+        """Return the key set: newest first, then the static key, which signs the hostile tokens."""
         published = [key.signer for key in self.keys if key.published <= now < key.removed]
         signers = [*reversed(published), SessionSigner()]
         return json.dumps({"keys": [signer.jwk() for signer in signers]}).encode()
@@ -171,9 +172,9 @@ class World:
 
 @dataclass(eq=False)
 class Fetch:
-    """One fetch as it was seen from outside.
+    """One fetch as observed from outside.
 
-    :ivar kids: the keys of a good answer, None for every other end.
+    :ivar kids: the keys of a good response, otherwise None.
     """
 
     started: float
@@ -185,7 +186,7 @@ class Fetch:
 
 @dataclass(eq=False)
 class Held:
-    """A fetch in the background whose answer takes until *until*."""
+    """A background fetch whose response arrives at *until*."""
 
     until: float
     gate: threading.Event = field(default_factory=threading.Event)
@@ -204,11 +205,11 @@ class Token:
 
 
 class User:
-    """Signed in for the whole run, and refreshed whenever the app says so."""
+    """A user who is signed in for the whole run, and refreshes when the app requires it."""
 
     def __init__(self, seed: int, number: int, world: World) -> None:
         self.user_id = f"user-{number}"
-        # Of its own: what the app answers one user must not change what another does.
+        # One per user: the responses to one user must not change what another user does.
         self._rng = random.Random(f"{self.user_id} {seed}")  # noqa: S311
         self._world = world
         self.old: Token | None = None
@@ -230,7 +231,7 @@ class User:
 class Ask:
     """One request.
 
-    :ivar may: the reasons it may be answered with, or the genuine token that decides.
+    :ivar may: the allowed reasons, or the genuine token that determines them.
     """
 
     who: str
@@ -243,7 +244,7 @@ class Ask:
 
 @dataclass(frozen=True)
 class Answered:
-    """What became of one request.
+    """The response to one request.
 
     :ivar seconds: how long it took, in real time.
     """
@@ -255,7 +256,7 @@ class Answered:
 
 @dataclass
 class Figures:
-    """What the table at the end shows."""
+    """The figures in the table at the end."""
 
     users: Counter[str] = field(default_factory=Counter)
     others: Counter[str] = field(default_factory=Counter)
@@ -284,7 +285,7 @@ class Figures:
 
 
 class Chaos:
-    """The run: users, strangers and accidents, and the judgement of every answer."""
+    """The run: users, attackers and failures, and the check of every response."""
 
     def __init__(self, seed: int, minutes: float) -> None:
         self.seed = seed
@@ -310,11 +311,11 @@ class Chaos:
         )
         self._state = state
         self._server = KeyServer(self._serve)
-        # Bound and not listening: refuses every connection, and nobody else gets the port.
+        # Bound and not listening: connections are refused, and the port stays reserved.
         self._closed = socket.socket()
         self._closed.bind(("127.0.0.1", 0))
-        # Which fetch's keys may be at hand, None for no keys; more than one where a fetch that
-        # was given up came back. All of it holds between two requests only, when nothing moves.
+        # The fetches whose keys may be in use, None for no keys; several if a superseded fetch
+        # returned. Only valid between two requests, when nothing else runs.
         self._known: list[Fetch | None] = [None]
         self._fetches: list[Fetch] = []
         self._unsettled: list[Fetch] = []
@@ -364,11 +365,11 @@ class Chaos:
             logger.propagate = propagate
         return self.figures
 
-    # What happens
+    # Events
 
     def _step(self) -> None:
         self._pass(self._rng.choice((0.25, 0.5, 0.5, 1.0, 1.0, 2.0, 4.0)))
-        # Forks and clear_keys() are worth most while a fetch is under way.
+        # Forks and clear_keys() are most revealing during a fetch.
         often = 5 if self._held else 1
         happening = self._rng.choices(
             (self._usual, self._flood, self._crowd, self._fork, self._clear, self._idle),
@@ -382,14 +383,14 @@ class Chaos:
             self._ask(self._some_ask())
 
     def _flood(self) -> None:
-        """Made-up key ids in numbers, and users in between."""
+        """Many made-up key ids, with users in between."""
         for _ in range(30):
             self._ask(self._unknown_key())
             if self._rng.random() < 0.2:
                 self._ask(self._user_ask())
 
     def _crowd(self) -> None:
-        """Many at once; within it anything that was known at its start or learned may apply."""
+        """Many concurrent requests; each may see the keys of the start or newer ones."""
         asks = [self._some_ask() for _ in range(24)]
         self._in_parallel = True
         with ThreadPoolExecutor(8) as pool:
@@ -397,10 +398,10 @@ class Chaos:
         self._in_parallel = False
 
     def _fork(self) -> None:
-        """A child, as a server that forks its workers has: keys of ours, no fetch of ours."""
+        """A forked child, like a preloaded worker: it has the keys, but no running fetch."""
         ask = self._user_ask()
         with warnings.catch_warnings():
-            # Python 3.12 warns of what is done here on purpose.
+            # Python 3.12 warns about forking with threads, which is the purpose here.
             warnings.simplefilter("ignore", DeprecationWarning)
             child = os.fork()
         if child == 0:
@@ -409,7 +410,7 @@ class Chaos:
                 self._fetches, self._unsettled, self._held = [], [], []
                 self._ask(ask)
                 status = 0
-            except Exception:  # noqa: BLE001 - whatever it was, the parent says so again
+            except Exception:  # noqa: BLE001 - the parent reports it
                 os.write(2, traceback.format_exc().encode())
             finally:
                 os._exit(status)
@@ -430,10 +431,10 @@ class Chaos:
     def _idle(self) -> None:
         self._pass(self._rng.choice((100.0, 250.0, 310.0, 500.0)))
 
-    # Who asks
+    # Requests
 
     def _is_quiet(self) -> bool:
-        """Strangers come in waves: without them fewer fetches are asked for, and keys get older."""
+        """Attackers come in waves: without them there are fewer fetches, and keys get older."""
         return self.now % 1200 > 600
 
     def _some_ask(self) -> Ask:
@@ -469,7 +470,7 @@ class Chaos:
         user = self._rng.choice(self._users)
         texts = [user.token.text]
         if user.old is not None and user.old.expires <= self.now and self._rng.random() < 0.1:
-            texts.insert(0, user.old.text)  # an old cookie of a parent domain, beside the new one
+            texts.insert(0, user.old.text)  # an old cookie of a parent domain
         return self._request(user.user_id, *texts, may=user.token)
 
     def _anonymous(self) -> Ask:
@@ -489,7 +490,7 @@ class Chaos:
         return self._request(f"hostile row {name!r}", text, may=REFUSED_OR_OLD)
 
     def _bent(self) -> Ask:
-        """A living token with one character exchanged."""
+        """A valid token with one character replaced."""
         text = self._rng.choice(self._users).token.text
         place = self._rng.randrange(len(text))
         other = self._rng.choice([c for c in "ABab01-_." if c != text[place]])
@@ -497,7 +498,7 @@ class Chaos:
         return self._request(f"a token bent at {place}", text, may=REFUSED_OR_OLD)
 
     def _edited(self) -> Ask:
-        """A token of this moment, well signed, with one member exchanged."""
+        """A signed token issued now, with one member replaced."""
         signer = SessionSigner()
         parts = [signer.header(), signer.claims(issued_at=NOW + self.now)]
         name = self._rng.choice((*NAMES, *parts[0], *parts[1]))
@@ -519,7 +520,7 @@ class Chaos:
     # Time and the key server
 
     def _pass(self, seconds: float) -> None:
-        """Let time go by, and every fetch end when its time has come."""
+        """Advance the time, and end each fetch at its time."""
         if self._is_out:
             self.figures.unavailable_seconds += seconds
         until = self.now + seconds
@@ -532,7 +533,7 @@ class Chaos:
         self.clock.advance(max(until - self.now, 0.0))
 
     def _settle(self) -> None:
-        """Wait for the fetches whose time has come, and note what the app must know now."""
+        """Wait for the fetches that are due, and record what the app must know now."""
         deadline = time.monotonic() + 30
         while moving := [
             thread
@@ -556,7 +557,7 @@ class Chaos:
         return [fetch for fetch in self._fetches if fetch.epoch == self._epoch]
 
     def _fetch(self, _url: str, deadline: Deadline) -> tuple[bytes, float | None]:
-        """Fetch over a socket, and take as much stepped time as the mode says."""
+        """Fetch over a socket, in as much stepped time as the mode requires."""
         mode = self.world.mood(self.now).mode
         fetch = Fetch(self.now, mode, self._epoch)
         self._check_budget(fetch)
@@ -565,7 +566,7 @@ class Chaos:
         self.figures.fetches[mode] += 1
         port = self._closed.getsockname()[1] if mode == "closed" else self._server.port
         if mode == "hang":
-            deadline = Deadline(0.05)  # of real time; what follows is stepped
+            deadline = Deadline(0.05)  # real seconds; the rest is stepped time
         kids, document = None, None
         try:
             document = fetch_document(f"http://127.0.0.1:{port}/jwks.json", deadline)
@@ -574,7 +575,7 @@ class Chaos:
             return document
         finally:
             self._take(mode, fetch)
-            # An empty set is no good answer.
+            # An empty set is not a good response.
             fetch.kids = kids or None
             fetch.ended = self.now
 
@@ -600,7 +601,7 @@ class Chaos:
             )
 
     def _note_problem(self, condition: bool, message: str) -> None:
-        """Keep a violation that a thread of the app's sees until the run can end with it."""
+        """Store a violation found in a thread of the app, to end the run with it."""
         if not condition:
             self._problems.append(message)
 
@@ -620,7 +621,7 @@ class Chaos:
         }
         behave.get(mood.mode, answer(good))(connection)
 
-    # What every request is held to
+    # Checks of every request
 
     def _ask(self, ask: Ask) -> None:
         self._judged(lambda: [self._send(ask)], [ask])
@@ -635,7 +636,7 @@ class Chaos:
         return Answered(ask, response, time.monotonic() - before)
 
     def _judged(self, send: Callable[[], list[Answered]], asks: list[Ask]) -> None:
-        """Send requests and hold each answer to what could be known while they ran."""
+        """Send requests and check each response against what the app could know meanwhile."""
         self._sent = [text for ask in asks for text in ask.texts]
         started, known, earlier = self.now, [*self._known], self._of_epoch()
         answered = send()
@@ -647,7 +648,7 @@ class Chaos:
             self._judge(one, Knowledge(started, self.now, known, earlier, fetched))
         longest = max(one.seconds for one in answered)
         self.figures.slowest_seconds = max(self.figures.slowest_seconds, longest)
-        # Who waited in real time did so in stepped time, too.
+        # A request that waits in real time waits in stepped time, too.
         self._pass(float(round(longest)))
 
     def _judge(self, one: Answered, what: Knowledge) -> None:
@@ -665,7 +666,7 @@ class Chaos:
             self._judge_user(may, reason, what, told)
 
     def _judge_user(self, token: Token, reason: str, what: Knowledge, told: str) -> None:
-        """Hold the answer to what is true of the key, whatever was fetched."""
+        """Check the response against the state of the key, independent of the fetches."""
         good_since = self.world.good_since(what.started)
         self._is_out = reason == "keys_unavailable"
         if reason == "invalid":
@@ -695,7 +696,7 @@ class Chaos:
                     user.refresh(self.now)
 
     def _reason(self, one: Answered, allowed: frozenset[str]) -> str:
-        """Read the verdict off a response, and check that the response says it in full."""
+        """Return the verdict that a response shows, and check that it is consistent."""
         ask, response = one.ask, one.response
         told = f"{ask.who} got {response.status} for {ask.method} {ask.path}"
         text, headers = response.text, response.headers
@@ -730,7 +731,7 @@ class Chaos:
         return reason
 
     def watch(self, line: str) -> None:
-        """Check one line of the log; called by whichever thread wrote it."""
+        """Check one line of the log, in the thread that wrote it."""
         for run in re.findall(r"[\w-]{12,}", line):
             for place in range(len(run) - 11):
                 told = any(run[place : place + 12] in text for text in self._sent)
@@ -738,7 +739,7 @@ class Chaos:
         slug = line.partition(":")[0]
         self._note_problem(slug != "internal", line)
         gap = self.now - self._logged.get(slug, -THROTTLE_SECONDS)
-        # Two threads at one moment may write one line twice.
+        # Two threads may write the same line at the same moment.
         self._note_problem(
             gap == 0 or gap >= THROTTLE_SECONDS or self._in_parallel,
             f"two lines of {slug!r} within {gap:.2f} s",
@@ -748,10 +749,10 @@ class Chaos:
 
 @dataclass(frozen=True)
 class Knowledge:
-    """What was fetched when a request came and until it was answered.
+    """The fetches before and during a request.
 
-    :ivar known: the fetches whose keys may have been at hand at its start.
-    :ivar earlier: all fetches before it, *fetched* those that began during it.
+    :ivar known: the fetches whose keys may have been in use at its start.
+    :ivar earlier: all fetches before it; *fetched*: those that started during it.
     """
 
     started: float
@@ -765,9 +766,9 @@ class Knowledge:
         return [*self.earlier, *self.fetched]
 
     def allowed(self, token: Token, max_stale_seconds: float, patient: bool) -> frozenset[str]:
-        """Return the reasons that a genuine token may be answered with.
+        """Return the allowed reasons for a genuine token.
 
-        :param patient: nothing else ran beside it, so what it can wait for, it has to wait for.
+        :param patient: no other request ran, so the request must wait for everything it can.
         """
         if token.expires <= self.started:
             return frozenset({"expired"})
@@ -783,7 +784,7 @@ class Knowledge:
         return frozenset(reasons)
 
     def _has_to_wait(self, keys: Fetch | None, token: Token) -> bool:
-        """Tell whether *keys* do not do where a fetch can succeed in time."""
+        """Return whether *keys* are insufficient while a fetch can succeed in time."""
         if keys in self.fetched or self.fetched[0].mode not in GOOD_MODES:
             return False
         if keys is None:
@@ -807,13 +808,13 @@ class Knowledge:
         if self.started - keys.started >= YOUNG_SECONDS and not any(
             fetch.started > self.started - BACKOFF_SECONDS for fetch in self.fetches
         ):
-            # Old keys may serve only while it is tried to renew them.
+            # Old keys may be used only while the app tries to refresh them.
             return reasons - {"active"}
         return reasons
 
 
 def _expected(ask: Ask, state: str) -> tuple[int, str]:
-    """Return status and page that tell *state* to who asks (design.md, sections 2 and 6)."""
+    """Return the status and page for *state* (design.md, sections 2 and 6)."""
     is_script = ask.headers["Sec-Fetch-Dest"] == "empty"
     is_told = is_script and state in ("refresh", "unavailable")
     if ask.path == "/refresh-session" and not is_told:

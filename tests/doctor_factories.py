@@ -20,7 +20,7 @@ from flask_ssr_session.doctor.hosts import is_top_level
 from flask_ssr_session.doctor.probes import Answer, ProbeResult
 from flask_ssr_session.errors import FetchError
 from flask_ssr_session.testing import SessionSigner
-from flask_ssr_session.upstream.fetch import Reply
+from flask_ssr_session.upstream.fetch import FetchedResponse
 
 NOW = 1_700_000_000.0
 API = "https://api.example.com"
@@ -112,7 +112,7 @@ def problems(findings: Iterable[Finding]) -> list[str]:
 
 def reply(
     body: bytes | str | dict[str, Any] = b"", status: int = 200, **headers: str | tuple[str, ...]
-) -> Reply:
+) -> FetchedResponse:
     """Return a response; a header with several values gets a line for each."""
     message = Message()
     for name, values in headers.items():
@@ -120,8 +120,8 @@ def reply(
             message[name.replace("_", "-")] = value
     if isinstance(body, dict):
         body = json.dumps(body)
-    return Reply(status, message, body.encode() if isinstance(body, str) else body)
+    return FetchedResponse(status, message, body.encode() if isinstance(body, str) else body)
 
 
-def keys(*kids: str, **headers: Any) -> Reply:
+def keys(*kids: str, **headers: Any) -> FetchedResponse:
     return reply({"keys": [SessionSigner(kid).jwk() for kid in kids]}, **headers)

@@ -1,4 +1,4 @@
-"""A key server without a network: what is fetched, what fails and what hangs is up to the test."""
+"""A key server without a network; the test decides what it returns, and when it fails or hangs."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import threading
 from collections import deque
 
 from flask_ssr_session.errors import FetchError
-from flask_ssr_session.upstream.fetch import Deadline
+from flask_ssr_session.upstream.connection import Deadline
 
 
 class FakeKeyServer:
-    """A key set whose server the test has in its hands."""
+    """A key server that a test controls."""
 
     def __init__(self, jwk: dict[str, str]) -> None:
         self._jwk = jwk
@@ -26,7 +26,7 @@ class FakeKeyServer:
         self._gates: list[threading.Event] = []
 
     def hold(self) -> threading.Event:
-        """Let one fetch to come hang until the event is set."""
+        """Make one later fetch hang until the event is set."""
         gate = threading.Event()
         self._held.append(gate)
         self._gates.append(gate)
@@ -55,7 +55,7 @@ class FakeKeyServer:
 
 
 def finish_background() -> None:
-    """Wait for the fetches that run in the background."""
+    """Wait for the background fetches."""
     for thread in threading.enumerate():
         if thread.name == "ssr-session-keys":
             thread.join(10)

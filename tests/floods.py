@@ -1,8 +1,8 @@
-"""Flood a server with made-up key ids and measure what its signed-in users notice of it.
+"""Flood a server with made-up key ids and measure the delay of its signed-in users.
 
 ``python -m tests.floods --seconds 30`` runs a gunicorn with one worker of 8 threads once per mode
-of its key server, and once with the same flood but no tokens in it: the yardstick, as a flood of
-anything takes time from everybody. A short run is part of the tests.
+of its key server, and once with the same flood without tokens as the baseline: every flood slows
+other requests down. A short run is part of the tests.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def _hang(server: KeyServer) -> None:
     server.behave = hang()
 
 
-# What becomes of a key server that was well when the keys were fetched.
+# What the key server does after the first fetch.
 MODES: dict[str, Callable[[KeyServer], None]] = {
     "up": lambda _server: None,
     "failing": _fail,
@@ -51,13 +51,13 @@ YARDSTICK = "up, no tokens"
 
 @dataclass(frozen=True)
 class Figures:
-    """What one run showed.
+    """The result of one run.
 
-    :ivar fetches: that the flooded server began, in *flood_seconds* after the last one before.
+    :ivar fetches: the fetches that the flooded server started in *flood_seconds*.
     :ivar quiet: the seconds that each request of a signed-in user took before the flood.
     :ivar flooded: the same during the flood.
-    :ivar wrong: answers that a signed-in user should not have got.
-    :ivar statuses: how often the flood was answered with which status.
+    :ivar wrong: responses to signed-in users other than their page.
+    :ivar statuses: the count of each status of the flood.
     """
 
     flood_seconds: float
@@ -69,7 +69,7 @@ class Figures:
 
     @property
     def are_good(self) -> bool:
-        """Whether nobody got what he should not, and no more was fetched than once per 10 s."""
+        """Whether no response was wrong, and at most one fetch started per 10 s."""
         return (
             not self.wrong
             and set(self.statuses) <= {"401", "503"}
@@ -82,11 +82,11 @@ class Figures:
 
 
 class Visitors:
-    """Signed-in users who look at a page again and again, and note how long it takes."""
+    """Signed-in users who request a page repeatedly and measure the time."""
 
     def __init__(self, server: Server, signer: SessionSigner) -> None:
         self._server = server
-        # Only the first is short enough to be remembered; the other is verified every time.
+        # Only the first is short enough to be cached; the other is verified each time.
         paddings = ("", "x" * 4096)
         self._users = {
             f"user-{number}": signer.sign(signer.claims(f"user-{number}", padding=padding))
@@ -95,7 +95,7 @@ class Visitors:
         self.wrong: list[tuple[int, str]] = []
 
     def visit(self, seconds: float) -> list[float]:
-        """Return the seconds that each request took."""
+        """Return the duration of each request in seconds."""
         until = time.monotonic() + seconds
 
         def visit_as(user: str) -> list[float]:
@@ -114,7 +114,7 @@ class Visitors:
 
 
 def measure(mode: str, seconds: float) -> Figures:
-    """Flood a server whose key server is in *mode*, or :data:`YARDSTICK`, for so long."""
+    """Flood a server whose key server is in *mode*, or :data:`YARDSTICK`, for this long."""
     signer = SessionSigner()
     key_server = KeyServer(answer(ok(json.dumps({"keys": [signer.jwk()]}).encode())))
     try:
@@ -140,7 +140,7 @@ def measure(mode: str, seconds: float) -> Figures:
             fetches = _fetches(server)
             if mode != YARDSTICK:
                 MODES[mode](key_server)
-            # The pause after the first fetch is over: the flood may begin one at once.
+            # The cooldown of the first fetch is over: the flood may start one immediately.
             server.ask("/advance/10")
             flooder.stdin.write("\n")
             flooder.stdin.flush()

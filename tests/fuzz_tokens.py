@@ -1,8 +1,8 @@
-"""Bend valid tokens at random and compare our verdict with the verifiers'.
+"""Mutate valid tokens at random and compare our verdict with reference verifiers.
 
-``python -m tests.fuzz_tokens --seconds 600`` runs long; a short run is part of the tests. Whatever
-the package accepts, all verifiers must accept. Whatever they accept and the package refuses must
-break a rule that goes beyond theirs. A token that breaks this is printed with the seed of the run.
+``python -m tests.fuzz_tokens --seconds 600`` runs long; a short run is part of the tests. All
+verifiers must accept every token that the package accepts. A token that they accept and the package
+rejects must break a rule that they do not have. Other tokens are printed with the seed of the run.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ from collections.abc import Callable
 from typing import Any
 
 from flask_ssr_session.errors import TokenDefect
-from flask_ssr_session.sansio.jwks import KeySet
 from flask_ssr_session.sansio.states import Reason
 from flask_ssr_session.sansio.verdict import decide
 from flask_ssr_session.sansio.verification import TokenRules
 from flask_ssr_session.testing import SessionSigner
+from flask_ssr_session.upstream.key_set import KeySet
 from flask_ssr_session.upstream.key_store import StaticKeys
 
 from .reference_verifiers import ReferenceVerifiers
 
 NOW = 1_700_000_000
 
-# The rules of ours that the verifiers do not have.
+# The rules that the reference verifiers do not have.
 STRICTER = {
     TokenDefect.TOO_LARGE,
-    TokenDefect.ENCODING,  # one spelling of base64url
+    TokenDefect.ENCODING,  # canonical base64url
     TokenDefect.JSON,  # duplicate members, NaN, depth
-    TokenDefect.HEADER,  # parameters that bring keys
+    TokenDefect.HEADER,  # parameters that supply keys
     TokenDefect.VERSION,  # two ASCII digits at most
     TokenDefect.CLAIMS,  # empty, long or unprintable identifiers
-    TokenDefect.TIMES,  # times no calendar knows
+    TokenDefect.TIMES,  # times after the year 9999
     TokenDefect.TOKEN_TYPE,  # False and 0.0 equal 0
 }
 
@@ -59,7 +59,7 @@ JUNK = (
 
 
 class Fuzzer:
-    """Makes bent tokens from one seed."""
+    """Makes mutated tokens from one seed."""
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)  # noqa: S311 - repeatable on purpose
@@ -72,7 +72,7 @@ class Fuzzer:
     def step(self) -> None:
         """Make one token and compare the verdicts.
 
-        :raises AssertionError: they differ, and no stricter rule of ours explains it.
+        :raises AssertionError: they differ, and no stricter rule explains it.
         """
         bend: Callable[[], str] = self._random.choice(
             2 * (self._bent_text, self._bent_values) + (self._bent_json,)

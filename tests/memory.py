@@ -1,9 +1,9 @@
-"""Measure what a flood of tokens leaves in memory, and what refusing the worst of them costs.
+"""Measure how much memory a flood of tokens takes, and how long rejecting the worst takes.
 
 ``python -m tests.memory`` sends a million different valid tokens, invalid tokens and unknown key
-ids through an app whose keys are renewed meanwhile, a thousand times. It fails where the process
-grows by 16 MiB in any of them. Signing takes most of the time: two processes do it beside. Linux
-only, as it reads the resident size from ``/proc``.
+ids through an app whose keys are refreshed a thousand times meanwhile. It fails if the process
+grows by 16 MiB in any of them. Signing takes most of the time, so two other processes do it. Linux
+only: it reads the resident size from ``/proc``.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from werkzeug.test import EnvironBuilder
 
 from flask_ssr_session import FlaskSSRSession, session_required
 from flask_ssr_session.app_state import EXTENSION_NAME, AppState
-from flask_ssr_session.sansio.jwks import KeySet
 from flask_ssr_session.sansio.jwt import MAX_TOKEN_CHARS
 from flask_ssr_session.sansio.verdict import Verdict, decide
 from flask_ssr_session.sansio.verification import TokenRules
 from flask_ssr_session.testing import SessionSigner
-from flask_ssr_session.upstream.fetch import Deadline
+from flask_ssr_session.upstream.connection import Deadline
+from flask_ssr_session.upstream.key_set import KeySet
 from flask_ssr_session.upstream.key_store import FetchedKeys, StaticKeys
 
 from .clocks import SteppedClock
@@ -40,16 +40,16 @@ from .test_hostile_tokens import ROWS, encode
 
 NOW = int(SteppedClock().wall())
 DECADE_SECONDS = 10 * 365 * 24 * 3600
-MOST_GROWTH_MIB = 16
+MAX_GROWTH_MIB = 16
 
 
 class Flood:
-    """An app with keys of its own, and tokens by the million to ask it with."""
+    """An app with its own keys, and millions of tokens for it."""
 
     def __init__(self, jwks: Iterable[dict[str, str]] = ()) -> None:
         """Prepare the app.
 
-        :param jwks: keys it trusts beside those of :attr:`signer`.
+        :param jwks: keys it trusts in addition to those of :attr:`signer`.
         """
         self.signer = SessionSigner()
         self.clock = SteppedClock()
@@ -73,7 +73,7 @@ class Flood:
         ).get_environ()
 
     def _fetch(self, _url: str, _deadline: Deadline) -> tuple[bytes, None]:
-        """Answer with one more key id every time: a set that was replaced must be let go."""
+        """Return one more key id each time: replaced key sets must be freed."""
         self.fetches += 1
         another = self.signer.jwk() | {"kid": f"d-fetched-{self.fetches}"}
         return json.dumps({"keys": [*self._jwks, another]}).encode(), None
@@ -94,7 +94,7 @@ class Flood:
         return seen[0][:3]
 
     def judge(self, token: str) -> str:
-        """Give *token* to the verdict alone and return its reason."""
+        """Return the reason of the verdict on *token*."""
         self.clock.advance(0.01)
         return self.verdict(token).reason.value
 
@@ -111,7 +111,7 @@ class Flood:
         return (self.signer.sign(lasting_claims(self.signer, n, **payload)) for n in range(count))
 
     def invalid_tokens(self, count: int) -> Iterator[str]:
-        """Yield tokens that are refused at the first look, at the claims, the time, the end."""
+        """Yield tokens that are rejected for header, claims, expiry or signature."""
         head, payload, signature = self.signer.sign(lasting_claims(self.signer, 0)).split(".")
         for n in range(0, count, 4):
             claims = lasting_claims(self.signer, n)
@@ -121,14 +121,14 @@ class Flood:
             yield unsigned(self.signer.header(), claims)
 
     def unknown_kids(self, count: int) -> Iterator[str]:
-        """Yield tokens whose key could be newer than those at hand."""
+        """Yield tokens whose key could be newer than the known keys."""
         for n in range(count):
             claims = lasting_claims(self.signer, n) | {"iat": NOW + DECADE_SECONDS}
             yield unsigned(self.signer.header() | {"kid": f"d-unknown-{n}"}, claims)
 
 
 def lasting_claims(signer: SessionSigner, number: int, **payload: Any) -> dict[str, Any]:
-    # Of one width: what a later token takes more than an earlier one would be growth, too.
+    # Fixed width: longer tokens would count as growth.
     return signer.claims(
         f"user-{number:07}",
         issued_at=NOW,
@@ -139,7 +139,7 @@ def lasting_claims(signer: SessionSigner, number: int, **payload: Any) -> dict[s
 
 
 def unsigned(header: dict[str, Any], claims: dict[str, Any]) -> str:
-    """Return a token without the time that a signature takes."""
+    """Return a token without computing a signature."""
     head, payload = (encode(json.dumps(part).encode()) for part in (header, claims))
     return f"{head}.{payload}.{encode(bytes(256))}"
 
@@ -165,7 +165,7 @@ def resident_mib() -> float:
 
 
 def print_growth(name: str, flood: Flood, tokens: Iterator[str], expected: set[str]) -> bool:
-    """Ask with every token and tell whether the process stayed within its bounds."""
+    """Send every token and return whether the process stayed within its limits."""
     before, asked, started = resident_mib(), 0, time.monotonic()
     most = 0.0
     while batch := list(islice(tokens, 10_000)):
@@ -178,7 +178,7 @@ def print_growth(name: str, flood: Flood, tokens: Iterator[str], expected: set[s
         f"{asked:>9,} {name}: grew by at most {most:.1f} MiB "
         f"({time.monotonic() - started:.0f} s, {flood.fetches} fetches so far)"
     )
-    return most < MOST_GROWTH_MIB
+    return most < MAX_GROWTH_MIB
 
 
 def measure_growth(count: int) -> bool:
@@ -193,12 +193,12 @@ def measure_growth(count: int) -> bool:
     receivers = [receiver for receiver, _ in pipes]
     flood = Flood([receiver.recv() for receiver in receivers])
     for token in chain(flood.valid_tokens(4), flood.invalid_tokens(4), flood.unknown_kids(4)):
-        flood.ask(token)  # what is loaded and made at first use is no growth
+        flood.ask(token)  # what is loaded at first use does not count
     valid = (receiver.recv() for _ in range(count // 2) for receiver in receivers)
     outcomes = [
         print_growth("valid tokens", flood, valid, {"200"}),
         print_growth("invalid tokens", flood, flood.invalid_tokens(count), {"401"}),
-        # A key id is unknown, until a fetch shows that there is no such key.
+        # A key id is "not known yet" until a fetch shows that it does not exist.
         print_growth("unknown kids", flood, flood.unknown_kids(count), {"401", "503"}),
     ]
     for signer in signers:
@@ -215,7 +215,7 @@ FILLINGS = (
 
 
 def hard_documents(room: int) -> Iterator[tuple[str, bytes]]:
-    """Yield JSON values of about *room* bytes that cost a parser the most, with a name each."""
+    """Yield the most expensive JSON values of about *room* bytes, each with a name."""
     for filling in FILLINGS:
         yield f"a list of {filling}", repeated(filling, room)
     members = ",".join(f'"{n}":0' for n in range(room // 7))[: room - 8]
@@ -248,7 +248,7 @@ def repeated(filling: str, room: int) -> bytes:
 
 
 def random_filling(source: random.Random, depth: int) -> str:
-    """Return a small JSON value, to be repeated: what is cheap alone may cost in combination."""
+    """Return a small JSON value to repeat: cheap values may be expensive in combination."""
     if depth == 0 or source.random() < 0.3:
         return source.choice(("{}", "[]", "0", "1e1", "0.1", '""', "null"))
     inner = [random_filling(source, depth - 1) for _ in range(source.choice((1, 1, 2, 3)))]
@@ -258,7 +258,7 @@ def random_filling(source: random.Random, depth: int) -> str:
 
 
 def filled_token(signer: SessionSigner, document: bytes, *, in_header: bool = False) -> str:
-    """Return a signed token with one more member, *document*, as its header's or payload's last."""
+    """Return a signed token whose header or payload ends with the member *document*."""
     parts = [
         json.dumps(signer.header()).encode(),
         json.dumps(signer.claims(issued_at=NOW)).encode(),
@@ -268,9 +268,9 @@ def filled_token(signer: SessionSigner, document: bytes, *, in_header: bool = Fa
     return signer.sign_raw(parts[0], parts[1])
 
 
-def room_for(signer: SessionSigner, most_chars: int) -> int:
-    """Return how many bytes a document may have in a token of *most_chars*."""
-    return (most_chars - len(filled_token(signer, b""))) * 3 // 4 - 2
+def room_for(signer: SessionSigner, max_chars: int) -> int:
+    """Return the maximum bytes of a document in a token of *max_chars*."""
+    return (max_chars - len(filled_token(signer, b""))) * 3 // 4 - 2
 
 
 def hard_tokens(signer: SessionSigner, place: str) -> Iterator[tuple[str, str]]:
@@ -282,11 +282,11 @@ def hard_tokens(signer: SessionSigner, place: str) -> Iterator[tuple[str, str]]:
 
 
 def seconds_to_refuse(tokens: tuple[str, ...], rounds: int = 5) -> float:
-    """Return the best of *rounds*: what others do at the same time is not the tokens' cost."""
+    """Return the best of *rounds*, which other processes disturbed least."""
     keys = StaticKeys(KeySet({"d-test": SessionSigner().public_key}))
     best = float("inf")
     for _ in range(rounds):
-        # A string knows its hash after the first time; one from a request never does.
+        # A string caches its hash; the string of a new request has none.
         fresh = ["".join(token) for token in map(list, tokens)]
         started = time.perf_counter()
         verdict = decide(
@@ -326,7 +326,7 @@ def measure_costs(fillings: int, seed: int) -> None:
             if len(text) < room
         ),
     )
-    # All cookies of a request together are what a server's limit for one header holds.
+    # All cookies of a request share the server's limit for one header.
     print_costs(
         "several cookies, all of one user",
         (
@@ -347,9 +347,9 @@ def main() -> int:
     parser.add_argument("--fillings", type=int, default=500, help="random JSON values to try")
     parser.add_argument("--seed", type=int, default=time.time_ns() & 0xFFFFFFFF)
     options = parser.parse_args()
-    # Its lines are not what is asked for, and would go to the terminal otherwise.
+    # Its lines would go to the terminal.
     logging.getLogger("flask_ssr_session").addHandler(logging.NullHandler())
-    # First, while the heap has no room left over that could hide a leak.
+    # First, while the heap has no free space that could hide a leak.
     bounded = measure_growth(options.count)
     measure_costs(options.fillings, options.seed)
     return 0 if bounded else 1

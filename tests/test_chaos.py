@@ -1,4 +1,4 @@
-"""A few minutes of the chaos run, and proof that it sees what it is there to see."""
+"""A few minutes of the chaos run, and proof that it detects violations."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ import pytest
 
 from flask_ssr_session import app_state, throttled_log
 from flask_ssr_session.sansio import verification
-from flask_ssr_session.upstream import key_store
+from flask_ssr_session.upstream import key_refresher, key_store
 from flask_ssr_session.upstream.key_store import FetchedKeys
 
 from . import chaos
 from .chaos import Chaos, ViolationError
 
-# Of those whose few minutes hold nearly everything, one that takes the least real time.
+# Its few minutes contain nearly everything, and take little real time.
 SEED = 11
 
 
 @pytest.fixture(autouse=True)
 def no_sdk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Other tests may have initialised the SDK, of which a process has one."""
+    """Other tests may have initialised the SDK, which is global."""
     monkeypatch.setattr(app_state, "read_sdk", lambda: None)
 
 
@@ -37,7 +37,7 @@ def test_few_minutes_of_chaos_break_no_promise() -> None:
     ("broken", "name", "value", "message"),
     [
         pytest.param(
-            key_store, "COOLDOWN_SECONDS", 1.0, "s after the one before", id="too many fetches"
+            key_refresher, "COOLDOWN_SECONDS", 1.0, "s after the one before", id="too many fetches"
         ),
         pytest.param(
             FetchedKeys,

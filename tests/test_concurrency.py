@@ -1,4 +1,4 @@
-"""Many at once: cold starts, floods of made-up key ids, and forks, with a real key server."""
+"""Concurrent cold starts, floods of made-up key ids, and forks, with a real key server."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ from flask_ssr_session.sansio.verification import TokenRules
 from flask_ssr_session.testing import SessionSigner
 from flask_ssr_session.throttled_log import ThrottledLog
 from flask_ssr_session.upstream import key_store
-from flask_ssr_session.upstream.fetch import Deadline, fetch_document
+from flask_ssr_session.upstream.connection import Deadline
+from flask_ssr_session.upstream.fetch import fetch_document
 from flask_ssr_session.upstream.key_store import FetchedKeys
 
 from .fake_key_server import finish_background
@@ -55,7 +56,7 @@ def test_200_threads_without_keys_make_one_fetch(
     mode: str,
     status: HTTPStatus,
 ) -> None:
-    """Everybody gets what that one fetch brought: a page, or the word that there are no keys."""
+    """All requests get the result of one fetch: a page, or an outage."""
     monkeypatch.setattr(app_state, "read_sdk", lambda: None)
     app = Flask("cold")
     FlaskSSRSession(app, api_domain="https://api.example.com", jwks_uri=server.url)
@@ -78,7 +79,7 @@ def test_200_threads_without_keys_make_one_fetch(
     server.behave = behave
     with ThreadPoolExecutor(len(tokens)) as pool:
         answers = [pool.submit(ask, token) for token in tokens.values()]
-        # Nothing shows from outside that a request waits: this is time for all to get there.
+        # Waiting is not visible from outside: give all requests time to start waiting.
         time.sleep(0.5)
         assert not any(waiting.done() for waiting in answers)
         answer_may_come.set()
@@ -94,7 +95,7 @@ def test_200_threads_without_keys_make_one_fetch(
 
 
 class Crowd:
-    """Threads that have tokens judged as fast as they can, until they are told to end."""
+    """Threads that verify tokens as fast as they can, until they are stopped."""
 
     def __init__(self, tokens: list[str], judge: Callable[[str], Reason], threads: int) -> None:
         self._tokens, self._judge = tokens, judge
@@ -110,12 +111,12 @@ class Crowd:
             began = time.monotonic()
             reasons[self._judge(token)] += 1
             slowest_seconds = max(slowest_seconds, time.monotonic() - began)
-            # Else one thread after the other runs for 5 ms and the rest stands in line.
+            # Otherwise each thread runs for 5 ms while the others wait.
             time.sleep(0)
         return reasons, slowest_seconds
 
     def end(self) -> tuple[Counter[Reason], float]:
-        """Return how often each verdict was given, and the seconds that the slowest took."""
+        """Return the count of each verdict, and the seconds of the slowest."""
         self._ended.set()
         self._pool.shutdown()
         reasons, slowest_seconds = zip(*(thread.result() for thread in self._running), strict=True)
@@ -123,7 +124,7 @@ class Crowd:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_flood_of_made_up_key_ids_makes_one_fetch_per_10_s_and_harms_nobody(
+def test_flood_of_made_up_key_ids_makes_one_fetch_per_10_s_and_no_wrong_verdict(
     server: KeyServer, signer: SessionSigner, monkeypatch: pytest.MonkeyPatch, mode: str
 ) -> None:
     monkeypatch.setattr(key_store, "FETCH_SECONDS", 0.4)
@@ -149,7 +150,7 @@ def test_flood_of_made_up_key_ids_makes_one_fetch_per_10_s_and_harms_nobody(
         return verdict.reason
 
     remembered = signer.sign(signer.claims())
-    # Too long to be remembered: its key is looked up every time.
+    # Too long to be cached: its key is looked up each time.
     never_remembered = signer.sign(signer.claims(padding="x" * 4096))
     assert judge(remembered) is Reason.ACTIVE
     assert fetched.acquire(timeout=5)
@@ -160,12 +161,12 @@ def test_flood_of_made_up_key_ids_makes_one_fetch_per_10_s_and_harms_nobody(
     signed_in = Crowd([remembered, never_remembered], judge, threads=2)
     flood = Crowd(made_up, judge, threads=6)
     try:
-        # Among them a pause after which the signed-in users' keys are too old to go unrenewed.
+        # One pause is so long that the signed-in users' keys must be refreshed.
         for count, seconds in enumerate((10, 10, 10, 300, 10), start=2):
             clock.advance(seconds)
             assert fetched.acquire(timeout=5)
             finish_background()
-            # Room for a fetch too many to show itself.
+            # Time for an extra fetch to appear.
             time.sleep(0.1)
             assert fetches == count
     finally:
@@ -175,7 +176,7 @@ def test_flood_of_made_up_key_ids_makes_one_fetch_per_10_s_and_harms_nobody(
     assert set(reasons) == {Reason.ACTIVE}
     assert set(flood_reasons) <= {Reason.KEYS_UNAVAILABLE, Reason.INVALID}
     assert flood_reasons.total() > 200
-    # Nobody waits for a fetch longer than it lasts, and no fetch lasts longer than its deadline.
+    # No request waits longer than a fetch takes, and no fetch takes longer than its deadline.
     assert max(slowest, slowest_of_flood) < 1.5
     if mode != "closed":
         assert server.connections == fetches

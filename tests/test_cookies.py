@@ -1,4 +1,4 @@
-"""The short way to a cookie answers as Werkzeug's parser does, or not at all."""
+"""plain_values agrees with Werkzeug's parser, or returns None."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from flask_ssr_session.sansio.cookies import plain_values
 
 NAME = "sAccessToken"
 
-# Everything that Werkzeug's parser gives a meaning to, and pieces of the name, to be put together.
+# Everything that has a meaning for Werkzeug's parser, and pieces of the name, to be combined.
 PIECES = (
     *(
         NAME,

@@ -1,4 +1,4 @@
-"""Which unsafe requests the visitor meant; every row is one that a browser or a client can send."""
+"""Which unsafe requests are cross-site; every row is a request that browsers or clients send."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TRUSTED = frozenset({WEBSITE, PARTNER})
 def asked(
     site: str | None, origin: str | None, own_url: str = OWN, trusted: frozenset[str] = TRUSTED
 ) -> bool:
-    """Judge an unsafe request with these two headers."""
+    """Return whether an unsafe request with these two headers is cross-site."""
     headers = {"Sec-Fetch-Site": site, "Origin": origin}
     return is_cross_site(headers.get, urlsplit(own_url).netloc, trusted)
 
@@ -29,9 +29,9 @@ def asked(
 APP, PLAIN = "https://app.example.com", "http://app.example.com"
 EVIL, SIBLING = "https://evil.example", "https://blog.example.com"
 
-# id: Sec-Fetch-Site, Origin, where it was sent to, is it refused?
+# id: Sec-Fetch-Site, Origin, target host, is it cross-site?
 ROWS: dict[str, tuple[str | None, str | None, str, bool]] = {
-    # A browser that says where the request comes from
+    # A browser that sends Sec-Fetch-Site
     "form of this site": ("same-origin", APP, OWN, False),
     "form of this site, Origin left out": ("same-origin", None, OWN, False),
     "form of this site, Referrer-Policy no-referrer": ("same-origin", "null", OWN, False),
@@ -121,7 +121,7 @@ ROWS: dict[str, tuple[str | None, str | None, str, bool]] = {
     "a scheme alone": (None, "https://", OWN, True),
     "not Unicode": (None, "https://app.example.com\ud800", OWN, True),
     "newline": (None, f"{APP}\n{EVIL}", OWN, True),
-    # Neither: curl, a server, a phone's app
+    # Neither: curl, a server, a mobile app
     "no browser": (None, None, OWN, False),
     "no browser, no Host": (None, None, "http:///", False),
 }
@@ -140,7 +140,7 @@ def test_table_is_long_and_has_both_answers() -> None:
 
 
 @pytest.mark.parametrize("site", ["same-site", "cross-site", None])
-def test_nobody_is_trusted_by_default(site: str | None) -> None:
+def test_no_origin_is_trusted_by_default(site: str | None) -> None:
     assert asked(site, WEBSITE, trusted=frozenset())
     assert not asked(site, WEBSITE, trusted=frozenset({WEBSITE}))
 
@@ -158,9 +158,7 @@ def test_nobody_is_trusted_by_default(site: str | None) -> None:
         pytest.param(None, None, False, id="no browser"),
     ],
 )
-def test_proof_is_asked_for_where_a_guess_is_not_enough(
-    site: str | None, origin: str | None, is_proven: bool
-) -> None:
+def test_same_origin_needs_proof(site: str | None, origin: str | None, is_proven: bool) -> None:
     headers = {"Sec-Fetch-Site": site, "Origin": origin}
 
     assert is_same_origin(headers.get, urlsplit(OWN).netloc) is is_proven

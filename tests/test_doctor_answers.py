@@ -23,7 +23,7 @@ from flask_ssr_session.doctor.check_keys import (
 from flask_ssr_session.doctor.environment import Environment
 from flask_ssr_session.doctor.finding import Finding, Level, format_age
 from flask_ssr_session.doctor.probes import CORS_HEADERS, Answer
-from flask_ssr_session.upstream.fetch import Reply
+from flask_ssr_session.upstream.fetch import FetchedResponse
 
 from .doctor_factories import (
     API,
@@ -308,7 +308,7 @@ REFRESH: dict[str, Any] = {
 }
 
 
-def of_cors(preflight: Answer, refresh: Reply) -> Finding:
+def of_cors(preflight: Answer, refresh: FetchedResponse) -> Finding:
     environment = given(
         make_environment(), refresh_api=result(API, refresh), preflight=result(API, preflight)
     )

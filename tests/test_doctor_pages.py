@@ -18,7 +18,7 @@ from flask_ssr_session.doctor.finding import Finding, Level
 from flask_ssr_session.doctor.page_files import PageFile, find_script
 from flask_ssr_session.doctor.probes import Answer, next_url
 from flask_ssr_session.pages import assets
-from flask_ssr_session.upstream.fetch import Reply
+from flask_ssr_session.upstream.fetch import FetchedResponse
 
 from .doctor_factories import (
     API,
@@ -40,7 +40,7 @@ PAGE = (
 )
 
 
-def shown(status: int = 200, page: str = PAGE, **headers: str | tuple[str, ...]) -> Reply:
+def shown(status: int = 200, page: str = PAGE, **headers: str | tuple[str, ...]) -> FetchedResponse:
     usual = {"Cache_Control": "no-store", "Content_Type": "text/html; charset=utf-8"}
     return reply(page, status, **{**usual, **headers})
 

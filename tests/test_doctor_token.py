@@ -11,9 +11,9 @@ from flask_ssr_session.doctor.explain_token import explain_token
 from flask_ssr_session.doctor.finding import Finding, Level
 from flask_ssr_session.doctor.token_defects import DEFECTS
 from flask_ssr_session.errors import KeysUnavailableError, TokenDefect
-from flask_ssr_session.sansio.jwks import KeySet
 from flask_ssr_session.sansio.verification import TokenRules
 from flask_ssr_session.testing import SessionSigner
+from flask_ssr_session.upstream.key_set import KeySet
 from flask_ssr_session.upstream.key_store import StaticKeys
 
 from .doctor_factories import NOW, problems
@@ -149,7 +149,7 @@ def test_token_cannot_be_checked_during_an_outage() -> None:
     def find(*_: object) -> None:
         raise KeysUnavailableError("no key set could be fetched")
 
-    silent = SimpleNamespace(peek=lambda _: None, find=find)
+    silent = SimpleNamespace(token_cache=KeySet({}), get_or_fetch=find)
     finding = explained(made(), keys=silent)["token"]
 
     assert finding.level is Level.PROBLEM

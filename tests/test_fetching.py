@@ -1,4 +1,4 @@
-"""One document under one deadline, from a real server that behaves as badly as it can."""
+"""Fetching under one deadline, from a real server that misbehaves."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,13 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from flask_ssr_session.errors import FetchError, HTTPClientError
-from flask_ssr_session.upstream import fetch as fetch_module
+from flask_ssr_session.upstream import connection
+from flask_ssr_session.upstream.connection import Deadline
 from flask_ssr_session.upstream.fetch import (
     MAX_BODY_BYTES,
     MAX_RESPONSE_BYTES,
-    Deadline,
-    ask,
     fetch_document,
+    request,
 )
 
 from .clocks import SteppedClock
@@ -61,7 +62,7 @@ def fetch(url: str, seconds: float = 5.0) -> tuple[bytes, float | None]:
 
 
 def failure(url: str, seconds: float = 5.0) -> str:
-    """Return why *url* cannot be fetched, which has to be known when the time is over."""
+    """Return why *url* cannot be fetched; the error must be raised in time."""
     started = time.monotonic()
     with pytest.raises(FetchError) as caught:
         fetch(url, seconds)
@@ -95,14 +96,16 @@ def test_request_asks_for_plain_json_and_nothing_else(serve: Serve) -> None:
     ]
 
 
-def test_whoever_asks_may_name_the_method_and_headers(serve: Serve) -> None:
+def test_method_and_headers_can_be_given(serve: Serve) -> None:
     requests: list[bytes] = []
 
     def behave(connection: socket.socket) -> None:
         requests.append(read_request(connection))
         connection.sendall(b"HTTP/1.1 403 No\r\nX-Told: yes\r\nContent-Length: 2\r\n\r\nno")
 
-    reply = ask("OPTIONS", serve(behave).url, Deadline(5), {"Accept": "text/html", "Origin": "o"})
+    reply = request(
+        "OPTIONS", serve(behave).url, Deadline(5), {"Accept": "text/html", "Origin": "o"}
+    )
 
     assert (reply.status, reply.headers["X-Told"], reply.body) == (403, "yes", b"no")
     head, *headers = requests[0].split(b"\r\n")
@@ -118,9 +121,9 @@ def test_answer_of_any_status_is_bounded_as_a_good_one_is(serve: Serve, status: 
     head = f"HTTP/1.1 {status} X\r\nConnection: close\r\n\r\n".encode()
 
     with pytest.raises(FetchError, match="larger than 1 MiB"):
-        ask("GET", serve(flood(head)).url, Deadline(5))
-    with pytest.raises(FetchError, match="no complete answer in time"):
-        ask("GET", serve(hang(head)).url, Deadline(0.2))
+        request("GET", serve(flood(head)).url, Deadline(5))
+    with pytest.raises(FetchError, match="no complete response in time"):
+        request("GET", serve(hang(head)).url, Deadline(0.2))
 
 
 def test_address_without_a_path_asks_for_the_root(serve: Serve) -> None:
@@ -188,9 +191,9 @@ def test_other_status_is_a_failure(serve: Serve, status: str) -> None:
         answer(b"HTTP/1.1 " + status.encode() + ok(BODY).removeprefix(b"HTTP/1.1 200 OK"))
     )
 
-    with pytest.raises(FetchError, match=f"the answer has status {status[:3]}") as caught:
+    with pytest.raises(FetchError, match=f"the response has status {status[:3]}") as caught:
         fetch(server.url)
-    # Whether it is the request that is wrong, or the server.
+    # Whether the request is at fault, or the server.
     assert isinstance(caught.value, HTTPClientError) is status.startswith("4")
 
 
@@ -200,7 +203,7 @@ def test_redirect_is_not_followed(serve: Serve, status: int) -> None:
     location = f"HTTP/1.1 {status} Go\r\nLocation: {target.url}\r\n".encode()
     server = serve(answer(location + b"Content-Length: 0\r\n\r\n"))
 
-    assert failure(server.url) == f"the answer has status {status}"
+    assert failure(server.url) == f"the response has status {status}"
     assert fetch(target.url)[0] == BODY
 
 
@@ -224,7 +227,7 @@ def test_body_may_have_one_mebibyte(serve: Serve, framing: str, size: int, fits:
     if fits:
         assert len(fetch(server.url)[0]) == size
     else:
-        assert failure(server.url) == "the answer is larger than 1 MiB"
+        assert failure(server.url) == "the response is larger than 1 MiB"
 
 
 @pytest.mark.parametrize(
@@ -254,7 +257,7 @@ def test_endless_answer_is_not_read_for_long(
     monkeypatch.setattr(socket, "socket", Counting)
 
     assert failure(serve(flood(start)).url)
-    # The bound is looked at before each read, and the last one may fill a buffer.
+    # The limit is checked before each read, and the last read may fill a buffer.
     assert sum(sizes) <= MAX_RESPONSE_BYTES + io.DEFAULT_BUFFER_SIZE
 
 
@@ -320,11 +323,11 @@ def test_answer_that_is_no_http_is_a_failure(serve: Serve, answered: bytes) -> N
     ],
 )
 def test_nothing_stretches_the_deadline(serve: Serve, behaviour: Behaviour) -> None:
-    assert failure(serve(behaviour).url, 0.3) == "no complete answer in time"
+    assert failure(serve(behaviour).url, 0.3) == "no complete response in time"
 
 
 def test_deadline_that_has_passed_fetches_nothing(serve: Serve) -> None:
-    assert failure(serve(answer(ok(BODY))).url, 0.0) == "no complete answer in time"
+    assert failure(serve(answer(ok(BODY))).url, 0.0) == "no complete response in time"
 
 
 def test_closed_port_is_a_failure(serve: Serve) -> None:
@@ -368,12 +371,46 @@ def test_address_cannot_break_the_request(serve: Serve, target: str) -> None:
     url = serve(behave).url.replace("/jwks.json", target)
 
     if "\t" in target:
-        # urlsplit() drops what no address may hold.
+        # urlsplit() removes tabs.
         failure(url)
         assert requests[0].startswith(b"GET /ab HTTP/1.1\r\n")
     else:
         assert failure(url).startswith("the connection failed (")
         assert b"".join(requests) == b""
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("X-Key", "secret\r\nX: y"), ("X-Key", "a\x00b"), ("X-Key\n", "secret")],
+    ids=ascii,
+)
+def test_header_cannot_break_the_request(serve: Serve, name: str, value: str) -> None:
+    with pytest.raises(FetchError, match=r"connection failed \(ValueError\)"):
+        fetch_document(serve(answer(ok(BODY))).url, Deadline(5), {name: value})
+
+
+def test_debug_output_of_http_client_does_not_show_headers(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(HTTPConnection, "debuglevel", 1)
+
+    fetch_document(serve(answer(ok(BODY))).url, Deadline(5), {"api-key": "secret"})
+
+    assert capsys.readouterr().out == ""
+
+
+def test_ipv6_address_needs_no_port(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    requests: list[bytes] = []
+
+    def behave(connection: socket.socket) -> None:
+        requests.append(read_request(connection))
+        connection.sendall(ok(BODY))
+
+    found = (socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", serve(behave).port))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_options: [found])
+
+    assert fetch("http://[fe80::abcd]/")[0] == BODY
+    assert b"Host: [fe80::abcd]\r\n" in requests[0]
 
 
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"])
@@ -444,14 +481,14 @@ def test_plain_answer_to_tls_is_a_failure(serve: Serve) -> None:
     "behaviour",
     [
         pytest.param(hang(), id="hanging"),
-        # The head of a TLS record that goes on for 16 KiB.
+        # The header of a TLS record of 16 KiB.
         pytest.param(dribble(b"\x16\x03\x03\x40\x00"), id="dribbling"),
     ],
 )
 def test_tls_handshake_has_no_time_of_its_own(serve: Serve, behaviour: Behaviour) -> None:
     url = serve(behaviour).url.replace("http", "https", 1)
 
-    assert failure(url, 0.3) == "no complete answer in time"
+    assert failure(url, 0.3) == "no complete response in time"
 
 
 def test_slow_connection_leaves_the_handshake_only_the_rest(
@@ -470,15 +507,15 @@ def test_slow_connection_leaves_the_handshake_only_the_rest(
         waits.append(sock.gettimeout())
         return shake_hands(context, sock, **options)
 
-    monkeypatch.setattr(fetch_module, "monotonic", clock.monotonic)
+    monkeypatch.setattr(connection, "monotonic", clock.monotonic)
     monkeypatch.setattr(socket, "socket", Slow)
     monkeypatch.setattr(ssl.SSLContext, "wrap_socket", observed)
 
-    assert failure(url, 3) == "no complete answer in time"
+    assert failure(url, 3) == "no complete response in time"
     assert waits == [pytest.approx(0.1)]
 
 
-# Names
+# Host names
 
 
 Resolver = Callable[..., list[Any]]
@@ -520,7 +557,7 @@ def test_resolver_that_hangs_has_no_time_of_its_own(monkeypatch: pytest.MonkeyPa
     wake_up.set()
 
 
-def test_name_that_nobody_knows_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_name_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     def look_up(*_args: Any, **_options: Any) -> list[Any]:
         raise socket.gaierror(socket.EAI_NONAME, "unknown")
 

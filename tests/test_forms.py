@@ -1,4 +1,4 @@
-"""Which forms are kept, and that they come out as they went in: the same bytes, or nothing."""
+"""Which forms are kept, and that they are resubmitted unchanged or not at all."""
 
 from __future__ import annotations
 
@@ -40,18 +40,18 @@ BOTH = pytest.mark.parametrize("content_type", ENCODERS, ids=["urlencoded", "mul
 
 
 def kept(content_type: str, fields: Fields) -> ReplayableForm | None:
-    """Let the form go from a browser to us."""
+    """Parse the form as the browser sends it."""
     return parse_replayable_form(content_type, ENCODERS[content_type](fields))
 
 
 def sent_again(form: ReplayableForm) -> bytes:
-    """Let it go from our page to the browser and back."""
+    """Return the form as the browser resubmits it from the refresh page."""
     encode = urlencoded if form.enctype == URLENCODED else multipart
     return encode(sent_by_hidden_inputs(form.fields))
 
 
 def seen_by_app(content_type: str, body: bytes) -> Any:
-    """Return the fields and the names of files of a request, as Flask shows them to a view."""
+    """Return the fields and file names of a request, as a view sees them."""
     environ = EnvironBuilder(method="POST", data=body, content_type=content_type).get_environ()
     with Request(environ) as request:
         return request.form.to_dict(flat=False), [
@@ -59,7 +59,7 @@ def seen_by_app(content_type: str, body: bytes) -> Any:
         ]
 
 
-# What comes out as it went in
+# Forms that are resubmitted unchanged
 
 FORMS: dict[str, Fields] = {
     "one field": [("title", "Tea")],
@@ -115,7 +115,7 @@ def test_fields_are_what_was_typed() -> None:
 
 @pytest.mark.parametrize(("content_type", "body"), [(URLENCODED, b""), (MULTIPART, multipart([]))])
 def test_form_without_fields_is_kept_as_one(content_type: str, body: bytes) -> None:
-    """A button without a name sends nothing, and to be pressed is what such a form is for."""
+    """A form may consist of a button, and a button without a name sends nothing."""
     form = parse_replayable_form(content_type, body)
 
     assert form is not None
@@ -128,9 +128,9 @@ def test_form_shows_none_of_its_fields() -> None:
     assert "diary" not in repr(form)
 
 
-# Any form at all
+# Arbitrary forms
 
-# Every text that a browser can send, with what is special to one of the readers drawn often.
+# Every text that a browser can send; characters special to a parser are drawn often.
 TEXTS = st.text(
     st.one_of(
         st.sampled_from("ab&=+%;\"'<>\\ -_.~*[]\t\n\r\x00\x0b\x7f\x85\u2028\ufeffäß😀"),
@@ -242,7 +242,7 @@ def test_any_bytes_are_kept_as_the_app_reads_them_or_not_at_all(
         assert seen_by_app(again, sent_again(form)) == seen_by_app(content_type, body)
 
 
-# What is not kept
+# Forms that are not kept
 
 
 @BOTH
@@ -261,14 +261,14 @@ def test_any_bytes_are_kept_as_the_app_reads_them_or_not_at_all(
 def test_form_with_a_field_that_looks_secret_is_not_kept(content_type: str, name: str) -> None:
     assert kept(content_type, [("title", "Tea"), (name, "1234"), ("note", "")]) is None
     assert kept(content_type, [(name, "")]) is None
-    # Its twin: the same word as somebody's entry.
+    # Its twin: the same word as a value.
     assert kept(content_type, [("title", name), ("note", "1234")]) is not None
 
 
 @pytest.mark.parametrize(
     "name",
     [
-        # What HTML calls them for a browser that fills them in (autocomplete).
+        # Their autocomplete names in HTML.
         *("one-time-code", "cc-number", "cc-csc"),
         *("newPass", "userPin", "pass1", "PinCode", "PIN2", "pw", "userPW", "pw_again"),
         *("pass", "user_pass", "pass_word", "pass-word", "pass word", "user_pin", "pin-code"),
@@ -303,7 +303,7 @@ def test_csrf_token_of_flask_wtf_is_kept(content_type: str, name: str) -> None:
         pytest.param("x\0", "1", id="NUL in a name"),
         # A hidden input without a name is not sent.
         pytest.param("", "1", id="no name"),
-        # The browser would fill in what our page is encoded in.
+        # The browser would submit the encoding of the refresh page.
         pytest.param("_charset_", "windows-1252", id="encoding of the page before"),
         pytest.param("_Charset_", "utf-8", id="encoding, spelled otherwise"),
     ],
@@ -393,7 +393,7 @@ def test_what_is_not_certain_to_come_out_as_it_went_in_is_not_kept(
 
 @BOTH
 def test_a_thousand_fields_are_kept_and_no_more(content_type: str) -> None:
-    # The shortest there is, or the form would be too large before it has too many fields.
+    # The shortest field, so that the form has too many fields before it is too large.
     fields = [("a", "")] * MAX_FIELDS
     if content_type == URLENCODED:
         bodies = [urlencoded(fields), urlencoded([*fields, ("a", "")])]
@@ -420,7 +420,7 @@ def test_largest_form_is_kept_to_its_last_byte(content_type: str) -> None:
     assert form.fields == tuple(fields)
 
 
-# Before the body is touched
+# Before the body is read
 
 
 @pytest.mark.parametrize(
@@ -458,13 +458,13 @@ def test_only_what_a_form_sends_is_read(content_type: str | None, may: bool) -> 
 
 @pytest.mark.parametrize("charset", ["iso-8859-1", "windows-1252", "utf-16", "utf-7", "x"])
 def test_form_that_says_it_is_in_another_encoding_is_not_kept(charset: str) -> None:
-    """No browser says so; who does may mean other letters than the app would read."""
+    """Browsers do not send a charset; a client that does may mean other characters."""
     assert parse_replayable_form(f"{URLENCODED}; charset={charset}", b"x=%C3%A4") is None
     for spelling in ("utf-8", "UTF-8", '"utf-8"'):
         assert parse_replayable_form(f"{URLENCODED}; charset={spelling}", b"x=%C3%A4") is not None
 
 
-# --- whose form it is ----------------------------------------------------------------------------
+# --- the owner of a form -------------------------------------------------------------------------
 
 
 def token_of(user_id: str) -> str:
@@ -476,7 +476,7 @@ def front_of(content: object) -> str:
     return b64encode(json.dumps(content).encode()).decode()
 
 
-# Hash and text: the first two are test vectors of FNV-1a's authors.
+# Hash and text; the first two are test vectors of FNV-1a.
 MARKS = {"a": "e40c292c", "foobar": "bf9cf968", "größe 山田": "c47e6168"}
 SURROGATE = b64encode(b'{"uid": "\\ud800"}').decode()
 

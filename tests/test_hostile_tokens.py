@@ -18,11 +18,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 
-from flask_ssr_session.sansio.jwks import KeySet
 from flask_ssr_session.sansio.states import Reason
 from flask_ssr_session.sansio.verdict import decide
 from flask_ssr_session.sansio.verification import TokenRules
 from flask_ssr_session.testing import SessionSigner
+from flask_ssr_session.upstream.key_set import KeySet
 from flask_ssr_session.upstream.key_store import StaticKeys
 
 NOW = 1_700_000_000

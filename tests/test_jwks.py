@@ -1,4 +1,4 @@
-"""Which keys of a key set may sign a session, and what is remembered beside them."""
+"""Which keys of a key set may sign a session, and the cache of tokens they verified."""
 
 from __future__ import annotations
 
@@ -17,18 +17,14 @@ from hypothesis import strategies as st
 from jwt.algorithms import ECAlgorithm
 
 from flask_ssr_session.errors import FetchError
-from flask_ssr_session.sansio.jwks import (
-    MAX_REMEMBERED_CHARS,
-    MAX_REMEMBERED_TOKENS,
-    KeySet,
-    parse_key_set,
-)
+from flask_ssr_session.sansio.jwks import parse_key_set
 from flask_ssr_session.session import SSRSession
 from flask_ssr_session.testing import SessionSigner
+from flask_ssr_session.upstream.key_set import MAX_CACHED_CHARS, MAX_CACHED_TOKENS, KeySet
 
 
 class Absent:
-    """Takes a member out of a key."""
+    """Removes a member from a key."""
 
     def __repr__(self) -> str:
         return "absent"
@@ -38,12 +34,12 @@ ABSENT = Absent()
 
 
 def number(value: int) -> str:
-    """Write a number as RFC 7518 does."""
+    """Encode a number as in RFC 7518."""
     data = value.to_bytes(max(1, (value.bit_length() + 7) // 8), "big")
     return urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
-# Products of no primes we know: as a modulus they verify nothing, but have the right size.
+# Not products of known primes: as a modulus they verify nothing, but have the right size.
 MODULUS_OF_BITS = {bits: (1 << (bits - 1)) | 1 for bits in (1024, 2047, 2048, 4096, 8192, 8193)}
 
 
@@ -232,26 +228,24 @@ def session(user_id: str = "anna") -> SSRSession:
     return SSRSession({"sub": user_id})
 
 
-def test_token_is_remembered_for_the_very_key(key_set: KeySet, signer: SessionSigner) -> None:
+def test_token_is_cached_for_the_same_key(key_set: KeySet, signer: SessionSigner) -> None:
     kept, key = session(), key_set.keys["d-test"]
 
-    key_set.remember("token", "d-test", key, kept)
+    key_set.put("token", "d-test", key, kept)
 
-    assert key_set.recall("token") is kept
-    assert key_set.recall("toke") is None
-    assert KeySet(key_set.keys).recall("token") is None
+    assert key_set.get("token") is kept
+    assert key_set.get("toke") is None
+    assert KeySet(key_set.keys).get("token") is None
     assert signer.public_key is not key
 
 
-def test_token_of_a_key_that_was_replaced_is_not_remembered(
-    key_set: KeySet, signer: SessionSigner
-) -> None:
-    """It was verified while a renewal ran: perhaps by a key that is no longer in the set."""
-    key_set.remember("equal", "d-test", signer.public_key, session())
-    key_set.remember("gone", "d-gone", key_set.keys["d-test"], session())
+def test_token_of_a_replaced_key_is_not_cached(key_set: KeySet, signer: SessionSigner) -> None:
+    """A refresh ran meanwhile, so the key may not be in the new set."""
+    key_set.put("equal", "d-test", signer.public_key, session())
+    key_set.put("gone", "d-gone", key_set.keys["d-test"], session())
 
-    assert key_set.recall("equal") is None
-    assert key_set.recall("gone") is None
+    assert key_set.get("equal") is None
+    assert key_set.get("gone") is None
 
 
 def test_keys_of_the_source_are_copied(signer: SessionSigner) -> None:
@@ -262,27 +256,27 @@ def test_keys_of_the_source_are_copied(signer: SessionSigner) -> None:
     assert list(key_set.keys) == ["d-test"]
 
 
-def test_long_tokens_are_not_remembered(key_set: KeySet) -> None:
+def test_long_tokens_are_not_cached(key_set: KeySet) -> None:
     key = key_set.keys["d-test"]
     for length in (4096, 4097):
-        key_set.remember("a" * length, "d-test", key, session())
+        key_set.put("a" * length, "d-test", key, session())
 
-    assert MAX_REMEMBERED_CHARS == 4096
-    assert key_set.recall("a" * 4096) is not None
-    assert key_set.recall("a" * 4097) is None
+    assert MAX_CACHED_CHARS == 4096
+    assert key_set.get("a" * 4096) is not None
+    assert key_set.get("a" * 4097) is None
 
 
-def test_the_last_1024_tokens_are_remembered(key_set: KeySet) -> None:
+def test_the_last_1024_tokens_are_cached(key_set: KeySet) -> None:
     key = key_set.keys["d-test"]
     for count in range(1024):
-        key_set.remember(str(count), "d-test", key, session())
-    assert MAX_REMEMBERED_TOKENS == 1024
-    assert key_set.recall("0") is not None
+        key_set.put(str(count), "d-test", key, session())
+    assert MAX_CACHED_TOKENS == 1024
+    assert key_set.get("0") is not None
 
-    key_set.remember("1024", "d-test", key, session())
+    key_set.put("1024", "d-test", key, session())
 
-    assert key_set.recall("0") is None
-    assert all(key_set.recall(str(count)) for count in range(1, 1025))
+    assert key_set.get("0") is None
+    assert all(key_set.get(str(count)) for count in range(1, 1025))
 
 
 def test_many_threads_may_remember_at_once(key_set: KeySet) -> None:
@@ -290,11 +284,11 @@ def test_many_threads_may_remember_at_once(key_set: KeySet) -> None:
 
     def remember(thread: int) -> None:
         for count in range(500):
-            key_set.remember(f"{thread}-{count}", "d-test", key, session())
-            key_set.recall(f"{thread}-{count - 3}")
+            key_set.put(f"{thread}-{count}", "d-test", key, session())
+            key_set.get(f"{thread}-{count - 3}")
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(remember, range(8)))
 
-    remembered = [key_set.recall(f"{t}-{c}") for t in range(8) for c in range(500)]
+    remembered = [key_set.get(f"{t}-{c}") for t in range(8) for c in range(500)]
     assert sum(item is not None for item in remembered) == 1024

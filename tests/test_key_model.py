@@ -1,7 +1,7 @@
-"""Keys beside a model of what they promise, in any order of events; time is stepped.
+"""Compare FetchedKeys with a model of its design, in any order of events; time is stepped.
 
-The model was written from the design, not from ``key_store.py``: it sees what a key server sees,
-when it was asked and what it answered. ``python -m tests.test_key_model --examples 2000`` runs
+The model was written from the design, not from the code: it sees what a key server sees, the time
+of each request and its response. ``python -m tests.test_key_model --examples 2000`` runs
 long; a short run is part of the tests.
 """
 
@@ -32,8 +32,8 @@ from flask_ssr_session.sansio.verdict import decide
 from flask_ssr_session.sansio.verification import TokenRules
 from flask_ssr_session.testing import SessionSigner
 from flask_ssr_session.throttled_log import ThrottledLog
-from flask_ssr_session.upstream import key_store
-from flask_ssr_session.upstream.fetch import Deadline
+from flask_ssr_session.upstream import key_refresher
+from flask_ssr_session.upstream.connection import Deadline
 from flask_ssr_session.upstream.key_store import FetchedKeys
 
 from .clocks import SteppedClock
@@ -42,13 +42,13 @@ from .fake_key_server import FakeKeyServer
 DAY = 24 * 3600.0
 NEVER = float("-inf")
 
-# Between two changes time passes, if only a little; binary, so that sums of it are exact.
+# The least time between two changes; a power of two, so that sums are exact.
 TICK = 2.0**-6
 
 ACTIVE, EXPIRED, INVALID = Reason.ACTIVE, Reason.EXPIRED, Reason.INVALID
 UNAVAILABLE = Reason.KEYS_UNAVAILABLE
 
-# How long nobody comes: around every bound that the design names.
+# The time without requests: around every limit of the design.
 IDLE_SECONDS = st.sampled_from(
     [
         0,
@@ -81,9 +81,9 @@ BACKGROUND = st.sampled_from(["at once", "later", "later", "none"])
 
 @dataclass
 class Key:
-    """The life of a key in the published set.
+    """A key in the published set.
 
-    :ivar signs_from: from then on it signs, until a newer key does.
+    :ivar signs_from: when it starts to sign; it stops when a newer key starts.
     """
 
     kid: str
@@ -94,9 +94,9 @@ class Key:
 
 @dataclass(frozen=True)
 class Token:
-    """A token that was issued.
+    """An issued token.
 
-    :ivar key: None if no key of that name was ever published.
+    :ivar key: None if the key was never published.
     :ivar is_forged: it carries the signature of another token.
     """
 
@@ -111,10 +111,10 @@ class Token:
 
 @dataclass(eq=False)
 class Answer:
-    """A question that reached the key server, and its answer.
+    """A request to the key server, and its response.
 
     :ivar kids: the published keys; None if the server was down.
-    :ivar thread: who waits for the answer while it is under way; None where it came at once.
+    :ivar thread: the thread that waits for the response; None if it came immediately.
     """
 
     asked_at: float
@@ -124,14 +124,14 @@ class Answer:
 
 
 class Unwaited(threading.Event):
-    """An event for which no request waits, as only a later step brings it."""
+    """An event that no request waits for: only a later step sets it."""
 
     def wait(self, timeout: float | None = None) -> bool:  # noqa: ARG002
         return self.is_set()
 
 
 class KeyModel(RuleBasedStateMachine):
-    """Does to keys and their server whatever can happen, and judges every verdict."""
+    """Changes the keys and their server in every possible way, and checks every verdict."""
 
     outcomes: ClassVar[Counter[str]] = Counter()
 
@@ -143,24 +143,26 @@ class KeyModel(RuleBasedStateMachine):
         self.keys: list[Key] = []
         self.tokens: list[Token] = []
         self.up_since = self.cleared_at = NEVER
-        # Of the fetch that counts: the last one begun, or none since clear().
+        # The fetch that counts: the last one that started, or None after clear().
         self.last: Answer | None = None
         self.known: Answer | None = None
         self.under_way: list[Answer] = []
         self.hasty: list[float] = []
         self.patches = ExitStack()
         threads = SimpleNamespace(Thread=self.thread)
-        self.patches.enter_context(mock.patch.object(key_store, "threading", threads))
-        flight = key_store._RunningFetch
+        self.patches.enter_context(mock.patch.object(key_refresher, "threading", threads))
+        running_fetch = key_refresher._RunningFetch
         self.patches.enter_context(
-            mock.patch.object(key_store, "_RunningFetch", lambda now: flight(now, Unwaited()))
+            mock.patch.object(
+                key_refresher, "_RunningFetch", lambda now: running_fetch(now, Unwaited())
+            )
         )
 
     def teardown(self) -> None:
         self.patches.close()
         self.server.close()
 
-    # The parts that are not the product's
+    # Replaced parts
 
     def thread(self, **options: Any) -> threading.Thread:
         """Make a thread that runs when :attr:`background` says."""
@@ -186,7 +188,7 @@ class KeyModel(RuleBasedStateMachine):
 
     def fetch(self, url: str, deadline: Deadline) -> tuple[bytes, float | None]:
         now, last, thread = self.clock.monotonic(), self.last, threading.current_thread()
-        # One fetch at a time and per 10 s; one that hangs is taken over after 5 s.
+        # One fetch at a time and per 10 s; one that hangs is abandoned after 5 s.
         pause = 5 if last in self.under_way else 10
         if last is not None and now - last.asked_at < pause:
             self.hasty.append(now - last.asked_at)
@@ -202,7 +204,7 @@ class KeyModel(RuleBasedStateMachine):
         return self.server.fetch(url, deadline)
 
     def arrive(self, answer: Answer) -> None:
-        # What was overtaken, or asked for before clear(), comes too late.
+        # A superseded response, or one requested before clear(), is not used.
         if answer is self.last and answer.kids is not None:
             self.known = answer
 
@@ -213,7 +215,7 @@ class KeyModel(RuleBasedStateMachine):
     def published(self) -> list[Key]:
         return [key for key in self.keys if key.removed_at is None]
 
-    # What can happen
+    # Events
 
     @initialize(
         max_stale_seconds=st.sampled_from([DAY, DAY, 600.0, 0.0]),
@@ -274,7 +276,7 @@ class KeyModel(RuleBasedStateMachine):
         pauses=st.sampled_from([[0], [0], [0], [0] + 12 * [1], [0] + 8 * [10]]),
     )
     def visit(self, idle_seconds: float, back: list[int], pauses: list[int]) -> None:
-        """After a while some of those who were here last come again, and perhaps again."""
+        """After a while, some recent tokens are used again, perhaps several times."""
         self.clock.advance(idle_seconds)
         for seconds in pauses:
             self.clock.advance(seconds)
@@ -343,7 +345,7 @@ class KeyModel(RuleBasedStateMachine):
     # The model
 
     def expected(self, token: Token) -> Reason:
-        """Return the verdict by the last good answer that arrived."""
+        """Return the verdict according to the last good response that arrived."""
         now, known = self.clock.wall(), self.known
         if token.exp <= now:
             return EXPIRED
@@ -351,7 +353,7 @@ class KeyModel(RuleBasedStateMachine):
             return UNAVAILABLE
         if token.kid in self.known_kids():
             return INVALID if token.is_forged else ACTIVE
-        # Older than the answer, or not in an answer that is as new as can be: there is no such key.
+        # The token is older than the response, or the response is from this moment: no such key.
         if now - token.iat > self.age(known) + 5 or self.age(known) == 0:
             return INVALID
         return UNAVAILABLE
@@ -368,13 +370,13 @@ class KeyModel(RuleBasedStateMachine):
         if key.removed_at is None:
             known_by_now = healthy_for >= 10 and now - key.published_at >= 10
             return {ACTIVE} if known_by_now else {ACTIVE, UNAVAILABLE}
-        # After failures there may be a minute between two tries.
+        # After failures, the pause between two attempts may be a minute.
         may_live = now - key.removed_at < 300 or healthy_for < 60
         may_live = may_live and key.removed_at > self.cleared_at
         return {INVALID, UNAVAILABLE, ACTIVE} if may_live else {INVALID, UNAVAILABLE}
 
     def is_renewed(self) -> bool:
-        """Tell whether a request that was just judged did for the keys what it should have."""
+        """Return whether the last request refreshed the keys if that was necessary."""
         if self.last is not None and self.last in self.under_way:
             return self.age(self.last) < 5 or self.is_fresh()
         return self.healthy_for() < 60 or self.is_fresh()
@@ -387,7 +389,7 @@ class KeyModel(RuleBasedStateMachine):
         return (self.known and self.known.kids) or frozenset()
 
     def healthy_for(self) -> float:
-        """Return for how long whoever asked would have been answered at once."""
+        """Return for how many seconds a fetch would have succeeded immediately."""
         if self.server.is_down or self.last in self.under_way:
             return 0
         return self.clock.monotonic() - self.up_since
@@ -416,7 +418,7 @@ def run(examples: int, steps: int, *, derandomize: bool) -> Counter[str]:
 def test_verdicts_and_fetches_are_those_of_the_model() -> None:
     outcomes = run(150, 50, derandomize=True)
 
-    # The run means something only if it got everywhere.
+    # The run is only meaningful if it reached everything.
     for reason in (ACTIVE, EXPIRED, INVALID, UNAVAILABLE):
         assert outcomes[reason.value] > 50
     for background in ("at once", "later", "none"):

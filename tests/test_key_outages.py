@@ -1,6 +1,6 @@
-"""Whatever the key server does: what becomes of the visitors, with keys at hand and without.
+"""What visitors see for everything a key server can do, with known keys and without.
 
-Nothing between the socket and the verdict is replaced; only time passes by hand.
+Nothing between the socket and the verdict is replaced; only time is stepped.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import generate_private_key as
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
-from flask_ssr_session.sansio.jwt import MAX_KID_CHARS
+from flask_ssr_session.sansio.jose import MAX_KID_CHARS
 from flask_ssr_session.sansio.states import Reason
 from flask_ssr_session.sansio.verdict import Verdict, decide
 from flask_ssr_session.sansio.verification import TokenRules
@@ -46,17 +46,17 @@ DAY = 24 * 3600.0
 
 ACTIVE, INVALID, UNAVAILABLE = Reason.ACTIVE, Reason.INVALID, Reason.KEYS_UNAVAILABLE
 
-# What the log says of an outage.
-LATE = "no complete answer in time"
-TOO_LARGE = "the answer is larger than 1 MiB"
-NOT_JSON = "the answer is not JSON"
-NO_KEY_SET = "the answer is not a key set"
-NO_USABLE_KEY = "the key set holds no usable RSA signing key"
+# What the log says about an outage.
+LATE = "no complete response in time"
+TOO_LARGE = "the response is larger than 1 MiB"
+NOT_JSON = "the document is not JSON"
+NO_KEY_SET = "the document is not a key set"
+NO_USABLE_KEY = "the key set contains no usable RSA signing key"
 
 OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 
-# What the server does; None where it closes its port.
+# What the server does; None if it closes its port.
 Make = Callable[["Bench"], "Behaviour | None"]
 
 Certificate = tuple[Path, Path]
@@ -73,10 +73,10 @@ def answer_keys(*entries: object) -> Behaviour:
 class Bench:
     """One app's keys, the server they come from, and the cookies of a few browsers.
 
-    :ivar good: what the server does while all is well: it names the key ``d-test``.
-    :ivar elsewhere: another origin with good keys, which nobody has to ask.
-    :ivar tokens: of ``d-test``; of ``d-good``, a key that is not named while all is well; and one
-        that says ``d-test`` and was signed by a stranger.
+    :ivar good: the normal behaviour of the server: its key set has the key ``d-test``.
+    :ivar elsewhere: another origin with good keys, which must not be requested.
+    :ivar tokens: of ``d-test``; of ``d-good``, a key that is not in the normal key set; and
+        a forged one that names ``d-test``.
     """
 
     def __init__(
@@ -128,14 +128,14 @@ class Bench:
             rules=TokenRules(),
             now=self.clock.wall(),
         )
-        # The servers that hang or dribble do it for five seconds.
+        # Servers that hang or dribble do so for five seconds.
         assert time.monotonic() - started < 4
         return decided
 
     def reasons(self, *names: str) -> list[Reason]:
-        """Ask with the tokens of these names, and let what runs in the background end.
+        """Return the verdicts on the tokens of these names; wait for background fetches.
 
-        Whatever the server does, it neither saves nor harms a token that ran out.
+        An expired token is always expired, whatever the server does.
         """
         assert self.verdict(self.expired).reason is Reason.EXPIRED
         reasons = [self.verdict(self.tokens[name]).reason for name in names]
@@ -143,9 +143,9 @@ class Bench:
         return reasons
 
     def change(self, make: Make, *, patience: float = 10) -> None:
-        """Let the server do something else from now on.
+        """Change the behaviour of the server.
 
-        :param patience: seconds that it has; ten are enough for any answer that comes at all.
+        :param patience: its deadline in seconds; ten are enough for every response that ends.
         """
         behaviour = make(self)
         if behaviour is None:
@@ -157,14 +157,14 @@ class Bench:
         self._monkeypatch.setattr(key_store, "WAIT_SECONDS", patience)
 
     def fail(self, make: Make, problem: str) -> None:
-        """Let the server misbehave; where nothing comes in time, the time is short."""
+        """Make the server fail, with a short deadline if it does not respond in time."""
         self.change(make, patience=0.1 if problem == LATE else 10)
 
     def heal(self) -> None:
-        """Let all be well again, and ten seconds pass."""
+        """Restore the normal behaviour, and let ten seconds pass."""
         self.change(lambda _: self.good)
         self.clock.advance(10)
-        # Who makes the next try need not have waited for it.
+        # The request that starts the next fetch may not wait for it.
         self.reasons("d-test")
 
 
@@ -174,7 +174,7 @@ def certificates(
     signer: SessionSigner,
     other_private_key: RSAPrivateKey,
 ) -> tuple[Certificate, Certificate]:
-    """Certificates of ``localhost``: one that is trusted, and a stranger's."""
+    """Two certificates of ``localhost``: a trusted and an untrusted one."""
     return (
         write_certificate(tmp_path_factory.mktemp("trusted"), signer.private_key),
         write_certificate(tmp_path_factory.mktemp("strange"), other_private_key),
@@ -183,7 +183,7 @@ def certificates(
 
 @pytest.fixture
 def origin() -> str:
-    """Where the server is, but for its port; a table may say otherwise."""
+    """The origin of the server without its port; a table may override it."""
     return "http://127.0.0.1"
 
 
@@ -210,11 +210,11 @@ def bench(
         finish_background()
 
 
-# No answer that can be used
+# Responses that cannot be used
 
 
 def with_status(status: str, header: str = "") -> Callable[[Bench], Behaviour]:
-    """Answer with good keys, and a status that says not to use them."""
+    """Respond with good keys, and a status other than 200."""
     head = f"HTTP/1.1 {status}\r\n{header}".encode()
     return lambda bench: answer(head + ok(bench.document).removeprefix(OK))
 
@@ -224,11 +224,11 @@ def redirect(status: int) -> Callable[[Bench], Behaviour]:
 
 
 def gzip_bomb(document: bytes) -> bytes:
-    """Return under 1 MiB that unpacks to *document* and 400 MiB of blanks."""
+    """Return less than 1 MiB that decompresses to *document* and 400 MiB of spaces."""
     return gzip.compress(document) + gzip.compress(b" " * 2**20) * 400
 
 
-# An entry that names d-test and is not to be used.
+# An entry for d-test that must not be used.
 BAD_ENTRIES: dict[str, Callable[[Bench], object]] = {
     "an HMAC key": lambda bench: bench.jwk | {"kty": "oct", "k": "c2VjcmV0"},
     "an EC key": lambda bench: (
@@ -258,7 +258,7 @@ def beside_a_good_key(make_entry: Callable[[Bench], object]) -> Make:
     return lambda bench: answer_keys(make_entry(bench), bench.neighbour_jwk)
 
 
-# By what the server does: what the log says of it, and how it is done.
+# Behaviour of the server: what the log says, and the code.
 OUTAGES: dict[str, tuple[str, Make]] = {
     "hangs before the headers": (LATE, lambda _: hang()),
     "hangs after the headers": (LATE, lambda _: hang(OK + b"Content-Length: 400\r\n\r\n")),
@@ -296,28 +296,28 @@ OUTAGES: dict[str, tuple[str, Make]] = {
         NO_USABLE_KEY,
         lambda bench: answer_keys(bench.jwk, bench.neighbour_jwk | {"kid": "d-test"}),
     ),
-    "has no content": ("the answer has status 204", with_status("204 No Content")),
-    "has nothing new": ("the answer has status 304", with_status("304 Not Modified")),
-    "wants a password": ("the answer has status 401", with_status("401 Unauthorized")),
-    "finds nothing": ("the answer has status 404", with_status("404 Not Found")),
-    "fails": ("the answer has status 500", with_status("500 Internal Server Error")),
-    "is overloaded": ("the answer has status 503", with_status("503 Service Unavailable")),
+    "has no content": ("the response has status 204", with_status("204 No Content")),
+    "has nothing new": ("the response has status 304", with_status("304 Not Modified")),
+    "wants a password": ("the response has status 401", with_status("401 Unauthorized")),
+    "finds nothing": ("the response has status 404", with_status("404 Not Found")),
+    "fails": ("the response has status 500", with_status("500 Internal Server Error")),
+    "is overloaded": ("the response has status 503", with_status("503 Service Unavailable")),
     **{
-        f"redirects with {status}": (f"the answer has status {status}", redirect(status))
+        f"redirects with {status}": (f"the response has status {status}", redirect(status))
         for status in (301, 302, 303, 307, 308)
     },
     "redirects to a file": (
-        "the answer has status 302",
+        "the response has status 302",
         lambda bench: with_status("302 Found", f"Location: {bench.file.as_uri()}\r\n")(bench),
     ),
     "fails, then answers": (
-        "the answer has status 500",
+        "the response has status 500",
         lambda bench: answer(b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n" + ok(bench.document)),
     ),
     "closes its port": ("the connection failed (ConnectionRefusedError)", lambda _: None),
     "hangs up": ("the connection failed (RemoteDisconnected)", lambda _: answer(b"")),
     "hangs up before the last byte": (
-        "the answer broke off",
+        "the response was cut off",
         lambda bench: answer(ok(bench.document)[:-1]),
     ),
     "tears the connection down": (
@@ -332,7 +332,7 @@ OUTAGES: dict[str, tuple[str, Make]] = {
 
 TLS_OUTAGES: dict[str, tuple[str, Make]] = {
     "hangs in the handshake": (LATE, lambda _: hang()),
-    # The head of a TLS record that goes on for 16 KiB.
+    # The header of a TLS record of 16 KiB.
     "dribbles the handshake": (LATE, lambda _: dribble(b"\x16\x03\x03\x40\x00")),
     "hangs after the handshake": (LATE, lambda bench: speak_tls(bench.certificate, hang())),
     "answers without TLS": (
@@ -374,7 +374,7 @@ def test_without_keys_nothing_is_known_until_the_first_good_answer(
 
 
 @every_outage
-def test_with_keys_at_hand_nobody_notices_for_a_day(
+def test_known_keys_serve_for_a_day(
     bench: Bench, problem: str, make: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
     known = bench.verdict(bench.tokens["d-test"]).session
@@ -385,7 +385,7 @@ def test_with_keys_at_hand_nobody_notices_for_a_day(
     for seconds in (240, 60, DAY - 300):
         bench.clock.advance(seconds)
         assert bench.reasons("d-test", "forged") == [ACTIVE, INVALID]
-        # Remembered beside the keys that verified it, so these are the same keys still.
+        # Still cached, so the keys were not replaced.
         assert bench.verdict(bench.tokens["d-test"]).session is known
     bench.clock.advance(10)
     assert bench.reasons("d-test", "forged") == [UNAVAILABLE, UNAVAILABLE]
@@ -397,7 +397,7 @@ def test_with_keys_at_hand_nobody_notices_for_a_day(
     assert bench.reasons("d-test", "forged") == [ACTIVE, INVALID]
 
 
-# Answers with other keys
+# Responses with other keys
 
 
 def private_members(bench: Bench) -> dict[str, str]:
@@ -405,7 +405,7 @@ def private_members(bench: Bench) -> dict[str, str]:
     return {name: jwk[name] for name in ("d", "p", "q", "dp", "dq", "qi")}
 
 
-# By what the server answers: what becomes of the tokens of d-test and d-good, and how it is done.
+# Response of the server: the verdicts on the tokens of d-test and d-good, and the code.
 ANSWERS: dict[str, tuple[Reason, Reason, Make]] = {
     "another key": (INVALID, ACTIVE, lambda bench: answer_keys(bench.neighbour_jwk)),
     "both keys": (ACTIVE, ACTIVE, lambda bench: answer_keys(bench.jwk, bench.neighbour_jwk)),

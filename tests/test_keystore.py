@@ -1,4 +1,4 @@
-"""How old keys may get, who fetches, who waits, and what an outage means; time passes by hand."""
+"""How old keys may get, who fetches, who waits, and what an outage means; time is stepped."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from flask_ssr_session.errors import (
     TokenExpiredError,
     TokenInvalidError,
 )
-from flask_ssr_session.sansio.jwks import KeySet
 from flask_ssr_session.sansio.verification import TokenRules, verify_access_token
 from flask_ssr_session.session import SSRSession
 from flask_ssr_session.testing import SessionSigner
 from flask_ssr_session.throttled_log import ThrottledLog
 from flask_ssr_session.upstream import key_store
-from flask_ssr_session.upstream.fetch import Deadline
+from flask_ssr_session.upstream.connection import Deadline
+from flask_ssr_session.upstream.key_set import KeySet
 from flask_ssr_session.upstream.key_store import FetchedKeys, StaticKeys
 
 from .clocks import SteppedClock
@@ -60,7 +60,7 @@ def warm_keys(keys: FetchedKeys, clock: SteppedClock) -> FetchedKeys:
 
 @pytest.fixture
 def short_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let requests wait less long for a fetch that hangs."""
+    """Make requests wait a shorter time for a fetch that hangs."""
     monkeypatch.setattr(key_store, "WAIT_SECONDS", 0.05)
 
 
@@ -78,12 +78,12 @@ def make_keys(
 
 def has_key(keys: FetchedKeys, clock: SteppedClock, kid: str = "d-test") -> bool:
     """Look a key up for a token issued just now."""
-    return keys.find(kid, clock.wall()) is not None
+    return keys.get_or_fetch(kid, clock.wall()) is not None
 
 
 def is_unavailable(keys: FetchedKeys, clock: SteppedClock, kid: str = "d-test") -> bool:
     try:
-        keys.find(kid, clock.wall())
+        keys.get_or_fetch(kid, clock.wall())
     except KeysUnavailableError:
         return True
     return False
@@ -96,7 +96,7 @@ def test_nothing_is_fetched_before_a_token_asks(
     keys: FetchedKeys, server: FakeKeyServer, clock: SteppedClock
 ) -> None:
     keys.clear()
-    assert keys.peek("token") is None
+    assert keys.token_cache.get("token") is None
     assert server.asked == []
 
     assert has_key(keys, clock)
@@ -115,13 +115,13 @@ def test_many_cold_requests_make_one_fetch(
         wait_for_waiters(results)
         gate.set()
 
-        # Who waits is woken up by the answer, not by the end of its patience.
+        # Waiting threads continue when the fetch is done, not when their time is over.
         assert [result.result(1.5) for result in results] == [True] * 20
     assert len(server.asked) == 1
 
 
 def wait_for_waiters(results: list[Future[bool]]) -> None:
-    """Give every thread the time to come where it waits; none may be done."""
+    """Wait until every thread waits for the fetch."""
     deadline = time.monotonic() + 5
     while not all(result.running() for result in results) and time.monotonic() < deadline:
         time.sleep(0.001)
@@ -252,7 +252,7 @@ def test_waiting_requests_join_one_fetch(
 
 
 class RunningClock(SteppedClock):
-    """Runs as the machine's monotonic clock does, from where it was set."""
+    """A stepped clock that also advances with the machine's monotonic clock."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -291,7 +291,7 @@ def test_old_keys_and_an_unknown_kid_together_hold_a_request_no_longer(
         pytest.param(-60.0, True, id="after it"),
     ],
 )
-def test_only_a_key_that_could_be_new_is_asked_for(
+def test_only_a_key_that_could_be_new_is_fetched(
     warm_keys: FetchedKeys,
     server: FakeKeyServer,
     clock: SteppedClock,
@@ -301,7 +301,7 @@ def test_only_a_key_that_could_be_new_is_asked_for(
     fetched_at = clock.wall()
     clock.advance(10)
 
-    assert warm_keys.find("d-other", fetched_at - issued_before) is None
+    assert warm_keys.get_or_fetch("d-other", fetched_at - issued_before) is None
 
     assert len(server.asked) == 1 + is_asked
 
@@ -324,7 +324,7 @@ def test_unknown_key_ids_make_one_fetch_per_10_s(
         clock.advance(1)
 
     assert len(server.asked) == 3
-    # At the moment of a fetch it is known that there is no such key.
+    # The key set was fetched at this moment, so the key does not exist.
     assert [second for second, outcome in enumerate(outcomes) if not outcome] == [0, 10, 20]
 
 
@@ -352,7 +352,7 @@ def test_fetch_that_hangs_is_waited_for_in_its_first_second_only(
     clock: SteppedClock,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """However many made-up key ids come while it hangs, they hold a server up once."""
+    """Made-up key ids delay a server once while a fetch hangs, however many they are."""
     clock.advance(10)
     server.hold()
     assert is_unavailable(warm_keys, clock, "d-first")
@@ -364,10 +364,10 @@ def test_fetch_that_hangs_is_waited_for_in_its_first_second_only(
     assert len(server.asked) == 2
 
 
-def test_known_outage_holds_nobody_up_who_has_keys(
+def test_requests_with_keys_do_not_wait_in_a_known_outage(
     server: FakeKeyServer, warm_keys: FetchedKeys, clock: SteppedClock
 ) -> None:
-    """Also not when made-up key ids ask more often than the pauses after failures would."""
+    """Not even if made-up key ids cause more fetches than the pauses after failures allow."""
     server.is_down = True
     clock.advance(301)
     assert has_key(warm_keys, clock)
@@ -512,7 +512,7 @@ def test_unknown_kid_does_not_wait_for_the_longer_pause(
     assert is_unavailable(warm_keys, clock, "d-new")
     asked = len(server.asked)
     clock.advance(0.1)
-    # After failures nobody waits, so the answer may come for the next one.
+    # After failures this request may not wait, so only the next one gets the key.
     with contextlib.suppress(KeysUnavailableError):
         has_key(warm_keys, clock, "d-new")
     finish_background()
@@ -546,7 +546,7 @@ def test_last_good_keys_serve_through_an_outage(
     assert has_key(keys, clock)
 
 
-def test_too_old_keys_are_asked_for_every_10_s(
+def test_too_old_keys_are_fetched_every_10_s(
     warm_keys: FetchedKeys, server: FakeKeyServer, clock: SteppedClock
 ) -> None:
     server.is_down = True
@@ -647,7 +647,7 @@ def test_addresses_are_tried_in_turn(signer: SessionSigner, clock: SteppedClock)
 
     assert has_key(keys, clock)
     assert asked == ["a", "b", "c"]
-    # The first may not use up the time of the others.
+    # The first address must leave time for the others.
     assert shares[0] == pytest.approx(3 / 4, abs=0.1)
     assert shares[2] == pytest.approx(3 / 2, abs=0.1)
 
@@ -670,7 +670,7 @@ def test_one_address_has_the_whole_time(signer: SessionSigner, clock: SteppedClo
 def test_address_that_hangs_leaves_the_next_its_turn(
     signer: SessionSigner, clock: SteppedClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(key_store, "FETCH_SECONDS", 0.2)
+    monkeypatch.setattr(key_store, "FETCH_SECONDS", 1.0)
 
     def fetch(url: str, deadline: Deadline) -> tuple[bytes, float | None]:
         while url == "hangs":
@@ -704,7 +704,7 @@ def verify(token: str, keys: FetchedKeys, clock: SteppedClock) -> SSRSession:
     return verify_access_token(token, keys, TokenRules(), clock.wall())
 
 
-def test_token_of_a_removed_key_is_refused_within_300_s(
+def test_token_of_a_removed_key_is_invalid_within_300_s(
     warm_keys: FetchedKeys, server: FakeKeyServer, clock: SteppedClock, signer: SessionSigner
 ) -> None:
     token = signer.sign(signer.claims(issued_at=clock.wall()))
@@ -735,7 +735,7 @@ def test_idle_night_does_not_let_a_removed_key_in(
     assert caught.value.reason is TokenDefect.KEY_UNKNOWN
 
 
-def test_remembered_token_expires_even_in_an_outage(
+def test_cached_token_expires_even_in_an_outage(
     warm_keys: FetchedKeys, server: FakeKeyServer, clock: SteppedClock, signer: SessionSigner
 ) -> None:
     token = signer.sign(signer.claims(issued_at=clock.wall(), valid_seconds=2 * DAY))
@@ -780,7 +780,7 @@ def test_clear_drops_keys_and_tokens_at_once(
 
     warm_keys.clear()
 
-    assert warm_keys.peek(token) is None
+    assert warm_keys.token_cache.get(token) is None
     with pytest.raises(TokenInvalidError):
         verify(token, warm_keys, clock)
     assert len(server.asked) == 2
@@ -836,10 +836,10 @@ def test_slow_fetch_from_before_clear_does_not_replace_newer_keys(
     assert has_key(warm_keys, clock, "d-new")
 
 
-# Threads that do not run, and processes
+# Threads that do not run, and forks
 
 
-def test_fetch_that_was_frozen_is_done_by_the_next_request(
+def test_abandoned_fetch_is_repeated_by_the_next_request(
     warm_keys: FetchedKeys, server: FakeKeyServer, clock: SteppedClock
 ) -> None:
     gate = server.hold()
@@ -854,7 +854,7 @@ def test_fetch_that_was_frozen_is_done_by_the_next_request(
     assert has_key(warm_keys, clock, "d-new")
     assert server.threads[2:] == [threading.current_thread().name]
 
-    # What it brings when it wakes up is older than what is there.
+    # When it continues, its keys are older than the known keys.
     gate.set()
     finish_background()
     assert has_key(warm_keys, clock, "d-new")
@@ -900,16 +900,16 @@ def fetch(url, deadline):
 
 keys = FetchedKeys(["x"], max_stale_seconds=60, clock=clock, log=ThrottledLog(clock), fetch=fetch)
 if is_warm:
-    keys.find("d-test", clock.wall())
+    keys.get_or_fetch("d-test", clock.wall())
 if "fetching" in sys.argv:
     if is_warm:
-        keys._process_state().last_start = None
-    threading.Thread(target=keys.find, args=("d-test", clock.wall()), daemon=True).start()
+        keys._refresher._process_state().last_start = None
+    threading.Thread(target=keys.get_or_fetch, args=("d-test", clock.wall()), daemon=True).start()
     assert began.wait(5)
 if "locked" in sys.argv:
     locked = threading.Event()
     def hold():
-        with keys._process_state().lock:
+        with keys._refresher._process_state().lock:
             locked.set()
             never.wait(20)
     threading.Thread(target=hold, daemon=True).start()
@@ -917,9 +917,9 @@ if "locked" in sys.argv:
 child = os.fork()
 if child == 0:
     signal.alarm(5)
-    has_key = keys.find("d-test", clock.wall()) is not None
+    has_key = keys.get_or_fetch("d-test", clock.wall()) is not None
     keys.clear()
-    has_key = has_key and keys.find("d-test", clock.wall()) is not None
+    has_key = has_key and keys.get_or_fetch("d-test", clock.wall()) is not None
     os._exit(0 if has_key and os.getpid() in fetches else 1)
 sys.stdout.write(str(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])))
 sys.stdout.flush()
@@ -930,7 +930,7 @@ os._exit(0)
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 @pytest.mark.parametrize("state", ["cold", "cold fetching", "cold locked", "warm fetching locked"])
 def test_child_of_a_fork_gets_keys(state: str) -> None:
-    """As under a preloading server; another thread of the parent may hold a lock just then."""
+    """As under a preloading server, while another thread of the parent may hold a lock."""
     result = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", FORK_SCRIPT, *state.split()],
         cwd=Path(__file__).parents[1],
@@ -943,7 +943,7 @@ def test_child_of_a_fork_gets_keys(state: str) -> None:
     assert (result.stdout, result.stderr) == ("0", "")
 
 
-# Keys that were given
+# Static keys
 
 
 def test_given_keys_need_no_network_and_no_time(signer: SessionSigner, clock: SteppedClock) -> None:
@@ -953,7 +953,7 @@ def test_given_keys_need_no_network_and_no_time(signer: SessionSigner, clock: St
     clock.advance(29 * DAY)
 
     assert verify_access_token(token, keys, TokenRules(), clock.wall()) is session
-    assert keys.find("d-other", clock.wall()) is None
+    assert keys.get_or_fetch("d-other", clock.wall()) is None
 
 
 def test_clear_of_given_keys_forgets_tokens_only(
@@ -965,5 +965,5 @@ def test_clear_of_given_keys_forgets_tokens_only(
 
     keys.clear()
 
-    assert keys.peek(token) is None
+    assert keys.token_cache.get(token) is None
     assert verify_access_token(token, keys, TokenRules(), clock.wall()) is not session

@@ -1,4 +1,4 @@
-"""Log lines: one per reason and while, with the number held back."""
+"""The throttled log: one line per reason in ten seconds, with the number of suppressed ones."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def test_ten_seconds_of_a_reason_are_one_line(
 
     assert caplog.messages == [
         "invalid: signature",
-        "invalid: signature (79 more like it held back)",
-        "invalid: signature (79 more like it held back)",
+        "invalid: signature (79 similar messages suppressed)",
+        "invalid: signature (79 similar messages suppressed)",
     ]
 
 
@@ -50,7 +50,7 @@ def test_count_starts_anew_with_every_line(
 
     assert caplog.messages == [
         "invalid: signature",
-        "invalid: signature (1 more like it held back)",
+        "invalid: signature (1 similar messages suppressed)",
         "invalid: signature",
     ]
 

@@ -1,6 +1,6 @@
-"""What is kept of a flood of tokens, and that refusing the worst of them takes no time to speak of.
+"""How much memory a flood of tokens takes, and how little time rejecting the worst takes.
 
-``python -m tests.memory`` is the long form: a million of each, and a search for the worst.
+``python -m tests.memory`` runs longer: a million of each kind, and a search for the worst.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from flask_ssr_session import app_state
-from flask_ssr_session.sansio.jwks import MAX_REMEMBERED_TOKENS, KeySet
 from flask_ssr_session.session import SSRSession, deep_freeze
 from flask_ssr_session.testing import SessionSigner
+from flask_ssr_session.upstream.key_set import MAX_CACHED_TOKENS, KeySet
 
 from .memory import Flood, hard_tokens, seconds_to_refuse
 
-# The smallest object and what refers to it are larger; the noise of these tests is a tenth of it.
-MOST_BYTES_PER_TOKEN = 24
+# The smallest object with its reference is larger; the noise of these tests is a tenth of it.
+MAX_BYTES_PER_TOKEN = 24
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def flood(monkeypatch: pytest.MonkeyPatch) -> Flood:
 
 @pytest.fixture
 def bytes_in_use() -> Iterator[Callable[[], int]]:
-    """A function that returns how much memory was allocated since and is still held."""
+    """A function that returns how much memory was allocated since and is not freed."""
 
     def count() -> int:
         gc.collect()
@@ -49,19 +49,19 @@ def ask_all(ask: Callable[[str], object], tokens: Iterable[str]) -> set[object]:
     return set(map(ask, tokens))
 
 
-def test_refused_tokens_leave_nothing_behind(flood: Flood, bytes_in_use: Callable[[], int]) -> None:
+def test_invalid_tokens_leave_nothing(flood: Flood, bytes_in_use: Callable[[], int]) -> None:
     ask_all(flood.judge, flood.invalid_tokens(400))
     before = bytes_in_use()
     assert ask_all(flood.judge, flood.invalid_tokens(10_000)) == {"invalid", "expired"}
-    assert bytes_in_use() - before < 10_000 * MOST_BYTES_PER_TOKEN
+    assert bytes_in_use() - before < 10_000 * MAX_BYTES_PER_TOKEN
 
 
 def test_unknown_kids_leave_nothing_behind(flood: Flood, bytes_in_use: Callable[[], int]) -> None:
-    """The clock goes on meanwhile, so that keys are fetched, with a new key id every time."""
+    """The clock advances, so that keys are fetched, each time with a new key id."""
     ask_all(flood.judge, flood.unknown_kids(400))
     before, fetches = bytes_in_use(), flood.fetches
     assert ask_all(flood.judge, flood.unknown_kids(4_000)) == {"invalid", "keys_unavailable"}
-    assert bytes_in_use() - before < 4_000 * MOST_BYTES_PER_TOKEN
+    assert bytes_in_use() - before < 4_000 * MAX_BYTES_PER_TOKEN
     assert flood.fetches >= fetches + 3
 
 
@@ -70,7 +70,7 @@ def test_requests_leave_nothing_behind(flood: Flood, bytes_in_use: Callable[[], 
     before = bytes_in_use()
     ask_all(flood.ask, flood.invalid_tokens(600))
     ask_all(flood.ask, flood.unknown_kids(600))
-    assert bytes_in_use() - before < 1_200 * MOST_BYTES_PER_TOKEN
+    assert bytes_in_use() - before < 1_200 * MAX_BYTES_PER_TOKEN
 
 
 def test_verified_tokens_are_kept_only_with_their_keys(
@@ -80,11 +80,11 @@ def test_verified_tokens_are_kept_only_with_their_keys(
     flood.keys.clear()
     before = bytes_in_use()
     assert ask_all(flood.ask, flood.valid_tokens(1_100)) == {"200"}
-    # What is kept of an ordinary token is a few times its text.
+    # An ordinary cached token takes a few times its text.
     kept = bytes_in_use() - before
-    assert MAX_REMEMBERED_TOKENS * 1024 < kept < MAX_REMEMBERED_TOKENS * 8 * 1024
+    assert MAX_CACHED_TOKENS * 1024 < kept < MAX_CACHED_TOKENS * 8 * 1024
     flood.keys.clear()
-    assert bytes_in_use() - before < 1_100 * MOST_BYTES_PER_TOKEN
+    assert bytes_in_use() - before < 1_100 * MAX_BYTES_PER_TOKEN
 
 
 def test_leak_of_one_small_object_per_token_would_be_found(
@@ -96,15 +96,15 @@ def test_leak_of_one_small_object_per_token_would_be_found(
     for token in flood.invalid_tokens(4_000):
         flood.judge(token)
         leaked.append(object())
-    assert bytes_in_use() - before >= 4_000 * MOST_BYTES_PER_TOKEN
+    assert bytes_in_use() - before >= 4_000 * MAX_BYTES_PER_TOKEN
 
 
-# --- the bounds of what is remembered ------------------------------------------------------------
+# --- the limits of the cache ---------------------------------------------------------------------
 
 
 def remembered(key_set: KeySet) -> tuple[int, int]:
-    """Return how many tokens it keeps, and how many characters they have together."""
-    tokens = [token for token in key_set._remembered if isinstance(token, str)]
+    """Return the number of cached tokens, and of their characters."""
+    tokens = [token for token in key_set._sessions if isinstance(token, str)]
     return len(tokens), sum(map(len, tokens))
 
 
@@ -112,8 +112,8 @@ def test_1024_tokens_of_the_longest_kept_size_are_4_mib(signer: SessionSigner) -
     key_set = KeySet({signer.kid: signer.public_key})
     key, session = key_set.keys[signer.kid], SSRSession({"sub": "anna"})
     for number in range(3_000):
-        key_set.remember(f"{number:04096}", signer.kid, key, session)
-        key_set.remember(f"{number:04097}", signer.kid, key, session)
+        key_set.put(f"{number:04096}", signer.kid, key, session)
+        key_set.put(f"{number:04097}", signer.kid, key, session)
     assert remembered(key_set) == (1024, 4 * 2**20)
 
 
@@ -136,7 +136,7 @@ SHAPES = {
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_what_is_remembered_takes_9_mb_whatever_the_claims(
+def test_cache_takes_9_mb_whatever_the_claims(
     signer: SessionSigner, bytes_in_use: Callable[[], int], shape: str
 ) -> None:
     key_set = KeySet({signer.kid: signer.public_key})
@@ -145,12 +145,12 @@ def test_what_is_remembered_takes_9_mb_whatever_the_claims(
     assert len(document) < 3_000
     before = bytes_in_use()
     number = further = 0
-    while further < 20:  # so many more than there is room for
+    while further < 20:  # more than the cache can contain
         session = SSRSession(deep_freeze(json.loads(document)))
-        key_set.remember(f"{number:04096}", signer.kid, key, session)
-        assert key_set.recall(f"{number:04096}") is session
+        key_set.put(f"{number:04096}", signer.kid, key, session)
+        assert key_set.get(f"{number:04096}") is session
         number += 1
-        further += len(key_set._remembered) == MAX_REMEMBERED_TOKENS
+        further += len(key_set._sessions) == MAX_CACHED_TOKENS
     assert bytes_in_use() - before < 9.5e6
     count, _ = remembered(key_set)
     assert (count == 1024) == (shape == "one long text")
@@ -166,8 +166,8 @@ def test_threads_exceed_the_bounds_by_no_more_than_one_token_each(signer: Sessio
     def remember(thread: int) -> None:
         together.wait(30)
         for number in range(600):
-            key_set.remember(f"{thread}{number:04095}", signer.kid, key, session)
-            seen.append(len(key_set._remembered))
+            key_set.put(f"{thread}{number:04095}", signer.kid, key, session)
+            seen.append(len(key_set._sessions))
 
     usual = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)  # they interrupt each other at nearly every step
@@ -177,21 +177,21 @@ def test_threads_exceed_the_bounds_by_no_more_than_one_token_each(signer: Sessio
     finally:
         sys.setswitchinterval(usual)
     assert len(seen) == threads * 600
-    assert MAX_REMEMBERED_TOKENS <= max(seen) <= MAX_REMEMBERED_TOKENS + threads
-    # Two that drop one each where one was too many leave one less.
+    assert MAX_CACHED_TOKENS <= max(seen) <= MAX_CACHED_TOKENS + threads
+    # Two threads may each drop one where one was too many.
     count, characters = remembered(key_set)
-    assert MAX_REMEMBERED_TOKENS - threads <= count <= MAX_REMEMBERED_TOKENS
+    assert MAX_CACHED_TOKENS - threads <= count <= MAX_CACHED_TOKENS
     assert characters == count * 4096 <= 4 * 2**20
 
 
-# --- the cost of refusing ------------------------------------------------------------------------
+# --- the cost of rejecting -----------------------------------------------------------------------
 
-# Twenty times of what the dearest takes on an idle machine, for those that are not.
-MOST_SECONDS = 0.02
+# Twenty times the most expensive on an idle machine, for busy machines.
+MAX_SECONDS = 0.02
 
 
 @pytest.mark.parametrize("place", ["header", "payload"])
 def test_no_token_up_to_8_kib_takes_long_to_refuse(signer: SessionSigner, place: str) -> None:
     costs = {name: seconds_to_refuse((token,)) for name, token in hard_tokens(signer, place)}
     assert len(costs) > 30
-    assert {name for name, seconds in costs.items() if seconds > MOST_SECONDS} == set()
+    assert {name for name, seconds in costs.items() if seconds > MAX_SECONDS} == set()

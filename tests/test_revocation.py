@@ -1,4 +1,4 @@
-"""Whether a session was revoked: one look-up, bounded, and what a core that fails leads to."""
+"""Whether a session was revoked: one look-up with a deadline, and what a failing core means."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from flask_ssr_session.errors import CoreUnavailableError, FetchError, HTTPClien
 from flask_ssr_session.sansio.states import Reason, SessionState
 from flask_ssr_session.sansio.verdict import Verdict, apply_revocation
 from flask_ssr_session.session import SSRSession, deep_freeze
-from flask_ssr_session.upstream.fetch import Deadline
-from flask_ssr_session.upstream.revocation import COOLDOWN_SECONDS, LOOK_UP_SECONDS, RevocationCheck
+from flask_ssr_session.upstream.connection import Deadline
+from flask_ssr_session.upstream.fetch import FETCH_SECONDS
+from flask_ssr_session.upstream.revocation import COOLDOWN_SECONDS, RevocationCheck
 
 from .clocks import SteppedClock
 from .key_server import Behaviour, KeyServer, answer, dribble, flood, hang, ok, read_request, reset
@@ -26,7 +27,7 @@ KNOWN, GONE = b'{"status":"OK","sessionHandle":"handle-1"}', b'{"status":"UNAUTH
 
 
 class Core:
-    """Stands for a core: answers what it is told to, and notes what it was asked."""
+    """A fake core: returns the given responses and records the requests."""
 
     def __init__(self) -> None:
         self.answers: Any = KNOWN
@@ -69,7 +70,7 @@ def check(core: Core, clock: SteppedClock) -> RevocationCheck:
 
 
 def outcome(check: RevocationCheck, handle: str = "handle-1") -> bool | str:
-    """Return the answer, or ``down``."""
+    """Return the result, or ``down``."""
     try:
         return check.is_revoked(handle)
     except CoreUnavailableError:
@@ -88,7 +89,7 @@ def test_session_is_revoked_where_the_core_does_not_know_it(
     assert check.is_revoked("handle-1") is is_revoked
 
 
-def test_nothing_is_remembered_of_an_answer(core: Core, check: RevocationCheck) -> None:
+def test_result_is_not_cached(core: Core, check: RevocationCheck) -> None:
     core.answers = [KNOWN, GONE, KNOWN]
 
     assert [outcome(check) for _ in range(3)] == [False, True, False]
@@ -121,7 +122,7 @@ def test_handle_cannot_ask_for_another_session(
     assert " " not in url
 
 
-def test_core_is_told_what_it_wants_to_know(core: Core, clock: SteppedClock) -> None:
+def test_core_receives_the_required_headers(core: Core, clock: SteppedClock) -> None:
     headers = {"cdi-version": "5.4", "rid": "session", "api-key": "of-the-core"}
     check = check_of(core, clock, headers=headers)
     headers["api-key"] = "changed later"
@@ -175,12 +176,12 @@ def test_error_says_why_and_nothing_of_the_session(core: Core, check: Revocation
         check.is_revoked("handle-1")
 
     assert str(first.value) == "the connection failed (ConnectionRefusedError)"
-    assert str(second.value) == "the core did not answer a moment ago"
-    # A traceback in a log would otherwise quote the address, and with it the handle.
+    assert str(second.value) == "the core did not respond a moment ago"
+    # Otherwise a traceback in a log would show the address, which contains the handle.
     assert first.value.__suppress_context__
 
 
-# A failure is remembered
+# Cooldown after a failure
 
 
 def test_core_that_failed_is_left_alone_for_ten_seconds(
@@ -215,7 +216,7 @@ def test_the_first_good_answer_ends_it(
 def test_failure_counts_from_its_end(
     core: Core, clock: SteppedClock, check: RevocationCheck
 ) -> None:
-    """Its three seconds are part of no pause."""
+    """The cooldown starts after its three seconds."""
     core.answers = DOWN
     core.meanwhile = lambda: clock.advance(3)
     outcome(check)
@@ -243,7 +244,7 @@ def test_clock_that_is_set_back_does_not_lengthen_it(
 def test_one_request_tries_for_all_others(
     core: Core, clock: SteppedClock, check: RevocationCheck
 ) -> None:
-    """While it hangs at the core the others do not, however often they come."""
+    """While it hangs at the core, the others do not wait."""
     others: list[bool | str] = []
     core.answers = [DOWN, KNOWN, KNOWN]
     outcome(check)
@@ -268,7 +269,7 @@ def test_failure_is_tried_again_every_ten_seconds(
     assert len(core.asked) == 6
 
 
-def test_odd_answer_is_remembered_as_a_failure(
+def test_unexpected_response_starts_the_cooldown(
     core: Core, clock: SteppedClock, check: RevocationCheck
 ) -> None:
     core.answers = [b"{}", KNOWN]
@@ -281,16 +282,16 @@ def test_odd_answer_is_remembered_as_a_failure(
 def test_what_the_core_refuses_about_one_session_holds_up_no_other(
     core: Core, clock: SteppedClock, check: RevocationCheck
 ) -> None:
-    """It has 400 for a session whose tenant was deleted; the twin is a failure of its own."""
-    refused = HTTPClientError("the answer has status 400")
-    core.answers = [refused, KNOWN, FetchError("the answer has status 500"), refused, KNOWN]
+    """A core responds 400 for a session whose tenant was deleted; the twin is a real failure."""
+    refused = HTTPClientError("the response has status 400")
+    core.answers = [refused, KNOWN, FetchError("the response has status 500"), refused, KNOWN]
     assert [outcome(check), outcome(check)] == ["down", False]
     assert [outcome(check), outcome(check)] == ["down", "down"]
     clock.advance(10)
     assert [outcome(check), outcome(check)] == ["down", False]
 
 
-def test_defect_of_ours_does_not_stop_the_look_ups(core: Core, check: RevocationCheck) -> None:
+def test_internal_error_does_not_stop_the_look_ups(core: Core, check: RevocationCheck) -> None:
     core.answers = [RuntimeError("a defect"), KNOWN]
     with pytest.raises(RuntimeError):
         check.is_revoked("handle-1")
@@ -311,7 +312,7 @@ def test_addresses_are_tried_in_turn_until_one_answers(core: Core, clock: Steppe
     assert [url.partition("?")[0] for url in core.asked] == list(CORES)
 
 
-def test_no_further_address_is_asked_after_an_answer(core: Core, clock: SteppedClock) -> None:
+def test_no_further_address_is_tried_after_a_response(core: Core, clock: SteppedClock) -> None:
     check = check_of(core, clock, *CORES)
     core.answers = GONE
 
@@ -330,20 +331,20 @@ def test_all_addresses_have_to_fail(core: Core, clock: SteppedClock) -> None:
 
 
 def test_every_address_gets_its_share_of_the_time(core: Core, clock: SteppedClock) -> None:
-    """A first one that hangs must leave the others some."""
+    """A first core that hangs must leave time for the others."""
     check = check_of(core, clock, *CORES)
     core.answers = DOWN
     outcome(check)
 
-    # They failed at once, so what one left goes to those behind it.
+    # Each failed immediately, so its time goes to the next.
     for seconds, most in zip(core.seconds, (1.0, 1.5, 3.0), strict=True):
         assert most - 0.5 < seconds <= most
-    assert LOOK_UP_SECONDS == 3
+    assert FETCH_SECONDS == 3
 
 
-# Who is asked when, and what comes of it: seconds since the first look-up, then the answers of the
-# cores in the order they are asked in, and the outcome.
-BAD, REFUSED = b"{}", HTTPClientError("the answer has status 400")
+# Which cores are tried when: seconds since the first look-up, the responses of the cores in the
+# order in which they are tried, and the result.
+BAD, REFUSED = b"{}", HTTPClientError("the response has status 400")
 PASSED_OVER: dict[str, list[tuple[float, dict[int, Any], bool | str]]] = {
     "the first fails": [
         (0, {1: DOWN, 2: KNOWN}, False),
@@ -376,7 +377,7 @@ PASSED_OVER: dict[str, list[tuple[float, dict[int, Any], bool | str]]] = {
         (0, {}, "down"),
         (9.999, {}, "down"),
         (10, {1: KNOWN}, False),
-        # As the first answer has ended it, the others are asked as if nothing had been.
+        # The first response ended the cooldown, so the other cores are tried as usual.
         (10, {1: DOWN, 2: KNOWN}, False),
     ],
     "all fail, and again": [
@@ -444,7 +445,7 @@ def test_pause_of_all_counts_from_the_end_of_the_last(core: Core, clock: Stepped
 
 
 def test_one_request_tries_a_core_that_was_passed_over(core: Core, clock: SteppedClock) -> None:
-    """While it hangs there, the others go on asking the core that answers."""
+    """While it hangs, the others use the core that responds."""
     check = check_of(core, clock, *CORES)
     core.answers = [DOWN, KNOWN]
     outcome(check)
@@ -513,7 +514,7 @@ def test_request_that_trips_over_a_defect_leaves_the_core_to_a_later_one(
 def test_no_address_at_all_is_an_outage(core: Core, clock: SteppedClock) -> None:
     check = RevocationCheck((), {}, clock=clock, fetch=core.fetch)
 
-    with pytest.raises(CoreUnavailableError, match="no core is configured"):
+    with pytest.raises(CoreUnavailableError, match="no address is configured"):
         check.is_revoked("handle-1")
 
 
@@ -601,7 +602,7 @@ def test_two_cores_that_hang_take_three_seconds_in_all(first: Behaviour, second:
         second_took = time.monotonic() - start - first_took
         connections = [server.connections for server in servers]
 
-    assert 2.5 < first_took < 4.5  # a busy machine adds to the three
+    assert 2.5 < first_took < 4.5  # more than 3 s for a busy machine
     assert second_took < 1
     assert connections == [1, 1]
 
@@ -647,7 +648,7 @@ def test_many_requests_at_once_all_get_the_answer() -> None:
     assert outcomes == [True] * 8
 
 
-# What becomes of the verdict
+# The verdict
 
 SESSION = SSRSession(
     deep_freeze({"sub": "user-1", "sessionHandle": "handle-1", "refreshTokenHash1": "hash-1"})
@@ -660,7 +661,7 @@ def never(_handle: str) -> bool:
 
 
 @pytest.mark.parametrize("reason", [reason for reason in Reason if reason is not Reason.ACTIVE])
-def test_core_is_asked_about_sessions_only(reason: Reason) -> None:
+def test_core_is_called_for_sessions_only(reason: Reason) -> None:
     verdict = Verdict(reason)
 
     assert apply_revocation(verdict, never) is verdict
@@ -683,16 +684,16 @@ def test_revoked_session_asks_the_browser_to_refresh() -> None:
 
 def test_core_that_is_down_makes_the_session_unavailable() -> None:
     def down(_handle: str) -> bool:
-        raise CoreUnavailableError("no complete answer in time")
+        raise CoreUnavailableError("no complete response in time")
 
     verdict = apply_revocation(ACTIVE, down)
 
     assert (verdict.state, verdict.reason) == (SessionState.UNAVAILABLE, Reason.CORE_UNAVAILABLE)
-    assert (verdict.session, verdict.detail) == (None, "no complete answer in time")
+    assert (verdict.session, verdict.detail) == (None, "no complete response in time")
 
 
 def test_fingerprint_tells_the_tokens_of_one_session_apart() -> None:
-    """So that the refresh page sees whether its refresh changed anything."""
+    """The refresh page compares it to see whether its refresh changed anything."""
     renewed = SSRSession(
         deep_freeze({**SESSION.access_token_payload, "refreshTokenHash1": "hash-2"})
     )

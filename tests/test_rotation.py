@@ -1,4 +1,4 @@
-"""Keys that change under a running app, with a core over HTTP; time passes by hand."""
+"""Key rotations under a running app, with a core over HTTP; time is stepped."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ class Site:
         self._client = with_views(self._app).test_client(use_cookies=False)
 
     def sign_in(self) -> str:
-        """Return an access token that was issued this moment."""
+        """Return an access token issued now."""
         answer = send(self.core.uri, "POST", "/recipe/session", body=NEW_SESSION)
         return str(answer.json["accessToken"]["token"])
 
     def visit(self, token: str) -> str:
-        """Ask for a page; return ``active`` if it showed itself, else state and reason."""
+        """Request a page; return ``active`` if it was shown, otherwise state and reason."""
         response = self._client.get("/account", headers=PAGE | cookies(token))
-        # Real threads take real time, and time stands still.
+        # Threads need real time; the stepped time does not advance.
         finish_background()
         said = response.headers.get("SSR-Session", "active")
         assert (said == "active") == (response.text == "account of user-1")
@@ -73,9 +73,9 @@ def site(
     clock: SteppedClock, other_private_key: RSAPrivateKey, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Site]:
     monkeypatch.setattr(app_state, "SystemClock", lambda: clock)
-    # Other tests may have initialised the SDK, of which a process has one.
+    # Other tests may have initialised the SDK, which is global.
     monkeypatch.setattr(app_state, "read_sdk", lambda: None)
-    # However slow the machine is: what counts here is the stepped time.
+    # Independent of the speed of the machine: only stepped time matters.
     for name in ("FETCH_SECONDS", "WAIT_SECONDS"):
         monkeypatch.setattr(key_store, name, 30.0)
     private_keys = itertools.cycle([SessionSigner().private_key, other_private_key])
@@ -90,9 +90,9 @@ def site(
 @pytest.mark.parametrize(
     ("every_seconds", "wait_seconds"),
     [
-        # The key set says how long it will stay as it is: nobody ever has to wait for a key.
+        # The key set announces its next change, so no request ever waits for a key.
         pytest.param(250, 0.0, id="announced"),
-        # It says that it stays for a week: the first with a new key may have to wait for the fetch.
+        # The key set may be reused for a week: the first token of a new key may wait for a fetch.
         pytest.param(None, 30.0, id="not announced"),
     ],
 )
@@ -136,8 +136,8 @@ def test_new_key_of_an_unscheduled_rotation_works_within_10_s(
     assert said == unknown_for * [UNAVAILABLE] + (12 - unknown_for) * ["active"]
 
 
-def test_token_of_a_removed_key_is_refused_within_300_s(site: Site) -> None:
-    """It was remembered, and is asked for every second."""
+def test_token_of_a_removed_key_is_invalid_within_300_s(site: Site) -> None:
+    """The token is cached and used every second."""
     old = site.sign_in()
     assert [site.visit(old), site.visit(old)] == ["active", "active"]
     site.clock.advance(1)
@@ -180,7 +180,7 @@ def test_clear_keys_ends_what_a_removed_key_signed_at_once(site: Site) -> None:
     assert site.visit(site.sign_in()) == "active"
 
 
-# In nine days the core makes a new key by itself, and in twenty it drops the first one.
+# The core creates a new key after nine days, and removes the first one after twenty.
 @pytest.mark.parametrize("idle_days", [2, 9, 20])
 def test_first_visitor_after_idle_days_is_answered_normally(site: Site, idle_days: int) -> None:
     before = site.sign_in()

@@ -28,12 +28,12 @@ from flask_ssr_session import app_state, request_state, request_verdict, session
 from flask_ssr_session.errors import FetchError, SSRSessionError
 from flask_ssr_session.sansio import jwt, verification
 from flask_ssr_session.sansio import verdict as verdict_module
-from flask_ssr_session.sansio.jwks import KeySet
 from flask_ssr_session.sansio.jwt import decode_unverified_token
 from flask_ssr_session.sansio.verification import TokenRules, verify_access_token
 from flask_ssr_session.testing import SessionSigner
 from flask_ssr_session.throttled_log import THROTTLE_SECONDS, ThrottledLog, logger
-from flask_ssr_session.upstream.fetch import Deadline
+from flask_ssr_session.upstream.connection import Deadline
+from flask_ssr_session.upstream.key_set import KeySet
 from flask_ssr_session.upstream.key_store import FetchedKeys, StaticKeys
 
 from .app.conftest import (
@@ -323,7 +323,7 @@ def fetching_app(clock: SteppedClock, fetch: Callable[[str, Deadline], Any]) -> 
 
 
 def _fetch_fails(_url: str, _deadline: Deadline) -> Any:
-    raise FetchError("the answer has status 502")
+    raise FetchError("the response has status 502")
 
 
 def _fetch_brings_junk(_url: str, _deadline: Deadline) -> Any:
@@ -356,12 +356,12 @@ def _broken(*args: Any, **options: Any) -> Any:
         (verdict_module, "_rejected"),
         (verification, "decode_unverified_token"),
         (jwt, "_json_object"),
-        (jwt, "decode_base64url"),
+        (jwt, "_decode_segment"),
         (verification, "deep_freeze"),
         (verification, "SSRSession"),
-        (KeySet, "recall"),
-        (KeySet, "remember"),
-        (StaticKeys, "find"),
+        (KeySet, "get"),
+        (KeySet, "put"),
+        (StaticKeys, "get_or_fetch"),
     ],
 )
 def test_failure_of_our_own_code_is_logged_without_its_message(
@@ -454,7 +454,7 @@ def test_error_tracker_finds_no_token_in_local_variables_of_ours(clock: SteppedC
 # --- what an operator needs to know --------------------------------------------------------------
 
 LINE = re.compile(
-    r"(?P<reason>[a-z_]+): (?P<text>.+?)(?: \((?P<held_back>\d+) more like it held.*)?"
+    r"(?P<reason>[a-z_]+): (?P<text>.+?)(?: \((?P<suppressed>\d+) similar messages.*)?"
 )
 
 
@@ -470,8 +470,8 @@ class OwnLog(logging.Handler):
         line = LINE.fullmatch(record.getMessage())
         assert line is not None, record.getMessage()
         seconds = self._clock.monotonic() - self._start
-        held_back = int(line["held_back"] or 0)
-        self.lines.append((seconds, line["reason"], line["text"], held_back))
+        suppressed = int(line["suppressed"] or 0)
+        self.lines.append((seconds, line["reason"], line["text"], suppressed))
 
     def of(self, reason: str) -> list[tuple[float, str, int]]:
         return [(when, text, held) for when, of, text, held in self.lines if of == reason]
@@ -519,7 +519,7 @@ class KeyEndpoint:
 
     def fetch(self, _url: str, _deadline: Deadline) -> Any:
         if not self.is_up:
-            raise FetchError("the answer has status 502")
+            raise FetchError("the response has status 502")
         return json.dumps({"keys": [SessionSigner().jwk()]}).encode(), None
 
 
@@ -556,7 +556,7 @@ def test_log_of_an_outage_tells_its_cause_the_age_of_the_keys_and_its_end(
     # The keys came with the first request, after 25 s.
     assert ages == [int(when) - 25 for when, _, _ in failures]
     for _, text, _ in failures:
-        assert text.startswith("the answer has status 502 at keys.example; ")
+        assert text.startswith("the response has status 502 at keys.example; ")
         assert text.endswith("at most 3600 s")
     assert own_log.of("keys_renewed") == []
     endpoint.is_up = True
@@ -580,7 +580,7 @@ def test_log_of_an_outage_without_keys_counts_the_requests_it_concerned(
 
     assert {ask() for _ in range(121)} == {503}
     causes = [text for _, text, _ in own_log.of("keys_not_fetched")]
-    assert causes == ["the answer has status 502 at keys.example; there are no keys"] * 7
+    assert causes == ["the response has status 502 at keys.example; there are no keys"] * 7
     assert sum(held for _, _, held in own_log.of("keys_unavailable")) > 100
     endpoint.is_up = True
     clock.advance(THROTTLE_SECONDS)

@@ -1,4 +1,4 @@
-"""The session a page may look at: its readers, and that nothing can be changed through it."""
+"""The session of a page: its properties, and that it is read-only."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def test_absent_claims_are_empty() -> None:
     assert (session.roles, session.permissions, session.email_verified) == ((), (), None)
 
 
-# Nothing can be changed
+# Read-only
 
 
 def test_payload_is_read_only_at_every_depth() -> None:
@@ -240,7 +240,7 @@ def test_repr_shows_no_claim_value() -> None:
     assert f"{session_of()!r:.100}" == "<SSRSession (read-only)>"
 
 
-def test_sessions_are_told_apart_by_identity() -> None:
+def test_sessions_are_compared_by_identity() -> None:
     one, other = session_of(), session_of()
 
     assert one != other

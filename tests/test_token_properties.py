@@ -15,11 +15,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from flask_ssr_session.errors import TokenDefect, TokenError
-from flask_ssr_session.sansio.jwks import KeySet
-from flask_ssr_session.sansio.jwt import decode_base64url, decode_unverified_token
+from flask_ssr_session.sansio.jose import decode_base64url
+from flask_ssr_session.sansio.jwt import decode_unverified_token
 from flask_ssr_session.sansio.verification import TokenRules, verify_access_token
 from flask_ssr_session.session import SSRSession
 from flask_ssr_session.testing import SessionSigner
+from flask_ssr_session.upstream.key_set import KeySet
 from flask_ssr_session.upstream.key_store import StaticKeys
 
 from .fuzz_tokens import NAMES, NOW, STRICTER, VALUES
@@ -62,9 +63,9 @@ class WatchedKeys(StaticKeys):
         super().__init__(KeySet({SIGNER.kid: SIGNER.public_key}))
         self.asked: list[str] = []
 
-    def find(self, kid: str, issued_at: float) -> RSAPublicKey | None:
+    def get_or_fetch(self, kid: str, issued_at: float) -> RSAPublicKey | None:
         self.asked.append(kid)
-        return super().find(kid, issued_at)
+        return super().get_or_fetch(kid, issued_at)
 
 
 def verdict(token: str, keys: StaticKeys) -> SSRSession | TokenDefect:
@@ -223,14 +224,14 @@ def spelled(segments: list[bytes]) -> str:
 @example(b"AA\nAA")
 def test_whatever_decodes_is_the_only_spelling_of_what_it_decodes_to(segment: bytes) -> None:
     """Made of characters that a lenient decoder takes, so that most of it nearly decodes."""
-    with contextlib.suppress(TokenError):
+    with contextlib.suppress(ValueError):
         assert urlsafe_b64encode(decode_base64url(segment)).rstrip(b"=") == segment
 
 
 def test_of_all_pairs_of_characters_just_the_spellings_of_one_byte_decode() -> None:
     found = set()
     for pair in itertools.product(range(256), repeat=2):
-        with contextlib.suppress(TokenError):
+        with contextlib.suppress(ValueError):
             decode_base64url(bytes(pair))
             found.add(bytes(pair))
 

@@ -1,4 +1,4 @@
-"""What it takes for a token to prove a session: every rule, with a twin that keeps it."""
+"""Every rule for access tokens, each with a valid twin."""
 
 from __future__ import annotations
 
@@ -29,18 +29,20 @@ from flask_ssr_session.errors import (
     TokenNotYetValidError,
 )
 from flask_ssr_session.sansio import verification
-from flask_ssr_session.sansio.jwks import KeySet, parse_key_set
-from flask_ssr_session.sansio.jwt import decode_base64url, decode_unverified_token
+from flask_ssr_session.sansio.jose import decode_base64url
+from flask_ssr_session.sansio.jwks import parse_key_set
+from flask_ssr_session.sansio.jwt import decode_unverified_token
 from flask_ssr_session.sansio.verification import TokenRules, verify_access_token
 from flask_ssr_session.session import SSRSession
 from flask_ssr_session.testing import SessionSigner
+from flask_ssr_session.upstream.key_set import KeySet
 from flask_ssr_session.upstream.key_store import StaticKeys
 
 NOW = 1_700_000_000.0
 
 
 class Absent:
-    """Takes a member out of a header or a set of claims."""
+    """Removes a member from a header or from claims."""
 
     def __repr__(self) -> str:
         return "absent"
@@ -48,7 +50,7 @@ class Absent:
 
 ABSENT = Absent()
 
-# joserfc knows no header parameter "version" and has to be told to let it pass.
+# joserfc rejects the unknown header parameter "version" by default.
 JOSERFC = JWSRegistry(algorithms=["RS256"], strict_check_header=False)
 
 Edits = Mapping[str, Any]
@@ -84,15 +86,15 @@ PINNED_KEY = {
 
 
 class CountedKeys(StaticKeys):
-    """One signer's key, and the look-ups that were made."""
+    """One signer's key, and a record of the look-ups."""
 
     def __init__(self, signer: SessionSigner) -> None:
         super().__init__(KeySet({signer.kid: signer.public_key}))
         self.asked: list[tuple[str, float]] = []
 
-    def find(self, kid: str, issued_at: float) -> RSAPublicKey | None:
+    def get_or_fetch(self, kid: str, issued_at: float) -> RSAPublicKey | None:
         self.asked.append((kid, issued_at))
-        return super().find(kid, issued_at)
+        return super().get_or_fetch(kid, issued_at)
 
 
 class NoKeys(StaticKeys):
@@ -101,7 +103,7 @@ class NoKeys(StaticKeys):
     def __init__(self) -> None:
         super().__init__(KeySet({}))
 
-    def find(self, kid: str, issued_at: float) -> NoReturn:  # noqa: ARG002
+    def get_or_fetch(self, kid: str, issued_at: float) -> NoReturn:  # noqa: ARG002
         raise KeysUnavailableError("out of reach")
 
 
@@ -125,7 +127,7 @@ def verify(token: str, keys: StaticKeys, rules: TokenRules | None = None) -> SSR
 
 
 def defect_of(token: str, keys: StaticKeys, rules: TokenRules | None = None) -> TokenDefect | None:
-    """Return what is wrong with *token*, or None where it proves a session."""
+    """Return what is wrong with *token*, or None if it proves a session."""
     try:
         verify(token, keys, rules)
     except TokenError as error:
@@ -134,14 +136,14 @@ def defect_of(token: str, keys: StaticKeys, rules: TokenRules | None = None) -> 
 
 
 def with_raw_members(signer: SessionSigner, *, header: bytes = b"", claims: bytes = b"") -> str:
-    """Sign a token with these bytes put in front of what closes its objects."""
+    """Sign a token with these bytes before the closing brackets of its objects."""
     raw_header = json.dumps(signer.header()).encode()
     raw_claims = json.dumps(signer.claims(issued_at=NOW)).encode()
     return signer.sign_raw(raw_header[:-1] + header + b"}", raw_claims[:-1] + claims + b"}")
 
 
 def token_of_length(signer: SessionSigner, length: int) -> str:
-    """Make a good token of exactly so many characters, by white space in its JSON."""
+    """Make a valid token of exactly this many characters, by white space in its JSON."""
     header = json.dumps(signer.header()).encode()
     claims = json.dumps(signer.claims(issued_at=NOW)).encode()
     start = (length - len(signer.sign_raw(header, claims))) * 3 // 4 - 4
@@ -212,7 +214,7 @@ def test_token_may_have_8_kib(
 
 
 @pytest.mark.parametrize("text", ["." * 10_000_000, "é" * 8193, "\ud800" * 8193])
-def test_size_is_looked_at_before_anything_else(text: str, keys: CountedKeys) -> None:
+def test_size_is_checked_before_anything_else(text: str, keys: CountedKeys) -> None:
     assert defect_of(text, keys) is TokenDefect.TOO_LARGE
 
 
@@ -242,11 +244,11 @@ def test_no_segment_may_be_empty(
     assert defect_of(shape.format(*make_token(signer).split(".")), keys) is defect
 
 
-# Base64url: one token has one spelling
+# Base64url: one token has one encoding
 
 
 def bent_spare_bits(segment: str) -> str:
-    """Change bits of the last character that stand for nothing."""
+    """Change the unused bits of the last character."""
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
     bent = segment[:-1] + alphabet[alphabet.index(segment[-1]) + 1]
     padding = "=" * (-len(segment) % 4)
@@ -272,7 +274,7 @@ def bent_spare_bits(segment: str) -> str:
         pytest.param(bent_spare_bits, id="spare bits"),
     ],
 )
-def test_another_spelling_of_a_good_token_is_refused(
+def test_another_encoding_of_a_valid_token_is_invalid(
     signer: SessionSigner, keys: CountedKeys, position: int, spelling: Any
 ) -> None:
     segments = token_with_every_character(signer).split(".")
@@ -285,9 +287,9 @@ def test_another_spelling_of_a_good_token_is_refused(
 
 
 def token_with_every_character(signer: SessionSigner) -> str:
-    """Make a token whose segments hold ``-`` and ``_`` and leave bits of the last to spare."""
+    """Make a token whose segments contain ``-`` and ``_`` and end with unused bits."""
     for count in range(100):
-        # In UTF-8 these two give both characters, wherever they start.
+        # In UTF-8 these give both characters at every offset.
         mark = "~~~???\x7f\x7f" + "ü" * count
         header = json.dumps(signer.header() | {"x": mark}, ensure_ascii=False).encode()
         claims = json.dumps(signer.claims(issued_at=NOW) | {"x": mark}, ensure_ascii=False).encode()
@@ -389,7 +391,7 @@ def test_header_and_payload_are_one_object(
 
 
 @pytest.mark.parametrize("mark", [b"\xef\xbb\xbf", b"\xff\xfe"], ids=["utf-8", "utf-16"])
-def test_byte_order_mark_is_refused_in_front_of_good_json(
+def test_byte_order_mark_before_valid_json_is_invalid(
     signer: SessionSigner, keys: CountedKeys, mark: bytes
 ) -> None:
     header = json.dumps(signer.header()).encode()
@@ -521,7 +523,7 @@ def test_key_in_the_header_is_not_used(keys: CountedKeys, other_private_key: RSA
     ],
     ids=ascii,
 )
-def test_bad_key_id_is_refused(signer: SessionSigner, keys: CountedKeys, kid: object) -> None:
+def test_bad_key_id_is_invalid(signer: SessionSigner, keys: CountedKeys, kid: object) -> None:
     assert defect_of(make_token(signer, header={"kid": kid}), keys) is TokenDefect.KEY_ID
     assert keys.asked == []
 
@@ -578,7 +580,7 @@ def test_another_key_of_the_same_name_signs_nothing(
 
 
 @pytest.mark.parametrize("position", [0, 100, 255])
-def test_bent_signature_is_refused(signer: SessionSigner, keys: CountedKeys, position: int) -> None:
+def test_bad_signature_is_invalid(signer: SessionSigner, keys: CountedKeys, position: int) -> None:
     token = make_token(signer)
     signed, _, segment = token.rpartition(".")
     signature = bytearray(urlsafe_b64decode(segment + "=="))
@@ -592,7 +594,7 @@ def test_bent_signature_is_refused(signer: SessionSigner, keys: CountedKeys, pos
 
 
 @pytest.mark.parametrize("length", [1, 255, 257, 4096])
-def test_signature_of_another_length_is_refused(
+def test_signature_of_another_length_is_invalid(
     signer: SessionSigner, keys: CountedKeys, length: int
 ) -> None:
     signed = make_token(signer).rpartition(".")[0]
@@ -672,7 +674,7 @@ def test_ids_are_texts_that_are_safe_to_print(
     defect: TokenDefect | None,
 ) -> None:
     claims = edited(signer.claims(issued_at=NOW), {claim: value})
-    # Not as \u escapes where that is possible, so that the longest still fits into a token.
+    # Without \u escapes if possible, so that the longest still fits into a token.
     raw = json.dumps(claims, ensure_ascii=False).encode("utf-8", "surrogatepass")
     if b"\xed" in raw:
         raw = json.dumps(claims).encode()
@@ -714,7 +716,7 @@ def test_other_types_of_token_are_no_session(
 def test_jwt_recipe_token_with_a_session_in_it_is_no_session(
     signer: SessionSigner, keys: CountedKeys
 ) -> None:
-    """What an app lets its users put into ``create_jwt`` is signed by the same keys."""
+    """A token that an app makes with ``create_jwt`` is signed by the same keys."""
     token = make_token(signer, header={"version": ABSENT})
 
     assert defect_of(token, keys) is TokenDefect.VERSION
@@ -926,7 +928,7 @@ def test_same_token_is_verified_once(signer: SessionSigner, keys: CountedKeys) -
     assert len(keys.asked) == 1
 
 
-def test_remembered_token_still_expires(signer: SessionSigner, keys: CountedKeys) -> None:
+def test_cached_token_still_expires(signer: SessionSigner, keys: CountedKeys) -> None:
     token = make_token(signer, {"exp": NOW + 10})
     verify(token, keys)
     rules = TokenRules(leeway_seconds=5)
@@ -936,7 +938,7 @@ def test_remembered_token_still_expires(signer: SessionSigner, keys: CountedKeys
         verify_access_token(token, keys, rules, NOW + 15)
 
 
-def test_refused_token_is_not_remembered(
+def test_invalid_token_is_not_cached(
     signer: SessionSigner, keys: CountedKeys, other_private_key: RSAPrivateKey
 ) -> None:
     forged = make_token(SessionSigner("d-test", other_private_key))
@@ -946,7 +948,7 @@ def test_refused_token_is_not_remembered(
         assert defect_of(forged, keys) is TokenDefect.SIGNATURE
         assert defect_of(early, keys) is TokenDefect.NOT_YET_VALID
 
-    assert (keys.peek(forged), keys.peek(early)) == (None, None)
+    assert (keys.token_cache.get(forged), keys.token_cache.get(early)) == (None, None)
     assert len(keys.asked) == 4
 
 
@@ -958,7 +960,7 @@ def test_remembering_goes_by_the_whole_token(signer: SessionSigner, keys: Counte
     assert defect_of(token + "=", keys) is TokenDefect.ENCODING
 
 
-# No text and no JSON gets anything but a refusal
+# Every other text or JSON is rejected
 
 
 def json_values() -> st.SearchStrategy[Any]:
@@ -1008,7 +1010,7 @@ def test_errors_carry_no_claim_value(signer: SessionSigner, keys: CountedKeys) -
 def test_header_that_was_taken_before_excuses_nothing_else(
     signer: SessionSigner, keys: CountedKeys
 ) -> None:
-    """A header is judged once for all tokens of a key, and a refused one every time."""
+    """A valid header is checked once for all tokens of a key, an invalid one each time."""
     claims = signer.claims(issued_at=NOW)
     for header, defect in (
         (None, None),

@@ -1,4 +1,4 @@
-"""Where a visitor may be sent: nowhere but to a path of this site, or an origin on the list."""
+"""Where a visitor may be redirected: to a path of this site, or to an allowed origin."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def target(raw: str | None) -> str:
     return redirect_target(raw, allowed_origins=ALLOWED, refused_paths=OWN_PATHS)
 
 
-# Legitimate ways back come out byte for byte
+# Valid return paths stay the same byte for byte
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_way_back_is_spelled_our_way(raw: str, expected: str) -> None:
     assert target(raw) == expected
 
 
-# Everything else leads to the front page
+# Everything else becomes "/"
 
 
 @pytest.mark.parametrize(
@@ -244,7 +244,7 @@ def test_result_is_always_a_path_of_this_site(raw: str) -> None:
         assert result.startswith("/")
         assert result[1:2] not in ("/", "\\")
         assert not urlsplit(result).netloc
-        # What was decided once is decided the same way again.
+        # The result is stable: it is its own target.
         assert target(result) == result
 
 
@@ -278,7 +278,7 @@ def test_query_is_added_in_front_of_the_fragment(url: str, expected: str) -> Non
     assert with_query(url, back="/a?b=1&c#d") == expected
 
 
-def test_added_values_cannot_leave_their_place() -> None:
+def test_added_values_cannot_leave_their_parameter() -> None:
     assert with_query("/a", x='"<&#?+ ü\r\n', y="2") == "/a?x=%22%3C%26%23%3F%2B%20%C3%BC%0D%0A&y=2"
 
 

@@ -13,14 +13,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from flask_ssr_session.errors import FetchError, TokenDefect
-from flask_ssr_session.sansio.jwks import KeySet
 from flask_ssr_session.sansio.jwt import MAX_TOKEN_CHARS
 from flask_ssr_session.sansio.states import Reason, SessionState
 from flask_ssr_session.sansio.verdict import Verdict, decide
-from flask_ssr_session.sansio.verification import KeyFinder, TokenRules
+from flask_ssr_session.sansio.verification import KeySource, TokenRules
 from flask_ssr_session.testing import SessionSigner
 from flask_ssr_session.throttled_log import ThrottledLog
-from flask_ssr_session.upstream.fetch import Deadline
+from flask_ssr_session.upstream.connection import Deadline
+from flask_ssr_session.upstream.key_set import KeySet
 from flask_ssr_session.upstream.key_store import FetchedKeys, StaticKeys
 
 from .clocks import SteppedClock
@@ -69,7 +69,7 @@ def fetched_keys(signer: SessionSigner, clock: SteppedClock) -> FetchedKeys:
         log=ThrottledLog(clock),
         fetch=lambda _url, _deadline: (document, None),
     )
-    keys.find("d-test", NOW)
+    keys.get_or_fetch("d-test", NOW)
     clock.advance(1)
     return keys
 
@@ -90,7 +90,7 @@ def no_keys(clock: SteppedClock) -> FetchedKeys:
 
 def verdict(
     *raw_tokens: str,
-    keys: KeyFinder,
+    keys: KeySource,
     has_front_token: bool = True,
     rules: TokenRules | None = None,
     now: float = NOW,

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator, Mapping
 
 from ..errors import FetchError
-from ..upstream.fetch import Reply
+from ..upstream.fetch import FetchedResponse
 from .environment import Environment
 from .finding import Finding, Level, ok, problem, warning
 from .hosts import host_and_port
@@ -22,9 +22,9 @@ def check_core(environment: Environment) -> Iterator[Finding]:
     if not environment.verification_kids or not environment.cores:
         return
     for probe in environment.cores:
-        if isinstance(probe.answer, Reply) and _reports_unauthorised(probe.answer):
+        if isinstance(probe.answer, FetchedResponse) and _reports_unauthorised(probe.answer):
             continue
-        if isinstance(probe.answer, Reply) and probe.answer.status == 401:
+        if isinstance(probe.answer, FetchedResponse) and probe.answer.status == 401:
             yield problem(
                 "core",
                 f"the core at {probe.host} rejects the API key of this process, so no user can "
@@ -43,7 +43,7 @@ def check_core(environment: Environment) -> Iterator[Finding]:
     yield ok("core", "the core accepts the requests of the SDK in this process")
 
 
-def _reports_unauthorised(answer: Reply) -> bool:
+def _reports_unauthorised(answer: FetchedResponse) -> bool:
     """Return whether a core says that the queried session does not exist."""
     try:
         body = json.loads(answer.body) if answer.status == 200 else None
@@ -91,7 +91,7 @@ def _check_no_session(environment: Environment, probe: ProbeResult) -> Finding:
     return ok("refresh_api", f"{where} responds as SuperTokens does")
 
 
-def working_refresh_api(environment: Environment) -> Reply | None:
+def working_refresh_api(environment: Environment) -> FetchedResponse | None:
     """Return the refresh API's response, or None if :func:`check_refresh_api` reports a problem."""
     probe = environment.refresh_api
     if probe is None or isinstance(probe.answer, FetchError):
@@ -122,7 +122,7 @@ def check_cors(environment: Environment) -> Iterator[Finding]:
         yield ok("cors", f"{where} lets pages of {site} refresh")
 
 
-def _cors_defect(preflight: Reply, answer: Reply, site: str) -> str:
+def _cors_defect(preflight: FetchedResponse, answer: FetchedResponse, site: str) -> str:
     """Return why a browser blocks a refresh from *site*, or an empty text."""
     if not 200 <= preflight.status < 300:
         return f"responds to OPTIONS with status {preflight.status}"
@@ -131,7 +131,9 @@ def _cors_defect(preflight: Reply, answer: Reply, site: str) -> str:
     ) or _missing_cors_header(answer, site, {"Access-Control-Expose-Headers": ("front-token",)})
 
 
-def _missing_cors_header(answer: Reply, site: str, lists: Mapping[str, tuple[str, ...]]) -> str:
+def _missing_cors_header(
+    answer: FetchedResponse, site: str, lists: Mapping[str, tuple[str, ...]]
+) -> str:
     """Return what a browser misses in a response to *site*, or an empty text."""
 
     def values(name: str) -> list[str]:

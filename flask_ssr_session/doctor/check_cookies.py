@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from ..config.sdk import SDKCookieSettings
 from ..sansio.origins import is_loopback
-from ..upstream.fetch import Reply
+from ..upstream.fetch import FetchedResponse
 from .check_api import working_refresh_api
 from .environment import Environment
 from .finding import Finding, ok, problem, warning
@@ -177,7 +177,7 @@ class ObservedCookies:
     refresh_path: str
 
 
-def observed_cookies(answer: Reply) -> ObservedCookies | None:
+def observed_cookies(answer: FetchedResponse) -> ObservedCookies | None:
     """Return how a refresh response sets cookies, or None unless it sets both tokens."""
     found = SimpleCookie()
     for header in answer.headers.get_all("Set-Cookie") or []:

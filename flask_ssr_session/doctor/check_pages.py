@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from ..errors import FetchError
 from ..pages import assets
-from ..upstream.fetch import Reply
+from ..upstream.fetch import FetchedResponse
 from .csp import blocked_directives
 from .environment import Environment
 from .finding import Finding, ok, problem, warning
@@ -119,7 +119,7 @@ def check_sign_in(environment: Environment) -> Iterator[Finding]:
         yield _check_sign_in(url, probe.url, probe.answer)
 
 
-def _check_sign_in(url: str, final_url: str, answer: Reply | FetchError) -> Finding:
+def _check_sign_in(url: str, final_url: str, answer: FetchedResponse | FetchError) -> Finding:
     """Check one response.
 
     :param url: where visitors are sent to.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, TypeGuard
+from typing import Any
 
 from ..errors import (
     KeysUnavailableError,
@@ -20,30 +20,27 @@ from ..errors import (
     TokenNotYetValidError,
 )
 from ..sansio.claims import MFA_CLAIM
-from ..sansio.jwt import decode_base64url
+from ..sansio.jose import decode_base64url
+from ..sansio.jwt import ID_CLAIM_VERSIONS, OLDEST_KNOWN_VERSION, is_time
 from ..sansio.verdict import mfa_is_complete
 from ..sansio.verification import (
     MAX_CLOCK_AHEAD_SECONDS,
-    KeyFinder,
+    KeySource,
     TokenRules,
     verify_access_token,
 )
+from ..upstream.key_set import KeySet
 from .finding import Finding, format_age, ok, problem, warning
 from .token_defects import DEFECTS, SYNCHRONISE_CLOCKS, USE_SESSION_COOKIE
-
-# As in the verifier: the last second of the year 9999.
-_END_OF_TIME = 253_402_300_799
 
 _MAX_NAMES = 20
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 
-_IDS = ("sub", "rsub", "tId", "sessionHandle", "refreshTokenHash1")
-_VERSIONS_WITHOUT = {"tId": ("3",), "rsub": ("3", "4")}
 _TIMES = ("iat", "nbf", "exp")
 # Claims that recipes fetch; each has the time of its fetch.
 _FETCHED = ("st-ev", "st-role", "st-perm")
 _EXPLAINED = {
-    *_IDS,
+    *ID_CLAIM_VERSIONS,
     *_TIMES,
     *_FETCHED,
     MFA_CLAIM,
@@ -55,7 +52,7 @@ _EXPLAINED = {
 
 
 def explain_token(
-    raw_token: str, keys: KeyFinder | None, rules: TokenRules, now: float
+    raw_token: str, keys: KeySource | None, rules: TokenRules, now: float
 ) -> Iterator[Finding]:
     """Yield a finding for each claim, and finally what a page decides about the token.
 
@@ -85,7 +82,7 @@ def _explain_times(payload: Mapping[str, Any], rules: TokenRules, now: float) ->
         value = payload.get(name)
         if value is None and name == "nbf":
             continue
-        if not _is_number(value, _END_OF_TIME):
+        if not is_time(value):
             yield problem(name, "is not a valid time", USE_SESSION_COOKIE)
         elif name == "exp":
             yield _explain_expiry(value - now, rules)
@@ -110,10 +107,10 @@ def _explain_expiry(left: float, rules: TokenRules) -> Finding:
 
 
 def _explain_ids(payload: Mapping[str, Any], version: Any) -> Iterator[Finding]:
-    for name in _IDS:
+    for name, first_version in ID_CLAIM_VERSIONS.items():
         if isinstance(payload.get(name), str) and payload[name]:
             yield ok(name, "present")
-        elif str(version) in _VERSIONS_WITHOUT.get(name, ()):
+        elif version in map(str, range(OLDEST_KNOWN_VERSION, first_version)):
             yield ok(name, "absent, as in tokens of older cores")
         else:
             yield problem(name, "missing, or not text", USE_SESSION_COOKIE)
@@ -144,17 +141,12 @@ def _explain_claims(payload: Mapping[str, Any], rules: TokenRules, now: float) -
 
 
 def _explain_fetched(name: str, value: Any, now: float) -> Finding:
-    fetched_ms = value.get("t") if isinstance(value, dict) else None
-    if not _is_number(fetched_ms, 1e15):
+    fetched_ms: Any = value.get("t") if isinstance(value, dict) else None
+    if not (type(fetched_ms) in (int, float) and is_time(fetched_ms / 1000)):
         return warning(
             name, "present, but not in the form that SuperTokens writes", "fetch the claim again"
         )
     return ok(name, f"present, fetched {format_age(now - fetched_ms / 1000)} ago")
-
-
-def _is_number(value: Any, maximum: float) -> TypeGuard[float]:
-    """Return whether *value* is a number from 0 to below *maximum*; a bool is not a number."""
-    return type(value) in (int, float) and 0 <= value < maximum
 
 
 def _explain_other_claims(payload: Mapping[str, Any]) -> Iterator[Finding]:
@@ -169,7 +161,7 @@ def _explain_other_claims(payload: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _explain_decision(
-    raw_token: str, keys: KeyFinder | None, rules: TokenRules, now: float
+    raw_token: str, keys: KeySource | None, rules: TokenRules, now: float
 ) -> Finding:
     try:
         session = verify_access_token(raw_token, _NoKeys() if keys is None else keys, rules, now)
@@ -206,17 +198,15 @@ class _KeyNeededError(Exception):
 class _NoKeys:
     """Stops the verification at the first rule that needs a key."""
 
-    def peek(self, raw_token: str) -> None:
-        """Return None: no token was verified before."""
+    token_cache = KeySet({})
 
-    recall = peek
+    def usable_cache_or_fetch(self) -> KeySet:
+        """Return an empty cache."""
+        return self.token_cache
 
-    def find(self, kid: str, issued_at: float) -> None:  # noqa: ARG002
+    def get_or_fetch(self, kid: str, issued_at: float) -> None:  # noqa: ARG002
         """Stop the verification.
 
         :raises _KeyNeededError: always.
         """
         raise _KeyNeededError
-
-    def remember(self, *_: Any) -> None:
-        """Keep nothing."""

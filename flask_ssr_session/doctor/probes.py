@@ -18,12 +18,11 @@ from flask import Flask
 from ..clock import Clock
 from ..errors import FetchError
 from ..sansio.jwks import parse_key_set
-from ..upstream.fetch import Deadline, Reply, ask
+from ..upstream.connection import Deadline
+from ..upstream.fetch import FETCH_SECONDS, FetchedResponse, request
 from .hosts import browser_origin, host_and_port
 
-Answer = Reply | FetchError
-
-_TIMEOUT_SECONDS = 3.0
+Answer = FetchedResponse | FetchError
 
 # A page request.
 PAGE_HEADERS = MappingProxyType(
@@ -83,7 +82,7 @@ def send_probe(
     """Send one request over the network."""
     answer: Answer
     try:
-        answer = ask(method, url, Deadline(_TIMEOUT_SECONDS), headers)
+        answer = request(method, url, Deadline(FETCH_SECONDS), headers)
     except FetchError as error:
         answer = error
     return ProbeResult(url, answer, clock.wall())
@@ -97,7 +96,7 @@ def probe_app(clock: Clock, app: Flask, front_page: str, path: str) -> ProbeResu
         message = Message()
         for name, value in response.headers:
             message[name] = value
-        answer = Reply(response.status_code, message, response.data)
+        answer = FetchedResponse(response.status_code, message, response.data)
     except Exception as error:  # noqa: BLE001 - in debug mode, any exception of the app ends here
         answer = FetchError(f"the app failed with {type(error).__name__}")
     return ProbeResult(front_page + path, answer, clock.wall())

@@ -1,4 +1,4 @@
-"""Find one cookie in a request's header without parsing all of them. Knows no framework."""
+"""Find one cookie in a request's header without parsing the others."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ FRONT_TOKEN_COOKIE = "sFrontToken"  # noqa: S105
 
 
 def plain_values(header: str, name: str) -> list[str] | None:
-    """Return the values of all cookies called *name*, or None where the header has to be parsed.
+    """Return the values of all cookies called *name*, or None if the header has to be parsed.
 
     :param name: letters only.
 
-    It answers only where nothing can be read in two ways: the name stands nowhere in the header, or
-    once, as a browser writes it, before a value without quotes and blanks.
+    The values are returned only if the header is unambiguous: it does not contain the name, or
+    contains it once, as browsers send it, before a value without quotes and spaces.
     """
     before, found, after = header.partition(name)
     if not found:
@@ -25,7 +25,7 @@ def plain_values(header: str, name: str) -> list[str] | None:
         and name not in after
         and " " not in value
         and "\t" not in value
-        # No server lets these through; Werkzeug's versions differ over them.
+        # Servers reject these; versions of Werkzeug read them differently.
         and "\n" not in header
         and value == value.strip()
     )

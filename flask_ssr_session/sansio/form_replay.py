@@ -1,8 +1,7 @@
-"""Take a form that came too late apart, so that a page can offer to send it again.
+"""Parse a form that was posted with an expired session, so that a page can offer to resubmit it.
 
-Only what is certain to come out as it went in is kept, and never a part of a form: what is not
-kept as a whole is still in the browser, one step back. A form belongs to the user it came with: it
-is offered to nobody else. Knows no framework.
+A form is kept only as a whole, and only if it can be resubmitted unchanged: otherwise it is still
+in the browser, one step back in its history. It is offered only to the user who posted it.
 """
 
 from __future__ import annotations
@@ -24,15 +23,15 @@ from .jwt import decode_unverified_token
 MAX_FORM_BYTES = 64 * 1024
 MAX_FIELDS = 1000
 
-KeptField = tuple[str, "str | None"]
+ReplayableField = tuple[str, "str | None"]
 
 URLENCODED = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data"
-# What a browser calls the file of an input that was left empty (HTML, "entry list").
+# The type that browsers send for an empty file input (HTML, "entry list").
 _NO_FILE_TYPE = "application/octet-stream"
 
-# What nobody wants to find in the source of a page. Too much rather than too little: a form that is
-# not kept is not lost, either.
+# Parts of field names whose values must not appear in the source of a page. Too many rather than
+# too few: a form that is not kept is not lost.
 _SECRETS = (
     "passw",
     "passphrase",
@@ -47,44 +46,46 @@ _SECRETS = (
     "otp",
     "token",
 )
-# Too short to be looked for inside of words such as "shipping".
+# Matched as whole words: they are also part of words like "shipping".
 _SECRET_WORDS = frozenset({"pass", "pin", "pw", "csc"})
-# Flask-WTF's, also with a form's prefix: it opens nothing by itself.
-_CSRF_TOKEN = "csrf_token"  # noqa: S105 - the field's name
+# Flask-WTF's field, also with a form's prefix. The token alone grants no access.
+_CSRF_TOKEN = "csrf_token"  # noqa: S105 - the name of a field
 
 
 @dataclass(frozen=True, repr=False)
 class ReplayableForm:
-    """The fields of a form, in the order they were sent, and how they were encoded.
+    """The fields of a form, in the order of the request, and its encoding.
 
-    :ivar fields: name and value of each; None is the value of a file input that was left empty.
-    :ivar owner: what :func:`form_owner` says; empty is nobody, so that it is never offered.
+    :ivar fields: the name and value of each; None is the value of an empty file input.
+    :ivar owner: the result of :func:`form_owner`; empty if unknown: it is never offered then.
     """
 
     enctype: str
-    fields: tuple[KeptField, ...]
+    fields: tuple[ReplayableField, ...]
     owner: str = ""
 
 
 def form_owner(raw_tokens: Sequence[str], raw_front_tokens: Sequence[str]) -> str | None:
-    """Return a mark of the user whose form a request brought, or None where that is not certain.
+    """Return a hash of the id of the user who posted a form, or None if that is not certain.
 
-    :param raw_tokens: the access tokens that came with it; what they say is not verified.
-    :param raw_front_tokens: what the browser SDK left, asked only where no token names a user.
+    :param raw_tokens: the access tokens of the request, unverified.
+    :param raw_front_tokens: the browser SDK's front tokens, used only if no access token names a
+        user.
 
-    The mark tells two users of one browser apart and is no proof of anything: a hash of 32 bits,
-    FNV-1a over UTF-8, that the browser script can make without ``crypto.subtle``, which pages on
-    plain http lack. It keeps user ids out of the page, and forms from being sent by mistake.
+    The hash distinguishes the users of one browser, so that a form is not submitted as another user
+    by mistake; it proves nothing. It is a 32-bit FNV-1a over UTF-8, which the browser script can
+    compute without ``crypto.subtle``: pages on plain http do not have it. It keeps user ids out of
+    the page.
     """
     users = set(_subjects(raw_tokens)) or set(_front_users(raw_front_tokens))
-    return _mark(users.pop()) if len(users) == 1 else None
+    return _hash(users.pop()) if len(users) == 1 else None
 
 
 def _subjects(raw_tokens: Sequence[str]) -> Iterator[str]:
     for raw in raw_tokens:
         try:
             yield decode_unverified_token(raw).payload["sub"]
-        except TokenInvalidError:  # noqa: PERF203 - one token as a rule
+        except TokenInvalidError:  # noqa: PERF203 - usually one token
             continue
 
 
@@ -95,12 +96,12 @@ def _front_users(raw_front_tokens: Sequence[str]) -> Iterator[str]:
             if isinstance(user, str) and user:
                 user.encode()
                 yield user
-        # Anybody may have written it: other text, JSON or nesting than the SDK's.
+        # The cookie is not signed: it may contain anything.
         except (ValueError, TypeError, LookupError, RecursionError):  # noqa: PERF203
             continue
 
 
-def _mark(user_id: str) -> str:
+def _hash(user_id: str) -> str:
     value = 0x811C9DC5
     for byte in user_id.encode():
         value = (value ^ byte) * 0x01000193 & 0xFFFFFFFF
@@ -108,9 +109,9 @@ def _mark(user_id: str) -> str:
 
 
 def can_replay(content_type: str | None, content_length: int | None) -> bool:
-    """Tell whether the body may be read at all, before a byte of it is touched.
+    """Return whether the body may be read, before reading any of it.
 
-    :param content_length: None where the sender does not say, as in a chunked request.
+    :param content_length: None if unknown, as in a chunked request.
     """
     mimetype, _ = parse_options_header(content_type or "")
     if mimetype not in (URLENCODED, MULTIPART):
@@ -119,17 +120,17 @@ def can_replay(content_type: str | None, content_length: int | None) -> bool:
 
 
 def parse_replayable_form(content_type: str, body: bytes, owner: str = "") -> ReplayableForm | None:
-    """Return the form that *body* holds, or None where it cannot be sent again as it was.
+    """Return the form in *body*, or None if it cannot be resubmitted unchanged.
 
-    :param owner: what :func:`form_owner` says of the request.
+    A form cannot be resubmitted if it contains a file (an empty file input is none), a field name
+    that looks like a secret, or text that is not UTF-8.
 
-    That is so with files (an input that was left empty has none), with names that look like
-    secrets, and with text in another encoding than UTF-8.
+    :param owner: the result of :func:`form_owner` for the request.
     """
     mimetype, options = parse_options_header(content_type)
     if options.get("charset", "utf-8").lower() != "utf-8":
         return None
-    fields: Sequence[KeptField]
+    fields: Sequence[ReplayableField]
     try:
         if mimetype == URLENCODED:
             fields = parse_qsl(
@@ -141,11 +142,11 @@ def parse_replayable_form(content_type: str, body: bytes, owner: str = "") -> Re
             )
         else:
             fields = _multipart_fields(options["boundary"], body)
-    except (ValueError, KeyError, RequestEntityTooLarge):  # also UnicodeDecodeError
+    except (ValueError, KeyError, RequestEntityTooLarge):  # includes UnicodeDecodeError
         return None
     if any(_looks_secret(name) or not _submits_unchanged(name, value) for name, value in fields):
         return None
-    # HTML carries no NUL, and a browser sends every line end as CR LF.
+    # HTML cannot contain NUL, and browsers send every line end as CR LF.
     texts = (text.replace("\r\n", "") for field in fields for text in field if text is not None)
     if any(set(text) & set("\0\r\n") for text in texts):
         return None
@@ -153,9 +154,9 @@ def parse_replayable_form(content_type: str, body: bytes, owner: str = "") -> Re
 
 
 def _submits_unchanged(name: str, value: str | None) -> bool:
-    """Tell whether a hidden input of this name sends this value (HTML, "entry list").
+    """Return whether a hidden input of this name submits this value (HTML, "entry list").
 
-    One without a name sends nothing, and one named ``_charset_`` the page's own encoding.
+    An input without a name submits nothing; one named ``_charset_`` submits the page's encoding.
     """
     return name != "" and (name.lower() != "_charset_" or value == "UTF-8")
 
@@ -163,22 +164,22 @@ def _submits_unchanged(name: str, value: str | None) -> bool:
 def _looks_secret(name: str) -> bool:
     if name == _CSRF_TOKEN or name.endswith(f"-{_CSRF_TOKEN}"):
         return False
-    # "newPass2" has three.
+    # "newPass2" has three words.
     words = [word.lower() for word in re.findall(r"[^\W\d_A-Z]+|[A-Z]+[^\W\d_A-Z]*|\d+", name)]
-    # "pass-word" is one, too.
+    # "pass-word" is a secret, too.
     letters = "".join(words)
     return any(secret in letters for secret in _SECRETS) or not _SECRET_WORDS.isdisjoint(words)
 
 
-def _multipart_fields(boundary: str, body: bytes) -> list[KeptField]:
+def _multipart_fields(boundary: str, body: bytes) -> list[ReplayableField]:
     """Return the fields of a multipart form.
 
-    :raises ValueError: it is broken, holds a file, or text that is not UTF-8.
+    :raises ValueError: it is malformed, or contains a file or text that is not UTF-8.
     """
     decoder = MultipartDecoder(boundary.encode("ascii"), MAX_FORM_BYTES, max_parts=MAX_FIELDS)
     decoder.receive_data(body)
     decoder.receive_data(None)
-    fields: list[KeptField] = []
+    fields: list[ReplayableField] = []
     name, is_file, content = "", False, b""
     while not isinstance(event := decoder.next_event(), (Epilogue, NeedData)):
         if isinstance(event, (Field, File)):
@@ -187,7 +188,7 @@ def _multipart_fields(boundary: str, body: bytes) -> list[KeptField]:
                 event.filename or event.headers.pop("Content-Type", "") != _NO_FILE_TYPE
             ):
                 raise ValueError("a file")
-            # Where a name needs no unescaping and no header says more, there is one way to read it.
+            # A name without escapes and no other headers: every parser reads the part the same.
             if not name or len(event.headers) > 1 or "\\" in str(event.headers):
                 raise ValueError("a part that a browser does not send")
         elif isinstance(event, Data):

@@ -1,47 +1,46 @@
-"""Judge one SuperTokens access token: the strict parse, and the order in which rules are asked.
+"""Parse a SuperTokens access token strictly, without verifying it.
 
-Nothing a token says is trusted before its signature was checked, and nothing it says chooses how
-it is checked. The RSA check is done by ``cryptography``.
+Nothing in a token is trusted before its signature is verified, and nothing in it chooses how.
 """
 
 from __future__ import annotations
 
-import binascii
 import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeGuard
 
 from ..errors import TokenDefect, TokenInvalidError
+from .jose import MAX_KID_CHARS, decode_base64url
 
 MAX_TOKEN_CHARS = 8 * 1024
-MAX_KID_CHARS = 128
 MAX_ID_CHARS = 1024
 MAX_DEPTH = 32
-NEWEST_KNOWN_VERSION = 5
 
 
-# The last second of the year 9999: no later time can be written as a datetime.
-_END_OF_TIME = 253_402_300_799
+# The last second of the year 9999: datetime cannot represent later times.
+END_OF_TIME = 253_402_300_799
 
-# Parameters that would bring a key, compress or encrypt, or change what is signed (RFC 7515
+# The token version that introduced each id: 4 introduced tenants, 5 account linking.
+ID_CLAIM_VERSIONS = {"sub": 3, "sessionHandle": 3, "refreshTokenHash1": 3, "tId": 4, "rsub": 5}
+OLDEST_KNOWN_VERSION, NEWEST_KNOWN_VERSION = 3, 5
+
+# Parameters that supply a key, compress or encrypt the payload, or change what is signed (RFC 7515
 # section 4.1, RFC 7797, RFC 7516). SuperTokens writes none of them.
-_REFUSED_HEADER_PARAMETERS = frozenset(
+_FORBIDDEN_HEADER_PARAMETERS = frozenset(
     {"b64", "crit", "enc", "jku", "jwk", "x5c", "x5t", "x5t#S256", "x5u", "zip"}
 )
-
-# Base64url to base64. Characters that only base64 has become one that neither has.
-_TO_BASE64 = bytes.maketrans(b"-_+/=", b"+/!!!")
 
 
 @dataclass(eq=False, repr=False, slots=True)
 class ParsedToken:
-    """A token that is well formed; nothing in it is verified.
+    """A well-formed token; nothing in it is verified.
 
     :ivar version: the token version, 3 or more.
-    :ivar iat: seconds since the epoch; so is *exp*.
+    :ivar iat: when it was issued, seconds since the epoch.
+    :ivar exp: when it expires, seconds since the epoch.
     """
 
     kid: str
@@ -54,14 +53,14 @@ class ParsedToken:
 
 
 def decode_unverified_token(raw_token: str) -> ParsedToken:
-    """Take a token apart under every rule that needs neither key nor clock.
+    """Parse a token and check every rule that needs neither a key nor the time.
 
-    :raises TokenInvalidError: it breaks one; ``.reason`` says which.
+    :raises TokenInvalidError: the token breaks a rule; ``.reason`` says which.
 
     Sources: RFC 7515 sections 2 to 4, RFC 7519 section 4.1, RFC 8725 sections 2 and 3, and the
-    tokens that SuperTokens core mints.
+    tokens that SuperTokens core issues.
     """
-    # The size is looked at before a single character: what is larger costs nothing.
+    # Check the size first: nothing is computed for a larger token.
     if len(raw_token) > MAX_TOKEN_CHARS:
         raise TokenInvalidError(TokenDefect.TOO_LARGE)
     if not raw_token.isascii():
@@ -73,7 +72,7 @@ def decode_unverified_token(raw_token: str) -> ParsedToken:
     kid, version = _checked_header(header_segment)
     payload = _json_object(payload_segment)
     _check_claims(payload, version, kid)
-    signature = decode_base64url(signature_segment)
+    signature = _decode_segment(signature_segment)
     return ParsedToken(
         kid=kid,
         version=version,
@@ -85,59 +84,49 @@ def decode_unverified_token(raw_token: str) -> ParsedToken:
     )
 
 
-def decode_base64url(segment: bytes) -> bytes:
-    """Decode the one canonical base64url spelling, without padding (RFC 7515 section 2).
-
-    :raises TokenInvalidError: anything but that spelling.
-    """
+def _decode_segment(segment: bytes) -> bytes:
     try:
-        spelling = segment.translate(_TO_BASE64) + b"=" * (-len(segment) % 4)
-        decoded = binascii.a2b_base64(spelling)
-    except binascii.Error:
+        return decode_base64url(segment)
+    except ValueError:
         raise TokenInvalidError(TokenDefect.ENCODING) from None
-    # The decoder overlooks stray characters and spare bits. One token has one spelling: else the
-    # same session could be sent under countless names, past anything that compares tokens.
-    if binascii.b2a_base64(decoded, newline=False) != spelling:
-        raise TokenInvalidError(TokenDefect.ENCODING)
-    return decoded
 
 
-def _refuse_constant(_name: str) -> float:
+def _reject_constant(_name: str) -> float:
     raise ValueError("NaN and Infinity are not JSON")
 
 
 def _finite_float(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
-        raise ValueError("a number out of range")
+        raise ValueError("a number is out of range")
     return number
 
 
 def _without_duplicates(members: list[tuple[str, Any]]) -> dict[str, Any]:
     result = dict(members)
-    # Two members of one name: parsers differ in which they believe (RFC 8259 section 4).
+    # Parsers differ in which of two members with one name they keep (RFC 8259 section 4).
     if len(result) != len(members):
-        raise ValueError("a member is named twice")
+        raise ValueError("two members have the same name")
     return result
 
 
 _decode_json = json.JSONDecoder(
     object_pairs_hook=_without_duplicates,
-    parse_constant=_refuse_constant,
+    parse_constant=_reject_constant,
     parse_float=_finite_float,
 ).decode
 
 
 def _json_object(segment: bytes) -> dict[str, Any]:
-    """Return the one JSON object that *segment* spells."""
+    """Return the JSON object that *segment* encodes."""
     try:
-        text = decode_base64url(segment).decode("utf-8")
+        text = _decode_segment(segment).decode("utf-8")
         value = _decode_json(text)
-    except (ValueError, RecursionError):  # also UnicodeDecodeError, and ints of too many digits
+    except (ValueError, RecursionError):  # ValueError: also bad UTF-8 and too long integers
         raise TokenInvalidError(TokenDefect.JSON) from None
     if not isinstance(value, dict):
         raise TokenInvalidError(TokenDefect.JSON)
-    # Where fewer brackets are opened, none stands that deep.
+    # Counting is cheap: without enough opening brackets nothing is nested that deep.
     if text.count("{") + text.count("[") > MAX_DEPTH and _is_nested_deeper(value, MAX_DEPTH):
         raise TokenInvalidError(TokenDefect.JSON)
     return value
@@ -157,45 +146,41 @@ def _is_nested_deeper(value: dict[str, Any], levels: int) -> bool:
     return True
 
 
-# All tokens of a key have one header, so it need not be judged for each. What is refused is not
-# remembered, and nothing longer than a token is.
+# All tokens of a key have the same header. An invalid header raises, so it is not cached, and no
+# cached header is longer than a token.
 @lru_cache(maxsize=64)
 def _checked_header(segment: bytes) -> tuple[str, int]:
-    """Return key id and version of a header that may sign a SuperTokens session."""
+    """Return the key id and version in the header of a SuperTokens session token."""
     header = _json_object(segment)
-    # A constant of ours: a token never chooses its algorithm (RFC 8725 section 3.1).
+    # A constant: a token must not choose its algorithm (RFC 8725 section 3.1).
     if header.get("alg") != "RS256":
         raise TokenInvalidError(TokenDefect.ALGORITHM)
     if header.get("typ") != "JWT":
         raise TokenInvalidError(TokenDefect.TYPE)
-    if not _REFUSED_HEADER_PARAMETERS.isdisjoint(header):
+    if not _FORBIDDEN_HEADER_PARAMETERS.isdisjoint(header):
         raise TokenInvalidError(TokenDefect.HEADER)
     kid = header.get("kid")
     if not isinstance(kid, str) or not 0 < len(kid) <= MAX_KID_CHARS or not kid.isprintable():
         raise TokenInvalidError(TokenDefect.KEY_ID)
     version = header.get("version")
-    # Without a version it is a token of the JWT recipe or of OAuth2, signed by the same keys.
+    # Tokens of the JWT recipe and of OAuth2 have no version, and are signed by the same keys.
     if (
         not isinstance(version, str)
         or not 0 < len(version) <= 2
         or not (version.isascii() and version.isdigit())
-        or int(version) < 3
+        or int(version) < OLDEST_KNOWN_VERSION
     ):
         raise TokenInvalidError(TokenDefect.VERSION, kid)
     return kid, int(version)
 
 
-# Tenants came with version 4, account linking with version 5.
-_IDS = ("sub", "sessionHandle", "refreshTokenHash1", "tId", "rsub")
-
-
 def _check_claims(payload: Mapping[str, Any], version: int, kid: str) -> None:
-    if not (_is_time(payload.get("exp")) and _is_time(payload.get("iat"))):
+    if not (is_time(payload.get("exp")) and is_time(payload.get("iat"))):
         raise TokenInvalidError(TokenDefect.TIMES, kid)
-    if "nbf" in payload and not _is_time(payload["nbf"]):
+    if "nbf" in payload and not is_time(payload["nbf"]):
         raise TokenInvalidError(TokenDefect.TIMES, kid)
-    for name in _IDS[: min(version, NEWEST_KNOWN_VERSION)]:
-        if not _is_identifier(payload.get(name)):
+    for name, first_version in ID_CLAIM_VERSIONS.items():
+        if version >= first_version and not _is_identifier(payload.get(name)):
             raise TokenInvalidError(TokenDefect.CLAIMS, kid)
     # OAuth2 access tokens (1) and id tokens (2) are signed by the same keys.
     token_type = payload.get("stt", 0)
@@ -203,12 +188,13 @@ def _check_claims(payload: Mapping[str, Any], version: int, kid: str) -> None:
         raise TokenInvalidError(TokenDefect.TOKEN_TYPE, kid)
 
 
-def _is_time(value: Any) -> bool:
-    return type(value) in (int, float) and 0 <= value < _END_OF_TIME
+def is_time(value: Any) -> TypeGuard[float]:
+    """Return whether *value* is a number of seconds since the epoch, before the year 10000."""
+    return type(value) in (int, float) and 0 <= value < END_OF_TIME
 
 
 def _is_identifier(value: Any) -> bool:
-    """Tell whether *value* is a non-empty text that is safe to print, compare and store."""
+    """Return whether *value* is a non-empty string that is safe to print, compare and store."""
     if not isinstance(value, str) or not 0 < len(value) <= MAX_ID_CHARS:
         return False
     if value.isascii():

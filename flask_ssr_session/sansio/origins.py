@@ -6,26 +6,31 @@ import re
 from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
 
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+# A host in the form that browsers send.
+_HOST = re.compile(r"[a-z0-9._-]+|\[[0-9a-f.]*:[0-9a-f:.]*\]")
+
 
 def parse_origin(raw: str) -> str:
-    """Return *raw*, an ``http(s)://host[:port]``, in the one spelling used for comparing.
+    """Return *raw*, an ``http(s)://host[:port]``, in the form used for comparing.
 
-    :raises ValueError: *raw* is no such origin; the message says which part is wrong and repeats
-        none of it.
+    :raises ValueError: *raw* is not such an origin; the message says which part is wrong, without
+        repeating it.
     """
     try:
         parts = urlsplit(raw.strip())
     except ValueError:
         raise ValueError("the host is not one that a URL can have") from None
-    if parts.scheme not in _DEFAULT_PORTS:
+    if parts.scheme not in DEFAULT_PORTS:
         raise ValueError("it has to begin with https:// or http://")
     if parts.path not in ("", "/") or parts.query or parts.fragment:
         raise ValueError("nothing may follow the host and port")
-    return _origin(parts)
+    return origin_of(parts)
 
 
 def is_loopback(url: str) -> bool:
-    """Tell whether *url* names this machine, so that plain http to it crosses no network."""
+    """Return whether the host of *url* is this machine, so plain http to it crosses no network."""
     host = urlsplit(url).hostname or ""
     if host == "localhost" or host.endswith(".localhost"):
         return True
@@ -35,14 +40,11 @@ def is_loopback(url: str) -> bool:
         return False
 
 
-_DEFAULT_PORTS = {"http": 80, "https": 443}
+def origin_of(parts: SplitResult) -> str:
+    """Return the origin of a URL whose scheme is http or https, in the form used for comparing.
 
-
-# What is left of a host once a browser has written it.
-_HOST = re.compile(r"[a-z0-9._-]+|\[[0-9a-f.]*:[0-9a-f:.]*\]")
-
-
-def _origin(parts: SplitResult) -> str:
+    :raises ValueError: the host or the port is invalid; the message repeats neither.
+    """
     if not parts.hostname:
         raise ValueError("the host is missing")
     if "@" in parts.netloc:
@@ -54,5 +56,5 @@ def _origin(parts: SplitResult) -> str:
         port = parts.port
     except ValueError:
         raise ValueError("the port has to be a number up to 65535") from None
-    suffix = "" if port in (None, _DEFAULT_PORTS[parts.scheme]) else f":{port}"
+    suffix = "" if port in (None, DEFAULT_PORTS[parts.scheme]) else f":{port}"
     return f"{parts.scheme}://{host}{suffix}"

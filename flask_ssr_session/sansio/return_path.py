@@ -1,6 +1,6 @@
-"""Decide where a visitor may be sent. Nothing here trusts a Host header or knows a request.
+"""Decide where a visitor may be redirected, without trusting a Host header.
 
-A return path is parsed, decided and rebuilt; what does not pass becomes ``/``, never an error.
+A return path is parsed, checked and rebuilt; an invalid one becomes ``/``, never an error.
 """
 
 from __future__ import annotations
@@ -9,46 +9,46 @@ import re
 from collections.abc import Collection
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
-from .origins import _DEFAULT_PORTS, _origin
+from .origins import DEFAULT_PORTS, origin_of
 
-# What a browser leaves as it is when it writes these parts of a URL (URL Standard, section 1.3),
-# so that a legitimate return path comes back byte for byte. "%" stays: it is encoded already.
+# The characters that browsers do not encode in these parts of a URL (URL Standard, section 1.3), so
+# that a valid return path stays the same byte for byte. "%" is safe: the parts are encoded already.
 _PATH_SAFE = "/%:@!$&'()*+,;=~|[]^"
 _QUERY_SAFE = _PATH_SAFE + "?\\`{}"
 _FRAGMENT_SAFE = _QUERY_SAFE + "#"
 
-
-# Routers take several slashes for one.
+# Routers treat several slashes as one.
 _SLASHES = re.compile("/{2,}")
 
-# gunicorn takes a request line of 4,094 characters, method and version included.
+# gunicorn accepts a request line of 4,094 characters, including method and version.
 MAX_LOCATION_CHARS = 4000
 
-# More layers of percent-encoding than this are nobody's file name.
-_MOST_ENCODING_LAYERS = 4
+# No real file name has more layers of percent-encoding.
+_MAX_ENCODING_LAYERS = 4
 
 
 def redirect_target(
     raw: str | None, *, allowed_origins: Collection[str], refused_paths: Collection[str]
 ) -> str:
-    """Return where *raw*, a ``redirectBack`` from anywhere, may lead; ``/`` where it may not.
+    """Return the target of *raw*, an untrusted ``redirectBack``, or ``/`` if it is not allowed.
 
-    :param allowed_origins: origins, as :func:`parse_origin` spells them, a full URL may have.
-    :param refused_paths: our own refresh and sign-in paths; coming back to them would go round.
+    :param allowed_origins: the origins that a full URL may have, in the form of
+        :func:`parse_origin`.
+    :param refused_paths: the refresh and sign-in paths; returning to them would loop.
 
     The result is a path on this site with its query and fragment, or a full URL of an allowed
-    origin. It is ASCII, holds no control character and never begins with two slashes.
+    origin. It is ASCII, contains no control character and never begins with two slashes.
     """
     if not raw or any(char <= " " or char == "\x7f" for char in raw):
         return "/"
     try:
         parts = urlsplit(raw)
         if parts.scheme or parts.netloc:
-            if parts.scheme not in _DEFAULT_PORTS or (origin := _origin(parts)) not in (
+            if parts.scheme not in DEFAULT_PORTS or (origin := origin_of(parts)) not in (
                 allowed_origins
             ):
                 return "/"
-        # urlsplit takes "///host" for a path; a browser takes it for a host.
+        # urlsplit reads "///host" as a path, browsers read it as a host.
         elif raw.startswith("//"):
             return "/"
         else:
@@ -58,7 +58,7 @@ def redirect_target(
             return "/"
         if _SLASHES.sub("/", _decoded(path)).rstrip("/") in refused_paths:
             return "/"
-        # Every part is written anew: what the browser gets is our spelling of what was decided.
+        # Rebuild every part: the browser gets exactly what was checked.
         target = origin + quote(path, safe=_PATH_SAFE)
         if parts.query:
             target += "?" + quote(parts.query, safe=_QUERY_SAFE)
@@ -70,13 +70,13 @@ def redirect_target(
 
 
 def is_plain_path(path: str) -> bool:
-    """Tell whether *path* means the same place to every reader, however often it is decoded."""
+    """Return whether every client and server reads *path* the same, however often it decodes."""
     decoded = _decoded(path)
     return (
         path.startswith("/")
         and "\\" not in path
         and not decoded.startswith(("//", "/\\"))
-        # Still encoded after so many layers: the next one might be a second slash.
+        # Still encoded after the last layer: the next one could be a second slash.
         and not decoded.startswith("/%")
         and not any(char < " " or char == "\x7f" for char in decoded)
         and not {".", ".."}.intersection(decoded.replace("\\", "/").split("/"))
@@ -84,7 +84,7 @@ def is_plain_path(path: str) -> bool:
 
 
 def _decoded(path: str) -> str:
-    for _ in range(_MOST_ENCODING_LAYERS):
+    for _ in range(_MAX_ENCODING_LAYERS):
         once = unquote(path)
         if once == path:
             break
@@ -93,31 +93,31 @@ def _decoded(path: str) -> str:
 
 
 def with_query(url: str, **query: str) -> str:
-    """Return *url* with *query* added to its query, in front of any fragment."""
+    """Return *url* with *query* added to its query, before any fragment."""
     head, hash_mark, fragment = url.partition("#")
     separator = "&" if "?" in head else "?"
     return f"{head}{separator}{urlencode(query, quote_via=quote, safe='/')}{hash_mark}{fragment}"
 
 
 def with_return_path(url: str, parameter: str, target: str) -> str:
-    """Return *url* with the way back to *target* in its query, or *url* alone if that is too long.
+    """Return *url* with the return path *target* in its query, or *url* alone if that is too long.
 
-    The way back is encoded once more than the address it came from, so that it may outgrow the
-    line that a server reads. Losing the way back is better than a page that says 414.
+    Encoding the return path again lengthens it, so it can exceed the request line that a server
+    accepts. Losing the return path is better than a 414 page.
     """
     location = with_query(url, **{parameter: target})
     return location if len(location) <= MAX_LOCATION_CHARS else url
 
 
 def quote_path(path: str) -> str:
-    """Return a decoded path as a browser writes it."""
+    """Return a decoded path, encoded as browsers do."""
     return quote(path, safe=_PATH_SAFE.replace("%", ""))
 
 
 def local_path(root_path: str, path: str, raw_query: bytes) -> str:
-    """Return the URL path of a request from its decoded parts, as a browser would write it.
+    """Return the path and query of a request's URL from its decoded parts, encoded as browsers do.
 
-    :param root_path: where the app is mounted (``SCRIPT_NAME``), without a slash at its end.
+    :param root_path: where the app is mounted (``SCRIPT_NAME``).
     """
     url = quote_path(root_path.rstrip("/") + path)
     query = quote(raw_query.decode("latin-1"), safe=_QUERY_SAFE, encoding="latin-1")

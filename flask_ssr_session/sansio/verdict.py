@@ -20,7 +20,7 @@ from ..session import SSRSession
 from .claims import MFA_CLAIM
 from .jwt import MAX_TOKEN_CHARS, ParsedToken, decode_unverified_token
 from .states import _STATES, Reason, SessionState
-from .verification import KeyFinder, TokenRules, verify_access_token
+from .verification import KeySource, TokenRules, verify_access_token
 
 MAX_ACCESS_TOKENS = 4
 
@@ -57,7 +57,7 @@ def decide(
     raw_tokens: Sequence[str],
     *,
     has_front_token: bool,
-    keys: KeyFinder,
+    keys: KeySource,
     rules: TokenRules,
     now: float,
 ) -> Verdict:
@@ -157,7 +157,7 @@ def apply_revocation(verdict: Verdict, is_revoked: Callable[[str], bool]) -> Ver
 
 def _verify(
     raw_token: str,
-    keys: KeyFinder,
+    keys: KeySource,
     rules: TokenRules,
     now: float,
     parsed: ParsedToken | None = None,

@@ -1,4 +1,4 @@
-"""Verify one access token with the signing keys: the order in which the rules are asked."""
+"""Verify one access token: the order in which its rules are checked."""
 
 from __future__ import annotations
 
@@ -15,22 +15,19 @@ from ..errors import TokenDefect, TokenExpiredError, TokenInvalidError, TokenNot
 from ..session import SSRSession, deep_freeze
 from .jwt import NEWEST_KNOWN_VERSION, ParsedToken, decode_unverified_token
 
-# An hour's drift is somebody's broken clock; a second's is everybody's. Between them: a minute.
+# Every clock is off by a second; a clock that is off by more than a minute is wrong.
 MAX_CLOCK_AHEAD_SECONDS = 60.0
 
-
 _PADDING = PKCS1v15()
-
-
 _HASH = SHA256()
 
 
 class TokenRules(NamedTuple):
-    """The settings that tokens are judged by.
+    """The settings that verification depends on.
 
-    :ivar issuer: what ``iss`` has to be; None accepts any.
-    :ivar leeway_seconds: how long after ``exp`` a token still counts.
-    :ivar kid_prefix: ``d-`` or ``s-`` where the SDK tells which keys sign; None accepts both.
+    :ivar issuer: the required ``iss``; None accepts any.
+    :ivar leeway_seconds: how long after ``exp`` a token is still valid.
+    :ivar kid_prefix: the required prefix of key ids, ``d-`` or ``s-``; None accepts both.
     """
 
     issuer: str | None = None
@@ -38,51 +35,68 @@ class TokenRules(NamedTuple):
     kid_prefix: str | None = None
 
 
-class KeyFinder(Protocol):
-    """Where :func:`verify_access_token` gets keys from, and keeps what it verified."""
+class TokenCache(Protocol):
+    """The sessions of verified tokens. No method blocks."""
 
-    def peek(self, raw_token: str) -> SSRSession | None:
-        """Return the session of a token verified before, whether or not its key still holds."""
+    def get(self, raw_token: str) -> SSRSession | None:
+        """Return the session of a token that was verified before, or None."""
         ...
 
-    def recall(self, raw_token: str) -> SSRSession | None:
-        """Return the session of a token verified before with a key that holds now, or None."""
+    def put(self, raw_token: str, kid: str, key: RSAPublicKey, session: SSRSession) -> None:
+        """Cache *session*, unless *kid* now names another key than *key*, or none."""
         ...
 
-    def find(self, kid: str, issued_at: float) -> RSAPublicKey | None:
-        """Return the key named *kid*, or None where no such key exists."""
+
+class KeySource(Protocol):
+    """Signing keys, and a cache of the tokens they verified.
+
+    Methods whose names end in ``_or_fetch`` may wait for a fetch. They raise KeysUnavailableError
+    if there are no usable keys.
+    """
+
+    @property
+    def token_cache(self) -> TokenCache:
+        """The tokens that the known keys verified, however old these keys are."""
         ...
 
-    def remember(self, raw_token: str, kid: str, key: RSAPublicKey, session: SSRSession) -> None:
-        """Keep *session* while *kid* still names *key*: the token need not be verified again."""
+    def usable_cache_or_fetch(self) -> TokenCache:
+        """Return the tokens that usable keys verified; fetch keys if the known ones are too old."""
+        ...
+
+    def get_or_fetch(self, kid: str, issued_at: float) -> RSAPublicKey | None:
+        """Return the key named *kid*, or None if it does not exist.
+
+        :param issued_at: ``iat`` of the token, seconds since the epoch.
+        """
         ...
 
 
 def verify_access_token(
     raw_token: str,
-    keys: KeyFinder,
+    keys: KeySource,
     rules: TokenRules,
     now: float,
     parsed: ParsedToken | None = None,
 ) -> SSRSession:
-    """Check one SuperTokens access token and return its session.
+    """Verify one SuperTokens access token and return its session.
 
-    :param now: seconds since the epoch the token is judged at.
-    :param parsed: what :func:`decode_unverified_token` made of *raw_token*; None to do it here.
+    :param now: the current time, seconds since the epoch.
+    :param parsed: the result of :func:`decode_unverified_token` for *raw_token*, if it is known.
     :raises TokenExpiredError: ``exp`` plus the leeway is not after *now*.
-    :raises TokenNotYetValidError: a genuine token that begins more than a minute after *now*.
+    :raises TokenNotYetValidError: the signature is valid, but ``iat`` or ``nbf`` is more than a
+        minute after *now*.
     :raises TokenInvalidError: any other defect; ``.reason`` says which.
-    :raises KeysUnavailableError: no signing key could be had, so nothing is known.
+    :raises KeysUnavailableError: there is no signing key to verify it with.
 
-    ``exp`` comes before the key: a token that ran out is expired even when its key is retired or
-    nobody can be asked for keys. Read without a signature, it can only lead to "refresh".
+    ``exp`` is checked before the key: a token expires even if its key was removed or no keys can be
+    fetched. An unverified ``exp`` can only lead to a refresh.
     """
-    remembered = keys.peek(raw_token)
-    if remembered is not None:
-        if _has_expired(remembered.access_token_payload["exp"], rules, now):
+    cached = keys.token_cache.get(raw_token)
+    if cached is not None:
+        if _has_expired(cached.access_token_payload["exp"], rules, now):
             raise TokenExpiredError
-        if keys.recall(raw_token) is remembered:
-            return remembered
+        if keys.usable_cache_or_fetch().get(raw_token) is cached:
+            return cached
     token = parsed or decode_unverified_token(raw_token)
     if _has_expired(token.exp, rules, now):
         raise TokenExpiredError(token.kid)
@@ -90,7 +104,7 @@ def verify_access_token(
         raise TokenInvalidError(TokenDefect.KEY_KIND, token.kid)
     if rules.issuer is not None and token.payload.get("iss") != rules.issuer:
         raise TokenInvalidError(TokenDefect.ISSUER, token.kid)
-    key = keys.find(token.kid, token.iat)
+    key = keys.get_or_fetch(token.kid, token.iat)
     if key is None:
         raise TokenInvalidError(TokenDefect.KEY_UNKNOWN, token.kid)
     try:
@@ -101,17 +115,17 @@ def verify_access_token(
         raise TokenNotYetValidError(token.kid)
     if token.version > NEWEST_KNOWN_VERSION:
         _log_newer_version(token.version)
-    # Only now: what nobody signed is not worth the copy.
+    # Freeze only after the signature is verified.
     session = SSRSession(deep_freeze(token.payload))
-    keys.remember(raw_token, token.kid, key, session)
+    keys.token_cache.put(raw_token, token.kid, key, session)
     return session
 
 
 @lru_cache
 def _log_newer_version(version: int) -> None:
-    """Say once per process that tokens of a later version are taken by the rules we know."""
+    """Log once per process that a token has a newer version than this package knows."""
     logging.getLogger("flask_ssr_session").warning(
-        "newer_token_version: access tokens have version %d; judged by the rules of version %d",
+        "newer_token_version: access tokens have version %d; checked by the rules of version %d",
         version,
         NEWEST_KNOWN_VERSION,
     )

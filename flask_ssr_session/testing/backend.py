@@ -12,8 +12,7 @@ from flask import Flask
 
 from ..app_state import EXTENSION_NAME, AppState
 from ..errors import CoreUnavailableError, KeysUnavailableError, MisuseError
-from ..sansio.jwks import KeySet
-from ..session import SSRSession
+from ..upstream.key_set import KeySet
 from ..upstream.key_store import StaticKeys
 from .signer import SessionSigner
 
@@ -93,21 +92,22 @@ class _TestKeys(StaticKeys):
         self.outages = 0
         self._latest = 0.0
 
-    def peek(self, raw_token: str) -> SSRSession | None:
-        # A test may move time back, and of a remembered token only the expiry is checked again.
+    @property
+    def token_cache(self) -> KeySet:
+        # A test may move time back, and of a cached token only the expiry is checked again.
         now = time.time()
         if now < self._latest - 1:
             self.clear()
         self._latest = now
-        return super().peek(raw_token)
+        return super().token_cache
 
-    def recall(self, raw_token: str) -> SSRSession | None:
+    def usable_cache_or_fetch(self) -> KeySet:
         self._check_outage()
-        return super().recall(raw_token)
+        return super().usable_cache_or_fetch()
 
-    def find(self, kid: str, issued_at: float) -> RSAPublicKey | None:
+    def get_or_fetch(self, kid: str, issued_at: float) -> RSAPublicKey | None:
         self._check_outage()
-        return super().find(kid, issued_at)
+        return super().get_or_fetch(kid, issued_at)
 
     def _check_outage(self) -> None:
         if self.outages:

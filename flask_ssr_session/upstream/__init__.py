@@ -1,1 +1,1 @@
-"""What is fetched from the core and the API: the only place that opens a connection or a thread."""
+"""Fetch from the core and the API: the only place that opens a connection or starts a thread."""

@@ -1,7 +1,7 @@
-"""Ask the SuperTokens core whether a session still exists: one GET, and nothing is changed.
+"""Ask the SuperTokens core whether a session still exists, with one GET that changes nothing.
 
-An access token is good until it runs out, whatever became of its session. Who cannot wait that
-long pays with a look-up per request, and with the core's outages.
+An access token is valid until it expires, even if its session is revoked. A view that cannot wait
+that long pays with one request to the core per page, and depends on the core's availability.
 """
 
 from __future__ import annotations
@@ -12,28 +12,28 @@ from urllib.parse import urlencode
 
 from ..clock import Clock
 from ..errors import CoreUnavailableError, FetchError, HTTPClientError
-from .fetch import Deadline, fetch_document
+from .connection import Deadline
+from .fetch import FETCH_SECONDS, fetch_document, fetch_first
 
-LOOK_UP_SECONDS = 3.0
 COOLDOWN_SECONDS = 10.0
 
 Fetch = Callable[[str, Deadline, Mapping[str, str]], tuple[bytes, "float | None"]]
 
 
-class _Pause:
-    """How long a core that failed is not asked; then one request may, for all others."""
+class _Cooldown:
+    """The pause after a core failed; when it ends, one request tries the core for all others."""
 
-    __slots__ = ("_tickets", "_until")
+    __slots__ = ("_retry_at", "_tickets")
 
-    def __init__(self, until: float) -> None:
-        self._until = until
+    def __init__(self, retry_at: float) -> None:
+        self._retry_at = retry_at
         self._tickets = [None]
 
-    def is_over_for_me(self, now: float) -> bool:
-        """Return whether the caller is the one that may ask; true once at most."""
-        if now < self._until:
+    def take_retry(self, now: float) -> bool:
+        """Return whether the caller may retry; true at most once."""
+        if now < self._retry_at:
             return False
-        # One atomic step, so there is no lock that a fork could carry off locked.
+        # One atomic step instead of a lock, which could be held during a fork.
         try:
             self._tickets.pop()
         except IndexError:
@@ -42,36 +42,33 @@ class _Pause:
 
 
 class _Core:
-    """One address of the core, and whether it failed a moment ago."""
+    """One address of the core, and whether it failed recently."""
 
-    __slots__ = ("_pause", "uri")
+    __slots__ = ("_cooldown", "uri")
 
     def __init__(self, uri: str) -> None:
         self.uri = uri
-        self._pause: _Pause | None = None
+        self._cooldown: _Cooldown | None = None
 
-    def may_be_asked(self, now: float) -> bool:
-        pause = self._pause
-        if pause is None:
+    def may_be_tried(self, now: float) -> bool:
+        cooldown = self._cooldown
+        if cooldown is None:
             return True
-        if not pause.is_over_for_me(now):
+        if not cooldown.take_retry(now):
             return False
-        # The caller tries it for all others: until it knows, they need not hang, too.
-        self.failed(now)
+        # Other requests skip this core until the caller knows whether it responds.
+        self.mark_failed(now)
         return True
 
-    def failed(self, now: float) -> None:
-        self._pause = _Pause(now + COOLDOWN_SECONDS)
+    def mark_failed(self, now: float) -> None:
+        self._cooldown = _Cooldown(now + COOLDOWN_SECONDS)
 
-    def answered(self) -> None:
-        self._pause = None
+    def mark_available(self) -> None:
+        self._cooldown = None
 
 
 class RevocationCheck:
-    """Looks sessions up at the core, and does not ask again just after it failed to answer.
-
-    Of several addresses, one that failed is passed over for 10 s, while another one answers.
-    """
+    """Looks up sessions at the core; a core address that failed is skipped for 10 s."""
 
     def __init__(
         self,
@@ -81,10 +78,10 @@ class RevocationCheck:
         clock: Clock,
         fetch: Fetch = fetch_document,
     ) -> None:
-        """Prepare; nothing is asked yet.
+        """Store the arguments; send nothing yet.
 
         :param uris: the core's ``/recipe/session`` at each of its addresses, tried in this order.
-        :param headers: what the core wants of a request: version of the interface, API key.
+        :param headers: request headers that the core requires: API version and API key.
         """
         self._cores = tuple(map(_Core, uris))
         self._headers = dict(headers)
@@ -92,55 +89,55 @@ class RevocationCheck:
         self._fetch = fetch
 
     def is_revoked(self, session_handle: str) -> bool:
-        """Return whether the core knows no such session any more.
+        """Return whether the core does not know the session.
 
-        :raises CoreUnavailableError: it did not answer within 3 s, just now or in the last 10 s.
+        :raises CoreUnavailableError: the core did not respond within 3 s, now or in the last 10 s.
         """
         now = self._clock.monotonic()
-        cores = [core for core in self._cores if core.may_be_asked(now)]
+        cores = [core for core in self._cores if core.may_be_tried(now)]
         if self._cores and not cores:
-            raise CoreUnavailableError("the core did not answer a moment ago")
+            raise CoreUnavailableError("the core did not respond a moment ago")
         try:
             return not self._exists(session_handle, cores)
         except FetchError as error:
             raise CoreUnavailableError(str(error)) from None
 
     def _exists(self, session_handle: str, cores: Sequence[_Core]) -> bool:
-        deadline = Deadline(LOOK_UP_SECONDS)
         query = urlencode({"sessionHandle": session_handle})
-        problem = FetchError("no core is configured")
-        failed = []
-        for position, core in enumerate(cores):
-            try:
-                share = Deadline(deadline.remaining() / (len(cores) - position))
-                body, _ = self._fetch(f"{core.uri}?{query}", share, self._headers)
-                exists = _is_known(body)
-            except HTTPClientError as error:  # noqa: PERF203 - it waits for the network
-                # It holds nobody up and may be about this session alone, such as one of a tenant
-                # that was deleted.
-                problem = error
-                core.answered()
-            except FetchError as error:
-                problem = error
-                core.failed(self._clock.monotonic())
-                failed.append(core)
+        failed: list[_Core] = []
+
+        def look_up(core: _Core, deadline: Deadline) -> bool:
+            body, _ = self._fetch(f"{core.uri}?{query}", deadline, self._headers)
+            exists = _session_exists(body)
+            # Also end the cooldown of the cores after this one, which no request had to try.
+            for other in cores[cores.index(core) :]:
+                other.mark_available()
+            return exists
+
+        def on_failure(core: _Core, error: FetchError) -> None:
+            if isinstance(error, HTTPClientError):
+                # The core responds, and the error may concern only this session: its tenant may
+                # have been deleted.
+                core.mark_available()
             else:
-                # An answer ends the pause of those behind it, which nobody had to ask.
-                for other in cores[position:]:
-                    other.answered()
-                return exists
-        # Nobody answered: the time it took is part of no pause, the first one's neither.
-        for core in failed:
-            core.failed(self._clock.monotonic())
-        raise problem
+                core.mark_failed(self._clock.monotonic())
+                failed.append(core)
+
+        try:
+            return fetch_first(cores, Deadline(FETCH_SECONDS), look_up, on_failure)
+        except FetchError:
+            # All failed: each cooldown starts now, not while the later cores were tried.
+            for core in failed:
+                core.mark_failed(self._clock.monotonic())
+            raise
 
 
-def _is_known(body: bytes) -> bool:
+def _session_exists(body: bytes) -> bool:
     try:
-        answer = json.loads(body)
+        document = json.loads(body)
     except (ValueError, RecursionError):
-        raise FetchError("the answer is not JSON") from None
-    status = answer.get("status") if isinstance(answer, dict) else None
+        raise FetchError("the response is not JSON") from None
+    status = document.get("status") if isinstance(document, dict) else None
     if status not in ("OK", "UNAUTHORISED"):
-        raise FetchError("the answer says nothing about the session")
+        raise FetchError("the response says nothing about the session")
     return bool(status == "OK")

@@ -39,7 +39,7 @@ from flask_ssr_session.testing import (
     revoke,
     sign_in,
 )
-from flask_ssr_session.upstream.fetch import Deadline
+from flask_ssr_session.upstream.connection import Deadline
 from flask_ssr_session.upstream.revocation import RevocationCheck
 
 from .conftest import (

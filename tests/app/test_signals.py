@@ -32,9 +32,9 @@ from flask_ssr_session.app_state import AppState
 from flask_ssr_session.errors import FetchError, KeysUnavailableError
 from flask_ssr_session.testing import SessionSigner, expire, outage, revoke, sign_in
 from flask_ssr_session.throttled_log import ThrottledLog
-from flask_ssr_session.upstream.fetch import Deadline
+from flask_ssr_session.upstream.connection import Deadline
+from flask_ssr_session.upstream.key_refresher import MAX_BACKOFF_SECONDS
 from flask_ssr_session.upstream.key_store import (
-    MOST_BACKOFF_SECONDS,
     WAIT_AFTER_SECONDS,
     FetchedKeys,
 )
@@ -394,7 +394,7 @@ def test_keys_tell_of_success_failure_and_of_the_end_of_an_outage(
     def look(seconds_later: float) -> None:
         clock.advance(seconds_later)
         with suppress(KeysUnavailableError):
-            keys.find("d-test", clock.wall())
+            keys.get_or_fetch("d-test", clock.wall())
         finish_background()
 
     def failing(failures: int, age_seconds: float | None, usable: bool) -> Any:
@@ -403,12 +403,12 @@ def test_keys_tell_of_success_failure_and_of_the_end_of_an_outage(
 
     look(0)
     down = False
-    look(MOST_BACKOFF_SECONDS)
+    look(MAX_BACKOFF_SECONDS)
     down = True
     look(WAIT_AFTER_SECONDS)
     look(2 * WAIT_AFTER_SECONDS)
     down = False
-    look(MOST_BACKOFF_SECONDS)
+    look(MAX_BACKOFF_SECONDS)
     look(WAIT_AFTER_SECONDS)
     assert heard == [
         failing(1, None, False),
@@ -434,7 +434,7 @@ def test_fetch_that_was_given_up_tells_nothing(
 
     keys = make_keys(app, clock, fetch)
     with pytest.raises(KeysUnavailableError):
-        keys.find("d-test", clock.wall())
+        keys.get_or_fetch("d-test", clock.wall())
     assert heard == []
 
 
@@ -453,9 +453,9 @@ def test_receiver_that_fails_does_not_cost_the_keys(
 
     connect(keys_renewed, fail)
     keys = make_keys(app, clock, server.fetch)
-    assert keys.find("d-test", clock.wall()) is not None
+    assert keys.get_or_fetch("d-test", clock.wall()) is not None
     clock.advance(WAIT_AFTER_SECONDS)
-    assert keys.find("d-test", clock.wall()) is not None
+    assert keys.get_or_fetch("d-test", clock.wall()) is not None
     finish_background()
     assert contexts == [False, False]
     assert [r.levelno for r in caplog.records] == [logging.ERROR]

@@ -1,8 +1,8 @@
-"""Ask a server at full speed with made-up key ids: ``python -m tests.servers.flooder PORT``.
+"""Flood a server with made-up key ids: ``python -m tests.servers.flooder PORT``.
 
-A process of its own, so that it takes no time from what is measured. It says when it is ready,
-begins at the first line of its input, ends with the input, and prints how often it was answered
-how. With ``--without-tokens`` the same requests carry none: what the load alone does.
+A separate process, so that it does not slow down the measurement. It prints when it is ready,
+starts at the first line of its input, stops at its end, and prints the count of each status. With
+``--without-tokens`` the same requests have no token: the baseline.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ CONNECTIONS = 16
 
 
 def made_up_tokens(count: int) -> list[str]:
-    """Return tokens of as many key ids that no key set has, each young enough to be new."""
+    """Return tokens of unknown key ids, each young enough for its key to be new."""
     stranger = SessionSigner()
     claims = stranger.claims(issued_at=time.time() + 3600)
     return [

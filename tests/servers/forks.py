@@ -1,7 +1,7 @@
 """Fork over and over while threads fetch and verify, and time the first token of each child.
 
 ``python -m tests.servers.forks --forks 1000 warm`` (or ``cold``) prints the slowest child. One
-thread of the parent hangs in a fetch all the time, and another is at any point of its own work.
+thread of the parent always hangs in a fetch, and another one verifies tokens.
 """
 
 from __future__ import annotations
@@ -22,17 +22,18 @@ from flask_ssr_session.errors import KeysUnavailableError
 from flask_ssr_session.sansio.verification import TokenRules, verify_access_token
 from flask_ssr_session.testing import SessionSigner
 from flask_ssr_session.throttled_log import ThrottledLog
-from flask_ssr_session.upstream.fetch import Deadline, fetch_document
+from flask_ssr_session.upstream.connection import Deadline
+from flask_ssr_session.upstream.fetch import fetch_document
 from flask_ssr_session.upstream.key_store import FetchedKeys
 
 from ..key_server import KeyServer, answer, ok
 
-# A child that hangs is killed; no child that works takes nearly as long.
+# A child that hangs is killed; a working child takes much less time.
 PATIENCE_SECONDS = 10
 
 
 class YieldingClock(SystemClock):
-    """Lets other threads run whenever it is asked, also inside of a lock: a fork's worst moment."""
+    """Yields to other threads at every call, even while a lock is held: the worst time to fork."""
 
     def monotonic(self) -> float:
         time.sleep(0.0005)
@@ -46,7 +47,7 @@ class Parent:
         self._signer, self._clock, self._pid = SessionSigner(), YieldingClock(), os.getpid()
         body = json.dumps({"keys": [self._signer.jwk()]}).encode()
         self._ended = threading.Event()
-        # Never fresh, so that no child gets by without a look at who is fetching.
+        # Never fresh, so that every child has to decide whether to fetch.
         self._good = KeyServer(answer(ok(body, b"Cache-Control: max-age=0\r\n")))
         self._hanging = KeyServer(self._hang)
         self._hangs, self._is_hanging = False, threading.Event()
@@ -78,12 +79,12 @@ class Parent:
 
     def _keep_fetching(self) -> None:
         while not self._ended.is_set():
-            # As if the pause between two fetches were over.
-            self.keys._process_state().last_start = None
-            self.keys._renew(in_background=False, wait_seconds=3, patient=False)
+            # As if the cooldown were over.
+            self.keys._refresher._process_state().last_start = None
+            self.keys._refresher.refresh(in_background=False, wait_seconds=3, may_back_off=False)
 
     def _keep_verifying(self) -> None:
-        # Of a key nobody knows: each look-up takes the lock.
+        # Of an unknown key: each look-up takes the lock.
         token = SessionSigner("d-unknown").sign(self._signer.claims(issued_at=time.time() + 3600))
         while not self._ended.wait(0.0001):
             with suppress(KeysUnavailableError):
@@ -96,7 +97,7 @@ class Parent:
         return bool(session.session_handle == claims["sessionHandle"])
 
     def fork(self) -> float | None:
-        """Return the seconds until a child of this moment verified a token; None if it did not."""
+        """Fork; return the seconds until the child verified a token, or None if it did not."""
         reader, writer = os.pipe()
         started = time.monotonic()
         child = os.fork()

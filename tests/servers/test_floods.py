@@ -1,4 +1,4 @@
-"""The worst of the floods, measured from outside of the server that it hits."""
+"""The worst flood, measured from outside the flooded server."""
 
 from __future__ import annotations
 
@@ -16,5 +16,5 @@ def test_flood_with_a_hanging_key_server_costs_users_its_first_second_at_most() 
         assert len(figures.flooded) > 10
     assert (yardstick.fetches, hanging.fetches) == (0, 1)
     assert median(hanging.flooded) < 10 * median(yardstick.flooded)
-    # A fetch that hangs takes 3 s: requests wait for it in its first second only.
+    # A fetch that hangs takes 3 s, but requests wait for it only in its first second.
     assert max(hanging.flooded) < 2.5

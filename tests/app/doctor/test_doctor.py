@@ -26,7 +26,9 @@ from flask_ssr_session import (
 )
 from flask_ssr_session.doctor import probes
 from flask_ssr_session.testing import SessionSigner
-from flask_ssr_session.upstream.fetch import Deadline, Reply, ask
+from flask_ssr_session.upstream import fetch
+from flask_ssr_session.upstream.connection import Deadline
+from flask_ssr_session.upstream.fetch import FetchedResponse
 from tests.development_core.sdk import init_sdk
 
 from .conftest import MakeApp, Site, app_without_sdk, checks_run, line, run, signed_in
@@ -475,12 +477,14 @@ def test_api_key_is_sent_to_the_core_only(
     monkeypatch.setattr(Supertokens.get_instance().supertokens_config, "api_key", "key-of-ada")
     shown_to: list[str] = []
 
-    def record(method: str, url: str, deadline: Deadline, headers: Mapping[str, str]) -> Reply:
+    def record(
+        method: str, url: str, deadline: Deadline, headers: Mapping[str, str]
+    ) -> FetchedResponse:
         if "key-of-ada" in repr((url, headers)):
             shown_to.append(url)
-        return ask(method, url, deadline, headers)
+        return fetch.request(method, url, deadline, headers)
 
-    monkeypatch.setattr(probes, "ask", record)
+    monkeypatch.setattr(probes, "request", record)
     result = run(app)
 
     assert result.exit_code == 0
