@@ -20,6 +20,9 @@ _FRAGMENT_SAFE = _QUERY_SAFE + "#"
 # Routers treat several slashes as one.
 _SLASHES = re.compile("/{2,}")
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_CONTROL_OR_SPACE = re.compile(r"[\x00-\x20\x7f]")
+
 # gunicorn accepts a request line of 4,094 characters, including method and version.
 MAX_LOCATION_CHARS = 4000
 
@@ -39,7 +42,7 @@ def redirect_target(
     The result is a path on this site with its query and fragment, or a full URL of an allowed
     origin. It is ASCII, contains no control character and never begins with two slashes.
     """
-    if not raw or any(char <= " " or char == "\x7f" for char in raw):
+    if not raw or _CONTROL_OR_SPACE.search(raw):
         return "/"
     try:
         parts = urlsplit(raw)
@@ -78,7 +81,7 @@ def is_plain_path(path: str) -> bool:
         and not decoded.startswith(("//", "/\\"))
         # Still encoded after the last layer: the next one could be a second slash.
         and not decoded.startswith("/%")
-        and not any(char < " " or char == "\x7f" for char in decoded)
+        and not _CONTROL.search(decoded)
         and not {".", ".."}.intersection(decoded.replace("\\", "/").split("/"))
     )
 
