@@ -1,4 +1,4 @@
-// Bundles refresh_page.js and ssr-session.css and writes the licences of every npm package in the bundle.
+// Bundles main.js and ssr-session.css and writes the licences of every npm package in the bundle.
 // Run by hatch_build.py: node build.mjs OUTPUT_FOLDER INPUTS_DIGEST
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -48,7 +48,7 @@ function thirdPartyNotices(packages) {
 
 mkdirSync(outputFolder, { recursive: true });
 const { metafile } = await build({
-  entryPoints: ["refresh_page.js"],
+  entryPoints: ["main.js"],
   outfile: join(outputFolder, "ssr-session.js"),
   bundle: true,
   minify: true,
