@@ -1,5 +1,5 @@
 // Whose entries a form holds, and what the browser would send.
-import { attribute, create } from "./page.js";
+import { attribute, createElement } from "./page.js";
 import { frontToken } from "./sdk_cookies.js";
 
 // Whether the form was typed by whoever is signed in now. Its mark is what form_owner() in forms.py
@@ -7,9 +7,9 @@ import { frontToken } from "./sdk_cookies.js";
 export function isOwner(form) {
   const { uid } = frontToken();
   if (typeof uid !== "string" || !uid) return false;
-  let mark = 0x811c9dc5;
-  for (const byte of new TextEncoder().encode(uid)) mark = Math.imul(mark ^ byte, 0x01000193);
-  return attribute(form, "data-ssr-owner") === (mark >>> 0).toString(16).padStart(8, "0");
+  let hash = 0x811c9dc5;
+  for (const byte of new TextEncoder().encode(uid)) hash = Math.imul(hash ^ byte, 0x01000193);
+  return attribute(form, "data-ssr-owner") === (hash >>> 0).toString(16).padStart(8, "0");
 }
 
 // What the pressed button says goes before what its form says.
@@ -18,18 +18,18 @@ function effectiveAttribute(name, form, button) {
 }
 
 // Whether the browser would now post the form to this site.
-export function isOurPost(form, button) {
+export function isSameOriginPost(form, button) {
   // Where an image was pressed, only the browser itself can send.
   if (button && attribute(button, "type")?.toLowerCase() === "image") return false;
   if (effectiveAttribute("method", form, button)?.toLowerCase() !== "post") return false;
-  const target = new URL(effectiveAttribute("action", form, button) || location.href, document.baseURI);
-  return target.origin === location.origin;
+  const action = effectiveAttribute("action", form, button) || location.href;
+  return new URL(action, document.baseURI).origin === location.origin;
 }
 
 // Whether FormData takes the pressed button along; an older one looks at nothing but the form.
 export function supportsSubmitter() {
   try {
-    return !new FormData(create("form"), create("div"));
+    return !new FormData(createElement("form"), createElement("div"));
   } catch {
     return true;
   }
@@ -38,7 +38,7 @@ export function supportsSubmitter() {
 // What the browser would send now, in a form of our own: as soon as theirs is on its way, pages
 // disable its button or empty its fields; and their handlers, which have run, must not run twice.
 export function snapshotForm(form, button) {
-  const copy = create("form");
+  const copy = createElement("form");
   for (const name of ["action", "enctype", "method", "rel", "target"]) {
     const value = effectiveAttribute(name, form, button);
     if (value !== null) copy.setAttribute(name, value);
@@ -46,22 +46,22 @@ export function snapshotForm(form, button) {
   copy.acceptCharset = attribute(form, "accept-charset") ?? "";
   copy.hidden = true;
   for (const [name, value] of new FormData(form, button)) {
-    const field = create("input");
+    const field = createElement("input");
     field.type = typeof value === "string" ? "hidden" : "file";
     field.name = name;
     if (field.type === "hidden") {
       field.value = value;
     } else if (value.name || value.size) {
-      const chosen = new DataTransfer();
-      chosen.items.add(value);
-      field.files = chosen.files;
+      const files = new DataTransfer();
+      files.items.add(value);
+      field.files = files.files;
     }
     copy.append(field);
   }
   return copy;
 }
 
-export function send(copy) {
+export function submitSnapshot(copy) {
   document.documentElement.append(copy);
   // A field may well be called "submit" or "remove".
   HTMLFormElement.prototype.submit.call(copy);

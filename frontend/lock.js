@@ -13,11 +13,11 @@ let holdsWebLock = false; // of our pages, this one alone is refreshing
 class OwnLock extends tabsLock.default {
   async acquireLock(key, timeout) {
     if (holdsWebLock && localStorage.getItem(SDK_LOCK) === null) {
-      const at = Date.now();
-      const iat = String(at);
-      const mark = { id: this.id, iat, timeAcquired: at, timeRefreshed: at };
-      localStorage.setItem(SDK_LOCK, JSON.stringify(mark));
-      await new Promise((done) => setTimeout(done, 30));
+      const now = Date.now();
+      const iat = String(now);
+      const lock = { id: this.id, iat, timeAcquired: now, timeRefreshed: now };
+      localStorage.setItem(SDK_LOCK, JSON.stringify(lock));
+      await new Promise((resolve) => setTimeout(resolve, 30));
       if (lockHolder() === this.id) {
         this.acquiredIatSet.add(iat);
         this.refreshLockWhileAcquired(SDK_LOCK, iat);
@@ -44,7 +44,7 @@ function lockHolder() {
 }
 
 // Junk, or a lock of a clock that was ahead, would never be given up.
-export function dropBrokenLock() {
+export function removeInvalidLock() {
   try {
     const { timeRefreshed } = JSON.parse(localStorage.getItem(SDK_LOCK));
     if (timeRefreshed <= Date.now()) return;
@@ -62,9 +62,9 @@ addEventListener("pagehide", () => {
   if (ownLocks.has(lockHolder())) localStorage.removeItem(SDK_LOCK);
 });
 
-export async function underWebLock({ signal }, work) {
+export async function withWebLock({ signal }, work) {
   let started = false;
-  const workOnce = async (webLock) => {
+  const lockedWork = async (webLock) => {
     started = true;
     holdsWebLock = Boolean(webLock);
     try {
@@ -74,9 +74,9 @@ export async function underWebLock({ signal }, work) {
     }
   };
   try {
-    return await navigator.locks.request("flask-ssr-session-refresh", { signal }, workOnce);
+    return await navigator.locks.request("flask-ssr-session-refresh", { signal }, lockedWork);
   } catch (error) {
     if (started || signal.aborted) throw error;
-    return workOnce(); // no Web Locks here: the SDK's own lock has to do
+    return lockedWork(); // no Web Locks here: the SDK's own lock has to do
   }
 }

@@ -1,24 +1,24 @@
 // Notices that a refresh did not help, so that no page refreshes for ever.
 import { settings } from "./page.js";
-import { hasCookie, lastStoredAt } from "./sdk_cookies.js";
+import { hasCookie, lastTokenUpdate } from "./sdk_cookies.js";
 
 const MARKER = "ssr-session-refreshed";
 // The next page that is refused so soon after a refresh shows that refreshing does not help.
 const LOOP_WINDOW_MS = 5000;
-const AT_ONCE_MS = 500;
+const SDK_MARKER_MAX_AGE_MS = 500;
 
 // Both ends are read off the same clock: timeOrigin does not follow later changes of Date.
 const now = () => performance.timeOrigin + performance.now();
 
 // Tells whether the next page will be able to know.
-export function noteRefreshed() {
+export function storeMarker() {
   const marker = JSON.stringify({ at: now(), token: settings.token });
   try {
     sessionStorage.setItem(MARKER, marker);
     return true;
   } catch {
     // Storage is blocked; the window's name survives a reload, too. Nobody else's is overwritten.
-    if (window.name && !window.name.startsWith(MARKER)) return lastStoredAt() > 0;
+    if (window.name && !window.name.startsWith(MARKER)) return lastTokenUpdate() > 0;
     window.name = MARKER + marker;
     return true;
   }
@@ -48,8 +48,8 @@ export function takeMarker() {
 // Markers can be cleared by the page's other scripts. The SDK's own mark says it as well: a token
 // was stored just before this page was asked for, and yet the page was refused.
 export function sdkMarker() {
-  const age = Date.now() - performance.now() - lastStoredAt();
-  return hasCookie("sFrontToken") && age > -2 && age < AT_ONCE_MS ? {} : null;
+  const age = Date.now() - performance.now() - lastTokenUpdate();
+  return hasCookie("sFrontToken") && age > -2 && age < SDK_MARKER_MAX_AGE_MS ? {} : null;
 }
 
 // What the server says goes before what the tokens look like from here.
@@ -60,7 +60,7 @@ export function loopCause(marker) {
 }
 
 // For whoever sets the site up; visitors are told what they can do themselves.
-export const CAUSES = {
+export const CAUSE_MESSAGES = {
   absent: "the token that the refresh API has stored did not come back: the cookie domain is wrong or missing, cookies are Secure on plain http or blocked, or something on the way takes Set-Cookie or Cookie away",
   unchanged: "the token that was refused came back: the refresh API sets its cookie for another domain or path, Set-Cookie got lost on the way, or a cache or service worker keeps an old page",
   duplicate: "several sAccessToken cookies came: where the cookie domain was changed, set older_cookie_domain where the API is",

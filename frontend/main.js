@@ -5,11 +5,11 @@ import { runOrdinaryPage } from "./ordinary_page.js";
 import { settings } from "./page.js";
 import { runRefreshPage } from "./refresh_page.js";
 
-const RUNS = Symbol.for("flask-ssr-session-runs");
+const STARTED = Symbol.for("flask-ssr-session-runs");
 
 if (settings.mode === "session") {
   runOrdinaryPage();
-} else if (!window[RUNS]) {
-  window[RUNS] = true;
+} else if (!window[STARTED]) {
+  window[STARTED] = true;
   runRefreshPage();
 }

@@ -1,11 +1,11 @@
 // Where a visitor goes once the refresh is over.
 import { isOwner } from "./form.js";
-import { noteRefreshed } from "./loop_guard.js";
-import { all, settings, show } from "./page.js";
+import { storeMarker } from "./loop_guard.js";
+import { queryAll, settings, show } from "./page.js";
 
-const STILL_HERE_MS = 3000;
+const NAVIGATION_TIMEOUT_MS = 3000;
 // Servers answer a longer one with 414, as gunicorn does; to the server it is MAX_LOCATION_CHARS.
-const LONGEST_ADDRESS = 4000;
+const MAX_URL_CHARS = 4000;
 
 // The server has validated it; this only makes sure that no other kind of URL can ever run.
 function navigateTo(target) {
@@ -16,14 +16,14 @@ function navigateTo(target) {
 export function continueToPage() {
   if (settings.unsafe !== undefined) {
     // A reload would send the form again, by itself and with cookies. The visitor decides.
-    show([...all("[data-ssr-owner]")].every(isOwner) ? "renewed" : "other_owner");
+    show([...queryAll("[data-ssr-owner]")].every(isOwner) ? "renewed" : "other_owner");
     return;
   }
-  if (!noteRefreshed()) {
+  if (!storeMarker()) {
     show("renewed"); // the visitor goes on by a link: without a trace of this, it might never end
     return;
   }
-  setTimeout(() => show("renewed"), STILL_HERE_MS); // the page was a download, or is slow
+  setTimeout(() => show("renewed"), NAVIGATION_TIMEOUT_MS); // the page was a download, or is slow
   const target = settings.returnTo;
   if (target) {
     navigateTo(target.includes("#") ? target : target + location.hash);
@@ -35,20 +35,20 @@ export function continueToPage() {
 }
 
 // Add the fragment of the page that was asked for to the way back: no server ever sees it.
-export function withFragment(address) {
-  const [head, ...rest] = address.split("#");
+export function addFragmentToReturnPath(url) {
+  const [base, ...hashes] = url.split("#");
   // The server adds the way back behind everything else.
-  const last = head.slice(Math.max(head.lastIndexOf("?"), head.lastIndexOf("&")) + 1);
-  const [name, back] = [...new URLSearchParams(last)][0] ?? [];
-  if (!location.hash || name !== settings.returnParam || back.includes("#")) return address;
-  const longer = [head + encodeURIComponent(location.hash), ...rest].join("#");
-  return longer.length > LONGEST_ADDRESS ? address : longer;
+  const lastPair = base.slice(Math.max(base.lastIndexOf("?"), base.lastIndexOf("&")) + 1);
+  const [name, returnPath] = [...new URLSearchParams(lastPair)][0] ?? [];
+  if (!location.hash || name !== settings.returnParam || returnPath.includes("#")) return url;
+  const extended = [base + encodeURIComponent(location.hash), ...hashes].join("#");
+  return extended.length > MAX_URL_CHARS ? url : extended;
 }
 
-export function signIn() {
+export function goToSignIn() {
   if (settings.optional !== undefined || settings.unsafe !== undefined) {
     show("problem", "ended");
   } else {
-    navigateTo(withFragment(settings.signIn));
+    navigateTo(addFragmentToReturnPath(settings.signIn));
   }
 }

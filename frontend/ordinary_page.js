@@ -1,20 +1,20 @@
 // An ordinary page: starts the SDK, and refreshes before a form is sent.
-import { isOurPost, send, snapshotForm, supportsSubmitter } from "./form.js";
+import { isSameOriginPost, snapshotForm, submitSnapshot, supportsSubmitter } from "./form.js";
 import { settings, warn } from "./page.js";
-import { SILENT_MS, refreshForAllTabs, startSdk } from "./sdk.js";
+import { REFRESH_TIMEOUT_MS, refreshForAllTabs, startSdk } from "./sdk.js";
 import { frontToken } from "./sdk_cookies.js";
 
 // An upload takes its time, and the token has to last until it has arrived.
-const SOON_MS = 2000;
+const EXPIRY_MARGIN_MS = 2000;
 
-function hasRunOut() {
+function isTokenExpired() {
   let clockSkew = 0;
   try {
     clockSkew = Number(localStorage.getItem("__st_clockSkewInMillis")); // the SDK measures it
   } catch {
     // storage is blocked
   }
-  return frontToken().ate <= Date.now() + clockSkew + SOON_MS;
+  return frontToken().ate <= Date.now() + clockSkew + EXPIRY_MARGIN_MS;
 }
 
 // An expired session is refreshed before a form is sent, so that nothing typed is lost. Whatever
@@ -23,16 +23,16 @@ function guardForms() {
   const waiting = new WeakSet();
   async function guard(event) {
     const { target: form, submitter: button } = event;
-    if (event.defaultPrevented || !hasRunOut() || !isOurPost(form, button)) return;
+    if (event.defaultPrevented || !isTokenExpired() || !isSameOriginPost(form, button)) return;
     if (button?.name && !supportsSubmitter()) return;
     const copy = snapshotForm(form, button);
     event.preventDefault();
     if (waiting.has(form)) return;
     waiting.add(form);
-    const tooLong = new Promise((done) => setTimeout(done, SILENT_MS));
-    await Promise.race([refreshForAllTabs(() => !hasRunOut()), tooLong]).catch(() => {});
+    const timeout = new Promise((resolve) => setTimeout(resolve, REFRESH_TIMEOUT_MS));
+    await Promise.race([refreshForAllTabs(() => !isTokenExpired()), timeout]).catch(() => {});
     waiting.delete(form);
-    send(copy);
+    submitSnapshot(copy);
   }
   // Always the last listener: one behind this could take the form over, and would find it taken.
   addEventListener("submit", () => {
@@ -42,10 +42,10 @@ function guardForms() {
 }
 
 // A page from the back/forward cache shows what was meant for whoever was signed in when it came.
-function askAgainWhenRestored() {
-  const owner = frontToken().uid;
+function reloadForAnotherUser() {
+  const loadedFor = frontToken().uid;
   addEventListener("pageshow", (event) => {
-    if (!event.persisted || frontToken().uid === owner) return;
+    if (!event.persisted || frontToken().uid === loadedFor) return;
     document.documentElement.style.setProperty("display", "none", "important");
     // To reload the answer to a form would send it again, in the name of whoever is here now.
     if (settings.unsafe === undefined) location.reload();
@@ -54,7 +54,7 @@ function askAgainWhenRestored() {
 }
 
 export function runOrdinaryPage() {
-  askAgainWhenRestored();
+  reloadForAnotherUser();
   guardForms();
   try {
     startSdk();

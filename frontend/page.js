@@ -5,11 +5,11 @@ const { get: currentScript } = Object.getOwnPropertyDescriptor(Document.prototyp
 export const settings = currentScript.call(document).dataset;
 
 // Off the prototype, as above.
-export const all = (selector) => Document.prototype.querySelectorAll.call(document, selector);
+export const queryAll = (selector) => Document.prototype.querySelectorAll.call(document, selector);
 
 // Off the prototypes, as above: a field may be named like any of these.
 export const attribute = (element, name) => Element.prototype.getAttribute.call(element, name);
-export const create = (tag) => Document.prototype.createElement.call(document, tag);
+export const createElement = (tag) => Document.prototype.createElement.call(document, tag);
 
 // For whoever sets the site up; visitors read the page.
 export function warn(problem) {
@@ -18,18 +18,18 @@ export function warn(problem) {
 }
 
 export function show(part, cause, detail) {
-  for (const element of all("[data-ssr-part]")) {
+  for (const element of queryAll("[data-ssr-part]")) {
     element.hidden = element.dataset.ssrPart !== part;
   }
-  for (const element of all("[data-ssr-cause]")) {
+  for (const element of queryAll("[data-ssr-cause]")) {
     element.hidden = element.dataset.ssrCause !== cause;
   }
-  for (const element of all("[data-ssr-detail]")) {
+  for (const element of queryAll("[data-ssr-detail]")) {
     element.textContent = detail || "";
   }
   // In a whole page of ours the title goes along.
-  const [heading] = all(`[data-ssr-part="${part}"] .ssr-session-title`);
-  if (heading && all("title[data-ssr-title]").length) document.title = heading.textContent;
-  const [button] = all(`[data-ssr-part="${part}"] [data-ssr-focus]`);
+  const [heading] = queryAll(`[data-ssr-part="${part}"] .ssr-session-title`);
+  if (heading && queryAll("title[data-ssr-title]").length) document.title = heading.textContent;
+  const [button] = queryAll(`[data-ssr-part="${part}"] [data-ssr-focus]`);
   if (button) button.focus();
 }

@@ -1,28 +1,35 @@
 // The refresh page: refreshes once it is seen, and shows how that went.
 import { isOwner } from "./form.js";
-import { CAUSES, loopCause, sdkMarker, takeMarker } from "./loop_guard.js";
-import { continueToPage, signIn, withFragment } from "./navigation.js";
-import { all, attribute, settings, show, warn } from "./page.js";
-import { SILENT_MS, causeOf, refreshForAllTabs, signOut, startAttempt, startSdk } from "./sdk.js";
+import { CAUSE_MESSAGES, loopCause, sdkMarker, takeMarker } from "./loop_guard.js";
+import { addFragmentToReturnPath, continueToPage, goToSignIn } from "./navigation.js";
+import { attribute, queryAll, settings, show, warn } from "./page.js";
+import {
+  REFRESH_TIMEOUT_MS,
+  errorCause,
+  refreshForAllTabs,
+  signOutRevokedSession,
+  startAttempt,
+  startSdk,
+} from "./sdk.js";
 import { wasRefreshedElsewhere } from "./sdk_cookies.js";
 
 // The two clocks of a browser are rounded, and some milliseconds apart: a token stored just before a
 // page was asked for must not look like one stored after.
-const CLOCKS_MS = 20;
+const CLOCK_TOLERANCE_MS = 20;
 
-function listen() {
-  for (const element of all("[data-ssr-retry]")) {
-    element.addEventListener("click", () => run(true));
+function addListeners() {
+  for (const element of queryAll("[data-ssr-retry]")) {
+    element.addEventListener("click", () => refreshAndContinue(true));
   }
-  for (const element of all("[data-ssr-back]")) {
+  for (const element of queryAll("[data-ssr-back]")) {
     element.addEventListener("click", () => history.back());
   }
   // A link to the same page keeps the fragment, which the server never sees.
-  for (const element of all("[data-ssr-here]")) {
+  for (const element of queryAll("[data-ssr-here]")) {
     if (!element.hash) element.hash = location.hash;
   }
-  for (const element of all("[data-ssr-sign-in]")) {
-    element.href = withFragment(attribute(element, "href"));
+  for (const element of queryAll("[data-ssr-sign-in]")) {
+    element.href = addFragmentToReturnPath(attribute(element, "href"));
   }
   // Whoever has signed in since the page came must not send what somebody else has typed.
   addEventListener("submit", (event) => {
@@ -37,7 +44,7 @@ function listen() {
 }
 
 // Start the SDK, let it do its work, and where that fails, say why.
-async function attend(what, work) {
+async function runAttempt(task, work) {
   const { signal } = startAttempt();
   show("working");
   try {
@@ -46,53 +53,54 @@ async function attend(what, work) {
     show("problem", "blocked");
     return;
   }
-  const silence = setTimeout(() => show("problem", "silent"), SILENT_MS);
+  const timer = setTimeout(() => show("problem", "silent"), REFRESH_TIMEOUT_MS);
   try {
     await work();
   } catch (error) {
     if (signal.aborted) return; // the next attempt has the page
-    const cause = causeOf(error);
-    warn(`${what} failed (${cause})`);
+    const cause = errorCause(error);
+    warn(`${task} failed (${cause})`);
     show("problem", cause, error.status);
   } finally {
-    clearTimeout(silence);
+    clearTimeout(timer);
   }
 }
 
-function run(isRetry) {
-  return attend("refreshing", async () => {
+function refreshAndContinue(isRetry) {
+  return runAttempt("refreshing", async () => {
     const isDone = () => !isRetry && wasRefreshedElsewhere();
     if (await refreshForAllTabs(isDone)) continueToPage();
-    else signIn();
+    else goToSignIn();
   });
 }
 
 async function whenVisible() {
-  const once = (name) => new Promise((done) => document.addEventListener(name, done, { once: true }));
-  if (document.prerendering === true) await once("prerenderingchange");
-  while (document.visibilityState === "hidden") await once("visibilitychange");
+  const nextEvent = (name) =>
+    new Promise((resolve) => document.addEventListener(name, resolve, { once: true }));
+  if (document.prerendering === true) await nextEvent("prerenderingchange");
+  while (document.visibilityState === "hidden") await nextEvent("visibilitychange");
 }
 
 export async function runRefreshPage() {
-  listen();
+  addListeners();
   show("working");
   await whenVisible();
-  const isRefused = settings.reason !== "active"; // else this is /refresh-session, asked for by hand
-  const marker = takeMarker() || (isRefused && sdkMarker());
+  const wasRefused = settings.reason !== "active"; // else this is /refresh-session, asked for by hand
+  const marker = takeMarker() || (wasRefused && sdkMarker());
   // A form is one step back, on a page that the browser asks for anew once the session's cookies
   // change: so the answer to a form signs nobody out, and as it never reloads, it cannot go round.
-  const staysHere = settings.reason === "revoked" && settings.unsafe !== undefined;
+  const isRevokedForm = settings.reason === "revoked" && settings.unsafe !== undefined;
   // A token stored since this page was asked for says nothing against it: try the new one first.
-  if (!marker || staysHere || wasRefreshedElsewhere(CLOCKS_MS)) {
-    await run(false);
+  if (!marker || isRevokedForm || wasRefreshedElsewhere(CLOCK_TOLERANCE_MS)) {
+    await refreshAndContinue(false);
   } else if (settings.reason === "revoked") {
-    await attend("signing out of a revoked session", async () => {
-      await signOut();
-      signIn();
+    await runAttempt("signing out of a revoked session", async () => {
+      await signOutRevokedSession();
+      goToSignIn();
     });
-  } else if (isRefused) {
+  } else if (wasRefused) {
     const cause = loopCause(marker);
-    warn(`${CAUSES[cause]} (refused as "${settings.reason}")`);
+    warn(`${CAUSE_MESSAGES[cause]} (refused as "${settings.reason}")`);
     show("problem", cause);
   } else {
     show("renewed");

@@ -1,16 +1,16 @@
 // Calls SuperTokens' own browser SDK: starts it, lets it refresh, lets it sign out.
 import * as bundledSdk from "supertokens-website";
 
-import { dropBrokenLock, makeLock, underWebLock } from "./lock.js";
+import { makeLock, removeInvalidLock, withWebLock } from "./lock.js";
 import { settings, warn } from "./page.js";
-import { hasCookie, removeUpdateMark } from "./sdk_cookies.js";
+import { deleteUpdateCookie, hasCookie } from "./sdk_cookies.js";
 
-export const SILENT_MS = 10000;
+export const REFRESH_TIMEOUT_MS = 10000;
 
 // A page may carry the SDK already; a second copy would only share its state.
-const present = window.supertokensWebsite;
-const isPresent = present && typeof present.init === "function";
-const sdk = isPresent ? present : bundledSdk;
+const pageSdk = window.supertokensWebsite;
+const pageHasSdk = pageSdk && typeof pageSdk.init === "function";
+const sdk = pageHasSdk ? pageSdk : bundledSdk;
 window.supertokensWebsite = sdk;
 
 // Content may be named like the SDK's own mark, which would tell it that it has been started.
@@ -20,12 +20,12 @@ if (!Object.prototype.hasOwnProperty.call(window, "__supertokensOriginalFetch"))
 
 export function startSdk() {
   // Who started it on this page, with hooks of its own perhaps, knows better.
-  if (isPresent && window.__supertokensOriginalFetch) return;
+  if (pageHasSdk && window.__supertokensOriginalFetch) return;
   const options = {
     apiDomain: settings.apiDomain,
     apiBasePath: settings.apiBasePath,
     sessionExpiredStatusCode: Number(settings.expiredStatus),
-    preAPIHook: makeAbortable,
+    preAPIHook: beforeApiRequest,
     lockFactory: makeLock,
   };
   if (new URL(settings.apiDomain).hostname !== location.hostname) {
@@ -52,7 +52,7 @@ export function startAttempt() {
 // refresh brings, the SDK would go on and on.
 let refreshesLeft = Infinity;
 
-async function makeAbortable({ action, url, requestInit }) {
+async function beforeApiRequest({ action, url, requestInit }) {
   if (action !== "REFRESH_SESSION" && action !== "SIGN_OUT") return { url, requestInit };
   if (action === "REFRESH_SESSION" && refreshesLeft-- <= 0) throw new Error("refreshed before");
   return { url, requestInit: { ...requestInit, signal: attempt.signal } };
@@ -60,7 +60,7 @@ async function makeAbortable({ action, url, requestInit }) {
 
 // The SDK rejects with the Response itself; a failed connection is a TypeError, blocked storage a
 // DOMException.
-export function causeOf(error) {
+export function errorCause(error) {
   if (error instanceof Response) return settings.duplicates === undefined ? "status" : "duplicate";
   if (error instanceof TypeError) return "network";
   // A front token that is no base64 is a DOMException, too.
@@ -70,11 +70,11 @@ export function causeOf(error) {
 
 // The API's first answer to several session cookies only deletes the older ones, without a token.
 async function attemptRefresh() {
-  dropBrokenLock();
+  removeInvalidLock();
   try {
     return await sdk.attemptRefreshingSession();
   } catch (error) {
-    if (settings.duplicates === undefined || causeOf(error) !== "answer") throw error;
+    if (settings.duplicates === undefined || errorCause(error) !== "answer") throw error;
     return sdk.attemptRefreshingSession();
   }
 }
@@ -84,17 +84,17 @@ async function refresh() {
   if (await attemptRefresh()) return true;
   // The SDK did not even ask, since its cookies say "signed out"; but the server saw a token.
   if (!looksSignedOut || !settings.token) return false;
-  removeUpdateMark();
+  deleteUpdateCookie();
   return attemptRefresh();
 }
 
 export function refreshForAllTabs(isDone) {
-  return underWebLock(attempt, async () => isDone() || (await refresh()));
+  return withWebLock(attempt, async () => isDone() || (await refresh()));
 }
 
 // End a session that the site calls revoked. If the API still renews it, the page would refresh, go to
 // sign-in, be sent back from there as signed in, and so on for ever.
-export async function signOut() {
+export async function signOutRevokedSession() {
   refreshesLeft = 1;
   try {
     await sdk.signOut();
