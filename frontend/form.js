@@ -1,9 +1,10 @@
-// Whose entries a form holds, and what the browser would send.
+// Reads forms: who filled one in, and what the browser would send.
 import { attribute, createElement } from "./page.js";
 import { frontToken } from "./sdk_cookies.js";
 
-// Whether the form was typed by whoever is signed in now. Its mark is what form_owner() in forms.py
-// makes of a user id: FNV-1a over UTF-8. It tells users of this browser apart, and proves nothing.
+// Return whether the signed-in user filled the form in. The server's form_owner() hashes the user
+// id in the same way: FNV-1a over UTF-8. The hash tells this browser's users apart and proves
+// nothing.
 export function isOwner(form) {
   const { uid } = frontToken();
   if (typeof uid !== "string" || !uid) return false;
@@ -12,21 +13,22 @@ export function isOwner(form) {
   return attribute(form, "data-ssr-owner") === (hash >>> 0).toString(16).padStart(8, "0");
 }
 
-// What the pressed button says goes before what its form says.
+// The pressed button's formmethod, formaction and so on take precedence over the form's attributes.
 function effectiveAttribute(name, form, button) {
   return (button && attribute(button, `form${name}`)) ?? attribute(form, name);
 }
 
-// Whether the browser would now post the form to this site.
+// Return whether the browser would post the form to this origin.
 export function isSameOriginPost(form, button) {
-  // Where an image was pressed, only the browser itself can send.
+  // Only the browser can send the coordinates of a click on an image button.
   if (button && attribute(button, "type")?.toLowerCase() === "image") return false;
   if (effectiveAttribute("method", form, button)?.toLowerCase() !== "post") return false;
   const action = effectiveAttribute("action", form, button) || location.href;
   return new URL(action, document.baseURI).origin === location.origin;
 }
 
-// Whether FormData takes the pressed button along; an older one looks at nothing but the form.
+// Return whether FormData accepts the pressed button. Older browsers ignore the second argument;
+// newer ones throw here, because a div is not a submit button.
 export function supportsSubmitter() {
   try {
     return !new FormData(createElement("form"), createElement("div"));
@@ -35,8 +37,8 @@ export function supportsSubmitter() {
   }
 }
 
-// What the browser would send now, in a form of our own: as soon as theirs is on its way, pages
-// disable its button or empty its fields; and their handlers, which have run, must not run twice.
+// Copy what the browser would send now into a new form. The page may disable the button or clear
+// the fields once the form is submitted, and its submit handlers must not run a second time.
 export function snapshotForm(form, button) {
   const copy = createElement("form");
   for (const name of ["action", "enctype", "method", "rel", "target"]) {
@@ -63,7 +65,7 @@ export function snapshotForm(form, button) {
 
 export function submitSnapshot(copy) {
   document.documentElement.append(copy);
-  // A field may well be called "submit" or "remove".
+  // A field named "submit" or "remove" would hide the method.
   HTMLFormElement.prototype.submit.call(copy);
   setTimeout(() => Element.prototype.remove.call(copy));
 }

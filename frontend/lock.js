@@ -1,15 +1,15 @@
-// One refresh across all tabs: the SDK's lock, and a Web Lock around it.
+// Lets one tab refresh at a time: a Web Lock around the SDK's own lock.
 import tabsLock from "browser-tabs-lock";
 
-// The SDK's lock for the refresh outlives a page that is left meanwhile, and would keep the next one
-// waiting for five seconds.
+// browser-tabs-lock keeps the SDK's lock for the refresh in localStorage under this key.
 const SDK_LOCK = "browser-tabs-lock-key-REFRESH_TOKEN_USE";
 const ownLocks = new Set();
-let holdsWebLock = false; // of our pages, this one alone is refreshing
+let holdsWebLock = false; // true: no other page with this script refreshes now
 
-// The SDK's own kind of lock, without the parts of its wait that only keep two pages from starting
-// at one moment, where Web Locks see to that. The last part stays: other users of the SDK write
-// within 24 ms of looking, and whoever was overwritten in these 30 ms has lost.
+// The SDK's lock with a shorter wait. browser-tabs-lock waits so that two pages do not take the
+// lock at the same moment; a Web Lock already excludes that for pages with this script. Pages that
+// use the SDK without this script write up to 24 ms after they read, so the check after 30 ms
+// stays: a page whose lock was overwritten by then does not hold it.
 class OwnLock extends tabsLock.default {
   async acquireLock(key, timeout) {
     if (holdsWebLock && localStorage.getItem(SDK_LOCK) === null) {
@@ -28,7 +28,7 @@ class OwnLock extends tabsLock.default {
   }
 }
 
-// Known to us before it is written anywhere.
+// Remember the lock's id before the lock is stored, so that pagehide can always remove it.
 export async function makeLock() {
   const lock = new OwnLock();
   ownLocks.add(lock.id);
@@ -39,17 +39,17 @@ function lockHolder() {
   try {
     return JSON.parse(localStorage.getItem(SDK_LOCK)).id;
   } catch {
-    return null; // nobody, or storage is blocked
+    return null; // no lock, junk, or storage is blocked
   }
 }
 
-// Junk, or a lock of a clock that was ahead, would never be given up.
+// The SDK never removes a lock that is junk or that has a time in the future.
 export function removeInvalidLock() {
   try {
     const { timeRefreshed } = JSON.parse(localStorage.getItem(SDK_LOCK));
     if (timeRefreshed <= Date.now()) return;
   } catch {
-    // none, junk, or storage is blocked
+    // no lock, junk, or storage is blocked
   }
   try {
     localStorage.removeItem(SDK_LOCK);
@@ -58,10 +58,13 @@ export function removeInvalidLock() {
   }
 }
 
+// The SDK's lock survives a page that is left during a refresh. The next page would wait five
+// seconds for it.
 addEventListener("pagehide", () => {
   if (ownLocks.has(lockHolder())) localStorage.removeItem(SDK_LOCK);
 });
 
+// Run `work` while this page holds the Web Lock. Without Web Locks, the SDK's lock works alone.
 export async function withWebLock({ signal }, work) {
   let started = false;
   const lockedWork = async (webLock) => {
@@ -77,6 +80,6 @@ export async function withWebLock({ signal }, work) {
     return await navigator.locks.request("flask-ssr-session-refresh", { signal }, lockedWork);
   } catch (error) {
     if (started || signal.aborted) throw error;
-    return lockedWork(); // no Web Locks here: the SDK's own lock has to do
+    return lockedWork(); // this browser or page has no Web Locks
   }
 }

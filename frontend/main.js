@@ -1,6 +1,8 @@
-// The browser half of flask_ssr_session. Only SuperTokens' own SDK touches tokens; this script
-// decides when it is asked and what the visitor sees meanwhile. What it knows comes in data-
-// attributes of its own element, validated by the server.
+// Starts the script that fits the page: the refresh page or an ordinary page.
+//
+// Only SuperTokens' SDK touches tokens. This package decides when the SDK runs and what the
+// visitor sees in the meantime. The settings come from data- attributes of the script element; the
+// server has validated them.
 import { runOrdinaryPage } from "./ordinary_page.js";
 import { settings } from "./page.js";
 import { runRefreshPage } from "./refresh_page.js";

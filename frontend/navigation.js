@@ -1,13 +1,13 @@
-// Where a visitor goes once the refresh is over.
+// Leaves the refresh page: to the requested page or to sign-in.
 import { isOwner } from "./form.js";
 import { storeMarker } from "./loop_guard.js";
 import { queryAll, settings, show } from "./page.js";
 
 const NAVIGATION_TIMEOUT_MS = 3000;
-// Servers answer a longer one with 414, as gunicorn does; to the server it is MAX_LOCATION_CHARS.
+// gunicorn and others answer a longer request line with 414. Python: MAX_LOCATION_CHARS.
 const MAX_URL_CHARS = 4000;
 
-// The server has validated it; this only makes sure that no other kind of URL can ever run.
+// The server has validated the target. This check keeps javascript: URLs out in any case.
 function navigateTo(target) {
   const url = new URL(target, location.href);
   if (url.protocol === "https:" || url.protocol === "http:") location.replace(url.href);
@@ -15,29 +15,29 @@ function navigateTo(target) {
 
 export function continueToPage() {
   if (settings.unsafe !== undefined) {
-    // A reload would send the form again, by itself and with cookies. The visitor decides.
+    // A reload would send the form again, with cookies, without the visitor's consent.
     show([...queryAll("[data-ssr-owner]")].every(isOwner) ? "renewed" : "other_owner");
     return;
   }
   if (!storeMarker()) {
-    show("renewed"); // the visitor goes on by a link: without a trace of this, it might never end
+    show("renewed"); // the next page could not detect a loop, so the visitor follows a link
     return;
   }
-  setTimeout(() => show("renewed"), NAVIGATION_TIMEOUT_MS); // the page was a download, or is slow
+  setTimeout(() => show("renewed"), NAVIGATION_TIMEOUT_MS); // a download or a slow page
   const target = settings.returnTo;
   if (target) {
     navigateTo(target.includes("#") ? target : target + location.hash);
   } else if (location.href.includes("#")) {
-    location.reload(); // to replace a URL by itself with a fragment would not load anything
+    location.reload(); // replace() with the same URL and a fragment would not load the page
   } else {
     location.replace(location.href);
   }
 }
 
-// Add the fragment of the page that was asked for to the way back: no server ever sees it.
+// Add this page's fragment, which the server never receives, to the return path in a sign-in URL.
 export function addFragmentToReturnPath(url) {
   const [base, ...hashes] = url.split("#");
-  // The server adds the way back behind everything else.
+  // The server puts the return path last in the query.
   const lastPair = base.slice(Math.max(base.lastIndexOf("?"), base.lastIndexOf("&")) + 1);
   const [name, returnPath] = [...new URLSearchParams(lastPair)][0] ?? [];
   if (!location.hash || name !== settings.returnParam || returnPath.includes("#")) return url;

@@ -1,24 +1,24 @@
-// An ordinary page: starts the SDK, and refreshes before a form is sent.
+// Runs on ordinary pages: starts the SDK and refreshes before a form is sent.
 import { isSameOriginPost, snapshotForm, submitSnapshot, supportsSubmitter } from "./form.js";
 import { settings, warn } from "./page.js";
 import { REFRESH_TIMEOUT_MS, refreshForAllTabs, startSdk } from "./sdk.js";
 import { frontToken } from "./sdk_cookies.js";
 
-// An upload takes its time, and the token has to last until it has arrived.
+// A token that expires this soon counts as expired: it must last until an upload has arrived.
 const EXPIRY_MARGIN_MS = 2000;
 
 function isTokenExpired() {
   let clockSkew = 0;
   try {
-    clockSkew = Number(localStorage.getItem("__st_clockSkewInMillis")); // the SDK measures it
+    clockSkew = Number(localStorage.getItem("__st_clockSkewInMillis")); // set by the SDK
   } catch {
     // storage is blocked
   }
   return frontToken().ate <= Date.now() + clockSkew + EXPIRY_MARGIN_MS;
 }
 
-// An expired session is refreshed before a form is sent, so that nothing typed is lost. Whatever
-// comes of that, the form goes on: if it was in vain, the server says why and keeps nothing.
+// Refresh an expired session before a form is sent, so that the visitor's entries are not lost. The
+// form is sent even if the refresh fails: the server's response then names the cause.
 function guardForms() {
   const waiting = new WeakSet();
   async function guard(event) {
@@ -34,20 +34,20 @@ function guardForms() {
     waiting.delete(form);
     submitSnapshot(copy);
   }
-  // Always the last listener: one behind this could take the form over, and would find it taken.
+  // Run after all other submit listeners: one of them may handle the form itself.
   addEventListener("submit", () => {
     removeEventListener("submit", guard);
     addEventListener("submit", guard);
   }, true);
 }
 
-// A page from the back/forward cache shows what was meant for whoever was signed in when it came.
+// The back/forward cache may restore a page that was loaded for another user. Hide and reload it.
 function reloadForAnotherUser() {
   const loadedFor = frontToken().uid;
   addEventListener("pageshow", (event) => {
     if (!event.persisted || frontToken().uid === loadedFor) return;
     document.documentElement.style.setProperty("display", "none", "important");
-    // To reload the answer to a form would send it again, in the name of whoever is here now.
+    // Reloading the response to a form would send the form again, now as the current user.
     if (settings.unsafe === undefined) location.reload();
     else location.replace(location.pathname + location.search);
   });

@@ -1,4 +1,4 @@
-// The refresh page: refreshes once it is seen, and shows how that went.
+// Runs the refresh page: refreshes once the page is visible, then leaves it or shows the cause.
 import { isOwner } from "./form.js";
 import { CAUSE_MESSAGES, loopCause, sdkMarker, takeMarker } from "./loop_guard.js";
 import { addFragmentToReturnPath, continueToPage, goToSignIn } from "./navigation.js";
@@ -13,8 +13,8 @@ import {
 } from "./sdk.js";
 import { wasRefreshedElsewhere } from "./sdk_cookies.js";
 
-// The two clocks of a browser are rounded, and some milliseconds apart: a token stored just before a
-// page was asked for must not look like one stored after.
+// Date and performance are rounded and differ by some milliseconds. A token that was stored just
+// before this page was requested must not seem to be stored after the request.
 const CLOCK_TOLERANCE_MS = 20;
 
 function addListeners() {
@@ -24,26 +24,26 @@ function addListeners() {
   for (const element of queryAll("[data-ssr-back]")) {
     element.addEventListener("click", () => history.back());
   }
-  // A link to the same page keeps the fragment, which the server never sees.
+  // The server never receives the fragment, so its link to this page has none.
   for (const element of queryAll("[data-ssr-here]")) {
     if (!element.hash) element.hash = location.hash;
   }
   for (const element of queryAll("[data-ssr-sign-in]")) {
     element.href = addFragmentToReturnPath(attribute(element, "href"));
   }
-  // Whoever has signed in since the page came must not send what somebody else has typed.
+  // Another user may have signed in since this page was loaded. Do not send the form as that user.
   addEventListener("submit", (event) => {
     if (attribute(event.target, "data-ssr-owner") === null || isOwner(event.target)) return;
     event.preventDefault();
     show("other_owner");
   }, true);
-  // From the back/forward cache comes an old state of the page: ask what is true now.
+  // A page from the back/forward cache shows an old state. Ask the server again.
   addEventListener("pageshow", (event) => {
     if (event.persisted && settings.unsafe === undefined) location.reload();
   });
 }
 
-// Start the SDK, let it do its work, and where that fails, say why.
+// Start the SDK and run `work`; show the cause if one of them fails.
 async function runAttempt(task, work) {
   const { signal } = startAttempt();
   show("working");
@@ -57,7 +57,7 @@ async function runAttempt(task, work) {
   try {
     await work();
   } catch (error) {
-    if (signal.aborted) return; // the next attempt has the page
+    if (signal.aborted) return; // a newer attempt controls the page
     const cause = errorCause(error);
     warn(`${task} failed (${cause})`);
     show("problem", cause, error.status);
@@ -85,12 +85,14 @@ export async function runRefreshPage() {
   addListeners();
   show("working");
   await whenVisible();
-  const wasRefused = settings.reason !== "active"; // else this is /refresh-session, asked for by hand
+  // A session that is active was not refused: the visitor opened /refresh-session directly.
+  const wasRefused = settings.reason !== "active";
   const marker = takeMarker() || (wasRefused && sdkMarker());
-  // A form is one step back, on a page that the browser asks for anew once the session's cookies
-  // change: so the answer to a form signs nobody out, and as it never reloads, it cannot go round.
+  // The form is one step back in the history. A sign-out would change the session's cookies, so the
+  // browser would reload that page and lose the entries. A response to a form never reloads itself,
+  // so it cannot loop.
   const isRevokedForm = settings.reason === "revoked" && settings.unsafe !== undefined;
-  // A token stored since this page was asked for says nothing against it: try the new one first.
+  // The server has not seen a token that was stored after this page was requested: try that first.
   if (!marker || isRevokedForm || wasRefreshedElsewhere(CLOCK_TOLERANCE_MS)) {
     await refreshAndContinue(false);
   } else if (settings.reason === "revoked") {

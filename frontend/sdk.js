@@ -1,4 +1,4 @@
-// Calls SuperTokens' own browser SDK: starts it, lets it refresh, lets it sign out.
+// Calls SuperTokens' browser SDK: starts it, refreshes, signs out.
 import * as bundledSdk from "supertokens-website";
 
 import { makeLock, removeInvalidLock, withWebLock } from "./lock.js";
@@ -7,19 +7,20 @@ import { deleteUpdateCookie, hasCookie } from "./sdk_cookies.js";
 
 export const REFRESH_TIMEOUT_MS = 10000;
 
-// A page may carry the SDK already; a second copy would only share its state.
+// Use the page's own copy of the SDK if there is one: two copies would share one state.
 const pageSdk = window.supertokensWebsite;
 const pageHasSdk = pageSdk && typeof pageSdk.init === "function";
 const sdk = pageHasSdk ? pageSdk : bundledSdk;
 window.supertokensWebsite = sdk;
 
-// Content may be named like the SDK's own mark, which would tell it that it has been started.
+// The SDK takes this property for the sign that it is started. An element with this id would appear
+// as the property, so the window gets an own property that hides it.
 if (!Object.prototype.hasOwnProperty.call(window, "__supertokensOriginalFetch")) {
   window.__supertokensOriginalFetch = undefined;
 }
 
 export function startSdk() {
-  // Who started it on this page, with hooks of its own perhaps, knows better.
+  // The page has started the SDK itself, perhaps with its own hooks.
   if (pageHasSdk && window.__supertokensOriginalFetch) return;
   const options = {
     apiDomain: settings.apiDomain,
@@ -33,13 +34,13 @@ export function startSdk() {
       options.sessionTokenBackendDomain = settings.cookieDomain;
       options.sessionTokenFrontendDomain = settings.cookieDomain;
     } else {
-      warn(`this page is at ${location.origin}: cookies of the API will not arrive here`);
+      warn(`this page is at ${location.origin}, so the API's cookies will not arrive here`);
     }
   }
   sdk.init(options);
 }
 
-// A new attempt ends the one before, which may hang for minutes and hold both locks.
+// A new attempt aborts the previous one, which may hang for minutes and hold both locks.
 let attempt = new AbortController();
 
 export function startAttempt() {
@@ -48,27 +49,28 @@ export function startAttempt() {
   return attempt;
 }
 
-// While it signs out, the SDK may refresh once more. Where the API never accepts the token that its own
-// refresh brings, the SDK would go on and on.
+// The SDK refreshes when the API answers a sign-out with 401. If the API rejects its own new
+// tokens, the SDK would repeat that for ever, so a sign-out may refresh only once.
 let refreshesLeft = Infinity;
 
 async function beforeApiRequest({ action, url, requestInit }) {
   if (action !== "REFRESH_SESSION" && action !== "SIGN_OUT") return { url, requestInit };
-  if (action === "REFRESH_SESSION" && refreshesLeft-- <= 0) throw new Error("refreshed before");
+  if (action === "REFRESH_SESSION" && refreshesLeft-- <= 0) throw new Error("already refreshed");
   return { url, requestInit: { ...requestInit, signal: attempt.signal } };
 }
 
-// The SDK rejects with the Response itself; a failed connection is a TypeError, blocked storage a
-// DOMException.
+// The SDK rejects with the Response if the API answers with an error, with a TypeError if the
+// connection fails, and with a DOMException if storage is blocked.
 export function errorCause(error) {
   if (error instanceof Response) return settings.duplicates === undefined ? "status" : "duplicate";
   if (error instanceof TypeError) return "network";
-  // A front token that is no base64 is a DOMException, too.
+  // atob() also throws a DOMException, for a front token that is not base64.
   const isBlocked = error instanceof DOMException && error.name !== "InvalidCharacterError";
   return isBlocked ? "blocked" : "answer";
 }
 
-// The API's first answer to several session cookies only deletes the older ones, without a token.
+// If the browser sends several session cookies, the API's first response only deletes the older
+// ones and contains no token. The SDK rejects it, and a second refresh succeeds.
 async function attemptRefresh() {
   removeInvalidLock();
   try {
@@ -82,18 +84,19 @@ async function attemptRefresh() {
 async function refresh() {
   const looksSignedOut = hasCookie("st-last-access-token-update") && !hasCookie("sFrontToken");
   if (await attemptRefresh()) return true;
-  // The SDK did not even ask, since its cookies say "signed out"; but the server saw a token.
+  // The SDK's cookies say "signed out", so it sent no request. But the server saw a token.
   if (!looksSignedOut || !settings.token) return false;
   deleteUpdateCookie();
   return attemptRefresh();
 }
 
+// Refresh unless `isDone` says, once this tab has the lock, that another tab has refreshed.
 export function refreshForAllTabs(isDone) {
   return withWebLock(attempt, async () => isDone() || (await refresh()));
 }
 
-// End a session that the site calls revoked. If the API still renews it, the page would refresh, go to
-// sign-in, be sent back from there as signed in, and so on for ever.
+// Sign out of a session that the site treats as revoked but the API still refreshes. Otherwise the
+// sign-in page would send the visitor back as signed in, and the loop would never end.
 export async function signOutRevokedSession() {
   refreshesLeft = 1;
   try {
@@ -101,5 +104,5 @@ export async function signOutRevokedSession() {
   } finally {
     refreshesLeft = Infinity;
   }
-  if (hasCookie("sFrontToken")) throw new Error("the session is still there");
+  if (hasCookie("sFrontToken")) throw new Error("the session still exists");
 }

@@ -1,7 +1,8 @@
-// Reads the cookies that the SDK leaves to scripts.
+// Reads the cookies that the SDK shares with scripts: the front token and the update cookie.
 import { settings } from "./page.js";
 
-// In a sandboxed frame even reading is an error; the SDK then fails to start, and that is named.
+// In a sandboxed frame, reading document.cookie throws. The SDK then fails to start, and the page
+// names that cause.
 function readCookies() {
   try {
     return document.cookie;
@@ -10,17 +11,23 @@ function readCookies() {
   }
 }
 
-// When the SDK last stored what the API sent, by Date.now(), or 0.
+export function hasCookie(name) {
+  return readCookies().split("; ").some((cookie) => cookie.startsWith(`${name}=`));
+}
+
+// Return the time (by Date.now()) at which the SDK last stored a token, or 0.
 export function lastTokenUpdate() {
   const match = /(?:^|; )st-last-access-token-update=(\d+)/.exec(readCookies());
   return match === null ? 0 : Number(match[1]);
 }
 
-export function hasCookie(name) {
-  return readCookies().split("; ").some((cookie) => cookie.startsWith(`${name}=`));
+export function deleteUpdateCookie() {
+  const expired = "st-last-access-token-update=; path=/; expires=Thu, 01 Jan 1970 00:00:00 GMT";
+  document.cookie = expired;
+  if (settings.cookieDomain) document.cookie = `${expired}; domain=${settings.cookieDomain}`;
 }
 
-// What the SDK says of the session, good for comparing only; empty where it says nothing.
+// Return the front token's fields, or an empty object. They are not verified: only compare them.
 export function frontToken() {
   try {
     const encoded = atob(/(?:^|; )sFrontToken=([^;]*)/.exec(document.cookie)[1]);
@@ -31,14 +38,8 @@ export function frontToken() {
   }
 }
 
-export function deleteUpdateCookie() {
-  const expired = "st-last-access-token-update=; path=/; expires=Thu, 01 Jan 1970 00:00:00 GMT";
-  document.cookie = expired;
-  if (settings.cookieDomain) document.cookie = `${expired}; domain=${settings.cookieDomain}`;
-}
-
-// Whether another tab did it since this page was asked for, and the token it got is still good: told
-// by how long tokens live, which is right whatever the clock here says.
+// Return whether another tab has refreshed since this page was requested, and its token is still
+// valid. The token's age is compared with its lifetime, so a wrong clock here does not matter.
 export function wasRefreshedElsewhere(marginMs = 0) {
   const age = Date.now() - lastTokenUpdate();
   const { ate, up } = frontToken();
