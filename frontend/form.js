@@ -54,9 +54,9 @@ export function snapshotForm(form, button) {
     if (field.type === "hidden") {
       field.value = value;
     } else if (value.name || value.size) {
-      const files = new DataTransfer();
-      files.items.add(value);
-      field.files = files.files;
+      const transfer = new DataTransfer();
+      transfer.items.add(value);
+      field.files = transfer.files;
     }
     copy.append(field);
   }

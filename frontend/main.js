@@ -7,6 +7,8 @@ import { runOrdinaryPage } from "./ordinary_page.js";
 import { settings } from "./page.js";
 import { runRefreshPage } from "./refresh_page.js";
 
+// A page that renders the macro twice has two script elements. The second one would not find the
+// marker that the first one has taken, and would refresh again.
 const STARTED = Symbol.for("flask-ssr-session-runs");
 
 if (settings.mode === "session") {
