@@ -13,18 +13,14 @@ const SDK_MARKER_MAX_AGE_MS = 500;
 // takeMarker() compares this with timeOrigin, so both must come from the same clock.
 const now = () => performance.timeOrigin + performance.now();
 
-// Return whether the next page can find out about this refresh.
 export function storeMarker() {
   const marker = JSON.stringify({ at: now(), token: settings.token });
   try {
     sessionStorage.setItem(MARKER, marker);
-    return true;
   } catch {
-    // Session storage is blocked or full. The window's name also survives a reload. If the site
-    // uses the name, as for window.open(url, name), only the update cookie is left: sdkMarker().
-    if (window.name && !window.name.startsWith(MARKER)) return lastTokenUpdate() > 0;
-    window.name = MARKER + marker;
-    return true;
+    // Session storage is blocked or full. The window's name also survives a reload, but a site may
+    // use it, as in window.open(url, name). The SDK's update cookie remains: see sdkMarker().
+    if (!window.name || window.name.startsWith(MARKER)) window.name = MARKER + marker;
   }
 }
 
@@ -50,7 +46,8 @@ export function takeMarker() {
 }
 
 // Other scripts can delete the marker. The update cookie is a second one: it shows that the SDK
-// stored a token just before this page was requested, and yet the server refused the page.
+// stored a token just before this page was requested, and yet the server refused the page. The SDK
+// also sets it when it signs out, but then there is no front token.
 export function sdkMarker() {
   const age = Date.now() - performance.now() - lastTokenUpdate();
   return hasCookie("sFrontToken") && age > -2 && age < SDK_MARKER_MAX_AGE_MS ? {} : null;

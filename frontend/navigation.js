@@ -19,10 +19,7 @@ export function continueToPage() {
     show([...queryAll("[data-ssr-owner]")].every(isOwner) ? "renewed" : "other_owner");
     return;
   }
-  if (!storeMarker()) {
-    show("renewed"); // the next page could not detect a loop, so the visitor follows a link
-    return;
-  }
+  storeMarker();
   setTimeout(() => show("renewed"), NAVIGATION_TIMEOUT_MS); // a download or a slow page
   const target = settings.returnTo;
   if (target) {
