@@ -1,4 +1,4 @@
-// Bundles entry.js and ssr-session.css and writes the licences of every npm package in the bundle.
+// Bundles main.js and ssr-session.css, and writes the licences of all npm packages in the bundle.
 // Run by hatch_build.py: node build.mjs OUTPUT_FOLDER INPUTS_DIGEST
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -7,7 +7,7 @@ import { build } from "esbuild";
 const NOTICES = "THIRD_PARTY_NOTICES.txt";
 const [outputFolder, inputsDigest] = process.argv.slice(2);
 
-/** The folders (node_modules/NAME) of the packages whose files were bundled. */
+/** Return the folders (node_modules/NAME) of the packages whose files are in the bundle. */
 function bundledPackageFolders(metafile) {
   const folders = Object.keys(metafile.inputs).map(
     (file) => file.match(/^.*node_modules\/(?:@[^/]+\/)?[^/]+/)?.[0],
@@ -25,7 +25,7 @@ function describePackage(folder) {
   return { name, version, license, legalText };
 }
 
-/** A package published without a licence file is covered by a bundled neighbour's text of the same licence. */
+/** A package without a licence file takes the text of a bundled package with the same licence. */
 function legalSection(bundled, packages) {
   const title = `${bundled.name} ${bundled.version} (${bundled.license})`;
   const heading = `${title}\n${"=".repeat(title.length)}`;
@@ -46,21 +46,23 @@ function thirdPartyNotices(packages) {
   return `${[introduction, ...sections].join("\n\n\n")}\n`;
 }
 
+const licences = `Apache-2.0; bundled packages: ${NOTICES}`;
+const banner = `/*! flask-ssr-session, ${licences}; inputs: ${inputsDigest} */`;
 mkdirSync(outputFolder, { recursive: true });
 const { metafile } = await build({
-  entryPoints: ["entry.js"],
+  entryPoints: ["main.js"],
   outfile: join(outputFolder, "ssr-session.js"),
   bundle: true,
   minify: true,
   format: "iife",
   target: "es2017",
   charset: "ascii",
-  // The packages carry plain comments, which no mode keeps: their licences travel in NOTICES.
+  // esbuild keeps no plain comments, and the packages have only those: NOTICES has their licences.
   legalComments: "none",
   metafile: true,
   logLevel: "warning",
-  // hatch_build.py looks for the digest in this line to tell whether the outputs are fresh.
-  banner: { js: `/*! flask-ssr-session, Apache-2.0; bundled packages: ${NOTICES}; inputs: ${inputsDigest} */` },
+  // hatch_build.py reads the digest in this line to check whether the outputs are up to date.
+  banner: { js: banner },
 });
 await build({
   entryPoints: ["ssr-session.css"],

@@ -307,7 +307,7 @@ def test_form_is_kept_whatever_is_refreshed_if_it_is_known_whose_it_is(
     page = post(client, headers=FORM | make_cookies())
     assert page_shown(page) == "refresh"
     assert kept(page) == (FIELDS if is_kept else None)
-    assert is_kept or "Please go back, where your entries still are" in page.text
+    assert is_kept or "Please go back, then send your entries again" in page.text
 
 
 def test_page_says_whose_form_it_carries_without_naming_anybody(app: Flask) -> None:

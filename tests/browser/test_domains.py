@@ -220,8 +220,8 @@ def test_where_the_cookies_cannot_arrive_the_page_says_so_and_the_console_why(
     expect_cause(page, "absent")
     expect(page.get_by_text("did not send it back to this site")).to_be_visible()
     assert site.refresh_calls() <= 1
-    told = f"this page is at {site.origin}: cookies of the API will not arrive here"
-    assert [text for text in warnings if told in text and f"{site.api}/auth/session" in text]
+    warning = f"this page is at {site.origin}, so the API's cookies will not arrive here"
+    assert [text for text in warnings if warning in text and f"{site.api}/auth/session" in text]
 
 
 def test_an_api_that_does_not_allow_the_page_is_named_in_the_console(

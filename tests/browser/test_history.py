@@ -231,7 +231,7 @@ def test_form_whose_session_has_ended_is_there_again_once_the_visitor_signed_in(
 ) -> None:
     site = history_site
     send_with_a_revoked_session(site, kept)
-    expect(kept.locator("[data-ssr-cause=ended]")).to_contain_text("opens another tab")
+    expect(kept.locator("[data-ssr-cause=ended]")).to_contain_text("opens a new tab")
     with kept.context.expect_page() as opened:
         kept.get_by_role("link", name="Sign in").click()
     site.fill_in(opened.value)

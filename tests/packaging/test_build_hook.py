@@ -35,7 +35,7 @@ def project(tmp_path: Path) -> Path:
     frontend = root / "frontend"
     frontend.mkdir(parents=True)
     (root / "flask_ssr_session").mkdir()
-    for name in ("package.json", "package-lock.json", ".npmrc", "build.mjs", "entry.js"):
+    for name in ("package.json", "package-lock.json", ".npmrc", "build.mjs", "main.js"):
         (frontend / name).write_text(f"this is {name}")
     shutil.copy(CHECKOUT / "hatch_build.py", root)
     return root
@@ -72,7 +72,7 @@ def test_unchanged_inputs_are_not_built_again(project: Path, calls: Calls) -> No
 @pytest.mark.usefixtures("node")
 @pytest.mark.parametrize(
     "changed",
-    ["frontend/entry.js", "frontend/.npmrc", "frontend/package-lock.json", "hatch_build.py"],
+    ["frontend/main.js", "frontend/.npmrc", "frontend/package-lock.json", "hatch_build.py"],
 )
 def test_a_changed_input_is_built_again(project: Path, calls: Calls, changed: str) -> None:
     initialize(project, "wheel", "standard")
@@ -100,7 +100,7 @@ def test_a_renamed_source_file_is_a_changed_input(project: Path) -> None:
 
 
 @pytest.mark.usefixtures("node")
-@pytest.mark.parametrize("leftover", [".entry.js.swp", "node_modules/esbuild/main.js"])
+@pytest.mark.parametrize("leftover", [".main.js.swp", "node_modules/esbuild/main.js"])
 def test_leftovers_are_no_inputs(project: Path, leftover: str) -> None:
     initialize(project, "wheel", "standard")
     (project / "frontend" / leftover).parent.mkdir(parents=True, exist_ok=True)

@@ -34,7 +34,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     bundle.parent.mkdir(parents=True)
     (root / "frontend").mkdir()
     (root / ".venv").mkdir()
-    for name in ("pyproject.toml", "hatch_build.py", "frontend/entry.js"):
+    for name in ("pyproject.toml", "hatch_build.py", "frontend/main.js"):
         (root / name).write_text(f"this is {name}")
     monkeypatch.setattr(command, "ROOT", root)
     monkeypatch.setattr(command, "VENV", root / ".venv")
@@ -180,7 +180,7 @@ def test_node_is_installed_only_where_there_is_no_npm(
     [
         "pyproject.toml",
         "hatch_build.py",
-        "frontend/entry.js",
+        "frontend/main.js",
         "frontend/new.js",
         "flask_ssr_session/static/ssr-session.js",
     ],

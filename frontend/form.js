@@ -1,0 +1,71 @@
+// Reads forms: who filled one in, and what the browser would send.
+import { attribute, createElement } from "./page.js";
+import { frontToken } from "./sdk_cookies.js";
+
+// Return whether the signed-in user filled the form in. The server's form_owner() hashes the user
+// id in the same way: FNV-1a over UTF-8. The hash tells this browser's users apart and proves
+// nothing.
+export function isOwner(form) {
+  const { uid } = frontToken();
+  if (typeof uid !== "string" || !uid) return false;
+  let hash = 0x811c9dc5;
+  for (const byte of new TextEncoder().encode(uid)) hash = Math.imul(hash ^ byte, 0x01000193);
+  return attribute(form, "data-ssr-owner") === (hash >>> 0).toString(16).padStart(8, "0");
+}
+
+// The pressed button's formmethod, formaction and so on take precedence over the form's attributes.
+function effectiveAttribute(name, form, button) {
+  return (button && attribute(button, `form${name}`)) ?? attribute(form, name);
+}
+
+// Return whether the browser would post the form to this origin.
+export function isSameOriginPost(form, button) {
+  // Only the browser can send the coordinates of a click on an image button.
+  if (button && attribute(button, "type")?.toLowerCase() === "image") return false;
+  if (effectiveAttribute("method", form, button)?.toLowerCase() !== "post") return false;
+  const action = effectiveAttribute("action", form, button) || location.href;
+  return new URL(action, document.baseURI).origin === location.origin;
+}
+
+// Return whether FormData accepts the pressed button. Older browsers ignore the second argument;
+// newer ones throw here, because a div is not a submit button.
+export function supportsSubmitter() {
+  try {
+    return !new FormData(createElement("form"), createElement("div"));
+  } catch {
+    return true;
+  }
+}
+
+// Copy what the browser would send now into a new form. The page may disable the button or clear
+// the fields once the form is submitted, and its submit handlers must not run a second time.
+export function snapshotForm(form, button) {
+  const copy = createElement("form");
+  for (const name of ["action", "enctype", "method", "rel", "target"]) {
+    const value = effectiveAttribute(name, form, button);
+    if (value !== null) copy.setAttribute(name, value);
+  }
+  copy.acceptCharset = attribute(form, "accept-charset") ?? "";
+  copy.hidden = true;
+  for (const [name, value] of new FormData(form, button)) {
+    const field = createElement("input");
+    field.type = typeof value === "string" ? "hidden" : "file";
+    field.name = name;
+    if (field.type === "hidden") {
+      field.value = value;
+    } else if (value.name || value.size) {
+      const transfer = new DataTransfer();
+      transfer.items.add(value);
+      field.files = transfer.files;
+    }
+    copy.append(field);
+  }
+  return copy;
+}
+
+export function submitSnapshot(copy) {
+  document.documentElement.append(copy);
+  // A field named "submit" or "remove" would hide the method.
+  HTMLFormElement.prototype.submit.call(copy);
+  setTimeout(() => Element.prototype.remove.call(copy));
+}

@@ -1,0 +1,51 @@
+// Leaves the refresh page: to the requested page or to sign-in.
+import { isOwner } from "./form.js";
+import { storeMarker } from "./loop_guard.js";
+import { queryAll, settings, show } from "./page.js";
+
+const NAVIGATION_TIMEOUT_MS = 3000;
+// gunicorn and others answer a longer request line with 414. Python: MAX_LOCATION_CHARS.
+const MAX_URL_CHARS = 4000;
+
+// The server has validated the target. This check keeps javascript: URLs out in any case.
+function navigateTo(target) {
+  const url = new URL(target, location.href);
+  if (url.protocol === "https:" || url.protocol === "http:") location.replace(url.href);
+}
+
+export function continueToPage() {
+  if (settings.unsafe !== undefined) {
+    // A reload would send the form again, with cookies, without the visitor's consent.
+    show([...queryAll("[data-ssr-owner]")].every(isOwner) ? "renewed" : "other_owner");
+    return;
+  }
+  storeMarker();
+  setTimeout(() => show("renewed"), NAVIGATION_TIMEOUT_MS); // a download or a slow page
+  const target = settings.returnTo;
+  if (target) {
+    navigateTo(target.includes("#") ? target : target + location.hash);
+  } else if (location.href.includes("#")) {
+    location.reload(); // replace() with the same URL and a fragment would not load the page
+  } else {
+    location.replace(location.href);
+  }
+}
+
+// Add this page's fragment, which the server never receives, to the return path in a sign-in URL.
+export function addFragmentToReturnPath(url) {
+  const [base, ...hashes] = url.split("#");
+  // The server puts the return path last in the query.
+  const lastPair = base.slice(Math.max(base.lastIndexOf("?"), base.lastIndexOf("&")) + 1);
+  const [name, returnPath] = [...new URLSearchParams(lastPair)][0] ?? [];
+  if (!location.hash || name !== settings.returnParam || returnPath.includes("#")) return url;
+  const extended = [base + encodeURIComponent(location.hash), ...hashes].join("#");
+  return extended.length > MAX_URL_CHARS ? url : extended;
+}
+
+export function goToSignIn() {
+  if (settings.optional !== undefined || settings.unsafe !== undefined) {
+    show("problem", "ended");
+  } else {
+    navigateTo(addFragmentToReturnPath(settings.signIn));
+  }
+}

@@ -1,0 +1,34 @@
+// Gives access to the page: its settings, its elements and the part that the visitor sees.
+//
+// All lookups go through prototypes: an element with the name or id "currentScript",
+// "querySelectorAll" or "getAttribute" would replace that property of its document or form.
+
+const { get: currentScript } = Object.getOwnPropertyDescriptor(Document.prototype, "currentScript");
+export const settings = currentScript.call(document).dataset;
+
+export const queryAll = (selector) => Document.prototype.querySelectorAll.call(document, selector);
+export const createElement = (tag) => Document.prototype.createElement.call(document, tag);
+export const attribute = (element, name) => Element.prototype.getAttribute.call(element, name);
+
+// The console is for the site's developers; visitors read the page.
+export function warn(problem) {
+  const api = settings.apiDomain + settings.apiBasePath;
+  console.warn(`flask_ssr_session: ${problem}. The refresh API is ${api}/session/refresh.`);
+}
+
+export function show(part, cause, detail) {
+  for (const element of queryAll("[data-ssr-part]")) {
+    element.hidden = element.dataset.ssrPart !== part;
+  }
+  for (const element of queryAll("[data-ssr-cause]")) {
+    element.hidden = element.dataset.ssrCause !== cause;
+  }
+  for (const element of queryAll("[data-ssr-detail]")) {
+    element.textContent = detail || "";
+  }
+  // Only refresh_document.html has this title element; an app's own page keeps its title.
+  const [heading] = queryAll(`[data-ssr-part="${part}"] .ssr-session-title`);
+  if (heading && queryAll("title[data-ssr-title]").length) document.title = heading.textContent;
+  const [button] = queryAll(`[data-ssr-part="${part}"] [data-ssr-focus]`);
+  if (button) button.focus();
+}

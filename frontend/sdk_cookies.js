@@ -1,0 +1,47 @@
+// Reads the cookies that the SDK shares with scripts: the front token and the update cookie.
+import { settings } from "./page.js";
+
+// In a sandboxed frame, reading document.cookie throws. The SDK then fails to start, and the page
+// names that cause.
+function readCookies() {
+  try {
+    return document.cookie;
+  } catch {
+    return "";
+  }
+}
+
+export function hasCookie(name) {
+  return readCookies().split("; ").some((cookie) => cookie.startsWith(`${name}=`));
+}
+
+// Return the time (by Date.now()) at which the SDK last stored a token, or 0.
+export function lastTokenUpdate() {
+  const match = /(?:^|; )st-last-access-token-update=(\d+)/.exec(readCookies());
+  return match === null ? 0 : Number(match[1]);
+}
+
+export function deleteUpdateCookie() {
+  const expired = "st-last-access-token-update=; path=/; expires=Thu, 01 Jan 1970 00:00:00 GMT";
+  document.cookie = expired;
+  if (settings.cookieDomain) document.cookie = `${expired}; domain=${settings.cookieDomain}`;
+}
+
+// Return the front token's fields, or an empty object. They are not verified: only compare them.
+export function frontToken() {
+  try {
+    const encoded = atob(/(?:^|; )sFrontToken=([^;]*)/.exec(document.cookie)[1]);
+    const bytes = Uint8Array.from(encoded, (char) => char.charCodeAt(0));
+    return JSON.parse(new TextDecoder().decode(bytes)) ?? {};
+  } catch {
+    return {};
+  }
+}
+
+// Return whether another tab has refreshed since this page was requested, and its token is still
+// valid. The token's age is compared with its lifetime, so a wrong clock here does not matter.
+export function wasRefreshedElsewhere(marginMs = 0) {
+  const age = Date.now() - lastTokenUpdate();
+  const { ate, up } = frontToken();
+  return age >= 0 && age < performance.now() - marginMs && age < ate - up?.iat * 1000;
+}
