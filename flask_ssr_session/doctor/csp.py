@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
+from ..sansio.origins import DEFAULT_PORTS
 from .page_files import PageFile
-
-_PORTS = {"http": 80, "https": 443}
 
 # The directives that can apply to a kind of resource; the first one present does (section 6.8.3).
 _FALLBACKS = {
@@ -69,7 +68,7 @@ def _matches(source: str, url: str, page: str) -> bool:
     """Return whether one source expression allows *url* (section 6.7.2.8)."""
     target, own = urlsplit(url), urlsplit(page)
     if source == "*":
-        return target.scheme in _PORTS
+        return target.scheme in DEFAULT_PORTS
     if source.lower() == "'self'":
         return (target.scheme, target.hostname, _port(url)) == (
             own.scheme,
@@ -94,7 +93,7 @@ def _matches(source: str, url: str, page: str) -> bool:
 
 def _port(url: str) -> int | None:
     parts = urlsplit(url)
-    return parts.port or _PORTS.get(parts.scheme)
+    return parts.port or DEFAULT_PORTS.get(parts.scheme)
 
 
 def _fits_scheme(allowed: str, actual: str) -> bool:
@@ -109,7 +108,7 @@ def _fits_host(allowed: str, actual: str) -> bool:
 
 def _fits_port(allowed: str, url: str) -> bool:
     if not allowed:
-        return _port(url) == _PORTS.get(urlsplit(url).scheme)
+        return _port(url) == DEFAULT_PORTS.get(urlsplit(url).scheme)
     return allowed in ("*", str(_port(url)))
 
 
