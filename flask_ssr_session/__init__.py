@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         SSRSessionError,
     )
     from .extension import FlaskSSRSession
-    from .navigation import safe_return_path
+    from .request_paths import safe_return_path
     from .responses import InvalidClaimsError, SessionRequired
     from .sansio.claims import ClaimFailure
     from .sansio.states import SessionState

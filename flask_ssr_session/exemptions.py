@@ -6,7 +6,7 @@ from flask import Flask, Request
 from werkzeug.routing import Rule
 
 from .app_state import AppState
-from .navigation import full_path
+from .request_paths import full_path
 
 
 def is_exempt(app_state: AppState, request: Request) -> bool:

@@ -9,7 +9,7 @@ from flask import Flask, request_started
 from .app_state import EXTENSION_NAME, AppState, current_state
 from .cli import commands
 from .config.settings import Settings, SettingsKeywords
-from .dispatch import watch_dispatch
+from .dispatch_watch import watch_dispatch
 from .errors import ConfigError
 from .hooks import register_hooks
 from .pages.document import warn_of_replaced_loader

@@ -6,7 +6,7 @@ from werkzeug.exceptions import HTTPException
 
 from .request_state import RequestState
 from .sansio.cookies import ACCESS_TOKEN_COOKIE, FRONT_TOKEN_COOKIE
-from .sansio.csrf import is_same_origin
+from .sansio.cross_site import is_same_origin
 from .sansio.form_replay import can_replay, form_owner, parse_replayable_form
 
 

@@ -12,7 +12,7 @@ from .errors import MisuseError, error_location
 from .flask_context import trusted_host
 from .sansio.claims import MFA_CLAIM, ClaimFailure
 from .sansio.cookies import ACCESS_TOKEN_COOKIE, FRONT_TOKEN_COOKIE, plain_values
-from .sansio.csrf import is_cross_site, is_trivially_safe, is_unsafe
+from .sansio.cross_site import is_cross_site, is_trivially_safe, is_unsafe
 from .sansio.requirements import Requirements
 from .sansio.states import Reason
 from .sansio.verdict import Verdict, apply_revocation, decide, hold_pending

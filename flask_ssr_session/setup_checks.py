@@ -19,7 +19,7 @@ from .app_state import AppState
 from .config.resolved import ResolvedSettings
 from .errors import MisuseError
 from .guards import GUARDS
-from .hook_order import hook_before_api
+from .middleware_order import hook_before_api
 
 _Function = Callable[..., Any]
 

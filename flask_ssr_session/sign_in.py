@@ -12,8 +12,8 @@ from werkzeug.routing import MapAdapter, RequestRedirect
 from .app_state import AppState
 from .config.resolved import ResolvedSettings
 from .flask_context import query_args, trusted_host
-from .navigation import full_path, mounted
-from .sansio.csrf import is_unsafe
+from .request_paths import full_path, mounted
+from .sansio.cross_site import is_unsafe
 from .sansio.return_path import is_plain_path
 
 

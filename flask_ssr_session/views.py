@@ -12,8 +12,8 @@ from werkzeug.routing import Map, Rule
 from .cache_headers import mark_no_store
 from .decorators import REFRESH_ENDPOINT, session_exempt
 from .flask_context import current_request, query_args, trusted_host
-from .navigation import safe_target
 from .pages import assets
+from .request_paths import safe_target
 from .request_state import current_request_state
 from .responses import full_page_response, render
 from .sansio.response_policy import plan_refresh_page

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from flask_ssr_session.sansio.csrf import (
+from flask_ssr_session.sansio.cross_site import (
     is_cross_site,
     is_same_origin,
     is_trivially_safe,

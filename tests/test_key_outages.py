@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import generate_private_key as
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
-from flask_ssr_session.sansio.jose import MAX_KID_CHARS
+from flask_ssr_session.sansio.base64url import MAX_KID_CHARS
 from flask_ssr_session.sansio.states import Reason
 from flask_ssr_session.sansio.verdict import Verdict, decide
 from flask_ssr_session.sansio.verification import TokenRules

@@ -15,7 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from flask_ssr_session.errors import TokenDefect, TokenError
-from flask_ssr_session.sansio.jose import decode_base64url
+from flask_ssr_session.sansio.base64url import decode_base64url
 from flask_ssr_session.sansio.jwt import decode_unverified_token
 from flask_ssr_session.sansio.verification import TokenRules, verify_access_token
 from flask_ssr_session.session import SSRSession

@@ -29,7 +29,7 @@ from flask_ssr_session.errors import (
     TokenNotYetValidError,
 )
 from flask_ssr_session.sansio import verification
-from flask_ssr_session.sansio.jose import decode_base64url
+from flask_ssr_session.sansio.base64url import decode_base64url
 from flask_ssr_session.sansio.jwks import parse_key_set
 from flask_ssr_session.sansio.jwt import decode_unverified_token
 from flask_ssr_session.sansio.verification import TokenRules, verify_access_token

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..hook_order import hook_before_api
+from ..middleware_order import hook_before_api
 from ..setup_checks import unreached_guards
 from .environment import Environment
 from .finding import Finding, ok, problem

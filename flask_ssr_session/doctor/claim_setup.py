@@ -12,7 +12,7 @@ from werkzeug.test import EnvironBuilder
 from ..app_state import AppState
 from ..config.resolved import SDKSettings
 from ..guards import GUARDS
-from ..hook_order import is_require_session
+from ..middleware_order import is_require_session
 from ..sansio.global_claims import GlobalClaims
 from ..sansio.requirements import view_mark, wrapped_chain
 from ..session import SSRSession, deep_freeze

@@ -17,7 +17,7 @@ from ..config.sdk import SDKCookieSettings, read_cookie_settings, read_sdk
 from ..config.settings import Settings
 from ..config.static_keys import read_static_keys
 from ..errors import FetchError
-from ..hook_order import is_sdk_hook
+from ..middleware_order import is_sdk_hook
 from ..sansio.origins import parse_origin
 from .claim_setup import ClaimSetup, read_claim_setup
 from .hosts import browser_origin, is_top_level, public_suffix_test

@@ -19,8 +19,8 @@ from ..errors import (
     TokenInvalidError,
     TokenNotYetValidError,
 )
+from ..sansio.base64url import decode_base64url
 from ..sansio.claims import MFA_CLAIM
-from ..sansio.jose import decode_base64url
 from ..sansio.jwt import ID_CLAIM_VERSIONS, OLDEST_KNOWN_VERSION, is_time
 from ..sansio.verdict import mfa_is_complete
 from ..sansio.verification import (

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from ..app_state import SDKBinding, current_state
 from ..errors import MisuseError
 from ..flask_context import current_request
-from ..navigation import refresh_path
+from ..request_paths import refresh_path
 from ..request_state import current_request_state
 from ..sansio.cookies import ACCESS_TOKEN_COOKIE
 from ..sansio.form_replay import ReplayableForm

@@ -13,7 +13,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey, RSAPublicNumbers
 
 from ..errors import FetchError
-from .jose import MAX_KID_CHARS, decode_base64url
+from .base64url import MAX_KID_CHARS, decode_base64url
 
 # NIST SP 800-131A requires 2,048 bits. The upper limit bounds the time that one check takes.
 MIN_KEY_BITS = 2048

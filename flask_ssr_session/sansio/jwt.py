@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any, TypeGuard
 
 from ..errors import TokenDefect, TokenInvalidError
-from .jose import MAX_KID_CHARS, decode_base64url
+from .base64url import MAX_KID_CHARS, decode_base64url
 
 MAX_TOKEN_CHARS = 8 * 1024
 MAX_ID_CHARS = 1024

@@ -33,8 +33,8 @@ from typing import Final
 from flask.testing import FlaskClient
 
 from .backend import core_outage, install_test_keys, outage, signer_for
-from .clients import expire, revoke, set_token, sign_in, sign_out
 from .signer import SessionSigner
+from .visitors import expire, revoke, set_token, sign_in, sign_out
 
 __all__ = [
     "PAGE_HEADERS",

@@ -14,7 +14,7 @@ from flask import Flask
 
 from flask_ssr_session import FlaskSSRSession
 from flask_ssr_session.doctor import command
-from flask_ssr_session.sansio.jose import decode_base64url
+from flask_ssr_session.sansio.base64url import decode_base64url
 from flask_ssr_session.testing import SessionSigner
 
 from .conftest import MakeApp, app_without_sdk, line, run, signed_in
