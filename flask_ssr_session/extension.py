@@ -9,12 +9,13 @@ from flask import Flask, request_started
 from .app_state import EXTENSION_NAME, AppState, current_state
 from .cli import commands
 from .config.settings import Settings, SettingsKeywords
+from .decorator_order import watch
 from .dispatch_watch import watch_dispatch
 from .errors import ConfigError
 from .hooks import register_hooks
 from .pages.document import warn_of_replaced_loader
 from .pages.template_guard import install_templates
-from .setup_checks import check_setup, watch
+from .setup_checks import check_setup
 from .views import make_blueprint, route_before_catch_alls
 
 if TYPE_CHECKING:

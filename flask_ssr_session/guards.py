@@ -16,7 +16,7 @@ from .request_state import RequestState, current_request_state
 from .responses import respond
 from .sansio.requirements import Requirements, ViewMark, mark_view, wrapped_chain
 
-# What the decorators return, by id, as long as it lives; for setup_checks alone.
+# What the decorators return, by id, as long as it lives; for decorator_order alone.
 GUARDS: WeakValueDictionary[int, Callable[..., Any]] = WeakValueDictionary()
 
 # The default of a decorator's view. None is the result of a decorator that returns nothing, for
@@ -78,7 +78,7 @@ def guard_view(view: Callable[..., Any], requirements: Requirements) -> Callable
     # wraps() copied the mark of an earlier call for the same function, as factories make them.
     guard.__dict__.pop(_WRAPPED_BY_MARK, None)
     # A guard that nothing has registered lives as long as the function it wraps, so that
-    # setup_checks finds it.
+    # decorator_order finds it.
     for inner in wrapped_chain(view):
         # A builtin can be decorated, but takes no attribute.
         with contextlib.suppress(AttributeError):

@@ -11,7 +11,7 @@ from .app_state import AppState, current_state
 from .conditional_requests import drop_conditions, may_ask_conditionally
 from .flask_context import current_g, current_request, query_args
 from .request_facts import read_facts
-from .request_verdict import check_claims, check_revocation, decide_request, log_verdict
+from .request_verdict import check_claims, check_revocation, decide_request
 from .sansio.claims import ClaimFailure
 from .sansio.form_replay import ReplayableForm
 from .sansio.plan import CONTINUE_PARAMETER, Plan, RequestFacts
@@ -22,6 +22,7 @@ from .sansio.verdict import Verdict
 from .session import SSRSession
 from .setup_warnings import warn_of_plan
 from .signals import refresh_requested, session_active
+from .verdict_log import log_verdict
 
 # On g: the state of the request that runs in this app context.
 RUNNING = "_ssr_session_running"

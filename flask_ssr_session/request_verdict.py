@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from functools import partial
 
 from flask import Request
@@ -10,31 +9,14 @@ from flask import Request
 from .app_state import AppState, SDKBinding
 from .errors import MisuseError, error_location
 from .flask_context import trusted_host
-from .sansio.claims import MFA_CLAIM, ClaimFailure
+from .sansio.builtin_claims import MFA_CLAIM
+from .sansio.claims import ClaimFailure
 from .sansio.cookies import ACCESS_TOKEN_COOKIE, FRONT_TOKEN_COOKIE, plain_values
 from .sansio.cross_site import is_cross_site, is_trivially_safe, is_unsafe
 from .sansio.requirements import Requirements
 from .sansio.states import Reason
 from .sansio.verdict import Verdict, apply_revocation, decide, hold_pending
 from .session import SSRSession
-
-# For the log, if a verdict has no detail of its own.
-_LOG_MESSAGES = {
-    Reason.EXPIRED: "the access token has expired",
-    Reason.TOKEN_MISSING: "the browser has the SDK's sign of a session, but sends no access token",
-    Reason.MFA_PENDING: "the user has not completed all factors of sign-in",
-    Reason.DUPLICATE: "the browser sends access tokens of different users; if the cookie domain "
-    "was changed, older_cookie_domain of the SDK clears the older cookies",
-    Reason.REVOKED: "session revoked: the core no longer knows it",
-    Reason.CLOCK: "a good token begins in the future: this machine's clock is behind the core's",
-    Reason.CROSS_SITE: "another site sent an unsafe request, or a proxy hides that this site did",
-}
-_LOG_LEVELS = {
-    Reason.EXPIRED: logging.DEBUG,
-    Reason.TOKEN_MISSING: logging.DEBUG,
-    Reason.MFA_PENDING: logging.DEBUG,
-    Reason.INTERNAL: logging.ERROR,
-}
 
 
 def decide_request(app_state: AppState, request: Request) -> Verdict:
@@ -103,15 +85,6 @@ def check_claims(
         except_for = MFA_CLAIM if admits_pending else None
         failures = claims.failures(session, context, report, except_for=except_for)
     return (*failures, *requirements.claims.failures(session, context, report))
-
-
-def log_verdict(app_state: AppState, verdict: Verdict) -> None:
-    """Log what an operator may want to know; no local variable here holds a token."""
-    app_state.log.write(
-        _LOG_LEVELS.get(verdict.reason, logging.WARNING),
-        verdict.reason.value,
-        verdict.detail or _LOG_MESSAGES.get(verdict.reason, verdict.state.value),
-    )
 
 
 def _requires_mfa(

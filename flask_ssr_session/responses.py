@@ -13,7 +13,8 @@ from .form_capture import capture_form
 from .pages.document import content_security_policy, render_document
 from .pages.jinja_env import templates_are_unmodified
 from .request_state import RequestState
-from .sansio.claims import MFA_CLAIM, ClaimFailure
+from .sansio.builtin_claims import MFA_CLAIM
+from .sansio.claims import ClaimFailure
 from .sansio.plan import Plan
 from .sansio.response_policy import is_page
 from .sansio.states import ResponseKind

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from .errors import ReadOnlySessionError
+from .sansio.builtin_claims import EMAIL_VERIFIED_CLAIM, PERMISSIONS_CLAIM, ROLES_CLAIM
 
 # Methods of the SDK's SessionContainer that change the session, call the core or return tokens.
 _SDK_ONLY_METHODS = frozenset(
@@ -105,17 +106,17 @@ class SSRSession:
     @property
     def roles(self) -> tuple[str, ...]:
         """The user's roles (claim ``st-role``); empty if the token has none."""
-        return self._strings("st-role")
+        return self._strings(ROLES_CLAIM)
 
     @property
     def permissions(self) -> tuple[str, ...]:
         """The user's permissions (claim ``st-perm``); empty if the token has none."""
-        return self._strings("st-perm")
+        return self._strings(PERMISSIONS_CLAIM)
 
     @property
     def email_verified(self) -> bool | None:
         """Whether the e-mail address is verified (``st-ev``); None if the token does not say."""
-        value = self._claim_value("st-ev")
+        value = self._claim_value(EMAIL_VERIFIED_CLAIM)
         return value if isinstance(value, bool) else None
 
     def get_user_id(self) -> str:

@@ -13,6 +13,7 @@ from flask import Request, Response
 from .app_state import AppState
 from .errors import MisuseError
 from .flask_context import trusted_host
+from .sansio.builtin_claims import EMAIL_VERIFIED_CLAIM, PERMISSIONS_CLAIM, ROLES_CLAIM
 from .sansio.plan import Plan
 from .sansio.response_policy import leads_to_sign_in
 from .sansio.states import ResponseKind
@@ -20,7 +21,11 @@ from .session import SSRSession
 from .sign_in import has_sign_in_route
 
 # By this package's own conditions; these recipes write the claim even if a user has no value.
-_RECIPES = {"st-role": "userroles", "st-perm": "userroles", "st-ev": "emailverification"}
+_RECIPES = {
+    ROLES_CLAIM: "userroles",
+    PERMISSIONS_CLAIM: "userroles",
+    EMAIL_VERIFIED_CLAIM: "emailverification",
+}
 
 
 def warn_of_plan(

@@ -16,7 +16,8 @@ from werkzeug.test import EnvironBuilder
 from werkzeug.wrappers import Request
 
 from ..errors import ConfigError
-from ..sansio.claims import MFA_CLAIM, ClaimValidator
+from ..sansio.builtin_claims import MFA_CLAIM
+from ..sansio.claims import ClaimValidator
 from ..sansio.global_claims import OVERRIDE_NAME, is_about
 from ..sansio.origins import parse_origin
 from ..session import SSRSession

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..sansio.claims import MFA_CLAIM
+from ..sansio.builtin_claims import MFA_CLAIM
 from .environment import Environment
 from .finding import Finding, ok, problem, warning
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..decorator_order import unreached_guards
 from ..middleware_order import hook_before_api
-from ..setup_checks import unreached_guards
 from .environment import Environment
 from .finding import Finding, ok, problem
 

@@ -13,6 +13,7 @@ from ..app_state import AppState
 from ..config.resolved import SDKSettings
 from ..guards import GUARDS
 from ..middleware_order import is_require_session
+from ..sansio.builtin_claims import MFA_CLAIM
 from ..sansio.global_claims import GlobalClaims
 from ..sansio.requirements import view_mark, wrapped_chain
 from ..session import SSRSession, deep_freeze
@@ -23,7 +24,7 @@ _MADE_UP_USER = {
     "rsub": "flask-ssr-session-doctor",
     "tId": "public",
     "sessionHandle": "flask-ssr-session-doctor",
-    "st-mfa": {"c": {}, "v": True},
+    MFA_CLAIM: {"c": {}, "v": True},
 }
 
 _SESSION_DECIDES = re.compile(r"{%-?\s*(?:el)?if\s[^%]*\bg\.session\b[^%]*%}")

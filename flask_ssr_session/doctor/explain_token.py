@@ -20,7 +20,7 @@ from ..errors import (
     TokenNotYetValidError,
 )
 from ..sansio.base64url import decode_base64url
-from ..sansio.claims import MFA_CLAIM
+from ..sansio.builtin_claims import EMAIL_VERIFIED_CLAIM, MFA_CLAIM, PERMISSIONS_CLAIM, ROLES_CLAIM
 from ..sansio.jwt import ID_CLAIM_VERSIONS, OLDEST_KNOWN_VERSION, is_time
 from ..sansio.verdict import mfa_is_complete
 from ..sansio.verification import (
@@ -38,7 +38,7 @@ _PLAIN_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 
 _TIMES = ("iat", "nbf", "exp")
 # Claims that recipes fetch; each has the time of its fetch.
-_FETCHED = ("st-ev", "st-role", "st-perm")
+_FETCHED = (EMAIL_VERIFIED_CLAIM, ROLES_CLAIM, PERMISSIONS_CLAIM)
 _EXPLAINED = {
     *ID_CLAIM_VERSIONS,
     *_TIMES,

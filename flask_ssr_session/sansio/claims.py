@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple, Protocol
 from ..errors import MisuseError
 from ..session import SSRSession
 from .app_code import Report, call_app_code, raise_misuse
+from .builtin_claims import EMAIL_VERIFIED_CLAIM, PERMISSIONS_CLAIM, ROLES_CLAIM
 
 
 class _Default(Enum):
@@ -27,7 +28,6 @@ class _Default(Enum):
 UNSET: Final[Any] = _Default.UNSET
 
 # SuperTokens' MultiFactorAuth recipe writes {"c": {factor: seconds}, "v": bool}.
-MFA_CLAIM = "st-mfa"
 
 
 class ClaimValidator(Protocol):
@@ -116,8 +116,8 @@ class ClaimRequirements(NamedTuple):
             return []
         failures: list[ClaimFailure] = []
         for claim_id, expected, actual in (
-            ("st-role", self.role, session.roles),
-            ("st-perm", self.permission, session.permissions),
+            (ROLES_CLAIM, self.role, session.roles),
+            (PERMISSIONS_CLAIM, self.permission, session.permissions),
         ):
             if expected is not None and expected not in actual:
                 is_present = _has_value(session, claim_id)
@@ -132,7 +132,12 @@ class ClaimRequirements(NamedTuple):
         verified = session.email_verified
         if self.email_verified and verified is not True:
             failures.append(
-                _failure("st-ev", verified is not None, expectedValue=True, actualValue=verified)
+                _failure(
+                    EMAIL_VERIFIED_CLAIM,
+                    verified is not None,
+                    expectedValue=True,
+                    actualValue=verified,
+                )
             )
         return failures + run_validators(self.validators, session, user_context or {}, report)
 

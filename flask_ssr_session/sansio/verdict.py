@@ -17,7 +17,7 @@ from ..errors import (
     TokenNotYetValidError,
 )
 from ..session import SSRSession
-from .claims import MFA_CLAIM
+from .builtin_claims import MFA_CLAIM
 from .jwt import MAX_TOKEN_CHARS, ParsedToken, decode_unverified_token
 from .states import _STATES, Reason, SessionState
 from .verification import KeySource, TokenRules, verify_access_token

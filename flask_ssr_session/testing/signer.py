@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import (
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from ..errors import MisuseError
-from ..sansio.claims import MFA_CLAIM
+from ..sansio.builtin_claims import EMAIL_VERIFIED_CLAIM, MFA_CLAIM, PERMISSIONS_CLAIM, ROLES_CLAIM
 
 # lru_cache alone would let threads that sign at the same time make a key each.
 _key_lock = Lock()
@@ -122,9 +122,9 @@ class SessionSigner:
         if self.issuer is not None:
             claims["iss"] = self.issuer
         for key, value in (
-            ("st-role", None if roles is None else list(roles)),
-            ("st-perm", None if permissions is None else list(permissions)),
-            ("st-ev", email_verified),
+            (ROLES_CLAIM, None if roles is None else list(roles)),
+            (PERMISSIONS_CLAIM, None if permissions is None else list(permissions)),
+            (EMAIL_VERIFIED_CLAIM, email_verified),
         ):
             if value is not None:
                 claims[key] = {"v": value, "t": now * 1000}

@@ -13,7 +13,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from ..errors import MisuseError, TokenInvalidError
-from ..sansio.claims import MFA_CLAIM
+from ..sansio.builtin_claims import EMAIL_VERIFIED_CLAIM, MFA_CLAIM
 from ..sansio.cookies import ACCESS_TOKEN_COOKIE, FRONT_TOKEN_COOKIE
 from ..sansio.global_claims import is_about
 from ..sansio.jwt import decode_unverified_token
@@ -50,7 +50,7 @@ def sign_in(
     """
     signer = signer_for(client.application)
     required = _globally_required_claims(client.application)
-    if email_verified is None and "st-ev" in required:
+    if email_verified is None and EMAIL_VERIFIED_CLAIM in required:
         email_verified = True
     if mfa_complete is None and MFA_CLAIM in required:
         mfa_complete = True
@@ -129,7 +129,11 @@ def _globally_required_claims(app: Flask) -> set[str]:
     if global_claims is None:
         return set()
     validators = global_claims.source.added_validators()
-    return {key for key in ("st-ev", MFA_CLAIM) if any(is_about(v, key) for v in validators)}
+    return {
+        key
+        for key in (EMAIL_VERIFIED_CLAIM, MFA_CLAIM)
+        if any(is_about(v, key) for v in validators)
+    }
 
 
 def _cookie_domain(app: Flask) -> tuple[str, bool]:

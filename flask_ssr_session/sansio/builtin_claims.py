@@ -1,0 +1,8 @@
+"""The names of the claims that SuperTokens' recipes write, in the payload of an access token."""
+
+from __future__ import annotations
+
+ROLES_CLAIM = "st-role"
+PERMISSIONS_CLAIM = "st-perm"
+EMAIL_VERIFIED_CLAIM = "st-ev"
+MFA_CLAIM = "st-mfa"
