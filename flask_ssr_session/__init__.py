@@ -69,7 +69,7 @@ _HOMES = {
     "keys_renewed": "signals",
     "refresh_requested": "signals",
     "require_session": "decorators",
-    "safe_return_path": "navigation",
+    "safe_return_path": "request_paths",
     "session_active": "signals",
     "session_exempt": "decorators",
     "session_optional": "decorators",

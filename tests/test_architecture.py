@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+import flask_ssr_session
+
 PACKAGE = Path(__file__).parents[1] / "flask_ssr_session"
 MODULES = {
     ".".join(path.relative_to(PACKAGE).with_suffix("").parts): path
@@ -103,6 +105,20 @@ def test_no_module_is_long(module: str) -> None:
     lines = len(MODULES[module].read_text().splitlines())
 
     assert lines <= MAX_LINES
+
+
+def test_public_names_come_from_the_modules_that_type_checkers_read() -> None:
+    declared = {
+        alias.name: node.module
+        for node in ast.walk(ast.parse(MODULES["__init__"].read_text()))
+        if isinstance(node, ast.ImportFrom) and node.level
+        for alias in node.names
+    }
+
+    assert declared == flask_ssr_session._HOMES
+    assert sorted(flask_ssr_session.__all__) == sorted(declared)
+    for name in declared:
+        assert getattr(flask_ssr_session, name) is not None
 
 
 @pytest.mark.parametrize("folder", ["sansio", "upstream"])

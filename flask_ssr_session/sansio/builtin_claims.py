@@ -5,4 +5,5 @@ from __future__ import annotations
 ROLES_CLAIM = "st-role"
 PERMISSIONS_CLAIM = "st-perm"
 EMAIL_VERIFIED_CLAIM = "st-ev"
+# {"c": {factor: seconds since the epoch}, "v": whether all factors are complete}
 MFA_CLAIM = "st-mfa"

@@ -27,8 +27,6 @@ class _Default(Enum):
 # The default is not None: role=app.config.get("ADMIN_ROLE") must fail if the key is missing.
 UNSET: Final[Any] = _Default.UNSET
 
-# SuperTokens' MultiFactorAuth recipe writes {"c": {factor: seconds}, "v": bool}.
-
 
 class ClaimValidator(Protocol):
     """A claim validator, for example ``UserRoleClaim.validators.includes("x")``.
