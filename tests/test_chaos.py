@@ -8,7 +8,7 @@ import pytest
 
 from flask_ssr_session import app_state, throttled_log
 from flask_ssr_session.sansio import verification
-from flask_ssr_session.upstream import key_refresher, key_store
+from flask_ssr_session.upstream import key_fetcher, key_store
 from flask_ssr_session.upstream.key_store import FetchedKeys
 
 from . import chaos
@@ -37,7 +37,7 @@ def test_few_minutes_of_chaos_break_no_promise() -> None:
     ("broken", "name", "value", "message"),
     [
         pytest.param(
-            key_refresher, "COOLDOWN_SECONDS", 1.0, "s after the one before", id="too many fetches"
+            key_fetcher, "COOLDOWN_SECONDS", 1.0, "s after the one before", id="too many fetches"
         ),
         pytest.param(
             FetchedKeys,

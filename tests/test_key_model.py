@@ -32,7 +32,7 @@ from flask_ssr_session.sansio.verdict import decide
 from flask_ssr_session.sansio.verification import TokenRules
 from flask_ssr_session.testing import SessionSigner
 from flask_ssr_session.throttled_log import ThrottledLog
-from flask_ssr_session.upstream import key_refresher
+from flask_ssr_session.upstream import key_fetcher
 from flask_ssr_session.upstream.connection import Deadline
 from flask_ssr_session.upstream.key_store import FetchedKeys
 
@@ -150,11 +150,11 @@ class KeyModel(RuleBasedStateMachine):
         self.hasty: list[float] = []
         self.patches = ExitStack()
         threads = SimpleNamespace(Thread=self.thread)
-        self.patches.enter_context(mock.patch.object(key_refresher, "threading", threads))
-        running_fetch = key_refresher._RunningFetch
+        self.patches.enter_context(mock.patch.object(key_fetcher, "threading", threads))
+        running_fetch = key_fetcher._RunningFetch
         self.patches.enter_context(
             mock.patch.object(
-                key_refresher, "_RunningFetch", lambda now: running_fetch(now, Unwaited())
+                key_fetcher, "_RunningFetch", lambda now: running_fetch(now, Unwaited())
             )
         )
 

@@ -903,13 +903,13 @@ if is_warm:
     keys.get_or_fetch("d-test", clock.wall())
 if "fetching" in sys.argv:
     if is_warm:
-        keys._refresher._process_state().last_start = None
+        keys._fetcher._process_state().last_start = None
     threading.Thread(target=keys.get_or_fetch, args=("d-test", clock.wall()), daemon=True).start()
     assert began.wait(5)
 if "locked" in sys.argv:
     locked = threading.Event()
     def hold():
-        with keys._refresher._process_state().lock:
+        with keys._fetcher._process_state().lock:
             locked.set()
             never.wait(20)
     threading.Thread(target=hold, daemon=True).start()

@@ -29,7 +29,7 @@ class KeySet:
     :ivar keys: RSA public keys by key id.
     :ivar fetched_wall: when the fetch started, seconds since the epoch.
     :ivar fetched_monotonic: the same moment on the monotonic clock.
-    :ivar fresh_seconds: how long after that moment no refresh is needed.
+    :ivar fresh_seconds: how long after that moment no renewal is needed.
     """
 
     __slots__ = ("_sessions", "fetched_monotonic", "fetched_wall", "fresh_seconds", "keys")

@@ -20,12 +20,12 @@ from ..signals import SignalSender, keys_failing, keys_renewed, send_nothing
 from ..throttled_log import ThrottledLog
 from .connection import Deadline
 from .fetch import FETCH_SECONDS, fetch_document, fetch_first
-from .key_refresher import KeyRefresher
+from .key_fetcher import KeyFetcher
 from .key_set import KeySet
 
 # The core publishes a key 60 s before it signs with it, and its max-age says when the next key
-# comes. Refreshing by then means that every key is known before its first use. Without a max-age,
-# keys are refreshed after 240 s, and a key that left the set is dropped after 300 s.
+# comes. Renewing by then means that every key is known before its first use. Without a max-age,
+# keys are renewed after 240 s, and a key that left the set is dropped after 300 s.
 RENEW_AFTER_SECONDS = 240.0
 WAIT_AFTER_SECONDS = 300.0
 
@@ -62,7 +62,7 @@ class StaticKeys:
 
 
 class FetchedKeys:
-    """Keys fetched over HTTP, refreshed as they age, and kept during an outage."""
+    """Keys fetched over HTTP, renewed as they age, and kept during an outage."""
 
     def __init__(
         self,
@@ -87,7 +87,7 @@ class FetchedKeys:
         self._log = log
         self._fetch = fetch
         self._send_signal = send_signal
-        self._refresher = KeyRefresher(
+        self._fetcher = KeyFetcher(
             self._fetch_any_uri,
             clock,
             on_success=self._report_success,
@@ -97,12 +97,12 @@ class FetchedKeys:
     @property
     def token_cache(self) -> KeySet:
         """The tokens that the known keys verified, however old these keys are."""
-        return self._refresher.key_set or KeySet({})
+        return self._fetcher.key_set or KeySet({})
 
     def usable_cache_or_fetch(self) -> KeySet:
         """Return the tokens that usable keys verified.
 
-        A cached token is as good as its key: if the keys are too old, they are refreshed first, as
+        A cached token is as good as its key: if the keys are too old, they are renewed first, as
         for a token that was never verified.
 
         :raises KeysUnavailableError: there are no usable keys.
@@ -123,43 +123,39 @@ class FetchedKeys:
             return key
         if issued_at + IAT_TOLERANCE_SECONDS < key_set.fetched_wall:
             return None
-        self._refresher.refresh(in_background=True, wait_seconds=WAIT_SECONDS, may_back_off=False)
-        refreshed = self._refresher.key_set
-        if refreshed is not None:
-            key = refreshed.keys.get(kid)
-            if key is not None or refreshed.fetched_monotonic >= started:
+        self._fetcher.renew(in_background=True, wait_seconds=WAIT_SECONDS, may_back_off=False)
+        renewed = self._fetcher.key_set
+        if renewed is not None:
+            key = renewed.keys.get(kid)
+            if key is not None or renewed.fetched_monotonic >= started:
                 return key
         # Not an invalid token: refreshing it could not help, because the key is missing.
         raise KeysUnavailableError("the token's key is not known yet")
 
     def clear(self) -> None:
         """Drop the keys and cached tokens of this process; the next token fetches new keys."""
-        self._refresher.clear()
+        self._fetcher.clear()
 
     def _usable_key_set(self) -> KeySet:
         """Return keys young enough to be used; fetch or wait as their age requires.
 
         :raises KeysUnavailableError: there are none.
         """
-        key_set = self._refresher.key_set
+        key_set = self._fetcher.key_set
         age = math.inf if key_set is None else self._age(key_set)
         if key_set is not None and age < key_set.fresh_seconds:
             return key_set
         if age > self._usable_seconds:
-            self._refresher.refresh(
-                in_background=False, wait_seconds=FETCH_SECONDS, may_back_off=False
-            )
+            self._fetcher.renew(in_background=False, wait_seconds=FETCH_SECONDS, may_back_off=False)
         else:
-            # Young keys are refreshed without waiting. The first request after a long idle time
+            # Young keys are renewed without waiting. The first request after a long idle time
             # waits for new keys.
             wait_seconds = 0.0 if age < WAIT_AFTER_SECONDS else WAIT_SECONDS
-            self._refresher.refresh(
-                in_background=True, wait_seconds=wait_seconds, may_back_off=True
-            )
-        refreshed = self._refresher.key_set
-        if refreshed is None or self._age(refreshed) > self._usable_seconds:
+            self._fetcher.renew(in_background=True, wait_seconds=wait_seconds, may_back_off=True)
+        renewed = self._fetcher.key_set
+        if renewed is None or self._age(renewed) > self._usable_seconds:
             raise KeysUnavailableError("no key set could be fetched, or the last good is too old")
-        return refreshed
+        return renewed
 
     def _age(self, key_set: KeySet) -> float:
         # The monotonic clock stops while a machine sleeps, and the wall clock may be set back. The
@@ -195,7 +191,7 @@ class FetchedKeys:
         self._send_signal(keys_renewed, failures=failures_before)
 
     def _report_failure(self, problem: str, failures: int | None) -> None:
-        key_set = self._refresher.key_set
+        key_set = self._fetcher.key_set
         age = None if key_set is None else self._age(key_set)
         usable = age is not None and age <= self._usable_seconds
         self._log_failure(problem, age, usable=usable)

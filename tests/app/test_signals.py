@@ -33,7 +33,7 @@ from flask_ssr_session.errors import FetchError, KeysUnavailableError
 from flask_ssr_session.testing import SessionSigner, expire, outage, revoke, sign_in
 from flask_ssr_session.throttled_log import ThrottledLog
 from flask_ssr_session.upstream.connection import Deadline
-from flask_ssr_session.upstream.key_refresher import MAX_BACKOFF_SECONDS
+from flask_ssr_session.upstream.key_fetcher import MAX_BACKOFF_SECONDS
 from flask_ssr_session.upstream.key_store import (
     WAIT_AFTER_SECONDS,
     FetchedKeys,

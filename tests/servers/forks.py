@@ -80,8 +80,8 @@ class Parent:
     def _keep_fetching(self) -> None:
         while not self._ended.is_set():
             # As if the cooldown were over.
-            self.keys._refresher._process_state().last_start = None
-            self.keys._refresher.refresh(in_background=False, wait_seconds=3, may_back_off=False)
+            self.keys._fetcher._process_state().last_start = None
+            self.keys._fetcher.renew(in_background=False, wait_seconds=3, may_back_off=False)
 
     def _keep_verifying(self) -> None:
         # Of an unknown key: each look-up takes the lock.

@@ -47,7 +47,7 @@ class _ProcessState:
     in_outage: bool = False
 
 
-class KeyRefresher:
+class KeyFetcher:
     """Fetches key sets and keeps the newest.
 
     :ivar key_set: the newest key set, or None before the first fetch and after :meth:`clear`.
@@ -81,7 +81,7 @@ class KeyRefresher:
         self._state_by_pid: dict[int, _ProcessState] = {}
 
     def clear(self) -> None:
-        """Drop the keys of this process; the next refresh fetches immediately."""
+        """Drop the keys of this process; the next token fetches immediately."""
         state = self._process_state()
         with state.lock:
             self.key_set = None
@@ -90,7 +90,7 @@ class KeyRefresher:
             state.last_start = None
             state.failures = 0
 
-    def refresh(self, *, in_background: bool, wait_seconds: float, may_back_off: bool) -> None:
+    def renew(self, *, in_background: bool, wait_seconds: float, may_back_off: bool) -> None:
         """Start a fetch or join the running one, and wait for it.
 
         :param in_background: fetch in a new thread, if the process can start one.
