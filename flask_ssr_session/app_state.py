@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import replace
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
+from weakref import WeakValueDictionary
 
 from blinker import NamedSignal
 from flask import Flask, current_app
@@ -20,7 +21,7 @@ from .sansio.app_code import raise_misuse
 from .sansio.global_claims import GlobalClaims
 from .sansio.plan import PolicyOptions
 from .sansio.requirements import ViewMarks
-from .sansio.verification import KeySource, TokenRules
+from .sansio.verification import TokenRules
 from .throttled_log import ThrottledLog
 from .upstream.key_set import KeySet
 from .upstream.key_store import FetchedKeys, StaticKeys
@@ -28,13 +29,8 @@ from .upstream.revocation import RevocationCheck
 
 EXTENSION_NAME = "ssr_session"
 
-
-class KeyStore(KeySource, Protocol):
-    """Keys that can be dropped, for instance after a leak."""
-
-    def clear(self) -> None:
-        """Drop fetched keys and remembered tokens."""
-        ...
+# The apps of this process, by id. They may share functions.
+APPS: WeakValueDictionary[int, Flask] = WeakValueDictionary()
 
 
 class SDKBinding(NamedTuple):
@@ -44,7 +40,7 @@ class SDKBinding(NamedTuple):
     resolved: ResolvedSettings
     policy: PolicyOptions
     rules: TokenRules
-    keys: KeyStore
+    keys: StaticKeys | FetchedKeys
     is_revoked: Callable[[str], bool] | None
     global_claims: GlobalClaims | None
 
@@ -90,7 +86,7 @@ class AppState:
         self._read_sdk = sdk_reader
         self.is_prepared = False
         self._warned: set[str] = set()
-        self._given_keys: KeyStore | None = _static_keys(settings)
+        self._given_keys: StaticKeys | FetchedKeys | None = _static_keys(settings)
         self._given_is_revoked: Callable[[str], bool] | None = None
 
     def prepare(self) -> None:
@@ -153,7 +149,7 @@ class AppState:
         return kept
 
     def override_keys_for_testing(
-        self, keys: KeyStore, is_revoked: Callable[[str], bool] | None = None
+        self, keys: StaticKeys | FetchedKeys, is_revoked: Callable[[str], bool] | None = None
     ) -> None:
         """Use these from now on, and no network; for ``flask_ssr_session.testing`` alone."""
         self._given_keys = keys

@@ -10,10 +10,11 @@ import functools
 from collections.abc import Callable, Iterator
 from types import FunctionType, MethodType
 from typing import Any, NamedTuple
-from weakref import WeakSet, WeakValueDictionary
+from weakref import WeakSet
 
 from flask import Flask
 
+from .app_state import APPS
 from .errors import MisuseError
 from .guards import GUARDS
 
@@ -26,14 +27,7 @@ _Key = tuple[int, int]
 # No view has more decorators; an endless chain must not hang the first request.
 _MAX_STEPS = 500
 
-# Several apps may live in one process, and share functions.
-_apps: WeakValueDictionary[int, Flask] = WeakValueDictionary()
 _used_guards: WeakSet[_Function] = WeakSet()
-
-
-def watch(app: Flask) -> None:
-    """Count what *app* registers as registered when another app of this process is checked."""
-    _apps[id(app)] = app
 
 
 class _Registered(NamedTuple):
@@ -102,7 +96,7 @@ def _unused(app: Flask, reached: set[int]) -> list[_Function]:
     _used_guards.update(guard for guard in guards if id(guard) in reached)
     unused = [guard for guard in guards if guard not in _used_guards]
     if unused:
-        others = [other for ref in _apps.valuerefs() if (other := ref()) not in (None, app)]
+        others = [other for ref in APPS.valuerefs() if (other := ref()) not in (None, app)]
         elsewhere = {guard for other in others if other for guard in _registered(other).guards}
         _used_guards.update(guard for guard in unused if id(guard) in elsewhere)
     return [guard for guard in unused if guard not in _used_guards]

@@ -6,21 +6,22 @@ from typing import TYPE_CHECKING
 
 from flask import Flask, request_started
 
-from .app_state import EXTENSION_NAME, AppState, current_state
+from .app_state import APPS, EXTENSION_NAME, AppState, current_state
 from .cli import commands
-from .config.settings import Settings, SettingsKeywords
-from .decorator_order import watch
+from .config.settings import Settings
 from .dispatch_watch import watch_dispatch
 from .errors import ConfigError
 from .hooks import register_hooks
 from .pages.document import warn_of_replaced_loader
 from .pages.template_guard import install_templates
-from .setup_checks import check_setup
 from .views import make_blueprint, route_before_catch_alls
 
 if TYPE_CHECKING:
     # Type checkers know it without the package; typing.Unpack needs Python 3.11.
     from typing_extensions import Unpack
+
+    from .config.resolved import ResolvedSettings
+    from .config.settings import SettingsKeywords
 
 
 class FlaskSSRSession:
@@ -54,7 +55,7 @@ class FlaskSSRSession:
         app_state = AppState(app, Settings.from_mappings(app.config, self._keywords))
         app_state.preparations.append(watch_dispatch)
         watch_dispatch(app_state)
-        app_state.checks.append(check_setup)
+        app_state.checks.append(_check_setup)
         app_state.checks.append(lambda _app_state, _resolved: warn_of_replaced_loader(app_state))
         install_templates(app)
         app.register_blueprint(make_blueprint(app, app_state.settings.refresh_path))
@@ -63,7 +64,7 @@ class FlaskSSRSession:
             app_state.receivers.append(route := route_before_catch_alls(app))
             request_started.connect(route, app)
         app.cli.add_command(commands)
-        watch(app)
+        APPS[id(app)] = app
         app.extensions[EXTENSION_NAME] = app_state
 
     def clear_keys(self) -> None:
@@ -76,3 +77,10 @@ class FlaskSSRSession:
         :raises RuntimeError: there is no app context.
         """
         current_state().clear_keys()
+
+
+def _check_setup(app_state: AppState, resolved: ResolvedSettings) -> None:
+    # Loaded when it runs, once per app.
+    from .setup_checks import check_setup
+
+    check_setup(app_state, resolved)

@@ -7,13 +7,15 @@ from werkzeug.exceptions import HTTPException
 from .request_state import RequestState
 from .sansio.cookies import ACCESS_TOKEN_COOKIE, FRONT_TOKEN_COOKIE
 from .sansio.cross_site import is_same_origin
-from .sansio.form_replay import can_replay, form_owner, parse_replayable_form
 
 
 def capture_form(state: RequestState) -> None:
     """Keep the form that the request brought, if it may and can be sent once more."""
     if state.form_checked:
         return
+    # Loaded for the first expired form: most processes never need it.
+    from .sansio.form_replay import can_replay, form_owner, parse_replayable_form
+
     state.form_checked = True
     request = state.request
     content_type = request.content_type or ""

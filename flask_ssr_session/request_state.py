@@ -5,6 +5,8 @@ The state is kept with the request object, so that an app's changes to ``g`` do 
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from flask import Request
 
 from .app_state import AppState, current_state
@@ -13,7 +15,6 @@ from .flask_context import current_g, current_request, query_args
 from .request_facts import read_facts
 from .request_verdict import check_claims, check_revocation, decide_request
 from .sansio.claims import ClaimFailure
-from .sansio.form_replay import ReplayableForm
 from .sansio.plan import CONTINUE_PARAMETER, Plan, RequestFacts
 from .sansio.requirements import Requirements
 from .sansio.response_policy import asks_refresh, is_admitted_without_session, plan_response
@@ -24,6 +25,9 @@ from .setup_warnings import warn_of_plan
 from .signals import refresh_requested, session_active
 from .verdict_log import log_verdict
 
+if TYPE_CHECKING:
+    from .sansio.form_replay import ReplayableForm
+
 # On g: the state of the request that runs in this app context.
 RUNNING = "_ssr_session_running"
 
@@ -31,7 +35,7 @@ RUNNING = "_ssr_session_running"
 class RequestState:
     """What one app knows about one request.
 
-    There is one for every request, so what most requests never change is kept with the class.
+    What most requests never change is kept with the class.
 
     :ivar parent: the state of the request that this one runs inside of, or None.
     :ivar parent_session: the value of ``g.session`` in that request.
@@ -85,7 +89,8 @@ class RequestState:
         if verdict is None:
             verdict = decide_request(self.app_state, self.request)
             if self.app_state.settings.check_revoked:
-                verdict = self._check_revocation(verdict)
+                verdict = check_revocation(self.app_state, verdict)
+                self.revocation_checked = True
             self.set_verdict(verdict)
         return verdict
 
@@ -116,15 +121,12 @@ class RequestState:
         before = self.decide()
         # With the setting, the verdict may have asked a moment ago.
         if not self.revocation_checked:
-            verdict = self._check_revocation(before)
+            verdict = check_revocation(self.app_state, before)
+            self.revocation_checked = True
             if verdict is not before:
                 self.set_verdict(verdict)
             if not may_ask_conditionally(verdict.state) and not self.exempt:
                 drop_conditions(self.request)
-
-    def _check_revocation(self, verdict: Verdict) -> Verdict:
-        self.revocation_checked = True
-        return check_revocation(self.app_state, verdict)
 
     @property
     def optional(self) -> bool:

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
+from flask_ssr_session.config import settings as settings_module
 from flask_ssr_session.config.resolved import ResolvedSettings, SDKSettings
-from flask_ssr_session.config.settings import Settings, SettingsKeywords
+from flask_ssr_session.config.settings import Settings
 from flask_ssr_session.errors import ConfigError
 
 SDK = SDKSettings(
@@ -72,7 +73,15 @@ def test_nothing_is_required() -> None:
 
 
 def test_type_checkers_know_every_keyword() -> None:
-    assert list(SettingsKeywords.__annotations__) == [f.name for f in dataclasses.fields(Settings)]
+    source = ast.parse(Path(settings_module.__file__).read_text())
+    (keywords,) = (
+        node
+        for node in ast.walk(source)
+        if isinstance(node, ast.ClassDef) and node.name == "SettingsKeywords"
+    )
+
+    names = [ast.unparse(line.target) for line in keywords.body if isinstance(line, ast.AnnAssign)]
+    assert names == [field.name for field in dataclasses.fields(Settings)]
 
 
 def test_config_wins_over_keywords_and_both_over_defaults() -> None:

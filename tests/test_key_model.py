@@ -149,14 +149,8 @@ class KeyModel(RuleBasedStateMachine):
         self.under_way: list[Answer] = []
         self.hasty: list[float] = []
         self.patches = ExitStack()
-        threads = SimpleNamespace(Thread=self.thread)
+        threads = SimpleNamespace(Thread=self.thread, Event=Unwaited, Lock=threading.Lock)
         self.patches.enter_context(mock.patch.object(key_fetcher, "threading", threads))
-        running_fetch = key_fetcher._RunningFetch
-        self.patches.enter_context(
-            mock.patch.object(
-                key_fetcher, "_RunningFetch", lambda now: running_fetch(now, Unwaited())
-            )
-        )
 
     def teardown(self) -> None:
         self.patches.close()

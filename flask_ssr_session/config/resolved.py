@@ -15,7 +15,7 @@ from ..sansio.origins import is_loopback
 from .settings import Settings
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, init=False, eq=False, repr=False)
 class _SharedSettings:
     """The values that the SDK has and the settings may override; the defaults hold without an SDK.
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from os import PathLike
-from typing import Any, Literal, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from ..errors import ConfigError
 from .field_types import (
@@ -38,31 +38,31 @@ def _setting(default: Any, field_type: FieldType, example: str) -> Any:
     return field(default=default, metadata={"type": field_type, "example": example})
 
 
-Origins: TypeAlias = "list[str] | tuple[str, ...] | set[str] | frozenset[str]"
+if TYPE_CHECKING:
+    Origins: TypeAlias = "list[str] | tuple[str, ...] | set[str] | frozenset[str]"
 
+    class SettingsKeywords(TypedDict, total=False):
+        """The keywords of ``FlaskSSRSession``, one per setting; None counts as not set."""
 
-class SettingsKeywords(TypedDict, total=False):
-    """The keywords of ``FlaskSSRSession``, one per setting; None counts as not set."""
-
-    api_domain: str | None
-    api_base_path: str | None
-    jwks: Mapping[str, Any] | str | PathLike[str] | None
-    jwks_uri: str | None
-    jwks_max_stale_seconds: float | None
-    insecure_jwks_http: bool | None
-    issuer: str | None
-    leeway_seconds: float | None
-    login_url: str | None
-    login_return_param: str | None
-    refresh_path: str | None
-    refresh_flow: Literal["inline", "redirect"] | None
-    always_try_refresh: bool | None
-    check_revoked: bool | None
-    global_claims: bool | None
-    trusted_origins: Origins | None
-    insecure_cross_site: bool | None
-    redirect_origins: Origins | None
-    cookie_domain: str | None
+        api_domain: str | None
+        api_base_path: str | None
+        jwks: Mapping[str, Any] | str | PathLike[str] | None
+        jwks_uri: str | None
+        jwks_max_stale_seconds: float | None
+        insecure_jwks_http: bool | None
+        issuer: str | None
+        leeway_seconds: float | None
+        login_url: str | None
+        login_return_param: str | None
+        refresh_path: str | None
+        refresh_flow: Literal["inline", "redirect"] | None
+        always_try_refresh: bool | None
+        check_revoked: bool | None
+        global_claims: bool | None
+        trusted_origins: Origins | None
+        insecure_cross_site: bool | None
+        redirect_origins: Origins | None
+        cookie_domain: str | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from flask import Request, current_app
 from markupsafe import Markup
@@ -15,10 +15,12 @@ from ..flask_context import current_request
 from ..request_paths import refresh_path
 from ..request_state import current_request_state
 from ..sansio.cookies import ACCESS_TOKEN_COOKIE
-from ..sansio.form_replay import ReplayableForm
 from ..sansio.request_kind import SAFE_METHODS
 from ..sansio.states import ResponseKind
 from . import assets
+
+if TYPE_CHECKING:
+    from ..sansio.form_replay import ReplayableForm
 
 
 class RefreshView(NamedTuple):

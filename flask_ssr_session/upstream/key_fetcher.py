@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from ..clock import Clock
 from ..errors import FetchError
@@ -22,15 +21,14 @@ MAX_BACKOFF_SECONDS = 60.0
 ABANDONED_AFTER_SECONDS = 5.0
 
 
-@dataclass(eq=False)
 class _RunningFetch:
     """A running fetch, which other threads may wait for."""
 
-    started: float
-    done: threading.Event = field(default_factory=threading.Event)
+    def __init__(self, started: float) -> None:
+        self.started = started
+        self.done = threading.Event()
 
 
-@dataclass(eq=False)
 class _ProcessState:
     """The fetches of one process.
 
@@ -40,11 +38,12 @@ class _ProcessState:
     :ivar in_outage: the attempt before the running one failed, and was recent.
     """
 
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    running: _RunningFetch | None = None
-    last_start: float | None = None
-    failures: int = 0
-    in_outage: bool = False
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.running: _RunningFetch | None = None
+        self.last_start: float | None = None
+        self.failures = 0
+        self.in_outage = False
 
 
 class KeyFetcher:
