@@ -336,7 +336,9 @@ def test_the_table_of_verdicts_names_each_of_them() -> None:
 
 
 def test_troubleshooting_knows_every_line_of_the_log() -> None:
-    written = re.compile(r'(?:log\.write\(\s*logging\.\w+,|warn_once\()\s*f?"(\w+)')
+    written = re.compile(
+        r'(?:log\.write\(\s*logging\.\w+,|warn_once\(|_report_dead_end\(\s*app_state,)\s*f?"(\w+)'
+    )
     package = (ROOT / "flask_ssr_session").rglob("*.py")
     reasons = {slug for path in package for slug in written.findall(path.read_text("utf-8"))}
     assert reasons >= {"keys_not_renewed", "keys_renewed", "other_host", "private"}
@@ -345,7 +347,7 @@ def test_troubleshooting_knows_every_line_of_the_log() -> None:
 
 
 def test_troubleshooting_quotes_what_visitors_and_developers_read() -> None:
-    shown = (ROOT / "templates" / "refresh_page.html").read_text("utf-8").lower()
+    shown = (ROOT / "templates" / "refresh_texts.html").read_text("utf-8").lower()
     quotes = re.findall(r'^"(.*)"$', TEXTS["troubleshooting"], re.MULTILINE)
     assert len(quotes) >= 6
     for quote in quotes:
@@ -361,8 +363,13 @@ def test_troubleshooting_quotes_what_visitors_and_developers_read() -> None:
 
 
 def test_troubleshooting_knows_every_cause_that_a_stopped_page_names() -> None:
-    shown = (ROOT / "templates" / "refresh_page.html").read_text("utf-8")
-    (listed,) = re.findall(r"for cause in \((.*)\) %}", shown)
+    macro = (ROOT / "templates" / "refresh_page.html").read_text("utf-8")
+    _, _, shown = (
+        (ROOT / "templates" / "refresh_texts.html")
+        .read_text("utf-8")
+        .partition("set default_texts =")
+    )
+    (listed,) = re.findall(r"for cause in \((.*)\) %}", macro)
     causes = {"status", *re.findall(r'"(\w+)"', listed)}
     assert causes > {"absent", "refused"}
     quotes = re.findall(r'^"(.*)"$', TEXTS["troubleshooting"], re.MULTILINE)
