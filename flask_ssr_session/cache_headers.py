@@ -57,12 +57,12 @@ def set_cache_headers(
 
 def mark_no_store(state: RequestState, response: Response) -> Response:
     """Add ``no-store`` and ``SSR-Session`` to a response that replaces the content."""
-    verdict, withheld = state.decide(), state.withheld
+    verdict = state.decide()
     # An after_request function of the app may call make_conditional().
     drop_conditions(state.request)
     _keep_nowhere(response, header_names(response))
-    lacks_claims = withheld is not None and withheld.lacks_claims
-    reason = "claims" if lacks_claims else verdict.reason.value
+    has_session = verdict.session is not None or verdict.pending_session is not None
+    reason = "claims" if state.lacks_claims and has_session else verdict.reason.value
     response.headers["X-Robots-Tag"] = "noindex"
     response.headers["SSR-Session"] = f"{verdict.state.value}; reason={reason}"
     response.vary.add("Cookie")

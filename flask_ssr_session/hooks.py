@@ -24,9 +24,10 @@ from .flask_context import current_g, current_request
 from .form_capture import capture_form
 from .request_state import RUNNING, RequestState, request_state_of
 from .responses import full_page_response, render, set_page_status
-from .sansio.response_policy import is_page
+from .sansio.plan import Plan
 from .sansio.states import RequestKind, ResponseKind
 from .setup_warnings import warn_of_header_tokens
+from .withholding import signal_refresh, withhold
 
 
 def register_hooks(app_state: AppState) -> None:
@@ -124,30 +125,34 @@ def after_request(app_state: AppState, response: Response) -> Response:
     if state.withheld is None:
         set_cache_headers(state, state.verdict, response, names)
     else:
-        if state.rendered is not None and is_page(state.rendered):
-            _complete_page(state, response, state.rendered)
+        if state.shown_page is not None:
+            _complete_page(state, state.withheld, response, state.shown_page)
         # Once more: an after_request function of the app may let caches store the response.
         mark_no_store(state, response)
     # A streaming template may still render the refresh page.
     if response.is_streamed and not response.direct_passthrough:
         state.streaming = True
     if state.rendered is not None:
-        state.signal_refresh()
+        signal_refresh(state)
     return response
 
 
-def _complete_page(state: RequestState, response: Response, page: ResponseKind) -> None:
-    """Complete a response into which a page of this package was rendered."""
+def _complete_page(state: RequestState, plan: Plan, response: Response, page: ResponseKind) -> None:
+    """Complete a response into which a page of this package was rendered.
+
+    :param plan: the last one that replaced content.
+    """
     if not undo_conditional(response):
         replace_content(response, full_page_response(state))
-    plan = state.withheld
+    if plan.kind is ResponseKind.ALLOW and state.lacks_claims:  # a part of the page was refused
+        plan = plan._replace(kind=ResponseKind.CLAIMS_JSON)
     # A template may render the page where a script or a cache reads it.
     if (
-        plan is not None
+        state.refresh_plan is None
         and plan.kind is not ResponseKind.ALLOW
-        and not plan.leads_elsewhere
         and state.facts.kind is not RequestKind.DOCUMENT
     ):
+        withhold(state, plan, plan.kind)
         replace_content(response, render(state, plan))
     set_page_status(state, response, page)
 

@@ -17,12 +17,11 @@ from .request_verdict import check_claims, check_revocation, decide_request
 from .sansio.claims import ClaimFailure
 from .sansio.plan import CONTINUE_PARAMETER, Plan, RequestFacts
 from .sansio.requirements import Requirements
-from .sansio.response_policy import asks_refresh, is_admitted_without_session, plan_response
+from .sansio.response_policy import is_admitted_without_session, plan_response
 from .sansio.states import Reason, ResponseKind
 from .sansio.verdict import Verdict
 from .session import SSRSession
-from .setup_warnings import warn_of_plan
-from .signals import refresh_requested, session_active
+from .signals import session_active
 from .verdict_log import log_verdict
 
 if TYPE_CHECKING:
@@ -46,7 +45,11 @@ class RequestState:
     :ivar admits_pending: the view runs for a pending session, which ``g.session`` then is.
     :ivar protected: the view ran after a check for a session.
     :ivar withheld: the plan that replaces the content; None while the content is shown.
+    :ivar lacks_claims: content was withheld because the session lacks claims.
     :ivar rendered: the kind of this package's response that was rendered last, or None.
+    :ivar shown_page: the page of this package that is part of the response, or None.
+    :ivar refresh_plan: the plan of ``/refresh-session``, whatever the verdict is; else None.
+    :ivar refresh_signalled: receivers know that the response asks the browser to refresh.
     :ivar streaming: the response is complete, except for what a template may still stream.
     :ivar revocation_checked: the core was asked whether the session is revoked.
     :ivar form_checked: it was decided whether the refresh page carries the form.
@@ -60,7 +63,11 @@ class RequestState:
     admits_pending: bool = False
     protected: bool = False
     withheld: Plan | None = None
+    lacks_claims: bool = False
     rendered: ResponseKind | None = None
+    shown_page: ResponseKind | None = None
+    refresh_plan: Plan | None = None
+    refresh_signalled: bool = False
     streaming: bool = False
     revocation_checked: bool = False
     form_checked: bool = False
@@ -70,7 +77,6 @@ class RequestState:
     _facts: RequestFacts | None = None
     _plan: Plan | None = None
     _template_optional: bool = False
-    _refresh_signalled: bool = False
 
     def __init__(self, app_state: AppState, request: Request) -> None:
         self.app_state = app_state
@@ -189,13 +195,15 @@ class RequestState:
                 self.facts,
                 self.app_state.sdk_binding().policy,
                 optional=self.optional,
+                optional_view=self.requirements.optional,
                 failures=self.failures,
             )
         return self._plan
 
-    @plan.setter
-    def plan(self, plan: Plan) -> None:
-        self._plan = plan
+    @property
+    def page_plan(self) -> Plan:
+        """The plan of the page that the macro shows."""
+        return self.refresh_plan or self.plan
 
     def is_admitted(self, *, optional: bool) -> bool:
         """Return whether the code that runs now may show what it requires a session for.
@@ -211,26 +219,6 @@ class RequestState:
             optional=optional,
             continues_signed_out=optional and CONTINUE_PARAMETER in query_args(self.request),
         )
-
-    def withhold(self) -> Plan:
-        """Return the plan of the response, and note that it replaces the content.
-
-        :raises MisuseError: in debug or testing, the sign-in page itself requires a session.
-        """
-        plan = self.plan
-        if self.withheld is not plan:
-            self.withheld = plan
-            warn_of_plan(self.app_state, self.request, self.session, plan)
-        return plan
-
-    def signal_refresh(self) -> None:
-        """Tell receivers, once, if the response asks the browser to refresh."""
-        rendered = self.rendered
-        if rendered is not None and asks_refresh(rendered) and not self._refresh_signalled:
-            self._refresh_signalled = True
-            self.app_state.send_signal(
-                refresh_requested, reason=self.decide().reason.value, answer=rendered.value
-            )
 
 
 def request_state_of(app_state: AppState, request: Request) -> RequestState:

@@ -9,6 +9,7 @@ from werkzeug.exceptions import Forbidden, HTTPException
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from .cache_headers import mark_no_store
+from .flask_context import check_trusted_host
 from .form_capture import capture_form
 from .pages.document import content_security_policy, render_document
 from .pages.jinja_env import templates_are_unmodified
@@ -16,8 +17,9 @@ from .request_state import RequestState
 from .sansio.builtin_claims import MFA_CLAIM
 from .sansio.claims import ClaimFailure
 from .sansio.plan import Plan
-from .sansio.response_policy import is_page
+from .sansio.response_policy import is_page, leads_to_sign_in
 from .sansio.states import ResponseKind
+from .withholding import withhold
 
 RETRY_AFTER_SECONDS = 10
 
@@ -70,8 +72,12 @@ def respond(state: RequestState) -> Response:
 
     :raises InvalidClaimsError: a document was requested, and the app has pages of its own for what
         the session lacks.
+    :raises SecurityError: the app does not trust the requested host, and Flask answers 400 there.
     """
-    plan = state.withhold()
+    plan = state.plan
+    if leads_to_sign_in(plan.kind):
+        check_trusted_host(state.request)
+    withhold(state, plan, plan.kind)
     if plan.kind is ResponseKind.CLAIMS_ERROR:
         raise InvalidClaimsError(plan.failures)
     if plan.kind is ResponseKind.FACTOR_ERROR:
@@ -96,13 +102,14 @@ def render(state: RequestState, plan: Plan) -> Response:
     if "HX-Request" in state.request.headers:
         # htmx 4 would show the body of any response in place of the fragment.
         response.headers["HX-Reswap"] = "none"
-    state.rendered = plan.kind
     return mark_no_store(state, current_app.make_response(response))
 
 
 def full_page_response(state: RequestState) -> Response:
     """Return the whole page that the plan of the request shows."""
     response = make_response(render_document(state))
+    # An app's own document may show a page without calling the macro.
+    state.shown_page = state.page_plan.page
     headers = response.headers
     headers.setdefault("Referrer-Policy", "same-origin")
     policy = "frame-ancestors 'self'"
@@ -139,7 +146,7 @@ def _refuse_cross_site(_state: RequestState, _plan: Plan) -> Response:
 
 def _invalid_claims(state: RequestState, plan: Plan) -> Response:
     """Return the body that SuperTokens' own SDK sends, so that the browser SDK informs the page."""
-    failures = plan.failures or (_FACTOR_FAILURE,)
+    failures = (_FACTOR_FAILURE,) if plan.kind is ResponseKind.FACTOR_JSON else plan.failures
     return make_response(
         jsonify(
             message="invalid claim",

@@ -29,16 +29,21 @@ _RECIPES = {
 
 
 def warn_of_plan(
-    app_state: AppState, request: Request, session: SSRSession | None, plan: Plan
+    app_state: AppState,
+    request: Request,
+    session: SSRSession | None,
+    plan: Plan,
+    rendered: ResponseKind,
 ) -> None:
     """Log, once, what makes *plan* a dead end for visitors.
 
+    :param rendered: what is rendered of the plan, its kind or its page.
     :raises MisuseError: in debug or testing, the page that *plan* leads to requires what only that
         page can give.
     """
     if plan.failures and session is not None:
         _warn_of_absent_claims(app_state, session, plan)
-    if plan.closes_sign_in and leads_to_sign_in(plan.kind):
+    if plan.closes_sign_in and leads_to_sign_in(rendered):
         _report_dead_end(
             app_state,
             "sign_in_closed",
@@ -46,7 +51,7 @@ def warn_of_plan(
             "sign in: mark its view with session_optional or session_exempt, and keep "
             "needs_refresh out of its template.",
         )
-    if plan.kind is ResponseKind.FACTOR_ERROR and plan.closes_factor_page:
+    if plan.closes_factor_page and plan.kind is ResponseKind.FACTOR_ERROR:
         _report_dead_end(
             app_state,
             "factor_page_closed",
@@ -55,7 +60,7 @@ def warn_of_plan(
             "session_required(allow_pending=True).",
         )
     # At a host that the app does not trust, Flask answers 400, and the app's page for that shows.
-    if leads_to_sign_in(plan.kind) and trusted_host(request):
+    if leads_to_sign_in(rendered) and trusted_host(request):
         _warn_of_ways_to_sign_in(app_state, request)
 
 

@@ -17,7 +17,8 @@ from .request_paths import safe_target
 from .request_state import current_request_state
 from .responses import full_page_response, render
 from .sansio.response_policy import plan_refresh_page
-from .sansio.states import RequestKind, SessionState
+from .sansio.states import RequestKind, ResponseKind, SessionState
+from .withholding import withhold
 
 _ONE_YEAR_SECONDS = 365 * 24 * 3600
 
@@ -97,9 +98,13 @@ def _refresh(**_host: str) -> Response:
     # A redirect of some view sent the script here. The browser SDK repeats the original request.
     is_reported = kind is RequestKind.SCRIPT and state.decide().state in _REPORTED_TO_SCRIPTS
     if kind is RequestKind.PREFETCH or is_reported:
-        return render(state, state.withhold())
+        plan = state.plan
+        if kind is RequestKind.PREFETCH:
+            plan = plan._replace(kind=ResponseKind.PREFETCH_DECLINED)
+        withhold(state, plan, plan.kind)
+        return render(state, plan)
     args, binding = query_args(state.request), state.app_state.sdk_binding()
-    state.plan = plan_refresh_page(
+    state.refresh_plan = plan_refresh_page(
         safe_target(state.request, binding, args.get("redirectBack")),
         binding.policy,
         optional="optional" in args,

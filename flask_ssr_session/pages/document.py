@@ -36,7 +36,7 @@ def render_document(state: RequestState) -> str:
         problem = f"failed with {type(error).__name__}{_template_location(error)}"
     else:
         # Without the script a visitor would stay on the refresh page for ever.
-        is_refresh_page = state.plan.page is ResponseKind.REFRESH_PAGE
+        is_refresh_page = state.page_plan.page is ResponseKind.REFRESH_PAGE
         if not is_refresh_page or _has_refresh_script(state, page):
             return page
         problem = (

@@ -17,6 +17,7 @@ from ..request_state import current_request_state
 from ..sansio.cookies import ACCESS_TOKEN_COOKIE
 from ..sansio.request_kind import SAFE_METHODS
 from ..sansio.states import ResponseKind
+from ..withholding import signal_refresh, withhold
 from . import assets
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ _PAGE_KINDS = {
 
 def page_kind() -> str:
     """Return which page the current request shows, by the word that templates use."""
-    return _PAGE_KINDS[current_request_state().plan.page]
+    return _PAGE_KINDS[current_request_state().page_plan.page]
 
 
 def refresh_view(nonce: str | None = None) -> RefreshView:
@@ -75,10 +76,11 @@ def refresh_view(nonce: str | None = None) -> RefreshView:
         global, if it has one.
     """
     state = current_request_state()
-    plan, verdict, facts = state.withhold(), state.decide(), state.facts
-    state.rendered = plan.page
+    plan, verdict, facts = state.page_plan, state.decide(), state.facts
+    withhold(state, plan, plan.page)
+    state.shown_page = plan.page
     if state.streaming:
-        state.signal_refresh()
+        signal_refresh(state)
     binding = state.app_state.sdk_binding()
     asset_folder = facts.refresh_path
     nonce = nonce or _app_nonce()
@@ -106,7 +108,7 @@ def refresh_view(nonce: str | None = None) -> RefreshView:
                 # SuperTokens' refresh API counts duplicates the same way, equal values too.
                 "duplicates": "" if duplicates else None,
                 "unsafe": None if facts.is_safe else "",
-                "return-to": plan.target if plan.leads_elsewhere else None,
+                "return-to": None if state.refresh_plan is None else plan.target,
                 "sign-in": plan.sign_in_url,
                 "return-param": binding.policy.login_return_param,
                 "optional": "" if plan.continues_signed_out else None,

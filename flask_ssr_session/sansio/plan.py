@@ -84,7 +84,6 @@ class Plan(NamedTuple):
     :ivar auto_redirect: the page takes the visitor to sign-in, or to the next factor, by itself.
     :ivar continues_signed_out: a session that turns out to have ended leads to *continue_url*, not
         to sign-in.
-    :ivar leads_elsewhere: *target* is not the request's own path.
     :ivar closes_sign_in: sign-in itself asks for a session, so that no visitor can sign in.
     :ivar closes_factor_page: the same of the page that completes sign-in.
     :ivar failures: the claims that an active session does not meet.
@@ -99,15 +98,6 @@ class Plan(NamedTuple):
     continue_url: str = ""
     auto_redirect: bool = False
     continues_signed_out: bool = False
-    leads_elsewhere: bool = False
     closes_sign_in: bool = False
     closes_factor_page: bool = False
     failures: tuple[ClaimFailure, ...] = ()
-
-    @property
-    def lacks_claims(self) -> bool:
-        """Whether the content is withheld for claims, not for the state of the session."""
-        return self.page is ResponseKind.CLAIMS_PAGE or self.kind in (
-            ResponseKind.CLAIMS_ERROR,
-            ResponseKind.CLAIMS_JSON,
-        )

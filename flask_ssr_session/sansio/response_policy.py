@@ -75,11 +75,13 @@ def plan_response(
     options: PolicyOptions,
     *,
     optional: bool = False,
+    optional_view: bool = False,
     failures: tuple[ClaimFailure, ...] = (),
 ) -> Plan:
     """Return what a request gets that is not admitted, or whose session fails claims.
 
-    :param optional: the page may also be seen without a session, so it offers to continue.
+    :param optional: the content may also be seen without a session: the page offers to continue.
+    :param optional_view: the same of the whole view: the page of the redirect flow offers it, too.
     :param failures: the claims that the session does not meet.
     """
     state, target = verdict.state, facts.return_path
@@ -123,7 +125,7 @@ def plan_response(
             ResponseKind.FACTOR_PAGE: (ResponseKind.FACTOR_REDIRECT, factor_url),
             ResponseKind.REFRESH_PAGE: (
                 ResponseKind.REFRESH_REDIRECT,
-                _refresh_location(verdict, facts, options, optional=optional),
+                _refresh_location(verdict, facts, options, optional=optional_view),
             ),
         }
         kind, location = _document_response(plan, state, facts, redirects)
@@ -146,7 +148,6 @@ def plan_refresh_page(target: str, options: PolicyOptions, *, optional: bool) ->
         sign_in_url=options.sign_in_location(target),
         continue_url=with_query(target, **{CONTINUE_PARAMETER: "1"}) if optional else "",
         continues_signed_out=optional,
-        leads_elsewhere=True,
     )
 
 

@@ -1,0 +1,33 @@
+"""Record that a response replaces the content of a request, and tell whom it concerns."""
+
+from __future__ import annotations
+
+from .request_state import RequestState
+from .sansio.plan import Plan
+from .sansio.response_policy import asks_refresh
+from .sansio.states import ResponseKind
+from .setup_warnings import warn_of_plan
+from .signals import refresh_requested
+
+
+def withhold(state: RequestState, plan: Plan, rendered: ResponseKind) -> None:
+    """Record that *plan* replaces the content.
+
+    :param rendered: what is rendered of it, its kind or its page.
+    :raises MisuseError: in debug or testing, the sign-in page itself requires a session.
+    """
+    if state.withheld is not plan or state.rendered is not rendered:
+        warn_of_plan(state.app_state, state.request, state.session, plan, rendered)
+        state.withheld = plan
+        state.lacks_claims = state.lacks_claims or bool(plan.failures)
+        state.rendered = rendered
+
+
+def signal_refresh(state: RequestState) -> None:
+    """Send a signal, once, if the response asks the browser to refresh."""
+    rendered = state.rendered
+    if rendered is not None and asks_refresh(rendered) and not state.refresh_signalled:
+        state.refresh_signalled = True
+        state.app_state.send_signal(
+            refresh_requested, reason=state.decide().reason.value, answer=rendered.value
+        )
