@@ -29,7 +29,7 @@ def trusted_host(request: Request) -> str:
 
 
 def query_args(request: Request) -> MultiDict[str, str]:
-    """Return the query of *request*; empty if its bytes are no text, which no browser sends."""
+    """Return the query of *request*; empty if its bytes are not text, which no browser sends."""
     try:
         return request.args
     except UnicodeDecodeError:

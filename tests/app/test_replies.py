@@ -428,7 +428,7 @@ def test_sign_in_page_that_needs_a_session_is_an_error_and_no_loop(
     else:
         app.add_url_rule("/login", "login", lambda: render_template("page.html"))
     client = app.test_client()
-    with pytest.raises(MisuseError, match=r"'/login' itself asks for a session"):
+    with pytest.raises(MisuseError, match=r"'/login' itself requires a session"):
         client.get("/login?theme=dark", headers=PAGE)
 
 
