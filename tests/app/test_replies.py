@@ -1,4 +1,4 @@
-"""What a request gets, by the state of its session and by who asks."""
+"""The response to a request, by the state of its session and by the kind of request."""
 
 from __future__ import annotations
 
@@ -402,7 +402,7 @@ def test_always_try_refresh_holds_for_templates_too() -> None:
     assert page_shown(plain.get("/page", headers=PAGE)) == "sign_in"
 
 
-# --- a sign-in page that asks for a session ------------------------------------------------------
+# --- a sign-in page that requires a session ------------------------------------------------------
 
 
 @pytest.mark.parametrize(
