@@ -1,4 +1,4 @@
-"""Whether a session was revoked: one look-up with a deadline, and what a failing core means."""
+"""The revocation check: one request with a deadline, and the effect of a failing core."""
 
 from __future__ import annotations
 
