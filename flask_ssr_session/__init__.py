@@ -76,7 +76,7 @@ _HOMES = {
     "session_required": "decorators",
 }
 
-if not TYPE_CHECKING:  # else type checkers would take any name for a public one
+if not TYPE_CHECKING:  # otherwise type checkers would accept any name
 
     def __getattr__(name: str) -> Any:
         if name not in _HOMES:

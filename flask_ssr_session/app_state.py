@@ -1,4 +1,4 @@
-"""What is kept per app: settings, keys, log and signals."""
+"""The state of one app: settings, keys, log and signals."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ APPS: WeakValueDictionary[int, Flask] = WeakValueDictionary()
 
 
 class SDKBinding(NamedTuple):
-    """What is known once the SDK was read; complete at the first request that needs it."""
+    """Settings and keys, completed by the SDK at the first request that needs them."""
 
     settings: Settings
     resolved: ResolvedSettings
@@ -54,7 +54,7 @@ class AppState:
     :ivar preparations: run at the first request of any kind, before anything else; each may run
         twice.
     :ivar is_prepared: the preparations ran.
-    :ivar receivers: of signals, which hold them weakly.
+    :ivar receivers: signal receivers, kept here because blinker holds them weakly.
     :ivar request_key: the name of this app's ``RequestState`` on a request.
     """
 
@@ -90,22 +90,22 @@ class AppState:
         self._given_is_revoked: Callable[[str], bool] | None = None
 
     def prepare(self) -> None:
-        """Run the preparations; two simultaneous first requests both do, and wait for them."""
+        """Run the preparations; each of several simultaneous first requests runs all of them."""
         for prepare in self.preparations:
             prepare(self)
         self.is_prepared = True
 
     def sdk_binding(self) -> SDKBinding:
-        """Return settings completed by the SDK, and the keys; read once, then frozen.
+        """Return settings completed by the SDK, and the keys; read once per app.
 
-        :raises ConfigError: the settings or the SDK's cannot work.
+        :raises ConfigError: the settings of the app or of the SDK are invalid.
         :raises MisuseError: a decorator protects nothing.
         """
         return self._binding or self._bind()
 
     def _bind(self) -> SDKBinding:
         settings = self.settings
-        if self._given_is_revoked is not None:  # the test kit answers in place of the core
+        if self._given_is_revoked is not None:  # the test kit replaces the core
             settings = replace(settings, check_revoked=False)
         resolved = ResolvedSettings.resolve(settings, (self._read_sdk or read_sdk)())
         for check in self.checks:
@@ -151,13 +151,13 @@ class AppState:
     def override_keys_for_testing(
         self, keys: StaticKeys | FetchedKeys, is_revoked: Callable[[str], bool] | None = None
     ) -> None:
-        """Use these from now on, and no network; for ``flask_ssr_session.testing`` alone."""
+        """Use *keys* and no network from now on; only for ``flask_ssr_session.testing``."""
         self._given_keys = keys
         self._given_is_revoked = is_revoked
         self.__dict__.pop("_binding", None)
 
     def clear_keys(self) -> None:
-        """Drop keys and remembered tokens of this process; the next token fetches the keys."""
+        """Drop the keys and cached tokens of this process; the next token fetches the keys."""
         if self._binding is not None:
             self._binding.keys.clear()
 
@@ -167,7 +167,7 @@ class AppState:
             return
         try:
             signal.send(self.app, _async_wrapper=self.app.ensure_sync, **facts)
-        # A metrics counter must neither turn visitors away nor end the fetching of keys.
+        # A broken metrics counter must neither reject visitors nor stop the fetching of keys.
         except Exception as error:  # noqa: BLE001
             self.log.write(
                 logging.ERROR,
@@ -189,8 +189,8 @@ class AppState:
 
     def log_broken_claim(self, name: str, problem: str, _error: BaseException | None) -> None:
         """Log once that a claim cannot be checked."""
-        message = f"{name} {problem}: every session that it is checked for is refused"
-        # Not by its reason, which all claims share: each broken claim is worth a line.
+        message = f"{name} {problem}: views that need it reject every session"
+        # Once per name, not per reason: all claims share the reason.
         if name not in self._warned:
             self._warned.add(name)
             self.log.write(logging.ERROR, "claim_unchecked", message)

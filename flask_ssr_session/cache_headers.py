@@ -1,4 +1,4 @@
-"""Write into a response's headers what caches and robots may do with it."""
+"""Set the response headers that caches and robots obey."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def set_cache_headers(
 
     :param names: of its header fields, in lower case.
     """
-    # A 304 without a type counts as one of a page: a cache copies its headers onto its copy.
+    # A 304 without a type counts as a page: a cache copies its headers onto the stored page.
     media_type = response.headers.get("Content-Type", "").partition(";")[0].strip()
     if not media_type and response.status_code == 304:
         media_type = "text/html"
@@ -51,8 +51,8 @@ def set_cache_headers(
     elif caching is Caching.NO_STORE:
         if streams and verdict.state is not SessionState.ANONYMOUS:
             mark_no_store(state, response)
-        else:  # crawlers have no session: robots may list what may be content
-            _keep_nowhere(response, names)
+        else:  # no "noindex": crawlers have no session, and this may be content
+            _set_no_store(response, names)
 
 
 def mark_no_store(state: RequestState, response: Response) -> Response:
@@ -60,7 +60,7 @@ def mark_no_store(state: RequestState, response: Response) -> Response:
     verdict = state.decide()
     # An after_request function of the app may call make_conditional().
     drop_conditions(state.request)
-    _keep_nowhere(response, header_names(response))
+    _set_no_store(response, header_names(response))
     has_session = verdict.session is not None or verdict.pending_session is not None
     reason = "claims" if state.lacks_claims and has_session else verdict.reason.value
     response.headers["X-Robots-Tag"] = "noindex"
@@ -75,9 +75,9 @@ def header_names(response: WerkzeugResponse) -> set[str]:
 
 
 def undo_conditional(response: Response) -> bool:
-    """Undo what a condition of the request made of a page; return whether the page is complete.
+    """Turn a conditional response back into its page; return whether the page is complete.
 
-    ``make_conditional()`` leaves the body of a 304 or 412 in its place, and wraps that of a 206.
+    ``make_conditional()`` keeps the body of a 304 or 412, and wraps that of a 206.
     """
     status, complete_length = response.status_code, response.content_range.length
     for name in _CONDITIONAL_FIELDS:
@@ -102,7 +102,7 @@ def replace_content(response: Response, replacement: Response) -> None:
     response.set_data(replacement.get_data())
 
 
-def _keep_nowhere(response: WerkzeugResponse, names: set[str]) -> None:
+def _set_no_store(response: WerkzeugResponse, names: set[str]) -> None:
     response.headers["Cache-Control"] = "no-store"
     _drop_cdn_cache_headers(response, names)
 
@@ -115,7 +115,7 @@ def _drop_cdn_cache_headers(response: WerkzeugResponse, names: set[str]) -> None
 
 
 def _make_private(state: RequestState, response: Response, names: set[str]) -> None:
-    """Keep a view's own cache headers from sharing one visitor's page."""
+    """Change the cache headers of a view so that no shared cache stores one visitor's page."""
     _drop_cdn_cache_headers(response, names)
     if "cache-control" not in names:
         response.headers.add("Cache-Control", "private")
@@ -126,7 +126,7 @@ def _make_private(state: RequestState, response: Response, names: set[str]) -> N
     if cache.public or cache.s_maxage is not None:
         cache.public = False
         cache.s_maxage = None
-        # A public page is right for visitors without a session; a protected one never is.
+        # ``public`` is right for visitors without a session, but never for a protected view.
         if state.protected:
             state.app_state.warn_once(
                 f"private.{quote(state.request.endpoint or '')}",

@@ -22,4 +22,4 @@ class _LazyGroup(AppGroup):
         return doctor
 
 
-commands = _LazyGroup("ssr-session", help="Look after SuperTokens sessions on pages.")
+commands = _LazyGroup("ssr-session", help="Check SuperTokens sessions on server-rendered pages.")

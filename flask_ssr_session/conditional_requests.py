@@ -1,9 +1,8 @@
 """Apply the conditions of a request (RFC 9110 section 13) only to copies of the same session.
 
-A view that answers 304 by itself renders nothing: the browser shows its copy, whatever session it
-was rendered for. ``Vary: Cookie`` does not prevent that. If the cookies differ, Chromium and
-Firefox leave ``If-Modified-Since`` out, but still send the ETag of the copy
-(``tests/browser/test_caches.py``).
+If a view responds with 304, the browser shows its copy, whatever session that was rendered for.
+``Vary: Cookie`` does not prevent that: if the cookies differ, Chromium and Firefox omit
+``If-Modified-Since``, but still send the ETag of the copy (``tests/browser/test_caches.py``).
 """
 
 from __future__ import annotations
@@ -39,20 +38,20 @@ _TAG = re.compile(r'(?:W/)?"[^"]*"')
 
 
 def may_ask_conditionally(state: SessionState) -> bool:
-    """Return whether the app may answer a condition in this state, without rendering a page.
+    """Return whether the app may respond with 304 in this state.
 
-    For visitors without a session it may: public pages live by 304. In every other state but an
-    active session, the browser has a token or the SDK's sign of one, and 304 would show a private
-    page and never refresh.
+    It may for visitors without a session, because public pages need 304. In every other inactive
+    state the browser has a token or a front token: a 304 would show a private page, and would
+    never refresh.
     """
     return state in (SessionState.ACTIVE, SessionState.ANONYMOUS)
 
 
 def drop_conditions(request: Request) -> None:
-    """Show the app a request for the whole page.
+    """Remove the conditions, so that the app renders the whole page.
 
-    Only GET and HEAD can be answered by 304 and 206. For other methods a condition keeps one user's
-    change from overwriting another's, and the change must not happen without it.
+    Only GET and HEAD get 304 and 206. For other methods the conditions stay: they keep one user's
+    change from overwriting another's.
     """
     if request.method in _CONDITIONAL_METHODS and not _ALL_KEYS.isdisjoint(request.environ):
         for name in _CONDITIONS:
@@ -60,10 +59,10 @@ def drop_conditions(request: Request) -> None:
 
 
 def unmark_tags(request: Request, session_handle: str) -> None:
-    """Show the app its own entity tags, without the mark of the session.
+    """Remove the mark of this session from the entity tags, so that they equal those of the app.
 
-    Marks of other sessions stay: no tag of the app equals such a tag. If the request is for a page,
-    tags without any mark are dropped, too: the copy is from before the sign-in.
+    Tags of other sessions keep their mark, so they equal no tag of the app. For a page request,
+    unmarked tags are dropped, too: such a copy is from before sign-in.
     """
     if _TAG_KEYS.isdisjoint(request.environ):
         return
@@ -78,7 +77,7 @@ def unmark_tags(request: Request, session_handle: str) -> None:
 
 
 def mark_tag(tag: str, session_handle: str) -> str:
-    """Return an entity tag that names the session for which its page was rendered.
+    """Return an entity tag with the mark of the session that its page was rendered for.
 
     :param tag: the value of an ``ETag`` header.
     """
@@ -87,7 +86,7 @@ def mark_tag(tag: str, session_handle: str) -> str:
 
 
 def _mark(session_handle: str) -> str:
-    """Return the end of every tag of this session: a hash, to keep the handle private.
+    """Return the suffix of this session's tags: a hash, to keep the handle private.
 
     The handle outlives a refresh, so the browser's copy stays valid after one.
     """
@@ -95,10 +94,10 @@ def _mark(session_handle: str) -> str:
 
 
 def _accepts_page(request: Request) -> bool:
-    """Return whether the response is to be HTML.
+    """Return whether the request is for a page.
 
     False for a script that accepts anything: JSON keeps its 304, and at worst such a script shows
-    the copy of a public page from before the sign-in.
+    a copy of a public page from before sign-in.
     """
     accept = request.headers.get("Accept", "").lower()
     return request.method in _CONDITIONAL_METHODS and "text/html" in accept

@@ -1,4 +1,4 @@
-"""Ask for the session of the current request outside templates."""
+"""Get the session of the current request outside templates."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def get_ssr_session() -> SSRSession | None:
 
     :raises MisuseError: ``init_app`` was not called for this app.
 
-    It is what ``g.session`` was set to, whatever the app has assigned to it since.
+    An assignment to ``g.session`` by the app does not change it.
     """
     state = current_request_state()
     state.decide()
@@ -24,7 +24,7 @@ def get_session_state() -> SessionState:
 
     :raises MisuseError: ``init_app`` was not called for this app.
 
-    Offer "Sign in" in the state ``ANONYMOUS`` alone: in ``REFRESH`` and ``UNAVAILABLE`` the visitor
-    may well be signed in. Templates have its value as ``session_state``.
+    Offer "Sign in" only in the state ``ANONYMOUS``: in ``REFRESH`` and ``UNAVAILABLE`` the visitor
+    may be signed in. In templates, its value is ``session_state``.
     """
     return current_request_state().decide().state

@@ -1,7 +1,7 @@
-"""Find what an app has registered in the wrong order, at the first request and in the doctor.
+"""Find decorators in the wrong order, at the first request and in the doctor.
 
-A decorator of this package above a route guards a name that is never called: the route has
-registered the bare function.
+A decorator of this package above a route protects nothing: the route has registered the bare
+function.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ _used_guards: WeakSet[_Function] = WeakSet()
 
 
 class _Registered(NamedTuple):
-    """The functions that an app calls, as far as they can be seen, down to the first guard.
+    """The functions that an app is known to call, down to the first guard.
 
     :ivar views: the views, and the functions that they wrap: key to endpoint.
     :ivar view_guards: ids of the guards among these, and below them.
-    :ivar functions: these, hooks and error handlers, with what they hold or close over: key to a
-        description of where it was found.
+    :ivar functions: these, hooks and error handlers, and the functions that they hold or close
+        over: key to a description of where it was found.
     :ivar guards: ids of the guards among these, and below them.
     """
 
@@ -47,7 +47,7 @@ class _Registered(NamedTuple):
 
 
 def check_decorator_order(app: Flask) -> None:
-    """Refuse an app in which a decorator above the route protects nothing.
+    """Reject an app in which a decorator above the route protects nothing.
 
     :raises MisuseError: names the endpoint whose view runs without the check written above it.
     """
@@ -64,7 +64,7 @@ def check_decorator_order(app: Flask) -> None:
 
 
 def unreached_guards(app: Flask) -> str | None:
-    """Return which functions are called without the decorator written on them; None if none is.
+    """Describe the functions that run without the decorator written on them, or return None.
 
     :func:`check_decorator_order` covers views. This covers hooks, error handlers, and functions
     that a decorated view calls.
@@ -89,8 +89,8 @@ def _unused(app: Flask, reached: set[int]) -> list[_Function]:
 
     :param reached: ids of the guards that *app* calls.
 
-    The same function may well be registered twice on purpose, once behind a guard, by one app or by
-    two. A guard counts as used even after the app that used it is gone.
+    One function may be registered twice on purpose, once behind a guard, by one app or by two. A
+    guard counts as used even after the app that used it is gone.
     """
     guards = [guard for ref in GUARDS.valuerefs() if (guard := ref()) is not None]
     _used_guards.update(guard for guard in guards if id(guard) in reached)
@@ -137,7 +137,7 @@ def _walk(root: Any, origin: str, found: _Registered) -> None:
         waiting += (
             inner
             for inner in _inner(function)
-            # A function that calls itself closes over the guard, which has its name now.
+            # A recursive function closes over its own guard, which has taken its name.
             if not (_is_guard(inner) and key in _below(inner))
         )
 
@@ -171,7 +171,7 @@ def _wrapped(function: Any) -> Any:
     """Return the function of a bound method, or the one that *function* wraps, or None."""
     if isinstance(function, MethodType):
         return function.__func__
-    # Not by getattr: some objects have every attribute.
+    # Not getattr: some objects have every attribute.
     try:
         return vars(function).get("__wrapped__")
     except (TypeError, RuntimeError):  # it has no attributes, or is an unbound proxy

@@ -1,4 +1,4 @@
-"""Declare that a view needs a session, may have one, or has none."""
+"""Declare that a view requires a session, accepts one, or is exempt."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ def session_required(
     allow_pending: bool = False,
     global_claims: bool = True,
 ) -> Callable[..., Any]:
-    """Run the view only with a verified session; other requests get their response before it runs.
+    """Run the view only with a verified session; other requests get a response before it runs.
 
-    A browser gets the refresh page, sign-in or an outage page, a script a status that it
-    understands. A user who has not completed all factors of sign-in is led to the next one.
+    A browser gets the refresh page, sign-in or an outage page; a script gets a status that it
+    understands. A user who has not completed all factors of sign-in is sent to the next one.
     It works with and without parentheses, on plain and async views.
 
     It goes **below** the route, because the route registers the function below it::
@@ -109,8 +109,8 @@ def session_exempt(view: _View) -> _View:
 
     ``g.session`` is None in it, and the origin of a request is not checked.
 
-    The returned function is exempt, not *view* itself, which may well be registered under another
-    path that needs a session.
+    The returned function is exempt, not *view* itself, which may be registered under another path
+    that needs a session.
     """
     return cast("_View", exempt_view(view))
 
@@ -132,7 +132,7 @@ def require_session(
     conditions, ``blueprint.before_request(partial(require_session, role="admin"))``; or call it
     in a view. The conditions are those of :func:`session_required`.
 
-    As a hook, it lets these requests pass: static files, CORS preflights that Flask answers,
+    As a hook, it lets these requests pass: static files, CORS preflights that Flask handles,
     SuperTokens' own API, the sign-in and refresh pages, safe methods below the sign-in page that
     the same endpoint serves, and views marked ``session_exempt``. Without conditions on claims, it
     respects the marks of the view: ``session_optional``, ``allow_pending`` and
@@ -166,7 +166,7 @@ def require_session(
         return
     else:
         response = check_requirements(state, _as_marked(state, requirements))
-        # The mark is the view's: a decorator above it, which the hook has not admitted, runs first.
+        # Marks lower the requirements of the view only: a decorator above it runs first.
         if response is None:
             admits_pending = state.admits_pending and requirements.allow_pending
             state.require(requirements, admits_pending=admits_pending)
@@ -175,7 +175,7 @@ def require_session(
 
 
 def _as_marked(state: RequestState, requirements: Requirements) -> Requirements:
-    """Return what a hook requires of the current view, whose marks may lower it."""
+    """Return the requirements of a hook for the current view, lowered by the view's marks."""
     if requirements.claims != ClaimRequirements():
         return requirements
     app_state = state.app_state

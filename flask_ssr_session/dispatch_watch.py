@@ -1,8 +1,8 @@
-"""Watch how Flask dispatches a request: whether hooks run, and when an error handler does.
+"""Track whether Flask runs hooks, a view or an error handler.
 
 As a hook, ``require_session()`` lets some requests pass, for instance those for the sign-in page.
-Anywhere else, in a view, a decorator or an error handler, it lets none pass. So it fails closed if
-an app dispatches its requests in a way of its own.
+Anywhere else, in a view, a decorator or an error handler, it lets none pass, so it fails closed in
+an app that replaces Flask's dispatch.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def _wrap_handle_user_exception(
         request_state_of(app_state, current_request()).leave_view()
         try:
             return handle(*args, **kwargs)
-        # A handler required a session; or HTTP errors are trapped, and no handler takes this one.
+        # A handler required a session, or HTTP errors are trapped and no handler matches this one.
         except (SessionRequired, InvalidClaimsError) as carrier:
             return _response_of(carrier)
 

@@ -1,4 +1,4 @@
-"""Which requests have no session: static files, CORS preflights, the SDK's API, exempt views."""
+"""Decide which requests are exempt: static files, CORS preflights, the SDK's API, marked views."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ def is_exempt(app_state: AppState, request: Request) -> bool:
     if endpoint.endswith("static") and _serves_static_files(app_state.app, endpoint):
         return True
     if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
-        # Anyone can send this: it is exempt only if Flask answers in place of the view.
+        # Anyone can send this: it is exempt only if Flask responds in place of the view.
         return getattr(rule, "provide_automatic_options", False) is True
     return app_state.view_marks.of(app_state.app.view_functions, endpoint).exempt
 
 
 def _is_api_request(app_state: AppState, request: Request) -> bool:
-    """Return whether the SDK's middleware answers: below its base path, where no route is."""
-    # With the mount point, as the SDK itself compares.
+    """Return whether the SDK's middleware serves a request that no route matches."""
+    # Include the mount point, as the SDK does.
     base_path = app_state.sdk_binding().resolved.api_base_path
     return f"{full_path(request)}/".startswith(f"{base_path}/")
 
@@ -35,10 +35,10 @@ def _serves_static_files(app: Flask, endpoint: str) -> bool:
     owner, _, name = endpoint.rpartition(".")
     if name != "static":
         return False
-    # Without a static folder the name is free for any view, also if a folder is set later.
+    # Without a static folder any view may have the name, even if a folder is set later.
     scaffold = app.blueprints.get(owner) if owner else app
     view = app.view_functions.get(endpoint)
     module = getattr(view, "__module__", None) or ""
-    # A decorator around Flask's view, which may well ask for a session, has its module, too.
+    # A decorator around Flask's view may require a session, and has the same module.
     is_flasks_own = module.partition(".")[0] == "flask" and not hasattr(view, "__wrapped__")
     return scaffold is not None and scaffold.has_static_folder and is_flasks_own

@@ -68,7 +68,7 @@ class FlaskSSRSession:
         app.extensions[EXTENSION_NAME] = app_state
 
     def clear_keys(self) -> None:
-        """Drop the signing keys of the current app in this process, and all remembered tokens.
+        """Drop the signing keys of the current app in this process, and all cached tokens.
 
         Call it if a key leaked: otherwise a removed key verifies for up to 300 s. The next token
         fetches the keys again. A static key set stays: deploy another one.

@@ -37,7 +37,7 @@ def check_trusted_host(request: Request) -> None:
 
 
 def query_args(request: Request) -> MultiDict[str, str]:
-    """Return the query of *request*; empty if its bytes are no text, which no browser sends."""
+    """Return the query of *request*; empty if its bytes are not text, which no browser sends."""
     try:
         return request.args
     except UnicodeDecodeError:

@@ -10,7 +10,7 @@ from .sansio.cross_site import is_same_origin
 
 
 def capture_form(state: RequestState) -> None:
-    """Keep the form that the request brought, if it may and can be sent once more."""
+    """Keep the posted form if it may be resubmitted."""
     if state.form_checked:
         return
     # Loaded for the first expired form: most processes never need it.
@@ -32,8 +32,8 @@ def capture_form(state: RequestState) -> None:
         return
     try:
         body = request.get_data()
-    except HTTPException:  # larger than the app allows, or broken off
+    except HTTPException:  # larger than the app allows, or cut off
         return
-    # It is shorter if something has parsed the form before: then its content is not known.
+    # The body is shorter if something has parsed the form before; its content is unknown then.
     if len(body) == request.content_length:
         state.form = parse_replayable_form(content_type, body, owner)

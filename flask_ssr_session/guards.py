@@ -1,4 +1,4 @@
-"""Run a view only for requests that its requirements admit; all others get their response."""
+"""Run a view only for requests that its requirements admit; respond to all others."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from .request_state import RequestState, current_request_state
 from .responses import respond
 from .sansio.requirements import Requirements, ViewMark, mark_view, wrapped_chain
 
-# What the decorators return, by id, as long as it lives; for decorator_order alone.
+# The functions that the decorators returned and that still exist, by id; for decorator_order.
 GUARDS: WeakValueDictionary[int, Callable[..., Any]] = WeakValueDictionary()
 
-# The default of a decorator's view. None is the result of a decorator that returns nothing, for
-# instance of flask-sock's route.
+# The default of a decorator's *view*. Not None: a decorator that returns nothing, for instance
+# flask-sock's route, passes None.
 NOT_GIVEN: Any = object()
 
 _WRAPPED_BY_MARK = "_ssr_session_wrapped_by"
@@ -49,7 +49,8 @@ def guard_view(view: Callable[..., Any], requirements: Requirements) -> Callable
     :raises MisuseError: *view* is no view function.
     """
     if view is NOT_GIVEN:
-        # Registered as a hook by mistake, this is taken for a WSGI application and called as one.
+        # ``*_``: Flask calls the result of a hook as a WSGI application, and this may be registered
+        # as a hook by mistake.
         return lambda view=NOT_GIVEN, *_: guard_view(view, requirements)
     if view is None:
         raise MisuseError(
@@ -75,10 +76,10 @@ def guard_view(view: Callable[..., Any], requirements: Requirements) -> Callable
         ),
     )
     GUARDS[id(guard)] = guard
-    # wraps() copied the mark of an earlier call for the same function, as factories make them.
+    # An app factory may decorate one function again: wraps() copied the attribute set below.
     guard.__dict__.pop(_WRAPPED_BY_MARK, None)
-    # A guard that nothing has registered lives as long as the function it wraps, so that
-    # decorator_order finds it.
+    # The wrapped functions keep a guard alive that is not registered, so that decorator_order
+    # finds it.
     for inner in wrapped_chain(view):
         # A builtin can be decorated, but takes no attribute.
         with contextlib.suppress(AttributeError):
@@ -156,7 +157,7 @@ class _GuardScope:
         is_view = not state.in_hooks and app_state.view_marks.is_part(
             app_state.app.view_functions, state.request.endpoint, self._guard
         )
-        # Requirements of the view itself apply to the end: what it streams is rendered later.
+        # The requirements of the view itself stay: a stream is rendered later.
         if not is_view:
             requirements, admits_pending = self._before
             state.require(requirements, admits_pending=admits_pending)

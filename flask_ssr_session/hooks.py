@@ -1,4 +1,4 @@
-"""What runs before, after and at the end of each request of an app."""
+"""The hooks that run before, after and at the end of each request of an app."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ from .withholding import signal_refresh, withhold
 
 
 def register_hooks(app_state: AppState) -> None:
-    """Register with the app what runs around each request."""
+    """Register the hooks of this package with the app."""
     app = app_state.app
-    # First before every other hook, so that all of them may rely on g.session; and last after all
-    # of them, as functions after a request run in reverse order.
+    # Run before every other hook, so that all of them may rely on g.session, and after every other
+    # after_request function: those run in reverse order.
     app.before_request_funcs.setdefault(None, []).insert(0, partial(before_request, app_state))
     app.after_request_funcs.setdefault(None, []).insert(0, partial(after_request, app_state))
     app.teardown_request_funcs.setdefault(None, []).insert(0, partial(end_request, app_state))
@@ -54,7 +54,7 @@ def begin_request(app_state: AppState) -> RequestState:
 
 
 def before_request(app_state: AppState) -> None:
-    """Set ``g.session``, and hide conditions that would show another session's page."""
+    """Set ``g.session``, and remove conditions that would show another session's page."""
     state = begin_request(app_state)
     state.exempt = is_exempt(app_state, state.request)
     if state.exempt:
@@ -96,7 +96,7 @@ def _keeps_form(state: RequestState) -> bool:
     app_state, request = state.app_state, state.request
     if app_state.view_marks.of(app_state.app.view_functions, request.endpoint).keep_form:
         return True
-    # A partial shows what it will require; any other hook shows that only when it runs.
+    # Only a partial shows its requirements before it runs.
     return any(
         isinstance(hook, partial)
         and hook.func is require_session
@@ -115,7 +115,7 @@ def after_request(app_state: AppState, response: Response) -> Response:
     if app_state.app.debug and current_g().get("session") is not state.session:
         raise MisuseError(
             "g.session was replaced by the app during this request. Only flask_ssr_session sets "
-            "it: decorators and needs_refresh do not follow it, and readers would be misled."
+            "it: decorators and needs_refresh ignore the new value."
         )
     names = header_names(response)
     if "vary" in names:
@@ -127,7 +127,7 @@ def after_request(app_state: AppState, response: Response) -> Response:
     else:
         if state.shown_page is not None:
             _complete_page(state, state.withheld, response, state.shown_page)
-        # Once more: an after_request function of the app may let caches store the response.
+        # Again: an after_request function of the app may let caches store the response.
         mark_no_store(state, response)
     # A streaming template may still render the refresh page.
     if response.is_streamed and not response.direct_passthrough:
@@ -138,7 +138,7 @@ def after_request(app_state: AppState, response: Response) -> Response:
 
 
 def _complete_page(state: RequestState, plan: Plan, response: Response, page: ResponseKind) -> None:
-    """Complete a response into which a page of this package was rendered.
+    """Complete a response that contains a page of this package.
 
     :param plan: the last one that replaced content.
     """
@@ -146,7 +146,7 @@ def _complete_page(state: RequestState, plan: Plan, response: Response, page: Re
         replace_content(response, full_page_response(state))
     if plan.kind is ResponseKind.ALLOW and state.lacks_claims:  # a part of the page was refused
         plan = plan._replace(kind=ResponseKind.CLAIMS_JSON)
-    # A template may render the page where a script or a cache reads it.
+    # A template may render the page for a script or a prefetch, which must not get a page.
     if (
         state.refresh_plan is None
         and plan.kind is not ResponseKind.ALLOW
@@ -158,10 +158,10 @@ def _complete_page(state: RequestState, plan: Plan, response: Response, page: Re
 
 
 def end_request(app_state: AppState, _error: BaseException | None = None) -> None:
-    """Give ``g.session`` back to the request that the current one ran inside of.
+    """Restore ``g.session`` of the outer request, if the current request ran inside one.
 
     A view may run a request of its own app (a test client, a ``test_request_context``), and both
-    share one ``g``. Without an outer request it stays as it is: a response may still be streaming.
+    share one ``g``. Without an outer request, the value stays: a response may still be streaming.
     """
     state, shared = request_state_of(app_state, current_request()), current_g()
     shared[RUNNING] = state.parent

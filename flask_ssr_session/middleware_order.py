@@ -1,4 +1,4 @@
-"""Find out whether an app-wide ``require_session`` keeps visitors from the SDK's own hook."""
+"""Check whether an app-wide ``require_session`` blocks the SDK's own hook."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .decorators import require_session
 from .sansio.requirements import view_mark
 from .sign_in import is_below_sign_in, sign_in_endpoint
 
-# Paths of SuperTokens' API: a route that matches one of them catches the API.
+# Paths of SuperTokens' API, to find a route that matches the API, too.
 _API_PATHS = (
     ("POST", "/signin"),
     ("POST", "/session/refresh"),
@@ -30,10 +30,10 @@ def is_sdk_hook(hook: Any) -> bool:
 
 
 def hook_before_api(app: Flask, resolved: ResolvedSettings) -> str | None:
-    """Return what keeps visitors from the API that would sign them in; None if nothing does.
+    """Describe the hook that blocks the API which signs visitors in, or return None.
 
-    The SDK responds from a hook of its own, which never runs for a request that an earlier hook
-    refuses. ``require_session`` lets requests to the API pass if no route matches their path.
+    The SDK responds from its own hook, which never runs for a request that an earlier hook
+    rejects. ``require_session`` lets requests to the API pass if no route matches their path.
     """
     hooks = app.before_request_funcs.get(None, [])
     sdk = next((index for index, hook in enumerate(hooks) if is_sdk_hook(hook)), 0)
@@ -44,7 +44,7 @@ def hook_before_api(app: Flask, resolved: ResolvedSettings) -> str | None:
     # On the API's host, which matters if routes differ by host.
     adapter = app.url_map.bind(urlsplit(resolved.api_domain).netloc, mount_point or "/")
     for method, path in _API_PATHS:
-        # With the mount point, as the SDK itself compares.
+        # Include the mount point, as the SDK does.
         path = f"{resolved.api_base_path}{path}"
         if not path.startswith(f"{mount_point}/"):
             continue
@@ -61,8 +61,8 @@ def hook_before_api(app: Flask, resolved: ResolvedSettings) -> str | None:
             continue
         return (
             "app.before_request(require_session) stands before SuperTokens' Middleware(app), and "
-            f"the route {rule.rule!r} answers the paths of SuperTokens' API, too: the hook turns "
-            "visitors away from the API that would sign them in. Put Middleware(app) first."
+            f"the route {rule.rule!r} also matches the paths of SuperTokens' API, so the hook "
+            "rejects the requests that sign visitors in. Put Middleware(app) first."
         )
     return None
 

@@ -47,7 +47,7 @@ def ssr_session_app(app: Flask) -> Flask:
 
 @pytest.fixture
 def anonymous_client(ssr_session_app: Flask) -> FlaskClient:
-    """Return the client of a stranger."""
+    """Return the client of a visitor without a session."""
     return ssr_session_app.test_client()
 
 

@@ -29,7 +29,7 @@ def read_facts(request: Request, binding: SDKBinding) -> RequestFacts:
         refresh_path=refresh_path(request, binding),
         is_sign_in=is_sign_in,
         closes_sign_in=has_route
-        # A POST that is refused there leads to the page itself, which is open.
+        # A POST that is rejected there leads to the page itself, which is open.
         and (is_safe or not shares_its_path(request, resolved))
         and (is_sign_in or _is_full_sign_in_url(request, binding)),
         is_factor_page=has_route and full_path(request).rstrip("/") == resolved.factor_url,
@@ -40,8 +40,7 @@ def read_facts(request: Request, binding: SDKBinding) -> RequestFacts:
 def _is_full_sign_in_url(request: Request, binding: SDKBinding) -> bool:
     """Return whether the request asks for a sign-in page that is set as a full URL.
 
-    Compared with the host that the browser names: enough to end a loop, not enough to admit a
-    request.
+    The Host header decides, which is good enough to end a loop, but not to admit a request.
     """
     sign_in = sign_in_path(binding.resolved)
     return "://" in sign_in and bool(trusted_host(request)) and request.base_url == sign_in
@@ -50,7 +49,7 @@ def _is_full_sign_in_url(request: Request, binding: SDKBinding) -> bool:
 def _htmx_return_path(request: Request, binding: SDKBinding, *, is_safe: bool) -> str | None:
     """Return the page that htmx runs on, safe to return to; None for all other requests.
 
-    After a form, htmx stays on the page, and with it what the visitor typed.
+    None also for a form: htmx stays on the page, which keeps what the visitor typed.
     """
     headers = request.headers
     if not is_safe or "HX-Request" not in headers or "st-auth-mode" in headers:

@@ -33,7 +33,7 @@ def refresh_path(request: Request, binding: SDKBinding) -> str:
 
 
 def safe_target(request: Request, binding: SDKBinding, raw: str | None) -> str:
-    """Return where *raw* may lead back to; ``/`` if it is not safe."""
+    """Return *raw* as a return path if it is safe, else ``/``."""
     resolved = binding.resolved
     own_paths = {
         mounted(request.root_path, binding.settings.refresh_path),

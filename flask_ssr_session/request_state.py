@@ -1,4 +1,4 @@
-"""What is kept per request: its one verdict, what its view requires, and the plan of its response.
+"""The state of one request: its verdict, the requirements of its view, the plan of its response.
 
 The state is kept with the request object, so that an app's changes to ``g`` do not affect it.
 """
@@ -34,13 +34,13 @@ RUNNING = "_ssr_session_running"
 class RequestState:
     """What one app knows about one request.
 
-    What most requests never change is kept with the class.
+    The class holds the defaults, because most requests never change them.
 
     :ivar parent: the state of the request that this one runs inside of, or None.
     :ivar parent_session: the value of ``g.session`` in that request.
     :ivar verdict: None until :meth:`decide` is called; set by :meth:`set_verdict` alone.
-    :ivar exempt: the request has no session; its conditions and cache headers are left alone.
-    :ivar in_hooks: Flask runs the functions before the request, and no view yet.
+    :ivar exempt: the request has no session; its conditions and cache headers stay unchanged.
+    :ivar in_hooks: Flask is running ``before_request`` functions, not the view.
     :ivar requirements: those of the view, or of the hook in front of it.
     :ivar admits_pending: the view runs for a pending session, which ``g.session`` then is.
     :ivar protected: the view ran after a check for a session.
@@ -52,7 +52,7 @@ class RequestState:
     :ivar refresh_signalled: receivers know that the response asks the browser to refresh.
     :ivar streaming: the response is complete, except for what a template may still stream.
     :ivar revocation_checked: the core was asked whether the session is revoked.
-    :ivar form_checked: it was decided whether the refresh page carries the form.
+    :ivar form_checked: ``capture_form()`` has run.
     :ivar form: the form that the refresh page carries, or None.
     """
 
@@ -89,7 +89,7 @@ class RequestState:
     def decide(self) -> Verdict:
         """Return the verdict on the request, decided at the first call.
 
-        :raises ConfigError: the settings or the SDK's cannot work.
+        :raises ConfigError: the settings of the app or of the SDK are invalid.
         """
         verdict = self.verdict
         if verdict is None:
@@ -108,7 +108,7 @@ class RequestState:
         if verdict.session is None:
             if verdict.reason is not Reason.ANONYMOUS:
                 log_verdict(self.app_state, verdict)
-        elif session_active.receivers:  # here, because a call would cost each request more
+        elif session_active.receivers:  # inline: a call would cost every request more
             self.app_state.send_signal(session_active)
 
     @property
@@ -125,7 +125,7 @@ class RequestState:
         :raises MisuseError: no SDK in this process knows the core.
         """
         before = self.decide()
-        # With the setting, the verdict may have asked a moment ago.
+        # With SSR_SESSION_CHECK_REVOKED, decide() has asked the core already.
         if not self.revocation_checked:
             verdict = check_revocation(self.app_state, before)
             self.revocation_checked = True
@@ -140,7 +140,7 @@ class RequestState:
         return self.requirements.optional or self._template_optional
 
     def require(self, requirements: Requirements, *, admits_pending: bool = False) -> None:
-        """Set what the code that runs from here on requires.
+        """Set the requirements of the code that runs from here on.
 
         :param admits_pending: ``g.session`` is set for a user with incomplete factors, too.
         """
@@ -156,7 +156,7 @@ class RequestState:
         self.require(Requirements())
 
     def set_template_optional(self, optional: bool) -> None:
-        """Set whether the question that a template asked last is about optional content."""
+        """Set whether the last ``needs_refresh`` of a template was about optional content."""
         if optional != self._template_optional:
             self._template_optional = optional
             self._plan = None
@@ -167,7 +167,7 @@ class RequestState:
 
         Empty without a session, and if the view is optional.
 
-        :raises MisuseError: in debug only, a validator or an override cannot be asked.
+        :raises MisuseError: in debug only, a validator or an override fails.
         """
         if self._failures is None:
             self._failures = check_claims(
@@ -188,7 +188,7 @@ class RequestState:
 
     @property
     def plan(self) -> Plan:
-        """What the request gets in place of its content, decided at the first access."""
+        """The plan of the response, decided at the first access."""
         if self._plan is None:
             self._plan = plan_response(
                 self.decide(),
@@ -206,10 +206,10 @@ class RequestState:
         return self.refresh_plan or self.plan
 
     def is_admitted(self, *, optional: bool) -> bool:
-        """Return whether the code that runs now may show what it requires a session for.
+        """Return whether the code that runs now may show its content.
 
         :param optional: it also has content for visitors without a session.
-        :raises MisuseError: in debug only, a claim validator or an override cannot be asked.
+        :raises MisuseError: in debug only, a claim validator or an override fails.
         """
         verdict = self.decide()
         if self.session is not None:
@@ -222,15 +222,15 @@ class RequestState:
 
 
 def request_state_of(app_state: AppState, request: Request) -> RequestState:
-    """Return what the app keeps of *request*, made at the first call."""
-    kept: RequestState | None = request.__dict__.get(app_state.request_key)
-    if kept is None:
-        kept = request.__dict__[app_state.request_key] = RequestState(app_state, request)
-    return kept
+    """Return the state of *request*, created at the first call."""
+    state: RequestState | None = request.__dict__.get(app_state.request_key)
+    if state is None:
+        state = request.__dict__[app_state.request_key] = RequestState(app_state, request)
+    return state
 
 
 def current_request_state() -> RequestState:
-    """Return what the current app keeps of the current request.
+    """Return the state of the current request.
 
     :raises MisuseError: ``init_app`` was not called for this app.
     """

@@ -22,7 +22,7 @@ from .session import SSRSession
 def decide_request(app_state: AppState, request: Request) -> Verdict:
     """Return the verdict on *request*, from its cookies and headers.
 
-    :raises ConfigError: the settings or the SDK's cannot work.
+    :raises ConfigError: the settings of the app or of the SDK are invalid.
     """
     binding = app_state.sdk_binding()
     try:
@@ -32,7 +32,7 @@ def decide_request(app_state: AppState, request: Request) -> Verdict:
         raw_tokens = _cookies(request, ACCESS_TOKEN_COOKIE)
         verdict = decide(
             raw_tokens,
-            # It means something only without a token.
+            # The front token matters only without an access token.
             has_front_token=not any(raw_tokens) and any(_cookies(request, FRONT_TOKEN_COOKIE)),
             keys=binding.keys,
             rules=binding.rules,
@@ -46,7 +46,7 @@ def decide_request(app_state: AppState, request: Request) -> Verdict:
 
 
 def check_revocation(app_state: AppState, verdict: Verdict) -> Verdict:
-    """Return what *verdict* becomes once the core was asked about its session.
+    """Ask the core about the session of *verdict*, and return the resulting verdict.
 
     :raises MisuseError: no SDK in this process knows the core.
     """
@@ -73,7 +73,7 @@ def check_claims(
     """Return every claim that *requirements* name and *session* does not meet.
 
     :param admits_pending: sessions that lack the claim of complete factors are admitted.
-    :raises MisuseError: in debug only, a validator or an override cannot be asked.
+    :raises MisuseError: in debug only, a validator or an override fails.
     """
     if session is None or requirements.optional:
         return ()
@@ -90,7 +90,7 @@ def check_claims(
 def _requires_mfa(
     app_state: AppState, binding: SDKBinding, request: Request, verdict: Verdict
 ) -> bool:
-    """Return whether a token without ``st-mfa`` is older than the recipe that writes it."""
+    """Return whether the SDK requires ``st-mfa``, which tokens older than its recipe lack."""
     claims, session = binding.global_claims, verdict.session
     if claims is None or session is None or not claims.source.has_mfa:
         return False

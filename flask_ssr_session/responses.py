@@ -42,7 +42,7 @@ _SDK_MESSAGES = {
     ResponseKind.UNAUTHORISED: "unauthorised",
 }
 
-# As SuperTokens' own validator puts it.
+# The reason that SuperTokens' own validator gives.
 _FACTOR_FAILURE = ClaimFailure(MFA_CLAIM, {"message": "MFA requirement for auth is not satisfied"})
 
 
@@ -68,9 +68,9 @@ class InvalidClaimsError(Forbidden):
 
 
 def respond(state: RequestState) -> Response:
-    """Return what the request gets in place of its content.
+    """Return the response that replaces the content.
 
-    :raises InvalidClaimsError: a document was requested, and the app has pages of its own for what
+    :raises InvalidClaimsError: a document was requested, and an error handler of the app shows what
         the session lacks.
     :raises SecurityError: the app does not trust the requested host, and Flask answers 400 there.
     """
@@ -126,8 +126,8 @@ def set_page_status(state: RequestState, response: WerkzeugResponse, page: Respo
     if response.status_code == 200:
         # Success would make the browser drop the page with the form from its cache (RFC 9111
         # section 4.4), and with it what the visitor typed.
-        otherwise = 200 if state.facts.is_safe else 401
-        response.status_code = _PAGE_STATUSES.get(page, otherwise)
+        default = 200 if state.facts.is_safe else 401
+        response.status_code = _PAGE_STATUSES.get(page, default)
 
 
 def _decline_prefetch(_state: RequestState, _plan: Plan) -> Response:

@@ -12,12 +12,12 @@ from .middleware_order import hook_before_api
 
 
 def check_setup(app_state: AppState, resolved: ResolvedSettings) -> None:
-    """Refuse an app in which a check protects nothing or refuses every visitor.
+    """Reject an app in which a check protects nothing or rejects every visitor.
 
     :raises MisuseError: a view runs without the decorator written above it; in debug mode also if
-        any other function does; in debug or testing mode also if a hook refuses SuperTokens' API.
+        any other function does; in debug or testing mode also if a hook blocks SuperTokens' API.
 
-    Outside these modes, what is less certain is logged.
+    In other modes, the last two are logged.
     """
     app = app_state.app
     check_decorator_order(app)

@@ -1,6 +1,6 @@
-"""Say in the log, once, which part of an app's setup keeps its visitors from signing in.
+"""Log, once, each part of an app's setup that keeps visitors from signing in.
 
-Each of these fails without an error anywhere: visitors are asked to sign in again, or refused.
+In production none of them raises an error: visitors are asked to sign in again, or rejected.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .sansio.states import ResponseKind
 from .session import SSRSession
 from .sign_in import has_sign_in_route
 
-# By this package's own conditions; these recipes write the claim even if a user has no value.
+# The recipe of each claim that a view can require; it writes the claim even for an empty value.
 _RECIPES = {
     ROLES_CLAIM: "userroles",
     PERMISSIONS_CLAIM: "userroles",
@@ -47,7 +47,7 @@ def warn_of_plan(
         _report_dead_end(
             app_state,
             "sign_in_closed",
-            f"The sign-in page {request.path!r} itself asks for a session, so nobody can ever "
+            f"The sign-in page {request.path!r} itself requires a session, so no visitor can ever "
             "sign in: mark its view with session_optional or session_exempt, and keep "
             "needs_refresh out of its template.",
         )
@@ -55,13 +55,13 @@ def warn_of_plan(
         _report_dead_end(
             app_state,
             "factor_page_closed",
-            f"The page {request.path!r}, where visitors complete their sign-in, asks for a "
-            "complete session, so nobody can ever do that: mark its view with "
+            f"The page {request.path!r}, where visitors complete their sign-in, requires a "
+            "complete session, so no visitor can ever do that: mark its view with "
             "session_required(allow_pending=True).",
         )
-    # At a host that the app does not trust, Flask answers 400, and the app's page for that shows.
+    # For a host that the app does not trust, Flask responds with 400, and the app shows its page.
     if leads_to_sign_in(rendered) and trusted_host(request):
-        _warn_of_ways_to_sign_in(app_state, request)
+        _warn_of_sign_in_setup(app_state, request)
 
 
 def _report_dead_end(app_state: AppState, reason: str, problem: str) -> None:
@@ -70,26 +70,26 @@ def _report_dead_end(app_state: AppState, reason: str, problem: str) -> None:
     app_state.log.write(logging.ERROR, reason, problem)
 
 
-def _warn_of_ways_to_sign_in(app_state: AppState, request: Request) -> None:
+def _warn_of_sign_in_setup(app_state: AppState, request: Request) -> None:
     resolved = app_state.sdk_binding().resolved
     api_host = urlsplit(resolved.api_domain).hostname
     if resolved.cookie_domain is None and _host_name(request.host) != api_host:
         app_state.warn_once(
             "other_host",
             f"a page was requested at another host than the API's {resolved.api_domain}, and no "
-            "cookie domain is set: browsers send that page no token, unless they use the API's "
-            "host and a proxy in front changes Host (localhost and 127.0.0.1 are two hosts, too)",
+            "cookie domain is set, so browsers send that page no token, unless they use the API's "
+            "host and a proxy changes Host (localhost and 127.0.0.1 are different hosts)",
         )
     if not has_sign_in_route(request, resolved):
         app_state.warn_once(
             "no_sign_in",
-            f"no view of this app answers {resolved.login_url}, where visitors are sent to "
+            f"no view of this app serves {resolved.login_url}, where visitors are sent to "
             "sign in; set SSR_SESSION_LOGIN_URL if it is elsewhere",
         )
 
 
 def _host_name(host: str) -> str:
-    """Return what a Host header says without the port; an IPv6 address without its brackets."""
+    """Return the host name in a Host header; an IPv6 address without its brackets."""
     return host[: host.rfind("]") + 1].strip("[]") or host.partition(":")[0]
 
 
@@ -105,13 +105,13 @@ def _warn_of_absent_claims(app_state: AppState, session: SSRSession, plan: Plan)
 
 
 def warn_of_header_tokens(app_state: AppState, request: Request, response: Response) -> None:
-    """Log, once, that a page signs in without saying that it wants cookies.
+    """Log, once, that a page signs in without requesting cookies.
 
-    The SDK then takes the browser for a native app, and sets none. Native apps send neither of
-    the two headers, and a page that wants tokens in headers says so.
+    The SDK then treats the browser as a native app, and sets none. Native apps do not send
+    ``Sec-Fetch-Site``, and a page that wants tokens in headers sends ``st-auth-mode``.
     """
     if (
-        request.url_rule is None  # the SDK's middleware answered
+        request.url_rule is None  # the SDK's middleware responded
         and "st-access-token" in response.headers
         and "st-auth-mode" not in request.headers
         and request.headers.get("Sec-Fetch-Site") in ("same-origin", "same-site")

@@ -1,4 +1,4 @@
-"""Which requests are for the sign-in page of the app, and which of them a hook admits."""
+"""Recognise requests for the sign-in page, and decide which of them a hook admits."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def sign_in_path(resolved: ResolvedSettings) -> str:
 def is_sign_in_page(request: Request, resolved: ResolvedSettings) -> bool:
     """Return whether *request* asks for the sign-in page itself."""
     path, sign_in, rule = full_path(request), sign_in_path(resolved), request.url_rule
-    # With one more slash only if the route is written so: a catch-all route may be any page's.
+    # A slash at the end counts only if the route has it: a catch-all route may serve any page.
     is_at_its_path = path == sign_in or (
         path == f"{sign_in}/" and rule is not None and rule.rule == request.path
     )
     if not is_at_its_path:
         return False
-    # A page may be sign-in by its query alone: by exactly these values, because a view that reads
-    # the first of two values shows another page than one that reads the last.
+    # The query alone may select sign-in. It must have exactly these values: of two values, some
+    # views read the first and others the last.
     query = resolved.login_url.partition("?")[2]
     args = query_args(request)
     wanted = MultiDict(parse_qsl(query, keep_blank_values=True))
@@ -40,16 +40,16 @@ def is_sign_in_page(request: Request, resolved: ResolvedSettings) -> bool:
 
 
 def shares_its_path(request: Request, resolved: ResolvedSettings) -> bool:
-    """Return whether the sign-in page, which *request* asks for, has no path of its own."""
+    """Return whether the sign-in page that *request* asks for shares its path with another page."""
     return "?" in resolved.login_url or request.path == "/"
 
 
 def is_open_sign_in(app_state: AppState, request: Request) -> bool:
     """Return whether a hook admits *request* because visitors sign in there.
 
-    The sign-in page itself is open, and to safe methods what its endpoint answers below the sign-in
-    path or the SDK's website base path: SuperTokens' prebuilt UI has its pages for a new password,
-    for callbacks and for a second factor there.
+    The sign-in page itself is open. Safe methods are also open below the sign-in path or the SDK's
+    website base path, if the same endpoint serves them: SuperTokens' prebuilt UI has its pages for
+    a new password, for callbacks and for a second factor there.
     """
     resolved = app_state.sdk_binding().resolved
     if not _is_sign_in_host(request, resolved):
@@ -68,7 +68,7 @@ def is_open_sign_in(app_state: AppState, request: Request) -> bool:
     app_state.warn_once(
         "sign_in_safe_only",
         f"the sign-in page {resolved.login_url!r} differs from another page by its query alone, or "
-        "is the home page: a hook lets visitors without a session read it, and refuses their POST. "
+        "is the home page: a hook lets visitors without a session read it, and rejects their POST. "
         "Give sign-in a path of its own (SSR_SESSION_LOGIN_URL), or mark the view with "
         "session_optional.",
     )
@@ -96,8 +96,8 @@ def is_below_sign_in(resolved: ResolvedSettings, root_path: str, path: str) -> b
     :param root_path: where the app is mounted.
     :param path: decoded, without the mount point.
 
-    Fails closed: false if that folder covers the whole app, or if a query tells the sign-in page,
-    whose view may then be every page's.
+    Fails closed: false if that folder covers the whole app, or if a query selects the sign-in page,
+    because its view may then serve every page.
     """
     sign_in, _, query = resolved.login_url.partition("?")
     if resolved.website_base_path == "" or query:
@@ -117,7 +117,7 @@ def sign_in_endpoint(adapter: MapAdapter, resolved: ResolvedSettings, root_path:
     :param root_path: where the app is mounted.
     """
     mount_point = mounted(root_path, "")
-    if not resolved.login_url.startswith(f"{mount_point}/"):  # another app answers there
+    if not resolved.login_url.startswith(f"{mount_point}/"):  # another app serves it
         return None
     path = resolved.login_url.rstrip("/").removeprefix(mount_point)
     for spelling in (path, f"{path}/"):
@@ -132,13 +132,13 @@ def sign_in_endpoint(adapter: MapAdapter, resolved: ResolvedSettings, root_path:
 
 
 def has_sign_in_route(request: Request, resolved: ResolvedSettings) -> bool:
-    """Return whether a view answers at the sign-in path; true if sign-in is not this app's."""
+    """Return whether a view serves the sign-in path; true if sign-in is not in this app."""
     path, mount_point = sign_in_path(resolved) or "/", request.root_path.rstrip("/")
     if not path.startswith(f"{mount_point}/"):
         return True
     try:
         adapter = current_app.create_url_adapter(request)
-    except HTTPException:  # a host that no app can have
+    except HTTPException:  # an invalid host
         return True
     return adapter is None or adapter.test(path.removeprefix(mount_point), "GET")
 

@@ -11,12 +11,12 @@ from .sansio.verdict import Verdict
 # For the log, if a verdict has no detail of its own.
 _MESSAGES = {
     Reason.EXPIRED: "the access token has expired",
-    Reason.TOKEN_MISSING: "the browser has the SDK's sign of a session, but sends no access token",
+    Reason.TOKEN_MISSING: "the browser sends the SDK's front token, but no access token",
     Reason.MFA_PENDING: "the user has not completed all factors of sign-in",
     Reason.DUPLICATE: "the browser sends access tokens of different users; if the cookie domain "
     "was changed, older_cookie_domain of the SDK clears the older cookies",
     Reason.REVOKED: "session revoked: the core no longer knows it",
-    Reason.CLOCK: "a good token begins in the future: this machine's clock is behind the core's",
+    Reason.CLOCK: "a genuine token begins in the future: this machine's clock is behind the core's",
     Reason.CROSS_SITE: "another site sent an unsafe request, or a proxy hides that this site did",
 }
 _LEVELS = {
@@ -28,7 +28,7 @@ _LEVELS = {
 
 
 def log_verdict(app_state: AppState, verdict: Verdict) -> None:
-    """Log what an operator may want to know; no local variable here holds a token."""
+    """Log *verdict*; no local variable here holds a token."""
     app_state.log.write(
         _LEVELS.get(verdict.reason, logging.WARNING),
         verdict.reason.value,

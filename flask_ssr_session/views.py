@@ -1,4 +1,4 @@
-"""The routes of this package: the refresh page as a page of its own, and its two static files."""
+"""The routes of this package: the refresh page at its own path, and its two static files."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ _SUBDOMAIN = "ssr_session_subdomain"
 
 
 def make_blueprint(app: Flask, refresh_path: str) -> Blueprint:
-    """Return the routes of *app*, which answer on every host and sub-domain that it has.
+    """Return the routes for *app*, which match on every host and sub-domain that it has.
 
-    :param refresh_path: where they are, ``SSR_SESSION_REFRESH_PATH``.
+    :param refresh_path: their path, ``SSR_SESSION_REFRESH_PATH``.
     """
     hosts: list[dict[str, Any]] = [{}]
     if app.url_map.host_matching:
@@ -76,7 +76,7 @@ def route_before_catch_alls(app: Flask) -> Callable[..., None]:
 
     def route(_app: Flask, **_more: Any) -> None:
         request = current_request()
-        if not trusted_host(request):  # the app answers 400 there
+        if not trusted_host(request):  # the app responds with 400
             return
         try:
             endpoint, values = router.match(request.path, request.method)

@@ -1,4 +1,4 @@
-"""How a browser writes a form's fields into a request, after the HTML Standard."""
+"""Encode a form as browsers do (HTML Standard)."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ URLENCODED = "application/x-www-form-urlencoded"
 BOUNDARY = "----WebKitFormBoundaryRe6mJ1lLxiVbeMEV"
 MULTIPART = f"multipart/form-data; boundary={BOUNDARY}"
 
-# None is the value of a file input that was left empty.
+# None is the value of an empty file input.
 Fields = Iterable[tuple[str, "str | None"]]
 
 
 def _line_ends(text: str) -> str:
-    """Write every line end as CR LF, as a browser does on the way out."""
+    """Write every line end as CR LF, as browsers do."""
     return re.sub("\r\n|\r|\n", "\r\n", text)
 
 
 def _quoted(text: str) -> str:
-    # Python leaves "~" as it is and a browser does not; with "*" it is the other way round.
+    # Python does not encode "~", but browsers do; for "*" it is the other way round.
     return quote_plus(_line_ends(text), safe="*").replace("~", "%7E")
 
 
@@ -49,9 +49,9 @@ def multipart_file(name: str, filename: str, content: bytes = b"") -> bytes:
 
 
 def sent_by_hidden_inputs(fields: Fields) -> list[tuple[str, str | None]]:
-    """Return what a page that holds *fields* in inputs nobody sees sends when it is submitted.
+    """Return the body that a page with *fields* in hidden inputs submits.
 
-    An input without a name is left out, and one named ``_charset_`` says how the form is encoded.
+    An input without a name is omitted; one named ``_charset_`` submits the encoding.
     """
     return [
         (name, "UTF-8" if name.lower() == "_charset_" else value) for name, value in fields if name

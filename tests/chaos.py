@@ -808,7 +808,7 @@ class Knowledge:
         if self.started - keys.started >= YOUNG_SECONDS and not any(
             fetch.started > self.started - BACKOFF_SECONDS for fetch in self.fetches
         ):
-            # Old keys may be used only while the app tries to refresh them.
+            # Old keys may be used only while the app tries to renew them.
             return reasons - {"active"}
         return reasons
 

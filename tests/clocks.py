@@ -1,10 +1,10 @@
-"""Time that tests pass by hand."""
+"""A clock that tests move by hand."""
 
 from __future__ import annotations
 
 
 class SteppedClock:
-    """Stands still until it is advanced; its two hands can also be moved apart."""
+    """Stands still until it is advanced; wall and monotonic time can also be moved separately."""
 
     def __init__(self, wall: float = 1_700_000_000.0, monotonic: float = 5_000.0) -> None:
         self.wall_now = wall

@@ -21,5 +21,5 @@ def signer() -> SessionSigner:
 
 @pytest.fixture(scope="session")
 def other_private_key() -> RSAPrivateKey:
-    """A key that signed nothing a test trusts, until the test says so."""
+    """A second key, which the app does not trust unless a test adds it."""
     return generate_private_key(public_exponent=65537, key_size=2048)

@@ -1,4 +1,4 @@
-"""A server on a loopback port that answers, or misbehaves, as a test tells it to."""
+"""A server on a loopback port that responds, or misbehaves, as a test configures it."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ Behaviour = Callable[[socket.socket], None]
 
 
 class KeyServer:
-    """Does with each connection what :attr:`behave` says at that moment, each in its own thread.
+    """Calls :attr:`behave` for each connection, in a thread per connection.
 
-    :ivar behave: may be exchanged at any time.
+    :ivar behave: may be replaced at any time.
     :ivar connections: how many were accepted so far.
     """
 
@@ -40,7 +40,7 @@ class KeyServer:
         self._start_accepting()
 
     def refuse(self) -> None:
-        """Close the port, and hold it, so that nobody else can open it."""
+        """Close the port, and reserve it, so that no other process can open it."""
         address = self._listener.getsockname()
         self._stop_accepting()
         self._listener = socket.socket()
@@ -49,14 +49,14 @@ class KeyServer:
         self._is_refusing = True
 
     def accept_again(self) -> None:
-        """Open the port after :meth:`refuse`; where it is open, nothing happens."""
+        """Open the port after :meth:`refuse`; do nothing if it is open."""
         if self._is_refusing:
             self._is_refusing = False
             self._listener.listen()
             self._start_accepting()
 
     def _start_accepting(self) -> None:
-        # The listener is handed over, as another may take its place meanwhile.
+        # Pass the listener, because another may replace it meanwhile.
         self._threads.append(threading.Thread(target=self._accept, args=(self._listener,)))
         self._threads[-1].start()
 
@@ -78,13 +78,13 @@ class KeyServer:
             thread.start()
 
     def _serve(self, connection: socket.socket) -> None:
-        # The client may leave at any moment; that is what most of these tests are about.
+        # The client may disconnect at any moment, which is what most of these tests are about.
         with connection, contextlib.suppress(OSError):
             connection.settimeout(5)
             self.behave(connection)
 
     def close(self) -> None:
-        """Stop listening, as a server that is down does, and wait for what is under way."""
+        """Stop listening, like a server that is down, and wait for open connections."""
         self._stop_accepting()
         for thread in self._threads:
             thread.join(5)
@@ -99,7 +99,7 @@ def read_request(connection: socket.socket) -> bytes:
 
 
 def answer(data: bytes) -> Behaviour:
-    """Answer the request with these bytes and close."""
+    """Send these bytes and close."""
 
     def behave(connection: socket.socket) -> None:
         read_request(connection)
@@ -111,13 +111,13 @@ def answer(data: bytes) -> Behaviour:
 
 
 def dribble(start: bytes, drop: bytes = b"x") -> Behaviour:
-    """Answer one small piece after the other, each well before any time-out of its own."""
+    """Send one small piece after the other, each well within any time-out per read."""
 
     def behave(connection: socket.socket) -> None:
         connection.recv(65536)
         connection.sendall(start)
-        # For five seconds, as long as the others wait: a client without a deadline fails its test
-        # instead of holding it up for ever.
+        # Five seconds at most, like the others: a client without a deadline fails its test instead
+        # of hanging.
         for _ in range(250):
             connection.sendall(drop)
             time.sleep(0.02)
@@ -126,7 +126,7 @@ def dribble(start: bytes, drop: bytes = b"x") -> Behaviour:
 
 
 def flood(start: bytes, piece: bytes = b"x" * 65536) -> Behaviour:
-    """Answer with 3,200 pieces, 200 MiB if they are not said to be others."""
+    """Send 3,200 pieces, by default 200 MiB in all."""
 
     def behave(connection: socket.socket) -> None:
         read_request(connection)
@@ -138,19 +138,19 @@ def flood(start: bytes, piece: bytes = b"x" * 65536) -> Behaviour:
 
 
 def reset(start: bytes = b"") -> Behaviour:
-    """Answer the beginning and then tear the connection down."""
+    """Send the beginning and then reset the connection."""
 
     def behave(connection: socket.socket) -> None:
         read_request(connection)
         connection.sendall(start)
-        # To linger for no time at all is to send RST instead of FIN.
+        # A linger time of zero sends RST instead of FIN.
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
     return behave
 
 
 def hang(start: bytes = b"") -> Behaviour:
-    """Answer the beginning and then say nothing more."""
+    """Send the beginning and then nothing more."""
 
     def behave(connection: socket.socket) -> None:
         connection.sendall(start)
@@ -178,7 +178,7 @@ def speak_tls(certificate: tuple[Path, Path], behave: Behaviour) -> Behaviour:
 
 
 def write_certificate(folder: Path, private_key: RSAPrivateKey) -> tuple[Path, Path]:
-    """Write a certificate of ``localhost`` that signed itself, and its key."""
+    """Write a self-signed certificate for ``localhost``, and its key."""
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     now = datetime.datetime.now(datetime.timezone.utc)
     built = (

@@ -1,10 +1,9 @@
 #!/usr/bin/env python3
-"""Run the server-side tests on the lowest versions we claim: ``python3 tests/lowest.py``.
+"""Run the server-side tests on the lowest supported versions: ``python3 tests/lowest.py``.
 
-What ``pyproject.toml`` asks for with ``>=`` is installed with ``==``, under Python 3.10 where a
-``python3.10`` is on the PATH, else under the Python that runs this. The test tools are today's. The
-environment is made once, as ``.venv/lowest``, and brought up to date at every run. Arguments are
-pytest's.
+Requirements with ``>=`` in ``pyproject.toml`` are installed with ``==``, for ``python3.10`` if it
+is on the PATH, else for the Python that runs this; the test tools are the newest. The environment
+``.venv/lowest`` is created once, and updated at every run. Arguments are passed to pytest.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-# Run as a script, this file sees only its own folder.
+# A script can import only from its own folder.
 sys.path.insert(0, str(ROOT))
 
 from tests.run import StepFailedError, run, run_or_fail, step  # noqa: E402
@@ -26,7 +25,7 @@ VENV = ROOT / ".venv" / "lowest"
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 LOWEST_PYTHON = "python3.10"
 
-# Nothing of these is server-side, and some of them need more than the lowest versions.
+# These tests are not server-side, and some need more than the lowest versions.
 NOT_NEEDED = ("playwright", "mypy", "pyright", "ruff")
 NOT_RUN = ("tests/browser", "tests/packaging")
 
@@ -65,7 +64,7 @@ def main(pytest_arguments: list[str]) -> int:
 
 
 def make_environment() -> str:
-    """Make ``.venv/lowest``, unless one is there that works."""
+    """Make ``.venv/lowest``, unless a working one exists."""
     if PYTHON.exists() and run([str(PYTHON), "-c", "import pip"]).returncode == 0:
         return "reused"
     run_or_fail([find_python(), "-m", "venv", "--clear", str(VENV)])
@@ -73,9 +72,9 @@ def make_environment() -> str:
 
 
 def find_python() -> str:
-    """Return the lowest Python that is at hand."""
+    """Return the lowest available Python."""
     found = shutil.which(LOWEST_PYTHON)
-    # A version manager may put a name on the PATH behind which there is nothing.
+    # A version manager may put a command on the PATH that does not work.
     if found and run([found, "-c", "import venv"]).returncode == 0:
         return found
     return sys.executable
@@ -87,7 +86,7 @@ def install_package() -> str:
 
 
 def read_requirements() -> list[str]:
-    """Return what the package says that it needs, as its metadata has it."""
+    """Return the requirements in the package's metadata."""
     told = run([str(PYTHON), "-c", REQUIREMENTS])
     if told.returncode:
         raise StepFailedError(told.stdout, told.returncode)
@@ -96,7 +95,7 @@ def read_requirements() -> list[str]:
 
 
 def split_requirements(requirements: list[str]) -> tuple[list[str], list[str]]:
-    """Return what is needed in the lowest versions, and the test tools."""
+    """Return the requirements in their lowest versions, and the test tools."""
     pins: list[str] = []
     tools: list[str] = []
     for line in requirements:

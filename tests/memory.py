@@ -1,7 +1,7 @@
 """Measure how much memory a flood of tokens takes, and how long rejecting the worst takes.
 
 ``python -m tests.memory`` sends a million different valid tokens, invalid tokens and unknown key
-ids through an app whose keys are refreshed a thousand times meanwhile. It fails if the process
+ids through an app whose keys are renewed a thousand times meanwhile. It fails if the process
 grows by 16 MiB in any of them. Signing takes most of the time, so two other processes do it. Linux
 only: it reads the resident size from ``/proc``.
 """
@@ -193,7 +193,7 @@ def measure_growth(count: int) -> bool:
     receivers = [receiver for receiver, _ in pipes]
     flood = Flood([receiver.recv() for receiver in receivers])
     for token in chain(flood.valid_tokens(4), flood.invalid_tokens(4), flood.unknown_kids(4)):
-        flood.ask(token)  # what is loaded at first use does not count
+        flood.ask(token)  # modules loaded at first use do not count
     valid = (receiver.recv() for _ in range(count // 2) for receiver in receivers)
     outcomes = [
         print_growth("valid tokens", flood, valid, {"200"}),
@@ -347,7 +347,7 @@ def main() -> int:
     parser.add_argument("--fillings", type=int, default=500, help="random JSON values to try")
     parser.add_argument("--seed", type=int, default=time.time_ns() & 0xFFFFFFFF)
     options = parser.parse_args()
-    # Its lines would go to the terminal.
+    # Its lines would appear on the terminal.
     logging.getLogger("flask_ssr_session").addHandler(logging.NullHandler())
     # First, while the heap has no free space that could hide a leak.
     bounded = measure_growth(options.count)

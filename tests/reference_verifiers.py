@@ -1,7 +1,7 @@
-"""Others' opinion of a token: PyJWT and joserfc for the signature, and the rules of a session.
+"""Reference verifiers of a token: PyJWT and joserfc, and the rules of a session.
 
-Written without a look at ``tokens.py``: from RFC 7515, RFC 7519 and what SuperTokens' own SDK asks
-of a session's access token. It is more lenient where our rules go beyond those.
+Written from RFC 7515, RFC 7519 and the rules of SuperTokens' own SDK, without reading the package's
+code. They do not know the package's stricter rules.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ class ReferenceVerifiers:
         self._jwk = RSAKey.import_key(jwt.algorithms.RSAAlgorithm.to_jwk(key, as_dict=True))
         # "version" is not among the registered header parameters.
         self._registry = jws.JWSRegistry(algorithms=["RS256"], strict_check_header=False)
-        # Its bounds of size are not what it is asked about.
+        # Its size limits are not under test.
         self._registry.max_header_length = self._registry.max_payload_length = 100_000
 
     def accept(self, token: str, now: float) -> bool:
-        """Tell whether both libraries and the rules of a session let *token* in at *now*."""
+        """Return whether both libraries and the rules of a session accept *token* at *now*."""
         try:
             token.encode("ascii")
         except UnicodeEncodeError:
@@ -75,7 +75,7 @@ def _is_session(header: dict[str, Any], claims: dict[str, Any], now: float) -> b
     times = [claims.get("exp"), claims.get("iat"), claims.get("nbf", 0)]
     if not all(type(time) in (int, float) for time in times):
         return False
-    # An int of hundreds of digits is finite, too, and more than a float can tell.
+    # An int of hundreds of digits is finite, too, but does not fit into a float.
     if not all(math.isfinite(time) for time in times if type(time) is float):
         return False
     exp, iat, nbf = times

@@ -1,4 +1,4 @@
-"""Values for ``redirectBack``, made by families, and an app that real servers run."""
+"""Families of values for ``redirectBack``, and an app for real servers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from flask_ssr_session.testing import SessionSigner
 
 EVIL = "evil.example"
 
-# Our own paths, as they are set up wherever these values are used.
+# The package's own paths, in every app that these values are used with.
 REFRESH, SIGN_IN = "/refresh-session", "/auth"
 
 _SCHEMES = {
@@ -316,7 +316,7 @@ for _family in (_schemes, _slashes, _hosts, _broken_paths, _own_pages, _long):
         assert _name not in HOSTILE, _name
         HOSTILE[_name] = _value
 
-# They look like the ones above, and are paths of this site to every reader.
+# They look like those above, but every parser reads them as paths of this site.
 HARMLESS = {
     "URL in the query": f"/dashboard?next=https://{EVIL}/",
     "slashes in the query": f"/dashboard?next=//{EVIL}",
@@ -346,7 +346,7 @@ HARMLESS = {
     "nul in the fragment, encoded": "/a#%00",
 }
 
-# As a browser writes them, so that nothing is left to spell differently.
+# In the spelling of browsers, so that they stay unchanged.
 LEGITIMATE = {
     "path": "/x/dashboard",
     "slash at the end": "/x/a/",
@@ -371,7 +371,7 @@ LEGITIMATE = {
 
 
 def served_app(flow: Literal["inline", "redirect"] = "inline") -> Flask:
-    """Return an app that asks every visitor below ``/x/`` for a session; for a server to import."""
+    """Return an app that requires a session below ``/x/``; for a server to import."""
     app = Flask(__name__)
     keys = {"keys": [SessionSigner().jwk()]}
     FlaskSSRSession(app, api_domain="https://api.example.com", jwks=keys, refresh_flow=flow)

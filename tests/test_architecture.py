@@ -1,4 +1,4 @@
-"""Each folder of the package is a rule, held by what its modules import."""
+"""Each folder of the package is a rule about what its modules may import."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What caches may do with an answer: one table, state by state."""
+"""What caches may do with a response: one table, state by state."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the documentation says is so: it builds without a warning, and every example in it runs."""
+"""The documentation is correct: it builds without a warning, and every example in it runs."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Every way we know to bend a token: each row is one edit of a valid one, and none gets in.
+"""Hostile tokens: each row is one edit of a valid token, and none is accepted.
 
-Refused means: a verdict, no exception, and not one file, name or socket touched on the way.
+A rejected token gives a verdict and no exception, and opens no file, name or socket.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Nobody ever sees another visitor's session: not over threads, greenlets, streams and errors.
+"""No visitor sees another's session, through threads, greenlets, streams or errors.
 
-Every user's token is full of marks of that user's own. Whatever a response, a hook at the end of
-a request or a generator shows of a mark has to be of the user who asked.
+Every user's token is full of marks of that user. Each mark in a response, a hook at the end of a
+request or a generator must belong to the user of that request.
 """
 
 from __future__ import annotations

@@ -591,7 +591,7 @@ def test_failures_are_logged_quietly(
 
     assert [(record.levelno, record.getMessage()) for record in caplog.records] == [
         (logging.ERROR, "keys_not_fetched: the server is down at core.example; there are no keys"),
-        (logging.WARNING, "keys_renewed: keys are renewed again; failed attempts before: 1"),
+        (logging.WARNING, "keys_renewed: keys were renewed; failed attempts before: 1"),
         (
             logging.WARNING,
             "keys_not_renewed: the server is down at core.example; keys 400 s old stay in use, "  # noqa: ISC004

@@ -1,4 +1,4 @@
-"""What the README says is so: its code runs, its table holds, its links lead somewhere."""
+"""The README is correct: its code runs, its table matches, its links work."""
 
 from __future__ import annotations
 

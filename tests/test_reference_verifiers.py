@@ -1,4 +1,4 @@
-"""Our verdict beside PyJWT's and joserfc's, over tokens bent at random from pinned seeds."""
+"""Compare the verdict with PyJWT's and joserfc's, over tokens mutated from fixed seeds."""
 
 from __future__ import annotations
 

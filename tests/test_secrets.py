@@ -1,7 +1,7 @@
-"""Nothing of a token gets out, whatever goes wrong; and what an operator needs to know does.
+"""No failure reveals a part of a token, and the log has what an operator needs.
 
-Searched is all that a process writes or shows, for any twelve characters in a row of a token, of
-its cookie, or of a claim that stays between SuperTokens and the browser.
+The tests search all output of a process for any twelve successive characters of a token, of its
+cookie, or of a claim that only SuperTokens and the browser may see.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What holds for every token there is, not only for those somebody thought of."""
+"""Properties of all tokens, checked with generated ones."""
 
 from __future__ import annotations
 

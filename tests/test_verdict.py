@@ -1,4 +1,4 @@
-"""One request, one verdict: the whole table, several cookies, and any text at all as a cookie."""
+"""One request, one verdict: the whole table, several cookies, and arbitrary text as a cookie."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ def seconds(maximum: float) -> FieldType:
     def validate(value: Any) -> float:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise ValueError
-        if not 0 <= value <= maximum:  # also refuses NaN
+        if not 0 <= value <= maximum:  # also rejects NaN
             raise ValueError
         return float(value)
 

@@ -57,7 +57,7 @@ class SDKSettings(_SharedSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class ResolvedSettings(_SharedSettings):
-    """The addresses of API, keys and sign-in, and what else the SDK adds to the settings.
+    """The settings of the app, completed with those of the SDK.
 
     :ivar login_url: path or URL of sign-in, without the return path.
     :ivar website_host: host and port of the SDK's website; empty without an SDK.
@@ -65,7 +65,7 @@ class ResolvedSettings(_SharedSettings):
         the whole site; None without an SDK.
     :ivar return_origins: origins that a full ``redirectBack`` URL may have.
     :ivar trusted_origins: other origins that may send unsafe requests.
-    :ivar kid_prefix: what the key id of a session token begins with; None if unknown.
+    :ivar kid_prefix: what the key id of a session token begins with; None if undefaults.
     :ivar factor_url: the path where a visitor completes the next factor of sign-in; None without
         an SDK.
     """
@@ -86,8 +86,8 @@ class ResolvedSettings(_SharedSettings):
         :raises ConfigError: the API domain is unknown or holds a password, the keys would be
             fetched over plain http, or ``check_revoked`` is set without an SDK.
         """
-        known = sdk or _WITHOUT_SDK
-        api_domain = settings.api_domain or known.api_domain
+        defaults = sdk or _WITHOUT_SDK
+        api_domain = settings.api_domain or defaults.api_domain
         if not api_domain:
             raise ConfigError(
                 "flask_ssr_session does not know where the refresh API is: call "
@@ -106,24 +106,24 @@ class ResolvedSettings(_SharedSettings):
             )
         api_base_path = settings.api_base_path
         if api_base_path is None:
-            api_base_path = known.api_base_path
+            api_base_path = defaults.api_base_path
         shared = replace(
-            known,
+            defaults,
             api_domain=api_domain,
             api_base_path=api_base_path,
-            cookie_domain=settings.cookie_domain or known.cookie_domain,
+            cookie_domain=settings.cookie_domain or defaults.cookie_domain,
             key_uris=_key_uris(settings, sdk, f"{api_domain}{api_base_path}"),
-            global_claims=known.global_claims if settings.global_claims else None,
+            global_claims=defaults.global_claims if settings.global_claims else None,
         )
-        website = [known.website_origin] if known.website_origin else []
+        website = [defaults.website_origin] if defaults.website_origin else []
         return cls(
             **{each.name: getattr(shared, each.name) for each in fields(_SharedSettings)},
-            login_url=settings.login_url or known.website_base_path or "/",
-            website_host=urlsplit(known.website_origin or "").netloc,
+            login_url=settings.login_url or defaults.website_base_path or "/",
+            website_host=urlsplit(defaults.website_origin or "").netloc,
             website_base_path=sdk.website_base_path if sdk else None,
             return_origins=frozenset([*website, *settings.redirect_origins]),
             trusted_origins=frozenset([*website, *settings.trusted_origins]),
-            kid_prefix=_kid_prefix(known.dynamic_signing_key),
+            kid_prefix=_kid_prefix(defaults.dynamic_signing_key),
             factor_url=f"{sdk.website_base_path}/mfa" if sdk else None,
         )
 
@@ -134,7 +134,7 @@ _WITHOUT_SDK = SDKSettings(
 
 
 def _kid_prefix(dynamic: bool | None) -> str | None:
-    """Return what SuperTokens begins the ids of its dynamic or static keys with."""
+    """Return the prefix of the ids of SuperTokens' dynamic or static keys."""
     if dynamic is None:
         return None
     return "d-" if dynamic else "s-"
@@ -145,8 +145,8 @@ def _key_uris(settings: Settings, sdk: SDKSettings | None, api: str) -> tuple[st
     if settings.jwks is not None:
         return ()
     if settings.jwks_uri is None and sdk is not None:
-        # The SDK's own verifier uses the same URIs in the same order. Plain http in an internal
-        # network is a choice that the app made there.
+        # The SDK's own verifier uses the same URIs in the same order. If one is plain http, the app
+        # chose that in the SDK's settings.
         return sdk.key_uris
     uri = settings.jwks_uri or f"{api}/jwt/jwks.json"
     if not (urlsplit(uri).scheme == "https" or is_loopback(uri) or settings.insecure_jwks_http):

@@ -1,7 +1,7 @@
 """Read the settings of an initialised supertokens-python, without importing it first.
 
-Importing the SDK costs 285 ms and 30 MB, which an app that only verifies tokens does not pay: if
-the app has not imported the SDK, there is none. Nothing here calls the core.
+Importing the SDK costs 285 ms and 30 MB, which an app that only verifies tokens need not pay: an
+app that has not imported the SDK has not initialised it. Nothing here calls the core.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .resolved import SDKSettings
 def read_sdk() -> SDKSettings | None:
     """Return the settings of the SDK in this process, or None if none is initialised.
 
-    :raises ConfigError: the SDK takes tokens from headers only, and a page request has none there.
+    :raises ConfigError: the SDK takes tokens from headers only, where a page request has none.
     """
     instance = _singleton("supertokens_python.supertokens", "Supertokens")
     if instance is None:
@@ -204,5 +204,5 @@ def _check_token_transfer_method(config: Any) -> None:
 
 
 def _flask_request_class() -> Any:
-    # The SDK itself is imported by now; this module is not if the app runs no middleware.
+    # The SDK has not imported this module yet if the app does not run its middleware.
     return import_module("supertokens_python.framework.flask.flask_request").FlaskRequest

@@ -97,7 +97,7 @@ class Settings:
 
         :param config: an ``app.config``; only keys that begin with ``SSR_SESSION_`` are read.
         :param keywords: constructor keywords: the same names in lower case, without the prefix.
-        :raises ConfigError: an unknown name or an impossible value.
+        :raises ConfigError: an unknown name or an invalid value.
         """
         known = {f.name: f.metadata for f in fields(cls)}
         entries = [(key, key, value) for key, value in keywords.items()]

@@ -36,8 +36,8 @@ def check_claims(environment: Environment) -> Iterator[Finding]:
     for broken in setup.broken:
         yield warning(
             "claims",
-            f"for a made-up user without claims, {broken}; pages turn such users away",
-            "make it read only the payload, without looking anything up",
+            f"for a made-up user without claims, {broken}; pages reject such users",
+            "make it use only the payload, without any query",
         )
     if not setup.broken:
         without = f", except on {_listed(setup.waived)}" if setup.waived else ""

@@ -24,7 +24,7 @@ def check_decorators(environment: Environment) -> Iterator[Finding]:
 
 
 def check_middleware(environment: Environment) -> Iterator[Finding]:
-    """Check that no hook runs before the SDK's middleware and turns visitors away from the API."""
+    """Check that no hook runs before the SDK's middleware and blocks the API."""
     message = hook_before_api(environment.state.app, environment.resolved)
     if message is not None:
         yield problem("middleware", message, "call Middleware(app) before you register the hook")

@@ -18,7 +18,7 @@ from ..sansio.global_claims import GlobalClaims
 from ..sansio.requirements import view_mark, wrapped_chain
 from ..session import SSRSession, deep_freeze
 
-# No database knows this user, so that an override that looks users up fails here, too.
+# No database has this user, so an override that queries users fails here, too.
 _MADE_UP_USER = {
     "sub": "flask-ssr-session-doctor",
     "rsub": "flask-ssr-session-doctor",

@@ -58,7 +58,7 @@ def _allows(policy: dict[str, list[str]], directive: str, file: PageFile, page: 
     sources = policy[name]
     if file.nonce is not None and f"'nonce-{file.nonce}'" in sources:
         return True
-    # For scripts, it makes browsers ignore all hosts in the list.
+    # For scripts, 'strict-dynamic' makes browsers ignore all hosts in the list.
     if directive == "script-src" and "'strict-dynamic'" in (source.lower() for source in sources):
         return False
     return any(_matches(source, file.url, page) for source in sources)

@@ -1,4 +1,4 @@
-"""What a run of the doctor knows: values of this process, and probes that run when first read."""
+"""The data of a doctor run: values of this process, and probes that run when first read."""
 
 from __future__ import annotations
 
@@ -182,7 +182,7 @@ def read_environment(state: AppState, url: str | None, *, offline: bool) -> Envi
     """Return the environment of *state*.
 
     :param url: the front page as browsers see it; None to use that of the SDK or ``SERVER_NAME``.
-    :raises ConfigError: the settings or the SDK's cannot work.
+    :raises ConfigError: the settings of the app or of the SDK are invalid.
     """
     sdk = read_sdk()
     front_page = url

@@ -93,7 +93,7 @@ def explain_input(state: AppState, text: str, *, offline: bool) -> Iterator[Find
     """Yield findings about the access token in *text*; none repeats a part of it.
 
     :param text: a token, or a ``Cookie`` header with one.
-    :param offline: fetch no keys; keys from the settings are used nevertheless.
+    :param offline: fetch no keys, and use only those from the settings.
     """
     try:
         binding = state.sdk_binding()

@@ -1,1 +1,1 @@
-"""What templates see: the only place that knows Jinja."""
+"""The templates and their globals. Only this folder uses Jinja."""

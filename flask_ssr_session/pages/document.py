@@ -73,7 +73,7 @@ def _has_refresh_script(state: RequestState, page: str) -> bool:
     ``session_script()`` loads the same file in another mode.
     """
     script = re.escape(script_url(state.request, state.app_state.sdk_binding()))
-    # A value in front of the mode may be the app's nonce, in which no bracket or quote is left.
+    # The app's nonce may stand before the mode; Markup has escaped its brackets and quotes.
     return re.search(rf'<script src="{script}"[^<>]* data-mode="refresh"', page) is not None
 
 

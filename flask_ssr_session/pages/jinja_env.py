@@ -75,7 +75,7 @@ class _PackagedEnvironment(Environment):
 
 
 class _PackagedLoader(FileSystemLoader):
-    """Loads the packaged templates into their own environments, whichever environment asks.
+    """Loads the packaged templates into their own environments, for whichever loads them.
 
     :ivar entrance: the loader of the app: it finds the app's templates and the packaged ones.
     """
@@ -123,7 +123,7 @@ def original_document(app: Flask) -> Template:
 def is_loader_replaced(app: Flask) -> bool:
     """Return whether *app* has replaced the loader that finds the packaged templates."""
     if app.jinja_env.loader is app.extensions[_EXTENSION_NAME].entrance:
-        return False  # the usual case: to load a template takes some milliseconds
+        return False  # the usual case; loading a template takes milliseconds
     try:
         app.jinja_env.get_template(TEMPLATE_PREFIX + MACRO)
     except TemplateNotFound as error:
@@ -144,7 +144,7 @@ LOADER_ADVICE = (
 
 
 def templates_are_unmodified() -> bool:
-    """Return whether the app overrides no packaged template, so that it is known what they use."""
+    """Return whether the app overrides no packaged template, so that their contents are known."""
     folder = templates_folder()
     for name in (DOCUMENT, MACRO):
         try:

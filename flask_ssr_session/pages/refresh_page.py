@@ -33,7 +33,7 @@ class RefreshView(NamedTuple):
     :ivar auto_redirect: the page takes the visitor to sign-in, or to the next factor, by itself.
     :ivar retry_url: the path to request again.
     :ivar sign_in_url: sign-in, with the return path.
-    :ivar factor_url: what completes sign-in, with the return path; empty if it is not known.
+    :ivar factor_url: the page that completes sign-in, with the return path; empty if unknown.
     :ivar continue_url: the page without a session; empty if it needs one.
     :ivar form: the sent form, if it can be sent again, or None.
     :ivar nonce: for the style sheet; the script element has it already.
@@ -65,7 +65,7 @@ _PAGE_KINDS = {
 
 
 def page_kind() -> str:
-    """Return which page the current request shows, by the word that templates use."""
+    """Return the name, for templates, of the page that the current request shows."""
     return _PAGE_KINDS[current_request_state().page_plan.page]
 
 

@@ -1,4 +1,4 @@
-"""The template global ``needs_refresh``: it fails closed, however a template looks at it."""
+"""The template global ``needs_refresh``: it fails closed, however a template uses it."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from .refresh_page import page_kind, refresh_texts, refresh_view, session_script
 class NeedsRefresh:
     """The template global ``needs_refresh``: true unless the page may show its content.
 
-    It reads the same as a value and as a call. Its truth value never raises, and is true without a
-    request. ``needs_refresh(optional=True)`` is false for visitors without a session and in an
-    outage: the page has something to show them.
+    It works as a value and as a call. Its truth value never raises, and is true without a request.
+    ``needs_refresh(optional=True)`` is false for visitors without a session and in an outage: the
+    page has content for them.
 
     The result of a call is evaluated at each use, too: Jinja runs the top of a file that is
     imported without context once per process, for the first visitor.
@@ -29,7 +29,7 @@ class NeedsRefresh:
         self._optional = optional
 
     def __call__(self, *, optional: bool = False) -> NeedsRefresh:
-        """Return whether the content has to wait.
+        """Return whether the content is withheld.
 
         :param optional: visitors without a session may see the content, with ``g.session`` None.
         """
@@ -44,14 +44,14 @@ class NeedsRefresh:
             state = current_request_state()
             state.set_template_optional(self._optional)
             is_shown = state.is_admitted(optional=state.optional)
-            # Such a page is one visitor's, exactly as behind session_required.
+            # The page belongs to one visitor, exactly as behind session_required.
             state.protected = state.protected or (is_shown and not state.optional)
             return not is_shown
         except Exception:  # noqa: BLE001
             return True
 
-    # A template may use it as a truth value, or as the number that a truth value is in Python. By
-    # no use may it mean "may be shown" by mistake.
+    # A template may use it as a bool or, as with any bool in Python, as a number. No such use may
+    # show the content by mistake.
     def __eq__(self, other: object) -> bool:
         return bool(self) == other if isinstance(other, (int, float, NeedsRefresh)) else False
 
@@ -84,8 +84,8 @@ def install_templates(app: Flask) -> None:
     """Add the templates of this package to *app*, after all of its own, and the globals."""
     install_loader(app)
     environment = app.jinja_env
-    # Jinja's "is true" compares with the constant itself, which this global is not: the content
-    # would be shown.
+    # Jinja's "is true" compares by identity, so it would be false for this global, and the template
+    # would show the content.
     for name in ("boolean", "false", "sameas", "true"):
         environment.tests[name] = _unwrap_needs_refresh(environment.tests[name])
     environment.globals.update(

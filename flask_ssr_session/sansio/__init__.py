@@ -1,1 +1,1 @@
-"""What decides: values in, values out. No Flask, Jinja, SDK, socket, thread or clock."""
+"""All decisions: values in, values out. No Flask, Jinja, SDK, socket, thread or clock."""

@@ -54,7 +54,7 @@ def call_app_code(call: Callable[[], Any], name: str, report: Report) -> Any:
 def _run_to_completion(awaitable: Awaitable[Any]) -> Any:
     """Return the result of *awaitable* without an event loop.
 
-    The SDK's validators are coroutines that only compute. One that waits would make a request on
+    The SDK's validators are coroutines that only compute. One that waits would send a request for
     every page.
 
     :raises _WaitsError: it waits.

@@ -1,4 +1,4 @@
-"""What tokens (JWS) and key sets (JWK) have in common: base64url and the length of a key id."""
+"""Decode base64url, and limit the length of key ids, for tokens (JWS) and key sets (JWK) alike."""
 
 from __future__ import annotations
 

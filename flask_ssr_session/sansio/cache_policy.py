@@ -30,7 +30,7 @@ def choose_caching(
     protected: bool = False,
     optional: bool = False,
 ) -> Caching:
-    """Return what caches may do with a response into which no refresh page was rendered yet.
+    """Return what caches may do with a response that does not contain the refresh page yet.
 
     Call it only if the session was read: an exempt view that does not read it keeps its headers.
 
@@ -49,8 +49,8 @@ def choose_caching(
     if state is SessionState.ANONYMOUS:
         return Caching.LEAVE
     if state in (SessionState.REFRESH, SessionState.PENDING):
-        # An optional page shows what it shows without a session. Any other page is the same for
-        # all visitors, and a refresh or the next factor changes the cookie that it varies by.
+        # An optional page shows its signed-out content for now. Any other page is the same for all
+        # visitors, and a refresh or the next factor changes the cookie that it varies by.
         return Caching.NO_STORE if optional else Caching.LEAVE
-    # The same cookie gets another page as soon as the outage is over.
+    # After the outage, the same cookie gets another page.
     return Caching.NO_STORE if shows_page or optional else Caching.LEAVE

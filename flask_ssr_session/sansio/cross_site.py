@@ -54,8 +54,8 @@ def is_cross_site(
     :param trusted_origins: in the form of ``parse_origin``.
 
     Fails open in one case: a request with neither header passes. Recent browsers send one of them
-    with every form and fetch to another site, and no site can control other clients with cookies,
-    like curl.
+    with every form and fetch to another site, and no site can make another client, like curl, send
+    cookies.
     """
     site, origin = header("Sec-Fetch-Site"), header("Origin")
     if site in ("same-origin", "none") or (site is None and origin is None):

@@ -1,7 +1,7 @@
 """Parse a form that was posted with an expired session, so that a page can offer to resubmit it.
 
-A form is kept only as a whole, and only if it can be resubmitted unchanged: otherwise it is still
-in the browser, one step back in its history. It is offered only to the user who posted it.
+A form is kept as a whole, and only if it can be resubmitted unchanged. Any other form is still in
+the browser, one step back in its history. A form is offered only to the user who posted it.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ MULTIPART = "multipart/form-data"
 # The type that browsers send for an empty file input (HTML, "entry list").
 _NO_FILE_TYPE = "application/octet-stream"
 
-# Parts of field names whose values must not appear in the source of a page. Too many rather than
-# too few: a form that is not kept is not lost.
+# Parts of field names whose values must not appear in the source of a page. The list may be too
+# long: a form that is not kept is not lost.
 _SECRETS = (
     "passw",
     "passphrase",
@@ -46,7 +46,7 @@ _SECRETS = (
     "otp",
     "token",
 )
-# Matched as whole words: they are also part of words like "shipping".
+# Matched as whole words only: "pin" is also part of "shipping".
 _SECRET_WORDS = frozenset({"pass", "pin", "pw", "csc"})
 # Flask-WTF's field, also with a form's prefix. The token alone grants no access.
 _CSRF_TOKEN = "csrf_token"  # noqa: S105 - the name of a field
@@ -57,7 +57,7 @@ class ReplayableForm:
     """The fields of a form, in the order of the request, and its encoding.
 
     :ivar fields: the name and value of each; None is the value of an empty file input.
-    :ivar owner: the result of :func:`form_owner`; empty if unknown: it is never offered then.
+    :ivar owner: the result of :func:`form_owner`; a form with an empty owner is never offered.
     """
 
     enctype: str
@@ -73,9 +73,8 @@ def form_owner(raw_tokens: Sequence[str], raw_front_tokens: Sequence[str]) -> st
         user.
 
     The hash distinguishes the users of one browser, so that a form is not submitted as another user
-    by mistake; it proves nothing. It is a 32-bit FNV-1a over UTF-8, which the browser script can
-    compute without ``crypto.subtle``: pages on plain http do not have it. It keeps user ids out of
-    the page.
+    by mistake, and keeps user ids out of the page; it proves nothing. It is a 32-bit FNV-1a over
+    UTF-8, because pages on plain http have no ``crypto.subtle``.
     """
     users = set(_subjects(raw_tokens)) or set(_front_users(raw_front_tokens))
     return _hash(users.pop()) if len(users) == 1 else None
@@ -122,8 +121,8 @@ def can_replay(content_type: str | None, content_length: int | None) -> bool:
 def parse_replayable_form(content_type: str, body: bytes, owner: str = "") -> ReplayableForm | None:
     """Return the form in *body*, or None if it cannot be resubmitted unchanged.
 
-    A form cannot be resubmitted if it contains a file (an empty file input is none), a field name
-    that looks like a secret, or text that is not UTF-8.
+    A form cannot be resubmitted if it contains a file (an empty file input is allowed), a field
+    name that looks like a secret, or text that is not UTF-8.
 
     :param owner: the result of :func:`form_owner` for the request.
     """

@@ -1,7 +1,7 @@
 """Check the claims that SuperTokens requires of every session, by the SDK's global validators.
 
 Recipes add validators (EmailVerification in mode REQUIRED, MultiFactorAuth), and an app may
-override the list. ``verify_session`` fetches a claim again before it refuses a session; a page
+override the list. ``verify_session`` fetches a claim again before it rejects a session; a page
 cannot, so the payload alone decides.
 """
 
@@ -68,7 +68,7 @@ class GlobalClaims:
     ) -> tuple[ClaimFailure, ...]:
         """Return every global claim that *session* does not meet.
 
-        :param report: receives an override or a validator that fails. Either is a failed claim.
+        :param report: receives each override or validator that fails; it is a failed claim.
         :param except_for: the key of a claim that is not checked.
         """
         validators = self._validators(session, user_context, report)

@@ -1,6 +1,6 @@
 """Parse a SuperTokens access token strictly, without verifying it.
 
-Nothing in a token is trusted before its signature is verified, and nothing in it chooses how.
+A token is not trusted before its signature is verified, and it cannot select the algorithm.
 """
 
 from __future__ import annotations
@@ -122,11 +122,11 @@ def _json_object(segment: bytes) -> dict[str, Any]:
     try:
         text = _decode_segment(segment).decode("utf-8")
         value = _decode_json(text)
-    except (ValueError, RecursionError):  # ValueError: also bad UTF-8 and too long integers
+    except (ValueError, RecursionError):  # ValueError includes bad UTF-8 and too long integers
         raise TokenInvalidError(TokenDefect.JSON) from None
     if not isinstance(value, dict):
         raise TokenInvalidError(TokenDefect.JSON)
-    # Counting is cheap: without enough opening brackets nothing is nested that deep.
+    # Count first, which is cheap: a text with few opening brackets cannot be nested too deeply.
     if text.count("{") + text.count("[") > MAX_DEPTH and _is_nested_deeper(value, MAX_DEPTH):
         raise TokenInvalidError(TokenDefect.JSON)
     return value
@@ -146,8 +146,8 @@ def _is_nested_deeper(value: dict[str, Any], levels: int) -> bool:
     return True
 
 
-# All tokens of a key have the same header. An invalid header raises, so it is not cached, and no
-# cached header is longer than a token.
+# All tokens that a key signed have the same header. An invalid header raises, so it is not cached,
+# and no cached header is longer than a token.
 @lru_cache(maxsize=64)
 def _checked_header(segment: bytes) -> tuple[str, int]:
     """Return the key id and version in the header of a SuperTokens session token."""

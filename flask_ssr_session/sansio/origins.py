@@ -21,7 +21,7 @@ def parse_origin(raw: str) -> str:
     try:
         parts = urlsplit(raw.strip())
     except ValueError:
-        raise ValueError("the host is not one that a URL can have") from None
+        raise ValueError("a URL cannot have this host") from None
     if parts.scheme not in DEFAULT_PORTS:
         raise ValueError("it has to begin with https:// or http://")
     if parts.path not in ("", "/") or parts.query or parts.fragment:
@@ -51,7 +51,7 @@ def origin_of(parts: SplitResult) -> str:
         raise ValueError("user information is not allowed")
     host = f"[{parts.hostname}]" if "[" in parts.netloc else parts.hostname
     if not _HOST.fullmatch(host):
-        raise ValueError("the host has to be one name in ASCII, as xn--... where it is not")
+        raise ValueError("the host has to be one name in ASCII; write other names as xn--...")
     try:
         port = parts.port
     except ValueError:

@@ -8,16 +8,15 @@ from .claims import ClaimFailure
 from .return_path import with_return_path
 from .states import RequestKind, ResponseKind
 
-# On an optional page: the visitor chose to continue without a session. It opens no other page.
+# On an optional page: the visitor chose to continue without a session. Other pages ignore it.
 CONTINUE_PARAMETER = "continueSignedOut"
 
-
-# The page that completes sign-in reads the return path from here, as SuperTokens' prebuilt UI does.
+# The query parameter in which SuperTokens' prebuilt UI reads the return path after a factor.
 _FACTOR_RETURN_PARAMETER = "redirectToPath"
 
 
 class PolicyOptions(NamedTuple):
-    """What the settings say about responses; the same for all requests of an app.
+    """The settings that responses depend on; the same for all requests of an app.
 
     :ivar login_url: path or URL of sign-in, without a return path.
     :ivar login_return_param: the query parameter in which sign-in reads the return path.
@@ -74,18 +73,18 @@ class Plan(NamedTuple):
     """What a request gets in place of its content. It is decided once and rendered once.
 
     :ivar kind: the response of a view that needs a session; ``ALLOW`` where the session is active.
-    :ivar page: the page that a template shows in place of content, and that the kinds ending in
-        ``_PAGE`` show.
+    :ivar page: the page that a template shows in place of content, or a kind that ends in
+        ``_PAGE``.
     :ivar target: the path that the page leads to once the session is refreshed.
-    :ivar location: where a redirect leads, and htmx in place of one; empty for every other kind.
+    :ivar location: the URL of a redirect, by HTTP or by htmx; empty for every other kind.
     :ivar sign_in_url: sign-in, with the return path.
-    :ivar factor_url: what completes sign-in, with the return path; empty if it is not known.
+    :ivar factor_url: the page that completes sign-in, with the return path; empty if unknown.
     :ivar continue_url: the page without a session; empty if it needs one.
     :ivar auto_redirect: the page takes the visitor to sign-in, or to the next factor, by itself.
-    :ivar continues_signed_out: a session that turns out to have ended leads to *continue_url*, not
-        to sign-in.
+    :ivar continues_signed_out: if the refresh finds no session, the page leads to *continue_url*,
+        not to sign-in.
     :ivar closes_sign_in: sign-in itself asks for a session, so that no visitor can sign in.
-    :ivar closes_factor_page: the same of the page that completes sign-in.
+    :ivar closes_factor_page: the same for the page that completes sign-in.
     :ivar failures: the claims that an active session does not meet.
     """
 

@@ -8,7 +8,6 @@ from .states import RequestKind
 
 HeaderReader = Callable[[str], "str | None"]
 
-
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 
@@ -17,7 +16,7 @@ def kind_of_request(header: HeaderReader) -> RequestKind:
 
     :param header: returns the value of a request header, or None.
 
-    A wrong guess costs comfort, never protection: no kind admits a request.
+    A wrong guess is inconvenient, never unsafe: no kind admits a request.
     """
     if not _is_document(header):
         return RequestKind.SCRIPT
@@ -26,8 +25,8 @@ def kind_of_request(header: HeaderReader) -> RequestKind:
         for name in ("Sec-Purpose", "Purpose", "X-Moz")
         if (value := header(name)) is not None
     )
-    # A prerendered page runs its script when the visitor opens it; a prefetched one is only stored,
-    # and would be shown long after it was right.
+    # A prerendered page runs its script when the visitor opens it. A prefetched page is only
+    # stored, and may be out of date when it is shown.
     if "prefetch" in purpose and "prerender" not in purpose:
         return RequestKind.PREFETCH
     return RequestKind.DOCUMENT

@@ -1,4 +1,4 @@
-"""What a view requires of a session, and the marks from which a hook reads it."""
+"""What a view requires of a session, and the marks that tell the hook."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Requirements(NamedTuple):
 
     @classmethod
     def of(cls, claims: ClaimRequirements, **switches: bool) -> Requirements:
-        """Return the requirements that are written at a view.
+        """Return the requirements that a decorator declares.
 
         :raises MisuseError: a switch is neither True nor False.
         """
@@ -47,7 +47,7 @@ class Requirements(NamedTuple):
 class ViewMark(NamedTuple):
     """What the decorators of a view declare.
 
-    :ivar exempt: the view has no session.
+    :ivar exempt: the view is exempt from session handling.
     """
 
     exempt: bool = False
@@ -63,8 +63,8 @@ _UNMARKED = ViewMark()
 def mark_view(view: Callable[..., Any], mark: ViewMark) -> None:
     """Attach *mark* to *view*.
 
-    The mark names its function, because ``functools.wraps`` copies it to wrappers that it does not
-    describe.
+    The mark is stored with its function, because ``functools.wraps`` copies it to wrappers that it
+    does not describe.
     """
     setattr(view, _MARK, (view, mark))
 
@@ -72,8 +72,8 @@ def mark_view(view: Callable[..., Any], mark: ViewMark) -> None:
 def view_mark(view: Any) -> ViewMark:
     """Return the combined marks of *view* and of the functions that it wraps.
 
-    A hook runs before all of them, so another decorator, for instance a rate limit above a public
-    view, must not hide the mark below it.
+    The hook runs before any decorator. A decorator above the mark, for example a rate limit, must
+    not hide it.
     """
     marks = list(_marks(view))
     return ViewMark(
@@ -86,7 +86,7 @@ def view_mark(view: Any) -> ViewMark:
 
 
 class ViewMarks:
-    """The marks of an app's views, each read once: the hook needs them for every request."""
+    """Caches the marks of an app's views, which the hook needs for every request."""
 
     def __init__(self) -> None:
         self._by_endpoint: dict[str, tuple[Any, ViewMark, frozenset[int]]] = {}
@@ -126,7 +126,7 @@ def _marks(view: Any) -> Iterator[ViewMark]:
 def wrapped_chain(view: Any) -> Iterator[Any]:
     """Yield *view*, the function that it wraps, the one that this wraps, and so on.
 
-    At most :data:`MAX_WRAPPERS` of them: a chain may be a circle.
+    At most :data:`MAX_WRAPPERS` of them: a chain may be circular.
     """
     for _ in range(MAX_WRAPPERS):
         if view is None:

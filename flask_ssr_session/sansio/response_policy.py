@@ -1,7 +1,6 @@
-"""Decide what a request gets in place of content that needs a session. Values in, one plan out.
+"""Plan the response that replaces content which needs a session. Values in, one plan out.
 
-A browser that asks for a document can be shown a page; everything else gets a response that a
-script understands.
+A document request gets a page; any other request gets a response that a script understands.
 """
 
 from __future__ import annotations
@@ -14,10 +13,10 @@ from .return_path import MAX_LOCATION_CHARS, with_query, with_return_path
 from .states import Reason, RequestKind, ResponseKind, SessionState
 from .verdict import Verdict
 
-_ASKING_REFRESH = frozenset(
+_REFRESH_KINDS = frozenset(
     {ResponseKind.REFRESH_PAGE, ResponseKind.REFRESH_REDIRECT, ResponseKind.TRY_REFRESH}
 )
-_LEADING_TO_SIGN_IN = frozenset(
+_SIGN_IN_KINDS = frozenset(
     {
         ResponseKind.REFRESH_PAGE,
         ResponseKind.REFRESH_REDIRECT,
@@ -50,12 +49,12 @@ def is_page(kind: ResponseKind) -> bool:
 
 def asks_refresh(kind: ResponseKind) -> bool:
     """Return whether a response of this kind asks the browser to refresh."""
-    return kind in _ASKING_REFRESH
+    return kind in _REFRESH_KINDS
 
 
 def leads_to_sign_in(kind: ResponseKind) -> bool:
     """Return whether a response of this kind leads to sign-in, at once or after a refresh."""
-    return kind in _LEADING_TO_SIGN_IN
+    return kind in _SIGN_IN_KINDS
 
 
 def is_admitted_without_session(
@@ -78,7 +77,7 @@ def plan_response(
     optional_view: bool = False,
     failures: tuple[ClaimFailure, ...] = (),
 ) -> Plan:
-    """Return what a request gets that is not admitted, or whose session fails claims.
+    """Return the plan for a request that is not admitted, or whose session fails claims.
 
     :param optional: the content may also be seen without a session: the page offers to continue.
     :param optional_view: the same of the whole view: the page of the redirect flow offers it, too.
@@ -100,7 +99,7 @@ def plan_response(
     sign_in_url = options.sign_in_location(target)
     continue_url = with_query(target, **{CONTINUE_PARAMETER: "1"}) if optional else ""
     if optional and is_at_sign_in:
-        # A session that turns out to have ended is followed by sign-in, which is this page.
+        # If the refresh finds no session, sign-in comes next, which is this page.
         sign_in_url = continue_url = with_query(facts.path, **{CONTINUE_PARAMETER: "1"})
     plan = Plan(
         kind=page,
@@ -138,7 +137,7 @@ def plan_response(
 def plan_refresh_page(target: str, options: PolicyOptions, *, optional: bool) -> Plan:
     """Return the plan of ``/refresh-session``, which refreshes whatever the verdict is.
 
-    :param target: where the visitor goes afterwards, known to be safe.
+    :param target: the path that the visitor goes to afterwards, already checked.
     :param optional: *target* may also be seen without a session.
     """
     return Plan(
@@ -176,10 +175,10 @@ def _script_response(
     failures: tuple[ClaimFailure, ...],
 ) -> ResponseKind:
     """Return the kind of the response to anything that is not a document request."""
-    # Never "sign in": a visitor who does would come back and do what was refused.
+    # Never ask to sign in: after sign-in the visitor would repeat the cross-site request.
     if state is SessionState.REFUSED:
         return ResponseKind.CROSS_SITE_JSON
-    # A page that the browser keeps for later would be wrong by then.
+    # The browser shows a prefetched page later, when the state may be another.
     is_prefetch = facts.kind is RequestKind.PREFETCH
     if failures:
         return ResponseKind.PREFETCH_DECLINED if is_prefetch else ResponseKind.CLAIMS_JSON
@@ -195,22 +194,22 @@ def _refresh_location(
 ) -> str:
     """Return where the redirect flow leads; empty if the page has to be shown in place."""
     # The refresh page sees that a session is revoked only if every request checks that.
-    is_known_there = verdict.reason is not Reason.REVOKED or options.checks_revoked
-    if not (options.redirects and is_known_there):
+    page_sees_reason = verdict.reason is not Reason.REVOKED or options.checks_revoked
+    if not (options.redirects and page_sees_reason):
         return ""
     query = {"redirectBack": facts.return_path}
     if optional:
         query["optional"] = "1"
     location = with_query(facts.refresh_path, **query)
-    # The path is encoded once more than the request line that it came in.
+    # The path is encoded a second time here, so it can exceed the request line it came in.
     return location if len(location) <= MAX_LOCATION_CHARS else ""
 
 
 def _htmx_location(kind: ResponseKind, facts: RequestFacts, options: PolicyOptions) -> str:
-    """Return where htmx takes a page without the browser SDK; empty if it stays.
+    """Return the URL that htmx opens in place of a page without the browser SDK, or an empty text.
 
-    To reload the page (``HX-Refresh``) works only if that page needs a session itself; a page that
-    is open to all would be reloaded for ever.
+    ``HX-Refresh`` reloads the page, which helps only if that page needs a session itself; a public
+    page would reload for ever.
     """
     return_path = facts.htmx_return_path
     if return_path is None:

@@ -79,7 +79,7 @@ def is_plain_path(path: str) -> bool:
         path.startswith("/")
         and "\\" not in path
         and not decoded.startswith(("//", "/\\"))
-        # Still encoded after the last layer: the next one could be a second slash.
+        # Still encoded after the last layer: it could decode to a second slash.
         and not decoded.startswith("/%")
         and not _CONTROL.search(decoded)
         and not {".", ".."}.intersection(decoded.replace("\\", "/").split("/"))

@@ -1,4 +1,4 @@
-"""The words for what was decided: states, reasons, kinds of requests and responses."""
+"""The enums of a decision: states, reasons, and kinds of requests and responses."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import Enum
 
 
 class SessionState(Enum):
-    """What a page may do: show itself, ask the browser to refresh, or explain what is wrong.
+    """The state of a request's session, which decides what a page shows.
 
     The value is the first word of the header ``SSR-Session``.
 
@@ -66,7 +66,7 @@ class RequestKind(Enum):
 
 
 class ResponseKind(Enum):
-    """What a request gets; the value of the refreshing ones is what receivers of signals see.
+    """The response to a request. Signals carry the value of a kind that asks for a refresh.
 
     Names that end in ``_PAGE`` are pages of this package. ``_ERROR`` is an HTTP 403 that the app's
     own error handler turns into a page.

@@ -1,6 +1,6 @@
 """Decide the verdict on a request from its access tokens. Values in, verdict out.
 
-Nothing here changes anything, or raises an error for anything that a browser sent.
+Whatever a browser sends, no error is raised here.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Verdict(NamedTuple):
         return _STATES[self.reason]
 
 
-# A verdict cannot change, so all requests share one of each.
+# Verdicts are immutable, so all requests share these two.
 _ANONYMOUS = Verdict(Reason.ANONYMOUS)
 _TOKEN_MISSING = Verdict(Reason.TOKEN_MISSING)
 
@@ -64,7 +64,7 @@ def decide(
     """Return the verdict on a request.
 
     :param raw_tokens: the values of all cookies named ``sAccessToken``, as the browser sent them.
-    :param has_front_token: the browser SDK left ``sFrontToken``, its sign of a session.
+    :param has_front_token: the request has ``sFrontToken``, the browser SDK's sign of a session.
     :param now: seconds since the epoch.
     """
     if not raw_tokens:
@@ -72,8 +72,8 @@ def decide(
     # One character too many is enough to reject a token, so no more is ever read.
     if len(raw_tokens) == 1 and raw_tokens[0]:
         return _verify(raw_tokens[0][: MAX_TOKEN_CHARS + 1], keys, rules, now)
-    # Two cookies of one name: one of an old domain and one of the new, or one that a neighbouring
-    # site planted.
+    # Two cookies have this name: an earlier cookie domain left one, or a neighbouring site planted
+    # one.
     distinct = list(dict.fromkeys(raw[: MAX_TOKEN_CHARS + 1] for raw in raw_tokens if raw))
     if not distinct:
         return _TOKEN_MISSING if has_front_token else _ANONYMOUS
@@ -96,7 +96,7 @@ def decide(
         except TokenInvalidError as error:  # noqa: PERF203 - four of them at most
             malformed.append(_rejected(Reason.INVALID, raw, error.reason.value))
     if len({token.payload["sub"] for _, token in well_formed}) > 1:
-        # It is not known which of two users this is; a refresh leaves one token.
+        # The tokens belong to two users; a refresh leaves one token.
         return _rejected(Reason.DUPLICATE, "".join(distinct))
     well_formed.sort(key=lambda pair: pair[1].iat, reverse=True)
     verdicts = []
@@ -114,7 +114,7 @@ def decide(
 def mfa_is_complete(payload: Mapping[str, Any]) -> bool | None:
     """Return whether all factors of sign-in are complete; None if the token has no such claim.
 
-    SuperTokens makes the session after the first factor, so a token verifies before sign-in is
+    SuperTokens creates the session after the first factor, so a token verifies before sign-in is
     complete. Any value of ``st-mfa`` but a plain "yes" counts as "not complete".
     """
     if MFA_CLAIM not in payload:
@@ -147,7 +147,7 @@ def apply_revocation(verdict: Verdict, is_revoked: Callable[[str], bool]) -> Ver
     session = verdict.session or verdict.pending_session
     if session is None:
         return verdict
-    # It distinguishes two tokens of one session, without the tokens themselves.
+    # The hash distinguishes two tokens of one session without revealing them.
     token = str(session.access_token_payload["refreshTokenHash1"])
     try:
         return _rejected(Reason.REVOKED, token) if is_revoked(session.session_handle) else verdict

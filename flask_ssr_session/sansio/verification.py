@@ -1,4 +1,4 @@
-"""Verify one access token: the order in which its rules are checked."""
+"""Verify one access token, rule by rule in a fixed order."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..errors import TokenDefect, TokenExpiredError, TokenInvalidError, TokenNot
 from ..session import SSRSession, deep_freeze
 from .jwt import NEWEST_KNOWN_VERSION, ParsedToken, decode_unverified_token
 
-# Every clock is off by a second; a clock that is off by more than a minute is wrong.
+# Clocks differ by seconds; a clock that is off by more than a minute is wrong.
 MAX_CLOCK_AHEAD_SECONDS = 60.0
 
 _PADDING = PKCS1v15()

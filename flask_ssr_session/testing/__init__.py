@@ -7,7 +7,7 @@ package, and it switches off no check: tokens are verified as in production.
 =======================  ====================================================
 visitor                  made by
 =======================  ====================================================
-stranger                 ``app.test_client()``, or :func:`sign_out`
+without a session        ``app.test_client()``, or :func:`sign_out`
 signed in                :func:`sign_in`; ``roles=["reader"]`` for a wrong role
 partly signed in         :func:`sign_in` with ``mfa_complete=False``
 with an expired token    :func:`expire`
@@ -62,6 +62,6 @@ PAGE_HEADERS: Final[Mapping[str, str]] = {
 }
 """What a browser sends when it follows a link or submits a form of this site.
 
-Without these headers, the app treats a test client as a script and answers with a status and JSON
+Without these headers, the app treats a test client as a script and responds with a status and JSON
 instead of a page.
 """

@@ -28,8 +28,8 @@ def install_test_keys(app: Flask) -> None:
     """
     if not app.testing:
         raise MisuseError(
-            "install_test_keys() lets any code in this process sign users in, so it is refused "
-            'unless app.testing is set (app.config["TESTING"] = True).'
+            "install_test_keys() lets any code in this process sign users in, so it works only if "
+            'app.testing is set (app.config["TESTING"] = True).'
         )
     state = app_state_of(app)
     backend: _TestBackend = app.extensions.setdefault(_EXTENSION_KEY, _TestBackend())
@@ -57,7 +57,7 @@ def signer_for(app: Flask) -> SessionSigner:
 
 @contextmanager
 def outage(app: Flask) -> Iterator[None]:
-    """Make the signing keys of *app* unavailable: no token can be verified or refused.
+    """Make the signing keys of *app* unavailable, so that no token can be verified.
 
     :raises MisuseError: :func:`install_test_keys` was not called for *app*.
     """
@@ -94,7 +94,7 @@ class _TestKeys(StaticKeys):
 
     @property
     def token_cache(self) -> KeySet:
-        # A test may move time back, and of a cached token only the expiry is checked again.
+        # A test may move time back, but for a cached token only the expiry is checked again.
         now = time.time()
         if now < self._latest - 1:
             self.clear()
@@ -111,12 +111,12 @@ class _TestKeys(StaticKeys):
 
     def _check_outage(self) -> None:
         if self.outages:
-            raise KeysUnavailableError("the test has an outage")
+            raise KeysUnavailableError("the test simulates an outage")
 
 
 @dataclass(eq=False)
 class _TestBackend:
-    """The keys of one app, and what its core knows."""
+    """The keys of one app, and the state of its core."""
 
     keys: _TestKeys = field(default_factory=_TestKeys)
     core_outages: int = 0
@@ -124,7 +124,7 @@ class _TestBackend:
 
     def is_revoked(self, session_handle: str) -> bool:
         if self.core_outages:
-            raise CoreUnavailableError("the test has an outage")
+            raise CoreUnavailableError("the test simulates an outage")
         return session_handle in self.revoked_handles
 
 

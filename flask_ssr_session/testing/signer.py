@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from ..errors import MisuseError
 from ..sansio.builtin_claims import EMAIL_VERIFIED_CLAIM, MFA_CLAIM, PERMISSIONS_CLAIM, ROLES_CLAIM
 
-# lru_cache alone would let threads that sign at the same time make a key each.
+# Without this lock, two threads could create two keys: lru_cache does not wait.
 _key_lock = Lock()
 
 
@@ -105,7 +105,7 @@ class SessionSigner:
                 raise MisuseError(f"{name}= takes True, False or None.")
         if misspelt := payload.keys() & {"role", "permission"}:
             raise MisuseError(
-                f"{misspelt.pop()}= is no claim of SuperTokens: use roles= or permissions=."
+                f"{misspelt.pop()}= is not a SuperTokens claim: use roles= or permissions=."
             )
         now = int(time.time() if issued_at is None else issued_at)
         claims: dict[str, Any] = {

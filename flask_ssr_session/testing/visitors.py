@@ -70,7 +70,7 @@ def sign_in(
 def set_token(client: FlaskClient, token: str) -> None:
     """Give *client* the cookies of a browser with the access token *token*, valid or not.
 
-    The app verifies it with its present keys: the test keys or its own.
+    The app verifies it with the keys that it uses now: the test keys or its own.
 
     :raises MisuseError: flask_ssr_session is not set up for the client's app.
     """
@@ -154,7 +154,7 @@ def _token_claims(client: FlaskClient, caller: str) -> dict[str, Any]:
     domain, _ = _cookie_domain(client.application)
     cookie = client.get_cookie(ACCESS_TOKEN_COOKIE, domain=domain)
     if cookie is None:
-        raise MisuseError(f"{caller}(): this client is not signed in; call sign_in() before.")
+        raise MisuseError(f"{caller}(): this client is not signed in; call sign_in() first.")
     try:
         return dict(decode_unverified_token(cookie.value).payload)
     except TokenInvalidError:

@@ -35,7 +35,7 @@ class Deadline:
 
 
 class DeadlineSocket:
-    """What :class:`http.client.HTTPConnection` needs of a socket, under a deadline."""
+    """The socket methods that :class:`http.client.HTTPConnection` uses, under a deadline."""
 
     def __init__(self, sock: socket.socket, deadline: Deadline, max_bytes: int) -> None:
         self._sock = sock

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Target = TypeVar("Target")
     Result = TypeVar("Result")
 
-# For one look-up, however many addresses it tries.
+# For one document, however many addresses are tried.
 FETCH_SECONDS = 3.0
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -73,7 +73,7 @@ def fetch_document(
     """Return the body of a response with status 200, and the seconds it may be reused.
 
     :param headers: additional request headers.
-    :returns: the seconds are None if the response does not say.
+    :returns: the seconds are None if ``Cache-Control`` does not limit them.
     :raises FetchError: no complete response with status 200 in time.
     """
     with _open_response("GET", url, deadline, headers) as response:
@@ -100,7 +100,7 @@ def request(
 def _open_response(
     method: str, url: str, deadline: Deadline, headers: Mapping[str, str]
 ) -> Iterator[HTTPResponse]:
-    """Yield a response whose body is not read yet; turn what fails into a FetchError."""
+    """Yield a response whose body is not read yet; turn any failure into a FetchError."""
     try:
         if any(not (name + value).isprintable() for name, value in headers.items()):
             raise ValueError("a header contains a control character")

@@ -121,8 +121,8 @@ class KeyFetcher:
         if is_ours and not (in_background and self._start_thread(state, running)):
             self._run_fetch(state, running)
             return
-        # Counted from the start of the fetch: a fetch that hangs delays the requests of its first
-        # seconds, not each later request or each cookie of one request.
+        # Count from the start of the fetch: a fetch that hangs delays only the requests of its
+        # first seconds, and a request with several cookies only once.
         remaining = running.started + wait_seconds - self._clock.monotonic()
         if remaining > 0:
             running.done.wait(remaining)

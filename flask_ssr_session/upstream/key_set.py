@@ -15,8 +15,8 @@ MAX_CACHED_TOKENS = 1024
 # 1,024 tokens of at most 4 KiB: at most 4 MiB of token text.
 MAX_CACHED_CHARS = 4 * 1024
 
-# A token of 4 KiB with a few long claims takes this much memory. Claims of many small values take a
-# dozen times as much: their token fills several slots, so that the cache takes 9 MB at most.
+# A token of 4 KiB with a few long claims takes this much memory. A token with many small values
+# takes twelve times as much, so it fills several slots: the cache takes 9 MB at most.
 SLOT_BYTES = 9_000
 
 
@@ -53,7 +53,7 @@ class KeySet:
         return self._sessions.get(raw_token)
 
     def put(self, raw_token: str, kid: str, key: RSAPublicKey, session: SSRSession) -> None:
-        """Cache *session*, unless *key* is of an earlier set or the token is too long."""
+        """Cache *session*, unless *key* belongs to an earlier set or the token is too long."""
         if len(raw_token) > MAX_CACHED_CHARS or self.keys.get(kid) is not key:
             return
         # Each step is one atomic operation on the dict: a lock could be held during a fork, and

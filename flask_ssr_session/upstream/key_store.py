@@ -81,7 +81,7 @@ class FetchedKeys:
         :param send_signal: sends the result of every fetch, in the thread that fetched.
         """
         self._uris = tuple(uris)
-        # Keys younger than WAIT_AFTER_SECONDS are used whatever the setting says.
+        # Keys younger than WAIT_AFTER_SECONDS are usable regardless of the setting.
         self._usable_seconds = max(max_stale_seconds, WAIT_AFTER_SECONDS)
         self._clock = clock
         self._log = log
@@ -102,8 +102,7 @@ class FetchedKeys:
     def usable_cache_or_fetch(self) -> KeySet:
         """Return the tokens that usable keys verified.
 
-        A cached token is as good as its key: if the keys are too old, they are renewed first, as
-        for a token that was never verified.
+        If the keys are too old, they are renewed first, as for a token that is not cached.
 
         :raises KeysUnavailableError: there are no usable keys.
         """
@@ -129,7 +128,7 @@ class FetchedKeys:
             key = renewed.keys.get(kid)
             if key is not None or renewed.fetched_monotonic >= started:
                 return key
-        # Not an invalid token: refreshing it could not help, because the key is missing.
+        # Do not call the token invalid: the key is missing, so a refresh would not help.
         raise KeysUnavailableError("the token's key is not known yet")
 
     def clear(self) -> None:
@@ -154,12 +153,14 @@ class FetchedKeys:
             self._fetcher.renew(in_background=True, wait_seconds=wait_seconds, may_back_off=True)
         renewed = self._fetcher.key_set
         if renewed is None or self._age(renewed) > self._usable_seconds:
-            raise KeysUnavailableError("no key set could be fetched, or the last good is too old")
+            raise KeysUnavailableError(
+                "no keys could be fetched, or the last good ones are too old"
+            )
         return renewed
 
     def _age(self, key_set: KeySet) -> float:
-        # The monotonic clock stops while a machine sleeps, and the wall clock may be set back. The
-        # larger age never takes old keys for young ones.
+        # The monotonic clock stops while a machine sleeps, and the wall clock may be set back. Take
+        # the larger age, so that old keys never count as young.
         return max(
             self._clock.monotonic() - key_set.fetched_monotonic,
             self._clock.wall() - key_set.fetched_wall,
@@ -186,7 +187,7 @@ class FetchedKeys:
             self._log.write(
                 logging.WARNING,
                 "keys_renewed",
-                f"keys are renewed again; failed attempts before: {failures_before}",
+                f"keys were renewed; failed attempts before: {failures_before}",
             )
         self._send_signal(keys_renewed, failures=failures_before)
 

@@ -1,7 +1,7 @@
 """Ask the SuperTokens core whether a session still exists, with one GET that changes nothing.
 
-An access token is valid until it expires, even if its session is revoked. A view that cannot wait
-that long pays with one request to the core per page, and depends on the core's availability.
+An access token is valid until it expires, even if its session is revoked. A view that must notice
+a revocation earlier sends one request to the core per page, and depends on the core's availability.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class RevocationCheck:
         now = self._clock.monotonic()
         cores = [core for core in self._cores if core.may_be_tried(now)]
         if self._cores and not cores:
-            raise CoreUnavailableError("the core did not respond a moment ago")
+            raise CoreUnavailableError("the core did not respond in the last 10 s")
         try:
             return not self._exists(session_handle, cores)
         except FetchError as error:
@@ -106,10 +106,10 @@ class RevocationCheck:
         query = urlencode({"sessionHandle": session_handle})
         failed: list[_Core] = []
 
-        def look_up(core: _Core, deadline: Deadline) -> bool:
+        def query_core(core: _Core, deadline: Deadline) -> bool:
             body, _ = self._fetch(f"{core.uri}?{query}", deadline, self._headers)
             exists = _session_exists(body)
-            # Also end the cooldown of the cores after this one, which no request had to try.
+            # The later cores were not tried: end the cooldown that this request started for them.
             for other in cores[cores.index(core) :]:
                 other.mark_available()
             return exists
@@ -124,9 +124,9 @@ class RevocationCheck:
                 failed.append(core)
 
         try:
-            return fetch_first(cores, Deadline(FETCH_SECONDS), look_up, on_failure)
+            return fetch_first(cores, Deadline(FETCH_SECONDS), query_core, on_failure)
         except FetchError:
-            # All failed: each cooldown starts now, not while the later cores were tried.
+            # All failed: restart every cooldown now, after the last attempt.
             for core in failed:
                 core.mark_failed(self._clock.monotonic())
             raise

@@ -1,4 +1,4 @@
-"""An app whose views cover the ways to ask for a session, and the requests that browsers send."""
+"""An app with a view for each way to require a session, and the requests that browsers send."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ FETCH = {
     "Sec-Fetch-Site": "same-origin",
 }
 
-# What two of SuperTokens' recipes ask of every session.
+# What two of SuperTokens' recipes require of every session.
 EMAIL: Any = EmailVerificationClaim
 EMAIL = EMAIL.validators.is_verified()
 MFA = MultiFactorAuthClaim.validators.has_completed_mfa_requirements_for_auth()
@@ -104,7 +104,7 @@ def make_token(*, header: dict[str, Any] | None = None, **claims: Any) -> str:
 
 
 def expired_token(user_id: str = "user-1") -> str:
-    """Return a token that ran out an hour ago."""
+    """Return a token that expired an hour ago."""
     return make_token(user_id=user_id, issued_at=time.time() - 7200)
 
 
@@ -115,7 +115,7 @@ def cookies(*tokens: str, front: bool = True) -> dict[str, str]:
 
 
 def sdk_values(**values: Any) -> SDKSettings:
-    """Return what an initialised SDK would say, *values* excepted."""
+    """Return the settings of an initialised SDK, with *values* replaced."""
     usual: dict[str, Any] = {
         "api_domain": API_DOMAIN,
         "api_base_path": "/auth",
@@ -130,7 +130,7 @@ def sdk_values(**values: Any) -> SDKSettings:
 
 
 class FakeGlobalClaims:
-    """Stands for the global claims of an SDK: these validators, or what *override* returns."""
+    """Replaces the SDK's global claims by these validators, or by the result of *override*."""
 
     def __init__(self, *validators: Any, override: Callable[..., Any] | None = None) -> None:
         self.added = list(validators)
@@ -162,7 +162,7 @@ class FakeGlobalClaims:
 
 
 def stub_revocation(app: Flask, answer: Callable[[str], bool]) -> list[str]:
-    """Let the core answer look-ups like this; return the handles it is asked for from now on."""
+    """Replace the core's revocation check; return the list of handles that it receives."""
     asked: list[str] = []
 
     def is_revoked(session_handle: str) -> bool:
@@ -175,25 +175,25 @@ def stub_revocation(app: Flask, answer: Callable[[str], bool]) -> list[str]:
 
 
 def is_down(_session_handle: str) -> bool:
-    """Stand for a core that does not answer."""
+    """Raise the error of a core that does not respond."""
     raise CoreUnavailableError("no complete answer in time")
 
 
 def page_shown(response: TestResponse) -> str:
-    """Say which page of ours *response* shows: ``refresh``, ``sign_in``, ``outage``, or none."""
+    """Return which page of this package *response* shows, for example ``refresh``, or ""."""
     found = re.search(r'data-ssr-session="(\w+)"', response.text)
     return found.group(1) if found else ""
 
 
 @pytest.fixture(autouse=True)
 def no_sdk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Other tests may have initialised the SDK, of which a process has one."""
+    """Hide the SDK of this process, which other tests may have initialised."""
     monkeypatch.setattr(app_state, "read_sdk", lambda: None)
 
 
 @pytest.fixture
 def sdk(no_sdk: None, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
-    """Let there be an SDK, as far as it is read."""
+    """Simulate an initialised SDK by its settings."""
     monkeypatch.setattr(app_state, "read_sdk", sdk_values)
 
 

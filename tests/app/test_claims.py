@@ -1,4 +1,4 @@
-"""Who may: what a session that lacks a claim gets, and every place where claims can be asked."""
+"""The response to a session that lacks a claim, wherever an app can require claims."""
 
 from __future__ import annotations
 

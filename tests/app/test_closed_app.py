@@ -1,4 +1,4 @@
-"""An app-wide ``require_session``: what of sign-in stays open, for whom, and what never does."""
+"""An app-wide ``require_session``: which sign-in requests it admits, and which it never admits."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def closed_app(
     website: str | None = "/auth",
     **settings: Any,
 ) -> Flask:
-    """Return an app that asks for a session everywhere.
+    """Return an app that requires a session everywhere.
 
     :param rules: rule to endpoint; all endpoints answer by :func:`ui`.
     :param website: the SDK's website base path as it is normalised; None without an SDK.

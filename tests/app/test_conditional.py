@@ -1,4 +1,4 @@
-"""Conditions of a request (304, 206, 412) count for one's own copy, never for a page of ours."""
+"""Conditional requests (304, 206, 412): they apply to the visitor's own copies, never ours."""
 
 from __future__ import annotations
 

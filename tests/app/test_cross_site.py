@@ -1,4 +1,4 @@
-"""Who really meant it: unsafe requests that another site sent, through whole apps."""
+"""Unsafe requests that another site sent, through whole apps."""
 
 from __future__ import annotations
 

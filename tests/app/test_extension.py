@@ -1,4 +1,4 @@
-"""Setting an app up: once, atomically, without network, and early enough."""
+"""The setup of an app: once, atomic, without network, and early enough."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests that freeze or move time: the app's clock goes with the test's, and waits with nobody's."""
+"""Tests that freeze or move time: the app's clock follows the test's, its waits use real time."""
 
 from __future__ import annotations
 

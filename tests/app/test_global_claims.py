@@ -1,4 +1,4 @@
-"""The SDK's global claim validators: who asks them, what they say, and what they may not do."""
+"""The SDK's global claim validators: when they run, what they decide, and what they may not do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Our templates under every Jinja that an app may have made of its own, or lost our loader from."""
+"""The packaged templates under every Jinja configuration of an app, and without their loader."""
 
 from __future__ import annotations
 

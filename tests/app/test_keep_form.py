@@ -1,4 +1,4 @@
-"""Forms are not lost: what the refresh page carries of a POST that came too late."""
+"""Which forms, posted with an expired session, the refresh page carries."""
 
 from __future__ import annotations
 

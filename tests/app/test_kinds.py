@@ -1,4 +1,4 @@
-"""Who asks, as real clients say it, and what each gets where a session is needed and missing."""
+"""The requests of real clients, and the response to each that lacks the required session."""
 
 from __future__ import annotations
 

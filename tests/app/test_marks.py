@@ -1,4 +1,4 @@
-"""Marks name their function, and ``require_session()`` knows a hook from a view."""
+"""Marks belong to one function, and ``require_session()`` distinguishes hooks from views."""
 
 from __future__ import annotations
 

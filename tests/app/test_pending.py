@@ -1,4 +1,4 @@
-"""A session whose user has not completed all factors of sign-in: who asks, and what is answered."""
+"""Requests of a user who has not completed all factors of sign-in, and their responses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a request gets, by the state of its session and by who asks."""
+"""The response to a request, by the state of its session and by the kind of request."""
 
 from __future__ import annotations
 
@@ -402,7 +402,7 @@ def test_always_try_refresh_holds_for_templates_too() -> None:
     assert page_shown(plain.get("/page", headers=PAGE)) == "sign_in"
 
 
-# --- a sign-in page that asks for a session ------------------------------------------------------
+# --- a sign-in page that requires a session ------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -428,7 +428,7 @@ def test_sign_in_page_that_needs_a_session_is_an_error_and_no_loop(
     else:
         app.add_url_rule("/login", "login", lambda: render_template("page.html"))
     client = app.test_client()
-    with pytest.raises(MisuseError, match=r"'/login' itself asks for a session"):
+    with pytest.raises(MisuseError, match=r"'/login' itself requires a session"):
         client.get("/login?theme=dark", headers=PAGE)
 
 

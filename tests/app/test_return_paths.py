@@ -1,4 +1,4 @@
-"""Where ``redirectBack`` and the way back from sign-in lead, under mounts and over real servers."""
+"""Return paths (``redirectBack`` and after sign-in), below mount points and with real servers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who no longer may: sessions that were revoked, looked up in the hook or by the view."""
+"""Revoked sessions, checked by the hook or by the view."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a guarded function asks for counts while it runs, and only the view's to the end."""
+"""The requirements of a guard apply while its function runs; those of the view stay to the end."""
 
 from __future__ import annotations
 

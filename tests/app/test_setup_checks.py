@@ -1,4 +1,4 @@
-"""What the first request and the doctor find in the way an app was put together."""
+"""What the first request and the doctor find in the setup of an app."""
 
 from __future__ import annotations
 

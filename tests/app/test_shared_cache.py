@@ -1,4 +1,4 @@
-"""A shared cache in front: whoever asks gets what the app itself would say, in whatever order."""
+"""A shared cache in front: every visitor gets the app's own response, in any order of requests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signals: who is told what, how often, and that nobody who listens can break a request."""
+"""Signals: what they carry, how often they are sent, and that no receiver breaks a request."""
 
 from __future__ import annotations
 

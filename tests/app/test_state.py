@@ -1,4 +1,4 @@
-"""``g.session``, the one verdict of a request, what is left alone, and what no log may hold."""
+"""``g.session``, the one verdict of a request, exempt requests, and what no log may contain."""
 
 from __future__ import annotations
 

@@ -187,8 +187,8 @@ def test_claims_of_the_signed_in_user_can_be_chosen() -> None:
         ({"roles": "admin"}, "roles= takes a list"),
         ({"permissions": "read"}, "permissions= takes a list"),
         ({"email_verified": "yes"}, "email_verified= takes True, False or None"),
-        ({"role": "admin"}, "role= is no claim"),
-        ({"permission": ["read"]}, "permission= is no claim"),
+        ({"role": "admin"}, "role= is not a SuperTokens claim"),
+        ({"permission": ["read"]}, "permission= is not a SuperTokens claim"),
     ],
 )
 def test_claim_that_would_not_say_what_it_seems_to_is_an_error(
@@ -220,7 +220,7 @@ def _claims(client: FlaskClient) -> dict[str, Any]:
 
 
 def test_expiring_a_client_that_is_not_signed_in_says_what_to_do(client: FlaskClient) -> None:
-    with pytest.raises(MisuseError, match=r"call sign_in\(\) before"):
+    with pytest.raises(MisuseError, match=r"call sign_in\(\) first"):
         expire(client)
 
 
@@ -557,7 +557,7 @@ def test_fixtures_are_not_there_where_nobody_asked(tmp_path: Path) -> None:
 def test_fixtures_refuse_an_app_that_is_not_being_tested(tmp_path: Path) -> None:
     output = _run_own_tests(tmp_path, _ASKED_FOR, testing=False)
     assert "5 errors" in output
-    assert "refused unless app.testing is set" in output
+    assert "works only if app.testing is set" in output
 
 
 # --- what the SDK requires of every session ------------------------------------------------------

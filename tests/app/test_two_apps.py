@@ -1,4 +1,4 @@
-"""Two apps in one process share nothing of ours."""
+"""Two apps in one process share no state of this package."""
 
 from __future__ import annotations
 

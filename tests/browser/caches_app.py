@@ -1,4 +1,4 @@
-"""The example app with pages that answer 304 by themselves, one tag and one date for everybody."""
+"""The example app with pages that respond with 304, with one tag and one date for all visitors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from flask_ssr_session.clock import SystemClock
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-# A template that decides, and one that only looks at the session.
+# A template with needs_refresh, and one that only reads the session.
 DECIDES = """{% from "refresh_page.html" import refresh_page -%}
 <!doctype html><title>Page</title>{% if needs_refresh %}{{ refresh_page() }}{% else %}
 <p id="whose">{{ g.session.user_id }}</p>{% endif %}"""
@@ -34,7 +34,7 @@ PAGES = {
 
 
 class ShiftedClock(SystemClock):
-    """The real time, seconds of shift apart."""
+    """The real time plus a shift in seconds."""
 
     shift_seconds = 0.0
 
@@ -43,9 +43,9 @@ class ShiftedClock(SystemClock):
 
 
 class Recorder:
-    """Notes what a browser sent, before anything in the app can change it, and what it got.
+    """Records what a browser sent, before the app can change it, and the response.
 
-    :ivar comes_late: the next request for a page is judged half a minute later.
+    :ivar comes_late: the next page request is verified as of half a minute later.
     """
 
     def __init__(self, app: WSGIApplication, clock: ShiftedClock) -> None:
@@ -92,7 +92,7 @@ def add_pages(app: Flask) -> None:
             response.make_conditional(request)
             return response
 
-        # Nothing is rendered for a browser that has this revision.
+        # A browser that has this revision gets a 304 before anything is rendered.
         unchanged = with_validators(make_response(""))
         if unchanged.status_code == 304:
             return unchanged

@@ -34,7 +34,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT_TIMEOUT_MS = 15_000
 expect.set_options(timeout=DOCUMENT_TIMEOUT_MS)
 
-# A test browser that calls nobody: only names of this machine resolve, the rest does not exist.
+# Only names of this machine resolve, so that a test browser reaches no other.
 RESOLVER_RULES = (
     "MAP *.example.test 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost"
 )
@@ -51,12 +51,12 @@ CHROMIUM_ARGUMENTS = [
 FIREFOX_PREFERENCES: dict[str, str | float | bool] = {"network.dns.forceResolve": "127.0.0.1"}
 
 
-# One core serves several sites, so no address may come twice.
+# One core serves several sites, so each needs its own address.
 _numbers = itertools.count(1)
 
 
 class ShiftedClock:
-    """The real time, seconds of shift apart."""
+    """The real time plus a shift in seconds."""
 
     def __init__(self) -> None:
         self.shift_seconds = 0.0
@@ -68,7 +68,7 @@ class ShiftedClock:
 
 @dataclass
 class Site:
-    """The example app in a process of its own, and the core it asks, in this one.
+    """The example app in its own process, and its core in this process.
 
     :ivar origin: of the site, ``http://localhost:…``.
     :ivar email: of the user who signed up last.
@@ -97,10 +97,10 @@ class Site:
         page.click("main button")
 
     def expire(self, page: Page) -> None:
-        """Give the signed-in *page* an access token whose 20 seconds are over.
+        """Give the signed-in *page* an access token that has expired.
 
-        The browser refreshes while the core's clock is half a minute behind: what it gets is what
-        it would hold half a minute later.
+        The browser refreshes while the core's clock is half a minute behind, so it gets a token
+        that is already half a minute old and was valid for 20 seconds.
         """
         self.clock.shift_seconds = -30
         try:
@@ -112,21 +112,21 @@ class Site:
             self.clock.shift_seconds = 0
 
     def let_time_pass(self, page: Page) -> None:
-        """Let it be half a minute ago, for *page*, that the browser stored a token."""
+        """Make *page* believe that the browser stored its token half a minute ago."""
         page.evaluate(
-            # Half a minute is no difference between two clocks here.
+            # Clocks that differ by half a minute count as equal here.
             """() => { sessionStorage.clear(); localStorage.removeItem('__st_clockSkewInMillis');
             document.cookie =
             `st-last-access-token-update=${Date.now() - 30000}; path=/; SameSite=Lax` }"""
         )
 
     def refresh_calls(self) -> int:
-        """Count the refreshes that the core was asked for."""
+        """Count the refreshes that the core received."""
         return sum(entry.path == "/recipe/session/refresh" for entry in self.core.request_log())
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on."""
+    """Return a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -134,7 +134,7 @@ def free_port() -> int:
 
 
 def wait_until_served(url: str, process: subprocess.Popen[bytes]) -> None:
-    """Return once *url* answers.
+    """Return once *url* responds.
 
     :raises RuntimeError: the process ended, or half a minute passed.
     """
@@ -171,7 +171,7 @@ def served(
 
 
 def wait_for_address(page: Page, url: str) -> None:
-    """Wait until *page* is at *url*, also where Firefox has it from its back/forward cache.
+    """Wait until *page* is at *url*, even if Firefox restores it from its back/forward cache.
 
     Playwright does not notice that, and keeps the old address.
     """
@@ -200,7 +200,7 @@ def shared_site(core: DevelopmentCore, clock: ShiftedClock) -> Iterator[Site]:
 
 @pytest.fixture
 def site(shared_site: Site) -> Iterator[Site]:
-    """The example app as it is, with everything the test stopped started again."""
+    """The unmodified example app; everything that a test stopped is started again."""
     shared_site.core.clear_request_log()
     yield shared_site
     shared_site.core.start()
@@ -245,7 +245,7 @@ def browser(request: pytest.FixtureRequest, playwright: Playwright) -> Iterator[
         installed = os.environ.get("SSR_SESSION_TEST_FIREFOX")
         browser = playwright.firefox.launch(
             executable_path=installed or None,
-            # Only Playwright's own build speaks the protocol that is meant without a channel.
+            # Without a channel, only Playwright's own build supports the protocol.
             channel=None if "ms-playwright" in (installed or "ms-playwright") else "moz-firefox",
             firefox_user_prefs=FIREFOX_PREFERENCES,
         )
@@ -253,13 +253,13 @@ def browser(request: pytest.FixtureRequest, playwright: Playwright) -> Iterator[
     browser.close()
 
 
-# For what only one engine has, or lets a test do.
+# For features, or test controls, that only one engine has.
 chromium_only = pytest.mark.parametrize("browser", ["chromium"], indirect=True)
 
 
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
-    """A browser without cookies, watched: whatever a test does, no page may touch a token."""
+    """A browser without cookies, which fails the test if any page reads a token."""
     context = browser.new_context()
     context.set_default_timeout(DOCUMENT_TIMEOUT_MS)
     offences: list[str] = []

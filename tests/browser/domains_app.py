@@ -1,9 +1,8 @@
-"""Pages and SuperTokens' API as two processes; which one this is says PART, ``pages`` or ``api``.
+"""Pages and SuperTokens' API as two processes; PART selects ``pages`` or ``api``.
 
-HOST is the name the browser knows it by. API names the API's origin to the pages, and WITH_SDK
-says whether they learn of it from an SDK of their own or from ``EXAMPLE_SSR_SESSION_…`` settings.
-SESSION_ARGUMENTS (JSON), API_BASE_PATH and API_GATEWAY_PATH are what the SDK is given. TLS_PORT
-serves https as well.
+HOST is the host name in the browser. API is the API's origin, which the pages read from their own
+SDK if WITH_SDK is set, else from ``EXAMPLE_SSR_SESSION_…`` settings. SESSION_ARGUMENTS (JSON),
+API_BASE_PATH and API_GATEWAY_PATH configure the SDK. TLS_PORT serves https, too.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from flask_ssr_session import (
     session_required,
 )
 
-# Other names of this machine are pages that the API was not told of.
+# Other names of this machine are pages that the API does not know.
 PAGES_HOSTS = frozenset({"app.example.test", "localhost"})
 
 TEMPLATES = {
@@ -128,7 +127,7 @@ def make_api(api: str) -> Flask:
 
     @app.get("/auth/foreign-cookie")
     def foreign_cookie() -> Response:
-        """Tell which cookie came, and set one that any site's page may have sent."""
+        """Return which cookie arrived, and set one that a page of any site may send."""
         response = Response(request.cookies.get("foreign", "none"))
         response.set_cookie("foreign", "came", secure=True, samesite="None")
         return response
@@ -150,7 +149,7 @@ def make_api(api: str) -> Flask:
 
 
 def put_behind_gateway(app: Flask, prefix: str) -> None:
-    """Let only what begins with *prefix* reach *app*, which never sees that prefix."""
+    """Forward only paths that begin with *prefix* to *app*, without the prefix."""
     inner = app.wsgi_app
 
     def gateway(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:

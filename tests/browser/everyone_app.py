@@ -1,6 +1,6 @@
-"""The example app in other words: ``?language=ar`` or ``?language=de`` translates our pages.
+"""The example app, translated: ``?language=ar`` or ``?language=de`` selects the language.
 
-It overrides both templates as an app would, and has a page of its own that keeps its content back.
+It overrides both templates as an app would, and has its own page that withholds its content.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ CSS = "body { background: Canvas; color: CanvasText }"
 
 
 def own() -> str:
-    """Leave it to a template of the app's what is shown, as most apps will."""
+    """Show a template of the app that decides by needs_refresh, as most apps do."""
     return render_template("own.html")
 
 

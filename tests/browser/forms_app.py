@@ -1,6 +1,6 @@
-"""The example app with forms of many kinds, and a note of each form that it was sent.
+"""The example app with forms of many kinds, and a record of each form that it received.
 
-CSRF says whether Flask-WTF's CSRFProtect is set up "before" or "after" flask_ssr_session.
+CSRF sets up Flask-WTF's CSRFProtect "before" or "after" flask_ssr_session.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ NOTE = "tests.note"
 PAGE = """<!doctype html><title>{{ name }}</title>
 {% if "bare" not in request.args %}{{ session_script() }}{% endif %}"""
 
-# Everything that a form may hold and a page may carry. Fields are called what scripts call their
-# form's own properties, and like markup of the page that carries them.
+# Everything that a form may contain and a page may carry. Some fields are named like properties of
+# a form in JavaScript, or like markup of the page that carries them.
 LONG = (
     PAGE
     + """<form method="post" enctype="{{ request.args.get('enctype') }}">
@@ -55,7 +55,7 @@ LONG = (
 </form>"""
 )
 
-# Buttons that change what is sent. The answers go into a frame, so that the page stays.
+# Buttons that change what is sent. The responses go into a frame, so that the page stays.
 BUTTONS = (
     PAGE
     + """<iframe name="answer"></iframe>
@@ -99,7 +99,7 @@ posts: list[dict[str, Any]] = []
 
 
 class Note:
-    """Note what is posted before anything reads it, and whether it came to a view."""
+    """Record each POST before anything reads it, and whether it reached a view."""
 
     def __init__(self, app: WSGIApplication) -> None:
         self.app = app
@@ -124,7 +124,7 @@ class Entry(FlaskForm):  # type: ignore[misc]
 
 
 def show(name: str) -> str:
-    """Show the form, or that it has arrived."""
+    """Show the form, or a confirmation that it arrived."""
     if request.method == "GET":
         port = request.host.partition(":")[2]
         return render_template_string(PAGES[name], name=name, port=port)
@@ -141,7 +141,7 @@ forms.add_url_rule("/plain/<name>", "plain", session_required(show), methods=["G
 @forms.route("/open", methods=["GET", "POST"])
 @session_exempt
 def open_to_all() -> str:
-    """Take anything from anybody, and show a form that goes elsewhere."""
+    """Accept any form without a session, and show a form with another target."""
     return render_template_string(SIMPLE, name="open")
 
 
@@ -153,7 +153,7 @@ def all_posts() -> Response:
 
 @forms.after_request
 def allow_frames(response: Response) -> Response:
-    """Let the page of buttons frame the answer of another host."""
+    """Let the page of buttons frame the response of another host."""
     if "SSR-Session" not in response.headers:
         response.headers["Content-Security-Policy"] = "default-src 'self'; frame-src *"
     return response

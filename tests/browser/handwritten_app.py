@@ -1,9 +1,8 @@
-"""Pages that show only who is signed in, in three ways: by hand, decorated, and by the template.
+"""Pages with the signed-in user, in three ways: handwritten, decorated, and by template.
 
-The first does what SuperTokens' guide shows: the server verifies the token, and where it cannot,
-a page asks the bare browser SDK to refresh and reloads. It is what the others are measured against,
-and another user of the SDK beside ours. BARE_SDK names the SDK's file, HOST the name by which the
-browser knows this machine.
+The first follows SuperTokens' guide: the server verifies the token; if that fails, a page lets the
+bare browser SDK refresh, and reloads. It is the baseline for the others, and a second user of the
+SDK in the same browser. BARE_SDK is the SDK's file, HOST the host name in the browser.
 """
 
 from __future__ import annotations
@@ -59,7 +58,7 @@ FRAMES = """<!doctype html><html lang="en"><title>Frames</title><link rel="icon"
 
 tabs = Blueprint("tabs", __name__, url_prefix="/tabs")
 
-# Set while the refresh API answers.
+# Clear while every refresh is held.
 _answers = threading.Event()
 _answers.set()
 
@@ -84,7 +83,7 @@ def build_bare_sdk(folder: Path) -> Path:
 
 
 def open_tabs(context: BrowserContext, start: str, path: str, count: int) -> list[Page]:
-    """Open tabs that have loaded *start* and, reloaded, ask for *path*.
+    """Open tabs that have loaded *start*, and request *path* when they reload.
 
     :param start: URL of the page that shows nothing.
     """
@@ -98,7 +97,7 @@ def open_tabs(context: BrowserContext, start: str, path: str, count: int) -> lis
 
 
 def reload_at_once(tabs: list[Page]) -> None:
-    """Let all *tabs* reload at the same moment; each notes it as ``sessionStorage.reloadedAt``."""
+    """Reload all *tabs* at the same moment, which each stores as ``sessionStorage.reloadedAt``."""
     moment = time.time() * 1000 + 100 + 20 * len(tabs)
     for tab in tabs:
         tab.evaluate(
@@ -118,7 +117,7 @@ def _signing_keys() -> jwt.PyJWKClient:
 @tabs.get("/handwritten")
 @session_exempt
 def handwritten() -> str:
-    """Do all of it by hand."""
+    """Verify and refresh by hand."""
     raw_token = request.cookies.get("sAccessToken", "")
     try:
         key = _signing_keys().get_signing_key_from_jwt(raw_token)
@@ -142,14 +141,14 @@ def template() -> str:
 @tabs.get("/start")
 @session_exempt
 def start() -> str:
-    """Show nothing, to anybody: where a tab is before it is reloaded at another address."""
+    """Show an empty page, where a tab waits before it reloads at another address."""
     return START
 
 
 @tabs.get("/<any(hold, 'let-go'):what>")
 @session_exempt
 def hold(what: str) -> str:
-    """Hold every refresh from now on, or let them all go."""
+    """Hold every refresh from now on, or release them all."""
     if what == "hold":
         _answers.clear()
     else:
@@ -165,14 +164,14 @@ def wait_before_refresh() -> None:
 @tabs.get("/frames")
 @session_exempt
 def frames() -> str:
-    """Ask for protected pages in two frames, and by a fetch that the SDK looks after."""
+    """Request protected pages in two frames, and by a fetch that the SDK intercepts."""
     return render_template_string(FRAMES)
 
 
 @tabs.get("/bare-sdk.js")
 @session_exempt
 def bare_sdk() -> Response:
-    """Send the SDK as the package's own script is sent: compressed, to be kept for good."""
+    """Send the SDK like the package's own script: compressed, and cacheable for ever."""
     response = Response(_compressed_sdk(), mimetype="text/javascript")
     response.headers["Content-Encoding"] = "gzip"
     response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
@@ -186,7 +185,7 @@ def _compressed_sdk() -> bytes:
 
 @tabs.after_request
 def allow_own_scripts(response: Response) -> Response:
-    """Let the pages of this file carry their scripts, which the example's policy forbids."""
+    """Allow the inline scripts of these pages, which the example's policy forbids."""
     # The package's own whole pages have a policy already, and keep it.
     policy = "default-src 'self' 'unsafe-inline'; img-src data:"
     response.headers.setdefault("Content-Security-Policy", policy)
@@ -199,7 +198,7 @@ def main() -> None:
     port = parser.parse_args().port
     app = create_app(site=f"http://{os.environ.get('HOST', 'localhost')}:{port}")
     app.register_blueprint(tabs)
-    # The SDK answers in a hook of its own, which this one has to come before.
+    # Run before the SDK's hook, which responds to the API's requests.
     app.before_request_funcs[None].insert(0, wait_before_refresh)
     app.run(host="localhost", port=port, threaded=True)
 

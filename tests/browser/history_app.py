@@ -1,4 +1,4 @@
-"""The example app with pages to go back to: with and without our script, kept for long or not."""
+"""The example app with pages to go back to: with and without our script, cacheable or not."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from flask import Flask, Response, make_response, render_template_string
 from example_app import create_app
 from flask_ssr_session import session_required
 
-# The number says which time the server was asked; the style is what an app's own may be.
+# The number counts the requests; the style is like an app's own.
 PAGE = """<!doctype html><title>Page</title>
 {%- if with_script %}{{ session_script() }}{% endif %}
 <link rel="stylesheet" href="/history.css">

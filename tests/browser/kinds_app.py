@@ -1,6 +1,6 @@
-"""The example app with views for every kind of request, and a note of what each request was.
+"""The example app with views for every kind of request, and a record of each request.
 
-LIBRARIES names the folder of htmx and Turbo, HOST the name by which the browser knows this machine.
+LIBRARIES is the folder of htmx and Turbo, HOST the host name in the browser.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ HERE = Path(__file__).parent
 
 kinds = Blueprint("kinds", __name__, url_prefix="/kinds", template_folder=HERE)
 
-# What was asked for in which run by which name, and which forms reached a view, oldest first.
+# The requests of each run by name, and the forms that reached a view, oldest first.
 noted: defaultdict[str, dict[str, str]] = defaultdict(dict)
 received: list[str] = []
 
@@ -34,14 +34,14 @@ def page(name: str) -> str:
 @kinds.get("/open/<name>")
 @session_exempt
 def open_page(name: str) -> str:
-    """Show the same page to anybody, whatever the session is."""
+    """Show the same page to every visitor."""
     return render_template(f"kinds/{name}.html")
 
 
 @kinds.route("/fragment", methods=["GET", "POST", "PUT"])
 @session_required
 def fragment() -> str:
-    """Answer with a piece of a page, inside a frame of Turbo's where one asks."""
+    """Return a fragment of a page, inside a Turbo frame if one requests it."""
     if "note" in request.form:
         received.append(request.form["note"])
     return render_template("kinds/fragment.html", note=request.form.get("note", ""))
@@ -50,14 +50,14 @@ def fragment() -> str:
 @kinds.post("/sent")
 @session_required
 def sent() -> tuple[str, int, dict[str, str]]:
-    """Take a form as Turbo wants it: what comes next is another page."""
+    """Accept a form as Turbo requires it: redirect to another page."""
     received.append(request.form["note"])
     return "", 303, {"Location": "/kinds/plain?sent"}
 
 
 @kinds.route("/handwritten", methods=["GET", "POST"])
 def handwritten() -> str:
-    """Do what a template by hand does: refresh, then reload."""
+    """Refresh and reload as a handwritten template does."""
     if g.session is None:
         return render_template("kinds/handwritten.html")
     received.append(request.form.get("note", ""))
@@ -67,7 +67,7 @@ def handwritten() -> str:
 @kinds.route("/socket", websocket=True)
 @session_required
 def socket() -> str:
-    """Say that the session was found; an app would talk on from here."""
+    """Send a message that the session was found; an app would go on from here."""
     return f"socket of {g.session.user_id}"
 
 
@@ -85,7 +85,7 @@ def download() -> Response:
 @kinds.route("/note/<run>/<name>", websocket=True)
 @session_exempt
 def note(run: str, name: str) -> tuple[str, int]:
-    """Note what a request is taken for. A page that is sent no content stays where it is."""
+    """Record the kind of a request. The browser stays on its page, because it gets no content."""
     noted[run][name] = kind_of_request(request.headers.get).value
     return "", 204
 

@@ -1,7 +1,7 @@
 """The example app under another name, with other arguments for SuperTokens' Session recipe.
 
-HOST is the name the browser knows this machine by, SESSION_ARGUMENTS is JSON. A page's query may
-name the Content-Security-Policy it is sent with.
+HOST is the host name in the browser, SESSION_ARGUMENTS is JSON. A page's query may set its
+Content-Security-Policy.
 """
 
 from __future__ import annotations

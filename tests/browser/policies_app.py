@@ -1,7 +1,7 @@
-"""The example app under another policy, and with pages that take a stranger's word for nothing.
+"""The example app with other Content-Security-Policies, and pages that show hostile text.
 
-The cookie ``policy`` names one of POLICIES, unless TALISMAN is set: then Flask-Talisman has the
-word, with its defaults or with the keyword arguments that TALISMAN holds as JSON.
+The cookie ``policy`` names one of POLICIES. If TALISMAN is set, Flask-Talisman sets the policy
+instead, with its defaults or with the keyword arguments in TALISMAN (JSON).
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ TEMPLATES = {
         <p data-user>{{ g.session.user_id }}</p>{% endif %}""",
 }
 
-# What a page may hold of what its users wrote: names of elements come before a script's own.
+# What users may have written on a page: elements whose names shadow those of a script.
 CLOBBERING = {
     "image": "<img name='{0}' id='{0}'>",
     "form": "<form name='{0}' id='{0}'><input name=init><object name=attemptRefreshingSession>"
@@ -65,7 +65,7 @@ def own_nonce() -> str:
 
 
 def global_nonce() -> str:
-    """Return what ``csp_nonce()`` says: nothing where the view hands the nonce on itself."""
+    """Return the value of ``csp_nonce()``: empty if the view passes the nonce itself."""
     return "" if request.endpoint == "given_nonce" else own_nonce()
 
 
@@ -77,7 +77,7 @@ def set_policy(response: Response) -> Response:
 
 
 def page(before: str = "", nonce: str | None = None, texts: dict[str, str] | None = None) -> str:
-    """Show a page whose template decides."""
+    """Show a page whose template decides by needs_refresh."""
     return render_template_string(
         TEMPLATES["refreshed.html"], before=before, nonce=nonce, texts=texts or {}
     )
@@ -112,7 +112,7 @@ def add_pages(app: Flask) -> None:
     @app.get("/framer")
     @session_exempt
     def framer() -> Response:
-        """Frame any page; the title counts how often one arrived, were it the browser's own."""
+        """Frame any page; the title counts the loads, including the browser's own error pages."""
         frame = Markup("<iframe src='{}' onload='document.title += 1'></iframe>")
         response = Response("<!doctype html><title></title>" + frame.format(request.args["of"]))
         response.headers["Content-Security-Policy"] = "frame-src *"
@@ -126,7 +126,7 @@ def add_pages(app: Flask) -> None:
 
 
 def add_hostile_api(app: Flask) -> None:
-    """Answer below ``/hostile`` as a refresh API never would; the cookie ``answer`` says how."""
+    """Respond below ``/hostile`` as no refresh API does; the cookie ``answer`` selects how."""
     in_headers = CANARY.encode().decode("latin-1")
     payload = json.dumps({"uid": CANARY, "ate": 1000, "up": {CANARY: CANARY}})
     front_tokens = {"junk": in_headers, "claims": b64encode(payload.encode()).decode()}
@@ -143,7 +143,7 @@ def add_hostile_api(app: Flask) -> None:
 
 
 def behind_https(app: Flask) -> None:
-    """Say, as a proxy in front would, that the browser came by https; Talisman insists on it."""
+    """Claim, like a proxy, that the browser uses https; Talisman requires it."""
     inner = app.wsgi_app
 
     def proxied(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:

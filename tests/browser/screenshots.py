@@ -21,10 +21,10 @@ IMAGES = ROOT / "docs" / "images"
 
 
 def take_refreshing(site: Site, page: Page, folder: Path) -> None:
-    """Show a page of the app's whose template asks for a session, while it is being renewed."""
+    """Show a page whose template requires a session, during a refresh."""
     site.sign_up(page)
     site.expire(page)
-    # The refresh goes on for as long as nobody answers it.
+    # The refresh lasts until the API responds.
     unanswered: list[Route] = []
     page.route(REFRESH_API, lambda route: unanswered.append(route))
     page.goto(site.url("/dashboard"))
@@ -37,7 +37,7 @@ def take_refreshing(site: Site, page: Page, folder: Path) -> None:
 
 
 def take_late_form(site: Site, page: Page, folder: Path) -> None:
-    """Show what becomes of a form that was sent by a script when the token had run out."""
+    """Show the page after a form that was posted with an expired token."""
     site.sign_up(page, to="/form")
     page.fill("#note", "A long one, typed with care.")
     site.expire(page)

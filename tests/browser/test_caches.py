@@ -1,7 +1,7 @@
-"""What a browser asks about a page that it keeps, once somebody else asks, and what it shows then.
+"""What a browser sends and shows for a cached page after the session has changed.
 
-The pages of ``caches_app`` say 304 before they render anything, and have the same ETag and
-Last-Modified for everybody.
+The pages of ``caches_app`` respond with 304 before they render anything, and have the same ETag
+and Last-Modified for all visitors.
 """
 
 from __future__ import annotations

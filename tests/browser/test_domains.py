@@ -1,4 +1,4 @@
-"""Pages and API on hosts, ports or paths of their own: it works, or says what was forgotten."""
+"""Pages and API on different hosts, ports or paths: it works, or names the missing setting."""
 
 from __future__ import annotations
 

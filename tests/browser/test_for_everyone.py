@@ -1,6 +1,6 @@
-"""Whoever looks at our pages, or listens to them, and in whatever way.
+"""The pages for every visitor: screen readers, languages, colours, sizes, and no script.
 
-Nearly all of it is shown without a core: the refresh API is up to the test.
+Most tests run without a core: they simulate the refresh API.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A form that is sent too late arrives once, as it was typed, or is still in the browser."""
+"""A form that was sent with an expired session arrives once, unchanged, or stays in the browser."""
 
 from __future__ import annotations
 

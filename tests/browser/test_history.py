@@ -1,4 +1,4 @@
-"""Back and forward: never onto the refresh page, and never onto what only others may see."""
+"""Back and forward: never to the refresh page, and never to the content of another session."""
 
 from __future__ import annotations
 

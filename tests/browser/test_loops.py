@@ -1,4 +1,4 @@
-"""Whatever is wrong, a visitor never goes round: a page names the cause and offers ways on.
+"""No failure makes a visitor loop: a page names the cause and offers a way out.
 
 "Calls" are what the browser sends to the refresh API.
 """

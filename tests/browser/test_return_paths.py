@@ -1,4 +1,4 @@
-"""Return paths, judged by where a browser really ends up."""
+"""Return paths, checked by the URL that a browser opens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One refresh for all tabs, whoever else asks, and nobody waits for a tab that is gone."""
+"""One refresh for all tabs and scripts, and no tab waits for a closed one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When something is wrong: nobody is signed out, nobody loops, everybody is told the truth."""
+"""During failures no visitor is signed out or loops, and every page states the cause."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bundle that the install has put beside the sources, and what it is made from."""
+"""The bundle that the install puts next to the sources, and its inputs."""
 
 from __future__ import annotations
 

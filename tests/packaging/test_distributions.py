@@ -1,4 +1,4 @@
-"""What the sdist and the wheel hold, and that each can be built and used where it has to be."""
+"""The contents of the sdist and the wheel, and that both can be built and used."""
 
 from __future__ import annotations
 

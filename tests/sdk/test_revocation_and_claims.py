@@ -1,4 +1,4 @@
-"""Revocation and claims with the real SDK and the development core: who asks what, and hears."""
+"""Revocation and claims with the real SDK and the development core."""
 
 from __future__ import annotations
 

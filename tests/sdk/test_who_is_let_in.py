@@ -1,8 +1,8 @@
-"""Side by side: whom a page lets in, and whom the SDK's own ``verify_session`` does.
+"""Compare which sessions a page admits with those that the SDK's ``verify_session`` admits.
 
-Each row is a session whose token says something, in a process whose SDK has some recipes and
-perhaps an override. However the page asks, it and ``verify_session`` agree. Where they differ, it
-is on purpose: docs/decorators.rst says why.
+Each row is a session with some claims, in a process whose SDK has some recipes and perhaps an
+override. For every way to require a session, page and ``verify_session`` agree, except for the
+differences that docs/decorators.rst explains.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One Flask app with the SDK's middleware and ours: both read the same, ours changes nothing."""
+"""One Flask app with the SDK's middleware and this package: both read the same session."""
 
 from __future__ import annotations
 

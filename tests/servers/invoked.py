@@ -1,8 +1,8 @@
-"""An app as a function platform runs it: ``python -m tests.servers.invoked`` answers events.
+"""An app as a function platform runs it: ``python -m tests.servers.invoked`` handles events.
 
-Each line of its input is an event, one JSON object in the shape in which the large platforms hand
-over a request, and each line of its output the answer. Nothing listens. The last line tells what
-an audit hook saw of the network, from before the first import on, and which threads were left.
+Each line of its input is an event: a request as a JSON object, in the format of the large
+platforms. Each line of its output is the response. No port is opened. The last line lists the
+network events of an audit hook, set before the first import, and the remaining threads.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ TEMPLATE = """
 """
 
 app = Flask(__name__)
-# The key set comes with the other variables of the function's environment.
+# The key set is a variable of the function's environment, like the other settings.
 app.config.from_prefixed_env()
 FlaskSSRSession(app, api_domain="https://api.example.com")
 
@@ -53,7 +53,7 @@ def template() -> str:
 
 
 def invoke(event: dict[str, Any]) -> dict[str, Any]:
-    """Answer one event with one call of the app."""
+    """Call the app for one event, and return its response."""
     body = b64decode(event["body"]) if event.get("isBase64Encoded") else event["body"].encode()
     environ = {
         "REQUEST_METHOD": event["method"],

@@ -1,4 +1,4 @@
-"""The app that real servers run in these tests; ``JWKS_URI`` says where its keys are."""
+"""The app that real servers run in these tests; ``JWKS_URI`` is the address of its keys."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def note_connect(event: str, arguments: tuple[Any, ...]) -> None:
         connects.append(arguments[1])
 
 
-# What is asked of a closed port can be counted on this side only, below everything of ours.
+# An audit hook, because a closed port cannot count the connections to it.
 sys.addaudithook(note_connect)
 
 

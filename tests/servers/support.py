@@ -1,4 +1,4 @@
-"""Start a real server for the app of these tests, and ask it things."""
+"""Start a real server for the app of these tests, and send it requests."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 
 
 class RunningClock(SystemClock):
-    """Runs as the machine's clock does, as far ahead of it as it was advanced."""
+    """The machine's clock, plus the time by which it was advanced."""
 
     def __init__(self) -> None:
         self._ahead_seconds = 0.0
@@ -51,7 +51,7 @@ class Server:
         return HTTPConnection("127.0.0.1", self.port, timeout=20)
 
     def ask(self, path: str, token: str | None = None) -> tuple[int, str]:
-        """Send one request on a connection of its own, so that any worker may take it."""
+        """Send one request on a new connection, so that any worker may accept it."""
         with closing(self.connect()) as connection:
             return ask(connection, path, token)
 
@@ -69,9 +69,9 @@ def cookie(token: str | None) -> dict[str, str]:
 
 @contextmanager
 def serve_core(database: Path, port: int = 0) -> Iterator[str]:
-    """Run a development core in a process of its own until the block ends; yields its URI.
+    """Run a development core in its own process until the block ends; yields its URI.
 
-    :param database: where it keeps everything; may be that of an earlier one.
+    :param database: its database file; may be that of an earlier core.
     :param port: 0 takes a free one.
     """
     command = [sys.executable, "-m", "example_app.core", f"--port={port}"]
@@ -97,16 +97,16 @@ def serve(
     app: str = "tests.servers.served:app",
     **environment: str,
 ) -> Iterator[Server]:
-    """Run gunicorn until the block ends; then it has 10 s, less than it gives its workers.
+    """Run gunicorn until the block ends; it then has 10 s to stop, less than its workers have.
 
-    :param folder: for its log and whatever it keeps on disk.
-    :param jwks_uri: what the app finds as ``JWKS_URI``; None for an app that asks its core.
+    :param folder: for its log and its other files.
+    :param jwks_uri: the app's ``JWKS_URI``; None for an app that fetches keys from its core.
     :param options: of the gunicorn command.
     :param app: what it serves, as gunicorn names it.
     :param environment: more variables of its environment.
     """
     log_file = folder / "gunicorn.log"
-    # It listens already: what is asked before the first worker is up waits in its queue.
+    # It listens already: requests before the first worker runs wait in its queue.
     listener = socket.create_server(("127.0.0.1", 0), backlog=512)
     port = listener.getsockname()[1]
     with (
@@ -127,7 +127,7 @@ def serve(
             stderr=log,
         ) as process,
     ):
-        # Its own from now on: if it dies, nobody waits for an answer.
+        # Only gunicorn keeps it open: if gunicorn dies, no client waits for a response.
         listener.close()
         server = Server(port, process, log_file)
         try:

@@ -1,4 +1,4 @@
-"""The example as it is deployed: a core in a process of its own, and workers that know nothing."""
+"""The example app as deployed: a core in its own process, and workers without shared state."""
 
 from __future__ import annotations
 

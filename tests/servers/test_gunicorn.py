@@ -1,4 +1,4 @@
-"""Real servers, each with threads or greenlets of its own kind: keys, sessions and a clean end."""
+"""Real servers with each kind of thread or greenlet: keys, sessions and a clean shutdown."""
 
 from __future__ import annotations
 
