@@ -69,7 +69,7 @@ def app() -> Flask:
 
 @pytest.fixture
 def editor(app: Flask) -> FlaskClient:
-    """Return a client whose user is an editor and no admin."""
+    """Return a client whose user is an editor, but not an admin."""
     client = app.test_client()
     sign_in(client, roles=["editor", "role-nobody-should-see"])
     return client
@@ -258,7 +258,7 @@ def test_app_shows_a_page_of_its_own(app: Flask, editor: FlaskClient, error: Any
             "actualValue": ["editor", "role-nobody-should-see"],
         },
     )
-    # The script's answer is made for the browser SDK, so it stays as it is.
+    # The response to a script is for the browser SDK, so it stays unchanged.
     assert (editor.get("/admin", headers=FETCH).json or {})["message"] == "invalid claim"
 
 
@@ -313,7 +313,7 @@ def test_failed_claim_leaves_no_claim_value_in_the_log(
     assert "hidden" not in f"{error} {error!r} {error.get_response().get_data(as_text=True)}"
 
 
-# --- everywhere it can be asked ------------------------------------------------------------------
+# --- everywhere a claim can be required -----------------------------------------------------------
 
 
 def passing_on(view: Callable[..., Any]) -> Callable[..., Any]:
@@ -515,7 +515,7 @@ def test_whole_app_asks_for_a_condition() -> None:
     app.add_url_rule("/health", "health", session_exempt(lambda: "well"))
     app.add_url_rule("/sign-in", "sign_in", lambda: "sign in here")
     client = app.test_client()
-    # A condition that a stranger cannot meet closes optional pages, too.
+    # A condition that needs a session closes optional pages, too.
     for path in ("/", "/news", "/nowhere"):
         assert client.get(path, headers=FETCH).status_code == 401
     sign_in(client, roles=["editor"])
@@ -619,7 +619,7 @@ def test_condition_inside_a_view_stops_it(is_async: bool) -> None:
         return view()
 
     app = make_app()
-    # Open to strangers until the view itself asks.
+    # Open without a session until the view itself requires one.
     app.add_url_rule("/", "view", session_optional(async_view if is_async else view))
     client = app.test_client()
     assert client.get("/", headers=FETCH).status_code == 401

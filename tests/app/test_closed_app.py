@@ -134,7 +134,7 @@ WHOLE_SITE = {"/": "site", "/<path:rest>": "site"}
             False,
             id="whole site: sign-in at another site",
         ),
-        # What answers everything must not be opened by answering sign-in, too.
+        # A catch-all view must not be open because it also serves sign-in.
         pytest.param(WHOLE_SITE, {}, "GET /auth", True, id="whole site: sign-in"),
         pytest.param(WHOLE_SITE, {}, "GET /auth/mfa", True, id="whole site: below sign-in"),
         pytest.param(WHOLE_SITE, {}, "GET /admin", False, id="whole site: elsewhere"),

@@ -51,7 +51,7 @@ IN_AN_HOUR = http_date(time.time() + 3600)
 
 View: TypeAlias = Callable[[], Any]
 
-# What a browser or a download manager asks; each alone would change the answer of VALIDATED.
+# Conditions of browsers and download managers; each alone would change the response of VALIDATED.
 CONDITIONS = {
     "If-None-Match": '"revision-7"',
     "If-Modified-Since": IN_AN_HOUR,
@@ -155,7 +155,7 @@ def test_head_is_asked_without_conditions_too() -> None:
 def test_conditions_are_dropped_once_the_core_does_not_confirm_the_session(
     monkeypatch: pytest.MonkeyPatch, core: str, is_exempt: bool
 ) -> None:
-    """The hook has found the session active; a hook of the app's asks the core after it."""
+    """The session is active for the hook; a later hook of the app checks for revocation."""
     monkeypatch.setattr(app_state, "read_sdk", sdk_values)
     app = make_app()
     stub_revocation(app, is_down if core == "down" else lambda _handle: False)
@@ -175,7 +175,7 @@ def test_conditions_are_dropped_once_the_core_does_not_confirm_the_session(
 def validated(
     view: View, *, tag: bool = True, date: bool = True, passed_through: bool = False
 ) -> View:
-    """Return a view with the same validators for everybody, that answers conditions itself."""
+    """Return a view with the same validators for all visitors, which handles conditions itself."""
 
     def conditional() -> Any:
         response = make_response(view())
@@ -259,7 +259,7 @@ def test_page_of_ours_is_whole_whatever_the_request_asks(
     [("If-None-Match", 304), ("If-Modified-Since", 304), ("Range", 206), ("If-Match", 412)],
 )
 def test_content_keeps_its_conditions(condition: str, status: int) -> None:
-    """Twin: the same view for an active session, and a public one for a stranger."""
+    """Twin: the same view for an active session, and a public one without a session."""
     public = app_with(validated(session_optional(lambda: "everybody's")))
     own = app_with(validated(decided))
     active = PAGE | VISITORS["active"]()
@@ -296,7 +296,7 @@ def test_script_gets_its_status_where_a_condition_was_met() -> None:
 
 
 def test_hook_of_the_app_makes_no_304_of_an_answer_of_ours() -> None:
-    """The same date for every answer of the app, and strangers keep their conditions."""
+    """Every response has the same date, and visitors without a session keep their conditions."""
     app = app_with(session_required(lambda: "secret"))
     app.add_url_rule("/open", "open", lambda: "open")
 

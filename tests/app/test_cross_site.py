@@ -46,7 +46,7 @@ EVIL = "https://evil.example"
 FORM = PAGE | {"Sec-Fetch-Site": "same-origin", "Origin": "http://localhost"}
 FOREIGN_FORM = PAGE | {"Sec-Fetch-Site": "cross-site", "Origin": EVIL}
 FOREIGN_FETCH = FETCH | {"Sec-Fetch-Site": "cross-site", "Origin": EVIL}
-# What a browser says on plain http, to a host that is not this machine.
+# The headers of a browser on plain http, to a host that is not this machine.
 OLD_FORM = {"Accept": ACCEPT_PAGE, "Origin": "http://localhost"}
 FOREIGN_OLD_FORM = OLD_FORM | {"Origin": "http://evil.example"}
 
@@ -54,7 +54,7 @@ REFUSED_JSON = {"message": "refused: another site sent this request"}
 
 
 def with_more_views(app: Flask) -> Flask:
-    """Give *app* views of each kind that take every method, and tell whom they saw."""
+    """Give *app* views of each kind for every method, which return the user that they saw."""
     with_views(app)
     methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 
@@ -94,7 +94,7 @@ def assert_is_refused(response: TestResponse, *, page: bool = True) -> None:
         assert response.json == REFUSED_JSON
         return
     assert page_shown(response) == "refused"
-    # Who were asked to sign in, or refreshed, would come back and do what was refused.
+    # After sign-in or a refresh, the visitor would repeat the rejected request.
     for way in ("<script", "http-equiv", "<form", "redirectToPath", "/auth"):
         assert way not in response.text
 
@@ -239,7 +239,7 @@ def test_require_session_everywhere_refuses_and_leaves_open_what_is_open() -> No
         assert_is_refused(client.post(path, headers=FOREIGN_FETCH), page=False)
     assert client.post("/may", headers=FOREIGN_FORM).text == "seen by nobody"
     assert client.post("/hook", headers=FOREIGN_FORM).text == "hooked"
-    # A session that somebody else starts in the visitor's browser is for the sign-in API to refuse.
+    # Rejecting a session that another site starts in the browser is up to the sign-in API.
     assert client.post("/sign-in", headers=FOREIGN_FORM).text == "sign in"
 
 

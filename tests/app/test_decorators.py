@@ -234,7 +234,7 @@ def test_posted_optional_page_leads_on_by_a_link_to_the_page(client: FlaskClient
 
 @pytest.fixture
 def closed_app(tmp_path: Path) -> Flask:
-    """An app that asks for a session everywhere, with one of everything that stays open."""
+    """An app that requires a session everywhere, with one of each kind of open view."""
     app = with_views(make_app(login_url="/sign-in"))
     app.before_request(require_session)
     (tmp_path / "logo.txt").write_text("logo")

@@ -40,7 +40,7 @@ UNVERIFIED: dict[str, Any] = {"st-ev": {"v": False, "t": 1}}
 
 
 class Counting:
-    """Accepts a payload where its claim ``count`` is true, and counts how often it is asked."""
+    """Accepts a payload whose claim ``count`` is true, and counts its calls."""
 
     def __init__(self, claim_id: str = "count", **attributes: Any) -> None:
         self.id = claim_id
@@ -53,7 +53,7 @@ class Counting:
 
 
 def app_with(monkeypatch: pytest.MonkeyPatch, source: FakeGlobalClaims, **settings: Any) -> Flask:
-    """Return an app beside an SDK with these global claims, whose views ask in every way."""
+    """Return an app with these global claims, and a view for each way to require a session."""
     monkeypatch.setattr(app_state, "read_sdk", lambda: sdk_values(global_claims=source))
     app = make_app(**settings)
     with_templates(app, page=TEMPLATE_GUARD)
@@ -155,12 +155,12 @@ def test_template_says_why_and_error_handlers_hear_of_it(monkeypatch: pytest.Mon
     app.register_error_handler(InvalidClaimsError, handler)
     answer = ask(app, "/template", **UNVERIFIED)
     assert (answer.status_code, page_shown(answer)) == (403, "claims")
-    # On an error page, too, needs_refresh lets nobody in whom the SDK would turn away.
+    # On an error page, too, needs_refresh admits no session that the SDK would reject.
     assert page_shown(ask(app, "/required", **UNVERIFIED)) == "claims"
     assert heard == ["st-ev"]
     ask(app, "/error", **UNVERIFIED)
     assert heard == ["st-ev", "st-ev", "st-role"]
-    # What the view alone asks for is not asked of the page that says so.
+    # The requirements of the view do not apply to its error page.
     assert ask(app, "/error", **VERIFIED).text == "content"
 
 
@@ -238,7 +238,7 @@ def cancels(*_: Any) -> Any:
 
 
 class Odd:
-    """A result whose attributes run code of the app's."""
+    """A result whose attributes run code of the app."""
 
     @property
     def is_valid(self) -> bool:
@@ -246,7 +246,7 @@ class Odd:
 
 
 class Broken:
-    """A validator whose answer is what it is made with."""
+    """A validator with a fixed result."""
 
     id = "broken"
 

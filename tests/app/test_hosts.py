@@ -119,7 +119,7 @@ def test_hooks_of_the_app_see_the_endpoint_and_its_values_on_every_host() -> Non
 
 @pytest.mark.parametrize("host", ["a.example", "evil.example"])
 def test_host_that_the_app_does_not_trust_gets_what_it_gets_of_a_plain_app(host: str) -> None:
-    """That is 400; before version 3.1 Flask itself asks nobody whether it trusts a host."""
+    """That is 400; before version 3.1 Flask itself has no trusted hosts."""
 
     class CarefulRequest(Request):
         trusted_hosts = ["a.example"]  # noqa: RUF012 - as Werkzeug declares it

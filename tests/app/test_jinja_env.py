@@ -21,7 +21,7 @@ from flask_ssr_session.testing import install_test_keys, outage
 
 from .conftest import API_DOMAIN, PAGE, cookies, make_token, page_shown
 
-# The ways in which a template of an app's uses ours.
+# The ways in which an app's template uses a packaged one.
 USES = {
     "imports": "{% from 'refresh_page.html' import refresh_page %}<b>{{ refresh_page() }}</b>",
     "with-context": "{% from ORIGINAL import refresh_page with context %}"
@@ -53,7 +53,7 @@ class Rewriting(Extension):
 
 
 class Sandbox(SandboxedEnvironment, Environment):
-    """What apps have that let their users write templates."""
+    """Jinja as in apps that let their users write templates."""
 
 
 FOREIGN = {
@@ -192,7 +192,7 @@ def test_override_is_compiled_in_the_environment_of_the_app() -> None:
     assert page_shown(response) == "refresh"
 
 
-# --- a loader in the place of ours ---------------------------------------------------------------
+# --- a loader that replaces the package's --------------------------------------------------------
 
 PAGES_OF_THE_APP = {"open.html": "open", "imports.html": USES["imports"]}
 
@@ -212,7 +212,7 @@ def wrap(app: Flask) -> None:
 
 
 def whole_pages(app: Flask, client: FlaskClient) -> list[tuple[int, str]]:
-    """Return status and kind of each whole page of ours."""
+    """Return status and kind of each whole page of this package."""
     found = [
         client.get("/account", headers=PAGE | cookies("junk")),
         client.get("/refresh-session", headers=PAGE),

@@ -103,7 +103,7 @@ class Page(HTMLParser):
 
 
 def kept(response: TestResponse) -> Fields | None:
-    """Return the fields that the page would send, None where it has no form."""
+    """Return the fields that the page would send, or None without a form."""
     page = Page(response.text)
     if not page.forms:
         assert 'type="hidden"' not in response.text
@@ -157,7 +157,7 @@ def app() -> Flask:
 
 @pytest.fixture
 def client(app: Flask) -> FlaskClient:
-    """Return a client whose token has run out."""
+    """Return a client whose token has expired."""
     client = app.test_client()
     sign_in(client)
     expire(client)
@@ -463,7 +463,7 @@ def test_only_what_is_proven_to_come_from_this_site_is_kept(
     app = with_entries(make_app(trusted_origins=["https://partner.example"]))
     client = app.test_client()
     sign_in(client)
-    assert post(client, headers=headers).status_code == 200  # none of them is refused
+    assert post(client, headers=headers).status_code == 200  # none of them is rejected
     expire(client)
     response = post(client, headers=headers)
     assert page_shown(response) == "refresh"
@@ -585,7 +585,7 @@ def test_body_that_cannot_be_kept_is_not_read(client: FlaskClient, environ: dict
         environ_overrides={"CONTENT_TYPE": URLENCODED, "wsgi.input": unread()} | environ,
     )
     assert "Tea" not in response.text
-    # Nor does it break the answer.
+    # It does not break the response either.
     assert response.status_code in (200, 401, 403)
 
 
@@ -831,7 +831,7 @@ def test_token_of_flask_wtf_survives_and_is_good_for_the_second_try() -> None:
     assert kept(page) == fields
     sign_in(client)
     assert post(client, kept(page)).text == "user-1 wrote Tea"
-    # The token is what let it in.
+    # The token admitted it.
     refused = post(client, [("title", "Tea")]).json or {}
     assert refused["errors"] == {"csrf_token": ["The CSRF token is missing."]}
 

@@ -146,7 +146,7 @@ ROWS: dict[str, tuple[str, RequestKind, dict[str, str]]] = {
         sent(CHROMIUM, "cors empty", **UPGRADE),
     ),
     "a request rebuilt from its address": ("GET", SCRIPT, sent("*/*", "cors empty")),
-    # Pages before anybody asks for them
+    # Prefetched pages
     "speculation rules, prefetch": (
         "GET",
         PREFETCH,
@@ -278,7 +278,7 @@ def account() -> str:
     return "content"
 
 
-# state: (the answer to a page that may be asked for again, to one that was sent, to a script)
+# state: (the response to a safe page request, to a posted form, to a script)
 ANSWERS = {
     "refresh": ("200 refresh", "401 refresh", "401 try refresh token"),
     "anonymous": (
@@ -291,7 +291,7 @@ ANSWERS = {
 
 
 def said(response: TestResponse) -> str:
-    """Return the status and what it is about, whoever it is meant for."""
+    """Return the status and the reason, for pages and scripts alike."""
     shown = response.headers.get("Location") or page_shown(response)
     if response.is_json and response.data:
         shown = response.get_json()["message"]

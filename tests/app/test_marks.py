@@ -47,7 +47,7 @@ def plain() -> View_:
 
 
 def for_admins(view: View_) -> View_:
-    """Be a decorator of the app's own that asks for a role."""
+    """A decorator of the app that requires a role."""
 
     @functools.wraps(view)
     def inner(*args: Any, **kwargs: Any) -> Any:
@@ -58,7 +58,7 @@ def for_admins(view: View_) -> View_:
 
 
 def limited(view: View_) -> View_:
-    """Be a decorator that knows nothing of sessions, such as Flask-Limiter's."""
+    """A decorator that ignores sessions, like Flask-Limiter's."""
 
     @functools.wraps(view)
     def inner(*args: Any, **kwargs: Any) -> Any:
@@ -68,7 +68,7 @@ def limited(view: View_) -> View_:
 
 
 def hiding(view: View_) -> View_:
-    """Be a decorator that tells nobody what it wraps."""
+    """A decorator that does not set ``__wrapped__``."""
     return lambda *args, **kwargs: view(*args, **kwargs)
 
 

@@ -393,7 +393,7 @@ def test_hostile_path_and_query_stay_inside_their_attributes(
         plain = client.open("/x/plain", method=method, headers=PAGE | cookie)
     assert page_shown(hostile) == page_shown(plain) == state_of
     found, expected = Elements(hostile.text), Elements(plain.text)
-    # The same elements with the same attributes, and nothing that a script could come from.
+    # The same elements with the same attributes, and no new script.
     assert [(tag, list(attributes)) for tag, attributes in found.elements] == [
         (tag, list(attributes)) for tag, attributes in expected.elements
     ]
@@ -601,7 +601,7 @@ BROKEN = {
 }
 
 
-# A document may well say everything itself, and calls no macro that it only defines.
+# A document may contain all texts itself; a macro that it only defines is not called.
 BROKEN_FILES = [("refresh_page", broken) for broken in BROKEN] + [
     ("refresh_document", broken)
     for broken in BROKEN
@@ -757,7 +757,7 @@ def test_post_is_never_led_away_by_itself(app: Flask) -> None:
 def test_whole_page_without_the_script_is_passed_over(
     sources: dict[str, str], falls_back: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Nobody would ever leave a refresh page that does not refresh."""
+    """A visitor could never leave a refresh page that does not refresh."""
     app = with_templates(with_views(make_app()), **sources)
     response = app.test_client(use_cookies=False).get("/account", headers=PAGE | cookies("junk"))
     assert page_shown(response) == "refresh"

@@ -216,7 +216,7 @@ def test_post_of_another_site_is_refused_first() -> None:
 
 
 def open_views(app: Flask) -> Flask:
-    """Give *app* views that ask in every way, and say who they see."""
+    """Give *app* a view for each way to require a session, which returns the user that it sees."""
     with_templates(
         app, page=TEMPLATE_GUARD, who="{{ g.session.user_id if g.session else session_state }}"
     )

@@ -83,7 +83,7 @@ def request_for(reason: str, headers: dict[str, str]) -> dict[str, str]:
 def arrange(
     reason: str, app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> AbstractContextManager[None]:
-    """Let the surroundings of *app* be such that a good token has this *reason*."""
+    """Change the environment of *app* so that a valid token gets this *reason*."""
     if reason == "keys_unavailable":
         return outage(app)
     if reason == "internal":
@@ -498,7 +498,7 @@ def test_return_path_comes_back_as_the_browser_wrote_it_or_not_at_all(path: str,
     assert response.status_code == 302
     assert response.headers["Location"].startswith("/auth?redirectToPath=/")
     found = response.headers["Location"].removeprefix("/auth?redirectToPath=")
-    # "<" and ">" come from no browser unescaped; either spelling of them is safe.
+    # No browser sends "<" and ">" unescaped; both spellings are safe.
     assert found.replace("%253E%253C", "%3E%3C").replace("%253E", "%3E") in (
         back,
         back.replace("%3E", "%253E").replace("%3C", "%253C"),

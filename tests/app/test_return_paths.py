@@ -122,7 +122,7 @@ PREFIXES = {
 
 
 def ask(mount: str, app: Flask, address: str, cookie: dict[str, str]) -> TestResponse:
-    """Ask *app*, mounted so, for *address*, spelled just so."""
+    """Request *address*, in exactly this spelling, from *app* at this mount point."""
     server, script_name, in_front = MOUNTS[mount](app)
     path, _, query = address.partition("?")
     return Client(server, use_cookies=False).get(
@@ -183,7 +183,7 @@ def test_every_answer_leads_back_byte_for_byte(
             assert safe_return_path(back) == back
 
 
-# What a server tells an app is decoded; what was written otherwise comes back in one spelling.
+# Servers pass decoded paths to an app, so all spellings of a path return as one.
 @rows(
     ("asked", "back"),
     [
@@ -233,7 +233,7 @@ def test_mounted_app_knows_its_own_pages_by_their_mounted_paths(
         assert redirect_to(prefix + nested) == "/"
     for other in (REFRESH, f"{prefix}{prefix}{REFRESH}", f"{prefix}/x{REFRESH}"):
         assert redirect_to(other) == other
-    # Sign-in is where its setting says, from the root of the host.
+    # The sign-in path of the setting starts at the root of the host.
     assert redirect_to(SIGN_IN) == "/"
     assert redirect_to(prefix + SIGN_IN) == prefix + SIGN_IN
 
@@ -242,7 +242,7 @@ def test_mounted_app_knows_its_own_pages_by_their_mounted_paths(
 def test_doubled_slash_is_no_other_name_for_our_refresh_page(
     apps: dict[str, Flask], spelled: str
 ) -> None:
-    # Twin: it is ours, says the router.
+    # Twin: for the router it is a path of this app.
     routed = ask("script name", apps["inline"], unquote(spelled).removeprefix("/shop"), {})
     assert page_shown(routed) == "refresh"
     page = ask("script name", apps["inline"], f"{REFRESH}?redirectBack={quote(spelled)}", {})
@@ -327,7 +327,7 @@ def test_real_server_leads_back_byte_for_byte(server: tuple[int, str], address: 
 @rows(
     ("address", "status", "back"),
     [
-        # The router takes several slashes for one, and says so with an address of ours.
+        # The router merges several slashes, and redirects to a path of this app.
         pytest.param("/x//evil.example", 308, None, id="two slashes"),
         pytest.param("/x/..%2f..%2f%2fevil.example", 302, "/", id="dots, encoded slashes"),
         pytest.param("/x/../evil.example", 302, "/", id="dots"),
@@ -359,7 +359,7 @@ def test_address_that_a_server_just_takes_is_not_lost_on_the_way_to_the_refresh_
             status, _, page = over_the_wire(port, location)
         assert status == 200
         assert address in unescape(page)
-        # A stranger gets to sign-in, only without the way back. Sign-in is a view of nobody here.
+        # Without a session: to sign-in, without a return path. No view serves it here.
         status, location, _ = over_the_wire(port, address, is_stranger=True)
         assert (status, location) == (302, SIGN_IN)
         assert over_the_wire(port, location, is_stranger=True)[0] == 404

@@ -86,13 +86,13 @@ def with_pages(app: Flask) -> Flask:
 
 @pytest.fixture
 def app() -> Flask:
-    """Looks revocation up where a view asks for it."""
+    """An app that checks revocation if a view requires it."""
     return with_pages(make_app())
 
 
 @pytest.fixture
 def strict_app(sdk: None) -> Flask:  # noqa: ARG001
-    """Looks it up for every request."""
+    """An app that checks revocation for every request."""
     return with_pages(make_app(check_revoked=True))
 
 
@@ -248,7 +248,7 @@ def test_hook_looks_up_for_every_page(strict_app: Flask) -> None:
         assert page_shown(response) == "refresh"
         assert response.headers["SSR-Session"] == "refresh; reason=revoked"
         assert response.headers["Cache-Control"] == "no-store"
-    # A view that never asks reads what everybody reads.
+    # A view without the check reads the same session.
     assert client.get("/open", headers=PAGE).text == "for everyone"
     assert client.get("/news?continueSignedOut=1", headers=PAGE).text == "for everyone"
 
@@ -425,7 +425,7 @@ def test_page_that_streams_already_shows_the_outage(app: Flask) -> None:
 
 
 def current_check() -> str:
-    """Ask for the look-up, as whatever a template calls may do, and go on regardless."""
+    """Check for revocation, as code that a template calls may do, and ignore the result."""
     current_request_state().check_revoked()
     return ""
 

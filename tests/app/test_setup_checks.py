@@ -88,7 +88,7 @@ def doctor_says(app: Flask, check: str) -> list[str]:
     return [each.message for each in found if each.check == check and each.level is Level.PROBLEM]
 
 
-# What registers a function, and what the log calls the place; None for an error at once.
+# How a function is registered, and how the log names it; None for an immediate error.
 REGISTERS: dict[str, tuple[Callable[[Flask], Decorator], str | None]] = {
     "route": (lambda app: app.route("/echo"), None),
     "route with a wrapper": (lambda app: route_of_its_own(app, wraps=True), None),
@@ -368,7 +368,7 @@ def test_endless_chain_ends(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def sdk_hook() -> None:
-    """Stands for the hook of the SDK's middleware, which is told by its module."""
+    """Replaces the hook of the SDK's middleware, which is recognised by its module."""
 
 
 sdk_hook.__module__ = "supertokens_python.framework.flask.flask_middleware"
@@ -439,7 +439,7 @@ ALL: dict[str, Any] = {"methods": ["GET", "POST"]}
             False,
             id="ignored",
         ),
-        # By POST the API is asked where no route answers, and by GET the view of sign-in is open.
+        # For POST no route matches, so the API responds; for GET the sign-in view is open.
         pytest.param(
             [require_session, sdk_hook],
             None,

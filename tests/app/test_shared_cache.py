@@ -62,7 +62,7 @@ Visitors: TypeAlias = dict[str, dict[str, str]]
 
 @pytest.fixture(scope="module")
 def visitors() -> Visitors:
-    """What tells the visitors apart: their cookies."""
+    """The cookies that distinguish the visitors."""
     return {
         "ada": cookies(make_token(user_id="ada")),
         "bob": cookies(make_token(user_id="bob")),
@@ -82,7 +82,7 @@ def cached(app: Flask, **options: Any) -> tuple[Client, SharedCache]:
 
 
 def seen(response: TestResponse) -> tuple[int, bytes, str | None, str | None]:
-    """Return what a visitor can tell answers apart by."""
+    """Return what distinguishes responses for a visitor."""
     return (
         response.status_code,
         response.data,
@@ -91,7 +91,7 @@ def seen(response: TestResponse) -> tuple[int, bytes, str | None, str | None]:
     )
 
 
-# --- the cache itself: it is greedy, and mixes up what nobody protects ---------------------------
+# --- the cache itself: it is greedy, and mixes up unprotected responses --------------------------
 
 
 def who() -> str:
@@ -227,7 +227,7 @@ def saying(headers: dict[str, str] | None = None, status: int = 200) -> View:
 
 
 def with_constant_tag() -> Any:
-    """Return what a view should not: one tag for everybody's content."""
+    """Return one tag for all visitors' content, which is a mistake."""
     response = make_response(f"secret of {name()}")
     response.cache_control.public = True
     response.cache_control.max_age = 0
@@ -236,7 +236,7 @@ def with_constant_tag() -> Any:
 
 
 def with_two_lines() -> Response:
-    """Return an answer whose second Cache-Control says the opposite of its first."""
+    """Return a response whose second Cache-Control contradicts its first."""
     response = make_response(f"secret of {name()}")
     response.headers.add("Cache-Control", "private")
     response.headers.add("Cache-Control", "public, s-maxage=600")
@@ -252,7 +252,7 @@ def with_cookie() -> Response:
 
 
 def unchanged_for_all(view: View, *, tag: bool = True, date: bool = True) -> View:
-    """Return *view* with one tag and one date for everybody, and 304 before it is even run."""
+    """Return *view* with one tag and one date for all visitors, and a 304 before it runs."""
 
     def validated(response: Response) -> Any:
         response.cache_control.no_cache = True
@@ -327,7 +327,7 @@ REQUIRED: dict[str, View] = {
     "failing": failing,
 }
 
-# A template decides, or the page has something for everybody: only ``Vary`` parts the visitors.
+# A template decides, or the page is optional: only ``Vary`` separates the visitors.
 VARYING: dict[str, View] = {
     "template": lambda: render_template("page.html"),
     "public template": lambda: (render_template("page.html"), PUBLIC),
@@ -371,7 +371,7 @@ LOOKING = (
 
 
 def assert_never_mixed(app: Flask, visitors: Visitors, **options: Any) -> list[SharedCache]:
-    """Ask as a page and as a script, in every order; return the caches."""
+    """Request the page and the script response, in every order; return the caches."""
     direct = app.test_client(use_cookies=False)
     rounds = (PAGE, FETCH)
     expected = [
@@ -390,7 +390,7 @@ def assert_never_mixed(app: Flask, visitors: Visitors, **options: Any) -> list[S
 
 
 def refusals(cache: SharedCache) -> list[str]:
-    """Return what of ours the cache keeps."""
+    """Return the responses of this package that the cache stores."""
     kept = [one for answers in cache.stored.values() for one in answers]
     return [
         one.status
@@ -413,7 +413,7 @@ def test_view_behind_session_required_is_kept_by_no_shared_cache(
 def test_file_on_disk_behind_session_required_is_kept_by_no_shared_cache(
     visitors: Visitors, tmp_path: Path
 ) -> None:
-    """It has a tag and a date, and is asked about by both."""
+    """It has a tag and a date, and is revalidated by both."""
     for user in ("ada", "bob"):
         (tmp_path / user).write_text(f"invoice of {user}")
     app = app_with(session_required(lambda: send_file(tmp_path / name(), "text/plain", max_age=60)))
@@ -461,7 +461,7 @@ def test_pages_that_vary_are_kept_for_strangers_and_files_for_everybody_apart(
 
 # --- the cache of one browser, in which visitors come and go -------------------------------------
 
-# Each says 304 before it renders anything.
+# Each responds with 304 before it renders anything.
 UNCHANGED: dict[str, View] = {
     "decided": unchanged_for_all(lambda: render_template("page.html")),
     "decided, tag": unchanged_for_all(lambda: render_template("page.html"), date=False),
@@ -479,7 +479,7 @@ def test_browser_shows_nobody_what_it_keeps_of_another_visitor(
 ) -> None:
     app = app_with(view)
     direct = app.test_client(use_cookies=False)
-    # The last of them has the cookies of the first, while nobody can be checked.
+    # The last of them has the cookies of the first, during an outage.
     sequence = [*visitors, "ada, outage"]
     visitors = visitors | {"ada, outage": visitors["ada"]}
 
@@ -499,7 +499,7 @@ def test_browser_shows_nobody_what_it_keeps_of_another_visitor(
 def test_browser_is_told_that_its_visitors_own_page_is_unchanged(
     visitors: Visitors, view: View, visitor: str
 ) -> None:
-    """Twin of the above. A page of ours is no page of the stranger's, and is never kept."""
+    """Twin of the above: a page of this package is never stored."""
     client, cache = cached(app_with(view), in_browser=True)
     first, second = (ask(client, visitors[visitor]) for _ in range(2))
     assert seen(first) == seen(second)
@@ -543,7 +543,7 @@ ASKING: dict[str, Callable[[], dict[str, str]]] = {
     ),
 }
 
-# view: what is said to each of ASKING, where the view says EDGE
+# view: the headers for each of ASKING, if the view sets EDGE
 SAID: dict[str, tuple[View, tuple[str, ...]]] = {
     "page": (saying(EDGE), (PRIVATE, LEFT, LEFT, LEFT, NO_STORE, NO_STORE, NO_STORE)),
     "page that is a file": (
@@ -618,7 +618,7 @@ def test_robots_may_list_a_streamed_page_that_strangers_may_see() -> None:
 def test_page_open_to_all_is_made_private_without_a_word(
     visitors: Visitors, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Twin: behind session_required the view is wrong for everybody, and the log says so."""
+    """Twin: behind session_required the view is wrong for all visitors, and the log says so."""
     for view, lines in ((saying(PUBLIC), 0), (session_required(saying(PUBLIC)), 1)):
         answer = ask(app_with(view).test_client(use_cookies=False), visitors["ada"])
         assert answer.headers["Cache-Control"] == "max-age=600, private"
@@ -780,7 +780,7 @@ def test_flask_caching_with_a_key_of_the_user_mixes_nobody(
 def test_flask_caching_without_such_a_key_hands_one_users_content_to_the_next(
     caching: tuple[Flask, Cache], visitors: Visitors
 ) -> None:
-    """Nothing of ours can see it: the order is right, the key is not."""
+    """This package cannot detect it: the order is right, but the cache key is wrong."""
     app, cache = caching
     view = session_required(cache.cached()(saying()))
     assert answers(app, visitors, view, "ada", "bob") == ["secret of ada", "secret of ada"]

@@ -63,7 +63,7 @@ def connect() -> Iterator[Connect]:
 
 @pytest.fixture
 def heard(connect: Connect) -> ProbeResult:
-    """All that is sent from now on: the signal's name, and what it says."""
+    """The signals sent from now on: name and values."""
     heard: ProbeResult = []
 
     def listen_to(signal: NamedSignal) -> None:
@@ -278,7 +278,7 @@ def test_async_receiver_inside_an_async_view_fails_and_turns_nobody_away(
 def test_request_inside_a_receiver_leaves_the_outer_one_as_it_is(
     app: Flask, client: FlaskClient, connect: Connect
 ) -> None:
-    """A receiver may ask the app something, as another visitor even."""
+    """A receiver may send a request to the app, even as another visitor."""
     inner: list[str] = []
 
     def ask(_app: Flask, **_facts: Any) -> None:

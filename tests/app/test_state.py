@@ -426,7 +426,7 @@ def test_no_change_of_a_good_token_opens_the_page(shared_app: Flask, data: st.Da
 
 
 def _is_left_alone(app: Flask, path: str, **options: Any) -> bool:
-    """Tell whether a request got no verdict, from the header that every decided answer has."""
+    """Return whether a request got no verdict: every response with a verdict has this header."""
     with app.test_client().open(path, **options) as response:
         assert response.status_code < 500
         return "Cookie" not in response.vary

@@ -121,7 +121,7 @@ def test_tokens_fit_the_issuer_and_the_kind_of_key_that_the_app_accepts(
     assert client.get("/account").text == "account of user-1"
     expire(client)
     assert client.get("/account", headers=PAGE).headers["SSR-Session"].endswith("expired")
-    # The rules themselves hold: a token that fits neither is refused.
+    # The rules themselves apply: a token that breaks both is rejected.
     other = app.test_client(use_cookies=False)
     for prefix in ("d-", "s-"):
         signer = SessionSigner(f"{prefix}test")
@@ -135,7 +135,7 @@ def test_tokens_fit_the_issuer_and_the_kind_of_key_that_the_app_accepts(
 
 
 def test_threads_that_sign_first_and_at_once_share_one_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Making a key takes so long that all of them find none."""
+    """Creating a key takes so long that no thread finds one."""
     monkeypatch.setattr(
         signer_module, "_process_key", lru_cache(signer_module._process_key.__wrapped__)
     )
@@ -458,7 +458,7 @@ def test_client_of_flask_login_carries_both_sign_ins(server_name: str | None) ->
 
 
 def test_app_with_test_keys_trusts_no_other_keys(signer: SessionSigner) -> None:
-    """If TESTING stays on in production, no user can sign in, but no stranger can either."""
+    """If TESTING stays on in production, no user can sign in, but no attacker either."""
     given = SessionSigner("d-given", generate_private_key(public_exponent=65537, key_size=2048))
     app = with_views(Flask("left_in_testing"))
     FlaskSSRSession(app, jwks={"keys": [given.jwk()]}, api_domain=API_DOMAIN)

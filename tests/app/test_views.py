@@ -185,7 +185,7 @@ def test_script_that_was_redirected_to_the_refresh_page_is_told_of_an_outage(app
 def test_script_that_no_refresh_would_help_gets_the_refresh_page_too(
     app: Flask, cookie: dict[str, str]
 ) -> None:
-    """To be told to refresh again and again would be a circle."""
+    """Repeated requests to refresh would be a loop."""
     client = app.test_client(use_cookies=False)
     response = client.get("/refresh-session", headers=FETCH | cookie)
     assert (response.status_code, page_shown(response)) == (200, "refresh")

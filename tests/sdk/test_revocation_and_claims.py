@@ -68,7 +68,7 @@ def core(live_core: DevelopmentCore, sdk_environment: None) -> DevelopmentCore: 
 
 
 def asked(core: DevelopmentCore) -> list[tuple[str, str]]:
-    """Return what the core was asked since it was last looked at."""
+    """Return the requests to the core since the last call."""
     entries = [(entry.method, entry.path) for entry in core.request_log()]
     core.clear_request_log()
     return entries
@@ -98,7 +98,7 @@ def test_revoked_session_ends_at_sign_in_without_going_round(
     assert refresh(client).status_code == 401
     gone = client.get(path, headers=DOCUMENT)
     assert (gone.status_code, gone.location) == (302, f"/auth?redirectToPath={path}")
-    # Signed in anew, and in.
+    # Signed in again, and admitted.
     client = make_app(check_revoked=where == "hook").test_client()
     answer = client.post(
         "/auth/signin",
@@ -192,7 +192,7 @@ def test_core_that_stopped_is_an_outage_until_it_answers_again(
         assert "Set-Cookie" not in page.headers
     assert client.get("/checks", headers=FETCH).status_code == 503
     assert time.monotonic() - start < 5
-    # Who does not ask the core does not notice.
+    # A view without the check does not notice.
     assert client.get("/trusts", headers=DOCUMENT).text == user
     core.start()
     assert client.get("/checks", headers=DOCUMENT).status_code == 503
@@ -222,7 +222,7 @@ def test_role_that_was_given_at_the_core_counts_after_a_refresh(core: Developmen
     asked(core)
     for path in ("/ours", "/validator"):
         assert client.get(path, headers=DOCUMENT).status_code == 403
-    # Pages fetch no claims: the old token says what it said.
+    # Pages fetch no claims: the old token still has the old one.
     assert {method for method, _ in asked(core)} <= {"GET"}
     fetch_and_set_claim(_handle_of(client), UserRoleClaim)
     assert client.get("/ours", headers=DOCUMENT).status_code == 403

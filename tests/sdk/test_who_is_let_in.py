@@ -42,7 +42,7 @@ DECIDES = (
     "{% if needs_refresh %}{{ refresh_page() }}{% else %}let in{% endif %}"
 )
 
-# How a page asks, and how the API asks the same.
+# How a page requires a session, and how the API requires the same.
 OURS = ("/required", "/template", "/inside", "/hook/page")
 THEIRS = "/theirs"
 # The literal guide of SuperTokens: no global claims at all.
@@ -139,10 +139,10 @@ NONE, EV, EV_OPTIONAL, MFA = "none", "ev", "ev optional", "mfa"
 
 
 class Row(NamedTuple):
-    """A session, and the process that it comes to.
+    """A session, and the process that checks it.
 
-    :ivar ours: whether pages let it in; *theirs* whether verify_session does, None for an error.
-    :ivar waived: both again, where neither asks any global claims.
+    :ivar ours: whether pages admit it; *theirs* whether verify_session does, None for an error.
+    :ivar waived: the same two without global claims.
     """
 
     recipes: tuple[str, ...]
@@ -288,7 +288,7 @@ def make_app() -> Flask:
 
 
 def token_of(core: DevelopmentCore, claims: dict[str, Any]) -> str:
-    """Let the core make a session of this payload, and return its access token."""
+    """Create a session with this payload at the core, and return its access token."""
     now = int(time.time() * 1000)
     payload = {
         key: claim | {"t": now} if claim.get("t") == JUST_NOW else claim
@@ -357,7 +357,7 @@ def test_table_is_as_large_as_it_should_be() -> None:
 def test_claim_that_the_api_would_fetch_is_not_fetched_by_a_page(
     core: DevelopmentCore, claims: dict[str, Any], recipe: str
 ) -> None:
-    """The API asks the core, hears that all is well, and brings a new token; the page waits."""
+    """The API asks the core, and returns a new token; the page does not."""
     start_sdk(core, Row((recipe,), claims, False, True))
     client = make_app().test_client()
     client.set_cookie("sAccessToken", token_of(core, claims))
