@@ -31,7 +31,7 @@ def caching_site(shared_site: Site) -> Iterator[Site]:
 
 
 def asked_of(site: Site, page: Page, name: str) -> list[dict[str, Any]]:
-    """Return what the page *name* was asked since the last call."""
+    """Return the requests for the page *name* since the last call."""
     asked: list[dict[str, Any]] = page.request.get(site.url(f"/asked/{name}")).json()
     return asked
 

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.browser
 USER = "[data-user]"
 MODULE = "tests.browser.policies_app"
 
-# Firefox tells Playwright of no violation, so the page itself does; `context` fails on the words.
+# Playwright gets no violations from Firefox, so the page logs them; `context` fails on the text.
 TELL_VIOLATIONS = """addEventListener("securitypolicyviolation", (event) => console.error(
     `Content Security Policy: ${event.violatedDirective} ${event.blockedURI} ${event.sample}`))"""
 
@@ -71,7 +71,7 @@ def forget_keys(site: Site, page: Page) -> None:
 
 
 def is_styled(page: Page) -> bool:
-    """Tell whether our style sheet is at work."""
+    """Return whether the package's style sheet applies."""
     return bool(
         page.locator(".ssr-session").evaluate("it => getComputedStyle(it).textAlign === 'center'")
     )
@@ -153,7 +153,7 @@ def unwatched(browser: Browser) -> Iterator[Page]:
 
 
 def violations_of(page: Page) -> list[str]:
-    """Return a list that fills with what *page* tells of violations."""
+    """Return a list that fills with the violations that *page* reports."""
     told: list[str] = []
 
     def note(message: ConsoleMessage) -> None:
@@ -217,7 +217,7 @@ def test_only_the_site_itself_may_frame_our_pages(
     assert site.refresh_calls() == 1
 
 
-# --- what anybody may write ----------------------------------------------------------------------
+# --- text of users -------------------------------------------------------------------------------
 
 # True where something of a canary is more than text. Our pages have no handler and no inline
 # script, only links to the web, and no template renders what comes out of it.
@@ -238,7 +238,7 @@ CLAIMS: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def hostile_settings(signer: SessionSigner) -> dict[str, str]:
-    """Settings that pass the checks, hostile as far as these let them; and our own keys."""
+    """Settings as hostile as the checks permit, and the test's own keys."""
     return {
         "EXAMPLE_SSR_SESSION_JWKS": json.dumps({"keys": [signer.jwk()]}),
         "EXAMPLE_SSR_SESSION_LOGIN_URL": f"/auth?hint={CANARY_FOR_SETTINGS}",
@@ -397,7 +397,7 @@ def test_nothing_that_the_browser_remembers_becomes_script(hostile: Hostile, pag
         assert not page.evaluate(SPOILED), page.content()
 
 
-# --- content that takes the names of what our script uses ----------------------------------------
+# --- content that shadows names in the script ----------------------------------------------------
 
 NAMES_OF_THE_BROWSER = (
     "sessionStorage,localStorage,navigator,locks,location,history,performance,name,top,parent,"

@@ -55,7 +55,7 @@ class Pages(Site):
         )
 
 
-# What the processes of each deployment are told; "both" is told to both.
+# The environment of each deployment's processes; "both" is for both.
 DEPLOYMENTS: dict[str, dict[str, dict[str, str]]] = {
     "two hosts": {
         "both": {"SESSION_ARGUMENTS": SHARED},
@@ -183,7 +183,7 @@ def test_a_session_lives_where_pages_and_api_are_apart(
 
 
 def warnings_of(page: Page) -> list[str]:
-    """Return a list that fills with what our script says in the console."""
+    """Return a list that fills with the console messages of the script."""
     warnings: list[str] = []
 
     def note(message: ConsoleMessage) -> None:
@@ -195,7 +195,7 @@ def warnings_of(page: Page) -> list[str]:
 
 
 def expect_cause(page: Page, name: str) -> None:
-    """Wait until the page names this cause and none beside it."""
+    """Wait until the page names this cause and no other."""
     expect(page.locator(f"[data-ssr-cause={name}]")).to_be_visible()
     expect(page.locator("[data-ssr-cause] >> visible=true")).to_have_count(1)
 
@@ -232,7 +232,7 @@ def test_an_api_that_does_not_allow_the_page_is_named_in_the_console(
     site.expire(page)
     site.core.clear_request_log()
     warnings = warnings_of(page)
-    # The same pages and cookies under a name that the API was not told of.
+    # The same pages and cookies under a name that the API does not know.
     page.goto(site.url("/account").replace("app.", "forgotten."))
     expect_cause(page, "network")
     assert (

@@ -22,12 +22,12 @@ from .conftest import Site, chromium_only, free_port, served
 
 pytestmark = pytest.mark.browser
 
-emulates_media = chromium_only  # an installed Firefox is not told by Playwright what to prefer
+emulates_media = chromium_only  # Playwright cannot set the preferences of an installed Firefox
 
 REFRESH_API = "**/auth/session/refresh"
 FRONT_TOKEN = b64encode(json.dumps({"ate": 1000, "uid": "user-1", "up": {}}).encode()).decode()
 
-WHOLE = "/form"  # a page of ours, as the view is behind session_required
+WHOLE = "/form"  # a page of this package, because the view is behind session_required
 OWN = "/own"  # the macro in a page of the app's
 
 
@@ -62,7 +62,7 @@ def give_token(page: Page, url: str, value: str = "junk") -> None:
 
 
 def stall(page: Page) -> None:
-    """Let the refresh API never answer."""
+    """Make the refresh API never respond."""
     page.add_init_script(
         """const real = fetch; window.fetch = (...given) =>
         String(given[0]).includes('/session/refresh') ? new Promise(() => {}) : real(...given)"""
@@ -70,7 +70,7 @@ def stall(page: Page) -> None:
 
 
 def answer_with(page: Page, status: int) -> list[str]:
-    """Let the refresh API give this answer; returns a list that fills with its calls."""
+    """Set the response of the refresh API; returns a list that fills with its calls."""
     calls: list[str] = []
 
     def answer(route: Route) -> None:
@@ -196,7 +196,7 @@ all_states = pytest.mark.parametrize("state", STATES)
 
 
 def at(page: Page, milliseconds: int) -> None:
-    """Let the style sheet be so far, and stand still."""
+    """Stop all animations at this time."""
     page.evaluate(
         """time => { for (const one of document.getAnimations()) {
         one.pause(); one.currentTime = time } }""",

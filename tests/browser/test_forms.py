@@ -65,7 +65,7 @@ def site(forms_sites: dict[str, Site]) -> Site:
 
 
 def expire(site: Site, page: Page) -> None:
-    """Let the visitor's token run out, also where *page* has no SDK to ask."""
+    """Expire the visitor's token, even if *page* has no SDK."""
     has_sdk = page.evaluate("'supertokensWebsite' in window")
     tab = page if has_sdk else page.context.new_page()
     site.expire(tab)
@@ -79,7 +79,7 @@ def is_form_post(response: Response) -> bool:
 
 
 def submit_by_script(page: Page) -> None:
-    """Send the form without an event, so that nobody could ask before."""
+    """Submit the form without an event, so that no script can refresh before."""
     page.evaluate("HTMLFormElement.prototype.submit.call(document.forms[0])")
 
 
@@ -188,7 +188,7 @@ def test_a_long_form_arrives_once_and_byte_for_byte_whatever_way_it_takes(
         if comes_late:
             expect(page.get_by_role("button", name="Send them now")).to_be_focused()
             assert page.evaluate("[window.pwned, document.forms.length]") == [None, 1]
-            assert posts.arrived() == [False]  # nothing more before the visitor says so
+            assert posts.arrived() == [False]  # nothing more until the visitor clicks
             send_kept(page)
         expect(page.locator(ARRIVED)).to_be_visible()
         assert posts.arrived() == ([False, True] if comes_late else [True])
@@ -325,10 +325,10 @@ def test_what_a_script_handles_and_what_posts_nothing_here_waits_for_no_refresh(
         page.click("#abroad")
     page.evaluate(UNTOUCHED)
     assert page.evaluate("document.querySelector('dialog').open") is False
-    # Whoever refreshes on this page holds the lock until it is done.
+    # A refresh on this page holds the lock until it is done.
     page.evaluate("navigator.locks.request('flask-ssr-session-refresh', () => null)")
     assert site.refresh_calls() == 0
-    # An image tells where it was pressed, so only the browser can send that.
+    # An image submits the click's coordinates, which only the browser can send.
     page.click("#image")
     answer = page.frame_locator("iframe")
     answer.get_by_role("button", name="Send them now").click()

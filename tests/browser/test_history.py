@@ -14,8 +14,8 @@ from .test_refresh import documents_of
 
 pytestmark = pytest.mark.browser
 
-# What a page notes when it comes back from memory: how it is displayed once its own script looked,
-# whose listener is the earlier one.
+# What a page records when it comes back from memory: its display, after its own script, whose
+# listener runs first.
 NOTE = """addEventListener("DOMContentLoaded", () => addEventListener("pageshow", (event) => {
   if (!event.persisted) return;
   window.wasKept = true;
@@ -155,7 +155,7 @@ def test_page_that_comes_back_for_the_same_user_is_not_loaded_anew(
 ) -> None:
     site = history_site
     user = signed_in_and_gone_on(site, kept, "with-script")
-    # A refresh meanwhile changes the cookies, and nothing about who the visitor is.
+    # A refresh meanwhile changes the cookies, but not the user.
     assert kept.evaluate("supertokensWebsite.attemptRefreshingSession()")
     documents = documents_of(kept)
     go_back(kept)
@@ -174,7 +174,7 @@ def test_page_that_comes_back_after_sign_out_asks_and_shows_nothing(
     sign_out(kept)
     go_back(kept)
     wait_for_address(kept, site.url("/auth?redirectToPath=/pages/with-script"))
-    # It was in memory, so that something had to ask.
+    # It was in memory, so the script had to check.
     assert kept.evaluate("sessionStorage.getItem('shown')") is not None
 
 
@@ -197,7 +197,7 @@ JUST_REFRESHED = """() => sessionStorage.setItem("ssr-session-refreshed", JSON.s
 
 
 def send_with_a_revoked_session(site: Site, page: Page, *, just_refreshed: bool = False) -> None:
-    """Fill a form in and send it, when the session has ended but nothing here knows that."""
+    """Fill a form in and send it after the session has ended, which the browser does not know."""
     user = site.sign_up(page)
     page.goto(site.url("/asks-the-core"))
     page.fill("#field", "half")
@@ -211,9 +211,9 @@ def send_with_a_revoked_session(site: Site, page: Page, *, just_refreshed: bool 
 def test_form_is_there_again_while_nothing_can_be_renewed(
     history_site: Site, kept: Page, just_refreshed: bool
 ) -> None:
-    """A browser that was told of success would ask for the page of the form anew.
+    """After a success status, the browser would request the page of the form again.
 
-    So would one whose session's cookies change: the answer to a form signs nobody out by itself.
+    It would also do so if the session's cookies changed: no response to a form signs a user out.
     """
     site = history_site
     site.core.stop_refresh_endpoint()
@@ -295,7 +295,7 @@ def test_answer_to_a_form_is_never_sent_for_again(
         go_back(kept)
         kept.wait_for_function("() => !document.body.textContent.includes('for nobody else')")
     else:
-        with kept.expect_event("requestfailed"):  # Chromium keeps no such page, and asks before
+        with kept.expect_event("requestfailed"):  # Chromium stores no such page, and prompts first
             go_back(kept)
     assert not kept.get_by_text("for nobody else").count()
     assert "POST" not in sent or keeping_browser.browser_type.name == "chromium"
@@ -307,7 +307,7 @@ PAGES = ["without-script", "for-an-hour", "asked-each-time"]
 
 
 def keep_out_of_memory(page: Page) -> None:
-    """Let Firefox take *page* from its HTTP cache on the way back, as Chromium does here."""
+    """Make Firefox load *page* from its HTTP cache on Back, as Chromium does here."""
     page.evaluate("addEventListener('unload', () => {})")
 
 
@@ -328,7 +328,7 @@ def test_page_in_the_http_cache_is_asked_for_again_after_sign_out(
 ) -> None:
     site = history_site
     user, number = left_and_not_in_memory(site, page, name)
-    # Twin: as long as nobody signed out, Back shows what the browser has.
+    # Twin: without a sign-out, Back shows the browser's copy.
     go_back(page)
     wait_for_address(page, site.url(f"/pages/{name}"))
     assert (page.text_content("#whose"), page.text_content("#asked")) == (user, number)
@@ -360,7 +360,7 @@ def test_page_kept_for_an_hour_is_asked_for_after_sign_out_by_link_and_reload(
     site = history_site
     url = site.url("/pages/for-an-hour")
     _, number = left_and_not_in_memory(site, page, "for-an-hour")
-    # Twin: it is kept, and a link to it asks nobody.
+    # Twin: it is cached, and a link to it sends no request.
     go_to(page, url)
     assert page.text_content("#asked") == number
     page.context.clear_cookies(name=re.compile("^s(AccessToken|RefreshToken|FrontToken)$"))

@@ -60,7 +60,7 @@ def is_early(request: Request) -> bool:
 
 @pytest.fixture(autouse=True)
 def pages_in_fragments(context: BrowserContext) -> Iterator[None]:
-    """Watch that no script is ever sent a page of ours."""
+    """Check that no script ever gets a page of this package."""
     offences: list[str] = []
 
     def watch(response: Response) -> None:
@@ -111,7 +111,7 @@ def signed_in_at(site: Site, page: Page, path: str) -> str:
 
 
 def expire_meanwhile(site: Site, page: Page) -> None:
-    """Let the session run out while *page* stays as it is."""
+    """Expire the session while *page* stays open."""
     if page.evaluate("'supertokensWebsite' in window"):
         site.expire(page)
     else:
@@ -124,7 +124,7 @@ def expire_meanwhile(site: Site, page: Page) -> None:
 
 def state_of(site: Site) -> dict[str, Any]:
     """Return what the app has noted and received."""
-    # Under the name that this process knows, too.
+    # Via localhost, which this process can resolve.
     port = urlsplit(site.origin).port
     with urllib.request.urlopen(f"http://localhost:{port}/kinds/state", timeout=10) as answer:
         state: dict[str, Any] = json.load(answer)
@@ -132,7 +132,7 @@ def state_of(site: Site) -> dict[str, Any]:
 
 
 def answers_to(page: Page, path: str) -> list[str]:
-    """Return a list that fills with what *page* is told at *path*, and by which method."""
+    """Return a list that fills with method and status of each response to *page* at *path*."""
     seen: list[str] = []
 
     def note(response: Response) -> None:
@@ -164,7 +164,7 @@ def test_frames_of_a_page_that_run_out_together_share_one_refresh(kinds: Site, p
 
 
 def send_from_another_site(page: Page, target: str, note: str) -> None:
-    """Post a form from a site that *target* knows nothing of."""
+    """Post a form from a site that *target* does not know."""
     page.goto(re.sub("//[^/:]+(:[0-9]+).*", r"//stranger.example.test\1/kinds/open/plain", target))
     page.evaluate(
         """([target, note]) => {
@@ -178,7 +178,7 @@ def send_from_another_site(page: Page, target: str, note: str) -> None:
     )
 
 
-@chromium_only  # Firefox asks before it sends a form again
+@chromium_only  # Firefox prompts before it sends a form again
 def test_a_template_by_hand_sends_a_form_of_another_site_again_with_cookies(
     kinds: Site, page: Page
 ) -> None:
@@ -194,7 +194,7 @@ def test_a_form_of_another_site_is_refused_and_never_sent_again(kinds: Site, pag
     answers = answers_to(page, "/kinds/fragment")
     send_from_another_site(page, kinds.url("/kinds/fragment"), user)
     expect(page.locator("[data-ssr-session=refused]")).to_be_visible()
-    # The way on that is offered asks for the page, and sends nothing.
+    # The offered link requests the page, and sends no form.
     page.locator("a:visible", has_text="Go on").click()
     expect(page.locator(FRAGMENT)).to_have_text(user)
     assert answers[:2] == ["POST 403", "GET 200"]
@@ -285,7 +285,7 @@ def test_a_link_that_htmx_boosts_arrives(kinds: Site, page: Page, library: str, 
     page.evaluate("window.stayed = true")
     page.click("text=Boosted")
     if (sdk, library) == ("alone", "htmx-2"):
-        # It asks for the page that it is on again; the link works then.
+        # It requests its own page again; the link works then.
         page.wait_for_function("() => !window.stayed && window.htmx")
         page.click("text=Boosted")
     expect(page.locator("#out")).to_have_text("plain")
@@ -458,7 +458,7 @@ def test_what_turbo_loads_while_the_pointer_rests_is_not_the_refresh_page(
     assert kinds.refresh_calls() == 1
 
 
-# --- pages that are loaded before anybody asks for them -----------------------------------------
+# --- prefetched and prerendered pages -----------------------------------------------------------
 
 PREFETCH = """url => {
   const link = document.createElement("link");
@@ -485,7 +485,7 @@ def test_a_page_that_was_prefetched_by_a_link_is_asked_for_again(kinds: Site, pa
     assert kinds.refresh_calls() == 1
 
 
-@chromium_only  # Firefox knows no speculation rules
+@chromium_only  # Firefox has no speculation rules
 @pytest.mark.parametrize("how", ["prefetch", "prerender"])
 def test_a_page_that_was_loaded_by_speculation_rules_is_refreshed_when_it_is_shown(
     kinds: Site, page: Page, how: str
@@ -511,7 +511,7 @@ def test_a_prerendered_page_refreshes_nothing_before_it_is_shown(kinds: Site, pa
     )
     page.goto(kinds.url("/kinds/plain"))
     expect(page.locator("[data-ssr-part=working]")).to_be_visible()
-    # Whatever the script has begun by now would have asked for its lock.
+    # If the script had started by now, it would have requested its lock.
     locks = page.evaluate("navigator.locks.query()")
     assert (locks["held"], locks["pending"]) == ([], [])
     assert kinds.refresh_calls() == 0
@@ -529,7 +529,7 @@ WORKER = """async (name) => {
 
 
 def worked_through(kinds: Site, page: Page, worker: str) -> str:
-    """Sign in, let the session run out, and have *worker* fetch what comes; returns the user."""
+    """Sign in, expire the session, and install *worker* for all fetches; return the user."""
     user = signed_in_at(kinds, page, "/kinds/plain?sdk")
     page.evaluate(WORKER, worker)
     page.wait_for_function("() => navigator.serviceWorker.controller")
@@ -585,7 +585,7 @@ def test_a_web_socket_is_refused_by_its_status_and_not_by_a_page(kinds: Site, pa
 # --- what real engines send ----------------------------------------------------------------------
 
 PAGES = {"iframe", "form"}
-# Chromium asks for them as for frames, Firefox as for pictures.
+# Chromium requests them like frames, Firefox like images.
 MAYBE_PAGES = {"object", "embed"}
 OTHERS = {
     *("script", "module", "style", "font", "background", "img", "poster", "video", "audio"),
@@ -608,7 +608,7 @@ def test_every_request_that_a_page_causes_is_taken_for_what_it_is(
         noted = state_of(site)["noted"][run]
     assert noted.keys() >= PAGES | MAYBE_PAGES | OTHERS
     as_page = noted.pop("fetch-as-page")
-    # Without Sec-Fetch-* nothing tells it from a page, and apps have no reason to send it so.
+    # Without Sec-Fetch-* nothing distinguishes it from a page; apps do not send it like this.
     assert as_page == ("script" if where == "kinds" else "document")
     pages = PAGES | MAYBE_PAGES if run == "chromium" else PAGES
     assert {name for name, kind in noted.items() if kind == "document"} == pages
@@ -668,7 +668,7 @@ def test_a_file_behind_a_link_arrives_and_the_page_says_so(kinds: Site, page: Pa
     assert again.value.path().read_text() == f"file of {user}"
 
 
-@chromium_only  # Firefox does not say that it is a download, and keeps whatever page it is sent
+@chromium_only  # Firefox does not mark it as a download, and saves any page that it gets
 def test_no_page_is_kept_under_the_name_of_a_file(kinds: Site, page: Page) -> None:
     signed_in_at(kinds, page, "/kinds/downloads")
     failures = []

@@ -60,7 +60,7 @@ def calls_of(source: Page | BrowserContext) -> list[str]:
 
 
 def expect_cause(page: Page, name: str, *, sign_in: str = "/auth?redirectToPath=") -> None:
-    """Wait until the page names this cause, none beside it, and both ways on."""
+    """Wait until the page names this cause, no other, and both links."""
     expect(page.locator(f"[data-ssr-cause={name}]")).to_be_visible()
     expect(page.locator("[data-ssr-cause] >> visible=true")).to_have_count(1)
     expect(page.get_by_role("button", name="Try again")).to_be_focused()
@@ -77,14 +77,14 @@ def expired_token(signer: SessionSigner) -> str:
 
 
 def plant(context: BrowserContext, site: Site, **cookies: str) -> None:
-    """Put into the browser what a session left there a while ago; no core knows that session."""
+    """Store the cookies of an old session in the browser; no core knows that session."""
     for name, value in cookies.items():
         context.add_cookies([{"name": name.replace("_", "-"), "value": value, "url": site.origin}])
 
 
 @pytest.fixture
 def planted(site: Site, context: BrowserContext, expired_token: str) -> str:
-    """An expired session in the browser whose refresh API is up to the test; the user's token."""
+    """An expired session, with a refresh API that the test controls; the user's token."""
     plant(
         context,
         site,
@@ -100,12 +100,12 @@ def stored(token: str) -> str:
 
 
 def answer_with(page: Page, status: int = 200, **headers: str) -> None:
-    """Let the refresh API give this answer every time."""
+    """Set the response of the refresh API."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     page.route(REFRESH_API, lambda route: route.fulfill(status=status, headers=named, body="{}"))
 
 
-# --- what the refresh API may say ----------------------------------------------------------------
+# --- responses of the refresh API ----------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ def test_a_refused_token_is_named_however_far_apart_the_browsers_two_clocks_are(
 def test_a_core_whose_clock_is_behind_makes_tokens_that_are_refused_at_once(
     site: Site, page: Page
 ) -> None:
-    """What the site's own clock says is over is over, however new it is."""
+    """A token that has expired by the site's clock is expired, however new it is."""
     site.sign_up(page)
     site.expire(page)
     calls = calls_of(page)
@@ -234,7 +234,7 @@ def test_a_core_whose_clock_is_ahead_ends_on_a_page_that_names_the_clock(
 def test_a_refresh_api_of_another_origin_that_allows_nobody_is_not_asked_again(
     site: Site, page: Page
 ) -> None:
-    """Another port is another origin: the answer arrives, and the browser keeps it back."""
+    """Another port is another origin: the response arrives, but the browser withholds it."""
     with served(
         site.core.uri, environment={"EXAMPLE_SSR_SESSION_API_DOMAIN": site.origin}
     ) as origin:
@@ -375,7 +375,7 @@ def second_user(request: pytest.FixtureRequest) -> bool:
 def test_two_sessions_in_one_browser_are_named(
     site: Site, page: Page, signer: SessionSigner, second_user: bool
 ) -> None:
-    """The SDK's refresh API answers 500 to them, as long as older_cookie_domain is not set."""
+    """The SDK's refresh API responds with 500 to them unless older_cookie_domain is set."""
     with named_site(site, cookie_domain=".example.test") as own:
         user = own.sign_up(page)
         own.expire(page)
@@ -394,7 +394,7 @@ def test_two_sessions_in_one_browser_are_named(
 def test_a_session_of_an_older_cookie_domain_is_cleared_away(
     site: Site, page: Page, signer: SessionSigner, second_user: bool
 ) -> None:
-    """The first answer only deletes the older cookie, and brings no new token."""
+    """The first response only deletes the older cookie, and sets no new token."""
     with named_site(site, cookie_domain=".example.test", older_cookie_domain="") as own:
         user = own.sign_up(page)
         own.expire(page)
@@ -501,7 +501,7 @@ def test_without_session_storage_a_session_is_refreshed(
 
 
 def refuse_every_token(page: Page) -> None:
-    """Let the refresh API store tokens that the site does not accept, a new one every time."""
+    """Make the refresh API set a new token each time, which the site does not accept."""
     numbers = itertools.count()
 
     def answer(route: Route) -> None:
@@ -577,7 +577,7 @@ def odd_site(shared_site: Site) -> Iterator[Site]:
 def test_a_policy_that_forbids_the_script_leaves_links(
     odd_site: Site, browser: Browser, expired_token: str, policy: str, is_styled: bool
 ) -> None:
-    # The watched context would object to what the policy makes the browser say.
+    # `context` would fail on the browser's messages about the policy.
     with browser.new_context() as context:
         page = context.new_page()
         plant(context, odd_site, sAccessToken=expired_token)
@@ -591,7 +591,7 @@ def test_a_policy_that_forbids_the_script_leaves_links(
         assert calls == []
 
 
-# --- what anybody may have written into the browser ----------------------------------------------
+# --- hostile values in the browser's storage -----------------------------------------------------
 
 # Digits that are a time, text that is a number, values that only look like a marker.
 JUNK = [
@@ -622,7 +622,7 @@ LITTER = """([key, junk]) => {
 
 
 def junk() -> list[str]:
-    """Return the values above and some that nobody thought of, the same in every run."""
+    """Return the values above and some random ones, the same in every run."""
     source = random.Random(4)  # noqa: S311 - no secret
     signs = string.printable + '{}[]":,äπ😀'
     return JUNK + ["".join(source.choices(signs, k=source.randint(1, 60))) for _ in range(6)]
@@ -707,7 +707,7 @@ SIGN_OUT_API = "**/auth/signout"
 def test_a_session_revoked_right_after_a_refresh_ends_at_sign_in(
     steady_site: Site, page: Page
 ) -> None:
-    """And not on a page that blames the site's keys: the server says what it is."""
+    """Not a page about the site's keys either: the response names the cause."""
     user = steady_site.sign_up(page)
     steady_site.expire(page)
     calls = calls_of(page)

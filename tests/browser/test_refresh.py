@@ -26,7 +26,7 @@ USER = "[data-user]"
 
 
 def documents_of(page: Page) -> list[str]:
-    """Return a list that fills with what our header says of each document *page* loads."""
+    """Return a list that fills with the ``SSR-Session`` of each document that *page* loads."""
     seen: list[str] = []
 
     def note(response: Response) -> None:

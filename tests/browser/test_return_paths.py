@@ -26,7 +26,7 @@ RESOLVE = """values => values.map((value) => {
   } catch { return "none"; }
 })"""
 
-# What the refresh page, asked for this value, tells its script.
+# What the refresh page passes to its script for this value.
 LED_TO = """async (values) => {
   const led = [];
   for (const value of values) {
@@ -164,7 +164,7 @@ def test_refreshed_page_is_at_the_very_address_that_was_asked_for(
     page.goto(served_by.url("/panel/"))
     page.evaluate("url => { setTimeout(() => location.assign(url)) }", served_by.url(address))
     expect(page.locator("[data-user]")).to_have_text(user)
-    # What a server tells an app of the path is decoded; where the browser is, nothing is lost.
+    # Servers pass decoded paths to an app, but the browser's URL loses nothing.
     came_back = address if flow == "inline" else address.replace("%6F", "o")
     assert page.evaluate("location.href") == served_by.url(came_back)
 
@@ -208,7 +208,7 @@ def test_sign_in_leads_back_to_the_fragment(
 
 
 def plant_expired_token(page: Page, site: Site, signer: SessionSigner) -> None:
-    """Put a token into the browser that no core knows."""
+    """Store a token in the browser that no core knows."""
     expired = signer.sign(signer.claims(issued_at=1_700_000_000))
     page.context.add_cookies([{"name": "sAccessToken", "value": expired, "url": site.origin}])
 

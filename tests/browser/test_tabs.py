@@ -86,7 +86,7 @@ def other(context: BrowserContext) -> Page:
 
 
 def expire(site: Site, context: BrowserContext) -> None:
-    """Let the session run out while the tabs that are open stay as they are."""
+    """Expire the session while the open tabs stay unchanged."""
     tab = context.new_page()
     site.expire(tab)
     tab.close()
@@ -116,7 +116,7 @@ def session_lives(site: Site, page: Page, user: str) -> None:
 
 
 def hold_refresh(page: Page) -> list[Route]:
-    """Return a list that fills with the refreshes of *page*, none of which goes on."""
+    """Return a list that fills with the refreshes of *page*, which all hang."""
     held: list[Route] = []
     page.route(REFRESH_API, lambda route: held.append(route))  # Playwright wants a plain function
     return held
@@ -124,7 +124,7 @@ def hold_refresh(page: Page) -> list[Route]:
 
 @contextmanager
 def held_at_the_server(site: Site) -> Iterator[None]:
-    """Let the refresh API answer nobody before the block ends.
+    """Hold all responses of the refresh API until the block ends.
 
     What Playwright holds, a browser drops early when the page is left, and the SDK can tidy up.
     """
@@ -137,7 +137,7 @@ def held_at_the_server(site: Site) -> Iterator[None]:
 
 
 def start_refresh(page: Page, url: str) -> None:
-    """Take *page* to *url* and return when it has asked for a refresh."""
+    """Open *url* in *page* and return when it has requested a refresh."""
     with page.expect_request(REFRESH_API):
         page.goto(url)
 
@@ -202,7 +202,7 @@ def test_where_the_site_is_no_secure_context_many_tabs_cost_few_refreshes(
 
 
 def test_frames_and_a_fetch_of_one_page_share_one_refresh(tabs_site: Site, page: Page) -> None:
-    """The fetch is the SDK's own business, and knows nothing of the lock around the frames."""
+    """The SDK handles the fetch itself, without the lock that the frames use."""
     user = signed_in_and_expired(tabs_site, page)
     page.goto(tabs_site.url("/tabs/frames"))
     expect(page.locator(f"#out {USER}")).to_have_text(user)
@@ -300,7 +300,7 @@ def test_nobody_refreshes_while_another_user_of_the_sdk_holds_its_lock(
     assert tabs_site.refresh_calls() == 1
 
 
-# Somebody else has looked at the same moment, and writes later.
+# Another tab has read at the same moment, and writes later.
 OVERWRITTEN = """(() => { const set = Storage.prototype.setItem;
 Storage.prototype.setItem = function (key, value) {
     set.call(this, key, value);
@@ -372,7 +372,7 @@ def test_a_page_left_while_the_lock_is_being_taken_leaves_none_to_the_next(
 def test_an_answer_that_nobody_heard_does_not_end_the_session(
     tabs_site: Site, playwright: Playwright, page: Page
 ) -> None:
-    """The server has renewed the tokens, and the page that asked is gone."""
+    """The server has refreshed the tokens, and the page that sent the request is gone."""
     user = signed_in_and_expired(tabs_site, page)
     hold_refresh(page)
     start_refresh(page, tabs_site.url("/tabs/decorated"))
@@ -405,7 +405,7 @@ def test_a_page_that_is_left_does_not_take_the_lock_of_another_tab(
     page.evaluate("supertokensWebsite.attemptRefreshingSession() && null")
     page.goto(tabs_site.url("/tabs/start"))
     assert page.evaluate(READ_LOCK)
-    # So does a refresh page of ours that gives up waiting.
+    # So does a refresh page that stops waiting.
     page.goto(tabs_site.url("/tabs/decorated"))
     expect(page.locator("[data-ssr-part=working]")).to_be_visible()
     page.goto(tabs_site.url("/tabs/start"))
