@@ -19,12 +19,12 @@ ANSWERED_BY = "--access-logformat=%(p)s %(U)s?%(q)s"
 OPTIONS = ("--worker-class=gthread", f"--workers={WORKERS}", "--threads=8", "--access-logfile=-")
 REQUESTS_AT_ONCE = 24
 
-# Every question has an address of its own, so that the log tells who answered it.
+# Every request has its own URL, so that the log shows which worker served it.
 _numbers = itertools.count()
 
 
 class Visitor:
-    """Holds cookies as a browser does, and comes on a new connection each time."""
+    """Stores cookies like a browser, and opens a new connection for each request."""
 
     def __init__(self, server: Server, name: str) -> None:
         """Sign up."""
@@ -40,7 +40,7 @@ class Visitor:
         return self._send("POST", "/auth/session/refresh")[0]
 
     def ask_every_worker(self, path: str) -> set[tuple[int, bool]]:
-        """Ask until all workers have answered.
+        """Send requests until all workers have responded.
 
         :return: the statuses there were, and whether the page named the visitor.
         """
@@ -91,12 +91,12 @@ def test_what_one_worker_did_holds_for_all(tmp_path: Path) -> None:
             assert ada.ask_every_worker("/account") == {(200, True)}
         assert ada.cookies["sAccessToken"] != stolen["sAccessToken"]
 
-        # Whoever comes with a refresh token that was used before ends the session, at any worker.
+        # A refresh token that was used before ends the session, at any worker.
         thief = copy(ada)
         thief.cookies = stolen
         assert thief.refresh() == 401
         assert ada.ask_every_worker("/checked") == {(401, False)}
-        # Nobody was asked here: so it stays until the access token runs out.
+        # No core was asked here, so the session stays until the access token expires.
         assert ada.ask_every_worker("/account") == {(200, True)}
         assert eve.ask_every_worker("/checked") == {(200, True)}
 

@@ -31,7 +31,7 @@ def certificate(
 
 @pytest.fixture
 def key_server(signer: SessionSigner, certificate: tuple[Path, Path]) -> Iterator[KeyServer]:
-    """Speaks TLS, and takes long enough for many requests to come while keys are fetched."""
+    """Uses TLS, and is slow enough for many requests to arrive during a fetch."""
     at_once = answer(ok(json.dumps({"keys": [signer.jwk()]}).encode()))
 
     def behave(connection: socket) -> None:
@@ -52,7 +52,7 @@ def tokens(signer: SessionSigner) -> dict[str, str]:
 
 
 def ask_all(server: Server, path: str, tokens: dict[str, str], workers: int) -> set[str]:
-    """Let all users ask at once until so many workers answered; return their process ids."""
+    """Request *path* for all users at once until so many workers responded; return their ids."""
     seen: set[str] = set()
     with ThreadPoolExecutor(len(tokens)) as pool:
         for _ in range(50):  # the first worker may be up well before the second
@@ -95,7 +95,7 @@ def test_each_worker_fetches_once_serves_everybody_and_ends_when_told(
         assert key_server.connections == 2
         assert server.ask("/")[0] == 401
 
-        # The end comes while a fetch hangs in the background.
+        # The server stops while a fetch hangs in the background.
         key_server.behave = speak_tls(certificate, hang())
         token = next(iter(tokens.values()))
         assert server.ask("/advance/240")[0] == 200

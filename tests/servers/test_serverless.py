@@ -28,7 +28,7 @@ def event(token: str | None = None, path: str = "/", **changes: Any) -> dict[str
 
 
 def invoke(*events: dict[str, Any], **environment: str) -> list[dict[str, Any]]:
-    """Start a function, hand it the events; return its answers and what it says of itself."""
+    """Start a function, pass it the events; return its responses and its last line."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.servers.invoked"],
         cwd=ROOT,
@@ -91,7 +91,7 @@ def test_function_with_static_keys_answers_everything_without_network(
 
 
 def test_the_audit_hook_sees_the_network_where_keys_are_not_static(signer: SessionSigner) -> None:
-    # Nobody listens at the discard port.
+    # No server listens at the discard port.
     environment = {"FLASK_SSR_SESSION_JWKS_URI": "http://127.0.0.1:9/jwks.json"}
     answer, itself = invoke(event(signer.sign(signer.claims())), **environment)
 
