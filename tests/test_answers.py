@@ -101,7 +101,7 @@ def without_fetch_metadata(headers: dict[str, str]) -> dict[str, str]:
             DOCUMENT,
             id="Android WebView",
         ),
-        # Pages that are loaded before anybody asked for them
+        # Prefetched and prerendered pages
         pytest.param(
             CHROMIUM_NAVIGATION | {"Sec-Purpose": "prefetch", "Purpose": "prefetch"},
             PREFETCH,

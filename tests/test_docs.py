@@ -90,7 +90,7 @@ WITH_CODE = [
 
 @dataclass(frozen=True)
 class Ran:
-    """A page whose examples were run: what they defined, and the app that came of them."""
+    """A page whose examples were run: the names that they defined, and their app."""
 
     names: dict[str, Any]
     app: Flask
@@ -106,7 +106,7 @@ def run(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Run:
-    """Run the examples of a page from top to bottom, as one module beside its templates.
+    """Run the examples of a page from top to bottom, as one module next to its templates.
 
     A page that makes no app of its own is given one.
     """
@@ -127,7 +127,7 @@ def run(
         app: Flask = names["app"]
         app.testing = True
         for template in (tmp_path / "templates").iterdir():
-            # As our whole pages call their macro; other templates do not look at it.
+            # The whole pages call their macro with it; other templates ignore it.
             view = partial(render_template, template.name, refresh_page_template=MACRO)
             app.add_url_rule(f"/templates/{template.name}", template.name, view)
         return Ran(names, app)
@@ -136,7 +136,7 @@ def run(
 
 
 def write_files(page: list[Block], folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lay out what the examples find beside them."""
+    """Write the files that the examples need."""
     monkeypatch.chdir(folder)
     key_set = f'{{"keys": [{SessionSigner().jwk()}]}}'.replace("'", '"')
     Path("jwks.json").write_text(key_set, encoding="utf-8")
@@ -205,7 +205,7 @@ def test_the_quickstart_signs_up_and_greets(run: Run) -> None:
 
 
 def signed_up(client: FlaskClient) -> str:
-    """Let the SDK of the app sign a user up, and return the user's id."""
+    """Sign a user up through the app's SDK, and return the user's id."""
     form = [{"id": "email", "value": "a@b.test"}, {"id": "password", "value": "password1"}]
     answer = client.post(
         "/auth/signup", json={"formFields": form}, headers={"st-auth-mode": "cookie"}

@@ -210,7 +210,7 @@ def test_nobody_becomes_admin_without_a_session(
 def test_panel_says_what_becoming_admin_did(
     signed_in_client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The token changes only at the next refresh, so the panel must tell."""
+    """The token changes only at the next refresh, so the panel must say so."""
     asking = ("create_new_role_or_add_permissions", "add_role_to_user", "fetch_and_set_claim")
     for name in ("_control", *asking):
         monkeypatch.setattr(f"example_app.panel.{name}", lambda *_: None)

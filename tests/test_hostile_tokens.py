@@ -511,7 +511,7 @@ FAMILIES: dict[str, Callable[[], Iterator[Row]]] = {
 }
 ROWS = [(f"{name}: {row}", text) for name, family in FAMILIES.items() for row, text in family()]
 
-# What differs from a refused row in the one thing that it was refused for.
+# Twins of rejected rows, which differ only in the defect.
 TWINS = {
     "algorithms": token({"alg": "RS256"}),
     "hmacs": GOOD,

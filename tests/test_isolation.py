@@ -81,19 +81,19 @@ def shown_session() -> str:
 
 
 def pause() -> str:
-    """Let others run in the middle of it, whatever runs them."""
+    """Yield to other threads, greenlets or tasks."""
     time.sleep(0)
     time.sleep(0.001)
     return ""
 
 
 class Site:
-    """An app whose views look at the session again and again while others run."""
+    """An app whose views read the session repeatedly while others run."""
 
     def __init__(self) -> None:
         self.app = with_templates(make_app("isolation"), page=PAGE_TEMPLATE)
         self.app.jinja_env.globals["pause"] = pause
-        self.app.testing = False  # error handlers answer, as they do in production
+        self.app.testing = False  # error handlers respond, as in production
         self.misplaced: list[str] = []
         self.most_at_once = 0
         self.threads: set[int] = set()
@@ -165,7 +165,7 @@ class Site:
             return shown_session()
 
     def check(self, where: str, shown: str, user: str | None = None) -> set[str]:
-        """Note marks in *shown* that are not of *user*, or of whoever the request is of."""
+        """Record marks in *shown* that do not belong to *user*, or to the user of the request."""
         marks = set(_MARK.findall(shown))
         own = {request.headers["X-User"] if user is None else user}
         if not marks <= own:
@@ -173,7 +173,7 @@ class Site:
         return marks
 
     def ask(self, task: tuple[int, str, str]) -> None:
-        """Send one request and check every mark that comes back.
+        """Send one request and check every mark in the response.
 
         :param task: the user, the kind of request and the path.
         """
@@ -187,7 +187,7 @@ class Site:
         signed_in = kind.startswith("active")
         if marks != ({user} if signed_in else set()):
             self.misplaced.append(f"{row}: {sorted(marks)} shown to {user}")
-        # Optional pages and error pages have content for those who are not signed in.
+        # Optional pages and error pages have content for visitors without a session.
         if reason not in ({"active"} if signed_in else {kind, "active"}):
             self.misplaced.append(f"{row}: judged as {reason}")
 

@@ -60,12 +60,12 @@ class Secrets:
             window
             for text in texts
             for window in _windows(text)
-            # Dots, brackets or one letter over and over are nobody's secret.
+            # Dots, brackets or one repeated letter are not secret.
             if len(set(window)) >= 6
         }
 
     def found_in(self, text: str) -> list[str]:
-        lines = set(text.splitlines())  # most pages and log lines come again and again
+        lines = set(text.splitlines())  # most pages and log lines repeat
         return sorted(
             window for line in lines for window in self._windows.intersection(_windows(line))
         )
@@ -110,7 +110,7 @@ def cookie_line(*tokens: str) -> str:
 
 
 class Watched:
-    """A client of an app that keeps all words: answers, log, reprs, tracebacks, warnings."""
+    """A client that records all output of its app: responses, log, reprs, tracebacks, warnings."""
 
     def __init__(
         self,
@@ -126,7 +126,7 @@ class Watched:
         self._client = Client(whole, use_cookies=False)
         app.testing = app.config["PROPAGATE_EXCEPTIONS"] = app.debug
         use_clock(app, clock)
-        # In front of the hook: who comes first of those after a request comes last.
+        # Registered before the hook, because after_request functions run in reverse order.
         app.after_request_funcs[None].insert(0, self._look)
         app.teardown_request(self._look_at_error)
         caplog.set_level(logging.DEBUG)
@@ -145,7 +145,7 @@ class Watched:
             self.words.append(shown(error))
 
     def ask(self, *tokens: str, path: str = "/account") -> None:
-        """Ask for a page and as a script; between them every log line's quiet time passes."""
+        """Request the page and the script response; in between, every throttle time passes."""
         environ = {"HTTP_COOKIE": cookie_line(*tokens)}
         for headers in (PAGE, FETCH):
             self._clock.advance(THROTTLE_SECONDS)
@@ -459,7 +459,7 @@ LINE = re.compile(
 
 
 class OwnLog(logging.Handler):
-    """Keeps our lines with their level and the seconds since the first."""
+    """Keeps the package's lines with level and seconds since the first."""
 
     def __init__(self, clock: SteppedClock) -> None:
         super().__init__()

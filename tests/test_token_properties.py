@@ -57,7 +57,7 @@ IDENTIFIERS = st.text(
 
 
 class WatchedKeys(StaticKeys):
-    """One key, and whether it was asked for."""
+    """One key, and whether it was requested."""
 
     def __init__(self) -> None:
         super().__init__(KeySet({SIGNER.kid: SIGNER.public_key}))
@@ -69,7 +69,7 @@ class WatchedKeys(StaticKeys):
 
 
 def verdict(token: str, keys: StaticKeys) -> SSRSession | TokenDefect:
-    """Return what became of *token*; any error that is not documented comes through."""
+    """Return the result for *token*; any undocumented error is raised."""
     try:
         return verify_access_token(token, keys, TokenRules(), NOW)
     except TokenError as error:

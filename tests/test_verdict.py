@@ -44,7 +44,7 @@ def make_token(signer: SessionSigner) -> MakeToken:
 
 @pytest.fixture
 def forge(other_private_key: RSAPrivateKey) -> MakeToken:
-    """Make a token that looks right and was signed by a stranger."""
+    """Make a well-formed token that another key signed."""
     forger = SessionSigner("d-test", other_private_key)
 
     def make(**claims: Any) -> str:
