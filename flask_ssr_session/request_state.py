@@ -49,7 +49,7 @@ class RequestState:
     :ivar rendered: the kind of this package's response that was rendered last, or None.
     :ivar shown_page: the page of this package that is part of the response, or None.
     :ivar refresh_plan: the plan of ``/refresh-session``, whatever the verdict is; else None.
-    :ivar refresh_signalled: receivers know that the response asks the browser to refresh.
+    :ivar refresh_signalled: the signal ``refresh_requested`` was sent.
     :ivar streaming: the response is complete, except for what a template may still stream.
     :ivar revocation_checked: the core was asked whether the session is revoked.
     :ivar form_checked: ``capture_form()`` has run.

@@ -72,7 +72,7 @@ def respond(state: RequestState) -> Response:
 
     :raises InvalidClaimsError: a document was requested, and an error handler of the app shows what
         the session lacks.
-    :raises SecurityError: the app does not trust the requested host, and Flask answers 400 there.
+    :raises SecurityError: the app does not trust the requested host; Flask responds with 400.
     """
     plan = state.plan
     if leads_to_sign_in(plan.kind):

@@ -37,7 +37,7 @@ def warn_of_plan(
 ) -> None:
     """Log, once, what makes *plan* a dead end for visitors.
 
-    :param rendered: what is rendered of the plan, its kind or its page.
+    :param rendered: the rendered part of the plan: its kind or its page.
     :raises MisuseError: in debug or testing, the page that *plan* leads to requires what only that
         page can give.
     """

@@ -1,4 +1,4 @@
-"""Record that a response replaces the content of a request, and tell whom it concerns."""
+"""Record that a response replaces the content; log dead ends, and send the refresh signal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .signals import refresh_requested
 def withhold(state: RequestState, plan: Plan, rendered: ResponseKind) -> None:
     """Record that *plan* replaces the content.
 
-    :param rendered: what is rendered of it, its kind or its page.
+    :param rendered: the rendered part of the plan: its kind or its page.
     :raises MisuseError: in debug or testing, the sign-in page itself requires a session.
     """
     if state.withheld is not plan or state.rendered is not rendered:

@@ -80,7 +80,7 @@ def plan_response(
     """Return the plan for a request that is not admitted, or whose session fails claims.
 
     :param optional: the content may also be seen without a session: the page offers to continue.
-    :param optional_view: the same of the whole view: the page of the redirect flow offers it, too.
+    :param optional_view: the same for the whole view, so that the redirect flow offers it, too.
     :param failures: the claims that the session does not meet.
     """
     state, target = verdict.state, facts.return_path
