@@ -86,8 +86,8 @@ class AppState:
         self._read_sdk = sdk_reader
         self.is_prepared = False
         self._warned: set[str] = set()
-        self._given_keys: StaticKeys | FetchedKeys | None = _static_keys(settings)
-        self._given_is_revoked: Callable[[str], bool] | None = None
+        self._fixed_keys: StaticKeys | FetchedKeys | None = _static_keys(settings)
+        self._fixed_is_revoked: Callable[[str], bool] | None = None
 
     def prepare(self) -> None:
         """Run the preparations; each of several simultaneous first requests runs all of them."""
@@ -105,20 +105,20 @@ class AppState:
 
     def _bind(self) -> SDKBinding:
         settings = self.settings
-        if self._given_is_revoked is not None:  # the test kit replaces the core
+        if self._fixed_is_revoked is not None:  # the test kit replaces the core
             settings = replace(settings, check_revoked=False)
         resolved = ResolvedSettings.resolve(settings, (self._read_sdk or read_sdk)())
         for check in self.checks:
             check(self, resolved)
         settings = self.settings
-        keys = self._given_keys or FetchedKeys(
+        keys = self._fixed_keys or FetchedKeys(
             resolved.key_uris,
             max_stale_seconds=settings.jwks_max_stale_seconds,
             clock=self.clock,
             log=self.log,
             send_signal=self.send_signal,
         )
-        is_revoked = self._given_is_revoked
+        is_revoked = self._fixed_is_revoked
         if is_revoked is None and resolved.session_uris:
             is_revoked = RevocationCheck(
                 resolved.session_uris, resolved.core_headers, clock=self.clock
@@ -152,8 +152,8 @@ class AppState:
         self, keys: StaticKeys | FetchedKeys, is_revoked: Callable[[str], bool] | None = None
     ) -> None:
         """Use *keys* and no network from now on; only for ``flask_ssr_session.testing``."""
-        self._given_keys = keys
-        self._given_is_revoked = is_revoked
+        self._fixed_keys = keys
+        self._fixed_is_revoked = is_revoked
         self.__dict__.pop("_binding", None)
 
     def clear_keys(self) -> None:

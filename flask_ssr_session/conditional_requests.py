@@ -37,7 +37,7 @@ _CONDITIONAL_METHODS = ("GET", "HEAD")
 _TAG = re.compile(r'(?:W/)?"[^"]*"')
 
 
-def may_ask_conditionally(state: SessionState) -> bool:
+def may_respond_304(state: SessionState) -> bool:
     """Return whether the app may respond with 304 in this state.
 
     It may for visitors without a session, because public pages need 304. In every other inactive

@@ -16,13 +16,13 @@ from .cache_headers import (
     set_cache_headers,
     undo_conditional,
 )
-from .conditional_requests import drop_conditions, may_ask_conditionally, unmark_tags
+from .conditional_requests import drop_conditions, may_respond_304, unmark_tags
 from .decorators import require_session
 from .errors import MisuseError
 from .exemptions import is_exempt
 from .flask_context import current_g, current_request
 from .form_capture import capture_form
-from .request_state import RUNNING, RequestState, request_state_of
+from .request_state import CURRENT_STATE_KEY, RequestState, request_state_of
 from .responses import full_page_response, render, set_page_status
 from .sansio.plan import Plan
 from .sansio.states import RequestKind, ResponseKind
@@ -60,7 +60,7 @@ def before_request(app_state: AppState) -> None:
     if state.exempt:
         return
     verdict = state.decide()
-    if not may_ask_conditionally(verdict.state):
+    if not may_respond_304(verdict.state):
         drop_conditions(state.request)
     elif verdict.session is not None:
         unmark_tags(state.request, verdict.session.session_handle)
@@ -164,6 +164,6 @@ def end_request(app_state: AppState, _error: BaseException | None = None) -> Non
     share one ``g``. Without an outer request, the value stays: a response may still be streaming.
     """
     state, shared = request_state_of(app_state, current_request()), current_g()
-    shared[RUNNING] = state.parent
+    shared[CURRENT_STATE_KEY] = state.parent
     if state.parent is not None:
         shared["session"] = state.parent_session

@@ -41,7 +41,7 @@ def safe_target(request: Request, binding: SDKBinding, raw: str | None) -> str:
     }
     if resolved.factor_url is not None:
         own_paths.add(resolved.factor_url)
-    return redirect_target(raw, allowed_origins=resolved.return_origins, refused_paths=own_paths)
+    return redirect_target(raw, allowed_origins=resolved.return_origins, looping_paths=own_paths)
 
 
 def safe_return_path(raw: str | None) -> str:

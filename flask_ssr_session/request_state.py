@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from flask import Request
 
 from .app_state import AppState, current_state
-from .conditional_requests import drop_conditions, may_ask_conditionally
+from .conditional_requests import drop_conditions, may_respond_304
 from .flask_context import current_g, current_request, query_args
 from .request_facts import read_facts
 from .request_verdict import check_claims, check_revocation, decide_request
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .sansio.form_replay import ReplayableForm
 
 # On g: the state of the request that runs in this app context.
-RUNNING = "_ssr_session_running"
+CURRENT_STATE_KEY = "_ssr_session_running"
 
 
 class RequestState:
@@ -82,9 +82,9 @@ class RequestState:
         self.app_state = app_state
         self.request = request
         shared = current_g()
-        self.parent: RequestState | None = shared.get(RUNNING)
+        self.parent: RequestState | None = shared.get(CURRENT_STATE_KEY)
         self.parent_session = shared.get("session")
-        shared[RUNNING] = self
+        shared[CURRENT_STATE_KEY] = self
 
     def decide(self) -> Verdict:
         """Return the verdict on the request, decided at the first call.
@@ -131,7 +131,7 @@ class RequestState:
             self.revocation_checked = True
             if verdict is not before:
                 self.set_verdict(verdict)
-            if not may_ask_conditionally(verdict.state) and not self.exempt:
+            if not may_respond_304(verdict.state) and not self.exempt:
                 drop_conditions(self.request)
 
     @property

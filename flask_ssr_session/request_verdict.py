@@ -15,7 +15,7 @@ from .sansio.cookies import ACCESS_TOKEN_COOKIE, FRONT_TOKEN_COOKIE, plain_value
 from .sansio.cross_site import is_cross_site, is_trivially_safe, is_unsafe
 from .sansio.requirements import Requirements
 from .sansio.states import Reason
-from .sansio.verdict import Verdict, apply_revocation, decide, hold_pending
+from .sansio.verdict import Verdict, apply_mfa, apply_revocation, decide
 from .session import SSRSession
 
 
@@ -38,7 +38,7 @@ def decide_request(app_state: AppState, request: Request) -> Verdict:
             rules=binding.rules,
             now=app_state.clock.wall(),
         )
-        return hold_pending(verdict, partial(_requires_mfa, app_state, binding, request, verdict))
+        return apply_mfa(verdict, partial(_requires_mfa, app_state, binding, request, verdict))
     # Fails closed: an error in this package is an outage. It neither admits a visitor nor ends a
     # session.
     except Exception as error:  # noqa: BLE001
@@ -82,8 +82,8 @@ def check_claims(
     context = {} if claims is None else claims.source.user_context(request)
     failures: tuple[ClaimFailure, ...] = ()
     if claims is not None and requirements.global_claims:
-        except_for = MFA_CLAIM if admits_pending else None
-        failures = claims.failures(session, context, report, except_for=except_for)
+        skip_claim = MFA_CLAIM if admits_pending else None
+        failures = claims.failures(session, context, report, skip_claim=skip_claim)
     return (*failures, *requirements.claims.failures(session, context, report))
 
 

@@ -43,7 +43,7 @@ def warn_of_plan(
     """
     if plan.failures and session is not None:
         _warn_of_absent_claims(app_state, session, plan)
-    if plan.closes_sign_in and leads_to_sign_in(rendered):
+    if plan.sign_in_is_closed and leads_to_sign_in(rendered):
         _report_dead_end(
             app_state,
             "sign_in_closed",
@@ -51,7 +51,7 @@ def warn_of_plan(
             "sign in: mark its view with session_optional or session_exempt, and keep "
             "needs_refresh out of its template.",
         )
-    if plan.closes_factor_page and plan.kind is ResponseKind.FACTOR_ERROR:
+    if plan.factor_page_is_closed and plan.kind is ResponseKind.FACTOR_ERROR:
         _report_dead_end(
             app_state,
             "factor_page_closed",

@@ -39,7 +39,7 @@ def is_sign_in_page(request: Request, resolved: ResolvedSettings) -> bool:
     return all(args.getlist(name) == values for name, values in wanted.lists())
 
 
-def shares_its_path(request: Request, resolved: ResolvedSettings) -> bool:
+def sign_in_shares_path(request: Request, resolved: ResolvedSettings) -> bool:
     """Return whether the sign-in page that *request* asks for shares its path with another page."""
     return "?" in resolved.login_url or request.path == "/"
 
@@ -62,7 +62,7 @@ def is_open_sign_in(app_state: AppState, request: Request) -> bool:
         return adapter is not None and rule.endpoint == sign_in_endpoint(
             adapter, resolved, request.root_path
         )
-    if not shares_its_path(request, resolved):
+    if not sign_in_shares_path(request, resolved):
         return True
     # Fails closed: such a path may be the home page's, whose POST is not sign-in at all.
     app_state.warn_once(
@@ -87,7 +87,7 @@ def _is_sign_in_host(request: Request, resolved: ResolvedSettings) -> bool:
         return True
     rule = request.url_rule
     has_its_route = rule is not None and rule.rule == request.path
-    return has_its_route and not shares_its_path(request, resolved)
+    return has_its_route and not sign_in_shares_path(request, resolved)
 
 
 def is_below_sign_in(resolved: ResolvedSettings, root_path: str, path: str) -> bool:

@@ -21,7 +21,7 @@ OWN_PATHS = frozenset({"/refresh-session", "/auth"})
 
 
 def target(raw: str | None) -> str:
-    return redirect_target(raw, allowed_origins=ALLOWED, refused_paths=OWN_PATHS)
+    return redirect_target(raw, allowed_origins=ALLOWED, looping_paths=OWN_PATHS)
 
 
 # Valid return paths stay the same byte for byte
@@ -226,7 +226,7 @@ def test_our_own_pages_are_no_way_back(raw: str) -> None:
 
 def test_no_origin_is_allowed_unless_it_is_listed() -> None:
     for raw in ("https://app.example.com/", "http://localhost/"):
-        assert redirect_target(raw, allowed_origins=(), refused_paths=()) == "/"
+        assert redirect_target(raw, allowed_origins=(), looping_paths=()) == "/"
 
 
 @settings(max_examples=500)

@@ -64,18 +64,18 @@ class GlobalClaims:
         user_context: dict[str, Any],
         report: Report,
         *,
-        except_for: str | None = None,
+        skip_claim: str | None = None,
     ) -> tuple[ClaimFailure, ...]:
         """Return every global claim that *session* does not meet.
 
         :param report: receives each override or validator that fails; it is a failed claim.
-        :param except_for: the key of a claim that is not checked.
+        :param skip_claim: the key of a claim that is not checked.
         """
         validators = self._validators(session, user_context, report)
         if validators is None:
             return (ClaimFailure(OVERRIDE_NAME, UNCHECKED),)
         applicable = tuple(
-            v for v in validators if except_for is None or not is_about(v, except_for)
+            v for v in validators if skip_claim is None or not is_about(v, skip_claim)
         )
         if not applicable:
             return ()

@@ -52,7 +52,7 @@ class RequestFacts(NamedTuple):
     :ivar return_path: the same if it is safe to return to, else ``/``.
     :ivar refresh_path: the path of the refresh page, mount point included.
     :ivar is_sign_in: the request asks for the sign-in page.
-    :ivar closes_sign_in: sign-in would lead back to this request, which asks for a session.
+    :ivar sign_in_is_closed: sign-in would lead back to this request, which asks for a session.
     :ivar is_factor_page: the request asks for the page that completes sign-in.
     :ivar htmx_return_path: the page to return to if htmx sent the request, safely, from a page
         without the browser SDK; else None.
@@ -64,7 +64,7 @@ class RequestFacts(NamedTuple):
     return_path: str
     refresh_path: str
     is_sign_in: bool = False
-    closes_sign_in: bool = False
+    sign_in_is_closed: bool = False
     is_factor_page: bool = False
     htmx_return_path: str | None = None
 
@@ -83,8 +83,8 @@ class Plan(NamedTuple):
     :ivar auto_redirect: the page takes the visitor to sign-in, or to the next factor, by itself.
     :ivar continues_signed_out: if the refresh finds no session, the page leads to *continue_url*,
         not to sign-in.
-    :ivar closes_sign_in: sign-in itself asks for a session, so that no visitor can sign in.
-    :ivar closes_factor_page: the same for the page that completes sign-in.
+    :ivar sign_in_is_closed: sign-in itself asks for a session, so that no visitor can sign in.
+    :ivar factor_page_is_closed: the same for the page that completes sign-in.
     :ivar failures: the claims that an active session does not meet.
     """
 
@@ -97,6 +97,6 @@ class Plan(NamedTuple):
     continue_url: str = ""
     auto_redirect: bool = False
     continues_signed_out: bool = False
-    closes_sign_in: bool = False
-    closes_factor_page: bool = False
+    sign_in_is_closed: bool = False
+    factor_page_is_closed: bool = False
     failures: tuple[ClaimFailure, ...] = ()

@@ -84,17 +84,17 @@ def plan_response(
     :param failures: the claims that the session does not meet.
     """
     state, target = verdict.state, facts.return_path
-    closes_sign_in = facts.closes_sign_in and state is SessionState.ANONYMOUS
-    closes_factor_page = facts.is_factor_page and state is SessionState.PENDING
+    sign_in_is_closed = facts.sign_in_is_closed and state is SessionState.ANONYMOUS
+    factor_page_is_closed = facts.is_factor_page and state is SessionState.PENDING
     # The sign-in page, or an error page in its place, must not lead to itself.
-    is_at_sign_in = closes_sign_in or facts.is_sign_in
+    is_at_sign_in = sign_in_is_closed or facts.is_sign_in
     page = _PAGES[state]
     if state is SessionState.ACTIVE and failures:
         page = ResponseKind.CLAIMS_PAGE
     elif page is ResponseKind.SIGN_IN_PAGE and options.always_try_refresh and not is_at_sign_in:
         page = ResponseKind.REFRESH_PAGE
     factor_url = ""
-    if page is ResponseKind.FACTOR_PAGE and not closes_factor_page:
+    if page is ResponseKind.FACTOR_PAGE and not factor_page_is_closed:
         factor_url = options.factor_location(target)
     sign_in_url = options.sign_in_location(target)
     continue_url = with_query(target, **{CONTINUE_PARAMETER: "1"}) if optional else ""
@@ -111,15 +111,15 @@ def plan_response(
         auto_redirect=facts.is_safe
         and (bool(factor_url) or (page is ResponseKind.SIGN_IN_PAGE and not is_at_sign_in)),
         continues_signed_out=optional and not is_at_sign_in,
-        closes_sign_in=closes_sign_in,
-        closes_factor_page=closes_factor_page,
+        sign_in_is_closed=sign_in_is_closed,
+        factor_page_is_closed=factor_page_is_closed,
         failures=failures,
     )
     if facts.kind is RequestKind.DOCUMENT:
         redirects = {
             ResponseKind.SIGN_IN_PAGE: (
                 ResponseKind.SIGN_IN_REDIRECT,
-                "" if closes_sign_in else sign_in_url,
+                "" if sign_in_is_closed else sign_in_url,
             ),
             ResponseKind.FACTOR_PAGE: (ResponseKind.FACTOR_REDIRECT, factor_url),
             ResponseKind.REFRESH_PAGE: (

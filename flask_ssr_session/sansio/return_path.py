@@ -31,13 +31,13 @@ _MAX_ENCODING_LAYERS = 4
 
 
 def redirect_target(
-    raw: str | None, *, allowed_origins: Collection[str], refused_paths: Collection[str]
+    raw: str | None, *, allowed_origins: Collection[str], looping_paths: Collection[str]
 ) -> str:
     """Return the target of *raw*, an untrusted ``redirectBack``, or ``/`` if it is not allowed.
 
     :param allowed_origins: the origins that a full URL may have, in the form of
         :func:`parse_origin`.
-    :param refused_paths: the refresh and sign-in paths; returning to them would loop.
+    :param looping_paths: the refresh and sign-in paths; returning to them would loop.
 
     The result is a path on this site with its query and fragment, or a full URL of an allowed
     origin. It is ASCII, contains no control character and never begins with two slashes.
@@ -59,7 +59,7 @@ def redirect_target(
         path = parts.path or ("/" if origin else "")
         if not is_plain_path(path):
             return "/"
-        if _SLASHES.sub("/", _decoded(path)).rstrip("/") in refused_paths:
+        if _SLASHES.sub("/", _decoded(path)).rstrip("/") in looping_paths:
             return "/"
         # Rebuild every part: the browser gets exactly what was checked.
         target = origin + quote(path, safe=_PATH_SAFE)

@@ -40,7 +40,7 @@ class Reason(Enum):
     CROSS_SITE = "cross_site"
 
 
-_STATES = {
+STATE_OF_REASON = {
     Reason.ACTIVE: SessionState.ACTIVE,
     Reason.MFA_PENDING: SessionState.PENDING,
     Reason.EXPIRED: SessionState.REFRESH,

@@ -19,7 +19,7 @@ from ..errors import (
 from ..session import SSRSession
 from .builtin_claims import MFA_CLAIM
 from .jwt import MAX_TOKEN_CHARS, ParsedToken, decode_unverified_token
-from .states import _STATES, Reason, SessionState
+from .states import STATE_OF_REASON, Reason, SessionState
 from .verification import KeySource, TokenRules, verify_access_token
 
 MAX_ACCESS_TOKENS = 4
@@ -45,7 +45,7 @@ class Verdict(NamedTuple):
     @property
     def state(self) -> SessionState:
         """The state that :attr:`reason` belongs to."""
-        return _STATES[self.reason]
+        return STATE_OF_REASON[self.reason]
 
 
 # Verdicts are immutable, so all requests share these two.
@@ -123,7 +123,7 @@ def mfa_is_complete(payload: Mapping[str, Any]) -> bool | None:
     return isinstance(claim, Mapping) and claim.get("v") is True
 
 
-def hold_pending(verdict: Verdict, requires_mfa: Callable[[], bool]) -> Verdict:
+def apply_mfa(verdict: Verdict, requires_mfa: Callable[[], bool]) -> Verdict:
     """Return *verdict*, or a pending one if its user has not completed all factors.
 
     :param requires_mfa: returns whether a token without the claim is incomplete; called only for
