@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakValueDictionary
 
 from blinker import NamedSignal
@@ -23,9 +23,10 @@ from .sansio.plan import PolicyOptions
 from .sansio.requirements import ViewMarks
 from .sansio.verification import TokenRules
 from .throttled_log import ThrottledLog
-from .upstream.key_set import KeySet
-from .upstream.key_store import FetchedKeys, StaticKeys
-from .upstream.revocation import RevocationCheck
+from .upstream.key_set import KeySet, StaticKeys
+
+if TYPE_CHECKING:
+    from .upstream.key_store import FetchedKeys
 
 EXTENSION_NAME = "ssr_session"
 
@@ -111,18 +112,6 @@ class AppState:
         for check in self.checks:
             check(self, resolved)
         settings = self.settings
-        keys = self._fixed_keys or FetchedKeys(
-            resolved.key_uris,
-            max_stale_seconds=settings.jwks_max_stale_seconds,
-            clock=self.clock,
-            log=self.log,
-            send_signal=self.send_signal,
-        )
-        is_revoked = self._fixed_is_revoked
-        if is_revoked is None and resolved.session_uris:
-            is_revoked = RevocationCheck(
-                resolved.session_uris, resolved.core_headers, clock=self.clock
-            ).is_revoked
         source = resolved.global_claims
         binding = SDKBinding(
             settings=settings,
@@ -140,13 +129,34 @@ class AppState:
                 leeway_seconds=settings.leeway_seconds,
                 kid_prefix=resolved.kid_prefix,
             ),
-            keys=keys,
-            is_revoked=is_revoked,
+            keys=self._fixed_keys or self._make_key_store(resolved),
+            is_revoked=self._fixed_is_revoked or self._make_revocation_check(resolved),
             global_claims=None if source is None else GlobalClaims(source),
         )
         # One atomic step: several simultaneous first requests continue with the same keys.
         kept: SDKBinding = self.__dict__.setdefault("_binding", binding)
         return kept
+
+    def _make_key_store(self, resolved: ResolvedSettings) -> FetchedKeys:
+        # Loaded with the first token: an app with its own keys fetches nothing.
+        from .upstream.key_store import FetchedKeys
+
+        return FetchedKeys(
+            resolved.key_uris,
+            max_stale_seconds=self.settings.jwks_max_stale_seconds,
+            clock=self.clock,
+            log=self.log,
+            send_signal=self.send_signal,
+        )
+
+    def _make_revocation_check(self, resolved: ResolvedSettings) -> Callable[[str], bool] | None:
+        if not resolved.session_uris:
+            return None
+        # Loaded only with an SDK, which knows the core.
+        from .upstream.revocation import RevocationCheck
+
+        check = RevocationCheck(resolved.session_uris, resolved.core_headers, clock=self.clock)
+        return check.is_revoked
 
     def override_keys_for_testing(
         self, keys: StaticKeys | FetchedKeys, is_revoked: Callable[[str], bool] | None = None

@@ -21,8 +21,7 @@ from flask_ssr_session.sansio.states import Reason
 from flask_ssr_session.sansio.verdict import decide
 from flask_ssr_session.sansio.verification import TokenRules
 from flask_ssr_session.testing import SessionSigner
-from flask_ssr_session.upstream.key_set import KeySet
-from flask_ssr_session.upstream.key_store import StaticKeys
+from flask_ssr_session.upstream.key_set import KeySet, StaticKeys
 
 from .reference_verifiers import ReferenceVerifiers
 

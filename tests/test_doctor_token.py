@@ -13,8 +13,7 @@ from flask_ssr_session.doctor.token_defects import DEFECTS
 from flask_ssr_session.errors import KeysUnavailableError, TokenDefect
 from flask_ssr_session.sansio.verification import TokenRules
 from flask_ssr_session.testing import SessionSigner
-from flask_ssr_session.upstream.key_set import KeySet
-from flask_ssr_session.upstream.key_store import StaticKeys
+from flask_ssr_session.upstream.key_set import KeySet, StaticKeys
 
 from .doctor_factories import NOW, problems
 

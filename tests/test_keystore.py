@@ -30,8 +30,8 @@ from flask_ssr_session.testing import SessionSigner
 from flask_ssr_session.throttled_log import ThrottledLog
 from flask_ssr_session.upstream import key_store
 from flask_ssr_session.upstream.connection import Deadline
-from flask_ssr_session.upstream.key_set import KeySet
-from flask_ssr_session.upstream.key_store import FetchedKeys, StaticKeys
+from flask_ssr_session.upstream.key_set import KeySet, StaticKeys
+from flask_ssr_session.upstream.key_store import FetchedKeys
 
 from .clocks import SteppedClock
 from .fake_key_server import FakeKeyServer, finish_background

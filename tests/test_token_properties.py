@@ -20,8 +20,7 @@ from flask_ssr_session.sansio.jwt import decode_unverified_token
 from flask_ssr_session.sansio.verification import TokenRules, verify_access_token
 from flask_ssr_session.session import SSRSession
 from flask_ssr_session.testing import SessionSigner
-from flask_ssr_session.upstream.key_set import KeySet
-from flask_ssr_session.upstream.key_store import StaticKeys
+from flask_ssr_session.upstream.key_set import KeySet, StaticKeys
 
 from .fuzz_tokens import NAMES, NOW, STRICTER, VALUES
 from .reference_verifiers import ReferenceVerifiers

@@ -12,8 +12,7 @@ from flask import Flask
 
 from ..app_state import EXTENSION_NAME, AppState
 from ..errors import CoreUnavailableError, KeysUnavailableError, MisuseError
-from ..upstream.key_set import KeySet
-from ..upstream.key_store import StaticKeys
+from ..upstream.key_set import KeySet, StaticKeys
 from .signer import SessionSigner
 
 _EXTENSION_KEY = "ssr_session_test_keys"

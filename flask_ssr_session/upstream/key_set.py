@@ -1,4 +1,4 @@
-"""One fetched key set, and the sessions of the tokens that its keys verified."""
+"""A key set and the sessions of the tokens that its keys verified; and keys of the settings."""
 
 from __future__ import annotations
 
@@ -79,3 +79,27 @@ def _size_bytes(payload: object) -> int:
         elif type(value) is tuple:
             waiting += value
     return size
+
+
+class StaticKeys:
+    """Keys from the settings; they need no network and never age."""
+
+    def __init__(self, key_set: KeySet) -> None:
+        self._key_set = key_set
+
+    @property
+    def token_cache(self) -> KeySet:
+        """The tokens that these keys verified."""
+        return self._key_set
+
+    def usable_cache_or_fetch(self) -> KeySet:
+        """Return :attr:`token_cache`; nothing is fetched."""
+        return self._key_set
+
+    def get_or_fetch(self, kid: str, issued_at: float) -> RSAPublicKey | None:  # noqa: ARG002
+        """Return the key named *kid*, or None; nothing is fetched."""
+        return self._key_set.keys.get(kid)
+
+    def clear(self) -> None:
+        """Drop the cached tokens; the keys are part of the settings and stay."""
+        self._key_set = KeySet(self._key_set.keys)

@@ -37,30 +37,6 @@ IAT_TOLERANCE_SECONDS = 5.0
 Fetch = Callable[[str, Deadline], tuple[bytes, "float | None"]]
 
 
-class StaticKeys:
-    """Keys from the settings; they need no network and never age."""
-
-    def __init__(self, key_set: KeySet) -> None:
-        self._key_set = key_set
-
-    @property
-    def token_cache(self) -> KeySet:
-        """The tokens that these keys verified."""
-        return self._key_set
-
-    def usable_cache_or_fetch(self) -> KeySet:
-        """Return :attr:`token_cache`; nothing is fetched."""
-        return self._key_set
-
-    def get_or_fetch(self, kid: str, issued_at: float) -> RSAPublicKey | None:  # noqa: ARG002
-        """Return the key named *kid*, or None; nothing is fetched."""
-        return self._key_set.keys.get(kid)
-
-    def clear(self) -> None:
-        """Drop the cached tokens; the keys are part of the settings and stay."""
-        self._key_set = KeySet(self._key_set.keys)
-
-
 class FetchedKeys:
     """Keys fetched over HTTP, renewed as they age, and kept during an outage."""
 

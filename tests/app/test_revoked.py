@@ -39,6 +39,7 @@ from flask_ssr_session.testing import (
     revoke,
     sign_in,
 )
+from flask_ssr_session.upstream import revocation
 from flask_ssr_session.upstream.connection import Deadline
 from flask_ssr_session.upstream.revocation import RevocationCheck
 
@@ -467,7 +468,7 @@ def test_failure_is_remembered_between_requests(
             raise answer
         return answer, None
 
-    monkeypatch.setattr(app_state, "RevocationCheck", partial(RevocationCheck, fetch=fetch))
+    monkeypatch.setattr(revocation, "RevocationCheck", partial(RevocationCheck, fetch=fetch))
     app = with_pages(make_app(check_revoked=True))
     app.extensions["ssr_session"].override_keys_for_testing(
         app.extensions["ssr_session_test_keys"].keys
