@@ -10,14 +10,12 @@ from flask import has_request_context
 from .errors import MisuseError
 from .exemptions import is_exempt
 from .guards import NOT_GIVEN, check_requirements, exempt_view, guard_view
+from .request_paths import REFRESH_ENDPOINT
 from .request_state import RequestState, current_request_state
 from .responses import SessionRequired
 from .sansio.claims import UNSET, ClaimRequirements, ClaimValidator
 from .sansio.requirements import Requirements
 from .sign_in import is_open_sign_in
-
-# The endpoint of the refresh page.
-REFRESH_ENDPOINT = "ssr_session.refresh"
 
 _View = TypeVar("_View", bound=Callable[..., Any])
 

@@ -8,6 +8,9 @@ from .app_state import SDKBinding, current_state
 from .flask_context import current_request
 from .sansio.return_path import is_plain_path, local_path, quote_path, redirect_target
 
+# The endpoint of the refresh page.
+REFRESH_ENDPOINT = "ssr_session.refresh"
+
 
 def mounted(root_path: str, path: str) -> str:
     """Return *path* of the app below its mount point, both decoded."""

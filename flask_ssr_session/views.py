@@ -10,12 +10,12 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map, Rule
 
 from .cache_headers import mark_no_store
-from .decorators import REFRESH_ENDPOINT, session_exempt
 from .flask_context import current_request, query_args, trusted_host
 from .pages import assets
-from .request_paths import safe_target
+from .request_paths import REFRESH_ENDPOINT, safe_target
 from .request_state import current_request_state
 from .responses import full_page_response, render
+from .sansio.requirements import ViewMark, mark_view
 from .sansio.response_policy import plan_refresh_page
 from .sansio.states import RequestKind, ResponseKind, SessionState
 from .withholding import withhold
@@ -112,7 +112,6 @@ def _refresh(**_host: str) -> Response:
     return mark_no_store(state, full_page_response(state))
 
 
-@session_exempt
 def _asset(digest: str, suffix: str, **_host: str) -> Response:
     asset = assets.script() if suffix == "js" else assets.style()
     gzip = current_request().accept_encodings["gzip"] > 0
@@ -129,3 +128,6 @@ def _asset(digest: str, suffix: str, **_host: str) -> Response:
         f"public, max-age={_ONE_YEAR_SECONDS}, immutable" if is_current else "no-store"
     )
     return response
+
+
+mark_view(_asset, ViewMark(exempt=True))

@@ -19,6 +19,7 @@ MODULES = {
     for path in sorted(PACKAGE.rglob("*.py"))
 }
 MAX_LINES = 250
+MAX_SCRIPT_LINES = 150
 
 FRAMEWORKS = {"flask", "jinja2", "supertokens_python"}
 IO = {"concurrent", "http.client", "socket", "ssl", "threading", "time", "urllib.request"}
@@ -105,6 +106,15 @@ def test_no_module_is_long(module: str) -> None:
     lines = len(MODULES[module].read_text().splitlines())
 
     assert lines <= MAX_LINES
+
+
+@pytest.mark.parametrize(
+    "path", sorted((PACKAGE.parent / "frontend").glob("*.js")), ids=lambda path: path.name
+)
+def test_no_file_of_the_browser_script_is_long(path: Path) -> None:
+    lines = len(path.read_text().splitlines())
+
+    assert lines <= MAX_SCRIPT_LINES
 
 
 def test_public_names_come_from_the_modules_that_type_checkers_read() -> None:
