@@ -1,19 +1,20 @@
 #!/usr/bin/env python3
-"""Run every check of this project: ``python3 tests/run.py [pytest arguments]``.
+"""Run every check of this project: ``python3 tests/run.py [--quick] [pytest arguments]``.
 
 Needs Python 3.10 or newer with its venv module and nothing else. The first run makes ``.venv``,
 installs the package and the test tools there and finds the browsers; later runs skip what is up
 to date. Then ruff, mypy, pyright and pytest run, and the first failure ends the run with a non-zero
-status.
+status. ``--quick`` leaves out the tests that need a browser, a server or packaging tools.
 
 The browsers are those in ``SSR_SESSION_TEST_CHROMIUM`` and ``SSR_SESSION_TEST_FIREFOX``, else
-installed ones, else Debian's (apt, as root), else Playwright's own.
+installed ones, else Debian's from apt where that can be had as root, else Playwright's own.
 """
 
 from __future__ import annotations
 
 import functools
 import hashlib
+import math
 import os
 import shutil
 import subprocess
@@ -82,6 +83,17 @@ with sync_playwright() as playwright:
 """
 
 
+# One process per core; a test of the quick tier shares nothing with others.
+QUICK_OPTIONS = [
+    "--numprocesses=auto",
+    "--ignore=tests/browser",
+    "--ignore=tests/packaging",
+    "--ignore=tests/servers",
+    "-m",
+    "not browser",
+]
+
+
 class StepFailedError(Exception):
     """A step that ends the run, with what to tell the developer and the exit status."""
 
@@ -90,16 +102,20 @@ class StepFailedError(Exception):
         self.status = status
 
 
-def main(pytest_arguments: list[str]) -> int:
+def main(arguments: list[str]) -> int:
     if sys.version_info < (3, 10):  # noqa: UP036  this file is what a too old Python is met with
         print("tests/run.py needs Python 3.10 or newer.", file=sys.stderr)
         return 2
+    is_quick = "--quick" in arguments
+    pytest_arguments = [argument for argument in arguments if argument != "--quick"]
+    if is_quick:
+        pytest_arguments += QUICK_OPTIONS
     try:
         step("environment", make_environment)
         step("install", install_package)
         browsers = {
             browser.variable: step(browser.engine, functools.partial(find_browser, browser))
-            for browser in BROWSERS
+            for browser in (() if is_quick else BROWSERS)
         }
         step("ruff check", lambda: run_tool("ruff", "check", "."))
         step("ruff format", lambda: run_tool("ruff", "format", "--check", "."))
@@ -109,7 +125,9 @@ def main(pytest_arguments: list[str]) -> int:
         print(failure, file=sys.stderr)
         return failure.status
     print("pytest", flush=True)
-    return run_pytest(pytest_arguments, browsers)
+    status = run_pytest(pytest_arguments, browsers)
+    print(f"{'CPU time':<12}{cpu_seconds():6.1f} s", flush=True)
+    return status
 
 
 def step(name: str, action: Callable[[], str]) -> str:
@@ -216,8 +234,18 @@ def run_tool(*arguments: str) -> str:
     return "passed"
 
 
+def cpu_seconds() -> float:
+    """Return the CPU time of all steps, with the processes that they started."""
+    if os.name == "nt":
+        return math.nan
+    import resource
+
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
 def run_pytest(arguments: list[str], browsers: dict[str, str]) -> int:
-    """Run pytest with its output passed through, so that its summary ends ours."""
+    """Run pytest and pass its output through."""
     return subprocess.run(
         [str(PYTHON), "-m", "pytest", *arguments],
         cwd=ROOT,

@@ -372,8 +372,8 @@ def segment_counts() -> Iterator[Row]:
         "null": "null",
     }
     yield from texts.items()
-    for wrapped in (f'"{GOOD}"', f"Bearer {GOOD}", f" {GOOD}", f"{GOOD} ", f"{GOOD}\n", f"{GOOD};"):
-        yield f"wrapped {ascii(wrapped)[:10]}…{ascii(wrapped)[-4:]}", wrapped
+    for around in ('"{}"', "Bearer {}", " {}", "{} ", "{}\n", "{};"):
+        yield f"wrapped {around!a}", around.format(GOOD)
 
 
 # --- claims --------------------------------------------------------------------------------------

@@ -202,7 +202,19 @@ def watch(
 # --- the search finds what there is --------------------------------------------------------------
 
 
-@pytest.mark.parametrize("secret", [GOOD, FRONT_TOKEN, *HOSTILE[:3], *PRIVATE_CLAIMS[:2]])
+@pytest.mark.parametrize(
+    "secret",
+    [GOOD, FRONT_TOKEN, *HOSTILE[:3], *PRIVATE_CLAIMS[:2]],
+    ids=[
+        "good token",
+        "front token",
+        "hostile token",
+        "another hostile token",
+        "a third one",
+        "session handle",
+        "refresh token hash",
+    ],
+)
 def test_any_twelve_characters_of_a_secret_are_found(secret: str) -> None:
     for start in range(0, len(secret) - WINDOW, 7):
         piece = secret[start : start + WINDOW]

@@ -282,7 +282,15 @@ def test_pytest_runs_last_with_the_arguments_and_the_browsers(
         "mypy",
         "pyright",
         "pytest",
+        "CPU time",
     ]
+
+
+@pytest.mark.usefixtures("ready")
+def test_quick_tier_finds_no_browser_and_leaves_out_what_needs_one(calls: Calls) -> None:
+    assert command.main(["--quick", "-k", "urls"]) == 0
+    quick = " ".join(command.QUICK_OPTIONS)
+    assert calls()[-1] == f"-m pytest -k urls {quick}  "
 
 
 @pytest.mark.usefixtures("ready")
