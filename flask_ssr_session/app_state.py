@@ -138,7 +138,7 @@ class AppState:
         return kept
 
     def _make_key_store(self, resolved: ResolvedSettings) -> FetchedKeys:
-        # Loaded with the first token: an app with its own keys fetches nothing.
+        # init_app has loaded it.
         from .upstream.key_store import FetchedKeys
 
         return FetchedKeys(
@@ -152,7 +152,7 @@ class AppState:
     def _make_revocation_check(self, resolved: ResolvedSettings) -> Callable[[str], bool] | None:
         if not resolved.session_uris:
             return None
-        # Loaded only with an SDK, which knows the core.
+        # init_app has loaded it.
         from .upstream.revocation import RevocationCheck
 
         check = RevocationCheck(resolved.session_uris, resolved.core_headers, clock=self.clock)

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     # Type checkers know it without the package; typing.Unpack needs Python 3.11.
     from typing_extensions import Unpack
 
-    from .config.resolved import ResolvedSettings
     from .config.settings import SettingsKeywords
 
 
@@ -50,12 +49,18 @@ class FlaskSSRSession:
 
         :raises ConfigError: a setting is wrong, or the app is set up already.
         """
+        # Loaded here: not with the package, whose import commands want to be fast; and not by a
+        # request, because a child forked during an import would wait for it for ever.
+        from .sansio import form_replay  # noqa: F401
+        from .setup_checks import check_setup
+        from .upstream import key_store, revocation  # noqa: F401
+
         if EXTENSION_NAME in app.extensions:
             raise ConfigError(f"flask_ssr_session is set up for the app {app.name!r} already.")
         app_state = AppState(app, Settings.from_mappings(app.config, self._keywords))
         app_state.preparations.append(watch_dispatch)
         watch_dispatch(app_state)
-        app_state.checks.append(_check_setup)
+        app_state.checks.append(check_setup)
         app_state.checks.append(lambda _app_state, _resolved: warn_of_replaced_loader(app_state))
         install_templates(app)
         app.register_blueprint(make_blueprint(app, app_state.settings.refresh_path))
@@ -77,10 +82,3 @@ class FlaskSSRSession:
         :raises RuntimeError: there is no app context.
         """
         current_state().clear_keys()
-
-
-def _check_setup(app_state: AppState, resolved: ResolvedSettings) -> None:
-    # Loaded when it runs, once per app.
-    from .setup_checks import check_setup
-
-    check_setup(app_state, resolved)

@@ -13,7 +13,7 @@ def capture_form(state: RequestState) -> None:
     """Keep the posted form if it may be resubmitted."""
     if state.form_checked:
         return
-    # Loaded for the first expired form: most processes never need it.
+    # init_app has loaded it.
     from .sansio.form_replay import can_replay, form_owner, parse_replayable_form
 
     state.form_checked = True

@@ -160,3 +160,33 @@ def test_loading_a_module_starts_nothing(module: str) -> None:
     }
 
     assert called <= {"re.compile"}
+
+
+REQUESTS = """
+import sys
+from flask import Flask
+from flask_ssr_session import FlaskSSRSession, session_required
+from flask_ssr_session.testing import SessionSigner
+
+app = Flask("loaded")
+FlaskSSRSession(app, api_domain="http://127.0.0.1:9")
+view = session_required(keep_form=True)(lambda: "")
+app.add_url_rule("/", "view", view, methods=["GET", "POST"])
+signer = SessionSigner()
+before = set(sys.modules)
+for issued_at in (None, 1_700_000_000):
+    cookie = "sAccessToken=" + signer.sign(signer.claims(issued_at=issued_at))
+    headers = {"Cookie": cookie, "Sec-Fetch-Dest": "document", "Sec-Fetch-Site": "same-origin"}
+    app.test_client(use_cookies=False).post("/", headers=headers, data={"a": "b"})
+loaded = sorted(name for name in set(sys.modules) - before if name.startswith("flask_ssr_session"))
+sys.stdout.write(",".join(loaded))
+"""
+
+
+def test_requests_load_no_module() -> None:
+    """A child that is forked during an import would wait for the import's lock for ever."""
+    result = subprocess.run(
+        [sys.executable, "-c", REQUESTS], capture_output=True, text=True, check=True
+    )
+
+    assert result.stdout == ""
