@@ -26,7 +26,7 @@ from .throttled_log import ThrottledLog
 from .upstream.key_set import KeySet, StaticKeys
 
 if TYPE_CHECKING:
-    from .upstream.key_store import FetchedKeys
+    from .upstream.key_age import FetchedKeys
 
 EXTENSION_NAME = "ssr_session"
 
@@ -139,7 +139,7 @@ class AppState:
 
     def _make_key_store(self, resolved: ResolvedSettings) -> FetchedKeys:
         # init_app has loaded it.
-        from .upstream.key_store import FetchedKeys
+        from .upstream.key_age import FetchedKeys
 
         return FetchedKeys(
             resolved.key_uris,

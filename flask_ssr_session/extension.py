@@ -53,7 +53,7 @@ class FlaskSSRSession:
         # request, because a child forked during an import would wait for it for ever.
         from .sansio import form_replay  # noqa: F401
         from .setup_checks import check_setup
-        from .upstream import key_store, revocation  # noqa: F401
+        from .upstream import key_age, revocation  # noqa: F401
 
         if EXTENSION_NAME in app.extensions:
             raise ConfigError(f"flask_ssr_session is set up for the app {app.name!r} already.")

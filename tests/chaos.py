@@ -37,7 +37,7 @@ from flask_ssr_session.testing import SessionSigner
 from flask_ssr_session.throttled_log import ThrottledLog, logger
 from flask_ssr_session.upstream.connection import Deadline
 from flask_ssr_session.upstream.fetch import fetch_document
-from flask_ssr_session.upstream.key_store import FetchedKeys
+from flask_ssr_session.upstream.key_age import FetchedKeys
 
 from .app.conftest import FETCH, PAGE, cookies, make_app, page_shown, with_views
 from .clocks import SteppedClock

@@ -8,8 +8,8 @@ import pytest
 
 from flask_ssr_session import app_state, throttled_log
 from flask_ssr_session.sansio import verification
-from flask_ssr_session.upstream import key_fetcher, key_store
-from flask_ssr_session.upstream.key_store import FetchedKeys
+from flask_ssr_session.upstream import key_age, key_fetcher
+from flask_ssr_session.upstream.key_age import FetchedKeys
 
 from . import chaos
 from .chaos import Chaos, ViolationError
@@ -48,7 +48,7 @@ def test_few_minutes_of_chaos_break_no_promise() -> None:
         ),
         pytest.param(throttled_log, "THROTTLE_SECONDS", 1.0, "two lines of", id="talks too much"),
         pytest.param(
-            key_store,
+            key_age,
             "parse_key_set",
             None,
             "internal: TypeError",

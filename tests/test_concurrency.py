@@ -24,10 +24,10 @@ from flask_ssr_session.sansio.verdict import decide
 from flask_ssr_session.sansio.verification import TokenRules
 from flask_ssr_session.testing import SessionSigner
 from flask_ssr_session.throttled_log import ThrottledLog
-from flask_ssr_session.upstream import key_store
+from flask_ssr_session.upstream import key_age
 from flask_ssr_session.upstream.connection import Deadline
 from flask_ssr_session.upstream.fetch import fetch_document
-from flask_ssr_session.upstream.key_store import FetchedKeys
+from flask_ssr_session.upstream.key_age import FetchedKeys
 
 from .fake_key_server import finish_background
 from .floods import MODES
@@ -127,7 +127,7 @@ class Crowd:
 def test_flood_of_made_up_key_ids_makes_one_fetch_per_10_s_and_no_wrong_verdict(
     server: KeyServer, signer: SessionSigner, monkeypatch: pytest.MonkeyPatch, mode: str
 ) -> None:
-    monkeypatch.setattr(key_store, "FETCH_SECONDS", 0.4)
+    monkeypatch.setattr(key_age, "FETCH_SECONDS", 0.4)
     clock, fetched = RunningClock(), threading.Semaphore(0)
     fetches = 0
 

@@ -34,7 +34,7 @@ from flask_ssr_session.testing import SessionSigner
 from flask_ssr_session.throttled_log import ThrottledLog
 from flask_ssr_session.upstream import key_fetcher
 from flask_ssr_session.upstream.connection import Deadline
-from flask_ssr_session.upstream.key_store import FetchedKeys
+from flask_ssr_session.upstream.key_age import FetchedKeys
 
 from .clocks import SteppedClock
 from .fake_key_server import FakeKeyServer

@@ -24,8 +24,8 @@ from flask_ssr_session.sansio.verdict import Verdict, decide
 from flask_ssr_session.sansio.verification import TokenRules
 from flask_ssr_session.testing import SessionSigner
 from flask_ssr_session.throttled_log import ThrottledLog
-from flask_ssr_session.upstream import key_store
-from flask_ssr_session.upstream.key_store import FetchedKeys
+from flask_ssr_session.upstream import key_age
+from flask_ssr_session.upstream.key_age import FetchedKeys
 
 from .clocks import SteppedClock
 from .fake_key_server import finish_background
@@ -153,8 +153,8 @@ class Bench:
         else:
             self.server.accept_again()
             self.server.behave = behaviour
-        self._monkeypatch.setattr(key_store, "FETCH_SECONDS", patience)
-        self._monkeypatch.setattr(key_store, "WAIT_SECONDS", patience)
+        self._monkeypatch.setattr(key_age, "FETCH_SECONDS", patience)
+        self._monkeypatch.setattr(key_age, "WAIT_SECONDS", patience)
 
     def fail(self, make: Make, problem: str) -> None:
         """Make the server fail, with a short deadline if it does not respond in time."""

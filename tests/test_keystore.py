@@ -28,10 +28,10 @@ from flask_ssr_session.sansio.verification import TokenRules, verify_access_toke
 from flask_ssr_session.session import SSRSession
 from flask_ssr_session.testing import SessionSigner
 from flask_ssr_session.throttled_log import ThrottledLog
-from flask_ssr_session.upstream import key_store
+from flask_ssr_session.upstream import key_age
 from flask_ssr_session.upstream.connection import Deadline
+from flask_ssr_session.upstream.key_age import FetchedKeys
 from flask_ssr_session.upstream.key_set import KeySet, StaticKeys
-from flask_ssr_session.upstream.key_store import FetchedKeys
 
 from .clocks import SteppedClock
 from .fake_key_server import FakeKeyServer, finish_background
@@ -61,7 +61,7 @@ def warm_keys(keys: FetchedKeys, clock: SteppedClock) -> FetchedKeys:
 @pytest.fixture
 def short_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make requests wait a shorter time for a fetch that hangs."""
-    monkeypatch.setattr(key_store, "WAIT_SECONDS", 0.05)
+    monkeypatch.setattr(key_age, "WAIT_SECONDS", 0.05)
 
 
 def make_keys(
@@ -265,7 +265,7 @@ class RunningClock(SteppedClock):
 def test_old_keys_and_an_unknown_kid_together_hold_a_request_no_longer(
     server: FakeKeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(key_store, "WAIT_SECONDS", 0.4)
+    monkeypatch.setattr(key_age, "WAIT_SECONDS", 0.4)
     clock = RunningClock()
     keys = make_keys(server, clock)
     assert has_key(keys, clock)
@@ -356,7 +356,7 @@ def test_fetch_that_hangs_is_waited_for_in_its_first_second_only(
     clock.advance(10)
     server.hold()
     assert is_unavailable(warm_keys, clock, "d-first")
-    monkeypatch.setattr(key_store, "WAIT_SECONDS", 3.0)
+    monkeypatch.setattr(key_age, "WAIT_SECONDS", 3.0)
     clock.advance(3)
     before = time.monotonic()
     assert is_unavailable(warm_keys, clock, "d-second")
@@ -406,7 +406,7 @@ def test_known_outage_holds_up_one_unknown_key_at_a_time(
     clock.advance(10)
     server.hold()
     assert is_unavailable(warm_keys, clock, "d-new")
-    monkeypatch.setattr(key_store, "WAIT_SECONDS", 3.0)
+    monkeypatch.setattr(key_age, "WAIT_SECONDS", 3.0)
     before = time.monotonic()
     assert is_unavailable(warm_keys, clock, "d-newer")
     assert time.monotonic() - before < 1
@@ -670,7 +670,7 @@ def test_one_address_has_the_whole_time(signer: SessionSigner, clock: SteppedClo
 def test_address_that_hangs_leaves_the_next_its_turn(
     signer: SessionSigner, clock: SteppedClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(key_store, "FETCH_SECONDS", 1.0)
+    monkeypatch.setattr(key_age, "FETCH_SECONDS", 1.0)
 
     def fetch(url: str, deadline: Deadline) -> tuple[bytes, float | None]:
         while url == "hangs":
@@ -882,7 +882,7 @@ def test_without_threads_the_request_fetches(
 FORK_SCRIPT = """
 import json, os, signal, sys, threading
 from flask_ssr_session.clock import SystemClock
-from flask_ssr_session.upstream.key_store import FetchedKeys
+from flask_ssr_session.upstream.key_age import FetchedKeys
 from flask_ssr_session.throttled_log import ThrottledLog
 from flask_ssr_session.testing import SessionSigner
 

@@ -14,7 +14,7 @@ from example_app.core import keys as core_keys
 from flask_ssr_session import FlaskSSRSession, app_state
 from flask_ssr_session.sansio.jwt import decode_unverified_token
 from flask_ssr_session.testing import SessionSigner
-from flask_ssr_session.upstream import key_store
+from flask_ssr_session.upstream import key_age
 
 from .app.conftest import PAGE, cookies, with_views
 from .clocks import SteppedClock
@@ -77,7 +77,7 @@ def site(
     monkeypatch.setattr(app_state, "read_sdk", lambda: None)
     # Independent of the speed of the machine: only stepped time matters.
     for name in ("FETCH_SECONDS", "WAIT_SECONDS"):
-        monkeypatch.setattr(key_store, name, 30.0)
+        monkeypatch.setattr(key_age, name, 30.0)
     private_keys = itertools.cycle([SessionSigner().private_key, other_private_key])
     with DevelopmentCore(
         clock=clock.wall,
@@ -99,7 +99,7 @@ def site(
 def test_not_one_request_of_an_hour_notices_scheduled_rotations(
     site: Site, monkeypatch: pytest.MonkeyPatch, every_seconds: int | None, wait_seconds: float
 ) -> None:
-    monkeypatch.setattr(key_store, "WAIT_SECONDS", wait_seconds)
+    monkeypatch.setattr(key_age, "WAIT_SECONDS", wait_seconds)
     if every_seconds is not None:
         monkeypatch.setattr(core_keys, "UPDATE_INTERVAL_MS", every_seconds * 1000)
     tokens = []

@@ -20,8 +20,8 @@ from flask_ssr_session.sansio.verification import KeySource, TokenRules
 from flask_ssr_session.testing import SessionSigner
 from flask_ssr_session.throttled_log import ThrottledLog
 from flask_ssr_session.upstream.connection import Deadline
+from flask_ssr_session.upstream.key_age import FetchedKeys
 from flask_ssr_session.upstream.key_set import KeySet, StaticKeys
-from flask_ssr_session.upstream.key_store import FetchedKeys
 
 from .clocks import SteppedClock
 

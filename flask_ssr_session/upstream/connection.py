@@ -16,6 +16,9 @@ from ..sansio.origins import DEFAULT_PORTS
 
 _Address = tuple[socket.AddressFamily, socket.SocketKind, int, tuple[Any, ...]]
 
+# For one document, however many addresses are tried.
+FETCH_SECONDS = 3.0
+
 
 class Deadline:
     """A moment on the monotonic clock."""

@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     Target = TypeVar("Target")
     Result = TypeVar("Result")
 
-# For one document, however many addresses are tried.
-FETCH_SECONDS = 3.0
-
 MAX_BODY_BYTES = 1024 * 1024
 # Includes the status line, the headers and the framing of chunks.
 MAX_RESPONSE_BYTES = MAX_BODY_BYTES + 64 * 1024

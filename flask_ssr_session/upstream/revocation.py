@@ -12,8 +12,8 @@ from urllib.parse import urlencode
 
 from ..clock import Clock
 from ..errors import CoreUnavailableError, FetchError, HTTPClientError
-from .connection import Deadline
-from .fetch import FETCH_SECONDS, fetch_document, fetch_first
+from .connection import FETCH_SECONDS, Deadline
+from .fetch import fetch_document, fetch_first
 
 COOLDOWN_SECONDS = 10.0
 

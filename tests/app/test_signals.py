@@ -33,11 +33,11 @@ from flask_ssr_session.errors import FetchError, KeysUnavailableError
 from flask_ssr_session.testing import SessionSigner, expire, outage, revoke, sign_in
 from flask_ssr_session.throttled_log import ThrottledLog
 from flask_ssr_session.upstream.connection import Deadline
-from flask_ssr_session.upstream.key_fetcher import MAX_BACKOFF_SECONDS
-from flask_ssr_session.upstream.key_store import (
+from flask_ssr_session.upstream.key_age import (
     WAIT_AFTER_SECONDS,
     FetchedKeys,
 )
+from flask_ssr_session.upstream.key_fetcher import MAX_BACKOFF_SECONDS
 
 from ..clocks import SteppedClock
 from ..fake_key_server import FakeKeyServer, finish_background
@@ -471,7 +471,7 @@ def test_app_that_fetches_its_keys_tells_of_them(
     app = with_views(Flask("in_production"))
     flask_ssr_session.FlaskSSRSession(app, api_domain="http://127.0.0.1:1")
     monkeypatch.setattr(
-        "flask_ssr_session.upstream.key_store.FetchedKeys._fetch_any_uri",
+        "flask_ssr_session.upstream.key_age.FetchedKeys._fetch_any_uri",
         lambda *_: (_ for _ in ()).throw(FetchError("the connection failed")),
     )
     signer = SessionSigner()

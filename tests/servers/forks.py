@@ -24,7 +24,7 @@ from flask_ssr_session.testing import SessionSigner
 from flask_ssr_session.throttled_log import ThrottledLog
 from flask_ssr_session.upstream.connection import Deadline
 from flask_ssr_session.upstream.fetch import fetch_document
-from flask_ssr_session.upstream.key_store import FetchedKeys
+from flask_ssr_session.upstream.key_age import FetchedKeys
 
 from ..key_server import KeyServer, answer, ok
 

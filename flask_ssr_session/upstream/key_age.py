@@ -18,8 +18,8 @@ from ..errors import KeysUnavailableError
 from ..sansio.jwks import parse_key_set
 from ..signals import SignalSender, keys_failing, keys_renewed, send_nothing
 from ..throttled_log import ThrottledLog
-from .connection import Deadline
-from .fetch import FETCH_SECONDS, fetch_document, fetch_first
+from .connection import FETCH_SECONDS, Deadline
+from .fetch import fetch_document, fetch_first
 from .key_fetcher import KeyFetcher
 from .key_set import KeySet
 
