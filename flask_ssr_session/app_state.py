@@ -19,7 +19,7 @@ from .config.static_keys import read_static_keys
 from .errors import MisuseError, error_location
 from .sansio.app_code import raise_misuse
 from .sansio.global_claims import GlobalClaims
-from .sansio.plan import PolicyOptions
+from .sansio.policy_values import PolicyOptions
 from .sansio.requirements import ViewMarks
 from .sansio.verification import TokenRules
 from .throttled_log import ThrottledLog

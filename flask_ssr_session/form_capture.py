@@ -5,7 +5,7 @@ from __future__ import annotations
 from werkzeug.exceptions import HTTPException
 
 from .request_state import RequestState
-from .sansio.cookies import ACCESS_TOKEN_COOKIE, FRONT_TOKEN_COOKIE
+from .sansio.cookie_header import ACCESS_TOKEN_COOKIE, FRONT_TOKEN_COOKIE
 from .sansio.cross_site import is_same_origin
 
 

@@ -24,7 +24,7 @@ from .flask_context import current_g, current_request
 from .form_capture import capture_form
 from .request_state import CURRENT_STATE_KEY, RequestState, request_state_of
 from .responses import full_page_response, render, set_page_status
-from .sansio.plan import Plan
+from .sansio.policy_values import Plan
 from .sansio.states import RequestKind, ResponseKind
 from .setup_warnings import warn_of_header_tokens
 from .withholding import signal_refresh, withhold

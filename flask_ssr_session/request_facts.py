@@ -9,7 +9,7 @@ from flask import Request
 from .app_state import SDKBinding
 from .flask_context import trusted_host
 from .request_paths import full_path, refresh_path, request_path, safe_target
-from .sansio.plan import RequestFacts
+from .sansio.policy_values import RequestFacts
 from .sansio.request_kind import SAFE_METHODS, kind_of_request
 from .sign_in import is_sign_in_page, sign_in_path, sign_in_shares_path
 

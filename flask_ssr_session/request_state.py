@@ -15,7 +15,7 @@ from .flask_context import current_g, current_request, query_args
 from .request_facts import read_facts
 from .request_verdict import check_claims, check_revocation, decide_request
 from .sansio.claims import ClaimFailure
-from .sansio.plan import CONTINUE_PARAMETER, Plan, RequestFacts
+from .sansio.policy_values import CONTINUE_PARAMETER, Plan, RequestFacts
 from .sansio.requirements import Requirements
 from .sansio.response_policy import is_admitted_without_session, plan_response
 from .sansio.states import Reason, ResponseKind

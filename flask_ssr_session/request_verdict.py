@@ -11,7 +11,7 @@ from .errors import MisuseError, error_location
 from .flask_context import trusted_host
 from .sansio.builtin_claims import MFA_CLAIM
 from .sansio.claims import ClaimFailure
-from .sansio.cookies import ACCESS_TOKEN_COOKIE, FRONT_TOKEN_COOKIE, plain_values
+from .sansio.cookie_header import ACCESS_TOKEN_COOKIE, FRONT_TOKEN_COOKIE, plain_values
 from .sansio.cross_site import is_cross_site, is_trivially_safe, is_unsafe
 from .sansio.requirements import Requirements
 from .sansio.states import Reason

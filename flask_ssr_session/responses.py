@@ -16,7 +16,7 @@ from .pages.jinja_env import templates_are_unmodified
 from .request_state import RequestState
 from .sansio.builtin_claims import MFA_CLAIM
 from .sansio.claims import ClaimFailure
-from .sansio.plan import Plan
+from .sansio.policy_values import Plan
 from .sansio.response_policy import is_page, leads_to_sign_in
 from .sansio.states import ResponseKind
 from .withholding import withhold

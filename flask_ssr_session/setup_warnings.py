@@ -14,7 +14,7 @@ from .app_state import AppState
 from .errors import MisuseError
 from .flask_context import trusted_host
 from .sansio.builtin_claims import EMAIL_VERIFIED_CLAIM, PERMISSIONS_CLAIM, ROLES_CLAIM
-from .sansio.plan import Plan
+from .sansio.policy_values import Plan
 from .sansio.response_policy import leads_to_sign_in
 from .sansio.states import ResponseKind
 from .session import SSRSession

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .request_state import RequestState
-from .sansio.plan import Plan
+from .sansio.policy_values import Plan
 from .sansio.response_policy import asks_refresh
 from .sansio.states import ResponseKind
 from .setup_warnings import warn_of_plan

@@ -8,7 +8,7 @@ import pytest
 from werkzeug.datastructures import Headers
 
 from flask_ssr_session.sansio.claims import ClaimFailure
-from flask_ssr_session.sansio.plan import Plan, PolicyOptions, RequestFacts
+from flask_ssr_session.sansio.policy_values import Plan, PolicyOptions, RequestFacts
 from flask_ssr_session.sansio.request_kind import SAFE_METHODS, kind_of_request
 from flask_ssr_session.sansio.response_policy import is_admitted_without_session, plan_response
 from flask_ssr_session.sansio.states import Reason, RequestKind, ResponseKind, SessionState

@@ -10,7 +10,7 @@ from ..app_state import AppState
 from ..decorator_order import check_decorator_order
 from ..errors import ConfigError, MisuseError
 from ..pages import assets
-from ..sansio.cookies import ACCESS_TOKEN_COOKIE
+from ..sansio.cookie_header import ACCESS_TOKEN_COOKIE
 from .check_api import check_api_keys, check_core, check_cors, check_refresh_api
 from .check_claims import check_claims, check_mfa, check_pending, check_session_guards
 from .check_cookies import (

@@ -14,7 +14,7 @@ from ..errors import MisuseError
 from ..flask_context import current_request
 from ..request_paths import refresh_path
 from ..request_state import current_request_state
-from ..sansio.cookies import ACCESS_TOKEN_COOKIE
+from ..sansio.cookie_header import ACCESS_TOKEN_COOKIE
 from ..sansio.request_kind import SAFE_METHODS
 from ..sansio.states import ResponseKind
 from ..withholding import signal_refresh, withhold

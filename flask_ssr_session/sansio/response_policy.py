@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from .claims import ClaimFailure
-from .plan import CONTINUE_PARAMETER, Plan, PolicyOptions, RequestFacts
+from .policy_values import CONTINUE_PARAMETER, Plan, PolicyOptions, RequestFacts
 from .return_path import MAX_LOCATION_CHARS, with_query, with_return_path
 from .states import Reason, RequestKind, ResponseKind, SessionState
 from .verdict import Verdict

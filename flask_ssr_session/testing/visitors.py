@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 
 from ..errors import MisuseError, TokenInvalidError
 from ..sansio.builtin_claims import EMAIL_VERIFIED_CLAIM, MFA_CLAIM
-from ..sansio.cookies import ACCESS_TOKEN_COOKIE, FRONT_TOKEN_COOKIE
+from ..sansio.cookie_header import ACCESS_TOKEN_COOKIE, FRONT_TOKEN_COOKIE
 from ..sansio.global_claims import is_about
 from ..sansio.jwt import decode_unverified_token
 from .backend import app_state_of, backend_of, signer_for

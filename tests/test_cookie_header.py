@@ -7,7 +7,7 @@ import random
 import pytest
 from werkzeug.sansio.http import parse_cookie
 
-from flask_ssr_session.sansio.cookies import plain_values
+from flask_ssr_session.sansio.cookie_header import plain_values
 
 NAME = "sAccessToken"
 
