@@ -5,8 +5,13 @@ from __future__ import annotations
 import json
 import threading
 from collections import deque
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import pytest
 
 from flask_ssr_session.errors import FetchError
+from flask_ssr_session.upstream import key_fetcher
 from flask_ssr_session.upstream.connection import Deadline
 
 
@@ -52,6 +57,30 @@ class FakeKeyServer:
         for gate in self._gates:
             gate.set()
         finish_background()
+
+
+class WaitedEvent(threading.Event):
+    """The end of a fetch; a test can wait until so many threads wait for it."""
+
+    waiters = threading.Semaphore(0)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.waiters.release()
+        return super().wait(timeout)
+
+
+def count_waiters(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Return a function that waits until so many more threads wait for a fetch."""
+    waiters = threading.Semaphore(0)
+    monkeypatch.setattr(WaitedEvent, "waiters", waiters)
+    threads = SimpleNamespace(Thread=threading.Thread, Lock=threading.Lock, Event=WaitedEvent)
+    monkeypatch.setattr(key_fetcher, "threading", threads)
+
+    def wait_for(count: int) -> None:
+        for _ in range(count):
+            assert waiters.acquire(timeout=10)
+
+    return wait_for
 
 
 def finish_background() -> None:

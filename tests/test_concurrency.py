@@ -29,7 +29,7 @@ from flask_ssr_session.upstream.connection import Deadline
 from flask_ssr_session.upstream.fetch import fetch_document
 from flask_ssr_session.upstream.key_age import FetchedKeys
 
-from .fake_key_server import finish_background
+from .fake_key_server import count_waiters, finish_background
 from .floods import MODES
 from .key_server import KeyServer, answer, ok
 from .servers.flooder import made_up_tokens
@@ -58,6 +58,7 @@ def test_200_threads_without_keys_make_one_fetch(
 ) -> None:
     """All requests get the result of one fetch: a page, or an outage."""
     monkeypatch.setattr(app_state, "read_sdk", lambda: None)
+    wait_for_waiters = count_waiters(monkeypatch)
     app = Flask("cold")
     FlaskSSRSession(app, api_domain="https://api.example.com", jwks_uri=server.url)
     app.add_url_rule("/", "page", session_required(lambda: g.session.user_id))
@@ -79,8 +80,7 @@ def test_200_threads_without_keys_make_one_fetch(
     server.behave = behave
     with ThreadPoolExecutor(len(tokens)) as pool:
         answers = [pool.submit(ask, token) for token in tokens.values()]
-        # Waiting is not visible from outside: give all requests time to start waiting.
-        time.sleep(0.5)
+        wait_for_waiters(len(tokens) - 1)
         assert not any(waiting.done() for waiting in answers)
         answer_may_come.set()
         got = [waiting.result(10) for waiting in answers]
@@ -100,6 +100,7 @@ class Crowd:
     def __init__(self, tokens: list[str], judge: Callable[[str], Reason], threads: int) -> None:
         self._tokens, self._judge = tokens, judge
         self._ended = threading.Event()
+        self._judged = threading.Semaphore(0)
         self._pool = ThreadPoolExecutor(threads)
         self._running = [self._pool.submit(self._run) for _ in range(threads)]
 
@@ -111,9 +112,17 @@ class Crowd:
             began = time.monotonic()
             reasons[self._judge(token)] += 1
             slowest_seconds = max(slowest_seconds, time.monotonic() - began)
+            self._judged.release()
             # Otherwise each thread runs for 5 ms while the others wait.
             time.sleep(0)
         return reasons, slowest_seconds
+
+    def judge_more(self, count: int) -> None:
+        """Wait until so many more tokens are judged."""
+        while self._judged.acquire(blocking=False):
+            pass
+        for _ in range(count):
+            assert self._judged.acquire(timeout=5)
 
     def end(self) -> tuple[Counter[Reason], float]:
         """Return the count of each verdict, and the seconds of the slowest."""
@@ -166,8 +175,9 @@ def test_flood_of_made_up_key_ids_makes_one_fetch_per_10_s_and_no_wrong_verdict(
             clock.advance(seconds)
             assert fetched.acquire(timeout=5)
             finish_background()
-            # Time for an extra fetch to appear.
-            time.sleep(0.1)
+            # An extra fetch would start with one of the next tokens.
+            flood.judge_more(30)
+            finish_background()
             assert fetches == count
     finally:
         flood_reasons, slowest_of_flood = flood.end()

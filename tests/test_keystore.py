@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -34,7 +34,7 @@ from flask_ssr_session.upstream.key_age import FetchedKeys
 from flask_ssr_session.upstream.key_set import KeySet, StaticKeys
 
 from .clocks import SteppedClock
-from .fake_key_server import FakeKeyServer, finish_background
+from .fake_key_server import FakeKeyServer, count_waiters, finish_background
 
 DAY = 24 * 3600.0
 
@@ -106,27 +106,23 @@ def test_nothing_is_fetched_before_a_token_asks(
 
 
 def test_many_cold_requests_make_one_fetch(
-    keys: FetchedKeys, server: FakeKeyServer, clock: SteppedClock
+    keys: FetchedKeys,
+    server: FakeKeyServer,
+    clock: SteppedClock,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    wait_for_waiters = count_waiters(monkeypatch)
     gate = server.hold()
     with ThreadPoolExecutor(20) as pool:
         results = [pool.submit(has_key, keys, clock) for _ in range(20)]
         assert server.began.wait(5)
-        wait_for_waiters(results)
+        wait_for_waiters(19)
+        assert not any(result.done() for result in results)
         gate.set()
 
         # Waiting threads continue when the fetch is done, not when their time is over.
         assert [result.result(1.5) for result in results] == [True] * 20
     assert len(server.asked) == 1
-
-
-def wait_for_waiters(results: list[Future[bool]]) -> None:
-    """Wait until every thread waits for the fetch."""
-    deadline = time.monotonic() + 5
-    while not all(result.running() for result in results) and time.monotonic() < deadline:
-        time.sleep(0.001)
-    time.sleep(0.02)
-    assert not any(result.done() for result in results)
 
 
 def test_unknown_kid_of_the_first_fetch_is_known_to_be_wrong(
