@@ -16,6 +16,7 @@ import logging
 import os
 import random
 import re
+import select
 import signal
 import socket
 import sys
@@ -400,6 +401,8 @@ class Chaos:
     def _fork(self) -> None:
         """A forked child, like a preloaded worker: it has the keys, but no running fetch."""
         ask = self._user_ask()
+        # The child alone keeps the writing end: the pipe ends with it.
+        ended, alive = os.pipe()
         with warnings.catch_warnings():
             # Python 3.12 warns about forking with threads, which is the purpose here.
             warnings.simplefilter("ignore", DeprecationWarning)
@@ -414,14 +417,14 @@ class Chaos:
                 os.write(2, traceback.format_exc().encode())
             finally:
                 os._exit(status)
-        deadline = time.monotonic() + 30
-        while (ended := os.waitpid(child, os.WNOHANG)) == (0, 0):
-            if time.monotonic() > deadline:
-                os.kill(child, signal.SIGKILL)
-                os.waitpid(child, 0)
-                self.require(False, f"a forked child hung, asking for {ask.who}")
-            time.sleep(0.001)
-        self.require(ended[1] == 0, f"a forked child failed, asking for {ask.who}")
+        os.close(alive)
+        has_ended = bool(select.select([ended], [], [], 30)[0])
+        os.close(ended)
+        if not has_ended:
+            os.kill(child, signal.SIGKILL)
+        _, status = os.waitpid(child, 0)
+        self.require(has_ended, f"a forked child hung, asking for {ask.who}")
+        self.require(status == 0, f"a forked child failed, asking for {ask.who}")
 
     def _clear(self) -> None:
         self._state.clear_keys()
