@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 import urllib.request
 import uuid
 from collections.abc import Iterator
@@ -601,11 +600,17 @@ def test_every_request_that_a_page_causes_is_taken_for_what_it_is(
     site: Site = request.getfixturevalue(where)
     run = browser.browser_type.name
     page.goto(site.url(f"/kinds/open/every?run={run}"))
-    noted: dict[str, str] = {}
-    end = time.monotonic() + 15
-    while not noted.keys() >= PAGES | MAYBE_PAGES | OTHERS and time.monotonic() < end:
-        page.wait_for_timeout(50)
-        noted = state_of(site)["noted"][run]
+    with suppress(PlaywrightTimeoutError):
+        page.wait_for_function(
+            """async ([run, names]) => {
+                const state = await (await fetch("/kinds/state")).json();
+                return names.every((name) => name in (state.noted[run] ?? {}));
+            }""",
+            arg=[run, sorted(PAGES | MAYBE_PAGES | OTHERS)],
+            polling=50,
+            timeout=15_000,
+        )
+    noted: dict[str, str] = state_of(site)["noted"][run]
     assert noted.keys() >= PAGES | MAYBE_PAGES | OTHERS
     as_page = noted.pop("fetch-as-page")
     # Without Sec-Fetch-* nothing distinguishes it from a page; apps do not send it like this.
