@@ -17,18 +17,12 @@ from .request_state import RequestState
 from .sansio.builtin_claims import MFA_CLAIM
 from .sansio.claims import ClaimFailure
 from .sansio.policy_values import Plan
-from .sansio.response_policy import is_page, leads_to_sign_in
+from .sansio.response_policy import is_page, leads_to_sign_in, page_status
 from .sansio.states import ResponseKind
 from .withholding import withhold
 
 RETRY_AFTER_SECONDS = 10
 
-_PAGE_STATUSES = {
-    ResponseKind.OUTAGE_PAGE: 503,
-    ResponseKind.CROSS_SITE_PAGE: 403,
-    ResponseKind.FACTOR_PAGE: 403,
-    ResponseKind.CLAIMS_PAGE: 403,
-}
 _REDIRECTS = frozenset(
     {
         ResponseKind.SIGN_IN_REDIRECT,
@@ -124,10 +118,7 @@ def set_page_status(state: RequestState, response: WerkzeugResponse, page: Respo
     if page is ResponseKind.OUTAGE_PAGE:
         response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     if response.status_code == 200:
-        # Success would make the browser drop the page with the form from its cache (RFC 9111
-        # section 4.4), and with it what the visitor typed.
-        default = 200 if state.facts.is_safe else 401
-        response.status_code = _PAGE_STATUSES.get(page, default)
+        response.status_code = page_status(page, is_safe=state.facts.is_safe)
 
 
 def _decline_prefetch(_state: RequestState, _plan: Plan) -> Response:

@@ -36,7 +36,7 @@ from werkzeug.test import TestResponse
 from flask_ssr_session.app_state import AppState
 from flask_ssr_session.testing import SessionSigner
 from flask_ssr_session.throttled_log import ThrottledLog, logger
-from flask_ssr_session.upstream.connection import Deadline
+from flask_ssr_session.upstream.deadline import Deadline
 from flask_ssr_session.upstream.fetch import fetch_document
 from flask_ssr_session.upstream.key_age import FetchedKeys
 

@@ -12,7 +12,7 @@ import pytest
 
 from flask_ssr_session.errors import FetchError
 from flask_ssr_session.upstream import key_fetcher
-from flask_ssr_session.upstream.connection import Deadline
+from flask_ssr_session.upstream.deadline import Deadline
 
 
 class FakeKeyServer:

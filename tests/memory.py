@@ -31,7 +31,7 @@ from flask_ssr_session.sansio.jwt import MAX_TOKEN_CHARS
 from flask_ssr_session.sansio.verdict import Verdict, decide
 from flask_ssr_session.sansio.verification import TokenRules
 from flask_ssr_session.testing import SessionSigner
-from flask_ssr_session.upstream.connection import Deadline
+from flask_ssr_session.upstream.deadline import Deadline
 from flask_ssr_session.upstream.key_age import FetchedKeys
 from flask_ssr_session.upstream.key_set import KeySet, StaticKeys
 

@@ -16,8 +16,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from flask_ssr_session.errors import FetchError, HTTPClientError
-from flask_ssr_session.upstream import connection
-from flask_ssr_session.upstream.connection import Deadline
+from flask_ssr_session.upstream import deadline
+from flask_ssr_session.upstream.deadline import Deadline
 from flask_ssr_session.upstream.fetch import (
     MAX_BODY_BYTES,
     MAX_RESPONSE_BYTES,
@@ -507,7 +507,7 @@ def test_slow_connection_leaves_the_handshake_only_the_rest(
         waits.append(sock.gettimeout())
         return shake_hands(context, sock, **options)
 
-    monkeypatch.setattr(connection, "monotonic", clock.monotonic)
+    monkeypatch.setattr(deadline, "monotonic", clock.monotonic)
     monkeypatch.setattr(socket, "socket", Slow)
     monkeypatch.setattr(ssl.SSLContext, "wrap_socket", observed)
 

@@ -33,7 +33,7 @@ from flask_ssr_session.sansio.verification import TokenRules
 from flask_ssr_session.testing import SessionSigner
 from flask_ssr_session.throttled_log import ThrottledLog
 from flask_ssr_session.upstream import key_fetcher
-from flask_ssr_session.upstream.connection import Deadline
+from flask_ssr_session.upstream.deadline import Deadline
 from flask_ssr_session.upstream.key_age import FetchedKeys
 
 from .clocks import SteppedClock

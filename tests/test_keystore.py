@@ -29,7 +29,7 @@ from flask_ssr_session.session import SSRSession
 from flask_ssr_session.testing import SessionSigner
 from flask_ssr_session.throttled_log import ThrottledLog
 from flask_ssr_session.upstream import key_age
-from flask_ssr_session.upstream.connection import Deadline
+from flask_ssr_session.upstream.deadline import Deadline
 from flask_ssr_session.upstream.key_age import FetchedKeys
 from flask_ssr_session.upstream.key_set import KeySet, StaticKeys
 

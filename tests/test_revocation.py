@@ -16,7 +16,7 @@ from flask_ssr_session.errors import CoreUnavailableError, FetchError, HTTPClien
 from flask_ssr_session.sansio.states import Reason, SessionState
 from flask_ssr_session.sansio.verdict import Verdict, apply_revocation
 from flask_ssr_session.session import SSRSession, deep_freeze
-from flask_ssr_session.upstream.connection import FETCH_SECONDS, Deadline
+from flask_ssr_session.upstream.deadline import FETCH_SECONDS, Deadline
 from flask_ssr_session.upstream.revocation import COOLDOWN_SECONDS, RevocationCheck
 
 from .clocks import SteppedClock

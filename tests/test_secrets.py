@@ -32,7 +32,7 @@ from flask_ssr_session.sansio.jwt import decode_unverified_token
 from flask_ssr_session.sansio.verification import TokenRules, verify_access_token
 from flask_ssr_session.testing import SessionSigner
 from flask_ssr_session.throttled_log import THROTTLE_SECONDS, ThrottledLog, logger
-from flask_ssr_session.upstream.connection import Deadline
+from flask_ssr_session.upstream.deadline import Deadline
 from flask_ssr_session.upstream.key_age import FetchedKeys
 from flask_ssr_session.upstream.key_set import KeySet, StaticKeys
 

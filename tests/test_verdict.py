@@ -19,7 +19,7 @@ from flask_ssr_session.sansio.verdict import Verdict, decide
 from flask_ssr_session.sansio.verification import KeySource, TokenRules
 from flask_ssr_session.testing import SessionSigner
 from flask_ssr_session.throttled_log import ThrottledLog
-from flask_ssr_session.upstream.connection import Deadline
+from flask_ssr_session.upstream.deadline import Deadline
 from flask_ssr_session.upstream.key_age import FetchedKeys
 from flask_ssr_session.upstream.key_set import KeySet, StaticKeys
 
@@ -343,7 +343,8 @@ def test_thousands_of_tokens_are_decoded_no_more(
 ) -> None:
     decoded: list[str] = []
     monkeypatch.setattr(
-        "flask_ssr_session.sansio.verdict.decode_unverified_token", lambda raw: decoded.append(raw)
+        "flask_ssr_session.sansio.token_choice.decode_unverified_token",
+        lambda raw: decoded.append(raw),
     )
     token = make_token()
 

@@ -18,7 +18,7 @@ from flask import Flask
 from ..clock import Clock
 from ..errors import FetchError
 from ..sansio.jwks import parse_key_set
-from ..upstream.connection import FETCH_SECONDS, Deadline
+from ..upstream.deadline import FETCH_SECONDS, Deadline
 from ..upstream.fetch import FetchedResponse, request
 from .hosts import browser_origin, host_and_port
 

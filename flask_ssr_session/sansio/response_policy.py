@@ -41,10 +41,27 @@ _SCRIPT_RESPONSES = {
     SessionState.UNAVAILABLE: ResponseKind.UNAVAILABLE_JSON,
 }
 
+_PAGE_STATUSES = {
+    ResponseKind.OUTAGE_PAGE: 503,
+    ResponseKind.CROSS_SITE_PAGE: 403,
+    ResponseKind.FACTOR_PAGE: 403,
+    ResponseKind.CLAIMS_PAGE: 403,
+}
+
 
 def is_page(kind: ResponseKind) -> bool:
     """Return whether a response of this kind is a page of this package."""
     return kind in _ALL_PAGES
+
+
+def page_status(page: ResponseKind, *, is_safe: bool) -> int:
+    """Return the HTTP status of a response that shows this page.
+
+    :param is_safe: the method of the request changes nothing.
+    """
+    # Success would make the browser drop the page with the form from its cache (RFC 9111
+    # section 4.4), and with it what the visitor typed.
+    return _PAGE_STATUSES.get(page, 200 if is_safe else 401)
 
 
 def asks_refresh(kind: ResponseKind) -> bool:

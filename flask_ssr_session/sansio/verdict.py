@@ -18,11 +18,10 @@ from ..errors import (
 )
 from ..session import SSRSession
 from .builtin_claims import MFA_CLAIM
-from .jwt import MAX_TOKEN_CHARS, ParsedToken, decode_unverified_token
+from .jwt import MAX_TOKEN_CHARS, ParsedToken
 from .states import STATE_OF_REASON, Reason, SessionState
+from .token_choice import TokenConflictError, distinct_tokens, rank_tokens
 from .verification import KeySource, TokenRules, verify_access_token
-
-MAX_ACCESS_TOKENS = 4
 
 
 class Verdict(NamedTuple):
@@ -69,43 +68,23 @@ def decide(
     """
     if not raw_tokens:
         return _TOKEN_MISSING if has_front_token else _ANONYMOUS
-    # One character too many is enough to reject a token, so no more is ever read.
     if len(raw_tokens) == 1 and raw_tokens[0]:
         return _verify(raw_tokens[0][: MAX_TOKEN_CHARS + 1], keys, rules, now)
-    # Two cookies have this name: an earlier cookie domain left one, or a neighbouring site planted
-    # one.
-    distinct = list(dict.fromkeys(raw[: MAX_TOKEN_CHARS + 1] for raw in raw_tokens if raw))
+    distinct = distinct_tokens(raw_tokens)
     if not distinct:
         return _TOKEN_MISSING if has_front_token else _ANONYMOUS
     if len(distinct) == 1:
         return _verify(distinct[0], keys, rules, now)
-    if len(distinct) > MAX_ACCESS_TOKENS:
-        # Fails closed, before any of them is decoded. Cookies for a longer path come first, so an
-        # attacker who can plant cookies would decide which tokens "the first four" are.
-        return _rejected(
-            Reason.DUPLICATE,
-            "".join(distinct),
-            f"the browser sends {len(distinct)} different tokens; more than "
-            f"{MAX_ACCESS_TOKENS} are not compared",
-        )
-    well_formed: list[tuple[str, ParsedToken]] = []
-    malformed: list[Verdict] = []
-    for raw in distinct:
-        try:
-            well_formed.append((raw, decode_unverified_token(raw)))
-        except TokenInvalidError as error:  # noqa: PERF203 - four of them at most
-            malformed.append(_rejected(Reason.INVALID, raw, error.reason.value))
-    if len({token.payload["sub"] for _, token in well_formed}) > 1:
-        # The tokens belong to two users; a refresh leaves one token.
-        return _rejected(Reason.DUPLICATE, "".join(distinct))
-    well_formed.sort(key=lambda pair: pair[1].iat, reverse=True)
+    try:
+        ranked = rank_tokens(distinct)
+    except TokenConflictError as conflict:
+        return _rejected(Reason.DUPLICATE, "".join(distinct), conflict.detail)
     verdicts = []
-    for raw, token in well_formed:
+    for raw, token in ranked:
         verdict = _verify(raw, keys, rules, now, token)
         if verdict.state is SessionState.ACTIVE:
             return verdict
         verdicts.append(verdict)
-    verdicts += malformed
     # If any token could not be checked, report the outage instead of asking for a refresh.
     unknown = [v for v in verdicts if v.state is SessionState.UNAVAILABLE]
     return (unknown or verdicts)[0]

@@ -7,34 +7,14 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable
-from time import monotonic
 from typing import Any
 from urllib.parse import urlsplit
 
 from ..errors import FetchError
 from ..sansio.origins import DEFAULT_PORTS
+from .deadline import Deadline
 
 _Address = tuple[socket.AddressFamily, socket.SocketKind, int, tuple[Any, ...]]
-
-# For one document, however many addresses are tried.
-FETCH_SECONDS = 3.0
-
-
-class Deadline:
-    """A moment on the monotonic clock."""
-
-    def __init__(self, seconds: float) -> None:
-        self._end = monotonic() + seconds
-
-    def remaining(self) -> float:
-        """Return the seconds left.
-
-        :raises FetchError: no time is left.
-        """
-        left = self._end - monotonic()
-        if left <= 0:
-            raise FetchError("no complete response in time")
-        return left
 
 
 class DeadlineSocket:

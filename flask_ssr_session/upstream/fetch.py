@@ -18,7 +18,8 @@ from urllib.parse import urlsplit
 
 from ..errors import FetchError, HTTPClientError
 from ..sansio.origins import DEFAULT_PORTS
-from .connection import Deadline, DeadlineSocket, connect
+from .connection import DeadlineSocket, connect
+from .deadline import Deadline
 
 if TYPE_CHECKING:
     Target = TypeVar("Target")

@@ -18,7 +18,7 @@ from ..errors import KeysUnavailableError
 from ..sansio.jwks import parse_key_set
 from ..signals import SignalSender, keys_failing, keys_renewed, send_nothing
 from ..throttled_log import ThrottledLog
-from .connection import FETCH_SECONDS, Deadline
+from .deadline import FETCH_SECONDS, Deadline
 from .fetch import fetch_document, fetch_first
 from .key_fetcher import KeyFetcher
 from .key_set import KeySet

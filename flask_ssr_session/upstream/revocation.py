@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 
 from ..clock import Clock
 from ..errors import CoreUnavailableError, FetchError, HTTPClientError
-from .connection import FETCH_SECONDS, Deadline
+from .deadline import FETCH_SECONDS, Deadline
 from .fetch import fetch_document, fetch_first
 
 COOLDOWN_SECONDS = 10.0

@@ -40,7 +40,7 @@ from flask_ssr_session.testing import (
     sign_in,
 )
 from flask_ssr_session.upstream import revocation
-from flask_ssr_session.upstream.connection import Deadline
+from flask_ssr_session.upstream.deadline import Deadline
 from flask_ssr_session.upstream.revocation import RevocationCheck
 
 from .conftest import (

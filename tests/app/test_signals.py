@@ -32,7 +32,7 @@ from flask_ssr_session.app_state import AppState
 from flask_ssr_session.errors import FetchError, KeysUnavailableError
 from flask_ssr_session.testing import SessionSigner, expire, outage, revoke, sign_in
 from flask_ssr_session.throttled_log import ThrottledLog
-from flask_ssr_session.upstream.connection import Deadline
+from flask_ssr_session.upstream.deadline import Deadline
 from flask_ssr_session.upstream.key_age import (
     WAIT_AFTER_SECONDS,
     FetchedKeys,

@@ -22,7 +22,7 @@ from flask_ssr_session.errors import KeysUnavailableError
 from flask_ssr_session.sansio.verification import TokenRules, verify_access_token
 from flask_ssr_session.testing import SessionSigner
 from flask_ssr_session.throttled_log import ThrottledLog
-from flask_ssr_session.upstream.connection import Deadline
+from flask_ssr_session.upstream.deadline import Deadline
 from flask_ssr_session.upstream.fetch import fetch_document
 from flask_ssr_session.upstream.key_age import FetchedKeys
 

@@ -27,7 +27,7 @@ from flask_ssr_session import (
 from flask_ssr_session.doctor import probes
 from flask_ssr_session.testing import SessionSigner
 from flask_ssr_session.upstream import fetch
-from flask_ssr_session.upstream.connection import Deadline
+from flask_ssr_session.upstream.deadline import Deadline
 from flask_ssr_session.upstream.fetch import FetchedResponse
 from tests.development_core.sdk import init_sdk
 
