@@ -39,8 +39,9 @@ from flask_ssr_session.throttled_log import ThrottledLog, logger
 from flask_ssr_session.upstream.deadline import Deadline
 from flask_ssr_session.upstream.fetch import fetch_document
 from flask_ssr_session.upstream.key_age import FetchedKeys
+from tests.browser_requests import FETCH, PAGE
 
-from .app.conftest import FETCH, PAGE, cookies, make_app, page_shown, with_views
+from .app.conftest import cookies, make_app, page_shown, with_views
 from .clocks import SteppedClock
 from .fuzz_tokens import NAMES, VALUES
 from .key_server import KeyServer, answer, hang, ok

@@ -28,15 +28,10 @@ from flask_ssr_session import (
     session_optional,
     session_required,
 )
+from tests.browser_requests import PAGE
+from tests.tokens import make_token
 
-from .app.conftest import (
-    PAGE,
-    cookies,
-    make_app,
-    make_token,
-    no_sdk,  # noqa: F401 - pytest looks for fixtures here
-    with_templates,
-)
+from .app.conftest import cookies, make_app, with_templates
 
 USERS = 40
 REQUESTS = 1_800

@@ -15,8 +15,9 @@ from flask_ssr_session import FlaskSSRSession, app_state
 from flask_ssr_session.sansio.jwt import decode_unverified_token
 from flask_ssr_session.testing import SessionSigner
 from flask_ssr_session.upstream import key_age
+from tests.browser_requests import PAGE
 
-from .app.conftest import PAGE, cookies, with_views
+from .app.conftest import cookies, with_views
 from .clocks import SteppedClock
 from .development_core.support import send
 from .fake_key_server import finish_background

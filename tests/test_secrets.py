@@ -35,17 +35,10 @@ from flask_ssr_session.throttled_log import THROTTLE_SECONDS, ThrottledLog, logg
 from flask_ssr_session.upstream.deadline import Deadline
 from flask_ssr_session.upstream.key_age import FetchedKeys
 from flask_ssr_session.upstream.key_set import KeySet, StaticKeys
+from tests.browser_requests import FETCH, PAGE
+from tests.tokens import make_token
 
-from .app.conftest import (
-    FETCH,
-    PAGE,
-    cookies,
-    make_app,
-    make_token,
-    no_sdk,  # noqa: F401 - pytest looks for fixtures here
-    with_templates,
-    with_views,
-)
+from .app.conftest import cookies, make_app, with_templates, with_views
 from .clocks import SteppedClock
 from .test_hostile_tokens import CLAIMS, NOW, ROWS
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -25,26 +24,9 @@ from flask_ssr_session import (
 from flask_ssr_session.config.resolved import SDKSettings
 from flask_ssr_session.errors import CoreUnavailableError
 from flask_ssr_session.sansio.global_claims import is_about
-from flask_ssr_session.testing import SessionSigner, install_test_keys
+from flask_ssr_session.testing import install_test_keys
 
 API_DOMAIN = "https://api.example.com"
-
-ACCEPT_PAGE = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
-
-# What Chromium sends when it navigates, and when a script on the page calls fetch().
-PAGE = {
-    "Accept": ACCEPT_PAGE,
-    "Sec-Fetch-Dest": "document",
-    "Sec-Fetch-Mode": "navigate",
-    "Sec-Fetch-Site": "none",
-    "Upgrade-Insecure-Requests": "1",
-}
-FETCH = {
-    "Accept": "*/*",
-    "Sec-Fetch-Dest": "empty",
-    "Sec-Fetch-Mode": "cors",
-    "Sec-Fetch-Site": "same-origin",
-}
 
 # What two of SuperTokens' recipes require of every session.
 EMAIL: Any = EmailVerificationClaim
@@ -95,17 +77,6 @@ def with_views(app: Flask) -> Flask:
         return "open"
 
     return app
-
-
-def make_token(*, header: dict[str, Any] | None = None, **claims: Any) -> str:
-    """Return an access token that the test keys verify."""
-    signer = SessionSigner()
-    return signer.sign(signer.claims(**claims), header)
-
-
-def expired_token(user_id: str = "user-1") -> str:
-    """Return a token that expired an hour ago."""
-    return make_token(user_id=user_id, issued_at=time.time() - 7200)
 
 
 def cookies(*tokens: str, front: bool = True) -> dict[str, str]:

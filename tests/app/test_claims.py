@@ -31,8 +31,9 @@ from flask_ssr_session import (
 )
 from flask_ssr_session.sansio.claims import ClaimFailure
 from flask_ssr_session.testing import expire, outage, sign_in
+from tests.browser_requests import ACCEPT_PAGE, FETCH, PAGE
 
-from .conftest import ACCEPT_PAGE, FETCH, PAGE, make_app, page_shown, sdk_values, with_templates
+from .conftest import make_app, page_shown, sdk_values, with_templates
 
 ROLE, PERMISSION = UserRoleClaim.validators, PermissionClaim.validators
 COLOUR: PrimitiveClaim[str] = PrimitiveClaim("colour", lambda *_: None)

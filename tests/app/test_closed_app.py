@@ -18,8 +18,10 @@ from flask_ssr_session import (
     session_required,
 )
 from flask_ssr_session.testing import expire, install_test_keys, sign_in
+from tests.browser_requests import FETCH, PAGE
+from tests.tokens import expired_token
 
-from .conftest import FETCH, PAGE, cookies, expired_token, make_app, sdk_values
+from .conftest import cookies, make_app, sdk_values
 
 BOTH = ["GET", "POST"]
 

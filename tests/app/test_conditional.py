@@ -30,16 +30,14 @@ from flask_ssr_session import (
 )
 from flask_ssr_session.request_state import current_request_state
 from flask_ssr_session.testing import outage
+from tests.browser_requests import FETCH, PAGE
+from tests.tokens import expired_token, make_token
 
 from .conftest import (
-    FETCH,
-    PAGE,
     TEMPLATE_GUARD,
     cookies,
-    expired_token,
     is_down,
     make_app,
-    make_token,
     page_shown,
     sdk_values,
     stub_revocation,

@@ -25,17 +25,14 @@ from flask_ssr_session import (
     session_required,
 )
 from flask_ssr_session.testing import expire, outage, sign_in
+from tests.browser_requests import ACCEPT_PAGE, FETCH, PAGE
+from tests.tokens import expired_token, make_token
 
 from .conftest import (
-    ACCEPT_PAGE,
     API_DOMAIN,
-    FETCH,
-    PAGE,
     TEMPLATE_GUARD,
     cookies,
-    expired_token,
     make_app,
-    make_token,
     page_shown,
     sdk_values,
     with_templates,

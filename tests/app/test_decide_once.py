@@ -18,8 +18,10 @@ from flask_ssr_session.sansio.response_policy import plan_response
 from flask_ssr_session.sansio.return_path import redirect_target
 from flask_ssr_session.sansio.verdict import decide
 from flask_ssr_session.sign_in import is_sign_in_page
+from tests.browser_requests import FETCH, PAGE
+from tests.tokens import expired_token, make_token
 
-from .conftest import FETCH, PAGE, cookies, expired_token, make_token
+from .conftest import cookies
 
 ALL = (decide, plan_response, read_facts, kind_of_request, redirect_target, is_sign_in_page)
 

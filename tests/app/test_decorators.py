@@ -23,18 +23,10 @@ from flask_ssr_session import (
     session_required,
 )
 from flask_ssr_session.testing import expire, install_test_keys, outage, sign_in
+from tests.browser_requests import FETCH, PAGE
+from tests.tokens import expired_token
 
-from .conftest import (
-    API_DOMAIN,
-    FETCH,
-    PAGE,
-    cookies,
-    expired_token,
-    make_app,
-    page_shown,
-    with_templates,
-    with_views,
-)
+from .conftest import API_DOMAIN, cookies, make_app, page_shown, with_templates, with_views
 
 View_ = Callable[..., Any]
 

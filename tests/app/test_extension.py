@@ -26,16 +26,10 @@ from flask_ssr_session import (
     app_state,
 )
 from flask_ssr_session.testing import SessionSigner, install_test_keys, sign_in
+from tests.browser_requests import PAGE
+from tests.tokens import make_token
 
-from .conftest import (
-    API_DOMAIN,
-    PAGE,
-    cookies,
-    make_app,
-    make_token,
-    sdk_values,
-    with_views,
-)
+from .conftest import API_DOMAIN, cookies, make_app, sdk_values, with_views
 
 # --- init_app ------------------------------------------------------------------------------------
 

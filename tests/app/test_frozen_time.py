@@ -16,8 +16,9 @@ from freezegun import freeze_time
 from flask_ssr_session import session_required
 from flask_ssr_session.clock import SystemClock
 from flask_ssr_session.testing import expire, outage, revoke, sign_in
+from tests.browser_requests import FETCH
 
-from .conftest import FETCH, make_app
+from .conftest import make_app
 
 Move = Callable[[float], object]
 

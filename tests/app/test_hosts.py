@@ -11,8 +11,9 @@ from werkzeug.wrappers import Response
 
 from flask_ssr_session import FlaskSSRSession
 from flask_ssr_session.testing import install_test_keys
+from tests.browser_requests import PAGE
 
-from .conftest import API_DOMAIN, PAGE, TEMPLATE_GUARD, cookies, page_shown, with_templates
+from .conftest import API_DOMAIN, TEMPLATE_GUARD, cookies, page_shown, with_templates
 
 APPS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "plain": ({}, ["http://localhost", "http://www.example.com:8080", "http://[::1]"]),

@@ -18,8 +18,10 @@ from markupsafe import Markup
 
 from flask_ssr_session import FlaskSSRSession, session_required
 from flask_ssr_session.testing import install_test_keys, outage
+from tests.browser_requests import PAGE
+from tests.tokens import make_token
 
-from .conftest import API_DOMAIN, PAGE, cookies, make_token, page_shown
+from .conftest import API_DOMAIN, cookies, page_shown
 
 # The ways in which an app's template uses a packaged one.
 USES = {

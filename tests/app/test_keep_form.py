@@ -32,19 +32,10 @@ from tests.browser_forms import (
     sent_by_hidden_inputs,
     urlencoded,
 )
+from tests.browser_requests import ACCEPT_PAGE, FETCH, PAGE
+from tests.tokens import expired_token, make_token
 
-from .conftest import (
-    ACCEPT_PAGE,
-    FETCH,
-    PAGE,
-    TEMPLATE_GUARD,
-    cookies,
-    expired_token,
-    make_app,
-    make_token,
-    page_shown,
-    with_templates,
-)
+from .conftest import TEMPLATE_GUARD, cookies, make_app, page_shown, with_templates
 
 Fields = Sequence[tuple[str, "str | None"]]
 

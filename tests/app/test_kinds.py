@@ -12,8 +12,9 @@ from flask_ssr_session import session_required
 from flask_ssr_session.sansio.request_kind import kind_of_request
 from flask_ssr_session.sansio.states import RequestKind
 from flask_ssr_session.testing import outage
+from tests.tokens import expired_token, make_token
 
-from .conftest import cookies, expired_token, make_app, make_token, page_shown
+from .conftest import cookies, make_app, page_shown
 
 DOCUMENT, PREFETCH, SCRIPT = RequestKind.DOCUMENT, RequestKind.PREFETCH, RequestKind.SCRIPT
 

@@ -20,8 +20,9 @@ from flask_ssr_session import (
     session_required,
 )
 from flask_ssr_session.testing import sign_in
+from tests.browser_requests import FETCH, PAGE
 
-from .conftest import FETCH, PAGE, make_app
+from .conftest import make_app
 
 View_ = Callable[..., Any]
 

@@ -18,16 +18,15 @@ from flask_ssr_session import app_state, session_required
 from flask_ssr_session.errors import MisuseError
 from flask_ssr_session.pages.jinja_env import templates_folder
 from flask_ssr_session.testing import expire, outage, sign_in
+from tests.browser_requests import PAGE
+from tests.tokens import expired_token, make_token
 
 from .conftest import (
     EMAIL,
-    PAGE,
     TEMPLATE_GUARD,
     FakeGlobalClaims,
     cookies,
-    expired_token,
     make_app,
-    make_token,
     page_shown,
     sdk_values,
     with_templates,

@@ -23,16 +23,15 @@ from flask_ssr_session import (
     session_required,
 )
 from flask_ssr_session.testing import sign_in
+from tests.browser_requests import FETCH, PAGE
+from tests.tokens import make_token
 
 from .conftest import (
-    FETCH,
     MFA,
-    PAGE,
     TEMPLATE_GUARD,
     FakeGlobalClaims,
     cookies,
     make_app,
-    make_token,
     page_shown,
     sdk_values,
     stub_revocation,

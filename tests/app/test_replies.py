@@ -28,17 +28,14 @@ from flask_ssr_session import (
 )
 from flask_ssr_session.clock import SystemClock
 from flask_ssr_session.testing import expire, outage, sign_in
+from tests.browser_requests import ACCEPT_PAGE, FETCH, PAGE
+from tests.tokens import expired_token, make_token
 
 from .conftest import (
-    ACCEPT_PAGE,
-    FETCH,
-    PAGE,
     TEMPLATE_GUARD,
     cookies,
-    expired_token,
     is_down,
     make_app,
-    make_token,
     page_shown,
     sdk_values,
     stub_revocation,

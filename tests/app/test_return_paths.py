@@ -23,9 +23,11 @@ from werkzeug.serving import make_server
 from werkzeug.test import Client, TestResponse
 
 from flask_ssr_session import safe_return_path, session_required
+from tests.browser_requests import PAGE
+from tests.tokens import expired_token
 
 from ..return_paths import HARMLESS, HOSTILE, LEGITIMATE, REFRESH, SIGN_IN, served_app
-from .conftest import PAGE, cookies, expired_token, make_app, page_shown
+from .conftest import cookies, make_app, page_shown
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication

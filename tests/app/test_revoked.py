@@ -42,17 +42,15 @@ from flask_ssr_session.testing import (
 from flask_ssr_session.upstream import revocation
 from flask_ssr_session.upstream.deadline import Deadline
 from flask_ssr_session.upstream.revocation import RevocationCheck
+from tests.browser_requests import FETCH, PAGE
+from tests.tokens import expired_token, make_token
 
 from .conftest import (
     API_DOMAIN,
-    FETCH,
-    PAGE,
     TEMPLATE_GUARD,
     cookies,
-    expired_token,
     is_down,
     make_app,
-    make_token,
     page_shown,
     sdk_values,
     stub_revocation,

@@ -24,8 +24,9 @@ from flask_ssr_session import (
 from flask_ssr_session.doctor.finding import Level
 from flask_ssr_session.doctor.run import run_checks
 from flask_ssr_session.testing import sign_in
+from tests.browser_requests import FETCH
 
-from .conftest import FETCH, make_app, sdk_values
+from .conftest import make_app, sdk_values
 
 Decorator = Callable[[Callable[..., Any]], Any]
 

@@ -36,20 +36,12 @@ from flask_ssr_session import (
     session_required,
 )
 from flask_ssr_session.testing import outage
+from tests.browser_requests import FETCH, PAGE
+from tests.tokens import expired_token, make_token
 
 from ..clocks import SteppedClock
 from ..shared_cache import SharedCache
-from .conftest import (
-    FETCH,
-    PAGE,
-    TEMPLATE_GUARD,
-    cookies,
-    expired_token,
-    make_app,
-    make_token,
-    page_shown,
-    with_templates,
-)
+from .conftest import TEMPLATE_GUARD, cookies, make_app, page_shown, with_templates
 
 URL = "/it"
 AN_HOUR_AGO = time.time() - 3600

@@ -38,10 +38,11 @@ from flask_ssr_session.upstream.key_age import (
     FetchedKeys,
 )
 from flask_ssr_session.upstream.key_fetcher import MAX_BACKOFF_SECONDS
+from tests.browser_requests import FETCH, PAGE
 
 from ..clocks import SteppedClock
 from ..fake_key_server import FakeKeyServer, finish_background
-from .conftest import FETCH, PAGE, TEMPLATE_GUARD, make_app, with_templates, with_views
+from .conftest import TEMPLATE_GUARD, make_app, with_templates, with_views
 
 SIGNALS = (session_active, refresh_requested, keys_renewed, keys_failing)
 

@@ -39,15 +39,13 @@ from flask_ssr_session import (
 )
 from flask_ssr_session.sansio.verdict import Verdict, decide
 from flask_ssr_session.testing import expire, outage, sign_in
+from tests.browser_requests import FETCH, PAGE
+from tests.tokens import expired_token, make_token
 
 from .conftest import (
-    FETCH,
-    PAGE,
     TEMPLATE_GUARD,
     cookies,
-    expired_token,
     make_app,
-    make_token,
     page_shown,
     sdk_values,
     with_templates,

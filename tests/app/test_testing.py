@@ -38,17 +38,16 @@ from flask_ssr_session.testing import (
     signer_for,
 )
 from flask_ssr_session.testing import signer as signer_module
+from tests.browser_requests import FETCH, PAGE
+from tests.tokens import make_token
 
 from .conftest import (
     API_DOMAIN,
     EMAIL,
-    FETCH,
     MFA,
-    PAGE,
     FakeGlobalClaims,
     cookies,
     make_app,
-    make_token,
     page_shown,
     sdk_values,
     with_views,

@@ -13,8 +13,10 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 
 from flask_ssr_session import FlaskSSRSession, session_required
 from flask_ssr_session.testing import SessionSigner, install_test_keys, outage, sign_in
+from tests.browser_requests import FETCH, PAGE
+from tests.tokens import make_token
 
-from .conftest import API_DOMAIN, FETCH, PAGE, cookies, make_app, make_token, page_shown, with_views
+from .conftest import API_DOMAIN, cookies, make_app, page_shown, with_views
 
 
 @pytest.fixture

@@ -14,18 +14,10 @@ from flask.testing import FlaskClient
 from flask_ssr_session.errors import ConfigError
 from flask_ssr_session.pages import assets
 from flask_ssr_session.testing import expire, install_test_keys, outage, sign_in
+from tests.browser_requests import FETCH, PAGE
+from tests.tokens import expired_token, make_token
 
-from .conftest import (
-    FETCH,
-    PAGE,
-    cookies,
-    expired_token,
-    make_app,
-    make_token,
-    page_shown,
-    with_templates,
-    with_views,
-)
+from .conftest import cookies, make_app, page_shown, with_templates, with_views
 
 # --- /refresh-session ----------------------------------------------------------------------------
 

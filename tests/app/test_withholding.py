@@ -11,18 +11,10 @@ from jinja2 import DictLoader
 
 from flask_ssr_session import MisuseError, require_session, session_optional, session_required
 from flask_ssr_session.testing import outage
+from tests.browser_requests import FETCH, PAGE
+from tests.tokens import expired_token, make_token
 
-from .conftest import (
-    FETCH,
-    PAGE,
-    TEMPLATE_GUARD,
-    cookies,
-    expired_token,
-    make_app,
-    make_token,
-    page_shown,
-    with_templates,
-)
+from .conftest import TEMPLATE_GUARD, cookies, make_app, page_shown, with_templates
 
 HTMX = FETCH | {"HX-Request": "true"}
 EXPIRED = cookies(expired_token())
