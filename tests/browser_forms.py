@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from urllib.parse import quote_plus
+
+from .tables import rows
 
 URLENCODED = "application/x-www-form-urlencoded"
 BOUNDARY = "----WebKitFormBoundaryRe6mJ1lLxiVbeMEV"
@@ -12,6 +14,9 @@ MULTIPART = f"multipart/form-data; boundary={BOUNDARY}"
 
 # None is the value of an empty file input.
 Fields = Iterable[tuple[str, "str | None"]]
+FieldList = Sequence[tuple[str, "str | None"]]
+
+BOTH = rows("content_type", {"urlencoded": URLENCODED, "multipart": MULTIPART})
 
 
 def _line_ends(text: str) -> str:
@@ -37,6 +42,11 @@ def multipart(fields: Fields, boundary: str = BOUNDARY) -> bytes:
             head += '; filename=""\r\nContent-Type: application/octet-stream'
         parts.append(f"{head}\r\n\r\n{_line_ends(value or '')}\r\n")
     return f"{''.join(parts)}--{boundary}--\r\n".encode()
+
+
+def encoded(content_type: str, fields: Fields) -> bytes:
+    """Return the form in one of the encodings of BOTH."""
+    return urlencoded(fields) if content_type == URLENCODED else multipart(fields)
 
 
 def multipart_file(name: str, filename: str, content: bytes = b"") -> bytes:
