@@ -379,6 +379,7 @@ FRONT_A, FRONT_B = front(b'{"uid": "a"}'), front(b'{"uid": "b"}')
 NOBODY = {
     "empty": "",
     "no base64": "!!!!",
+    "a sign that is no base64": f"!{FRONT_A}",
     "no padding": "e30",
     "not ASCII": "ä",
     "no JSON": front(b"{"),
