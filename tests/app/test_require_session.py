@@ -1,0 +1,652 @@
+"""``require_session()`` in hooks, views and error handlers, and how far the marks of a view reach.
+
+A mark belongs to one function. The requirements of a guard apply while its function runs; those of
+the view stay to the end.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Blueprint, Flask, Response, abort, g, render_template, request
+from flask import render_template_string as render
+from flask import stream_template_string as stream
+from flask.views import MethodView
+from werkzeug.exceptions import HTTPException
+from werkzeug.test import TestResponse
+
+from flask_ssr_session import (
+    FlaskSSRSession,
+    InvalidClaimsError,
+    SessionRequired,
+    app_state,
+    require_session,
+    session_exempt,
+    session_optional,
+    session_required,
+)
+from flask_ssr_session.testing import expire, install_test_keys, outage, sign_in
+from tests.browser_requests import FETCH, PAGE
+from tests.tables import rows
+from tests.tokens import expired_token, make_token
+
+from .conftest import (
+    API_DOMAIN,
+    EMAIL,
+    TEMPLATE_GUARD,
+    FakeGlobalClaims,
+    cookies,
+    make_app,
+    page_shown,
+    sdk_values,
+    with_templates,
+    with_views,
+)
+
+Function = Callable[..., Any]
+CLOSED = rows("closed", {"open app": False, "closed app": True})
+
+# The claims of a token; None stands for no token.
+STRANGER: dict[str, Any] | None = None
+READER: dict[str, Any] = {}
+ADMIN: dict[str, Any] = {"roles": ["admin"]}
+UNVERIFIED: dict[str, Any] = {"st-ev": {"v": False, "t": 1}}
+GOOD: dict[str, Any] = {"st-ev": {"v": True, "t": 1}}
+PENDING: dict[str, Any] = GOOD | {"st-mfa": {"c": {}, "v": False}}
+
+
+def ask(
+    app: Flask, path: str, claims: dict[str, Any] | None, headers: dict[str, str] = FETCH
+) -> TestResponse:
+    sent = {} if claims is None else cookies(make_token(**claims))
+    client = app.test_client(use_cookies=False)
+    return client.get(path, headers=headers | sent, buffered=True)
+
+
+def closed(app: Flask, is_closed: bool = True) -> Flask:
+    if is_closed:
+        app.before_request(require_session)
+    return app
+
+
+def content(**_: str) -> str:
+    return f"content for {g.session.user_id if g.session else 'strangers'}"
+
+
+def plain() -> Function:
+    """Return a view that no other app has decorated."""
+    return lambda **_: content()
+
+
+# --- an app that is closed -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def closed_app(tmp_path: Path) -> Flask:
+    """An app that requires a session everywhere, with one of each kind of open view."""
+    app = closed(with_views(make_app(login_url="/sign-in")))
+    (tmp_path / "logo.txt").write_text("logo")
+    app.static_folder = str(tmp_path)
+    app.add_url_rule("/sign-in", "sign_in", lambda: "sign in here", methods=["GET", "POST"])
+    app.add_url_rule("/health", "health", session_exempt(lambda: "well"))
+    app.add_url_rule("/own-options", "own", plain(), methods=["GET", "OPTIONS"])
+    shop = Blueprint("shop", "shop", url_prefix="/shop")
+    shop.add_url_rule("/static-report", "static", plain())
+    app.register_blueprint(shop)
+    return app
+
+
+@pytest.mark.parametrize(
+    "path", ["/account", "/open", "/page", "/nowhere", "/authentic", "/shop/static-report"]
+)
+def test_session_required_everywhere_keeps_strangers_out(closed_app: Flask, path: str) -> None:
+    client = closed_app.test_client()
+    assert client.get(path, headers=FETCH).status_code == 401
+    assert client.post(path, headers=FETCH).status_code == 401
+    assert client.get(path, headers=PAGE).location == f"/sign-in?redirectToPath={path}"
+    sign_in(client)
+    assert client.get(path, headers=PAGE).status_code in (200, 404)
+
+
+@rows(
+    "method, path, status",
+    {
+        "static files": ("GET", "/static/logo.txt", 200),
+        "sign-in": ("GET", "/sign-in?redirectToPath=/account", 200),
+        "sign-in by POST": ("POST", "/sign-in", 200),
+        "exempt view": ("GET", "/health", 200),
+        "optional view": ("GET", "/news?continueSignedOut=1", 200),
+        "refresh page": ("GET", "/refresh-session?redirectBack=/account", 200),
+        "API": ("POST", "/auth/session/refresh", 404),
+        "API by OPTIONS": ("OPTIONS", "/auth/session/refresh", 404),
+    },
+)
+def test_session_required_everywhere_leaves_the_way_back_in_open(
+    closed_app: Flask, method: str, path: str, status: int
+) -> None:
+    client = closed_app.test_client(use_cookies=False)
+    for cookie in ({}, cookies(expired_token()), cookies("junk")):
+        with client.open(path, method=method, headers=PAGE | cookie) as response:
+            assert response.status_code == status, cookie
+
+
+def test_preflight_passes_where_flask_answers_it_and_not_into_a_view(closed_app: Flask) -> None:
+    client = closed_app.test_client()
+    preflight = {"Origin": "https://other.example", "Access-Control-Request-Method": "GET"}
+    answered = client.options("/open", headers=preflight)
+    assert (answered.status_code, answered.data) == (200, b"")
+    assert "GET" in answered.headers["Allow"]
+    assert client.options("/open", headers={"Origin": "https://other.example"}).status_code == 401
+    assert client.options("/own-options", headers=preflight).status_code == 401
+    sign_in(client)
+    assert client.options("/own-options", headers=preflight).text == "content for user-1"
+
+
+def test_refresh_page_does_not_go_round_where_a_session_is_required_everywhere() -> None:
+    client = closed(with_views(make_app(refresh_flow="redirect"))).test_client()
+    sign_in(client)
+    expire(client)
+    to_refresh = client.get("/account?a=1", headers=PAGE)
+    assert to_refresh.location == "/refresh-session?redirectBack=/account%3Fa%3D1"
+    page = client.get(to_refresh.location, headers=PAGE)
+    assert (page.status_code, page_shown(page)) == (200, "refresh")
+    assert 'data-return-to="/account?a=1"' in page.text
+
+
+def test_blueprint_requires_sessions_for_its_own_pages_only(app: Flask) -> None:
+    def serve() -> str:
+        return content()
+
+    staff = Blueprint("staff", "staff", url_prefix="/staff")
+    staff.before_request(require_session)
+    staff.add_url_rule("/desk", "desk", serve)
+    staff.add_url_rule("/board", "board", session_optional(plain()))
+    app.register_blueprint(staff)
+    # A function that is exempt at one address is not at another.
+    app.add_url_rule("/public", "public", session_exempt(serve))
+    location = "/auth?redirectToPath=/staff/desk"
+    assert ask(app, "/staff/desk", STRANGER, PAGE).location == location
+    assert ask(app, "/staff/desk", READER).text == "content for user-1"
+    for path in ("/staff/board", "/public"):
+        assert ask(app, path, STRANGER).text == "content for strangers"
+    assert ask(app, "/open", STRANGER).text == "open"
+
+
+def test_view_that_catches_all_is_guarded_beside_the_sign_in_page() -> None:
+    app = closed(make_app())
+    app.add_url_rule("/auth", "sign_in", lambda: "sign in")
+    app.add_url_rule("/<path:name>", "any", plain())
+    assert ask(app, "/auth", STRANGER).text == "sign in"
+    for path, back in (("/auth/", "/"), ("/auth%2f", "/"), ("/auth/x", "/auth/x")):
+        assert ask(app, path, STRANGER, PAGE).location == f"/auth?redirectToPath={back}"
+
+
+def test_view_named_static_is_guarded_although_a_static_folder_is_set_later() -> None:
+    app = Flask("late", static_folder=None)
+    app.testing = True
+    FlaskSSRSession(app, api_domain=API_DOMAIN)
+    install_test_keys(app)
+    closed(app).static_folder = "static"
+    app.add_url_rule("/files", "static", plain())
+    assert ask(app, "/files", STRANGER).status_code == 401
+    assert ask(app, "/files", READER).text == "content for user-1"
+
+
+# --- marks of the view ---------------------------------------------------------------------------
+
+
+def for_admins(view: Function) -> Function:
+    """A decorator of the app that requires a role."""
+
+    @functools.wraps(view)
+    def inner(*args: Any, **kwargs: Any) -> Any:
+        require_session(role="admin")
+        return view(*args, **kwargs)
+
+    return inner
+
+
+def limited(view: Function) -> Function:
+    """A decorator that ignores sessions, like Flask-Limiter's."""
+    return functools.wraps(view)(hiding(view))
+
+
+def hiding(view: Function) -> Function:
+    """A decorator that does not set ``__wrapped__``."""
+    return lambda *args, **kwargs: view(*args, **kwargs)
+
+
+def impostor(view: Function) -> Function:
+    """Have the attributes of a marked view, and be another one."""
+    other = plain()
+    vars(other).update(vars(view))
+    vars(other).pop("__wrapped__", None)
+    return other
+
+
+def circle() -> Function:
+    view = plain()
+    vars(view)["__wrapped__"] = view
+    return view
+
+
+@rows(
+    "view, is_open",
+    {
+        "exempt": (session_exempt(plain()), True),
+        "optional": (session_optional(plain()), True),
+        "exempt below a limit": (limited(session_exempt(plain())), True),
+        "optional below two": (limited(limited(session_optional(plain()))), True),
+        "no mark": (plain(), False),
+        "no mark below a limit": (limited(plain()), False),
+        "exempt below what hides it": (hiding(session_exempt(plain())), False),
+        "looks exempt": (impostor(session_exempt(plain())), False),
+        "looks optional": (impostor(session_optional(plain())), False),
+        "required on optional": (session_required(session_optional(plain())), False),
+        "required on exempt": (session_required(session_exempt(plain())), False),
+        "exempt on required": (session_exempt(session_required(plain())), False),
+        "circle of wrapped functions": (circle(), False),
+    },
+)
+def test_hook_finds_the_mark_below_other_decorators(view: Function, is_open: bool) -> None:
+    app = closed(make_app())
+    app.add_url_rule("/", "view", plain())
+    # A view may be replaced while the app serves.
+    for before, function in ((False, None), (is_open, view), (True, session_exempt(plain()))):
+        app.view_functions["view"] = function or app.view_functions["view"]
+        assert ask(app, "/", STRANGER).status_code == (200 if before else 401)
+        assert ask(app, "/", READER).status_code == 200
+
+
+@CLOSED
+@pytest.mark.parametrize("below", [session_exempt, session_optional, lambda view: view])
+def test_decorator_that_asks_for_a_role_means_it(below: Function, closed: bool) -> None:
+    app = make_app()
+    app.static_folder = str(Path(__file__).parent)
+    app.view_functions["static"] = for_admins(app.view_functions["static"])
+    app.add_url_rule("/", "view", for_admins(below(plain())))
+    app.add_url_rule("/twice", "twice", limited(for_admins(limited(below(plain())))))
+    if closed:
+        app.before_request(require_session)
+    # As a profiler or a debug toolbar does.
+    dispatch = app.dispatch_request
+    app.dispatch_request = lambda *args: dispatch(*args)  # type: ignore[method-assign]
+    for path in ("/", "/twice", "/static/conftest.py"):
+        for claims, status in ((STRANGER, 401), (READER, 403), (ADMIN, 200)):
+            assert ask(app, path, claims).status_code == status, path
+
+
+# --- inside a view -------------------------------------------------------------------------------
+
+
+@rows(
+    "state, status",
+    {"stranger": ("anonymous", 401), "expired": ("expired", 401), "outage": ("outage", 503)},
+)
+def test_require_session_inside_a_view_lets_no_stranger_go_on(
+    app: Flask, state: str, status: int
+) -> None:
+    def view(name: str = "private") -> str:
+        if name == "private":
+            require_session()
+        return name
+
+    async def private() -> str:
+        return view()
+
+    app.add_url_rule("/optional/<name>", "optional", session_optional(view))
+    app.add_url_rule("/async", "async", session_optional(private))
+    app.add_url_rule("/bare/<name>", "bare", view)
+    app.add_url_rule("/exempt/<name>", "exempt", session_exempt(view))
+    paths = ("/optional/private", "/async", "/bare/private", "/exempt/private")
+    client = app.test_client()
+    if state != "anonymous":
+        sign_in(client, valid_seconds=-60 if state == "expired" else 3600)
+    with outage(app) if state == "outage" else app.app_context():
+        for path in (*paths, "/optional/private?continueSignedOut=1"):
+            assert client.get(path, headers=FETCH).status_code == status, path
+            assert client.get(path, headers=PAGE).text != "private", path
+        going_on = client.get("/optional/public?continueSignedOut=1", headers=PAGE)
+        assert going_on.text == "public"
+    sign_in(client)
+    assert [client.get(path).text for path in paths] == ["private"] * 4
+
+
+def test_session_required_is_an_http_exception_that_carries_the_answer(app: Flask) -> None:
+    with app.test_request_context("/account", headers=PAGE):
+        with pytest.raises(SessionRequired) as caught:
+            require_session()
+        assert isinstance(caught.value, HTTPException)
+        response = caught.value.get_response()
+        assert (response.status_code, response.location) == (302, "/auth?redirectToPath=/account")
+
+
+def test_answer_that_a_view_catches_still_keeps_its_page_out_of_caches(app: Flask) -> None:
+    @app.route("/catches")
+    def catches() -> str:
+        with pytest.raises(SessionRequired):
+            require_session()
+        return "please sign in over there"
+
+    response = ask(app, "/catches", STRANGER, PAGE)
+    assert (response.status_code, response.text) == (200, "please sign in over there")
+    assert response.headers["Cache-Control"] == "no-store"
+
+
+# --- requirements last as long as their function -------------------------------------------------
+
+TEMPLATE = "{% if needs_refresh %}held back{% else %}SECRET{% endif %}"
+
+
+@pytest.fixture
+def claims_app(monkeypatch: pytest.MonkeyPatch) -> Flask:
+    """An app whose SDK requires a verified e-mail address of every session."""
+    sdk = sdk_values(global_claims=FakeGlobalClaims(EMAIL))
+    monkeypatch.setattr(app_state, "read_sdk", lambda: sdk)
+    app = make_app()
+    app.config["PROPAGATE_EXCEPTIONS"] = False
+    return with_templates(app, page=TEMPLATE_GUARD)
+
+
+def decided() -> str:
+    return render(TEMPLATE)
+
+
+ALLOWS_PENDING = session_required(allow_pending=True)
+WAIVES_CLAIMS = session_required(global_claims=False)
+RAISES = session_required(allow_pending=True, role="x")
+
+
+@rows(
+    "guard, claims, has_session",
+    {
+        "optional, stranger": (session_optional, STRANGER, False),
+        "optional, pending": (session_optional, PENDING, False),
+        "allows pending": (ALLOWS_PENDING, PENDING, False),
+        "waives claims": (WAIVES_CLAIMS, UNVERIFIED, True),
+        "raises": (RAISES, PENDING, False),
+    },
+)
+@CLOSED
+def test_guard_opens_nothing_around_its_function(
+    claims_app: Flask,
+    guard: Function,
+    claims: dict[str, Any] | None,
+    has_session: bool,
+    closed: bool,
+) -> None:
+    app, guarded = claims_app, guard(lambda: "part")
+
+    def calls() -> str:
+        try:
+            guarded()
+        except InvalidClaimsError:  # a claim of its own that failed
+            assert guard is RAISES
+        return f"{decided()} {g.session is not None}"
+
+    def reports() -> Function:
+        """Be a decorator of the app's that shows another page."""
+        return functools.wraps(guarded)(
+            lambda: decided() if "report" in request.args else guarded()
+        )
+
+    app.add_url_rule("/it", "it", reports())
+    if closed:
+        app.before_request(require_session)
+    else:
+        app.add_url_rule("/calls", "calls", calls)
+        assert ask(app, "/calls", claims).text == f"held back {has_session}"
+        assert ask(app, "/calls", GOOD).text == "SECRET True"
+    if (guard is not RAISES and claims is not PENDING) or guard is ALLOWS_PENDING:
+        assert ask(app, "/it", claims).text == "part"
+    assert "SECRET" not in ask(app, "/it?report", claims).text
+    assert ask(app, "/it?report", GOOD).text == "SECRET"
+
+
+@pytest.mark.parametrize("decorate", [session_optional, session_exempt])
+def test_decorated_hook_opens_nothing_and_closes_nothing(
+    claims_app: Flask, decorate: Function
+) -> None:
+    app = claims_app
+    app.before_request(decorate(lambda: None))
+    app.add_url_rule("/dash", "dash", decided)
+    app.add_url_rule("/auth", "sign_in", lambda: "sign in")
+    app.add_url_rule("/health", "health", session_exempt(lambda: "ok"))
+    assert "SECRET" not in ask(app, "/dash", STRANGER).text
+    app.before_request_funcs[None].append(require_session)
+    assert ask(app, "/auth", STRANGER).text == "sign in"
+    assert ask(app, "/health", STRANGER).text == "ok"
+    assert ask(app, "/dash", STRANGER).status_code == 401
+
+
+def test_hook_that_says_so_itself_admits_for_the_whole_view(claims_app: Flask) -> None:
+    claims_app.before_request(functools.partial(require_session, allow_pending=True))
+    claims_app.add_url_rule("/it", "it", lambda: f"{decided()} {g.session is not None}")
+    assert ask(claims_app, "/it", PENDING).text == "SECRET True"
+    assert ask(claims_app, "/it", STRANGER).status_code == 401
+
+
+class Both(MethodView):
+    """A view whose methods are guarded one by one."""
+
+    @session_optional
+    def get(self) -> str:
+        return decided()
+
+
+@rows(
+    "view, shown",
+    {
+        # A stream is rendered after the view has returned, and so after its decorator has.
+        "stream of an optional view": (session_optional(lambda: stream(TEMPLATE)), "SECRET"),
+        "stream of a part": (lambda: session_optional(lambda: stream(TEMPLATE))(), "held back"),
+        "method that is optional": (Both.as_view("both"), "SECRET"),
+    },
+)
+def test_template_is_asked_as_its_view_is(claims_app: Flask, view: Function, shown: str) -> None:
+    claims_app.add_url_rule("/it", "it", view)
+    assert ask(claims_app, "/it", STRANGER).text == shown
+
+
+# --- error handlers ------------------------------------------------------------------------------
+
+
+def fail() -> str:
+    raise LookupError("in a view")
+
+
+@rows("trap", {"": False, "TRAP_HTTP_EXCEPTIONS": True})
+@rows("first", {"after an exempt request": True, "at once": False})
+@rows(
+    "path, status",
+    {
+        "404": ("/nowhere", 404),
+        "404 below the API": ("/auth/nowhere", 404),
+        "404 at sign-in": ("/auth", 404),
+        "405": ("/post-only", 405),
+        "raised by a view": ("/aborts", 410),
+        "raised by an exempt view": ("/exempt", 410),
+        "raised by a hook": ("/hook", 418),
+        "a view that fails": ("/fails", 500),
+        "404 that asks for a role": ("/role", 404),
+    },
+)
+def test_error_handler_that_asks_for_a_session_means_it(
+    path: str, status: int, first: bool, trap: bool
+) -> None:
+    def guarding(error: Exception) -> Any:
+        require_session(**({"role": "admin"} if path == "/role" else {}))
+        return content(), getattr(error, "code", 500)
+
+    app = make_app()
+    app.config.update(TRAP_HTTP_EXCEPTIONS=trap, PROPAGATE_EXCEPTIONS=False)
+    app.add_url_rule("/health", "health", session_exempt(lambda: "ok"))
+    app.add_url_rule("/post-only", "post", lambda: "", methods=["POST"])
+    app.add_url_rule("/aborts", "aborts", lambda: abort(410))
+    app.add_url_rule("/exempt", "exempt", session_exempt(lambda: abort(410)))
+    app.add_url_rule("/fails", "fails", fail)
+    app.before_request(lambda: abort(418) if request.path == "/hook" else None)
+    for code in (404, 405, 410, 418, LookupError):
+        app.register_error_handler(code, guarding)
+    if first:
+        assert ask(app, "/health", STRANGER).text == "ok"
+    stranger = ask(app, path, STRANGER, PAGE)
+    assert (stranger.status_code, "content" in stranger.text) == (302, False)
+    assert stranger.headers["SSR-Session"] == "anonymous; reason=anonymous"
+    if path == "/role":
+        for headers in (PAGE, FETCH):
+            reader = ask(app, path, READER, headers)
+            assert (reader.status_code, "content" in reader.text) == (403, False)
+            assert reader.headers["SSR-Session"] == "active; reason=claims"
+    admin = ask(app, path, ADMIN, PAGE)
+    assert (admin.text, admin.status_code) == ("content for user-1", status)
+
+
+@CLOSED
+@pytest.mark.parametrize("error", [Exception, HTTPException])
+@rows("trap", {"": False, "TRAP_HTTP_EXCEPTIONS": True})
+def test_answers_of_ours_pass_by_handlers_for_any_error(
+    error: type[Exception], trap: bool, closed: bool
+) -> None:
+    app = make_app()
+    app.config["TRAP_HTTP_EXCEPTIONS"] = trap
+    app.register_error_handler(error, lambda _error: ("handled", 418))
+    app.register_error_handler(InvalidClaimsError, lambda _error: ("no", 403))
+    app.add_url_rule("/", "view", for_admins(plain()))
+    app.add_url_rule("/missing", "missing", lambda: abort(404))
+    if closed:
+        app.before_request(require_session)
+    assert ask(app, "/", STRANGER, PAGE).location == "/auth?redirectToPath=/"
+    assert ask(app, "/", STRANGER).json == {"message": "unauthorised"}
+    assert ask(app, "/", READER, PAGE).text == "no"
+    assert ask(app, "/missing", STRANGER).status_code == (401 if closed else 418)
+    assert ask(app, "/missing", READER).status_code == 418
+
+
+@pytest.mark.parametrize("propagates", [True, False])
+def test_claim_that_failed_is_403_where_http_errors_are_trapped(propagates: bool) -> None:
+    app = make_app()
+    app.config.update(TRAP_HTTP_EXCEPTIONS=True, PROPAGATE_EXCEPTIONS=propagates)
+    app.add_url_rule("/", "view", for_admins(plain()))
+    assert ask(app, "/", READER, PAGE).status_code == 403
+
+
+@rows(
+    "view, claims",
+    {
+        "404 of a factor page": (ALLOWS_PENDING(lambda: abort(404)), PENDING),
+        "404 of a page that waives claims": (WAIVES_CLAIMS(lambda: abort(404)), UNVERIFIED),
+        "404 of an optional page": (session_optional(lambda: abort(404)), STRANGER),
+        "403 for a claim": (session_required(lambda: "content"), UNVERIFIED),
+        "500 after the claims page": (lambda: (render_template("page.html"), fail()), UNVERIFIED),
+        "unknown address": (None, UNVERIFIED),
+    },
+)
+def test_error_page_shows_nobody_what_other_pages_hold_back(
+    claims_app: Flask, view: Function | None, claims: dict[str, Any] | None
+) -> None:
+    if view is not None:
+        claims_app.add_url_rule("/it", "it", view)
+    for code in (403, 404, 500):
+        claims_app.register_error_handler(code, lambda _error: (decided() + str(g.session), 418))
+    answer = ask(claims_app, "/it", claims, PAGE)
+    assert "SECRET" not in answer.text
+    assert "held back" in answer.text
+    assert ("SSRSession" in answer.text) is (claims is UNVERIFIED)
+    good = ask(claims_app, "/it", GOOD, PAGE).text
+    assert "SECRET" in good or good == "content"
+
+
+def test_handler_for_500_may_ask_for_a_session(claims_app: Flask) -> None:
+    claims_app.add_url_rule("/boom", "boom", fail)
+
+    @claims_app.errorhandler(500)
+    def details(_error: Exception) -> Any:
+        require_session()
+        return "details", 500
+
+    assert ask(claims_app, "/boom", STRANGER, PAGE).status_code == 302
+    assert ask(claims_app, "/boom", STRANGER).status_code == 401
+    answer = ask(claims_app, "/boom", UNVERIFIED, PAGE)
+    assert (answer.status_code, "details" in answer.text) == (403, False)
+    assert ask(claims_app, "/boom", GOOD).text == "details"
+
+
+# --- what counts as a hook -----------------------------------------------------------------------
+
+
+class OwnDispatch(Flask):
+    """Runs views in a way of its own, past ``dispatch_request``."""
+
+    def full_dispatch_request(self, *_: Any) -> Response:
+        try:
+            answer = self.preprocess_request()
+            if answer is None:
+                endpoint = str(request.endpoint)
+                answer = self.view_functions[endpoint](**(request.view_args or {}))  # type: ignore[assignment]
+        except Exception as error:  # noqa: BLE001 - as Flask does
+            answer = self.handle_user_exception(e=error)
+        return self.finalize_request(answer)  # type: ignore[arg-type]
+
+
+def inside() -> str:
+    require_session()
+    return "SECRET"
+
+
+@CLOSED
+@pytest.mark.parametrize("app_class", [OwnDispatch, Flask])
+def test_app_that_dispatches_in_a_way_of_its_own_fails_closed(
+    app_class: type[Flask], closed: bool
+) -> None:
+    app = app_class("own_dispatch")
+    app.testing = True
+    FlaskSSRSession(app, api_domain=API_DOMAIN)
+    install_test_keys(app)
+    if closed:
+        app.before_request(require_session)
+    app.add_url_rule("/auth/admin", "admin", inside)
+    app.add_url_rule("/public", "public", session_exempt(inside))
+    app.add_url_rule("/health", "health", session_exempt(lambda: "ok"))
+    for _ in range(2):
+        assert ask(app, "/health", STRANGER).text == "ok"
+        for path in ("/auth/admin", "/public"):
+            assert ask(app, path, STRANGER).status_code == 401
+            assert ask(app, path, GOOD).text == "SECRET"
+        # A method that is replaced later closes and opens nothing.
+        dispatch = functools.partial(app_class.dispatch_request, app)
+        app.dispatch_request = dispatch  # type: ignore[method-assign]
+
+
+def test_function_after_the_request_means_it(app: Flask) -> None:
+    app.add_url_rule("/auth", "sign_in", lambda: "sign in")
+    app.before_request(lambda: "answered by a hook")
+    seen: list[type[Exception]] = []
+
+    @app.after_request
+    def guard(response: Response) -> Response:
+        with pytest.raises(SessionRequired) as caught:
+            require_session()
+        seen.append(caught.type)
+        return response
+
+    assert ask(app, "/auth", STRANGER).text == "answered by a hook"
+    assert seen == [SessionRequired]
+
+
+def test_request_inside_of_a_hook_is_told_apart_from_the_hook() -> None:
+    app = make_app()
+    app.add_url_rule("/inner", "inner", session_optional(plain()))
+    app.add_url_rule("/outer", "outer", session_optional(plain()))
+
+    @app.before_request
+    def ask_inside() -> None:
+        if request.path == "/outer":
+            assert app.test_client().get("/inner").text == "content for strangers"
+        require_session()
+
+    assert ask(app, "/outer", STRANGER).text == "content for strangers"
