@@ -1,0 +1,634 @@
+"""Which forms, posted with an expired session, the refresh page carries.
+
+What makes a form one that can be resubmitted, tests/sansio/test_form_replay.py says.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import re
+from base64 import b64encode
+from collections.abc import Callable
+from functools import cache, partial
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+from flask import Blueprint, Flask, g, jsonify, render_template, request
+from flask.testing import FlaskClient
+from flask.views import MethodView
+from flask_wtf import CSRFProtect, FlaskForm  # type: ignore[import-untyped]
+from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.test import TestResponse
+from wtforms import StringField  # type: ignore[import-untyped]
+
+from flask_ssr_session import require_session, session_optional, session_required
+from flask_ssr_session.testing import expire, outage, revoke, sign_in
+from tests.browser_forms import (
+    BOTH,
+    MULTIPART,
+    URLENCODED,
+    FieldList,
+    encoded,
+    multipart_file,
+    sent_by_hidden_inputs,
+    urlencoded,
+)
+from tests.browser_requests import ACCEPT_PAGE, FETCH, PAGE
+from tests.tables import rows
+from tests.tokens import expired_token, make_token
+
+from .conftest import TEMPLATE_GUARD, cookies, make_app, page_shown, with_templates
+
+FORM = PAGE | {"Sec-Fetch-Site": "same-origin", "Origin": "http://localhost"}
+OLD = {"Accept": ACCEPT_PAGE}
+FIELDS: FieldList = [("title", "Tea & cake"), ("tag", "a"), ("tag", "b"), ("action", "save")]
+FIELDS_SEEN = [list(pair) for pair in FIELDS]
+
+
+class Page(HTMLParser):
+    """The forms of a page as a browser reads them, and every text and attribute outside of them."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.forms: list[dict[str, Any]] = []
+        self.outside: list[str] = []
+        self._is_open = False
+        # The first thing that a browser does to a page.
+        self.feed(text.replace("\r\n", "\n").replace("\r", "\n"))
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        attributes: dict[str, Any] = dict(attrs)
+        if tag == "form":
+            assert not self._is_open
+            self._is_open = True
+            self.forms.append(attributes | {"fields": []})
+        elif tag == "input":
+            assert self._is_open
+            name, value = attributes["name"], attributes.get("value")
+            shape = {"type": "file", "hidden": None} if value is None else {"type": "hidden"}
+            assert attributes == shape | {"name": name} | ({"value": value} if value else {}) or (
+                attributes == {"type": "hidden", "name": name, "value": ""}
+            )
+            self.forms[-1]["fields"].append((name, value))
+        else:
+            assert tag != "textarea"
+            self.outside += [f"{name}={value}" for name, value in attrs]
+
+    def handle_endtag(self, tag: str) -> None:
+        self._is_open = self._is_open and tag != "form"
+
+    def handle_data(self, data: str) -> None:
+        self.outside.append(data)
+
+
+def form_of(response: TestResponse) -> dict[str, Any]:
+    (form,) = Page(response.text).forms
+    return form
+
+
+def kept(response: TestResponse, shown: str = "refresh") -> FieldList | None:
+    """Return the fields that the page would send, or None without a form."""
+    assert page_shown(response) == shown
+    if not Page(response.text).forms:
+        for text in ('type="hidden"', "Tea", "1234", "PNG"):
+            assert text not in response.text
+        return None
+    form = form_of(response)
+    assert form["method"] == "post"
+    return sent_by_hidden_inputs(form["fields"])
+
+
+def with_entries(app: Flask) -> Flask:
+    """Give *app* views that take a form; some of them keep it."""
+    with_templates(app, page=TEMPLATE_GUARD)
+
+    def view(**_parts: str) -> Any:
+        files = ((name, file.filename) for name, file in request.files.items(multi=True))
+        return jsonify([*request.form.items(multi=True), *files])
+
+    class Entries(MethodView):
+        decorators = [session_required(keep_form=True)]  # noqa: RUF012
+
+        async def post(self) -> Any:
+            return view()
+
+    keeping = session_required(keep_form=True)
+    for rule, function in {
+        "/entry": keeping(lambda: view()),
+        "/odd/<path:p>": keeping(lambda p: view(p=p)),
+        "/checks": session_required(keep_form=True, check_revoked=True)(lambda: view()),
+        "/unread": keeping(lambda: "done"),
+        "/inside": lambda: require_session(keep_form=True) or view(),
+        "/plain": session_required(lambda: view()),
+        "/may": session_optional(lambda: view()),
+        "/page": lambda: render_template("page.html"),
+    }.items():
+        methods = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+        app.add_url_rule(rule, rule.strip("/<:>"), function, methods=methods)
+    app.add_url_rule("/class", view_func=Entries.as_view("class"))
+    return app
+
+
+@pytest.fixture
+def app() -> Flask:
+    return with_entries(make_app())
+
+
+@cache
+def shared_app(**settings: Any) -> Flask:
+    """Return an app that no test changes: the first page of each app costs the most."""
+    return with_entries(make_app(**settings))
+
+
+@pytest.fixture
+def client() -> FlaskClient:
+    return expired_client(shared_app())
+
+
+def expired_client(app: Flask) -> FlaskClient:
+    client = app.test_client()
+    sign_in(client)
+    expire(client)
+    return client
+
+
+def post(
+    client: FlaskClient,
+    fields: FieldList = FIELDS,
+    path: str = "/entry",
+    content_type: str = URLENCODED,
+    **options: Any,
+) -> TestResponse:
+    data = encoded(content_type, fields)
+    return client.post(
+        path, **{"data": data, "content_type": content_type, "headers": FORM} | options
+    )
+
+
+# --- what is carried, and that it arrives --------------------------------------------------------
+
+TRICKY: FieldList = [
+    ("title", "\"><script>alert('1')</script><!--"),
+    ('na"me<b>&amp;', "&lt;&#13;&quot;"),
+    ("lines", "one\r\n\r\n  three\t\r\n"),
+    ("größe", "山田 👩\u200d👧 \u202e"),
+    ("empty", ""),
+    ("photo", None),
+    *([("title", "a second one")] * 2),
+    ("TITLE", "a second one"),
+    ("{{ 7*7 }}", "{% raw %}{{ config }}"),
+    *(("action", "delete"), ("method", "get"), ("data-ssr-session", "refresh"), ("renewed", "1")),
+    ("csrf_token", "IjEi.YQ.abc"),
+]
+
+
+@BOTH
+@rows("fields", {"usual": FIELDS, "tricky": TRICKY, "none": []})
+def test_form_comes_out_of_the_page_as_it_went_in(
+    app: Flask, content_type: str, fields: FieldList
+) -> None:
+    client = expired_client(app)
+    page = post(client, fields, "/entry?a=1&b=%22", content_type)
+    assert page.status_code == 401
+    assert page.headers["Cache-Control"] == "no-store"
+    assert "form-action 'self'" in page.headers["Content-Security-Policy"]
+    form, carried = form_of(page), kept(page)
+    assert carried is not None
+    assert (form["action"], form["accept-charset"]) == ("/entry?a=1&b=%22", "utf-8")
+    assert form["enctype"] == content_type.partition(";")[0]
+    sign_in(client)
+    again = post(client, carried, form["action"], content_type)
+    assert again.json == post(client, fields, "/entry", content_type).json
+    assert len(again.json or []) == len(fields)
+    # It is escaped where the app escapes nothing.
+    expire(client)
+    app.jinja_env.autoescape = False
+    assert app.jinja_env.cache is not None
+    app.jinja_env.cache.clear()
+    bare = post(client, fields, content_type=content_type)
+    assert kept(bare) == carried
+    assert "<script>alert" not in bare.text
+
+
+@BOTH
+def test_every_field_is_in_the_page_once_and_nowhere_else(
+    client: FlaskClient, content_type: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    fields = [(f"name-{n}-<i>", f"value-{n}-<b>") for n in range(20)]
+    page = post(client, fields, content_type=content_type)
+    assert kept(page) == fields
+    for text in (text for field in fields for text in field):
+        assert page.text.count(text.partition("<")[0]) == 1
+        assert text not in page.text
+    for place in ("\n".join(Page(page.text).outside), caplog.text, str(page.headers)):
+        assert "name-" not in place
+        assert "value-" not in place
+
+
+def test_page_waits_for_the_visitor(client: FlaskClient) -> None:
+    page = post(client).text
+    assert "nothing was sent yet" in page
+    assert re.search(r'<button [^>]*type="submit"[^>]*>Send them now</button>', page)
+    assert re.search(r"<button [^>]*data-ssr-back>Go back</button>", page)
+    # Hidden until the script says that the session is there.
+    assert re.search(r'<div data-ssr-part="renewed"[^>]* hidden>', page)
+    assert "autofocus" not in page
+    assert "onsubmit" not in page
+    assert "data-unsafe" in page
+    # Without script nothing is sent, either: the only form is inside of what is hidden.
+    assert page.index('data-ssr-part="renewed"') < page.index("<form")
+
+
+def known(*tokens: str) -> dict[str, str]:
+    """Return the header of a browser whose SDK knows its user."""
+    front = b64encode(json.dumps({"uid": "user-1", "ate": 0, "up": {}}).encode()).decode()
+    return {"Cookie": "; ".join([f"sAccessToken={t}" for t in tokens] + [f"sFrontToken={front}"])}
+
+
+@rows(
+    "make_cookies, is_kept",
+    {
+        "expired": (lambda: cookies(expired_token()), True),
+        "invalid": (lambda: known("junk"), True),
+        "invalid, and the SDK knows no user": (lambda: cookies("junk"), False),
+        "token missing": (known, True),
+        "token missing, and the SDK knows no user": (cookies, False),
+        "two tokens of one user": (
+            lambda: cookies(*(make_token(issued_at=t) for t in (1.7e9, 1.7e9 + 1))),
+            True,
+        ),
+        "duplicate": (lambda: known(make_token(user_id="a"), make_token(user_id="b")), False),
+    },
+)
+@pytest.mark.parametrize("flow", ["inline", "redirect"])
+def test_form_is_kept_whatever_is_refreshed_if_it_is_known_whose_it_is(
+    make_cookies: Callable[[], dict[str, str]], is_kept: bool, flow: str
+) -> None:
+    client = shared_app(refresh_flow=flow).test_client(use_cookies=False)
+    page = post(client, headers=FORM | make_cookies())
+    assert kept(page) == (FIELDS if is_kept else None)
+    assert is_kept or "Please go back, then send your entries again" in page.text
+
+
+def test_page_says_whose_form_it_carries_without_naming_anybody(app: Flask) -> None:
+    client = app.test_client(use_cookies=False)
+    for user_id, mark in (("user-of-the-form", "14f2984f"), ("user-of-another", "0d6ba8e6")):
+        page = post(client, headers=FORM | cookies(expired_token(user_id)))
+        assert form_of(page)["data-ssr-owner"] == mark
+        assert user_id not in page.text
+
+
+@rows(
+    "path, state, shown, is_kept",
+    {
+        "expired": ("/entry", "expired", "refresh", True),
+        "class-based async view": ("/class", "expired", "refresh", True),
+        "require_session in the view": ("/inside", "expired", "refresh", True),
+        "revoked": ("/checks", "revoked", "refresh", True),
+        "view that keeps none": ("/plain", "expired", "refresh", False),
+        "optional view": ("/may", "expired", "refresh", False),
+        "template": ("/page", "expired", "refresh", False),
+        "stranger": ("/entry", "anonymous", "sign_in", False),
+        "outage": ("/entry", "outage", "outage", False),
+    },
+)
+def test_form_is_kept_where_the_view_says_so_and_is_refreshed(
+    path: str, state: str, shown: str, is_kept: bool
+) -> None:
+    app = shared_app()
+    client = app.test_client()
+    if state != "anonymous":
+        sign_in(client)
+    if state in ("expired", "revoked") and path not in ("/page", "/may"):
+        for content_type in (URLENCODED, MULTIPART):  # where nothing had to be kept, it is read
+            assert post(client, path=path, content_type=content_type).json == FIELDS_SEEN
+    if state in ("expired", "revoked"):
+        (expire if state == "expired" else revoke)(client)
+    with outage(app) if state == "outage" else app.app_context():
+        page = post(client, path=path)
+    assert kept(page, shown) == (FIELDS if is_kept else None)
+    assert is_kept or "othing was sent" in page.text
+
+
+def keeper(**keywords: Any) -> Callable[[], None]:
+    return partial(require_session, **keywords)
+
+
+@rows(
+    "of_app, of_blueprint, of_another, is_kept",
+    {
+        "hook of the app": (keeper(keep_form=True), None, None, True),
+        "hook of the blueprint": (None, keeper(keep_form=True), None, True),
+        "hook of another blueprint": (None, keeper(keep_form=False), keeper(keep_form=True), False),
+        "hook that keeps none": (require_session, None, None, False),
+    },
+)
+@rows("reads_before", {"first": False, "behind one that read the form, as Flask-WTF's": True})
+def test_hook_keeps_the_form(
+    of_app: Any, of_blueprint: Any, of_another: Any, is_kept: bool, reads_before: bool
+) -> None:
+    app, shop, news = make_app(), Blueprint("shop", "shop"), Blueprint("news", "news")
+    if reads_before:
+        app.before_request(lambda: request.form.get("csrf_token"))
+    for registry, hook in ((app, of_app), (shop, of_blueprint), (news, of_another)):
+        if hook is not None:
+            registry.before_request(hook)  # type: ignore[attr-defined]
+    shop.add_url_rule("/", "home", lambda: "done", methods=["POST"])
+    app.register_blueprint(shop)
+    app.register_blueprint(news)
+    client = app.test_client()
+    sign_in(client)
+    assert post(client, path="/").text == "done"
+    expire(client)
+    assert kept(post(client, path="/")) == (FIELDS if is_kept else None)
+
+
+def test_view_that_keeps_its_form_keeps_it_behind_a_hook_for_the_whole_app(app: Flask) -> None:
+    app.before_request(require_session)
+    client = expired_client(app)
+    assert kept(post(client)) == FIELDS
+    assert kept(post(client, path="/plain")) is None
+
+
+# --- what is not ---------------------------------------------------------------------------------
+
+PARTNER, EVIL = {"Origin": "https://partner.example"}, {"Origin": "https://evil.example"}
+CROSS, SAME_SITE = {"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}
+KEPT, NOT_KEPT, REFUSED = "kept", "not kept", "refused"
+
+
+@rows(
+    "headers, outcome",
+    {
+        "the browser says so": (FORM, KEPT),
+        "the browser says so, no Origin": (PAGE | {"Sec-Fetch-Site": "same-origin"}, KEPT),
+        "the browser says so, null": (FORM | {"Origin": "null"}, KEPT),
+        "older browser": (OLD | {"Origin": "http://localhost"}, KEPT),
+        "nobody says anything": (OLD, NOT_KEPT),
+        "typed": (FORM | {"Sec-Fetch-Site": "none"}, NOT_KEPT),
+        "trusted, but another site": (FORM | SAME_SITE | PARTNER, NOT_KEPT),
+        "trusted, older browser": (OLD | PARTNER, NOT_KEPT),
+        "another site": (FORM | CROSS | EVIL, REFUSED),
+        "sibling": (FORM | SAME_SITE | {"Origin": "http://blog.localhost"}, REFUSED),
+        "another site that names ours": (FORM | CROSS, REFUSED),
+        "another site, older browser": (OLD | EVIL, REFUSED),
+        "null, older browser": (OLD | {"Origin": "null"}, REFUSED),
+    },
+)
+@rows("insecure", {"": False, "check switched off": True})
+def test_only_what_is_proven_to_come_from_this_site_is_kept(
+    headers: dict[str, str], outcome: str, insecure: bool
+) -> None:
+    """Whoever pressed the button on another site would do what that site wanted."""
+    trusted = (PARTNER["Origin"],)
+    app = shared_app(trusted_origins=trusted, insecure_cross_site=insecure)
+    shown = "refused" if outcome == REFUSED and not insecure else "refresh"
+    client = expired_client(app)
+    assert kept(post(client, headers=headers), shown) == (FIELDS if outcome == KEPT else None)
+    sign_in(client)
+    assert post(client, headers=headers).status_code == (403 if shown == "refused" else 200)
+
+
+def test_script_gets_no_form(client: FlaskClient) -> None:
+    response = post(client, headers=FETCH | {"Origin": "http://localhost"})
+    assert response.json == {"message": "try refresh token"}
+
+
+@rows(
+    "content_type, body",
+    {
+        "password": (URLENCODED, urlencoded([*FIELDS, ("password", "1234")])),
+        "file": (MULTIPART, multipart_file("photo", "a.png", b"\x89PNG")),
+        "no boundary": ("multipart/form-data", encoded(MULTIPART, FIELDS)),
+        "Latin-1": (f"{URLENCODED}; charset=iso-8859-1", urlencoded(FIELDS)),
+        "plain text": ("text/plain", b"title=Tea\r\n"),
+        "JSON": ("application/json", b'{"title":"Tea"}'),
+        "no type": ("", b"title=Tea"),
+        "one byte too many": (URLENCODED, b"x=" + b"a" * 65_535),
+    },
+)
+def test_form_is_kept_as_a_whole_or_not_at_all(
+    client: FlaskClient, content_type: str, body: bytes
+) -> None:
+    response = post(client, data=body, content_type=content_type)
+    assert (response.status_code, kept(response)) == (401, None)
+    assert "nothing was sent. Please go back" in response.text
+    assert kept(post(client, [("x", "a" * 65_534)])) == [("x", "a" * 65_534)]
+
+
+# --- the body is left alone ----------------------------------------------------------------------
+
+
+class Untouchable(io.RawIOBase):
+    """A request body that fails the test when it is touched."""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, _buffer: Any) -> int:
+        raise AssertionError("the body was read")
+
+    def read(self, _size: int = -1) -> bytes:
+        raise AssertionError("the body was read")
+
+
+CHUNKED = {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True}
+
+
+@rows(
+    "state, environ, answer",
+    {
+        "twin: it can be kept": ("expired", {}, "read"),
+        "one byte too many": ("expired", {"CONTENT_LENGTH": "65537"}, "401 refresh"),
+        "more than there is": ("expired", {"CONTENT_LENGTH": "9" * 30}, "401 refresh"),
+        "no length": ("expired", {"CONTENT_LENGTH": ""}, "401 refresh"),
+        "no number": ("expired", {"CONTENT_LENGTH": "many"}, "401 refresh"),
+        "chunked, no length": ("expired", {"CONTENT_LENGTH": ""} | CHUNKED, "401 refresh"),
+        "chunked, whatever the length says": ("expired", CHUNKED, "401 refresh"),
+        "no form": ("expired", {"CONTENT_TYPE": "text/plain"}, "401 refresh"),
+        "no type": ("expired", {"CONTENT_TYPE": ""}, "401 refresh"),
+        "PUT": ("expired", {"REQUEST_METHOD": "PUT"}, "401 refresh"),
+        "PATCH": ("expired", {"REQUEST_METHOD": "PATCH"}, "401 refresh"),
+        "DELETE": ("expired", {"REQUEST_METHOD": "DELETE"}, "401 refresh"),
+        "GET": ("expired", {"REQUEST_METHOD": "GET"}, "200 refresh"),
+        "not proven": ("expired", {"HTTP_SEC_FETCH_SITE": "none"}, "401 refresh"),
+        "another site": ("expired", {"HTTP_SEC_FETCH_SITE": "cross-site"}, "403 refused"),
+        "not asked for": ("expired", {"PATH_INFO": "/plain"}, "401 refresh"),
+        "script": ("expired", {"HTTP_SEC_FETCH_DEST": "empty"}, "401 "),
+        "active": ("active", {}, "200 "),
+        "anonymous": ("anonymous", {}, "401 sign_in"),
+        "outage": ("outage", {}, "503 outage"),
+    },
+)
+def test_body_that_will_not_be_shown_is_not_read(
+    state: str, environ: dict[str, Any], answer: str
+) -> None:
+    app = shared_app()
+    headers = {name: value for name, value in FORM.items() if not name.startswith("Upgrade")}
+    body = {"CONTENT_TYPE": URLENCODED, "CONTENT_LENGTH": "100", "wsgi.input": Untouchable()}
+    client = expired_client(app) if state == "expired" else app.test_client()
+    if state in ("active", "outage"):
+        sign_in(client)
+    with outage(app) if state == "outage" else app.app_context():
+        if answer == "read":
+            with pytest.raises(AssertionError, match="the body was read"):
+                client.post("/unread", headers=headers, environ_overrides=body | environ)
+            return
+        response = client.post("/unread", headers=headers, environ_overrides=body | environ)
+    assert f"{response.status_code} {page_shown(response)}" == answer
+    assert (response.text == "done") is (state == "active")
+
+
+@rows("limit, is_kept", {"smaller": (10, False), "larger": (65_536, True)})
+def test_limit_of_the_app_holds(app: Flask, limit: int, is_kept: bool) -> None:
+    """And what is larger is no 413 instead of the refresh page, as nothing of it was wanted yet."""
+    app.config["MAX_CONTENT_LENGTH"] = limit
+    response = post(expired_client(app))
+    assert (response.status_code, kept(response)) == (401, FIELDS if is_kept else None)
+
+
+class Broken(Untouchable):
+    """A connection that ends, or fails, behind its first bytes."""
+
+    def __init__(self, error: Exception | None) -> None:
+        self.rest, self.error = b"title=Tea", error
+
+    def readinto(self, buffer: Any) -> int:
+        if not self.rest and self.error is not None:
+            raise self.error
+        size = len(self.rest)
+        buffer[:size], self.rest = self.rest, b""
+        return size
+
+    read = io.RawIOBase.read
+
+
+@rows("error", {"ends": None, "reset": ConnectionResetError(), "timed out": TimeoutError()})
+def test_body_that_breaks_off_is_not_kept(client: FlaskClient, error: Exception | None) -> None:
+    environ = {"CONTENT_TYPE": URLENCODED, "CONTENT_LENGTH": "20", "wsgi.input": Broken(error)}
+    response = client.post("/entry", headers=FORM, environ_overrides=environ)
+    assert (response.status_code, kept(response)) == (401, None)
+
+
+READS: dict[str, Callable[[], Any]] = {
+    "form": lambda: request.form,
+    "values": lambda: request.values,
+    "files": lambda: request.files,
+    "stream": lambda: request.stream.read(),
+    "part of the stream": lambda: request.stream.read(5),
+    "get_data": lambda: request.get_data(),
+    "get_json": lambda: request.get_json(silent=True, force=True),
+}
+
+
+@BOTH
+@pytest.mark.parametrize("name", READS)
+def test_hook_that_read_the_form_before_leaves_it_whole_or_not_at_all(
+    app: Flask, name: str, content_type: str
+) -> None:
+    app.before_request(lambda: str(READS[name]())[:0] or None)
+    # Nobody knew before the hook that the last two want the form: one looks up the session.
+    for path, end in (("/entry", expire), ("/checks", revoke), ("/inside", expire)):
+        client = app.test_client()
+        sign_in(client)
+        end(client)
+        response = post(client, path=path, content_type=content_type)
+        is_whole = path == "/entry" or name.startswith("get_")
+        assert response.status_code == 401
+        assert kept(response) in ([FIELDS] if is_whole else [None, FIELDS]), path
+
+
+# --- where it is sent ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/odd/a/../b", "/odd/..%2f..%2fentry", "/odd/.", "/odd/a%09b", "/odd/%5C%5Cevil.example%2F.."],
+)
+def test_form_is_not_kept_for_an_address_that_it_would_not_come_back_to(
+    client: FlaskClient, path: str
+) -> None:
+    assert kept(post(client, path=path)) is None
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *(
+            "/odd/a?next=//evil.example",
+            "/odd/a%20b?q=%22%3E",
+            "/odd/%C3%A9?%C3%BC=1",
+            "/odd/a%2Fb",
+        ),
+        *("/odd/100%25", "/odd/a@b:c;d=e,f", "/odd/a?continueSignedOut=1"),
+    ],
+)
+def test_form_goes_to_the_address_that_it_was_sent_to(app: Flask, path: str) -> None:
+    seen: list[str] = []
+    app.before_request(lambda: seen.append(f"{request.path}?{request.query_string!r}"))
+    client = expired_client(app)
+    action = form_of(post(client, path=path))["action"]
+    sign_in(client)
+    assert post(client, path=action).status_code == 200
+    assert seen[0] == seen[1]
+    expire(client)
+    mounted = post(client, path=path, base_url="http://localhost/shop")
+    assert form_of(mounted)["action"] == f"/shop{action}"
+
+
+def test_form_is_kept_behind_a_proxy(app: Flask) -> None:
+    client = app.test_client(use_cookies=False)
+    host = {"Host": "upstream"} | cookies(expired_token())
+    old = OLD | {"Origin": "https://localhost"} | host
+    assert kept(post(client, headers=old), "refused") is None
+    assert kept(post(client, headers=FORM | host)) == FIELDS
+    app.wsgi_app = ProxyFix(app.wsgi_app, x_host=1)  # type: ignore[method-assign]
+    assert kept(post(client, headers=old | {"X-Forwarded-Host": "localhost"})) == FIELDS
+
+
+def test_one_request_leaves_nothing_to_the_next(client: FlaskClient) -> None:
+    with client.application.app_context():  # a context that outlives its requests, as in tests
+        assert kept(post(client)) == FIELDS
+        assert kept(post(client, [("zebra", "1")])) == [("zebra", "1")]
+        assert kept(client.get("/entry", headers=PAGE)) is None
+        assert "zebra" not in post(client, path="/plain").text
+
+
+# --- Flask-WTF -----------------------------------------------------------------------------------
+
+
+@rows("guards_all", {"in the view": False, "before the whole app": True})
+def test_token_of_flask_wtf_survives_and_is_good_for_the_second_try(guards_all: bool) -> None:
+    class Entry(FlaskForm):  # type: ignore[misc]
+        title = StringField()
+
+    def entry() -> Any:
+        form = Entry()
+        if form.validate_on_submit():
+            return f"{g.session.user_id} wrote {form.title.data}"
+        return jsonify(token=form.csrf_token.current_token, errors=form.errors)
+
+    app = make_app()
+    app.secret_key = "only for this test"
+    view = session_required(keep_form=True)(entry)
+    app.add_url_rule("/entry", "entry", view, methods=["GET", "POST"])
+    if guards_all:  # it reads the form in a hook, so before any view's decorator
+        CSRFProtect(app)
+    client = app.test_client()
+    sign_in(client)
+    token = (client.get("/entry", headers=PAGE).json or {})["token"]
+    fields = [("csrf_token", token), ("title", "Tea")]
+    assert post(client, fields).text == "user-1 wrote Tea"
+    expire(client)
+    page = post(client, fields)
+    assert (page.status_code, kept(page)) == (401, fields)
+    sign_in(client)
+    assert post(client, fields).text == "user-1 wrote Tea"
+    # The token admitted it.
+    refused = post(client, [("title", "Tea")])
+    assert "The CSRF token is missing." in refused.text
