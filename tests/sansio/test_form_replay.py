@@ -63,31 +63,21 @@ def seen_by_app(content_type: str, body: bytes) -> Any:
     {
         # A button without a name sends nothing.
         "no field": [],
-        "one field": [("title", "Tea")],
         "all values empty": [("a", ""), ("b", ""), ("a", "")],
         "one name three times": [("tag", "a"), ("tag", "b"), ("tag", "a")],
-        "order across names": [("a", "1"), ("b", "2"), ("a", "3"), ("c", "4"), ("b", "5")],
         "button that was pressed": [("title", "Tea"), ("action", "save"), ("action", "publish")],
-        "button without a value": [("title", "Tea"), ("publish", "")],
         "file inputs left empty": [("a", "1"), ("photo", None), ("photo", None), ("b", "")],
         "lines": [("text", "one\r\ntwo\r\n\r\nfour\r\n"), ("text", "\r\n")],
         "lines in a name": [("a\r\nb", "1")],
         "blanks": [(" a ", " b  c "), ("tab\t", "\t")],
         "every ASCII sign": [("signs", "".join(map(chr, range(32, 127))))],
         "signs in a name": [("a&b=c+d%20;e~*-._", "1")],
-        "quotes in a name": [('say "hi"', "1"), ("it's", "2")],
         "percent in a name": [("100%22", "1"), ("%0D%0A", "2")],
-        "brackets": [("rows[0][name]", "a"), ("rows[]", "b")],
         "markup": [("<b>", "</textarea><script>alert(1)</script>"), ("x", "&lt;&amp;&#0;")],
         "other letters": [("größe", "ß"), ("名前", "山田"), ("עברית", "\u202eabc")],
-        "signs of two code units": [("😀", "👩\u200d👧 \U0001d518"), ("x", "\U0010ffff")],
-        "composed and not": [("é", "e\u0301"), ("e\u0301", "é")],
         "separators of Unicode": [("x", "a\u2028b\u2029c\x85d\u00a0e\ufeff")],
-        "control signs that HTML carries": [("x", "\x01\x08\x0b\x0c\x1b\x7f\x9f")],
         "looks like another field": [("x", "1&admin=1"), ("y", "a=b")],
         "looks like another part": [("x", f"--{BOUNDARY[:-1]}--\r\n\r\n--\r\n")],
-        "names of form members": [("submit", "1"), ("action", "2"), ("method", "3")],
-        "names of ours": [("redirectBack", "//x"), ("continueSignedOut", "1"), ("data-ssr", "2")],
         "the page's encoding by name": [("_charset_", "UTF-8"), ("x", "ä")],
         "CSRF token of Flask-WTF": [("title", "Tea"), ("csrf_token", "IjEi.abc")],
         "CSRF token behind prefixes": [("contact-csrf_token", "1"), ("a-b-csrf_token", "2")],
@@ -190,29 +180,18 @@ def test_any_bytes_are_kept_as_the_app_reads_them_or_not_at_all(
 # --- forms that are not kept ---------------------------------------------------------------------
 
 
+SECRETS = """
+    password Password PASSWORD new_password password2 user[password] passwd Passwort confirmPassword
+    passphrase passcode door_passcode pass user_pass newPass pass1 pass_word pass-word pwd userPwd
+    pw userPW pw_again secret client_secret secretAnswer card cardnumber card-number creditCard
+    CARD_NO cc-number cvc cvc2 card_cvc cvv CVV2 cc-csc otp totp otp-code OTP one-time-code token
+    access_token apiToken csrfToken csrf_token2 xcsrf_token CSRF_TOKEN pin PIN userPin PinCode PIN2
+    user_pin pin-code"""
+HARMLESS = "shipping opinion Pinwand topic compass bypassed quote c"
+
+
 @BOTH
-@rows(
-    "names, is_kept",
-    {
-        "password": ("password Password PASSWORD new_password password2 user[password]", False),
-        "password, other spellings": ("passwd Passwort current-password confirmPassword", False),
-        "passphrase or passcode": ("passphrase passcode door_passcode", False),
-        "pass, a word": ("pass user_pass newPass pass1 pass_word pass-word", False),
-        "pwd or pw": ("pwd userPwd pwd_again pw userPW pw_again", False),
-        "secret": ("secret client_secret secretAnswer", False),
-        "card": ("card cardnumber card-number creditCard CARD_NO cc-number", False),
-        "code of a card": ("cvc cvc2 card_cvc cvv CVV2 cc-csc", False),
-        "one-time code": ("otp totp otp-code OTP one-time-code", False),
-        "token": ("token access_token apiToken Token", False),
-        "token that is not quite Flask-WTF's": (
-            *("csrfToken csrf_token2 xcsrf_token CSRF_TOKEN", False),
-        ),
-        "pin, a word": ("pin PIN userPin PinCode PIN2 user_pin pin-code", False),
-        "pin, part of a word": ("shipping opinion Pinwand topic", True),
-        "pass, part of a word": ("compass bypassed", True),
-        "others": ("quote c", True),
-    },
-)
+@rows("names, is_kept", {"secrets": (SECRETS, False), "their letters alone": (HARMLESS, True)})
 def test_form_with_a_field_that_looks_secret_is_not_kept(
     content_type: str, names: str, is_kept: bool
 ) -> None:
@@ -263,30 +242,23 @@ NAME, IN_LATIN = b'name="x"', b'name="x"\r\nContent-Type: text/plain; charset=is
 BROKEN = {
     "urlencoded, twin": (URLENCODED, b"x=%C3%A4&y=a%0D%0Ab", True),
     "urlencoded, Latin-1": url(b"x=%E4"),
-    "urlencoded, UTF-16": url(b"x=%FF%FEa%00"),
     "urlencoded, half a sign": url(b"x=%C3"),
     "urlencoded, a surrogate": url(b"x=%ED%A0%80"),
     "urlencoded, bytes that are not ASCII": url("x=ä".encode()),
     "urlencoded, CR alone": url(b"x=a%0Db"),
     "urlencoded, LF alone": url(b"x=a%0Ab"),
     "urlencoded, CR before CR LF": url(b"x=a%0D%0D%0Ab"),
-    "urlencoded, LF after CR LF": url(b"x=a%0D%0A%0Ab"),
     "urlencoded, LF in a name": url(b"a%0Ab=1"),
     "urlencoded, name alone": url(b"x"),
-    "urlencoded, name alone beside another": url(b"x=1&y"),
-    "urlencoded, nothing between two signs": url(b"x=1&&y=2"),
     "urlencoded, sign at the end": url(b"x=1&"),
     "urlencoded, NUL": url(b"x=%00"),
     "multipart, twin": (MULTIPART, PART, True),
     "multipart, nothing": multi(b""),
-    "multipart, text": multi(b"hello"),
     "multipart, Latin-1": multi(PART.replace(b"?", b"\xe4")),
     "multipart, Latin-1 in a name": multi(PART.replace(NAME, b'name="\xe4"')),
-    "multipart, half a sign": multi(PART.replace(b"?", b"\xc3")),
     "multipart, CR alone": multi(PART.replace(b"?", b"a\rb")),
     "multipart, LF alone": multi(PART.replace(b"?", b"a\nb")),
     "multipart, the end missing": multi(PART[:-8]),
-    "multipart, broken in a name": multi(PART[:60]),
     "multipart, another boundary": multi(multipart([("x", "1")], "other")),
     "multipart, no name": multi(PART.replace(b"; " + NAME, b"")),
     "multipart, an empty name": multi(PART.replace(NAME, b'name=""')),
@@ -313,14 +285,10 @@ BROKEN = {
     "an empty boundary": ("multipart/form-data; boundary=", PART, False),
     "a strange boundary": ("multipart/form-data; boundary=ä", multipart([("x", "1")], "ä"), False),
     # Browsers do not send a charset; a client that does may mean other characters.
-    **{
-        f"charset {charset}": (f"{URLENCODED}; charset={charset}", b"x=%C3%A4", is_kept)
-        for is_kept, charsets in (
-            (True, ("utf-8", "UTF-8", '"utf-8"')),
-            (False, ("iso-8859-1", "windows-1252", "utf-16", "utf-7", "x")),
-        )
-        for charset in charsets
-    },
+    "UTF-8 in capitals": (f"{URLENCODED}; charset=UTF-8", b"x=%C3%A4", True),
+    "UTF-8 in quotes": (f'{URLENCODED}; charset="utf-8"', b"x=%C3%A4", True),
+    "another charset": (f"{URLENCODED}; charset=iso-8859-1", b"x=%C3%A4", False),
+    "a charset of more than bytes": (f"{URLENCODED}; charset=utf-16", b"x=%C3%A4", False),
 }
 
 
@@ -339,22 +307,16 @@ def test_what_is_not_certain_to_come_out_as_it_went_in_is_not_kept(
     {
         "urlencoded": (URLENCODED, 10, True),
         "urlencoded, UTF-8": (f"{URLENCODED}; charset=UTF-8", 10, True),
-        "urlencoded, UTF-8 without a blank": (f"{URLENCODED};charset=utf-8", 10, True),
         "multipart": (MULTIPART, 10, True),
         "another multipart": ("multipart/mixed; boundary=x", 10, False),
         "begins like multipart": ("multipart/form-data-x", 10, False),
-        "text": ("text/plain", 10, False),
         "JSON": ("application/json", 10, False),
         "a form as a parameter": (f"text/plain; x={URLENCODED}", 10, False),
-        "a form behind a comma": (f"text/plain, {URLENCODED}", 10, False),
         "begins like urlencoded": ("application/x-www-form-urlencoded-x", 10, False),
-        "an empty type": ("", 10, False),
         "no type": (None, 10, False),
         "nothing in it": (URLENCODED, 0, True),
         "the largest": (URLENCODED, 65_536, True),
-        "the largest in parts": (MULTIPART, 65_536, True),
         "one byte larger": (URLENCODED, 65_537, False),
-        "one byte larger, in parts": (MULTIPART, 65_537, False),
         "of unknown length": (URLENCODED, None, False),
     },
 )
