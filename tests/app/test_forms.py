@@ -20,7 +20,6 @@ from flask import Blueprint, Flask, g, jsonify, render_template, request
 from flask.testing import FlaskClient
 from flask.views import MethodView
 from flask_wtf import CSRFProtect, FlaskForm  # type: ignore[import-untyped]
-from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.test import TestResponse
 from wtforms import StringField  # type: ignore[import-untyped]
 
@@ -45,55 +44,47 @@ from .conftest import TEMPLATE_GUARD, cookies, make_app, page_shown, with_templa
 FORM = PAGE | {"Sec-Fetch-Site": "same-origin", "Origin": "http://localhost"}
 OLD = {"Accept": ACCEPT_PAGE}
 FIELDS: FieldList = [("title", "Tea & cake"), ("tag", "a"), ("tag", "b"), ("action", "save")]
+HIDDEN = {"type": "hidden"}
 FIELDS_SEEN = [list(pair) for pair in FIELDS]
 
 
 class Page(HTMLParser):
     """The forms of a page as a browser reads them, and every text and attribute outside of them."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, response: TestResponse) -> None:
         super().__init__()
         self.forms: list[dict[str, Any]] = []
-        self.outside: list[str] = []
-        self._is_open = False
+        self.outside = ""
         # The first thing that a browser does to a page.
-        self.feed(text.replace("\r\n", "\n").replace("\r", "\n"))
+        self.feed(response.text.replace("\r\n", "\n").replace("\r", "\n"))
         self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         attributes: dict[str, Any] = dict(attrs)
         if tag == "form":
-            assert not self._is_open
-            self._is_open = True
             self.forms.append(attributes | {"fields": []})
         elif tag == "input":
-            assert self._is_open
-            name, value = attributes["name"], attributes.get("value")
-            shape = {"type": "file", "hidden": None} if value is None else {"type": "hidden"}
-            assert attributes == shape | {"name": name} | ({"value": value} if value else {}) or (
-                attributes == {"type": "hidden", "name": name, "value": ""}
-            )
+            name, value = attributes.pop("name"), attributes.pop("value", None)
+            is_file = value is None
+            assert attributes == ({"type": "file", "hidden": None} if is_file else HIDDEN)
             self.forms[-1]["fields"].append((name, value))
         else:
             assert tag != "textarea"
-            self.outside += [f"{name}={value}" for name, value in attrs]
-
-    def handle_endtag(self, tag: str) -> None:
-        self._is_open = self._is_open and tag != "form"
+            self.outside += str(attrs)
 
     def handle_data(self, data: str) -> None:
-        self.outside.append(data)
+        self.outside += data
 
 
 def form_of(response: TestResponse) -> dict[str, Any]:
-    (form,) = Page(response.text).forms
+    (form,) = Page(response).forms
     return form
 
 
 def kept(response: TestResponse, shown: str = "refresh") -> FieldList | None:
     """Return the fields that the page would send, or None without a form."""
     assert page_shown(response) == shown
-    if not Page(response.text).forms:
+    if not Page(response).forms:
         for text in ('type="hidden"', "Tea", "1234", "PNG"):
             assert text not in response.text
         return None
@@ -225,7 +216,7 @@ def test_every_field_is_in_the_page_once_and_nowhere_else(
     for text in (text for field in fields for text in field):
         assert page.text.count(text.partition("<")[0]) == 1
         assert text not in page.text
-    for place in ("\n".join(Page(page.text).outside), caplog.text, str(page.headers)):
+    for place in (Page(page).outside, caplog.text, str(page.headers)):
         assert "name-" not in place
         assert "value-" not in place
 
@@ -254,15 +245,11 @@ def known(*tokens: str) -> dict[str, str]:
     "make_cookies, is_kept",
     {
         "expired": (lambda: cookies(expired_token()), True),
-        "invalid": (lambda: known("junk"), True),
-        "invalid, and the SDK knows no user": (lambda: cookies("junk"), False),
-        "token missing": (known, True),
-        "token missing, and the SDK knows no user": (cookies, False),
-        "two tokens of one user": (
-            lambda: cookies(*(make_token(issued_at=t) for t in (1.7e9, 1.7e9 + 1))),
-            True,
-        ),
-        "duplicate": (lambda: known(make_token(user_id="a"), make_token(user_id="b")), False),
+        "invalid, but the SDK knows the user": (lambda: known("junk"), True),
+        "invalid": (lambda: cookies("junk"), False),
+        "token missing, but the SDK knows the user": (known, True),
+        "token missing": (cookies, False),
+        "of two users": (lambda: known(make_token(user_id="a"), make_token(user_id="b")), False),
     },
 )
 @pytest.mark.parametrize("flow", ["inline", "redirect"])
@@ -315,16 +302,16 @@ def test_form_is_kept_where_the_view_says_so_and_is_refreshed(
     assert is_kept or "othing was sent" in page.text
 
 
-def keeper(**keywords: Any) -> Callable[[], None]:
-    return partial(require_session, **keywords)
+KEEPS = partial(require_session, keep_form=True)
+KEEPS_NOT = partial(require_session, keep_form=False)
 
 
 @rows(
     "of_app, of_blueprint, of_another, is_kept",
     {
-        "hook of the app": (keeper(keep_form=True), None, None, True),
-        "hook of the blueprint": (None, keeper(keep_form=True), None, True),
-        "hook of another blueprint": (None, keeper(keep_form=False), keeper(keep_form=True), False),
+        "hook of the app": (KEEPS, None, None, True),
+        "hook of the blueprint": (None, KEEPS, None, True),
+        "hook of another blueprint": (None, KEEPS_NOT, KEEPS, False),
         "hook that keeps none": (require_session, None, None, False),
     },
 )
@@ -357,8 +344,7 @@ def test_view_that_keeps_its_form_keeps_it_behind_a_hook_for_the_whole_app(app: 
 
 # --- what is not ---------------------------------------------------------------------------------
 
-PARTNER, EVIL = {"Origin": "https://partner.example"}, {"Origin": "https://evil.example"}
-CROSS, SAME_SITE = {"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}
+PARTNER = {"Origin": "https://partner.example"}
 KEPT, NOT_KEPT, REFUSED = "kept", "not kept", "refused"
 
 
@@ -366,18 +352,17 @@ KEPT, NOT_KEPT, REFUSED = "kept", "not kept", "refused"
     "headers, outcome",
     {
         "the browser says so": (FORM, KEPT),
-        "the browser says so, no Origin": (PAGE | {"Sec-Fetch-Site": "same-origin"}, KEPT),
-        "the browser says so, null": (FORM | {"Origin": "null"}, KEPT),
+        "the browser says so, a proxy changes Host": (FORM | {"Host": "upstream"}, KEPT),
         "older browser": (OLD | {"Origin": "http://localhost"}, KEPT),
         "nobody says anything": (OLD, NOT_KEPT),
-        "typed": (FORM | {"Sec-Fetch-Site": "none"}, NOT_KEPT),
-        "trusted, but another site": (FORM | SAME_SITE | PARTNER, NOT_KEPT),
+        "trusted, but another site": (FORM | {"Sec-Fetch-Site": "same-site"} | PARTNER, NOT_KEPT),
         "trusted, older browser": (OLD | PARTNER, NOT_KEPT),
-        "another site": (FORM | CROSS | EVIL, REFUSED),
-        "sibling": (FORM | SAME_SITE | {"Origin": "http://blog.localhost"}, REFUSED),
-        "another site that names ours": (FORM | CROSS, REFUSED),
-        "another site, older browser": (OLD | EVIL, REFUSED),
-        "null, older browser": (OLD | {"Origin": "null"}, REFUSED),
+        "another site": (FORM | {"Sec-Fetch-Site": "cross-site"}, REFUSED),
+        "another site, older browser": (OLD | {"Origin": "null"}, REFUSED),
+        "older browser, a proxy changes Host": (
+            OLD | {"Origin": "http://localhost", "Host": "upstream"},
+            REFUSED,
+        ),
     },
 )
 @rows("insecure", {"": False, "check switched off": True})
@@ -385,13 +370,13 @@ def test_only_what_is_proven_to_come_from_this_site_is_kept(
     headers: dict[str, str], outcome: str, insecure: bool
 ) -> None:
     """Whoever pressed the button on another site would do what that site wanted."""
-    trusted = (PARTNER["Origin"],)
-    app = shared_app(trusted_origins=trusted, insecure_cross_site=insecure)
+    app = shared_app(trusted_origins=(PARTNER["Origin"],), insecure_cross_site=insecure)
     shown = "refused" if outcome == REFUSED and not insecure else "refresh"
-    client = expired_client(app)
-    assert kept(post(client, headers=headers), shown) == (FIELDS if outcome == KEPT else None)
-    sign_in(client)
-    assert post(client, headers=headers).status_code == (403 if shown == "refused" else 200)
+    client = app.test_client(use_cookies=False)
+    page = post(client, headers=headers | cookies(expired_token()))
+    assert kept(page, shown) == (FIELDS if outcome == KEPT else None)
+    response = post(client, headers=headers | cookies(make_token()))
+    assert response.status_code == (403 if shown == "refused" else 200)
 
 
 def test_script_gets_no_form(client: FlaskClient) -> None:
@@ -404,11 +389,8 @@ def test_script_gets_no_form(client: FlaskClient) -> None:
     {
         "password": (URLENCODED, urlencoded([*FIELDS, ("password", "1234")])),
         "file": (MULTIPART, multipart_file("photo", "a.png", b"\x89PNG")),
-        "no boundary": ("multipart/form-data", encoded(MULTIPART, FIELDS)),
         "Latin-1": (f"{URLENCODED}; charset=iso-8859-1", urlencoded(FIELDS)),
-        "plain text": ("text/plain", b"title=Tea\r\n"),
         "JSON": ("application/json", b'{"title":"Tea"}'),
-        "no type": ("", b"title=Tea"),
         "one byte too many": (URLENCODED, b"x=" + b"a" * 65_535),
     },
 )
@@ -445,15 +427,11 @@ CHUNKED = {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True}
     {
         "twin: it can be kept": ("expired", {}, "read"),
         "one byte too many": ("expired", {"CONTENT_LENGTH": "65537"}, "401 refresh"),
-        "more than there is": ("expired", {"CONTENT_LENGTH": "9" * 30}, "401 refresh"),
         "no length": ("expired", {"CONTENT_LENGTH": ""}, "401 refresh"),
-        "no number": ("expired", {"CONTENT_LENGTH": "many"}, "401 refresh"),
         "chunked, no length": ("expired", {"CONTENT_LENGTH": ""} | CHUNKED, "401 refresh"),
         "chunked, whatever the length says": ("expired", CHUNKED, "401 refresh"),
         "no form": ("expired", {"CONTENT_TYPE": "text/plain"}, "401 refresh"),
-        "no type": ("expired", {"CONTENT_TYPE": ""}, "401 refresh"),
         "PUT": ("expired", {"REQUEST_METHOD": "PUT"}, "401 refresh"),
-        "PATCH": ("expired", {"REQUEST_METHOD": "PATCH"}, "401 refresh"),
         "DELETE": ("expired", {"REQUEST_METHOD": "DELETE"}, "401 refresh"),
         "GET": ("expired", {"REQUEST_METHOD": "GET"}, "200 refresh"),
         "not proven": ("expired", {"HTTP_SEC_FETCH_SITE": "none"}, "401 refresh"),
@@ -548,7 +526,7 @@ def test_hook_that_read_the_form_before_leaves_it_whole_or_not_at_all(
 
 @pytest.mark.parametrize(
     "path",
-    ["/odd/a/../b", "/odd/..%2f..%2fentry", "/odd/.", "/odd/a%09b", "/odd/%5C%5Cevil.example%2F.."],
+    ["/odd/a/../b", "/odd/a%09b", "/odd/%5C%5Cevil.example%2F.."],
 )
 def test_form_is_not_kept_for_an_address_that_it_would_not_come_back_to(
     client: FlaskClient, path: str
@@ -579,16 +557,6 @@ def test_form_goes_to_the_address_that_it_was_sent_to(app: Flask, path: str) -> 
     expire(client)
     mounted = post(client, path=path, base_url="http://localhost/shop")
     assert form_of(mounted)["action"] == f"/shop{action}"
-
-
-def test_form_is_kept_behind_a_proxy(app: Flask) -> None:
-    client = app.test_client(use_cookies=False)
-    host = {"Host": "upstream"} | cookies(expired_token())
-    old = OLD | {"Origin": "https://localhost"} | host
-    assert kept(post(client, headers=old), "refused") is None
-    assert kept(post(client, headers=FORM | host)) == FIELDS
-    app.wsgi_app = ProxyFix(app.wsgi_app, x_host=1)  # type: ignore[method-assign]
-    assert kept(post(client, headers=old | {"X-Forwarded-Host": "localhost"})) == FIELDS
 
 
 def test_one_request_leaves_nothing_to_the_next(client: FlaskClient) -> None:
