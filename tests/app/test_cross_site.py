@@ -114,11 +114,10 @@ def is_refused(response: TestResponse, page: bool = True) -> bool:
 @rows(
     "headers, answer",
     {
-        "form of this site": (FORM, "seen by user-1"),
-        "form of this site, older browser": (OLD_FORM, "seen by user-1"),
-        "script of this site": (FETCH, "seen by user-1"),
-        "script of this site, older browser": ({"Origin": "http://localhost"}, "seen by user-1"),
-        "no browser": ({}, "seen by user-1"),
+        "form of this site": (FORM, "user-1"),
+        "form of this site, older browser": (OLD_FORM, "user-1"),
+        "script of this site": (FETCH, "user-1"),
+        "no browser": ({}, "user-1"),
         "form of another site": (FOREIGN_FORM, "page"),
         "form of another site, older browser": (FOREIGN_OLD_FORM, "page"),
         "script of another site": (FOREIGN_FETCH, "JSON"),
@@ -130,21 +129,21 @@ def test_view_that_asks_is_closed_to_other_sites_and_one_that_reads_sees_a_stran
     signed_in: FlaskClient, headers: dict[str, str], answer: str
 ) -> None:
     """No decorator is needed for the latter: ``if g.session`` is what such views go by."""
-    is_foreign = answer in ("page", "JSON")
+    is_own = answer == "user-1"
     for method in UNSAFE:
         for path in ("/asks", "/asks?a=1&b=%22%3E"):
             response = signed_in.open(path, method=method, headers=headers)
-            if is_foreign:
-                assert is_refused(response, page=answer == "page"), (method, path)
+            if is_own:
+                assert response.text == "seen by user-1", (method, path)
             else:
-                assert response.text == answer, (method, path)
+                assert is_refused(response, page=answer == "page"), (method, path)
             if answer == "page":  # a way back to a fresh start
                 href = path.replace("&", "&amp;")
                 assert f'<a class="ssr-session-button" href="{href}">' in response.text
         for path in ("/reads", "/may"):
             response = signed_in.open(path, method=method, headers=headers)
-            assert response.status_code == 200
-            assert response.text == ("seen by nobody" if is_foreign else answer), (method, path)
+            user = "user-1" if is_own else "nobody"
+            assert (response.status_code, response.text) == (200, f"seen by {user}"), (method, path)
     for method in ("GET", "HEAD"):  # links of other sites work
         response = signed_in.open("/asks", method=method, headers=headers)
         assert response.text == ("seen by user-1" if method == "GET" else "")
@@ -159,37 +158,31 @@ def test_view_that_asks_is_closed_to_other_sites_and_one_that_reads_sees_a_stran
         "template": ("/page", None, "content"),
         # Claims are not looked at in a refused request.
         "a role": ("/admin", None, "seen by user-1"),
-        "optional template": ("/maybe", "for None", None),
+        "optional template": ("/maybe", "for None", "for <SSRSession (read-only)>"),
+        "error page": ("/nowhere", "404: None", "404: <SSRSession (read-only)>"),
     },
 )
-def test_views_of_other_kinds(app: Flask, path: str, foreign: str | None, own: str | None) -> None:
-    maybe = "{% if needs_refresh(optional=True) %}x{% else %}for {{ g.session }}{% endif %}"
+def test_views_of_other_kinds(app: Flask, path: str, foreign: str | None, own: str) -> None:
+    maybe = "{% if needs_refresh(optional=True) %}x{% else %}for {{ g.session|safe }}{% endif %}"
     with_templates(app, page=TEMPLATE_GUARD, maybe=maybe)
     app.add_url_rule("/maybe", "maybe", lambda: render_template("maybe.html"), methods=["POST"])
+    app.register_error_handler(404, lambda _error: f"404: {g.session}")
+    seen: list[Any] = []
+    app.before_request(lambda: seen.append(g.session))
     client = app.test_client()
     for role in ("editor", "admin"):
         sign_in(client, roles=[role])
         response = client.post(path, headers=FOREIGN_FORM)
         assert response.text == foreign if foreign else is_refused(response), role
-    assert own is None or client.post(path, headers=FORM).text == own
+    assert client.post(path, headers=FORM).text == own
+    assert [session is None for session in seen] == [True, True, False]
 
 
-def test_hooks_and_error_pages_see_a_stranger(app: Flask, signed_in: FlaskClient) -> None:
-    seen: list[Any] = []
-    app.before_request(lambda: seen.append(g.session))
-    app.register_error_handler(404, lambda _error: (f"seen by {g.session}", 404))
-    assert signed_in.post("/nowhere", headers=FOREIGN_FORM).text == "seen by None"
-    assert "read-only" in signed_in.post("/nowhere", headers=FORM).text
-    assert [session is None for session in seen] == [True, False]
-
-
-@pytest.mark.parametrize("always_try_refresh", [True, False])
-@pytest.mark.parametrize("refresh_flow", ["inline", "redirect"])
-def test_refusal_does_not_depend_on_the_session(
-    always_try_refresh: bool, refresh_flow: str
-) -> None:
-    settings = {"refresh_flow": refresh_flow, "always_try_refresh": always_try_refresh}
-    client = with_more_views(make_app(**settings)).test_client(use_cookies=False)
+@pytest.mark.parametrize("always", [True, False])
+@pytest.mark.parametrize("flow", ["inline", "redirect"])
+def test_refusal_does_not_depend_on_the_session(flow: str, always: bool) -> None:
+    app = with_more_views(make_app(refresh_flow=flow, always_try_refresh=always))
+    client = app.test_client(use_cookies=False)
     for name, cookie in {
         "stranger": {},
         "token missing": cookies(),
@@ -260,20 +253,13 @@ def test_require_session_everywhere_refuses_and_leaves_open_what_is_open() -> No
     assert client.post("/may", headers=FORM).text == "done"
 
 
-@rows(
-    "method, path, status",
-    {
-        "ignored view": ("POST", "/ignored", 200),
-        "refresh": ("POST", "/auth/session/refresh", 404),
-        "sign-in": ("POST", "/auth/signin", 404),
-        "the API's base path": ("DELETE", "/auth", 404),
-    },
+@pytest.mark.parametrize(
+    "request_line", ["POST /ignored", "POST /auth/session/refresh", "POST /auth/in", "DELETE /auth"]
 )
-def test_ignored_views_and_the_api_are_left_alone(
-    signed_in: FlaskClient, method: str, path: str, status: int
-) -> None:
+def test_exempt_views_and_the_api_are_left_alone(signed_in: FlaskClient, request_line: str) -> None:
+    method, path = request_line.split()
     response = signed_in.open(path, method=method, headers=FOREIGN_FETCH)
-    assert response.status_code == status
+    assert response.status_code == (200 if path == "/ignored" else 404)
     assert not {"Vary", "SSR-Session", "Cache-Control"} & set(response.headers.keys())
 
 
@@ -296,17 +282,12 @@ def who(app: Flask, headers: dict[str, str], base_url: str | None = None) -> str
     {
         "partner by a setting": (TRUST, None, PARTNER, "user-1"),
         "partner's host at another port": (TRUST, None, "https://partner.example", "nobody"),
-        "host that begins like the partner's": (TRUST, None, f"{PARTNER}.evil.example", "nobody"),
-        "website where the SDK names none": (TRUST, None, WEBSITE, "nobody"),
         "website of the SDK": ([], WEBSITE, WEBSITE, "user-1"),
-        "website of the SDK on plain http": ([], WEBSITE, "http://www.example.com", "nobody"),
         "partner of another app": ([], WEBSITE, PARTNER, "nobody"),
         "website beside a setting": (TRUST, WEBSITE, WEBSITE, "user-1"),
         "partner beside a website": (TRUST, WEBSITE, PARTNER, "user-1"),
         "another site": (TRUST, WEBSITE, EVIL, "nobody"),
-        "null": (TRUST, WEBSITE, "null", "nobody"),
         "check switched off": ("insecure", None, EVIL, "user-1"),
-        "check switched off, null": ("insecure", None, "null", "user-1"),
     },
 )
 def test_trusted_origins_may_send(
@@ -352,19 +333,10 @@ def test_host_that_a_trusted_proxy_forwards_counts_and_a_visitors_does_not(app: 
     assert who(app, old, UPSTREAM) == "user-1"
     # The browser names its own page's origin, whatever else is sent along.
     assert who(app, old | {"Origin": EVIL}, UPSTREAM) == "nobody"
-
-
-@rows(
-    "host, user",
-    {
-        # Its own cookies: a page of that host is no other site.
-        "the origin's own": ("evil.example", "user-1"),
-        "another port": ("evil.example:8443", "nobody"),
-        "none": ("", "nobody"),
-    },
-)
-def test_host_of_the_request_is_an_own_origin(app: Flask, host: str, user: str) -> None:
-    assert who(app, {"Accept": ACCEPT_PAGE, "Origin": EVIL, "Host": host}) == user
+    # Its own cookies: a page of that host is no other site.
+    for host, user in (("evil.example", "user-1"), ("evil.example:1", "nobody"), ("", "nobody")):
+        own = {"Accept": ACCEPT_PAGE, "Origin": EVIL, "X-Forwarded-Host": "", "Host": host}
+        assert who(app, own) == user, host
 
 
 def test_host_that_the_app_does_not_trust_is_its_400_and_no_defect_of_ours(
@@ -395,17 +367,14 @@ def test_get_that_asks_to_be_taken_for_a_post_is_one(signed_in: FlaskClient) -> 
 
 
 def test_method_that_middleware_has_replaced_counts(app: Flask, signed_in: FlaskClient) -> None:
-    inner = app.wsgi_app
-
-    def middleware(environ: dict[str, Any], start_response: Any) -> Any:
-        return inner(environ | {"REQUEST_METHOD": "DELETE"}, start_response)
-
-    app.wsgi_app = middleware  # type: ignore[method-assign]
+    inner: Any = app.wsgi_app
+    delete = {"REQUEST_METHOD": "DELETE"}
+    app.wsgi_app = lambda env, start: inner(env | delete, start)  # type: ignore[method-assign]
     assert is_refused(signed_in.get("/asks", headers=FOREIGN_FORM))
     assert signed_in.get("/asks", headers=FORM).text == "seen by user-1"
 
 
-@pytest.mark.parametrize("upgrade", ["websocket", "WebSocket", "h2c, websocket"])
+@pytest.mark.parametrize("upgrade", ["websocket", "h2c, WebSocket"])
 def test_websocket_of_another_site_is_refused(app: Flask, upgrade: str) -> None:
     """Its handshake is a GET with cookies that no CORS stops."""
     # Werkzeug takes one alone for a WebSocket and matches it with rules for these only.
@@ -441,12 +410,9 @@ def test_refusals_are_logged_without_what_the_other_site_sent(
 
 def test_session_is_back_with_the_next_request(signed_in: FlaskClient) -> None:
     with signed_in:
-        signed_in.post("/reads", headers=FOREIGN_FORM)
-        assert get_ssr_session() is None
-        signed_in.post("/reads", headers=FORM)
-        assert get_ssr_session() is not None
-    expire(signed_in)
-    assert page_shown(signed_in.post("/asks", headers=FORM)) == "refresh"
+        for headers, has_none in ((FOREIGN_FORM, True), (FORM, False)):
+            signed_in.post("/reads", headers=headers)
+            assert (get_ssr_session() is None) is has_none
 
 
 def test_own_look_of_the_app_is_shown(app: Flask, signed_in: FlaskClient) -> None:
@@ -459,7 +425,7 @@ def test_refusal_takes_no_words_from_the_refresh_page(signed_in: FlaskClient) ->
     """Both pages of ours can be "refused": this request, or the token right after its renewal."""
     refused = signed_in.post("/asks", headers=FOREIGN_FORM).text
     expire(signed_in)
-    refresh = signed_in.get("/asks", headers=PAGE).text
-    assert ("This was not done" in refused, "This was not done" in refresh) == (True, False)
-    its_words = "this site does not accept it"
+    refresh = signed_in.post("/asks", headers=FORM).text
+    our_words, its_words = "This was not done", "this site does not accept it"
+    assert (our_words in refused, our_words in refresh) == (True, False)
     assert (its_words in refused, its_words in refresh) == (False, True)
