@@ -29,7 +29,7 @@ from flask_ssr_session import (
     session_optional,
     session_required,
 )
-from flask_ssr_session.testing import expire, install_test_keys, outage, sign_in
+from flask_ssr_session.testing import install_test_keys, outage, sign_in
 from tests.browser_requests import FETCH, PAGE
 from tests.tables import rows
 from tests.tokens import expired_token, make_token
@@ -149,12 +149,10 @@ def test_preflight_passes_where_flask_answers_it_and_not_into_a_view(closed_app:
 
 def test_refresh_page_does_not_go_round_where_a_session_is_required_everywhere() -> None:
     client = closed(with_views(make_app(refresh_flow="redirect"))).test_client()
-    sign_in(client)
-    expire(client)
-    to_refresh = client.get("/account?a=1", headers=PAGE)
-    assert to_refresh.location == "/refresh-session?redirectBack=/account%3Fa%3D1"
-    page = client.get(to_refresh.location, headers=PAGE)
+    sign_in(client, valid_seconds=-60)
+    page = client.get("/account?a=1", headers=PAGE, follow_redirects=True)
     assert (page.status_code, page_shown(page)) == (200, "refresh")
+    assert page.request.full_path == "/refresh-session?redirectBack=/account%3Fa%3D1"
     assert 'data-return-to="/account?a=1"' in page.text
 
 
@@ -384,13 +382,12 @@ def test_guard_opens_nothing_around_its_function(
             assert guard is RAISES
         return f"{decided()} {g.session is not None}"
 
-    def reports() -> Function:
-        """Be a decorator of the app's that shows another page."""
-        return functools.wraps(guarded)(
-            lambda: decided() if "report" in request.args else guarded()
-        )
+    @functools.wraps(guarded)
+    def reports() -> Any:
+        """A decorator of the app's that shows another page."""
+        return decided() if "report" in request.args else guarded()
 
-    app.add_url_rule("/it", "it", reports())
+    app.add_url_rule("/it", "it", reports)
     if closed:
         app.before_request(require_session)
     else:
@@ -437,6 +434,8 @@ class Both(MethodView):
 @rows(
     "view, shown",
     {
+        "optional view": (session_optional(lambda: decided()), "SECRET"),
+        "view": (decided, "held back"),
         # A stream is rendered after the view has returned, and so after its decorator has.
         "stream of an optional view": (session_optional(lambda: stream(TEMPLATE)), "SECRET"),
         "stream of a part": (lambda: session_optional(lambda: stream(TEMPLATE))(), "held back"),
