@@ -62,6 +62,7 @@ def passes(response: TestResponse) -> bool:
 UI = {"/auth": "ui", "/auth/<path:rest>": "ui"}
 SLASH = {"/auth/": "ui", "/auth/<path:rest>": "ui"}
 OTHER_BELOW = {"/auth": "ui", "/auth/<path:rest>": "other"}
+BESIDE_ALL = {"/auth": "ui", "/<path:rest>": "other"}
 ADMIN = UI | {"/admin": "admin", "/auth/admin": "admin", "/authentic": "ui"}
 UI_IN = {"/in": "ui", "/in/<path:rest>": "ui"}
 BESIDE = {"/in": "ui", "/auth/<path:rest>": "ui"}
@@ -83,6 +84,8 @@ ABROAD = "https://accounts.example.com/auth"
         "other view below it": (ADMIN, None, "/auth", "GET /auth/admin", False),
         "no slash between": (ADMIN, None, "/auth", "GET /authentic", False),
         "other view for all below it": (OTHER_BELOW, None, "/auth", "GET /auth/mfa", False),
+        "slash that its route lacks": (BESIDE_ALL, None, "/auth", "GET /auth/", False),
+        "encoded slash at its end": (BESIDE_ALL, None, "/auth", "GET /auth%2f", False),
         "dots": (UI, None, "/auth", "GET /auth/../admin", False),
         "encoded slash, the same to the router": (UI, None, "/auth", "GET /auth%2fmfa", True),
         "backslash": (UI, None, "/auth", "GET /auth/..%5cadmin", False),
