@@ -57,8 +57,8 @@ def view_class(guard: Function) -> Function:
         methods = ("GET", "POST")
         decorators = [guard]  # noqa: RUF012 - as Flask's documentation writes it
 
-        def dispatch_request(self, name: str) -> str:
-            return plain(name)
+        def dispatch_request(self, **values: str) -> str:
+            return plain(**values)
 
     return Page.as_view("view")
 

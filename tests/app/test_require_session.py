@@ -465,7 +465,7 @@ def test_error_handler_that_asks_for_a_session_means_it(
     path: str, status: int, first: bool, trap: bool
 ) -> None:
     def guarding(error: Exception) -> Any:
-        require_session(**({"role": "admin"} if "role" in request.args else {}))
+        require_session(role="admin") if "role" in request.args else require_session()
         return content(), getattr(error, "code", 500)
 
     app = make_app()

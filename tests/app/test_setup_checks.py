@@ -186,7 +186,7 @@ def unbound(_page: Any) -> Function:
     return lambda: later() if False else "page"
 
 
-def endless(page: Any) -> Function:
+def endless(page: Any) -> Any:
     vars(page)["__wrapped__"] = page
     return kept_by(page, session_required(lambda: ""))
 
