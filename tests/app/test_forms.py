@@ -249,8 +249,10 @@ def known(*tokens: str) -> dict[str, str]:
 PARTNER, SITE = {"Origin": "https://partner.example"}, {"Origin": "http://localhost"}
 SAME_SITE, CROSS = {"Sec-Fetch-Site": "same-site"}, {"Sec-Fetch-Site": "cross-site"}
 # Who posts it.
-EXPIRED, GOOD = lambda: cookies(expired_token()), lambda: cookies(make_token())
-TWO_USERS = lambda: known(make_token(user_id="a"), make_token(user_id="b"))  # noqa: E731
+EXPIRED, TWO_USERS = (
+    lambda: cookies(expired_token()),
+    lambda: known(make_token(user_id="a"), make_token(user_id="b")),
+)
 JUNK, KNOWN_JUNK = lambda: cookies("junk"), lambda: known("junk")
 CARRIED = {
     # Whose it is.
@@ -300,7 +302,7 @@ def test_form_is_kept_if_it_is_known_whose_it_is_and_where_it_came_from(
     assert kept(page, shown) == (FIELDS if is_kept else None)
     assert is_kept or shown == "refused" or "othing was sent" in page.text
     # With a session it is read.
-    response = post(client, path=path, headers=headers | GOOD())
+    response = post(client, path=path, headers=headers | cookies(make_token()))
     if shown == "refused":
         assert response.status_code == 403
     else:
