@@ -39,7 +39,6 @@ class FakeKeyServer:
         self.max_age: float | None = None
         self.is_down = False
         self.asked: list[str] = []
-        self.threads: list[str] = []
         self.began = threading.Event()
         self._held: deque[threading.Event] = deque()
         self._gates: list[threading.Event] = []
@@ -54,9 +53,7 @@ class FakeKeyServer:
     def fetch(self, url: str, deadline: Deadline) -> tuple[bytes, float | None]:
         assert deadline.remaining() > 0
         self.asked.append(url)
-        self.threads.append(threading.current_thread().name)
-        is_down, max_age = self.is_down, self.max_age
-        body = self.body
+        is_down, max_age, body = self.is_down, self.max_age, self.body
         if body is None:
             body = json.dumps({"keys": [self._jwk | {"kid": kid} for kid in self.kids]}).encode()
         gate = self._held.popleft() if self._held else None

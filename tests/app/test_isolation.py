@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-from flask import Flask, Response, g, render_template, request, stream_with_context
+import pytest
+from flask import Response, g, render_template, request, stream_with_context
 
 from flask_ssr_session import get_ssr_session, require_session, session_optional, session_required
 
@@ -24,12 +24,37 @@ class Site:
     """An app in which each step of a request waits until the other request is there, too."""
 
     def __init__(self) -> None:
-        self.app = with_templates(
-            make_app(),
-            page="{% if needs_refresh %}old{% else %}{{ shown() }} {{ shown() }}{% endif %}",
-        )
         self.seen: dict[str, set[str]] = {"anna": set(), "ben": set()}
         self._together = threading.Barrier(2, timeout=30)
+        template = "{% if needs_refresh %}old{% else %}{{ shown() }} {{ shown() }}{% endif %}"
+        app, shown = with_templates(make_app(), page=template), self.shown
+        self.app = app
+        app.jinja_env.globals["shown"] = shown
+        app.testing = False  # error handlers respond, as in production
+        app.add_url_rule("/required", view_func=session_required(lambda: shown()), endpoint="r")
+        app.add_url_rule("/optional", view_func=session_optional(lambda: shown()), endpoint="o")
+        app.add_url_rule("/template", view_func=lambda: render_template("page.html"), endpoint="t")
+
+        @app.route("/streamed")
+        @session_required
+        def streamed() -> Response:
+            return Response(stream_with_context(shown() for _ in range(2)))
+
+        @app.route("/async")
+        @session_required
+        async def asynchronous() -> str:
+            return shown()
+
+        @app.route("/fails")
+        def fails() -> str:
+            require_session()
+            raise LookupError(shown())
+
+        app.register_error_handler(LookupError, lambda _error: shown())
+
+        @app.teardown_request
+        def leave(_error: BaseException | None) -> None:
+            shown()
 
     def shown(self) -> str:
         """Return who the session says it is, after the other request has come as far."""
@@ -52,62 +77,16 @@ class Site:
             return dict(zip(cookie, pool.map(get, cookie), strict=True))
 
 
-def with_views(site: Site) -> Flask:
-    app, shown = site.app, site.shown
-    app.jinja_env.globals["shown"] = shown
-    app.testing = False  # error handlers respond, as in production
-
-    @app.route("/required")
-    @session_required
-    def required() -> str:
-        return shown()
-
-    @app.route("/optional")
-    @session_optional
-    def optional() -> str:
-        return shown()
-
-    @app.route("/template")
-    def template() -> str:
-        return render_template("page.html")
-
-    @app.route("/streamed")
-    @session_required
-    def streamed() -> Response:
-        def pieces() -> Iterator[str]:
-            yield shown()
-            yield shown()
-
-        return Response(stream_with_context(pieces()))
-
-    @app.route("/async")
-    @session_required
-    async def asynchronous() -> str:
-        return shown()
-
-    @app.route("/fails")
-    def fails() -> str:
-        require_session()
-        raise LookupError(shown())
-
-    @app.errorhandler(LookupError)
-    def failed(_error: LookupError) -> str:
-        return shown()
-
-    @app.teardown_request
-    def leave(_error: BaseException | None) -> None:
-        shown()
-
-    return app
+@pytest.fixture
+def site() -> Site:
+    return Site()
 
 
 PATHS = ("/required", "/optional", "/template", "/streamed", "/async", "/fails")
 
 
 @rows("path", {path: path for path in PATHS})
-def test_two_requests_at_once_read_their_own_sessions(path: str) -> None:
-    site = Site()
-    with_views(site)
+def test_two_requests_at_once_read_their_own_sessions(site: Site, path: str) -> None:
     tokens = {user: cookies(make_token(user_id=user)) for user in ("anna", "ben")}
 
     texts = site.visit(path, **tokens)
@@ -116,10 +95,7 @@ def test_two_requests_at_once_read_their_own_sessions(path: str) -> None:
     assert {user: set(re.findall("anna|ben|nobody", texts[user])) for user in texts} == site.seen
 
 
-def test_session_is_not_lent_to_a_request_without_one() -> None:
-    site = Site()
-    with_views(site)
-
+def test_session_is_not_lent_to_a_request_without_one(site: Site) -> None:
     site.visit("/optional", anna=cookies(make_token(user_id="anna")), ben={})
 
     assert site.seen == {"anna": {"anna"}, "ben": {"nobody"}}

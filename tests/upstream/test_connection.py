@@ -246,15 +246,6 @@ def test_tls_handshake_has_no_time_of_its_own(
     assert time.monotonic() - started < 5
 
 
-def test_tls_connection_that_hangs_ends_at_the_deadline(
-    serve: Serve, certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
-    port = serve(speak_tls(certificate, hang())).port
-
-    assert failure(f"https://localhost:{port}/", 0.5) == LATE
-
-
 def test_slow_connection_leaves_the_handshake_only_the_rest(
     serve: Serve, monkeypatch: pytest.MonkeyPatch, clock: SteppedClock
 ) -> None:

@@ -24,7 +24,7 @@ from flask_ssr_session.upstream.deadline import Deadline
 from flask_ssr_session.upstream.key_age import FetchedKeys
 
 from ..clocks import SteppedClock
-from ..key_servers import Background, FakeKeyServer, KeyServer, answer, ok
+from ..key_servers import Background, FakeKeyServer
 from ..tables import rows
 
 DAY = 24 * 3600.0
@@ -398,19 +398,6 @@ def test_addresses_are_tried_in_turn_within_three_seconds(
     assert keys.get_or_fetch("d-test", clock.wall())
     shared = {"a": pytest.approx(3 / 4, abs=0.1), "b": pytest.approx(1, abs=0.1)}
     assert shares == {**shared, "c": pytest.approx(3 / 2, abs=0.1)}
-
-
-def test_keys_come_over_a_real_connection(signer: SessionSigner, clock: SteppedClock) -> None:
-    server = KeyServer(answer(ok(json.dumps({"keys": [signer.jwk()]}).encode())))
-    keys = FetchedKeys([server.url], max_stale_seconds=0, clock=clock, log=ThrottledLog(clock))
-    try:
-        assert keys.get_or_fetch("d-test", clock.wall())
-        server.refuse()
-        keys.clear()
-        with pytest.raises(KeysUnavailableError):
-            keys.get_or_fetch("d-test", clock.wall())
-    finally:
-        server.close()
 
 
 # A token is valid for two days and was verified once; then the server changes.

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
+import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from contextlib import nullcontext
 
 import pytest
 
@@ -168,69 +166,40 @@ def test_many_threads_make_one_fetch_and_go_on_when_it_ends(clock: SteppedClock)
 
 
 def test_background_is_a_daemon_thread_with_a_name(clock: SteppedClock) -> None:
-    bench, seen = Bench(clock), list[threading.Thread]()
-    gate = bench.server.hold()
+    bench = Bench(clock)
+    bench.server.hold()
     bench.renew()
     assert bench.server.began.wait(10)
-    seen += [thread for thread in threading.enumerate() if thread.name == "ssr-session-keys"]
-    gate.set()
+    seen = [thread for thread in threading.enumerate() if thread.name == "ssr-session-keys"]
     bench.server.close()
 
     assert [thread.daemon for thread in seen] == [True]
 
 
-# Prints the end of a child forked in each state of its parent: 0 if it gets keys of its own.
-FORKS = """
-import json, os, signal, sys, threading
-from flask_ssr_session.clock import SystemClock
-from flask_ssr_session.upstream.key_fetcher import KeyFetcher
-from flask_ssr_session.upstream.key_set import KeySet
-
-parent, ends = os.getpid(), {}
-
-def end_of_a_child(state):
-    began, never, fetches = threading.Event(), threading.Event(), []
-
-    def fetch(started):
-        fetches.append(os.getpid())
-        if os.getpid() == parent and len(fetches) > ("warm" in state):
-            began.set()
-            never.wait()
-        return KeySet({}, fetched_monotonic=started)
-
-    fetcher = KeyFetcher(fetch, SystemClock(), on_success=id, on_failure=id)
-    renew = dict(in_background=False, wait_seconds=9, may_back_off=False)
-    if "warm" in state:
-        fetcher.renew(**renew)
-        fetcher._process_state().last_start = None
-    if "fetching" in state:
-        threading.Thread(target=fetcher.renew, kwargs=renew, daemon=True).start()
-        began.wait()
-    if "locked" in state:
-        fetcher._process_state().lock.acquire()
-    child = os.fork()
-    if child == 0:
-        signal.alarm(9)
-        fetcher.renew(**renew)
-        fetcher.clear()
-        fetcher.renew(**renew)
-        os._exit(0 if fetcher.key_set and fetches.count(os.getpid()) == 2 else 1)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-for state in sys.argv[1:]:
-    ends[state] = end_of_a_child(state)
-sys.stdout.write(json.dumps(ends))
-sys.stdout.flush()
-os._exit(0)
-"""
-
-
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
-def test_child_of_a_fork_fetches_whatever_its_parent_was_doing() -> None:
+@pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")
+@pytest.mark.parametrize("state", ["cold", "cold fetching", "cold locked", "warm fetching locked"])
+def test_child_of_a_fork_fetches_whatever_its_parent_was_doing(state: str) -> None:
     """As under a preloading server, while another thread of the parent may hold a lock."""
-    states = ["cold", "cold fetching", "cold locked", "warm fetching locked"]
-    command = [sys.executable, "-W", "ignore", "-c", FORKS, *states]
-    root = Path(__file__).parents[2]
-    result = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
+    bench = Bench(SteppedClock())
+    if "warm" in state:
+        bench.renew(background=False)
+        bench.clock.advance(10)
+    if "fetching" in state:
+        bench.server.hold()
+        bench.server.began.clear()
+        bench.renew()
+        assert bench.server.began.wait(10)
+    with bench.fetcher._process_state().lock if "locked" in state else nullcontext():
+        child = os.fork()
+        if child == 0:
+            signal.alarm(9)
+            asked = len(bench.server.asked)
+            bench.renew(background=False)
+            bench.fetcher.clear()
+            bench.renew(background=False)
+            os._exit(0 if bench.fetcher.key_set and len(bench.server.asked) == asked + 2 else 1)
+    end = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    bench.server.close()
 
-    assert json.loads(result.stdout) == dict.fromkeys(states, 0), result.stderr
+    assert end == 0

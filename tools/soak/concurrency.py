@@ -2,8 +2,8 @@
 
 ``python -m tools.soak.concurrency`` takes about half a minute. The promises: 200 threads without
 keys make one fetch, and all get its result; a flood makes one fetch per 10 s, whatever the key
-server does, and no signed-in user gets another answer or waits longer than a fetch may take.
-A promise that breaks ends it with status 1.
+server does, and no signed-in user gets another answer or waits longer than a fetch may take; of
+many threads, one tries a core that failed. A promise that breaks ends it with status 1.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from unittest import mock
 from flask import Flask, g
 
 from flask_ssr_session import FlaskSSRSession, session_required
+from flask_ssr_session.errors import FetchError
 from flask_ssr_session.sansio.states import Reason
 from flask_ssr_session.sansio.verdict import decide
 from flask_ssr_session.sansio.verification import TokenRules
@@ -34,6 +35,7 @@ from flask_ssr_session.upstream import key_age
 from flask_ssr_session.upstream.deadline import Deadline
 from flask_ssr_session.upstream.fetch import fetch_document
 from flask_ssr_session.upstream.key_age import FetchedKeys
+from flask_ssr_session.upstream.revocation import RevocationCheck
 from tests.key_servers import KeyServer, answer, counted_waiters, finish_background, ok
 from tests.servers.support import RunningClock, cookie
 
@@ -168,12 +170,39 @@ def flood(mode: str, threads: int) -> None:
         assert mode == "closed" or server.connections == fetches
 
 
+def retry_core(mode: str, threads: int) -> None:
+    """Of many threads, one tries a core that failed, and all get the answer of the other one."""
+    clock, asked = RunningClock(), list[str]()
+
+    def fetch(url: str, _deadline: Deadline, _headers: object) -> tuple[bytes, None]:
+        asked.append(url.partition("?")[0])
+        if asked[-1] == mode:
+            raise FetchError("down")
+        return b'{"status":"OK"}', None
+
+    check = RevocationCheck((mode, "other"), {}, clock=clock, fetch=fetch)
+    everybody = threading.Barrier(threads)
+
+    def look_up(_number: int) -> None:
+        everybody.wait(10)
+        assert check.is_revoked("handle") is False
+
+    check.is_revoked("handle")
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in range(200):
+            clock.advance(10)
+            asked.clear()
+            list(pool.map(look_up, range(threads)))
+            assert Counter(asked) == {mode: 1, "other": threads}, Counter(asked)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, default=200, help="of a cold start")
     options = parser.parse_args()
     runs = [(start_cold, mode, options.threads) for mode in ("up", "failing")]
     runs += [(flood, mode, 6) for mode in MODES]
+    runs.append((retry_core, "core", 8))
     is_good = True
     for run, mode, threads in runs:
         began = time.monotonic()
