@@ -27,7 +27,7 @@ def event(token: str | None = None, path: str = "/", **changes: Any) -> dict[str
 def invoke(*events: dict[str, Any], **environment: str) -> list[Any]:
     """Start a function, pass it the events; return its responses and its last line."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.servers.invoked"],
+        [sys.executable, "-m", "tests.servers.served"],
         cwd=ROOT,
         env=os.environ | environment,
         input="".join(json.dumps(event) + "\n" for event in events),
@@ -76,8 +76,7 @@ def test_function_with_static_keys_answers_everything_without_network(
 
 def test_audit_hook_sees_the_network_where_keys_are_not_static() -> None:
     # No server listens at the discard port.
-    environment = {"FLASK_SSR_SESSION_JWKS_URI": "http://127.0.0.1:9/jwks.json"}
-    answer, itself = invoke(event(make_token()), **environment)
+    answer, itself = invoke(event(make_token()), JWKS_URI="http://127.0.0.1:9/jwks.json")
 
     assert answer[0] == 503
-    assert "socket.connect" in itself["network"]
+    assert "socket.connect ('127.0.0.1', 9)" in itself["network"]

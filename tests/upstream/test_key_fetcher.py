@@ -93,7 +93,7 @@ def test_who_waits_for_a_fetch(
     assert len(bench.server.asked) - before == starts
 
 
-def test_success_and_failure_are_reported_with_the_failures_before(bench: Bench) -> None:
+def test_success_and_failure_are_reported_with_the_failures_in_a_row(bench: Bench) -> None:
     down = "the server is down"
     bench.fail()
     bench.fail()
@@ -102,7 +102,11 @@ def test_success_and_failure_are_reported_with_the_failures_before(bench: Bench)
     bench.clock.advance(60)
     bench.renew()
 
-    assert bench.reports == [(down, 1), (down, 2), 2, 0]
+    bench.fail()
+    bench.fetcher.clear()
+    bench.renew()
+
+    assert bench.reports == [(down, 1), (down, 2), 2, 0, (down, 1), 0]
 
 
 def test_failures_of_a_week_do_not_lengthen_the_pause(bench: Bench) -> None:

@@ -3,7 +3,8 @@
 ``python -m tools.soak.concurrency`` takes about half a minute. The promises: 200 threads without
 keys make one fetch, and all get its result; a flood makes one fetch per 10 s, whatever the key
 server does, and no signed-in user gets another answer or waits longer than a fetch may take; of
-many threads, one tries a core that failed. A promise that breaks ends it with status 1.
+many threads, one tries a core that failed; the cache of tokens stays within its limit. A promise
+that breaks ends it with status 1.
 """
 
 from __future__ import annotations
@@ -29,12 +30,14 @@ from flask_ssr_session.errors import FetchError
 from flask_ssr_session.sansio.states import Reason
 from flask_ssr_session.sansio.verdict import decide
 from flask_ssr_session.sansio.verification import TokenRules
+from flask_ssr_session.session import SSRSession
 from flask_ssr_session.testing import SessionSigner
 from flask_ssr_session.throttled_log import ThrottledLog
 from flask_ssr_session.upstream import key_age
 from flask_ssr_session.upstream.deadline import Deadline
 from flask_ssr_session.upstream.fetch import fetch_document
 from flask_ssr_session.upstream.key_age import FetchedKeys
+from flask_ssr_session.upstream.key_set import MAX_CACHED_TOKENS, KeySet
 from flask_ssr_session.upstream.revocation import RevocationCheck
 from tests.key_servers import KeyServer, answer, counted_waiters, finish_background, ok
 from tests.servers.support import RunningClock, cookie
@@ -196,13 +199,39 @@ def retry_core(mode: str, threads: int) -> None:
             assert Counter(asked) == {mode: 1, "other": threads}, Counter(asked)
 
 
+def fill_cache(_mode: str, threads: int) -> None:
+    """Threads exceed the limit of the cache by no more than one token each."""
+    signer = SessionSigner()
+    key_set, session = KeySet({"d-test": signer.public_key}), SSRSession({"sub": "anna"})
+    together, seen = threading.Barrier(threads), list[int]()
+
+    def remember(thread: int) -> None:
+        together.wait(30)
+        for number in range(2_000):
+            key_set.put(f"{thread}-{number}", "d-test", key_set.keys["d-test"], session)
+            seen.append(len(key_set._sessions))
+
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # they interrupt each other at nearly every step
+    try:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(remember, range(threads)))
+    finally:
+        sys.setswitchinterval(usual)
+    assert MAX_CACHED_TOKENS <= max(seen) <= MAX_CACHED_TOKENS + threads, max(seen)
+    # Two threads may each drop one where one was too many.
+    assert MAX_CACHED_TOKENS - threads <= len(key_set._sessions) <= MAX_CACHED_TOKENS
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, default=200, help="of a cold start")
     options = parser.parse_args()
-    runs = [(start_cold, mode, options.threads) for mode in ("up", "failing")]
+    runs: list[tuple[Callable[[str, int], None], str, int]] = [
+        (start_cold, mode, options.threads) for mode in ("up", "failing")
+    ]
     runs += [(flood, mode, 6) for mode in MODES]
-    runs.append((retry_core, "core", 8))
+    runs += [(retry_core, "core", 8), (fill_cache, "", 8)]
     is_good = True
     for run, mode, threads in runs:
         began = time.monotonic()
