@@ -31,11 +31,11 @@ def serve() -> Iterator[Serve]:
         server.close()
 
 
-def fetch(url: str, seconds: float = 5.0) -> tuple[bytes, float | None]:
+def fetch(url: str, seconds: float = 30.0) -> tuple[bytes, float | None]:
     return fetch_document(url, Deadline(seconds))
 
 
-def failure(url: str, seconds: float = 5.0) -> str:
+def failure(url: str, seconds: float = 30.0) -> str:
     """Return why *url* cannot be fetched."""
     with pytest.raises(FetchError) as caught:
         fetch(url, seconds)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -144,9 +143,7 @@ def test_name_without_an_address_is_a_failure(
 
 def test_resolver_that_hangs_has_no_time_of_its_own(network: Network) -> None:
     network.gate.clear()
-    started = time.monotonic()
     assert failure("http://keys.example/", 0.2) == "the name was not resolved in time"
-    assert time.monotonic() - started < 5
     network.gate.set()
 
 
@@ -160,7 +157,11 @@ def test_next_address_is_tried_when_one_refuses(serve: Serve, network: Network) 
 
 @rows("fails_at", {"it does not answer": "connect", "this machine has no such network": "open"})
 def test_next_address_is_tried_when_one_fails(
-    serve: Serve, network: Network, monkeypatch: pytest.MonkeyPatch, fails_at: str
+    serve: Serve,
+    network: Network,
+    clock: SteppedClock,
+    monkeypatch: pytest.MonkeyPatch,
+    fails_at: str,
 ) -> None:
     server, made = serve(answer(ok(BODY))), list[socket.socket]()
     network.found = [("192.0.2.1", 80), address(server)]
@@ -181,12 +182,12 @@ def test_next_address_is_tried_when_one_fails(
                 raise TimeoutError
             super().connect(address)
 
+    monkeypatch.setattr(deadline, "monotonic", clock.monotonic)
     monkeypatch.setattr(socket, "socket", Socket)
 
-    assert fetch("http://keys.example/", 4)[0] == BODY
+    assert fetch("http://keys.example/", 40)[0] == BODY
     # The first of two has half of the time.
-    shares = [2, 4] if fails_at == "connect" else [4]
-    assert waits == [pytest.approx(share, abs=0.4) for share in shares]
+    assert waits == ([20, 40] if fails_at == "connect" else [40])
     # The server makes sockets, too, after these.
     assert [sock.fileno() for sock in made[:2]] == [-1, -1]
 
@@ -241,9 +242,7 @@ def test_tls_handshake_has_no_time_of_its_own(
     serve: Serve, behave: Behaviour, problem: str
 ) -> None:
     url = serve(behave).url.replace("http", "https", 1)
-    started = time.monotonic()
     assert failure(url, 0.3 if problem == LATE else 5) == problem
-    assert time.monotonic() - started < 5
 
 
 def test_slow_connection_leaves_the_handshake_only_the_rest(

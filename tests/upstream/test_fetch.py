@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import socket
-import time
 from http.client import HTTPConnection
 from typing import Any
 
@@ -166,10 +165,8 @@ def test_endless_answer_is_not_read_for_long(
     },
 )
 def test_nothing_stretches_the_deadline(serve: Serve, behave: Behaviour, seconds: float) -> None:
-    started = time.monotonic()
+    """The servers close after five seconds, which would be another failure."""
     assert failure(serve(behave).url, seconds) == LATE
-    # The servers hang for five seconds.
-    assert time.monotonic() - started < 4
 
 
 @rows("code", {"200": 200, "302": 302, "500": 500})
@@ -177,10 +174,10 @@ def test_response_of_any_status_may_be_had_within_the_same_limits(serve: Serve, 
     head = f"HTTP/1.1 {code} X\r\nX-Told: yes\r\n".encode()
     url = serve(answer(head + b"Content-Length: 2\r\n\r\nno")).url
 
-    reply = request("GET", url, Deadline(5))
+    reply = request("GET", url, Deadline(30))
     assert (reply.status, reply.headers["X-Told"], reply.body) == (code, "yes", b"no")
     with pytest.raises(FetchError, match="larger than 1 MiB"):
-        request("GET", serve(flood(head + b"\r\n")).url, Deadline(5))
+        request("GET", serve(flood(head + b"\r\n")).url, Deadline(30))
     with pytest.raises(FetchError, match=LATE):
         request("GET", serve(hang(head)).url, Deadline(0.1))
 
@@ -226,8 +223,8 @@ def test_method_and_headers_can_be_given(serve: Serve) -> None:
     requests: list[bytes] = []
     url = serve(recorded(requests)).url
 
-    request("OPTIONS", url, Deadline(5), {"Accept": "text/html", "api-key": "a b"})
-    fetch_document(url, Deadline(5), {"api-key": "a b"})
+    request("OPTIONS", url, Deadline(30), {"Accept": "text/html", "api-key": "a b"})
+    fetch_document(url, Deadline(30), {"api-key": "a b"})
 
     first, second = (data.split(b"\r\n") for data in requests)
     assert first[0] == b"OPTIONS /jwks.json HTTP/1.1"
@@ -247,7 +244,7 @@ def test_header_cannot_write_others(serve: Serve, text: str) -> None:
 
     for headers in ({"api-key": text}, {text: "x"}):
         with pytest.raises(FetchError, match=r"the connection failed \(\w+Error\)"):
-            fetch_document(server.url, Deadline(5), headers)
+            fetch_document(server.url, Deadline(30), headers)
     assert b"".join(requests) == b""
 
 
@@ -256,7 +253,7 @@ def test_debug_output_of_http_client_does_not_show_headers(
 ) -> None:
     monkeypatch.setattr(HTTPConnection, "debuglevel", 1)
 
-    fetch_document(serve(answer(ok(BODY))).url, Deadline(5), {"api-key": "secret"})
+    fetch_document(serve(answer(ok(BODY))).url, Deadline(30), {"api-key": "secret"})
 
     assert capsys.readouterr().out == ""
 

@@ -197,7 +197,7 @@ def test_child_of_a_fork_fetches_whatever_its_parent_was_doing(state: str) -> No
     with bench.fetcher._process_state().lock if "locked" in state else nullcontext():
         child = os.fork()
         if child == 0:
-            signal.alarm(9)
+            signal.alarm(30)
             asked = len(bench.server.asked)
             bench.renew(background=False)
             bench.fetcher.clear()
