@@ -11,7 +11,7 @@ import pytest
 from flask_ssr_session.errors import CoreUnavailableError, FetchError, HTTPClientError
 from flask_ssr_session.upstream import deadline
 from flask_ssr_session.upstream.deadline import Deadline
-from flask_ssr_session.upstream.revocation import RevocationCheck
+from flask_ssr_session.upstream.revocation import RevocationCheck, _Cooldown
 
 from ..clocks import SteppedClock
 from ..key_servers import answer, ok
@@ -283,6 +283,12 @@ def test_one_request_tries_the_core_for_all_others(core: Core, clock: SteppedClo
     assert outcome(check) is False
     assert others == [True] * 3
     assert core.asked_cores() == [CORES[n] for n in (0, 1, 1, 1)]
+
+
+def test_of_requests_that_race_for_the_retry_one_gets_it() -> None:
+    cooldown = _Cooldown(retry_at=10)
+
+    assert [cooldown.take_retry(now) for now in (9.999, 10, 10)] == [False, True, False]
 
 
 def test_defect_leaves_the_core_to_a_later_request(
