@@ -91,7 +91,15 @@ ANSWERS: dict[str, tuple[Behaviour, float | str | None]] = {
         for line in (
             *("201 Created", "204 No Content", "206 Partial Content", "304 Not Modified"),
             *("301 Go", "302 Go", "303 Go", "307 Go", "308 Go"),
-            *("400 Bad", "401 Unauthorized", "404 Not Found", "499 X", "500 Oops", "503 Busy"),
+            *(
+                "399 X",
+                "400 Bad",
+                "401 Unauthorized",
+                "404 Not Found",
+                "499 X",
+                "500 Oops",
+                "503 Busy",
+            ),
         )
     },
 }
