@@ -12,6 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from flask_ssr_session.upstream import deadline
+from flask_ssr_session.upstream.connection import DeadlineSocket
 
 from ..clocks import SteppedClock
 from ..key_servers import Behaviour, KeyServer, answer, dribble, hang, ok, speak_tls
@@ -49,6 +50,18 @@ def test_closed_port_is_a_failure_until_it_is_open(serve: Serve) -> None:
     assert failure(server.url) == "the connection failed (ConnectionRefusedError)"
     server.accept_again()
     assert fetch(server.url)[0] == BODY
+
+
+def test_sending_gets_the_time_that_is_left(
+    clock: SteppedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deadline, "monotonic", clock.monotonic)
+    left = deadline.Deadline(3)
+    clock.advance(1)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        DeadlineSocket(ours, left, 0).sendall(b"GET")
+        assert (ours.gettimeout(), theirs.recv(9)) == (2, b"GET")
 
 
 # Names
