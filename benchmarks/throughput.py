@@ -25,7 +25,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from flask_ssr_session.testing import SessionSigner
-from tests.key_server import KeyServer, answer, hang, ok
+from tests.key_servers import KeyServer, answer, hang, ok
 from tests.servers.support import Server, cookie, serve
 
 from .visitors import sign

@@ -41,7 +41,7 @@ from flask_ssr_session.upstream.key_fetcher import MAX_BACKOFF_SECONDS
 from tests.browser_requests import FETCH, PAGE
 
 from ..clocks import SteppedClock
-from ..fake_key_server import FakeKeyServer, finish_background
+from ..key_servers import FakeKeyServer, finish_background
 from .conftest import TEMPLATE_GUARD, make_app, with_templates, with_views
 
 SIGNALS = (session_active, refresh_requested, keys_renewed, keys_failing)

@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 
 from .support import Server, serve, serve_core
 
-WORKERS = 3
+WORKERS = 2
 ANSWERED_BY = "--access-logformat=%(p)s %(U)s?%(q)s"
 OPTIONS = ("--worker-class=gthread", f"--workers={WORKERS}", "--threads=8", "--access-logfile=-")
-REQUESTS_AT_ONCE = 24
+REQUESTS_AT_ONCE = 16
 
 # Every request has its own URL, so that the log shows which worker served it.
 _numbers = itertools.count()

@@ -11,26 +11,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from flask_ssr_session.testing import SessionSigner
 
+from ..browser_requests import PAGE
+from ..tokens import expired_token, make_token
 from .support import ROOT
-
-BROWSER = {"accept": "text/html,*/*", "sec-fetch-dest": "document"}
 
 
 def event(token: str | None = None, path: str = "/", **changes: Any) -> dict[str, Any]:
-    """Return a request as a platform hands it over, with each cookie by itself."""
-    cookies = ["theme=dark"] if token is None else ["theme=dark", f"sAccessToken={token}"]
-    request: dict[str, Any] = {"method": "GET", "path": path, "query": "", "body": ""}
-    return request | {"cookies": cookies, "headers": dict(BROWSER)} | changes
+    cookie = {} if token is None else {"Cookie": f"theme=dark; sAccessToken={token}"}
+    return {"path": path, "headers": PAGE | cookie | changes.pop("headers", {}), **changes}
 
 
-def invoke(*events: dict[str, Any], **environment: str) -> list[dict[str, Any]]:
+def invoke(*events: dict[str, Any], **environment: str) -> list[Any]:
     """Start a function, pass it the events; return its responses and its last line."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.servers.invoked"],
+        [sys.executable, "-m", "tests.servers.served"],
         cwd=ROOT,
         env=os.environ | environment,
         input="".join(json.dumps(event) + "\n" for event in events),
@@ -41,59 +38,45 @@ def invoke(*events: dict[str, Any], **environment: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-@pytest.fixture(params=["variable", "file"])
-def static_keys(
-    request: pytest.FixtureRequest, signer: SessionSigner, tmp_path: Path
-) -> dict[str, str]:
-    """The environment of a function: the key set itself, or the path of a file in its image."""
+@pytest.mark.parametrize("source", ["variable", "file"])
+def test_function_with_static_keys_answers_everything_without_network(
+    source: str, signer: SessionSigner, tmp_path: Path
+) -> None:
     keys = json.dumps({"keys": [signer.jwk()]})
-    if request.param == "file":
+    if source == "file":
         (tmp_path / "jwks.json").write_text(keys)
         keys = str(tmp_path / "jwks.json")
-    return {"FLASK_SSR_SESSION_JWKS": keys}
-
-
-def test_function_with_static_keys_answers_everything_without_network(
-    static_keys: dict[str, str], signer: SessionSigner, other_private_key: RSAPrivateKey
-) -> None:
-    active = signer.sign(signer.claims("user-7"))
-    expired = signer.sign(signer.claims("user-7", issued_at=time.time() - 7200))
-    stranger = SessionSigner("d-unknown", other_private_key)
+    active, expired = make_token(user_id="user-7"), expired_token("user-7")
     # Young enough to be signed by a key that a fetch would bring.
-    unknown = stranger.sign(stranger.claims("user-7", issued_at=time.time() + 2))
-    form: dict[str, Any] = {"method": "POST"}
-    form["headers"] = BROWSER | {"sec-fetch-site": "cross-site"}
-
-    *answers, itself = invoke(
-        event(active),
-        event(active, "/template"),
-        event(expired),
-        event(expired, "/template"),
-        event(unknown),
-        event(),
-        event(active, **form),
-        event(active),
-        **static_keys,
-    )
-
-    assert [answer["status"] for answer in answers] == [200, 200, 200, 200, 200, 302, 403, 200]
-    said = [answer["headers"].get("SSR-Session") for answer in answers]
+    unknown = make_token(SessionSigner("d-unknown"), user_id="user-7", issued_at=time.time() + 2)
     refresh = "refresh; reason="
-    assert said[2:5] == [f"{refresh}expired", f"{refresh}expired", f"{refresh}invalid"]
-    assert said[5:7] == ["anonymous; reason=anonymous", "refused; reason=cross_site"]
-    assert answers[0]["body"] == answers[7]["body"] == "user-7"
-    assert "Hello, user-7" in answers[1]["body"]
-    for answer in answers[2:7]:
-        assert "user-7" not in answer["body"]
-    for answer in answers[2:5]:
-        assert 'src="/refresh-session/' in answer["body"]
+    # Each event, its status, what SSR-Session says, and what the page shows.
+    table: list[tuple[dict[str, Any], int, str | None, str]] = [
+        (event(active), 200, None, "user-7"),
+        (event(active, "/template"), 200, None, "Hello, user-7"),
+        (event(expired), 200, f"{refresh}expired", 'src="/refresh-session/'),
+        (event(expired, "/template"), 200, f"{refresh}expired", 'src="/refresh-session/'),
+        (event(unknown), 200, f"{refresh}invalid", 'src="/refresh-session/'),
+        (event(), 302, "anonymous; reason=anonymous", ""),
+        (
+            event(active, method="POST", headers={"Sec-Fetch-Site": "cross-site"}),
+            *(403, "refused; reason=cross_site", ""),
+        ),
+        (event(active), 200, None, "user-7"),
+    ]
+
+    *answers, itself = invoke(*(row[0] for row in table), FLASK_SSR_SESSION_JWKS=keys)
+
+    for (asked, *expected), (status, headers, text) in zip(table, answers, strict=True):
+        assert [status, headers.get("SSR-Session")] == expected[:2], asked
+        assert str(expected[2]) in text, asked
+        assert ("user-7" in text) == (expected[1] is None), asked
     assert itself == {"network": [], "threads": ["MainThread"]}
 
 
-def test_the_audit_hook_sees_the_network_where_keys_are_not_static(signer: SessionSigner) -> None:
+def test_audit_hook_sees_the_network_where_keys_are_not_static() -> None:
     # No server listens at the discard port.
-    environment = {"FLASK_SSR_SESSION_JWKS_URI": "http://127.0.0.1:9/jwks.json"}
-    answer, itself = invoke(event(signer.sign(signer.claims())), **environment)
+    answer, itself = invoke(event(make_token()), JWKS_URI="http://127.0.0.1:9/jwks.json")
 
-    assert answer["status"] == 503
-    assert "socket.connect" in itself["network"]
+    assert answer[0] == 503
+    assert "socket.connect ('127.0.0.1', 9)" in itself["network"]

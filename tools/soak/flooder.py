@@ -1,4 +1,4 @@
-"""Flood a server with made-up key ids: ``python -m tests.servers.flooder PORT``.
+"""Flood a server with made-up key ids: ``python -m tools.soak.flooder PORT``.
 
 A separate process, so that it does not slow down the measurement. It prints when it is ready,
 starts at the first line of its input, stops at its end, and prints the count of each status. With
@@ -18,8 +18,7 @@ from http.client import HTTPConnection
 from itertools import cycle
 
 from flask_ssr_session.testing import SessionSigner
-
-from .support import ask
+from tests.servers.support import ask
 
 CONNECTIONS = 16
 
@@ -52,7 +51,7 @@ def main() -> int:
         connection.close()
         return statuses
 
-    print("ready", flush=True)  # noqa: T201
+    print("ready", flush=True)
     sys.stdin.readline()
     with ThreadPoolExecutor(CONNECTIONS) as pool:
         began = time.monotonic()
@@ -60,7 +59,7 @@ def main() -> int:
         sys.stdin.read()
         ended.set()
         statuses = sum((count.result() for count in counts), Counter[int]())
-    print(json.dumps([time.monotonic() - began, statuses]))  # noqa: T201
+    print(json.dumps([time.monotonic() - began, statuses]))
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Simulate an hour of many failures at once, in a minute: ``python -m tests.chaos --minutes 60``.
+"""Simulate an hour of many failures at once, in about a minute: ``python -m tools.soak.chaos``.
 
 Signed-in users request pages of a Flask app while the key server fails in many ways, keys rotate
 every minute, attackers send junk and floods, keys are cleared and processes fork. Time is stepped;
@@ -39,14 +39,12 @@ from flask_ssr_session.throttled_log import ThrottledLog, logger
 from flask_ssr_session.upstream.deadline import Deadline
 from flask_ssr_session.upstream.fetch import fetch_document
 from flask_ssr_session.upstream.key_age import FetchedKeys
+from tests.app.conftest import cookies, make_app, page_shown, with_views
 from tests.browser_requests import FETCH, PAGE
+from tests.clocks import SteppedClock
+from tests.key_servers import KeyServer, answer, hang, ok
 
-from .app.conftest import cookies, make_app, page_shown, with_views
-from .clocks import SteppedClock
-from .fuzz_tokens import NAMES, VALUES
-from .key_server import KeyServer, answer, hang, ok
-from .reference_verifiers import ReferenceVerifiers
-from .test_hostile_tokens import NOW, ROWS
+from .hostile import NAMES, NOW, SENDABLE_ROWS, VALUES, is_accepted
 
 # From design.md, sections 4 and 11; deliberately not imported from the code.
 COOLDOWN_SECONDS = 10.0
@@ -78,9 +76,6 @@ STATES = {
 }
 REFUSED = frozenset({"invalid", "keys_unavailable"})
 REFUSED_OR_OLD = REFUSED | {"expired"}
-
-# Other rows contain characters that change a cookie, so another token would arrive.
-SENDABLE_ROWS = [row for row in ROWS if re.fullmatch(r"[!#-+\--:<-\[\]-~]{1,60000}", row[1])]
 
 
 class ViolationError(Exception):
@@ -120,7 +115,7 @@ class World:
     """The core and its key server: a schedule that depends only on the seed."""
 
     def __init__(self, seed: int, seconds: float) -> None:
-        rng = random.Random(f"world {seed}")  # noqa: S311 - repeatable on purpose
+        rng = random.Random(f"world {seed}")
         self.moods = [Mood(0.0, "up", b"")]
         while self.moods[-1].start < seconds:
             self.moods.append(
@@ -212,7 +207,7 @@ class User:
     def __init__(self, seed: int, number: int, world: World) -> None:
         self.user_id = f"user-{number}"
         # One per user: the responses to one user must not change what another user does.
-        self._rng = random.Random(f"{self.user_id} {seed}")  # noqa: S311
+        self._rng = random.Random(f"{self.user_id} {seed}")
         self._world = world
         self.old: Token | None = None
         self.token = self._issued(0.0)
@@ -295,9 +290,8 @@ class Chaos:
         self.figures = Figures()
         self.clock = SteppedClock(wall=float(NOW), monotonic=0.0)
         self.world = World(seed, self.seconds)
-        self._rng = random.Random(f"run {seed}")  # noqa: S311
+        self._rng = random.Random(f"run {seed}")
         self._max_stale = self._rng.choice((0.0, 420.0, 86_400.0))
-        self._judges = ReferenceVerifiers(SessionSigner().public_key)
         self._users = [User(seed, number, self.world) for number in range(40)]
         self._app = with_views(make_app("chaos"))
         state: AppState = self._app.extensions["ssr_session"]
@@ -510,7 +504,7 @@ class Chaos:
         parts[self._rng.randrange(2)][name] = value
         text = signer.sign(parts[1], parts[0])
         may = REFUSED_OR_OLD | {"clock"}
-        if self._judges.accept(text, NOW + self.now):
+        if is_accepted(text, NOW + self.now):
             may |= {"active"}
         return self._request(f"a token with {name} {value!r}", text, may=may)
 
@@ -855,8 +849,8 @@ def main() -> int:
         traceback.print_exception(violation)
         return 1
     finally:
-        print(chaos.figures.table())  # noqa: T201
-    print(  # noqa: T201
+        print(chaos.figures.table())
+    print(
         f"seed {options.seed}: {options.minutes:g} minutes in {time.monotonic() - began:.0f} s, "
         "every answer as promised"
     )

@@ -1,21 +1,172 @@
-"""A server on a loopback port that responds, or misbehaves, as a test configures it."""
+"""Key servers that a test controls: one without a network, and one on a loopback port."""
 
 from __future__ import annotations
 
 import contextlib
 import datetime
+import json
 import socket
 import ssl
 import struct
 import threading
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest import mock
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
+
+from flask_ssr_session.errors import FetchError
+from flask_ssr_session.upstream import key_fetcher
+from flask_ssr_session.upstream.deadline import Deadline
+
+from .clocks import SteppedClock
+
+
+class FakeKeyServer:
+    """Has no network; the test decides what it returns, and when it fails or hangs."""
+
+    def __init__(self, jwk: dict[str, str]) -> None:
+        self._jwk = jwk
+        self.kids = ["d-test"]
+        self.body: bytes | None = None
+        self.max_age: float | None = None
+        self.is_down = False
+        self.asked: list[str] = []
+        self.began = threading.Event()
+        self._held: deque[threading.Event] = deque()
+        self._gates: list[threading.Event] = []
+
+    def hold(self) -> threading.Event:
+        """Make one later fetch hang until the event is set."""
+        gate = threading.Event()
+        self._held.append(gate)
+        self._gates.append(gate)
+        return gate
+
+    def fetch(self, url: str, deadline: Deadline) -> tuple[bytes, float | None]:
+        assert deadline.remaining() > 0
+        self.asked.append(url)
+        is_down, max_age, body = self.is_down, self.max_age, self.body
+        if body is None:
+            body = json.dumps({"keys": [self._jwk | {"kid": kid} for kid in self.kids]}).encode()
+        gate = self._held.popleft() if self._held else None
+        self.began.set()
+        if gate is not None:
+            assert gate.wait(10)
+        if is_down:
+            raise FetchError("the server is down")
+        return body, max_age
+
+    def close(self) -> None:
+        for gate in self._gates:
+            gate.set()
+        finish_background()
+
+
+def finish_background() -> None:
+    """Wait for the background fetches."""
+    for thread in threading.enumerate():
+        if thread.name == "ssr-session-keys":
+            thread.join(10)
+            assert not thread.is_alive()
+
+
+@contextlib.contextmanager
+def counted_waiters() -> Iterator[threading.Semaphore]:
+    """Yield a semaphore that each thread releases when it begins to wait for a fetch."""
+    waiters = threading.Semaphore(0)
+
+    class WaitedEvent(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            waiters.release()
+            return super().wait(timeout)
+
+    threads = SimpleNamespace(Thread=threading.Thread, Lock=threading.Lock, Event=WaitedEvent)
+    with mock.patch.object(key_fetcher, "threading", threads):
+        yield waiters
+
+
+class Background:
+    """The threads and waits of a KeyFetcher, without real time; patches it in a ``with`` block.
+
+    :ivar mode: when a fetch in the background ends: ``at once``; when a request waits for it,
+        ``slow``; when the test says so, ``held``; or ``none`` if no thread can start.
+    :ivar waits: the seconds that each request waited for a fetch; the clock advanced by them.
+    """
+
+    def __init__(self, server: FakeKeyServer, clock: SteppedClock) -> None:
+        self.mode = "at once"
+        self.waits: list[float] = []
+        self._server, self._clock = server, clock
+        self._held: list[tuple[threading.Event, threading.Thread]] = []
+        self._patch = mock.patch.object(
+            key_fetcher,
+            "threading",
+            SimpleNamespace(Thread=self._thread, Event=self._event, Lock=threading.Lock),
+        )
+
+    def __enter__(self) -> Background:
+        self._patch.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._patch.stop()
+        self._server.close()
+
+    def release(self, place: int = 0) -> None:
+        """Let one held fetch return what the server said when it was asked."""
+        gate, thread = self._held.pop(place)
+        gate.set()
+        thread.join(10)
+        assert not thread.is_alive()
+
+    def release_all(self) -> None:
+        while self._held:
+            self.release()
+
+    def _thread(self, **options: Any) -> threading.Thread:
+        thread = threading.Thread(**options)
+        start = thread.start
+
+        def start_as_told() -> None:
+            if self.mode == "none":
+                raise RuntimeError("can't start new thread")
+            if self.mode == "at once":
+                thread.run()
+                return
+            gate = self._server.hold()
+            self._server.began.clear()
+            start()
+            assert self._server.began.wait(10)
+            self._held.append((gate, thread))
+
+        thread.start = start_as_told  # type: ignore[method-assign]
+        return thread
+
+    def _event(self) -> threading.Event:
+        event = threading.Event()
+
+        def wait(timeout: float | None = None) -> bool:
+            if event.is_set():
+                return True
+            assert timeout is not None
+            self.waits.append(round(timeout, 6))
+            if self.mode == "slow":
+                self.release_all()
+            else:
+                self._clock.advance(timeout)
+            return event.is_set()
+
+        event.wait = wait  # type: ignore[method-assign]
+        return event
+
 
 # What a server does with one connection.
 Behaviour = Callable[[socket.socket], None]

@@ -1,0 +1,101 @@
+"""Two requests at once: each reads its own session, wherever in the request it looks.
+
+``python -m tools.soak.isolation`` sends thousands over threads and greenlets.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from flask import Response, g, render_template, request, stream_with_context
+
+from flask_ssr_session import get_ssr_session, require_session, session_optional, session_required
+
+from ..browser_requests import PAGE
+from ..tables import rows
+from ..tokens import make_token
+from .conftest import cookies, make_app, with_templates
+
+
+class Site:
+    """An app in which each step of a request waits until the other request is there, too."""
+
+    def __init__(self) -> None:
+        self.seen: dict[str, set[str]] = {"anna": set(), "ben": set()}
+        self._together = threading.Barrier(2, timeout=30)
+        template = "{% if needs_refresh %}old{% else %}{{ shown() }} {{ shown() }}{% endif %}"
+        app, shown = with_templates(make_app(), page=template), self.shown
+        self.app = app
+        app.jinja_env.globals["shown"] = shown
+        app.testing = False  # error handlers respond, as in production
+        app.add_url_rule("/required", view_func=session_required(lambda: shown()), endpoint="r")
+        app.add_url_rule("/optional", view_func=session_optional(lambda: shown()), endpoint="o")
+        app.add_url_rule("/template", view_func=lambda: render_template("page.html"), endpoint="t")
+
+        @app.route("/streamed")
+        @session_required
+        def streamed() -> Response:
+            return Response(stream_with_context(shown() for _ in range(2)))
+
+        @app.route("/async")
+        @session_required
+        async def asynchronous() -> str:
+            return shown()
+
+        @app.route("/fails")
+        def fails() -> str:
+            require_session()
+            raise LookupError(shown())
+
+        app.register_error_handler(LookupError, lambda _error: shown())
+
+        @app.teardown_request
+        def leave(_error: BaseException | None) -> None:
+            shown()
+
+    def shown(self) -> str:
+        """Return who the session says it is, after the other request has come as far."""
+        before = get_ssr_session()
+        self._together.wait()
+        session = get_ssr_session()
+        assert before is session is g.session
+        name = session.user_id if session else "nobody"
+        self.seen[request.args["user"]].add(name)
+        return name
+
+    def visit(self, path: str, **cookie: dict[str, str]) -> dict[str, str]:
+        """Let both visit *path* at once; return the text of each response."""
+
+        def get(user: str) -> str:
+            client = self.app.test_client(use_cookies=False)
+            return client.get(f"{path}?user={user}", headers=PAGE | cookie[user]).text
+
+        with ThreadPoolExecutor(2) as pool:
+            return dict(zip(cookie, pool.map(get, cookie), strict=True))
+
+
+@pytest.fixture
+def site() -> Site:
+    return Site()
+
+
+PATHS = ("/required", "/optional", "/template", "/streamed", "/async", "/fails")
+
+
+@rows("path", {path: path for path in PATHS})
+def test_two_requests_at_once_read_their_own_sessions(site: Site, path: str) -> None:
+    tokens = {user: cookies(make_token(user_id=user)) for user in ("anna", "ben")}
+
+    texts = site.visit(path, **tokens)
+
+    assert site.seen == {"anna": {"anna"}, "ben": {"ben"}}
+    assert {user: set(re.findall("anna|ben|nobody", texts[user])) for user in texts} == site.seen
+
+
+def test_session_is_not_lent_to_a_request_without_one(site: Site) -> None:
+    site.visit("/optional", anna=cookies(make_token(user_id="anna")), ben={})
+
+    assert site.seen == {"anna": {"anna"}, "ben": {"nobody"}}

@@ -1,0 +1,42 @@
+"""Tokens that are refused are not kept; ``python -m tools.soak.memory`` measures it by millions."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterable
+
+from flask import Flask
+
+from ..browser_requests import FETCH
+from ..tables import rows
+from ..tokens import expired_token, make_token
+from .conftest import cookies
+
+
+def is_kept(text: str) -> bool:
+    """Return whether a container of this process holds a string with this text."""
+    gc.collect()
+    containers = (kept for kept in gc.get_objects() if isinstance(kept, dict | list | tuple | set))
+    for kept in containers:
+        items: Iterable[object] = [*kept, *kept.values()] if isinstance(kept, dict) else [*kept]
+        if any(isinstance(item, str) and text in item for item in items):
+            return True
+    return False
+
+
+@rows(
+    "make, status, kept",
+    {
+        "a token that is accepted": (make_token, 200, True),
+        "an expired one": (expired_token, 401, False),
+        "one of an unknown key": (lambda: make_token(header={"kid": "d-other"}), 401, False),
+        "one with another's signature": (lambda: f"{make_token()[:-6]}AAAAAA", 401, False),
+    },
+)
+def test_only_verified_tokens_are_kept(app: Flask, make: object, status: int, kept: bool) -> None:
+    assert callable(make)
+    token = make()
+    client = app.test_client(use_cookies=False)
+
+    assert client.get("/account", headers=FETCH | cookies(token)).status_code == status
+    assert is_kept(token[-200:-20]) is kept
