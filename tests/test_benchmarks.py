@@ -53,32 +53,23 @@ def test_hook_is_measured_beside_its_bounds_and_what_is_installed(tmp_path: Path
     assert set(RIVALS) - set(rows) == missing
 
 
-def test_start_is_measured_in_fresh_interpreters(tmp_path: Path) -> None:
-    figures = run("start", "--interpreters", "1", report=tmp_path / "start.json")
-
-    assert figures["import_ms"] > 0
-    assert figures["import_mib"] > 0
-    assert min(figures["cold_ms"], figures["cold_bare_ms"]) > 0
-
-
-def test_profile_has_the_lines_of_every_kind_of_request(tmp_path: Path) -> None:
-    figures = run("lines", "--runs", "1", "--requests", "2", report=tmp_path / "lines.json")
-
-    def sources(case: str) -> str:
-        return "\n".join(line["source"] for line in figures[case] if line["hits"])
-
-    assert "key.verify(" in sources("cold")
-    assert "key.verify(" not in sources("warm")
-    assert "_ANONYMOUS" in sources("anonymous")
-    assert all(line["us"] >= 0 for line in figures["cold"])
-
-
-def test_growth_is_measured_along_every_axis(tmp_path: Path) -> None:
-    arguments = ("--quick", "--sessions", "100", "--rounds", "2", "--requests", "8")
-    figures = run("growth", *arguments, report=tmp_path / "growth.json")
-
-    axes = {"sessions", "keys", "size", "apps", "threads", "memory", "pauses"}
-    assert all(figures[axis] for axis in axes)
+@pytest.mark.parametrize(
+    ("module", "arguments", "figures"),
+    [
+        ("start", "--interpreters 1", "import_ms import_mib cold_ms cold_bare_ms"),
+        ("lines", "--runs 1 --requests 2", "cold warm anonymous"),
+        (
+            "growth",
+            "--quick --sessions 100 --rounds 2 --requests 8",
+            "sessions keys size apps threads memory pauses",
+        ),
+    ],
+)
+def test_others_have_their_figures(
+    tmp_path: Path, module: str, arguments: str, figures: str
+) -> None:
+    report = run(module, *arguments.split(), report=tmp_path / "report.json")
+    assert all(report[name] for name in figures.split())
 
 
 @pytest.mark.parametrize(
