@@ -222,17 +222,6 @@ def test_forms_under_both_decorators_change_the_session_and_end_it(run: Run) -> 
     assert late.mimetype == "text/html"
 
 
-def test_who_has_not_verified_the_address_is_shown_the_way(run: Run) -> None:
-    app = run("moving")["app"]
-    client = signed_in(app)
-    assert client.get("/drafts", headers=BROWSER).text == "Your drafts"
-    sign_in(client, email_verified=False)
-    page = client.get("/drafts", headers=BROWSER)
-    assert page.status_code == 403
-    assert '<a href="">go on</a>' in page.text
-    assert "/auth/user/email/verify/token" in page.text
-
-
 def test_the_tests_that_are_shown_pass(run: Run) -> None:
     names = run("testing")
     tests = [value for name, value in names.items() if name.startswith("test_")]
@@ -256,16 +245,6 @@ def test_the_overrides_that_are_shown_are_what_a_visitor_sees(run: Run) -> None:
     assert "<p>Welcome</p>" in app.test_client().get("/front", headers=BROWSER).text
 
 
-def test_the_form_that_is_shown_is_carried(run: Run) -> None:
-    app = run("forms")["app"]
-    note, headers = {"note": "a long one"}, BROWSER | {"Origin": "http://localhost"}
-    taken = signed_in(app).post("/notes", data=note, headers=headers)
-    assert "<p>Taken: a long one</p>" in taken.text
-    late = expired(app).post("/notes", data=note, headers=headers)
-    assert late.status_code == 401
-    assert '<input type="hidden" name="note" value="a long one">' in late.text
-
-
 def test_conditions_that_are_shown_close_their_views(run: Run) -> None:
     app = run("decorators")["app"]
     assert app.test_client().get("/").text == "Hello, stranger"
@@ -278,23 +257,6 @@ def test_conditions_that_are_shown_close_their_views(run: Run) -> None:
     assert client.get("/drafts", headers=BROWSER).text == "Please verify your e-mail address"
     sign_in(client, tenant_id="other")
     assert client.get("/account", headers=BROWSER).status_code == 404
-
-
-def test_settings_come_from_where_the_page_says(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FLASK_SSR_SESSION_LOGIN_URL", "/from-the-environment")
-    names = run("configuration")
-    login_urls = [
-        names[app].extensions["ssr_session"].settings.login_url for app in ("app", "site")
-    ]
-    assert login_urls == ["/welcome", "/from-the-environment"]
-
-
-def test_a_function_with_static_keys_knows_its_users(run: Run) -> None:
-    client = run("deployment")["function"].test_client()
-    assert client.get("/account", headers=BROWSER).status_code == 302
-    signer = SessionSigner()
-    client.set_cookie("sAccessToken", signer.sign(signer.claims()))
-    assert client.get("/account", headers=BROWSER).text == "Your account"
 
 
 def test_the_doctor_says_what_is_shown_of_it(run: Run) -> None:

@@ -18,6 +18,7 @@ from flask_ssr_session.app_state import AppState
 from flask_ssr_session.config.resolved import ResolvedSettings, SDKSettings
 from flask_ssr_session.config.sdk import SDKCookieSettings
 from flask_ssr_session.config.settings import Settings
+from flask_ssr_session.doctor.claim_setup import ClaimSetup
 from flask_ssr_session.doctor.environment import Environment
 from flask_ssr_session.doctor.finding import Finding, Level
 from flask_ssr_session.doctor.hosts import is_top_level
@@ -25,6 +26,7 @@ from flask_ssr_session.doctor.probes import Answer, ProbeResult
 from flask_ssr_session.errors import FetchError
 from flask_ssr_session.testing import SessionSigner
 from flask_ssr_session.upstream.fetch import FetchedResponse
+from tests.tables import rows
 
 NOW = 1_700_000_000.0
 API = "https://api.example.com"
@@ -43,6 +45,15 @@ SDK = SDKSettings(
 )
 COOKIES = SDKCookieSettings(secure=True, same_site="lax", older_domain="")
 
+CLAIMS = ClaimSetup(added=("st-ev", "st-mfa"), factor_url="/auth/mfa")
+PROBED = {
+    **dict.fromkeys(("key_servers", "cores"), "http://user:secret@core-{}:3567/secret"),
+    **dict.fromkeys(("refresh_api", "preflight", "api_key_set"), API),
+    "refresh_page": f"{PAGES}/refresh-session",
+    "script": f"{PAGES}/ssr.js",
+    "sign_in": f"{PAGES}/auth",
+}
+
 Check = Callable[[Environment], Iterator[Finding]]
 # One finding, or several in their order: the beginning of each line of output; "…" is any text.
 Expected = str | tuple[str, ...]
@@ -58,18 +69,21 @@ def make_environment(
     public_suffixes: tuple[str, ...] = ("co.uk",),
     static_kids: Collection[str] = (),
     has_sdk: bool = True,
+    claims: dict[str, Any] | None = None,
     **settings: Any,
 ) -> Environment:
     """Return an offline environment without a fault, except for the given values.
 
     :param has_sdk: False for a page process without the SDK.
+    :param settings: of the app; also answers to probes, by the name of the probe.
     """
+    probes = {name: settings.pop(name) for name in PROBED if name in settings}
     values = replace(SDK, **sdk or {}) if has_sdk else None
     if not has_sdk:
         settings = {"api_domain": API, "cookie_domain": ".example.com", **settings}
     state = AppState(Flask("doctor"), Settings())
     state.settings = Settings.from_mappings({}, settings)
-    return Environment(
+    environment = Environment(
         state=state,
         resolved=ResolvedSettings.resolve(state.settings, values),
         sdk=values,
@@ -81,12 +95,31 @@ def make_environment(
         is_public_suffix=lambda domain: is_top_level(domain) or domain in public_suffixes,
         is_offline=True,
     )
-
-
-def given(environment: Environment, **probes: Any) -> Environment:
-    """Return *environment* with the results of these probes."""
-    vars(environment).update(probes)
+    for name, answer in probes.items():
+        url = PROBED[name]
+        if isinstance(answer, tuple) and not isinstance(answer, FetchedResponse):
+            several = [result(url.format(n), each) for n, each in enumerate(answer)]
+            vars(environment)[name] = tuple(several)
+        else:
+            vars(environment)[name] = None if answer is None else result(url, answer)
+    if claims is not None:
+        vars(environment)["claims"] = replace(CLAIMS, **claims)
     return environment
+
+
+def table(check: Check, table: Mapping[str, Any], probe: str = "", **common: Any) -> Any:
+    """Return a test of *check*; a row has the changes of the environment, and the findings.
+
+    :param probe: a row has the answer to this probe in place of the changes.
+    :param common: changes of every row.
+    """
+
+    @rows("changes, expected", table)
+    def test(changes: Any, expected: Expected) -> None:
+        changes = {probe: changes} if probe else changes
+        assert_findings(check(make_environment(**common, **changes)), expected)
+
+    return test
 
 
 def result(url: str, answer: Answer | str) -> ProbeResult:

@@ -8,26 +8,11 @@ from typing import Any
 
 import pytest
 
-from flask_ssr_session.doctor.check_cookies import (
-    check_api_cookies,
-    check_cookie_attributes,
-    check_cookie_domain,
-    check_older_cookie_domain,
-)
-from flask_ssr_session.doctor.finding import Finding
+from flask_ssr_session.doctor import check_cookies
 from flask_ssr_session.doctor.hosts import public_suffix_test
 from tests.tables import rows
 
-from .factories import (
-    API,
-    PAGES,
-    Expected,
-    assert_findings,
-    given,
-    make_environment,
-    reply,
-    result,
-)
+from .factories import API, PAGES, Expected, assert_findings, make_environment, reply, table
 
 LOCAL, PLAIN = "http://localhost:5000", "http://www.a.example"
 SITES = "problem cookie_domain…are different sites, which never share cookies -> serve the API on"
@@ -78,13 +63,14 @@ def test_cookies_of_the_api_have_to_reach_the_pages(
     pages: str, api: str, domain: str | None, expected: Expected
 ) -> None:
     sdk = {"api_domain": api, "website_origin": pages, "cookie_domain": domain}
-    assert_findings(check_cookie_domain(make_environment(site=pages, sdk=sdk)), expected)
+    findings = check_cookies.check_cookie_domain(make_environment(site=pages, sdk=sdk))
+    assert_findings(findings, expected)
 
 
 def test_cookies_are_not_checked_without_a_site() -> None:
-    environment = make_environment(site=None, cookies={"same_site": "none", "secure": False})
-    for check in (check_cookie_domain, check_cookie_attributes, check_older_cookie_domain):
-        assert_findings(check(environment), "")
+    unknown = make_environment(site=None, cookies={"same_site": "none", "secure": False})
+    for name in ("cookie_domain", "cookie_attributes", "older_cookie_domain"):
+        assert_findings(getattr(check_cookies, f"check_{name}")(unknown), "")
 
 
 @rows(
@@ -138,32 +124,30 @@ def test_attributes_of_the_sdks_cookies(
 ) -> None:
     sdk = {"api_domain": api, "website_origin": pages}
     environment = make_environment(site=pages, sdk=sdk, cookies=cookies)
-    assert_findings(check_cookie_attributes(environment), expected)
+    assert_findings(check_cookies.check_cookie_attributes(environment), expected)
 
 
 SAME = "problem older_cookie_domain older_cookie_domain and cookie_domain are the same"
 NOT_SET = "ok older_cookie_domain not set; only needed after a change of cookie_domain"
 
 
-@rows(
-    "domain, older, expected",
+def older(domain: str | None, older: str | None) -> dict[str, Any]:
+    return {"sdk": {"cookie_domain": domain}, "cookies": {"older_domain": older}}
+
+
+test_cookies_of_an_earlier_domain = table(
+    check_cookies.check_older_cookie_domain,
     {
-        "host cookies were older": (".example.com", "", ""),
-        "a host's cookies were older": (".example.com", ".www.example.com", ""),
-        "older is now": (".example.com", "example.com", SAME),
+        "host cookies were older": (older(".example.com", ""), ""),
+        "a host's cookies were older": (older(".example.com", ".www.example.com"), ""),
+        "older is now": (older(".example.com", "example.com"), SAME),
         # Not a warning: nobody could resolve it.
-        "nothing is older": (".example.com", None, NOT_SET),
-        "nothing is shared": (None, None, ""),
-        "shared cookies were older": (None, ".example.com", ""),
-        "host cookies are not older": (None, "", SAME),
+        "nothing is older": (older(".example.com", None), NOT_SET),
+        "nothing is shared": (older(None, None), ""),
+        "shared cookies were older": (older(None, ".example.com"), ""),
+        "host cookies are not older": (older(None, ""), SAME),
     },
 )
-def test_cookies_of_an_earlier_domain(
-    domain: str | None, older: str | None, expected: Expected
-) -> None:
-    environment = make_environment(sdk={"cookie_domain": domain}, cookies={"older_domain": older})
-    assert_findings(check_older_cookie_domain(environment), expected)
-
 
 # --- cookies of a running API --------------------------------------------------------------------
 
@@ -179,11 +163,11 @@ def cleared(
     return f"sAccessToken{left}; Path=/", f"sRefreshToken{left}; Path={path}"
 
 
-def cookie_findings(cookies: tuple[str, ...], **changes: Any) -> list[Finding]:
-    set_cookies = cookies and (*cookies, "other=1; Partitioned", "", "=;=;")
-    answer = reply(status=401, front_token="remove", Set_Cookie=set_cookies)
-    environment = given(make_environment(**changes), refresh_api=result(API, answer))
-    return list(check_api_cookies(environment))
+def sets(*cookies: str, **changes: Any) -> dict[str, Any]:
+    """Return the changes of an environment whose refresh API sets *cookies*, and others if any."""
+    all_cookies = cookies and (*cookies, "other=1; Partitioned", "", "=;=;")
+    answer = reply(status=401, front_token="remove", Set_Cookie=all_cookies)
+    return {"refresh_api": answer, **changes}
 
 
 WELL = "ok api_cookies the API sets session cookies as this process expects"
@@ -192,66 +176,65 @@ DOMAIN = "problem api_cookies the API sets session cookies for {}, but this proc
 PATH = "problem api_cookies the API sets the refresh token for a different path than browsers refr"
 
 
-@rows(
-    "cookies, expected",
+test_cookies_of_the_running_api = table(
+    check_cookies.check_api_cookies,
     {
-        "as here": (cleared(), WELL),
-        "in another spelling": (cleared("; domain=.Example.com"), WELL),
-        "for the host alone": (cleared(""), DOMAIN.format("its own host only")),
-        "narrower": (cleared(OF_API), DOMAIN.format("api.example.com") + "or example.com"),
-        "sent everywhere": (cleared(path="/"), WELL),
-        "sent to the folder above": (cleared(path="/auth/"), WELL),
-        "sent to half a name": (cleared(path="/auth/session/ref"), PATH),
-        "sent to a gateway": (cleared(path=f"/api{REFRESH}"), PATH),
-        "partitioned": (cleared(more="; Partitioned; Secure"), WELL),
+        "as here": (sets(*cleared()), WELL),
+        "in another spelling": (sets(*cleared("; domain=.Example.com")), WELL),
+        "for the host alone": (sets(*cleared("")), DOMAIN.format("its own host only")),
+        "narrower": (sets(*cleared(OF_API)), DOMAIN.format("api.example.com") + "or example.com"),
+        "sent everywhere": (sets(*cleared(path="/")), WELL),
+        "sent to the folder above": (sets(*cleared(path="/auth/")), WELL),
+        "sent to half a name": (sets(*cleared(path="/auth/session/ref")), PATH),
+        "sent to a gateway": (sets(*cleared(path=f"/api{REFRESH}")), PATH),
+        "partitioned": (sets(*cleared(more="; Partitioned; Secure")), WELL),
         # The SDK of this process is checked instead.
-        "not Secure": (cleared(more=""), WELL),
-        "none": ((), NONE_SET),
-        "no refresh token": (cleared()[:1], NONE_SET),
-        "no access token": (cleared()[1:], NONE_SET),
+        "not Secure": (sets(*cleared(more="")), WELL),
+        "none": (sets(), NONE_SET),
+        "no refresh token": (sets(*cleared()[:1]), NONE_SET),
+        "no access token": (sets(*cleared()[1:]), NONE_SET),
     },
 )
-def test_cookies_of_the_running_api(cookies: tuple[str, ...], expected: Expected) -> None:
-    assert_findings(cookie_findings(cookies), expected)
-
 
 SUB = "https://sub.www.example.com"
 HOST = "www.example.com"
 
 
-@rows(
-    "site, configured, observed, expected",
-    {
-        "no domain at both": (PAGES, None, "; Domain=", WELL),
-        "the host's at the API": (PAGES, None, OF_WWW, WELL),
-        "the host's here": (PAGES, HOST, "; Domain=", WELL),
-        "the host's at both": (PAGES, HOST, OF_WWW, WELL),
-        "wider than here": (PAGES, None, OF_EXAMPLE, DOMAIN.format("example.com") + "or one host"),
-        "wider than the host's here": (PAGES, HOST, OF_EXAMPLE, DOMAIN.format("example.com")),
-        "pages below need the domain": (SUB, HOST, "; Domain=", DOMAIN.format("its own host only")),
-        "pages below get it": (SUB, HOST, OF_WWW, WELL),
-        "unknown pages may need it": (None, HOST, "; Domain=", DOMAIN.format("its own host only")),
-        "unknown pages get it": (None, HOST, OF_WWW, WELL),
-    },
-)
-def test_domain_or_none_is_the_same_for_the_only_host(
-    site: str | None, configured: str | None, observed: str, expected: Expected
-) -> None:
+def on_one_host(site: str | None, configured: str | None, domain: str) -> dict[str, Any]:
     sdk = {"api_domain": PAGES, "cookie_domain": configured}
-    assert_findings(cookie_findings(cleared(observed), site=site, sdk=sdk), expected)
+    return sets(*cleared(domain), site=site, sdk=sdk)
 
 
-@rows(
-    "more, expected",
+WIDER, NO_DOMAIN, HOST_ONLY = (
+    DOMAIN.format("example.com"),
+    "; Domain=",
+    DOMAIN.format("its own host only"),
+)
+test_domain_or_none_is_the_same_for_the_only_host = table(
+    check_cookies.check_api_cookies,
     {
-        "Secure": ("; Secure; SameSite=Lax", SECURE),
-        "in the clear": ("; SameSite=Lax", IN_CLEAR),
-        "None in the clear": ("; SameSite=None", (IN_CLEAR, REJECTED)),
-        "Strict": ("; Secure; SameSite=Strict", (SECURE, STRICT)),
+        "no domain at both": (on_one_host(PAGES, None, NO_DOMAIN), WELL),
+        "the host's at the API": (on_one_host(PAGES, None, OF_WWW), WELL),
+        "the host's here": (on_one_host(PAGES, HOST, NO_DOMAIN), WELL),
+        "the host's at both": (on_one_host(PAGES, HOST, OF_WWW), WELL),
+        "wider than here": (on_one_host(PAGES, None, OF_EXAMPLE), WIDER + "or one host only"),
+        "wider than the host's here": (on_one_host(PAGES, HOST, OF_EXAMPLE), WIDER),
+        "pages below need the domain": (on_one_host(SUB, HOST, NO_DOMAIN), HOST_ONLY),
+        "pages below get it": (on_one_host(SUB, HOST, OF_WWW), WELL),
+        "unknown pages may need it": (on_one_host(None, HOST, NO_DOMAIN), HOST_ONLY),
+        "unknown pages get it": (on_one_host(None, HOST, OF_WWW), WELL),
     },
 )
-def test_running_api_shows_attributes_without_an_sdk(more: str, expected: Expected) -> None:
-    well, *attributes = cookie_findings(cleared(more=more), has_sdk=False)
-    assert_findings([well], WELL)
-    assert_findings(attributes, expected)
-    assert_findings(cookie_findings(cleared(more=more), has_sdk=False, site=None), WELL)
+
+
+test_running_api_shows_attributes_without_an_sdk = table(
+    check_cookies.check_api_cookies,
+    {
+        "Secure": (sets(*cleared(more="; Secure; SameSite=Lax")), (WELL, SECURE)),
+        "in the clear": (sets(*cleared(more="; SameSite=Lax")), (WELL, IN_CLEAR)),
+        "None in the clear": (sets(*cleared(more="; SameSite=None")), (WELL, IN_CLEAR, REJECTED)),
+        "Strict": (sets(*cleared(more="; Secure; SameSite=Strict")), (WELL, SECURE, STRICT)),
+        "in the clear, to unknown pages": (sets(*cleared(more=""), site=None), WELL),
+    },
+    has_sdk=False,
+)

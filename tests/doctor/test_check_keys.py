@@ -15,42 +15,30 @@ from flask_ssr_session.doctor.check_keys import (
     check_static_keys,
 )
 from flask_ssr_session.doctor.finding import format_age
-from flask_ssr_session.doctor.probes import Answer
 from tests.tables import rows
 
-from .factories import (
-    API,
-    DOWN,
-    NOW,
-    Expected,
-    assert_findings,
-    given,
-    keys,
-    make_environment,
-    reply,
-    result,
-)
+from .factories import DOWN, NOW, Expected, assert_findings, keys, make_environment, reply, table
 
 NEW, FUTURE = int(NOW) * 1000, int(NOW + 1) * 1000
 WRONG_KIND = "problem keys {0} holds no {1} key, but the SDK in this process says that {1} keys"
 NO_KEYS = "problem keys no keys could be fetched from core-0:3567 ({}"
 MISSING = "warning keys no keys from core-{}:3567 ({}) -> start it, or remove it"
+AT_CORE = "ok keys {} at core-0:3567"
 FIRST = "ok keys 1 key (1 dynamic) at core-0:3567, the newest dynamic one"
-# Keys of 1970.
-OLD = "the newest dynamic one 19676 d old"
+ERROR = (keys("d-1")._replace(status=500),)
 THREE = (f"d-{NEW - 7_200_000} d-1 s-1",)
 DISJOINT = "problem keys core-1:3567, core-2:3567 and core-0:3567 have no key in common: two dat"
 
 
-@rows(
-    "answers, expected",
+test_key_servers_need_the_same_keys_of_the_right_kind = table(
+    check_keys,
     {
-        "a dynamic key": (("d-1",), f"ok keys 1 key (1 dynamic) at core-0:3567, {OLD}"),
+        "a dynamic key": (("d-1",), f"{FIRST} 19676 d old"),
         "an older key, too": (("d-1", "d-1 d-2"), FIRST),
-        "three keys": (THREE, "ok keys 3 keys (2 dynamic, 1 static) at core…one 2 h old"),
+        "three keys": (THREE, "ok keys 3 keys (2 dynamic, 1 static)…one 2 h old"),
         "a key of this moment": ((f"d-{NEW}",), f"{FIRST} 0 s old"),
         # The check of the clocks reports it.
-        "a key of the future": ((f"d-{FUTURE}",), "ok keys 1 key (1 dynamic) at core-0:3567"),
+        "a key of the future": ((f"d-{FUTURE}",), AT_CORE.format("1 key (1 dynamic)")),
         "the first server is down": ((DOWN, "d-1"), (MISSING.format(0, DOWN), "ok keys 1 key")),
         "the second is down": (("d-1", DOWN), (MISSING.format(1, DOWN), FIRST)),
         "the second has none": (("d-1", reply()), (MISSING.format(1, "unexpected content"), FIRST)),
@@ -60,62 +48,56 @@ DISJOINT = "problem keys core-1:3567, core-2:3567 and core-0:3567 have no key in
             (reply(status=500), DOWN),
             NO_KEYS.format("status 500), core-1:3567 (no c"),
         ),
-        "keys of an error": ((keys("d-1")._replace(status=500),), NO_KEYS.format("status 500")),
+        "keys of an error": (ERROR, NO_KEYS.format("status 500")),
         "a page": ((reply("<html>"),), NO_KEYS.format("unexpected content")),
         "static keys only": (("s-1",), WRONG_KIND.format("core-0:3567", "dynamic")),
     },
+    "key_servers",
 )
-def test_key_servers_need_the_same_keys_of_the_right_kind(
-    answers: tuple[Answer | str, ...], expected: Expected
-) -> None:
-    urls = [f"http://user:secret@core-{n}:3567/secret" for n in range(len(answers))]
-    probes = tuple(map(result, urls, answers))
-    assert_findings(check_keys(given(make_environment(), key_servers=probes)), expected)
 
 
-@rows(
-    "dynamic, kids, expected",
+def fetched(dynamic: bool | None, kids: str) -> dict[str, Any]:
+    return {"sdk": {"dynamic_signing_key": dynamic}, "key_servers": (kids,)}
+
+
+def held(dynamic: bool | None, *kids: str) -> dict[str, Any]:
+    return {"sdk": {"dynamic_signing_key": dynamic}, "static_kids": kids}
+
+
+test_kind_of_fetched_keys = table(
+    check_keys,
     {
-        "dynamic ones sign": (True, "d-1", "ok keys 1 key (1 dynamic) at core:80, the newest"),
-        "static ones sign": (False, "s-1", "ok keys 1 key (1 static) at core:80"),
-        "dynamic ones should": (True, "s-1", WRONG_KIND.format("core:80", "dynamic")),
-        "static ones should": (False, "d-1", WRONG_KIND.format("core:80", "static")),
-        "nobody says which, dynamic": (None, "d-1", "ok keys 1 key (1 dynamic) at core:80, the ne"),
-        "nobody says which, own": (None, "mine", "ok keys 1 key at core:80"),
+        "dynamic ones sign": (fetched(True, "d-1"), FIRST),
+        "static ones sign": (fetched(False, "s-1"), AT_CORE.format("1 key (1 static)")),
+        "dynamic ones should": (fetched(True, "s-1"), WRONG_KIND.format("core-0:3567", "dynamic")),
+        "static ones should": (fetched(False, "d-1"), WRONG_KIND.format("core-0:3567", "static")),
+        "nobody says which, dynamic": (fetched(None, "d-1"), FIRST),
+        "nobody says which, own": (fetched(None, "mine"), AT_CORE.format("1 key")),
     },
 )
-def test_kind_of_fetched_keys(dynamic: bool | None, kids: str, expected: Expected) -> None:
-    environment = make_environment(sdk={"dynamic_signing_key": dynamic})
-    probes = (result("http://core:80", kids),)
-    assert_findings(check_keys(given(environment, key_servers=probes)), expected)
 
 
-JWKS = "SSR_SESSION_JWKS"
+NOT_DYNAMIC = WRONG_KIND.format("SSR_SESSION_JWKS", "dynamic")
 HELD = "ok keys {} in SSR_SESSION_JWKS, so none are fetched"
 DYNAMIC = "warning keys SSR_SESSION_JWKS holds dynamic keys: every token is rejected when"
 
 
-@rows(
-    "dynamic, kids, expected",
+test_keys_in_the_settings_should_be_static = table(
+    check_static_keys,
     {
-        "none": (True, (), ""),
-        "static ones, which sign": (False, ("s-1",), HELD.format("1 key (1 static)")),
-        "dynamic ones, which sign": (True, ("d-1",), DYNAMIC),
-        "static ones, but dynamic ones sign": (True, ("s-1",), WRONG_KIND.format(JWKS, "dynamic")),
-        "dynamic ones, but static ones sign": (False, ("d-1",), "problem keys SSR_SESSION_JWKS ho"),
+        "none": (held(True), ""),
+        "static ones, which sign": (held(False, "s-1"), HELD.format("1 key (1 static)")),
+        "dynamic ones, which sign": (held(True, "d-1"), DYNAMIC),
+        "static ones, dynamic ones sign": (held(True, "s-1"), NOT_DYNAMIC),
+        "dynamic ones, static ones sign": (held(False, "d-1"), "problem keys SSR"),
         # Without an SDK, the ids show the kind.
-        "static": (None, ("s-1",), HELD.format("1 key (1 static)")),
-        "both kinds": (None, ("d-1", "s-1"), HELD.format("2 keys (1 dynamic, 1 static)")),
-        "the app's own": (None, ("mine",), HELD.format("1 key")),
-        "dynamic": (None, ("d-1",), DYNAMIC),
-        "dynamic and the app's own": (None, ("d-1", "mine"), DYNAMIC),
+        "static": (held(None, "s-1"), HELD.format("1 key (1 static)")),
+        "both kinds": (held(None, "d-1", "s-1"), HELD.format("2 keys (1 dynamic, 1 static)")),
+        "the app's own": (held(None, "mine"), HELD.format("1 key")),
+        "dynamic": (held(None, "d-1"), DYNAMIC),
+        "dynamic and the app's own": (held(None, "d-1", "mine"), DYNAMIC),
     },
 )
-def test_keys_in_the_settings_should_be_static(
-    dynamic: bool | None, kids: tuple[str, ...], expected: Expected
-) -> None:
-    environment = make_environment(sdk={"dynamic_signing_key": dynamic}, static_kids=kids)
-    assert_findings(check_static_keys(environment), expected)
 
 
 # --- clocks --------------------------------------------------------------------------------------
@@ -162,7 +144,7 @@ def date(ahead: float, **headers: str) -> dict[str, Any]:
 def test_clocks_may_differ_by_seconds(
     headers: dict[str, Any], expected: Expected, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    environment = given(make_environment(), refresh_api=result(API, reply(**headers)))
+    environment = make_environment(refresh_api=reply(**headers))
     with monkeypatch.context() as patch:
         if hasattr(time, "tzset"):  # the local zone does not count
             patch.setenv("TZ", "Asia/Tokyo")
@@ -174,17 +156,13 @@ def test_clocks_may_differ_by_seconds(
 
 
 def test_clock_of_the_first_server_with_keys_comes_before_the_api() -> None:
-    answers = DOWN, keys("d-1", **date(61)), keys("d-1", **date(0))
-    servers = tuple(result("http://core", answer) for answer in answers)
-    api = result(API, reply(**date(0)))
-    fetched = given(make_environment(), key_servers=servers, refresh_api=api)
-    assert_findings(check_key_server_clock(fetched), "problem clock the key server's clock is 61 s")
-    assert_findings(check_api_clock(fetched), "")
-    for nothing in ({"key_servers": servers[:1]}, {"refresh_api": None}):
+    now, late = reply(**date(0)), keys("d-1", **date(61))
+    servers = make_environment(key_servers=(DOWN, late, keys("d-1", **date(0))), refresh_api=now)
+    assert_findings(check_key_server_clock(servers), "problem clock the key server's clock is 61 s")
+    assert_findings(check_api_clock(servers), "")
+    for answers in ({"key_servers": (DOWN,)}, {"refresh_api": None}, {"refresh_api": DOWN}):
         for check in (check_key_server_clock, check_api_clock):
-            assert_findings(check(given(make_environment(), **nothing)), "")
-    down = given(make_environment(), refresh_api=result(API, DOWN))
-    assert_findings(check_api_clock(down), "")
+            assert_findings(check(make_environment(**answers)), "")
 
 
 @rows(

@@ -22,10 +22,10 @@ from .factories import (
     PAGES,
     Expected,
     assert_findings,
-    given,
     make_environment,
     reply,
     result,
+    table,
 )
 
 REFRESH_PAGE = f"{PAGES}/refresh-session"
@@ -50,10 +50,7 @@ BOTH = (WELL, ALLOWED)
 STORED = ("problem refresh_page caches may store /refresh-session", ALLOWED)
 SOURCE = ("problem refresh_page /refresh-session is not sent as HTML", ALLOWED)
 OTHER = "problem refresh_page /refresh-session does not show the refresh page (status {}) -> {}"
-HOOKS, URL = (
-    "make hooks of the app, and proxies in front of it, pass the end",
-    "pass --url with the",
-)
+HOOKS, URL = "make hooks of the app, and proxies in front of it", "pass --url with the front page"
 
 
 def blocked(*directives: str) -> tuple[str, str]:
@@ -95,13 +92,13 @@ def blocked(*directives: str) -> tuple[str, str]:
 def test_refresh_page_has_to_be_html_not_cached_and_allowed(
     answer: Answer, expected: Expected
 ) -> None:
-    environment = given(make_environment(), refresh_page=result(REFRESH_PAGE, answer))
+    environment = make_environment(refresh_page=answer)
     checks = check_pages.check_refresh_page, check_pages.check_csp
     assert_findings([found for check in checks for found in check(environment)], expected)
 
 
 def test_pages_that_were_not_requested_give_no_finding() -> None:
-    environment = given(make_environment(site=None), refresh_page=None, script=None, sign_in=None)
+    environment = make_environment(site=None, refresh_page=None, script=None, sign_in=None)
     for name in ("refresh_page", "csp", "script", "sign_in"):
         assert_findings(getattr(check_pages, f"check_{name}")(environment), "")
 
@@ -282,8 +279,7 @@ def test_script_has_to_arrive_unchanged(
     monkeypatch.setattr(assets, "script", lambda: SimpleNamespace(content=b"code"))
     usual = {"Content_Type": "text/javascript; charset=utf-8"}
     answer = DOWN if body is None else reply(body, status, **usual | headers)
-    environment = given(make_environment(), script=result(f"{PAGES}/ssr.js", answer))
-    assert_findings(check_pages.check_script(environment), expected)
+    assert_findings(check_pages.check_script(make_environment(script=answer)), expected)
 
 
 OPEN = "ok sign_in the sign-in page responds at www.example.com"
@@ -293,70 +289,55 @@ CLOSED = (
 FAILS = "problem sign_in the sign-in page fails (status 500) -> see the log of the server"
 RESPONDS = "problem sign_in the sign-in page responds with status {} -> set SSR_SESSION_LOGIN_URL"
 NO_PAGE = "problem sign_in visitors are sent to a sign-in page that does not exist -> set SSR_SESS"
-OURS = {"SSR_Session": "anonymous; reason=anonymous"}
+OURS: dict[str, Any] = {"SSR_Session": "anonymous; reason=anonymous"}
 
 
-@rows(
-    "status, headers, expected",
+def to(location: str, status: int = 302, **headers: str) -> FetchedResponse:
+    return reply(status=status, Location=location, **headers)
+
+
+test_visitors_without_a_session_have_to_reach_sign_in = table(
+    check_pages.check_sign_in,
     {
-        "a page": (200, {}, OPEN),
-        "a page that names another": (200, {"Location": "/auth"}, OPEN),
-        "a redirect to nowhere": (302, {}, OPEN),
-        "a redirect to another site": (302, {"Location": "https://id.example.net/"}, OPEN),
-        "a redirect to another page": (302, {"Location": "/auth/login"}, OPEN),
-        "a redirect to no address": (302, {"Location": "http://["}, OPEN),
-        "a redirect to itself": (302, {"Location": "/auth?next=/auth"}, CLOSED),
-        "a redirect to a query of itself": (302, {"Location": "?again"}, CLOSED),
-        "a redirect to itself with a port": (307, {"Location": f"{PAGES}:443/auth"}, CLOSED),
-        "a redirect back to the first page": (302, {"Location": "/enter"}, CLOSED),
-        "a redirect of this package": (302, OURS, CLOSED),
-        "a last redirect": (399, {}, OPEN),
-        "a bad request": (400, {}, RESPONDS.format(400)),
-        "unauthorised": (401, {}, CLOSED),
-        "not paid": (402, {}, RESPONDS.format(402)),
-        "forbidden": (403, {}, CLOSED),
-        "not found": (404, {}, NO_PAGE),
-        "no pages": (405, {}, RESPONDS.format(405)),
-        "a last status of visitors": (499, {}, RESPONDS.format(499)),
-        "an error": (500, {}, FAILS),
-        "silence": (
-            0,
-            {},
-            f"problem sign_in nothing responds at www.example.com ({DOWN}) -> set SS",
-        ),
+        "a page": (reply(), OPEN),
+        "a redirect to another page": (to("/auth/login"), OPEN),
+        "a redirect to another site": (to("https://id.example.net/auth"), OPEN),
+        "a redirect to itself": (to("/auth?next=/auth"), CLOSED),
+        "a redirect back to the first page": (to("/enter"), CLOSED),
+        "a redirect of this package": (to("/auth/login", **OURS), CLOSED),
+        "a last redirect": (reply(status=399), OPEN),
+        "a bad request": (reply(status=400), RESPONDS.format(400)),
+        "unauthorised": (reply(status=401), CLOSED),
+        "not paid": (reply(status=402), RESPONDS.format(402)),
+        "forbidden": (reply(status=403), CLOSED),
+        "not found": (reply(status=404), NO_PAGE),
+        "no pages": (reply(status=405), RESPONDS.format(405)),
+        "a last status of visitors": (reply(status=499), RESPONDS.format(499)),
+        "an error": (reply(status=500), FAILS),
+        "silence": (DOWN, f"problem sign_in nothing responds at www.example.com ({DOWN}) -> set"),
     },
+    "sign_in",
+    login_url="/enter",
 )
-def test_visitors_without_a_session_have_to_reach_sign_in(
-    status: int, headers: dict[str, Any], expected: Expected
-) -> None:
-    answer = reply(status=status, **headers) if status else DOWN
-    environment = make_environment(login_url="/enter")
-    given(environment, sign_in=result(f"{PAGES}/auth", answer))
-    assert_findings(check_pages.check_sign_in(environment), expected)
-
-
-SLASH = {"Location": "/auth/"}
 UPPER = "https://WWW.example.com:443/a"
 
 
 @rows(
-    "status, headers, onward",
+    "answer, onward",
     {
-        "a redirect": (302, SLASH, f"{PAGES}/auth/"),
-        "a redirect to the same site": (308, {"Location": UPPER}, UPPER),
-        "a redirect of this package": (302, {**SLASH, **OURS}, None),
-        "a redirect to another host": (302, {"Location": "//other.example/"}, None),
-        "a redirect to plain http": (302, {"Location": "http://www.example.com/auth"}, None),
-        "a redirect to no address": (302, {"Location": "https://[/"}, None),
-        "a redirect without an address": (302, {}, None),
-        "a first redirect": (300, SLASH, f"{PAGES}/auth/"),
-        "a page": (299, SLASH, None),
-        "a bad request": (400, SLASH, None),
-        "silence": (0, {}, None),
+        "a redirect": (to("/auth/"), f"{PAGES}/auth/"),
+        "a redirect to a query": (to("?a"), f"{PAGES}/auth?a"),
+        "a redirect to the same site": (to(UPPER, 308), UPPER),
+        "a redirect of this package": (to("/auth/", **OURS), None),
+        "a redirect to another host": (to("//other.example/"), None),
+        "a redirect to plain http": (to("http://www.example.com/auth"), None),
+        "a redirect to no address": (to("https://[/"), None),
+        "a redirect without an address": (reply(status=302), None),
+        "a first redirect": (to("/auth/", 300), f"{PAGES}/auth/"),
+        "a page": (to("/auth/", 299), None),
+        "a bad request": (to("/auth/", 400), None),
+        "silence": (DOWN, None),
     },
 )
-def test_only_a_redirect_on_the_same_site_is_followed(
-    status: int, headers: dict[str, Any], onward: str | None
-) -> None:
-    answer = reply(status=status, **headers) if status else DOWN
+def test_only_a_redirect_on_the_same_site_is_followed(answer: Answer, onward: str | None) -> None:
     assert next_url(f"{PAGES}/auth", answer) == onward

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,28 +24,28 @@ from flask_ssr_session.doctor.check_settings import (
     check_settings,
     check_site,
 )
-from flask_ssr_session.doctor.claim_setup import ClaimSetup
 from tests.tables import rows
 
-from .factories import API, PAGES, Check, Expected, assert_findings, given, make_environment
+from .factories import API, PAGES, Expected, assert_findings, make_environment, table
 
 LOCAL, PLAIN, OTHER = "http://localhost", "http://www.example.com", "https://other.example.com"
 NO_HOOK = {"has_sdk_middleware": False}
 OLD, NEW = "problem sdk_version supertokens-python 0.31.3 is older than", "ok sdk_version supert"
 
 
-@rows(
-    "version, expected",
+test_version_of_the_sdk = table(
+    check_sdk_version,
     {
-        "there is no SDK": (None, "problem sdk_version supertokens-python is not installed"),
-        "the last SDK that is too old": ("0.31.3", OLD),
-        "the oldest SDK": ("0.31.4", f"{NEW}okens-python 0.31.4"),
-        "a greater first number counts more": ("1.0", NEW),
-        "a pre-release is a number": ("0.32.0rc1", NEW),
+        "there is no SDK": (
+            {"version": None},
+            "problem sdk_version supertokens-python is not installed",
+        ),
+        "the last SDK that is too old": ({"version": "0.31.3"}, OLD),
+        "the oldest SDK": ({"version": "0.31.4"}, f"{NEW}okens-python 0.31.4"),
+        "a greater first number counts more": ({"version": "1.0"}, NEW),
+        "a pre-release is a number": ({"version": "0.32.0rc1"}, NEW),
     },
 )
-def test_version_of_the_sdk(version: str | None, expected: Expected) -> None:
-    assert_findings(check_sdk_version(make_environment(version=version)), expected)
 
 
 def test_oldest_sdk_is_what_the_package_asks_for() -> None:
@@ -61,8 +60,8 @@ def at(api: str, **changes: Any) -> dict[str, Any]:
     return {"sdk": {"api_domain": api, **changes}}
 
 
-@rows(
-    "changes, expected",
+test_sdk_of_this_process = table(
+    check_sdk,
     {
         "the SDK has its recipe": ({}, "ok sdk the SDK is initialised with the Session recipe"),
         "static keys sign": ({"sdk": {"dynamic_signing_key": False}}, "ok sdk the SDK is init"),
@@ -75,8 +74,6 @@ def at(api: str, **changes: Any) -> dict[str, Any]:
         "the API is elsewhere": (NO_HOOK, "ok sdk the SDK is"),
     },
 )
-def test_sdk_of_this_process(changes: dict[str, Any], expected: Expected) -> None:
-    assert_findings(check_sdk(make_environment(**changes)), expected)
 
 
 FINE = "ok settings no settings contradict each other"
@@ -88,8 +85,8 @@ URI = {"jwks_uri": f"{API}/jwks"}
 TWO = {"api_domain": OTHER, "insecure_cross_site": True}
 
 
-@rows(
-    "changes, expected",
+test_settings = table(
+    check_settings,
     {
         "nothing is set": ({}, FINE),
         "no SDK is there to differ from": ({"has_sdk": False, "api_base_path": "/api"}, FINE),
@@ -113,8 +110,6 @@ TWO = {"api_domain": OTHER, "insecure_cross_site": True}
         "two faults": (TWO, (DIFFERS.format("API_DOMAIN"), ON.format("CROSS_SITE"))),
     },
 )
-def test_settings(changes: dict[str, Any], expected: Expected) -> None:
-    assert_findings(check_settings(make_environment(**changes)), expected)
 
 
 # Browsers block plain requests of encrypted pages; no cookie works across schemes.
@@ -122,8 +117,8 @@ FAR = {"site": PLAIN, "sdk": {"website_origin": PLAIN}}
 NEAR = {"site": LOCAL, **at(f"https{LOCAL[4:]}:8443", website_origin=LOCAL)}
 
 
-@rows(
-    "changes, expected",
+test_address_of_the_site = table(
+    check_site,
     {
         "two origins": ({}, f"ok site the site is at {PAGES}, and the API at {API}"),
         "no site": ({"site": None}, "warning site the site's address is unknown, so cookies"),
@@ -136,14 +131,12 @@ NEAR = {"site": LOCAL, **at(f"https{LOCAL[4:]}:8443", website_origin=LOCAL)}
         "both are plain": ({"site": PLAIN, **at(PLAIN, website_origin=PLAIN)}, "ok site"),
     },
 )
-def test_address_of_the_site(changes: dict[str, Any], expected: Expected) -> None:
-    assert_findings(check_site(make_environment(**changes)), expected)
 
 
 # --- claims and hooks ----------------------------------------------------------------------------
 
-FAULTLESS = ClaimSetup(added=("st-ev", "st-mfa"), factor_url="/auth/mfa")
 REQUIRED = "ok claims pages require what the SDK requires of every session: st-ev"
+BROKEN = {"broken": ("it waits",)}
 VIEWS = tuple(f"view{number}" for number in range(8))
 FIVE = "view0, view1, view2, view3, view4"
 OFF, PAGE = {"pages_require_them": False}, {"guarded_by_session": ("page.html",)}
@@ -153,43 +146,54 @@ BY_SESSION = "warning session_guards page.html shows…which does not check st-e
 SWITCHED_OFF = "warning claims the SDK requires st-ev, st-mfa of every session, but pages do not"
 
 
-@rows(
-    "check, changes, expected",
+test_claims_that_pages_require = table(
+    check_claims,
     {
-        "no fault": (check_claims, {}, f"{REQUIRED}, st-mfa"),
-        "no SDK": (check_claims, {"added": None}, "ok claims no SDK in this process says"),
-        "no recipe": (check_claims, {"added": ()}, NOBODY),
-        "switched off": (check_claims, OFF, SWITCHED_OFF),
-        "switched off, no recipe": (check_claims, {**OFF, "added": ()}, NOBODY),
-        "a broken override": (
-            check_claims,
-            {"broken": ("it waits",)},
-            "warning claims…, it waits;",
-        ),
-        "an excused view": (
-            check_claims,
-            {"waived": ("welcome",)},
-            f"{REQUIRED}…except on welcome",
-        ),
-        "many excused views": (check_claims, {"waived": VIEWS}, f"{REQUIRED}…on {FIVE} and 3 more"),
-        "nobody is pending": (check_pending, {}, ""),
-        "a view for the pending": (check_pending, {"pending": ("code",)}, "ok pending…see code be"),
-        "five views for them": (check_pending, {"pending": VIEWS[:5]}, f"ok pending…{FIVE} before"),
-        "a view for the next factor": (check_mfa, {}, ""),
-        "no such view": (check_mfa, NO_FACTOR, "warning mfa no view of this app serves /auth/mfa"),
-        "that view is closed": (check_mfa, CLOSED, "problem mfa the view at /auth/mfa, where"),
-        "it is closed, but no MFA": (check_mfa, {**CLOSED, "added": ("st-ev",)}, ""),
-        "no such view, but no MFA": (check_mfa, {**NO_FACTOR, "added": ("st-ev",)}, ""),
-        "no SDK, and closed": (check_mfa, {**CLOSED, "added": None}, ""),
-        "templates decide by needs_refresh": (check_session_guards, {}, ""),
-        "a template decides by g.session": (check_session_guards, PAGE, BY_SESSION),
-        "it does, but no recipe": (check_session_guards, {**PAGE, "added": ()}, ""),
-        "it does, but switched off": (check_session_guards, {**PAGE, **OFF}, ""),
+        "no fault": ({}, f"{REQUIRED}, st-mfa"),
+        "no SDK": ({"added": None}, "ok claims no SDK in this process says"),
+        "no recipe": ({"added": ()}, NOBODY),
+        "switched off": (OFF, SWITCHED_OFF),
+        "switched off, no recipe": ({**OFF, "added": ()}, NOBODY),
+        "a broken override": (BROKEN, "warning claims for a made-up user…, it waits; pages reject"),
+        "an excused view": ({"waived": ("welcome",)}, f"{REQUIRED}…except on welcome"),
+        "many excused views": ({"waived": VIEWS}, f"{REQUIRED}…on {FIVE} and 3 more"),
     },
+    "claims",
 )
-def test_claims(check: Check, changes: dict[str, Any], expected: Expected) -> None:
-    environment = given(make_environment(), claims=replace(FAULTLESS, **changes))
-    assert_findings(check(environment), expected)
+
+test_views_for_pending_users = table(
+    check_pending,
+    {
+        "nobody is pending": ({}, ""),
+        "a view for the pending": ({"pending": ("code",)}, "ok pending…see code be"),
+        "five views for them": ({"pending": VIEWS[:5]}, f"ok pending…{FIVE} before"),
+    },
+    "claims",
+)
+
+test_page_of_the_next_factor = table(
+    check_mfa,
+    {
+        "a view for the next factor": ({}, ""),
+        "no such view": (NO_FACTOR, "warning mfa no view of this app serves /auth/mfa"),
+        "that view is closed": (CLOSED, "problem mfa the view at /auth/mfa, where"),
+        "it is closed, but no MFA": ({**CLOSED, "added": ("st-ev",)}, ""),
+        "no such view, but no MFA": ({**NO_FACTOR, "added": ("st-ev",)}, ""),
+        "no SDK, and closed": ({**CLOSED, "added": None}, ""),
+    },
+    "claims",
+)
+
+test_templates_that_ignore_claims = table(
+    check_session_guards,
+    {
+        "templates decide by needs_refresh": ({}, ""),
+        "a template decides by g.session": (PAGE, BY_SESSION),
+        "it does, but no recipe": ({**PAGE, "added": ()}, ""),
+        "it does, but switched off": ({**PAGE, **OFF}, ""),
+    },
+    "claims",
+)
 
 
 @rows("is_first, expected", {"before": (True, "problem middleware app.bef"), "after": (False, "")})
