@@ -219,6 +219,7 @@ test_domain_or_none_is_the_same_for_the_only_host = table(
         "the host's at both": (on_one_host(PAGES, HOST, OF_WWW), WELL),
         "wider than here": (on_one_host(PAGES, None, OF_EXAMPLE), WIDER + "or one host only"),
         "wider than the host's here": (on_one_host(PAGES, HOST, OF_EXAMPLE), WIDER),
+        "wider here": (on_one_host(PAGES, "example.com", NO_DOMAIN), HOST_ONLY),
         "pages below need the domain": (on_one_host(SUB, HOST, NO_DOMAIN), HOST_ONLY),
         "pages below get it": (on_one_host(SUB, HOST, OF_WWW), WELL),
         "unknown pages may need it": (on_one_host(None, HOST, NO_DOMAIN), HOST_ONLY),
