@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from flask import Flask, g
+from flask import Flask, Response, g
 from flask.typing import ResponseReturnValue
 from jinja2 import FunctionLoader
 
@@ -32,22 +32,16 @@ def set_menu() -> None:
 ORIGINAL = "{% from 'flask_ssr_session/refresh_page.html' import refresh_page as original %}"
 MACRO = ORIGINAL + "{% macro refresh_page() %}…{% endmacro %}"
 BROKEN = "{{ nothing.at.all }}"
-IN_OUTAGE = (
-    "{{ original() }}{% if ssr_refresh_view().page_kind == 'outage' %}" + BROKEN + "{% endif %}"
+MENU = "{{ g.menu.title }}{{ original() }}"
+OUTAGE = (
+    "{{ original() }}{% if ssr_refresh_view().page_kind == 'outage' %}{{ no.thing }}{% endif %}"
 )
-OURS, OWN = (
-    "ok templates the refresh page has its original look",
-    "ok templates the app's own templ",
-)
+OURS, OWN = "ok templates the refresh page has its original", "ok templates the app's own templates"
 UNDEFINED = (
-    "problem templates refresh_document.html or refresh_page.html of the app failed with Und"
+    "problem templates refresh_document.html or refresh_page.html…failed with UndefinedError"
 )
-NO_SCRIPT = (
-    "problem templates refresh_document.html or refresh_page.html of the app shows no refres"
-)
-NOT_HERE = (
-    "problem templates the refresh page cannot be rendered in this app (ZeroDivisionError) ->"
-)
+NO_SCRIPT = "problem templates refresh_document.html or refresh_page.html…shows no refresh"
+NOT_HERE = "problem templates the refresh page cannot be rendered in this app (ZeroDivisionError)"
 
 
 @rows(
@@ -55,20 +49,10 @@ NOT_HERE = (
     {
         "none of its own": (None, None, None, OURS),
         "one that adds a word": ("<b>Wait</b>{{ original() }}", None, None, OWN),
-        "one that shows what a hook sets": (
-            "{{ g.menu.title }}{{ original() }}",
-            None,
-            set_menu,
-            OWN,
-        ),
-        "one that shows what nobody sets": (
-            "{{ g.menu.title }}{{ original() }}",
-            None,
-            None,
-            UNDEFINED,
-        ),
+        "one that shows what a hook sets": (MENU, None, set_menu, OWN),
+        "one that shows what nobody sets": (MENU, None, None, UNDEFINED),
         "one that does not render": (BROKEN, None, None, UNDEFINED),
-        "one that fails in an outage only": (IN_OUTAGE, None, None, UNDEFINED),
+        "one that fails in an outage only": (OUTAGE, None, None, UNDEFINED),
         "one without a script": ("<b>Wait</b>", None, None, NO_SCRIPT),
         "one with another script": ("{{ session_script() }}<b>Wait</b>", None, None, NO_SCRIPT),
         "one behind a hook that fails": (None, "{{ nothing }}", fail, NOT_HERE),
@@ -193,57 +177,56 @@ def _empty(**_: str) -> str:
 # --- hooks, views and headers of an app that is not running --------------------------------------
 
 
-def blocks(app: Flask) -> None:
-    app.before_request(lambda: ("Members only", 403))
+SHOWS = "ok refresh_page /refresh-session shows the refresh page"
+SHOWS_NOT = "problem refresh_page…does not show the refresh page (status {}) -> make"
+POLICY = {"Content-Security-Policy": "default-src 'self'; script-src 'none'"}
 
 
-def replaces(app: Flask) -> None:
+def replace_view(app: Flask) -> None:
     app.view_functions["ssr_session.refresh"] = lambda: "One moment"
 
 
-def breaks(app: Flask) -> None:
-    app.testing = True
-    app.before_request(fail)
-
-
-def forbids(app: Flask) -> None:
-    policy = {"Content-Security-Policy": "default-src 'self'; script-src 'none'"}
-    app.after_request(lambda response: (response.headers.update(policy), response)[1])
-
-
-def decorates_above(app: Flask) -> None:
-    session_required(app.get("/secret")(lambda: "secret"))
-
-
-def has_a_builtin_hook(app: Flask) -> None:
-    app.before_request([].clear)
-
-
-SHOWS = "ok refresh_page /refresh-session shows the refresh page"
-SHOWS_NOT = (
-    "problem refresh_page /refresh-session does not show the refresh page (status {}) -> make"
-)
+def forbid_scripts(response: Response) -> Response:
+    response.headers.update(POLICY)
+    return response
 
 
 @rows(
     "change, check, expected",
     {
-        "a hook blocks the page": (blocks, "refresh_page", SHOWS_NOT.format(403)),
-        "a view replaces the page": (replaces, "refresh_page", SHOWS_NOT.format(200)),
-        "a hook fails": (breaks, "refresh_page", "problem…(the app failed with ZeroDivisionError)"),
-        "a hook without a module does nothing": (has_a_builtin_hook, "refresh_page", SHOWS),
-        "a policy forbids scripts": (forbids, "csp", "problem csp…(script-src) -> allow"),
+        "a hook blocks the page": (
+            lambda app: app.before_request(lambda: ("Members only", 403)),
+            "refresh_page",
+            SHOWS_NOT.format(403),
+        ),
+        "a view replaces the page": (replace_view, "refresh_page", SHOWS_NOT.format(200)),
+        "a hook fails": (
+            lambda app: app.before_request(fail),
+            "refresh_page",
+            "problem…(the app failed with ZeroDivisionError)",
+        ),
+        "a hook without a module does nothing": (
+            lambda app: app.before_request([].clear),
+            "refresh_page",
+            SHOWS,
+        ),
+        "a policy forbids scripts": (
+            lambda app: app.after_request(forbid_scripts),
+            "csp",
+            "problem csp…(script-src) -> allow",
+        ),
         "a decorator is above its route": (
-            decorates_above,
+            lambda app: session_required(app.get("/secret")(lambda: "secret")),
             "decorators",
             "problem decorators…runs",
         ),
     },
 )
 def test_app_that_is_not_running_is_checked_itself(
-    change: Callable[[Flask], None], check: str, expected: str
+    change: Callable[[Flask], Any], check: str, expected: str
 ) -> None:
     app = pages_app()
+    app.testing = True
     change(app)
     result = run(app, "--offline", "--url", API)
     first, *more = expected.split("…")

