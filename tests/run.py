@@ -27,7 +27,14 @@ from typing import IO, NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
-PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def interpreter(folder: Path) -> Path:
+    """Return the interpreter of a virtual environment."""
+    return folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+PYTHON = interpreter(VENV)
 INSTALL_STAMP = VENV / "installed-inputs.sha256"
 BUNDLE = ROOT / "flask_ssr_session" / "static" / "ssr-session.js"
 
@@ -154,11 +161,12 @@ def cpu_seconds() -> float:
     return times.children_user + times.children_system
 
 
-def make_environment() -> str:
-    """Make ``.venv``, unless it exists and its interpreter and pip work."""
-    if PYTHON.exists() and run([str(PYTHON), "-c", "import pip"]).returncode == 0:
+def make_environment(folder: Path = VENV, python: str = sys.executable) -> str:
+    """Make a virtual environment, unless it exists and its interpreter and pip work."""
+    made = interpreter(folder)
+    if made.exists() and run([str(made), "-c", "import pip"]).returncode == 0:
         return "reused"
-    run_or_fail([sys.executable, "-m", "venv", "--clear", str(VENV)])
+    run_or_fail([python, "-m", "venv", "--clear", str(folder)])
     return "made"
 
 

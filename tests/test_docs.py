@@ -26,23 +26,7 @@ from flask_ssr_session.sansio.jwt import decode_unverified_token
 from flask_ssr_session.sansio.states import Reason
 from flask_ssr_session.sansio.verdict import Verdict
 from flask_ssr_session.testing import SessionSigner, expire, install_test_keys, sign_in
-from tests.sdk.conftest import (
-    key_factory,
-    lagging_clock,
-    live_core,
-    loopback_only,
-    rsa_keys,
-    sdk_environment,
-)
-
-__all__ = [
-    "key_factory",
-    "lagging_clock",
-    "live_core",
-    "loopback_only",
-    "rsa_keys",
-    "sdk_environment",
-]
+from tests.sdk.conftest import *  # noqa: F403 - fixtures, for pytest to find
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"

@@ -15,12 +15,9 @@ import example_app.app
 from example_app.core import DevelopmentCore
 from flask_ssr_session.doctor import command
 from flask_ssr_session.testing import SessionSigner
-from tests.sdk.conftest import key_factory, lagging_clock, live_core, rsa_keys, sdk_environment
+from tests.sdk.conftest import *  # noqa: F403 - fixtures, for pytest to find
 
 from .factories import checks_run, line, pages_app, run
-
-# Imported fixtures, for pytest to find.
-__all__ = ["key_factory", "lagging_clock", "live_core", "rsa_keys", "sdk_environment"]
 
 
 @pytest.fixture
