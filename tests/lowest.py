@@ -9,7 +9,6 @@ is on the PATH, else for the Python that runs this; the test tools are the newes
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -19,15 +18,15 @@ ROOT = Path(__file__).resolve().parent.parent
 # A script can import only from its own folder.
 sys.path.insert(0, str(ROOT))
 
-from tests.run import StepFailedError, run, run_or_fail, step  # noqa: E402
+from tests.run import StepFailedError, interpreter, make_environment, run, run_or_fail, step  # noqa: E402
 
 VENV = ROOT / ".venv" / "lowest"
-PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+PYTHON = interpreter(VENV)
 LOWEST_PYTHON = "python3.10"
 
 # These tests are not server-side, and some need more than the lowest versions.
 NOT_NEEDED = ("playwright", "mypy", "pyright", "ruff")
-NOT_RUN = ("tests/browser", "tests/packaging")
+NOT_RUN = ("tests/browser", "tests/packaging", "tests/test_docs_build.py")
 
 REQUIREMENTS = """\
 import json
@@ -43,8 +42,8 @@ print("Python", platform.python_version(), *(f"{name} {version(name)}" for name 
 
 def main(pytest_arguments: list[str]) -> int:
     try:
-        step("environment", make_environment)
-        step("package", install_package)
+        step("environment", lambda: make_environment(VENV, find_python()))
+        step("package", lambda: pip_install("--no-deps", "--editable", "."))
         pins, tools = split_requirements(read_requirements())
         step("lowest", lambda: install(pins, tools))
     except StepFailedError as failure:
@@ -63,26 +62,12 @@ def main(pytest_arguments: list[str]) -> int:
     ).returncode
 
 
-def make_environment() -> str:
-    """Make ``.venv/lowest``, unless a working one exists."""
-    if PYTHON.exists() and run([str(PYTHON), "-c", "import pip"]).returncode == 0:
-        return "reused"
-    run_or_fail([find_python(), "-m", "venv", "--clear", str(VENV)])
-    return "made"
-
-
 def find_python() -> str:
     """Return the lowest available Python."""
     found = shutil.which(LOWEST_PYTHON)
     # A version manager may put a command on the PATH that does not work.
-    if found and run([found, "-c", "import venv"]).returncode == 0:
-        return found
-    return sys.executable
-
-
-def install_package() -> str:
-    run_or_fail([*pip_install(), "--no-deps", "--editable", "."])
-    return "done"
+    works = found and run([found, "-c", "import venv"]).returncode == 0
+    return found if found and works else sys.executable
 
 
 def read_requirements() -> list[str]:
@@ -95,39 +80,34 @@ def read_requirements() -> list[str]:
 
 
 def split_requirements(requirements: list[str]) -> tuple[list[str], list[str]]:
-    """Return the requirements in their lowest versions, and the test tools."""
+    """Return the requirements in their lowest versions, and the test tools.
+
+    :raises StepFailedError: a requirement has no lowest version, or more than one bound.
+    """
     pins: list[str] = []
     tools: list[str] = []
     for line in requirements:
         requirement, _, marker = (part.strip() for part in line.partition(";"))
         if not marker:
-            pins.append(lowest(requirement))
-        elif marker.replace('"', "'") == "extra == 'test'" and not requirement.startswith(
-            NOT_NEEDED
-        ):
+            name, separator, version = requirement.partition(">=")
+            if not separator or "," in version:
+                raise StepFailedError(f"{requirement}: what is its lowest version?", 2)
+            pins.append(f"{name}=={version}")
+        elif "test" in marker and not requirement.startswith(NOT_NEEDED):
             tools.append(requirement)
     return pins, tools
 
 
-def lowest(requirement: str) -> str:
-    """Return the requirement of the lowest version.
-
-    :raises StepFailedError: there is no lowest version, or more than one bound.
-    """
-    name, separator, version = requirement.partition(">=")
-    if not separator or "," in version:
-        raise StepFailedError(f"{requirement}: what is its lowest version?", 2)
-    return f"{name}=={version}"
-
-
 def install(pins: list[str], tools: list[str]) -> str:
-    run_or_fail([*pip_install(), *pins, *tools])
+    pip_install(*pins, *tools)
     names = [pin.partition("==")[0] for pin in pins]
     return run([str(PYTHON), "-c", VERSIONS, *names]).stdout.strip()
 
 
-def pip_install() -> list[str]:
-    return [str(PYTHON), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+def pip_install(*arguments: str) -> str:
+    pip = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+    run_or_fail([*pip, *arguments])
+    return "done"
 
 
 if __name__ == "__main__":

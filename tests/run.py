@@ -4,7 +4,8 @@
 Needs Python 3.10 or newer with its venv module and nothing else. The first run makes ``.venv``,
 installs the package and the test tools there and finds the browsers; later runs skip what is up
 to date. Then ruff, mypy, pyright and pytest run, and the first failure ends the run with a non-zero
-status. ``--quick`` leaves out the tests that need a browser, a server or packaging tools.
+status. ``--quick`` leaves out browsers, servers, packaging, benchmarks and the build of the docs.
+With pytest arguments, one process runs the tests that they select.
 
 The browsers are those in ``SSR_SESSION_TEST_CHROMIUM`` and ``SSR_SESSION_TEST_FIREFOX``, else
 installed ones, else Debian's from apt where that can be had as root, else Playwright's own.
@@ -12,39 +13,51 @@ installed ones, else Debian's from apt where that can be had as root, else Playw
 
 from __future__ import annotations
 
-import functools
 import hashlib
-import math
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import IO, NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
-PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def interpreter(folder: Path) -> Path:
+    """Return the interpreter of a virtual environment."""
+    return folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+PYTHON = interpreter(VENV)
 INSTALL_STAMP = VENV / "installed-inputs.sha256"
 BUNDLE = ROOT / "flask_ssr_session" / "static" / "ssr-session.js"
 
+# A process runs the tests of a file in their order; a test shares nothing with other files.
+PARALLEL = ["--numprocesses=auto", "--dist=loadfile"]
+# Each engine has a process with its own ports. False runs one engine after the other.
+ENGINES_AT_ONCE = True
+TOOLS = {
+    "ruff check": ["ruff", "check", "."],
+    "ruff format": ["ruff", "format", "--check", "."],
+    "mypy": ["mypy"],
+    "pyright": ["pyright", "--pythonpath", str(PYTHON)],
+}
+SLOW = ("browser", "servers", "packaging", "test_benchmarks.py", "test_docs_build.py")
 
-@dataclass(frozen=True)
-class Browser:
-    """One engine that the tests drive, and where it may be found.
 
-    :ivar engine: what Playwright calls it.
-    :ivar variable: of the environment; names a browser to take.
-    :ivar package: of Debian.
-    """
+class Browser(NamedTuple):
+    """One engine that the tests drive."""
 
-    engine: str
-    variable: str
-    package: str
-    commands: tuple[str, ...]
-    places: tuple[str, ...]
+    engine: str  # what Playwright calls it
+    variable: str  # of the environment; names a browser to take
+    package: str  # of Debian
+    commands: tuple[str, ...]  # on the PATH, and elsewhere
 
 
 BROWSERS = (
@@ -52,13 +65,14 @@ BROWSERS = (
         "chromium",
         "SSR_SESSION_TEST_CHROMIUM",
         "chromium",
-        ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"),
         (
+            "chromium",
+            "chromium-browser",
+            "google-chrome",
             "/opt/google/chrome/chrome",
             "/Applications/Chromium.app/Contents/MacOS/Chromium",
             "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
             r"%ProgramFiles%\Google\Chrome\Application\chrome.exe",
-            r"%ProgramFiles(x86)%\Google\Chrome\Application\chrome.exe",
             r"%LocalAppData%\Google\Chrome\Application\chrome.exe",
         ),
     ),
@@ -66,8 +80,9 @@ BROWSERS = (
         "firefox",
         "SSR_SESSION_TEST_FIREFOX",
         "firefox-esr",
-        ("firefox-esr", "firefox"),
         (
+            "firefox-esr",
+            "firefox",
             "/Applications/Firefox.app/Contents/MacOS/firefox",
             r"%ProgramFiles%\Mozilla Firefox\firefox.exe",
         ),
@@ -83,17 +98,6 @@ with sync_playwright() as playwright:
 """
 
 
-# One process per core; a test of the quick tier shares nothing with others.
-QUICK_OPTIONS = [
-    "--numprocesses=auto",
-    "--ignore=tests/browser",
-    "--ignore=tests/packaging",
-    "--ignore=tests/servers",
-    "-m",
-    "not browser",
-]
-
-
 class StepFailedError(Exception):
     """A step that ends the run, with what to tell the developer and the exit status."""
 
@@ -107,47 +111,62 @@ def main(arguments: list[str]) -> int:
         print("tests/run.py needs Python 3.10 or newer.", file=sys.stderr)
         return 2
     is_quick = "--quick" in arguments
-    pytest_arguments = [argument for argument in arguments if argument != "--quick"]
-    if is_quick:
-        pytest_arguments += QUICK_OPTIONS
+    selection = [argument for argument in arguments if argument != "--quick"]
     try:
         step("environment", make_environment)
         step("install", install_package)
-        browsers = {
-            browser.variable: step(browser.engine, functools.partial(find_browser, browser))
-            for browser in (() if is_quick else BROWSERS)
-        }
-        step("ruff check", lambda: run_tool("ruff", "check", "."))
-        step("ruff format", lambda: run_tool("ruff", "format", "--check", "."))
-        step("mypy", lambda: run_tool("mypy"))
-        step("pyright", lambda: run_tool("pyright", "--pythonpath", str(PYTHON)))
+        for browser in () if is_quick else BROWSERS:
+            os.environ[browser.variable] = step(browser.engine, partial(find_browser, browser))
+        for name, command in TOOLS.items():
+            step(name, partial(run_tool, command))
+        for name, options in pytest_parts(selection, is_quick=is_quick).items():
+            step(name, partial(run_pytest, options))
     except StepFailedError as failure:
         print(failure, file=sys.stderr)
         return failure.status
-    print("pytest", flush=True)
-    status = run_pytest(pytest_arguments, browsers)
-    print(f"{'CPU time':<12}{cpu_seconds():6.1f} s", flush=True)
-    return status
+    return 0
+
+
+def pytest_parts(selection: list[str], *, is_quick: bool) -> dict[str, list[list[str]]]:
+    """Return the parts of the suite, each with the options of one or more processes of pytest."""
+    if is_quick:
+        left_out = [f"--ignore=tests/{name}" for name in SLOW]
+        return {"tests": [[*PARALLEL, *left_out, "-m", "not browser", *selection]]}
+    if selection:
+        return {"tests": [selection]}
+    engines = [["-k", "not firefox"], ["-k", "firefox"]] if ENGINES_AT_ONCE else [[]]
+    return {
+        "tests": [[*PARALLEL, "-m", "not browser"]],
+        "browsers": [["-m", "browser", *engine] for engine in engines],
+    }
 
 
 def step(name: str, action: Callable[[], str]) -> str:
     """Run one step, with one line that says what it did and how long it took."""
     print(f"{name:<12}", end="", flush=True)
-    started = time.monotonic()
+    started, spent = time.monotonic(), cpu_seconds()
     try:
         outcome = action()
     except StepFailedError:
         print("failed", flush=True)
         raise
-    print(f"{time.monotonic() - started:6.1f} s  {outcome}", flush=True)
+    wall, cpu = time.monotonic() - started, cpu_seconds() - spent
+    print(f"{wall:6.1f} s  {cpu:6.1f} s CPU  {outcome}", flush=True)
     return outcome
 
 
-def make_environment() -> str:
-    """Make ``.venv``, unless it exists and its interpreter and pip work."""
-    if PYTHON.exists() and run([str(PYTHON), "-c", "import pip"]).returncode == 0:
+def cpu_seconds() -> float:
+    """Return the CPU time of all processes that have ended; Windows does not tell it."""
+    times = os.times()
+    return times.children_user + times.children_system
+
+
+def make_environment(folder: Path = VENV, python: str = sys.executable) -> str:
+    """Make a virtual environment, unless it exists and its interpreter and pip work."""
+    made = interpreter(folder)
+    if made.exists() and run([str(made), "-c", "import pip"]).returncode == 0:
         return "reused"
-    run_or_fail([sys.executable, "-m", "venv", "--clear", str(VENV)])
+    run_or_fail([python, "-m", "venv", "--clear", str(folder)])
     return "made"
 
 
@@ -171,37 +190,29 @@ def install_digest() -> str:
     missing or different, the install runs, and the build hook checks the bundle.
     """
     digest = hashlib.sha256(str(ROOT).encode())
-    for path in install_files():
-        digest.update(f"{path.relative_to(ROOT)}\0".encode())
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()
-
-
-def install_files() -> list[Path]:
     frontend = [path for path in (ROOT / "frontend").rglob("*") if "node_modules" not in path.parts]
-    files = [ROOT / "pyproject.toml", ROOT / "hatch_build.py", BUNDLE, *sorted(frontend)]
-    return [path for path in files if path.is_file()]
+    for path in (ROOT / "pyproject.toml", ROOT / "hatch_build.py", BUNDLE, *sorted(frontend)):
+        if path.is_file():
+            digest.update(f"{path.relative_to(ROOT)}\0".encode())
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
 
 
 def find_browser(browser: Browser) -> str:
     """Return the path of a browser that starts; install one if necessary."""
     chosen = os.environ.get(browser.variable)
-    if chosen:
-        if not starts(chosen):
-            raise StepFailedError(f"{browser.variable} is {chosen}, which does not start.", 2)
-        return chosen
-    path = (
-        installed_browser(browser) or browser_from_apt(browser) or browser_from_playwright(browser)
-    )
+    if chosen and not starts(chosen):
+        raise StepFailedError(f"{browser.variable} is {chosen}, which does not start.", 2)
+    path = chosen or installed_browser(browser) or browser_from_apt(browser)
+    path = path or browser_from_playwright(browser)
     if path is None:
         raise StepFailedError(BROWSER_MISSING.format(browser), 2)
     return path
 
 
 def installed_browser(browser: Browser) -> str | None:
-    on_path = (shutil.which(command) for command in browser.commands)
-    elsewhere = (os.path.expandvars(place) for place in browser.places)
-    return next((path for path in [*on_path, *elsewhere] if path and starts(path)), None)
+    paths = (shutil.which(os.path.expandvars(command)) for command in browser.commands)
+    return next((path for path in paths if path and starts(path)), None)
 
 
 def browser_from_apt(browser: Browser) -> str | None:
@@ -209,8 +220,8 @@ def browser_from_apt(browser: Browser) -> str | None:
         return None
     apt = ["apt-get", "--quiet", "--option", "DPkg::Lock::Timeout=60"]
     run([*apt, "update"])
-    unattended = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    run([*apt, "install", "--yes", "--no-install-recommends", browser.package], unattended)
+    unattended = ["env", "DEBIAN_FRONTEND=noninteractive", *apt]
+    run([*unattended, "install", "--yes", "--no-install-recommends", browser.package])
     return installed_browser(browser)
 
 
@@ -229,40 +240,39 @@ def starts(browser: str) -> bool:
     return os.name == "nt" or run([browser, "--version"]).returncode == 0
 
 
-def run_tool(*arguments: str) -> str:
-    run_or_fail([str(PYTHON), "-m", *arguments])
+def run_tool(command: list[str]) -> str:
+    run_or_fail([str(PYTHON), "-m", *command])
     return "passed"
 
 
-def cpu_seconds() -> float:
-    """Return the CPU time of all steps, with the processes that they started."""
-    if os.name == "nt":
-        return math.nan
-    import resource
+def run_pytest(runs: list[list[str]]) -> str:
+    """Run pytest once or more at the same time, and show the whole output of one after another."""
+    print(flush=True)
+    processes: list[tuple[subprocess.Popen[bytes], IO[bytes] | None]] = []
+    for options in runs:
+        output: IO[bytes] | None = tempfile.TemporaryFile() if processes else None  # noqa: SIM115  read below
+        command = [str(PYTHON), "-m", "pytest", *options]
+        process = subprocess.Popen(
+            command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+        )
+        processes.append((process, output))
+    status = 0
+    for process, output in processes:
+        status = process.wait() or status
+        if output:
+            output.seek(0)
+            print(output.read().decode(errors="replace"))
+    print(f"{'':<12}", end="", flush=True)
+    if status:
+        raise StepFailedError("See above.", status)
+    return "passed"
 
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
 
-
-def run_pytest(arguments: list[str], browsers: dict[str, str]) -> int:
-    """Run pytest and pass its output through."""
-    return subprocess.run(
-        [str(PYTHON), "-m", "pytest", *arguments],
-        cwd=ROOT,
-        env={**os.environ, **browsers},
-        stdin=subprocess.DEVNULL,
-        check=False,
-    ).returncode
-
-
-def run(
-    command: list[str], environment: dict[str, str] | None = None
-) -> subprocess.CompletedProcess[str]:
+def run(command: list[str]) -> subprocess.CompletedProcess[str]:
     """Run a command in the checkout; nothing may ask questions on the developer's terminal."""
     return subprocess.run(
         command,
         cwd=ROOT,
-        env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

