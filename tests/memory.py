@@ -36,7 +36,7 @@ from flask_ssr_session.upstream.key_age import FetchedKeys
 from flask_ssr_session.upstream.key_set import KeySet, StaticKeys
 
 from .clocks import SteppedClock
-from .test_hostile_tokens import ROWS, encode
+from .token_table import encode, hostile_tokens
 
 NOW = int(SteppedClock().wall())
 DECADE_SECONDS = 10 * 365 * 24 * 3600
@@ -311,8 +311,12 @@ def print_costs(name: str, rows: Iterable[tuple[str, tuple[str, ...]]], show: in
 def measure_costs(fillings: int, seed: int) -> None:
     signer, source = SessionSigner(), random.Random(seed)  # noqa: S311 - repeatable on purpose
     room = room_for(signer, MAX_TOKEN_CHARS)
-    small = [(row, (text,)) for row, text in ROWS if len(text) <= MAX_TOKEN_CHARS]
-    large = [(row, (text,)) for row, text in ROWS if len(text) > MAX_TOKEN_CHARS]
+    small = [
+        (row, (text,)) for row, text in hostile_tokens().items() if len(text) <= MAX_TOKEN_CHARS
+    ]
+    large = [
+        (row, (text,)) for row, text in hostile_tokens().items() if len(text) > MAX_TOKEN_CHARS
+    ]
     print_costs("hostile tokens up to 8 KiB", small)
     print_costs("hostile tokens beyond", large, len(large))
     hard = chain(hard_tokens(signer, "header"), hard_tokens(signer, "payload"))
