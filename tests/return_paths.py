@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import product
 
+from .tables import shown
+
 EVIL, OURS = "evil.example", "app.example.com"
 # The package's own paths, in every app that these values are used with.
 REFRESH, SIGN_IN = "/refresh-session", "/auth"
@@ -127,69 +129,30 @@ def _refused() -> Iterator[str]:
         yield "/" + "".join(f"%{ord(char):02X}" for char in path[1:])
 
 
-def _shown(value: str) -> str:
-    return ascii(value) if len(value) < 90 else f"{value[:20]!a} and so on, {len(value)} characters"
-
-
 # They lead to the front page.
-HOSTILE = _NAMED | {_shown(v): v for v in _refused() if v not in _NAMED.values()}
+HOSTILE = _NAMED | {shown(v): v for v in _refused() if v not in _NAMED.values()}
 
 # They look like those above, but every parser reads them as paths of this site.
-HARMLESS = {
-    "URL in the query": f"/dashboard?next=https://{EVIL}/",
-    "slashes in the query": f"/dashboard?next=//{EVIL}",
-    "backslashes in the query": f"/dashboard?next=\\\\{EVIL}",
-    "slashes in the fragment": f"/dashboard#//{EVIL}",
-    "URL in the path": f"/https://{EVIL}",
-    "slashes in the path": f"/a//{EVIL}",
-    "javascript in the path": "/javascript:alert(1)",
-    "javascript in the fragment": "/a#javascript:alert(1)",
-    "user info in the path": f"/@{EVIL}",
-    "user info further on": f"/x@{EVIL}:443/",
-    "colon first": f"/:{EVIL}",
-    "semicolon first": f"/;//{EVIL}",
-    "blank between, encoded": f"/%20/{EVIL}",
-    "full-width slash, encoded": f"/%EF%BC%8F{EVIL}",
-    "fraction slash, encoded": f"/%E2%81%84{EVIL}",
-    "header in letters that end like one": "/%E5%98%8D%E5%98%8ASet-Cookie:x",
-    "overlong slash": f"/%C0%AF{EVIL}",
-    "backslash further on, encoded": f"/a%5C%5C{EVIL}",
-    "dots in the query": "/a?b=/../c",
-    "dots in a name": "/...",
-    "dots at the ends of names": "/..a/b..",
-    "our refresh page as a beginning": f"{REFRESH}s",
-    "our refresh page in capitals": REFRESH.upper(),
-    "our sign-in page as a folder": f"/x{SIGN_IN}",
-    "below our sign-in page": f"{SIGN_IN}/x",
-    "our refresh page in the query": f"/a?b={REFRESH}",
-    "line feed in the query, encoded": "/a?b=%0d%0aSet-Cookie:%20x=y",
-    "nul in the fragment, encoded": "/a#%00",
-    "a fragment in a fragment": "/a#b#c",
-    "signs kept in a fragment": "/a#%20{}|`/route?x",
-    "signs kept in a path": "/~a/@b/!$&'()*+,;=:|[]^",
-    "small letters of a code": "/caf%c3%a9%2Fa%3Fb%23c",
-}
-
+_HARMLESS = (
+    *(f"/dashboard?next=https://{EVIL}/", f"/dashboard?next=//{EVIL}", f"/dashboard#//{EVIL}"),
+    *(f"/dashboard?next=\\\\{EVIL}", f"/a?b={REFRESH}", f"/https://{EVIL}", f"/a//{EVIL}"),
+    *("/javascript:alert(1)", "/a#javascript:alert(1)", f"/@{EVIL}", f"/x@{EVIL}:443/"),
+    *(f"/:{EVIL}", f"/;//{EVIL}", "/a?b=/../c", "/a?b=%0d%0aSet-Cookie:%20x=y", "/a#%00"),
+    *(f"/%20/{EVIL}", f"/%EF%BC%8F{EVIL}", f"/%E2%81%84{EVIL}", f"/%C0%AF{EVIL}"),
+    *(f"/a%5C%5C{EVIL}", "/%E5%98%8D%E5%98%8ASet-Cookie:x", "/caf%c3%a9%2Fa%3Fb%23c", "/..."),
+    *("/..a/b..", f"{REFRESH}s", REFRESH.upper(), f"/x{SIGN_IN}", f"{SIGN_IN}/x", "/a#b#c"),
+    *("/a#%20{}|`/route?x", "/~a/@b/!$&'()*+,;=:|[]^"),
+)
 # In the spelling of browsers, so that they stay unchanged.
-LEGITIMATE = {
-    "path": "/x/dashboard",
-    "slash at the end": "/x/a/",
-    "query": "/x/a?tab=2&sort=up",
-    "encoded slash in the query": "/x/a?next=%2Fb%2fc",
-    "plus and encoded blank": "/x/a?q=a+b%20c",
-    "semicolons": "/x/a;v=1?b;c=2",
-    "empty values": "/x/a?b=&c&=d",
-    "keys repeated": "/x/a?tag=1&tag=2&tag=1",
-    "percent sign": "/x/100%25?p=100%25",
-    "percent sign alone in the query": "/x/a?q=100%",
-    "signs kept in a path": "/x/~me/@you/!$&'()*+,;=:[]",
-    "signs kept in a query": "/x/a?q=\\`{}|^[]",
-    "question marks": "/x/a?b?c?",
-    "non-ASCII path": "/x/%C3%A9t%C3%A9/%E4%B8%AD%E6%96%87",
-    "non-ASCII query": "/x/a?q=%E4%B8%AD+%C3%A9",
-    "Latin-1 query": "/x/a?q=%E9t%e9",
-    "small letters in the query": "/x/a?q=%c3%a9%7e",
-    "URL in the query": f"/x/a?next=https://{EVIL}/%3Fb",
+_LEGITIMATE = (
+    *("/x/dashboard", "/x/a/", "/x/a?tab=2&sort=up", "/x/a?next=%2Fb%2fc", "/x/a?q=a+b%20c"),
+    *("/x/a;v=1?b;c=2", "/x/a?b=&c&=d", "/x/a?tag=1&tag=2&tag=1", "/x/100%25?p=100%25"),
+    *("/x/a?q=100%", "/x/~me/@you/!$&'()*+,;=:[]", "/x/a?q=\\`{}|^[]", "/x/a?b?c?"),
+    *("/x/%C3%A9t%C3%A9/%E4%B8%AD%E6%96%87", "/x/a?q=%E4%B8%AD+%C3%A9", "/x/a?q=%E9t%e9"),
+    *("/x/a?q=%c3%a9%7e", f"/x/a?next=https://{EVIL}/%3Fb"),
+)
+HARMLESS = {shown(value): value for value in _HARMLESS}
+LEGITIMATE = {shown(value): value for value in _LEGITIMATE} | {
     "long query": "/x/a?" + "&".join(f"k{n}=%C3%A9+{n}" for n in range(140)),
 }
 

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from flask_ssr_session.errors import FetchError
 from flask_ssr_session.sansio.jwks import parse_key_set
 from flask_ssr_session.testing import SessionSigner
-from tests.tables import rows
+from tests.tables import rows, shown
 from tests.token_table import SIGNER, encode, stranger
 from tests.tokens import ABSENT, edited
 
@@ -35,68 +35,47 @@ def bits(count: int) -> str:
     return number((1 << (count - 1)) | 1)
 
 
-@rows(
-    "edits, is_usable",
-    {
-        "as the core writes it": ({}, True),
-        "kty EC": ({"kty": "EC"}, False),
-        "kty in small letters": ({"kty": "rsa"}, False),
-        "no kty": ({"kty": ABSENT}, False),
-        "an elliptic key": ({"kty": "EC", "crv": "P-256", "x": number(1), "y": number(2)}, False),
-        "no use": ({"use": ABSENT}, True),
-        "for encryption": ({"use": "enc"}, False),
-        "use null": ({"use": None}, False),
-        "no alg": ({"alg": ABSENT}, True),
-        "RS512": ({"alg": "RS512"}, False),
-        "RSA-OAEP": ({"alg": "RSA-OAEP"}, False),
-        "to verify": ({"key_ops": ["verify"]}, True),
-        "to sign and verify": ({"key_ops": ("sign", "verify")}, True),
-        "to encrypt": ({"key_ops": ["encrypt"]}, False),
-        "for nothing": ({"key_ops": []}, False),
-        "key_ops a text": ({"key_ops": "verify"}, False),
-        "kid of one character": ({"kid": "k"}, True),
-        "kid of 128 characters": ({"kid": "k" * 128}, True),
-        "kid of 129 characters": ({"kid": "k" * 129}, False),
-        "empty kid": ({"kid": ""}, False),
-        "no kid": ({"kid": ABSENT}, False),
-        "kid a number": ({"kid": 1}, False),
-        "kid a list": ({"kid": ["d-test"]}, False),
-        "2048 bits": ({"n": bits(2048)}, True),
-        "2047 bits": ({"n": bits(2047)}, False),
-        "1024 bits": ({"n": bits(1024)}, False),
-        "8192 bits": ({"n": bits(8192)}, True),
-        "8193 bits": ({"n": bits(8193)}, False),
-        "a megabyte of modulus": ({"n": "A" * 1_000_000}, False),
-        "2048 bits behind as many zeros as are read": ({"n": bits(2048).rjust(2048, "A")}, True),
-        "and one group more": ({"n": bits(2048).rjust(2052, "A")}, False),
-        "no n": ({"n": ABSENT}, False),
-        "empty n": ({"n": ""}, False),
-        "n a number": ({"n": 1 << 2047}, False),
-        "n in other letters": ({"n": "\u00fc" * 400}, False),
-        "n padded": ({"n": f"{bits(2048)}=="}, False),
-        "n in base64": ({"n": f"+/{bits(2048)[2:]}"}, False),
-        "e 3": ({"e": number(3)}, True),
-        "e 1": ({"e": number(1)}, False),
-        "e even": ({"e": number(4)}, False),
-        "e 0": ({"e": number(0)}, False),
-        "e above n": ({"e": bits(8193)}, False),
-        "e a number": ({"e": 65537}, False),
-        "e null": ({"e": None}, False),
-        "no e": ({"e": ABSENT}, False),
-        "members that nobody knows": ({"x5c": ["MIIB"], "unknown": 1}, True),
-    },
-)
-def test_only_rsa_signing_keys_of_a_good_size_are_used(
-    edits: dict[str, Any], is_usable: bool
-) -> None:
-    entry = edited(JWK, edits)
+# What a member may be, and what it may not be; the others are as the core writes them.
+USABLE: dict[str, tuple[Any, ...]] = {
+    "kty": ("RSA",),
+    "use": (ABSENT, "sig"),
+    "alg": (ABSENT, "RS256"),
+    "key_ops": (ABSENT, ["verify"], ("sign", "verify")),
+    "kid": ("k", "k" * 128),
+    # The last one has as many zeros in front as are read at all.
+    "n": (bits(2048), bits(8192), bits(2048).rjust(2048, "A")),
+    "e": (number(3), number(65537)),
+    "unknown": (ABSENT, 1),
+}
+UNUSABLE: dict[str, tuple[Any, ...]] = {
+    "kty": ("EC", "rsa", ABSENT),
+    "use": ("enc", None),
+    "alg": ("RS512", "RSA-OAEP", None),
+    "key_ops": (["encrypt"], [], "verify", None),
+    "kid": ("k" * 129, "", ABSENT, 1, ["d-test"]),
+    "n": (
+        *(bits(2047), bits(1024), bits(8193), "A" * 1_000_000, bits(2048).rjust(2052, "A"), ""),
+        *(ABSENT, 1 << 2047, "\u00fc" * 400, f"{bits(2048)}==", f"+/{bits(2048)[2:]}"),
+    ),
+    "e": (number(1), number(4), number(0), bits(8193), 65537, None, ABSENT),
+}
 
-    beside = parse_key_set({"keys": [entry, neighbour()]})
 
-    assert list(beside) == [*([entry["kid"]] if is_usable else []), "d-good"]
-    assert beside["d-good"].public_numbers() == stranger().public_key.public_numbers()
-    if not edits:
-        assert beside["d-test"].public_numbers() == SIGNER.public_key.public_numbers()
+@pytest.mark.parametrize("name", USABLE | UNUSABLE)
+def test_only_rsa_signing_keys_of_a_good_size_are_used(name: str) -> None:
+    values = [(v, True) for v in USABLE[name]] + [(v, False) for v in UNUSABLE.get(name, ())]
+    for value, is_usable in values:
+        entry = edited(JWK, {name: value})
+        beside = parse_key_set({"keys": [entry, neighbour()]})
+        expected = [*([entry["kid"]] if is_usable else []), "d-good"]
+        assert list(beside) == expected, f"{name} is {shown(value)}"
+
+
+def test_key_set_of_a_core_gives_its_keys() -> None:
+    keys = parse_key_set(json.dumps({"keys": [JWK, neighbour()]}))
+
+    for kid, key in (("d-test", SIGNER.public_key), ("d-good", stranger().public_key)):
+        assert keys[kid].public_numbers() == key.public_numbers()
 
 
 @rows("entry", {repr(e): e for e in (None, 1, "text", [], ["kty"], {}, {"kty": "RSA", "kid": "d"})})
@@ -112,23 +91,16 @@ def test_short_key_that_really_signs_is_not_used() -> None:
     assert list(parse_key_set({"keys": [SessionSigner("d-short", short).jwk(), JWK]})) == ["d-test"]
 
 
-ONE, OTHER, THIRD = "one", "other", "third"
-
-
-@rows(
-    "entries, usable",
-    {
-        "two keys of two names": ((ONE, THIRD), ["d-test", "d-good"]),
-        "one key twice": ((ONE, THIRD, ONE), ["d-test", "d-good"]),
-        "two keys of one name": ((ONE, THIRD, OTHER), ["d-good"]),
-        "two keys of one name, one of them twice": ((ONE, OTHER, THIRD, ONE), ["d-good"]),
-        "one key of two names": ((OTHER, THIRD), ["d-test", "d-good"]),
-    },
-)
-def test_name_of_two_keys_names_neither(entries: tuple[str, ...], usable: list[str]) -> None:
-    known = {ONE: JWK, OTHER: neighbour() | {"kid": "d-test"}, THIRD: neighbour()}
-
-    assert list(parse_key_set({"keys": [known[entry] for entry in entries]})) == usable
+def test_name_of_two_keys_names_neither() -> None:
+    one, good, other = JWK, neighbour(), neighbour() | {"kid": "d-test"}
+    for entries, usable in (
+        ([one, good], ["d-test", "d-good"]),
+        ([one, good, one], ["d-test", "d-good"]),
+        ([other, good], ["d-test", "d-good"]),  # one key of two names
+        ([one, good, other], ["d-good"]),
+        ([one, other, good, one], ["d-good"]),
+    ):
+        assert list(parse_key_set({"keys": entries})) == usable, [e["n"][:9] for e in entries]
 
 
 @rows("form", {"bytes": lambda s: json.dumps(s).encode(), "text": json.dumps, "decoded": dict})
@@ -137,24 +109,29 @@ def test_key_set_may_be_text_or_decoded(form: Any) -> None:
         assert list(parse_key_set(form({"keys": keys}))) == ["d-test"]
 
 
-@rows(
-    "document, message",
-    {
-        "nothing": (b"", "not JSON"),
-        "a page": (b"<html>", "not JSON"),
-        "no text": (b"\xff\xfe\xfd", "not JSON"),
-        "very deep": (b"[" * 100_000, "not JSON"),
-        "very many digits": (b'{"keys": ' + b"9" * 10_000 + b"}", "not JSON"),
-        "a list": (b"[]", "not a key set"),
-        "null": (b"null", "not a key set"),
-        "no keys": (b"{}", "not a key set"),
-        "keys null": (b'{"keys": null}', "not a key set"),
-        "keys an object": (b'{"keys": {"kty": "RSA"}}', "not a key set"),
-        "keys a text": (b'{"keys": "RSA"}', "not a key set"),
-        "keys empty": (b'{"keys": []}', "no usable RSA"),
-        "no key in it": (b'{"status": "OK", "keys": [1, 2]}', "no usable RSA"),
-    },
-)
+NO_KEY_SETS: dict[str, tuple[bytes, ...]] = {
+    "not JSON": (
+        b"",
+        b"<html>",
+        b"\xff\xfe\xfd",
+        b"[" * 100_000,
+        b'{"keys":' + b"9" * 10_000 + b"}",
+    ),
+    "not a key set": (
+        *(
+            b"[]",
+            b"null",
+            b"{}",
+            b'{"keys": null}',
+            b'{"keys": {"kty": "RSA"}}',
+            b'{"keys": "RSA"}',
+        ),
+    ),
+    "no usable RSA": (b'{"keys": []}', b'{"status": "OK", "keys": [1, 2]}'),
+}
+
+
+@rows("document, message", {shown(d): (d, m) for m, texts in NO_KEY_SETS.items() for d in texts})
 def test_anything_but_a_key_set_is_a_failure(document: bytes, message: str) -> None:
     with pytest.raises(FetchError, match=message) as caught:
         parse_key_set(document)

@@ -5,72 +5,58 @@ from __future__ import annotations
 import pytest
 
 from flask_ssr_session.sansio.origins import is_loopback, parse_origin
-from tests.tables import rows
+from tests.tables import rows, shown
 
-SCHEME, MISSING, MORE = "begin with https", "host is missing", "nothing may follow"
-USER, PORT, NO_URL = "user information", "port has to be a number", "cannot have this host"
-NAME = "host has to be one name"
+OURS = "https://app.example.com"
 
-
-@rows(
-    "raw, origin",
-    {
-        "as it should be": ("https://app.example.com", "https://app.example.com"),
-        "a slash behind": ("https://app.example.com/", "https://app.example.com"),
-        "blanks around": ("  https://app.example.com ", "https://app.example.com"),
-        "capitals": ("HTTPS://App.Example.Com", "https://app.example.com"),
-        "the port of https": ("https://app.example.com:443", "https://app.example.com"),
-        "the port of http": ("http://app.example.com:80", "http://app.example.com"),
-        "an empty port": ("https://app.example.com:", "https://app.example.com"),
-        "the port of the other": ("http://app.example.com:443", "http://app.example.com:443"),
-        "another port": ("https://app.example.com:8443", "https://app.example.com:8443"),
-        "the largest port": ("https://app.example.com:65535", "https://app.example.com:65535"),
-        "localhost": ("http://localhost:5000", "http://localhost:5000"),
-        "IPv4": ("http://127.0.0.1:5000", "http://127.0.0.1:5000"),
-        "IPv6": ("http://[::1]:5000", "http://[::1]:5000"),
-        "IPv6 in capitals": ("https://[2001:DB8::1]:443", "https://[2001:db8::1]"),
-        "a line": ("https://my_host", "https://my_host"),
-        "Punycode": ("https://xn--bcher-kva.example", "https://xn--bcher-kva.example"),
-    },
+# Spellings of an origin.
+SPELLINGS = {
+    OURS: (f"{OURS}/", f"  {OURS} ", "HTTPS://App.Example.Com", f"{OURS}:443", f"{OURS}:"),
+    "http://app.example.com": ("http://app.example.com:80", "HTTP://app.example.com"),
+    "https://[2001:db8::1]": ("https://[2001:DB8::1]:443",),
+    # These have one spelling only.
+    **dict.fromkeys(("http://app.example.com:443", f"{OURS}:8443", f"{OURS}:65535"), ()),
+    **dict.fromkeys(("http://localhost:5000", "http://127.0.0.1:5000", "http://[::1]:5000"), ()),
+    **dict.fromkeys(("https://my_host", "https://xn--bcher-kva.example"), ()),
+}
+# What is no origin, by what is said about it.
+REFUSED = {
+    "begin with https": (
+        *("", "app.example.com", "//app.example.com", "/auth", "ftp://app.example.com"),
+        "localhost:5000",
+    ),
+    "host is missing": ("https://", "https://:443"),
+    "nothing may follow": ("https:app.example.com", f"{OURS}/auth", f"{OURS}?x=1", f"{OURS}#x"),
+    "user information": (
+        *("https://user@a.example", "https://user:secret@a.example", "https://@a.example"),
+    ),
+    "port has to be a number": (f"{OURS}:port", f"{OURS}:65536", "https://user:secret"),
+    "cannot have this host": ("https://[::1", "https://secret\uff0f.example"),
+    # Versions of Python differ in whether the URL or the host is at fault.
+    "host": ("https://[secret]",),
+    "host has to be one name": (
+        *("https://*.example.com", "https://app example.com", "https://app\\example.com"),
+        *("https://b\u00fccher.example", "https://a.example,https", "https://app%2eexample.com"),
+        "https://[fe80::1%25eth0]",
+    ),
+}
+LOOPBACK = (
+    *("http://localhost:5000/x", "http://LOCALHOST/", "http://app.localhost/"),
+    *("http://127.0.0.1:8000", "http://127.9.9.9", "http://[::1]:8000/"),
 )
+ELSEWHERE = (
+    *("http://localhost.example.com", "http://notlocalhost", "http://localhost@evil.example"),
+    *("http://127.0.0.1.example.com", "http://10.0.0.1", "http://0.0.0.0", "http://[2001:db8::1]"),
+    *("http://core:3567", "localhost", ""),
+)
+
+
+@rows("raw, origin", {shown(r): (r, o) for o, more in SPELLINGS.items() for r in (o, *more)})
 def test_origin_has_one_spelling(raw: str, origin: str) -> None:
     assert parse_origin(raw) == origin
-    assert parse_origin(origin) == origin
 
 
-@rows(
-    "raw, message",
-    {
-        "nothing": ("", SCHEME),
-        "a host": ("app.example.com", SCHEME),
-        "no scheme": ("//app.example.com", SCHEME),
-        "a path": ("/auth", SCHEME),
-        "another scheme": ("ftp://app.example.com", SCHEME),
-        "a host for a scheme": ("localhost:5000", SCHEME),
-        "no host": ("https://", MISSING),
-        "a port only": ("https://:443", MISSING),
-        "no slashes": ("https:app.example.com", MORE),
-        "a path behind": ("https://app.example.com/auth", MORE),
-        "a query behind": ("https://app.example.com?x=1", MORE),
-        "a fragment behind": ("https://app.example.com#x", MORE),
-        "a user": ("https://user@app.example.com", USER),
-        "a user and a password": ("https://user:secret@app.example.com", USER),
-        "an empty user": ("https://@app.example.com", USER),
-        "a port that is a word": ("https://app.example.com:port", PORT),
-        "a port too large": ("https://app.example.com:65536", PORT),
-        "a password for a port": ("https://user:secret", PORT),
-        "a word in brackets": ("https://[secret]", "host"),
-        "half a bracket": ("https://[::1", NO_URL),
-        "a full-width slash": ("https://secret\uff0f.example", NO_URL),
-        "a wildcard": ("https://*.example.com", NAME),
-        "a blank": ("https://app example.com", NAME),
-        "a backslash": ("https://app\\example.com", NAME),
-        "a letter beyond ASCII": ("https://b\u00fccher.example", NAME),
-        "two origins": ("https://a.example,https", NAME),
-        "an encoded dot": ("https://app%2eexample.com", NAME),
-        "a zone": ("https://[fe80::1%25eth0]", NAME),
-    },
-)
+@rows("raw, message", {shown(r): (r, m) for m, refused in REFUSED.items() for r in refused})
 def test_anything_but_an_origin_is_refused_without_repeating_it(raw: str, message: str) -> None:
     with pytest.raises(ValueError, match=message) as caught:
         parse_origin(raw)
@@ -79,26 +65,6 @@ def test_anything_but_an_origin_is_refused_without_repeating_it(raw: str, messag
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
 
 
-@rows(
-    "url, expected",
-    {
-        "localhost": ("http://localhost:5000/x", True),
-        "localhost in capitals": ("http://LOCALHOST/", True),
-        "a name below localhost": ("http://app.localhost/", True),
-        "127.0.0.1": ("http://127.0.0.1:8000", True),
-        "another address of its network": ("http://127.9.9.9", True),
-        "the loopback of IPv6": ("http://[::1]:8000/", True),
-        "localhost as a label": ("http://localhost.example.com", False),
-        "a name that ends alike": ("http://notlocalhost", False),
-        "localhost as a user": ("http://localhost@evil.example", False),
-        "127.0.0.1 as a label": ("http://127.0.0.1.example.com", False),
-        "a private address": ("http://10.0.0.1", False),
-        "any address": ("http://0.0.0.0", False),
-        "an address of IPv6": ("http://[2001:db8::1]", False),
-        "a short name": ("http://core:3567", False),
-        "no URL": ("localhost", False),
-        "nothing": ("", False),
-    },
-)
+@rows("url, expected", {shown(u): (u, u in LOOPBACK) for u in (*LOOPBACK, *ELSEWHERE)})
 def test_loopback_is_this_machine_and_no_name_like_it(url: str, expected: bool) -> None:
     assert is_loopback(url) is expected
