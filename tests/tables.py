@@ -15,3 +15,9 @@ def rows(names: str, table: Mapping[str, Any]) -> pytest.MarkDecorator:
         one name, else a tuple of as many values.
     """
     return pytest.mark.parametrize(names, list(table.values()), ids=list(table))
+
+
+def shown(value: object) -> str:
+    """Return a short name of *value*, for rows that their values describe."""
+    text = ascii(value)
+    return text if len(text) < 60 else f"{text[:30]} and so on, {len(text)} characters"

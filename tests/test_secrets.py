@@ -40,7 +40,7 @@ from tests.tokens import make_token
 
 from .app.conftest import cookies, make_app, with_templates, with_views
 from .clocks import SteppedClock
-from .test_hostile_tokens import CLAIMS, NOW, ROWS
+from .token_table import CLAIMS, NOW, hostile_tokens
 
 WINDOW = 12
 
@@ -82,7 +82,7 @@ TOKENS = {
     "cut": GOOD.rpartition(".")[0],
     "no token": "something-that-is-none-of-ours",
 }
-HOSTILE = [text for _, text in ROWS if len(text) < 20_000]
+HOSTILE = [text for text in hostile_tokens().values() if len(text) < 20_000]
 FRONT_TOKEN = b64encode(json.dumps(CLAIMS).encode()).decode("ascii")
 REFRESH_TOKEN = sha256(b"refresh").hexdigest()
 # What of a session is between SuperTokens and the browser.

@@ -1,4 +1,4 @@
-"""Reference verifiers of a token: PyJWT and joserfc, and the rules of a session.
+"""Independent judges of a token: PyJWT and joserfc, and the rules of a session.
 
 Written from RFC 7515, RFC 7519 and the rules of SuperTokens' own SDK, without reading the package's
 code. They do not know the package's stricter rules.
@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from typing import Any
+from collections.abc import Collection
+from typing import Any, Final
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
@@ -16,29 +17,39 @@ from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import RSAKey
 
+from flask_ssr_session.errors import TokenDefect
+
+# The rules that the judges do not have.
+STRICTER: Final = {
+    TokenDefect.TOO_LARGE,
+    TokenDefect.ENCODING,  # canonical base64url
+    TokenDefect.JSON,  # duplicate members, NaN, depth
+    TokenDefect.HEADER,  # parameters that supply keys
+    TokenDefect.VERSION,  # two ASCII digits at most
+    TokenDefect.CLAIMS,  # empty, long or unprintable identifiers
+    TokenDefect.TIMES,  # times after the year 9999
+    TokenDefect.TOKEN_TYPE,  # False and 0.0 equal 0
+}
+
 _IDENTIFIERS = {3: ("sub", "sessionHandle", "refreshTokenHash1"), 4: ("tId",), 5: ("rsub",)}
 
 
-class ReferenceVerifiers:
-    """Judge tokens by one key."""
+class Judges:
+    """Judge tokens by one key, which has these key ids."""
 
-    def __init__(self, key: RSAPublicKey) -> None:
+    def __init__(self, key: RSAPublicKey, kids: Collection[str] = ("d-test",)) -> None:
         self._key = key
+        self._kids = kids
         self._jwk = RSAKey.import_key(jwt.algorithms.RSAAlgorithm.to_jwk(key, as_dict=True))
         # "version" is not among the registered header parameters.
         self._registry = jws.JWSRegistry(algorithms=["RS256"], strict_check_header=False)
         # Its size limits are not under test.
         self._registry.max_header_length = self._registry.max_payload_length = 100_000
 
-    def accept(self, token: str, now: float) -> bool:
-        """Return whether both libraries and the rules of a session accept *token* at *now*."""
-        try:
-            token.encode("ascii")
-        except UnicodeEncodeError:
-            return False
-        return self._pyjwt(token, now) and self._joserfc(token)
-
-    def _pyjwt(self, token: str, now: float) -> bool:
+    def claims(self, token: str, now: float) -> dict[str, Any] | None:
+        """Return the claims of *token* if both libraries and the rules of a session accept it."""
+        if not token.isascii() or not self._joserfc(token):
+            return None
         unchecked = ("exp", "iat", "nbf", "aud", "iss", "sub", "jti")
         try:
             decoded = jwt.decode_complete(
@@ -48,8 +59,10 @@ class ReferenceVerifiers:
                 options={f"verify_{name}": False for name in unchecked},  # type: ignore[arg-type]
             )
         except (jwt.PyJWTError, ValueError, TypeError, RecursionError, OverflowError):
-            return False
-        return _is_session(decoded["header"], decoded["payload"], now)
+            return None
+        header, claims = decoded["header"], decoded["payload"]
+        is_session = header.get("kid") in self._kids and _is_session(header, claims, now)
+        return claims if is_session else None
 
     def _joserfc(self, token: str) -> bool:
         try:
@@ -62,7 +75,7 @@ class ReferenceVerifiers:
 
 
 def _is_session(header: dict[str, Any], claims: dict[str, Any], now: float) -> bool:
-    if header.get("typ") != "JWT" or header.get("kid") != "d-test":
+    if header.get("typ") != "JWT":
         return False
     version = header.get("version")
     if not isinstance(version, str) or not version.isdecimal():

@@ -1,3 +1,0 @@
-from .doctor.factories import NOW, problems
-
-__all__ = ["NOW", "problems"]
