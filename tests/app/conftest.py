@@ -39,13 +39,23 @@ TEMPLATE_GUARD = (
 )
 
 
-def make_app(name: str = "app", **settings: Any) -> Flask:
-    """Return an app in testing mode, set up with *settings*, that trusts the test keys."""
+def make_app(name: str = "app", *, sdk: SDKSettings | None = None, **settings: Any) -> Flask:
+    """Return an app in testing mode, set up with *settings*, that trusts the test keys.
+
+    :param sdk: the values of an initialised SDK; None for the SDK of this process, if it has one.
+    """
     app = Flask(name)
     app.testing = True
     FlaskSSRSession(app, **{"api_domain": API_DOMAIN, **settings})
+    if sdk is not None:
+        read_from(app, lambda: sdk)
     install_test_keys(app)
     return app
+
+
+def read_from(app: Flask, sdk_reader: Callable[[], SDKSettings | None]) -> None:
+    """Let *sdk_reader* tell *app* what its SDK says, from the next binding on."""
+    app.extensions["ssr_session"]._read_sdk = sdk_reader
 
 
 def with_templates(app: Flask, **sources: str) -> Flask:
