@@ -53,7 +53,8 @@ def resolve(sdk: SDKSettings | None = None, **config: Any) -> ResolvedSettings:
 
 
 def test_without_an_sdk_the_api_domain_is_required_and_the_rest_has_defaults() -> None:
-    for keys in (None, {"keys": []}):
+    unset_and_given: list[Any] = [None, {"keys": []}]
+    for keys in unset_and_given:
         with pytest.raises(ConfigError, match=r"supertokens_python.init.* SSR_SESSION_API_DOMAIN"):
             resolve(jwks=keys)
     nothing = ("website_base_path", "cookie_domain", "kid_prefix", "factor_url", "global_claims")
