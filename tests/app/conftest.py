@@ -25,6 +25,8 @@ from flask_ssr_session.config.resolved import SDKSettings
 from flask_ssr_session.errors import CoreUnavailableError
 from flask_ssr_session.sansio.global_claims import is_about
 from flask_ssr_session.testing import install_test_keys
+from tests.browser_requests import PAGE
+from tests.tokens import make_token
 
 API_DOMAIN = "https://api.example.com"
 
@@ -93,6 +95,14 @@ def cookies(*tokens: str, front: bool = True) -> dict[str, str]:
     """Return the header of a browser with these access tokens."""
     pairs = [f"sAccessToken={token}" for token in tokens]
     return {"Cookie": "; ".join([*pairs, "sFrontToken=e30="] if front else pairs)}
+
+
+def ask(
+    app: Flask, path: str, headers: Any = PAGE, method: Any = "GET", **claims: Any
+) -> TestResponse:
+    """Return what *app* responds to a visitor with a token of these claims."""
+    client = app.test_client(use_cookies=False)
+    return client.open(path, method=method, headers={**headers, **cookies(make_token(**claims))})
 
 
 def sdk_values(**values: Any) -> SDKSettings:

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from flask import Flask, g, render_template
 from supertokens_python.recipe.session.interfaces import ClaimValidationResult
-from werkzeug.test import TestResponse
 
 from flask_ssr_session import (
     InvalidClaimsError,
@@ -21,13 +20,12 @@ from flask_ssr_session import (
 from flask_ssr_session.testing import sign_in
 from tests.browser_requests import FETCH, PAGE
 from tests.tables import rows
-from tests.tokens import make_token
 
 from .conftest import (
     EMAIL,
     TEMPLATE_GUARD,
     FakeGlobalClaims,
-    cookies,
+    ask,
     make_app,
     page_shown,
     sdk_values,
@@ -68,11 +66,6 @@ def app_with(source: FakeGlobalClaims, **settings: Any) -> Flask:
     }.items():
         app.add_url_rule(path, path, view, methods=["GET", "POST"])
     return app
-
-
-def ask(app: Flask, path: str, headers: dict[str, str] = PAGE, **claims: Any) -> TestResponse:
-    client = app.test_client(use_cookies=False)
-    return client.get(path, headers=headers | cookies(make_token(**claims)))
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["open app", "closed app"])

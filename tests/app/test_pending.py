@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from flask import Flask, g, render_template
-from werkzeug.test import TestResponse
 
 from flask_ssr_session import (
     InvalidClaimsError,
@@ -21,13 +20,12 @@ from flask_ssr_session import (
 )
 from tests.browser_requests import FETCH, PAGE
 from tests.tables import rows
-from tests.tokens import make_token
 
 from .conftest import (
     MFA,
     TEMPLATE_GUARD,
     FakeGlobalClaims,
-    cookies,
+    ask,
     make_app,
     page_shown,
     sdk_values,
@@ -46,14 +44,6 @@ SDK_BODY = {
 }
 POST_PAGE = PAGE | {"Sec-Fetch-Site": "same-origin"}
 HTMX = FETCH | {"HX-Request": "true", "HX-Current-URL": "http://localhost/account?tab=2"}
-
-
-def ask(
-    app: Flask, path: str, headers: Any = PAGE, method: Any = "GET", **claims: Any
-) -> TestResponse:
-    """Return what a visitor with a token of these claims gets."""
-    client = app.test_client(use_cookies=False)
-    return client.open(path, method=method, headers=headers | cookies(make_token(**claims)))
 
 
 @pytest.fixture(scope="module")

@@ -266,11 +266,7 @@ def test_request_inside_a_receiver_leaves_the_outer_one_as_it_is(
 
 @pytest.mark.parametrize("debug", [False, True])
 def test_receiver_that_fails_turns_nobody_away_and_nothing_secret_is_logged(
-    app: Flask,
-    client: FlaskClient,
-    connect: Connect,
-    caplog: pytest.LogCaptureFixture,
-    debug: bool,
+    app: Flask, client: FlaskClient, connect: Connect, caplog: pytest.LogCaptureFixture, debug: bool
 ) -> None:
     app.debug = debug
 

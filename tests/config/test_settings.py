@@ -151,7 +151,7 @@ IMPOSSIBLE: dict[str, list[Any]] = {
         *("https://a\n", "https://user:pw@a.example", "https://a b", b"https://a"),
     ],
     "api_base_path": [
-        *("auth", "//auth", "/a?b", "/a#b", "/a\\b", "/a b", "/<a>", "/a>", "/%61", 5),
+        *("auth", "//auth", "/a?b", "/a#b", "/a\\b", "/a b", "/<a>", "/a>", "/%61", 5)
     ],
     "jwks": ["", " ", 5, b"/x", ["x"], True],
     "jwks_uri": [

@@ -181,23 +181,11 @@ def test_all_conditions_have_to_hold_and_each_that_does_not_is_named() -> None:
     "validator, accepted, refused",
     {
         "includes": (ROLE.includes("admin"), roles("admin"), roles("editor")),
-        "includes, no claim": (ROLE.includes("admin"), roles("admin"), {}),
-        "excludes": (ROLE.excludes("banned"), roles("admin"), roles("admin", "banned")),
         # Without the claim nothing is known, so nothing is excluded, either.
         "excludes, no claim": (ROLE.excludes("banned"), roles(), {}),
-        "includes all": (ROLE.includes_all(["a", "b"]), roles("a", "b", "c"), roles("a")),
-        "includes any": (PERMISSION.includes_any(["a", "b"]), perms("b"), perms("c")),
-        "excludes all": (ROLE.excludes_all(["banned", "left"]), roles("admin"), roles("left")),
         "of today": (ROLE.includes("a", DAY), roles("a", age=DAY - 60), roles("a", age=DAY + 60)),
-        "verified": (ADDRESS.is_verified(), ev(True), ev(False)),
-        "verified today": (
-            *(ADDRESS.is_verified(max_age_in_seconds=DAY), ev(True, DAY - 60), ev(True, DAY + 60)),
-        ),
-        "primitive": (COLOUR.has_value("blue"), claim("colour", "blue"), claim("colour", "red")),
         "primitive of an age": (DEPTH.has_value(3), claim("depth", 3, 30), claim("depth", 3, 90)),
-        "array": (TEAMS.includes("n"), claim("teams", ["n"]), claim("teams", ["s"])),
         "true": (AGREED.is_true(None), claim("agreed", True), claim("agreed", False)),
-        "false": (AGREED.is_false(None), claim("agreed", False), claim("agreed", True)),
         "with an id": (COLOUR.has_value("blue", id_="mood"), claim("colour", "blue"), {}),
     },
 )
@@ -214,13 +202,6 @@ def test_validator_of_the_sdk_judges_as_it_does_there(
     if "ageInSeconds" in theirs.reason:  # a moment later
         assert ours.reason.pop("ageInSeconds") >= theirs.reason.pop("ageInSeconds")
     assert ours.reason == theirs.reason
-
-
-def test_validators_of_the_sdk_work_inside_a_running_event_loop() -> None:
-    async def ask() -> list[str]:
-        return failed(rules(validators=[ROLE.includes("owner")]), roles("admin"))
-
-    assert asyncio.run(ask()) == ["st-role"]
 
 
 def test_all_validators_have_to_hold_in_the_order_they_are_written() -> None:

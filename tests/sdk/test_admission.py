@@ -68,13 +68,6 @@ def adds_role(validators: list[Any], *_: Any) -> list[Any]:
     return [*validators, ROLE.includes("admin")]
 
 
-def adds_age(validators: list[Any], *_: Any) -> list[Any]:
-    role = ROLE.includes("admin", max_age_in_seconds=600)
-    # The SDK would fetch an old claim; here only the payload is to be judged.
-    role.should_refetch = lambda *_: False  # type: ignore[method-assign]
-    return [*validators, role]
-
-
 def by_header(name: str) -> Override:
     """Drop all for requests with this header."""
 
@@ -94,10 +87,6 @@ def keeps_all(validators: list[Any], *_: Any) -> list[Any]:
 
 def drops_all(*_: Any) -> list[Any]:
     return []
-
-
-async def keeps_all_async(validators: list[Any], *_: Any) -> list[Any]:
-    return validators
 
 
 async def drops_all_async(*_: Any) -> list[Any]:
@@ -140,15 +129,12 @@ NONE, EV, EV_OPTIONAL, MFA = "none", "ev", "ev optional", "mfa"
 COMPLETE, DUE = mfa(True, "emailpassword", "totp"), mfa(False, "emailpassword")
 YES, NO = ev(True), ev(False)
 ADMIN = {"st-role": {"v": ["admin"], "t": JUST_NOW}}
-OLD_ADMIN = {"st-role": {"v": ["admin"], "t": 1}}
 
 # recipes, claims, override, whether page and verify_session admit the session
 SAME: dict[str, tuple[str, Claims, Override | None, bool]] = {
-    "no recipe, no claim": (NONE, {}, None, True),
     "no recipe, unverified": (NONE, NO, None, True),
     "EV optional, verified": (EV_OPTIONAL, YES, None, True),
     "EV optional, unverified": (EV_OPTIONAL, NO, None, True),
-    "EV optional, no claim": (EV_OPTIONAL, {}, None, True),
     "EV, verified": (EV, YES, None, True),
     "EV, unverified": (EV, NO, None, False),
     "EV, verified long ago": (EV, ev(True, 1), None, True),
@@ -156,18 +142,14 @@ SAME: dict[str, tuple[str, Claims, Override | None, bool]] = {
     "EV, a text": (EV, ev("true"), None, False),
     "EV, a list": (EV, ev([True]), None, False),
     "MFA, complete": (MFA, COMPLETE, None, True),
-    "MFA, complete with one factor": (MFA, mfa(True, "emailpassword"), None, True),
     "MFA, complete without factors": (MFA, mfa(True), None, True),
     "MFA, second factor due": (MFA, DUE, None, False),
-    "MFA, no factor at all": (MFA, mfa(False), None, False),
     "MFA, v is null": (MFA, mfa(None), None, False),
     "MFA, v is zero": (MFA, mfa(0), None, False),
     "MFA and EV optional, unverified": (EV_OPTIONAL + MFA, COMPLETE | NO, None, True),
     "both, all met": (EV + MFA, COMPLETE | YES, None, True),
     "both, unverified": (EV + MFA, COMPLETE | NO, None, False),
     "both, factor due": (EV + MFA, DUE | YES, None, False),
-    "both, neither": (EV + MFA, DUE | NO, None, False),
-    "override keeps all, verified": (EV, YES, keeps_all, True),
     "override keeps all, unverified": (EV, NO, keeps_all, False),
     "override drops all, unverified": (EV, NO, drops_all, True),
     "override drops EV, unverified": (EV, NO, without("st-ev"), True),
@@ -178,15 +160,10 @@ SAME: dict[str, tuple[str, Claims, Override | None, bool]] = {
     "override drops MFA, verified": (EV + MFA, YES, without("st-mfa"), True),
     "override drops another claim": (EV, NO, without("st-role"), False),
     "override adds a role, admin": (EV, YES | ADMIN, adds_role, True),
-    "override adds a role, unverified admin": (EV, NO | ADMIN, adds_role, False),
-    "override adds a maximum age, fresh": (NONE, ADMIN, adds_age, True),
-    "override adds a maximum age, old": (NONE, OLD_ADMIN, adds_age, False),
     "override reads the request, kiosk": (EV, NO, by_header("x-kiosk"), True),
     "override reads the request, else": (EV, NO, by_header("x-other"), False),
     "override reads user and tenant": (EV, NO, by_user, True),
     "async override drops all": (EV, NO, drops_all_async, True),
-    "async override keeps all, verified": (EV, YES, keeps_all_async, True),
-    "async override keeps all, unverified": (EV, NO, keeps_all_async, False),
 }
 # A page is stricter, each time for a reason that the documentation gives.
 DIFFERENT: dict[str, tuple[str, Claims, Override | None, str]] = {

@@ -266,10 +266,7 @@ def test_tokens_fit_the_issuer_and_the_kind_of_key_that_the_app_accepts(
 
 @rows(
     "out_of_reach, expected",
-    {
-        "of the keys": (outage, "keys_unavailable"),
-        "of the core": (core_outage, "core_unavailable"),
-    },
+    {"of the keys": (outage, "keys_unavailable"), "of the core": (core_outage, "core_unavailable")},
 )
 def test_outage_lasts_as_long_as_anybody_who_asked_for_it(
     app: Flask, client: FlaskClient, out_of_reach: Outage, expected: str
