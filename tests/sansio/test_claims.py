@@ -312,6 +312,7 @@ NO_RESULT = "must return an object with is_valid and reason"
     {
         "it raises": (lambda payload: payload["missing"], "failed with KeyError at"),
         "it raises, async": (failing, "failed with LookupError at"),
+        "it raises what waiting raises": (raising(RuntimeError("hunter2")), "failed with Runtime"),
         "it is cancelled": (raising(asyncio.CancelledError("hunter2")), "failed with Cancelled"),
         "it waits": (waiting, WAITS),
         "it waits by an object": (lambda _: Waits(), WAITS),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from functools import lru_cache
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -121,18 +123,6 @@ def test_keys_are_refused_unless_the_app_is_being_tested_and_then_no_others_are_
     assert trusted() == [True, False]
     install_test_keys(app)
     assert trusted() == [False, True]
-
-
-def test_nothing_in_the_package_imports_the_test_helpers() -> None:
-    code = (
-        "import pkgutil, sys, flask_ssr_session as package\n"
-        "for module in pkgutil.iter_modules(package.__path__):\n"
-        "    if module.name not in ('testing', 'pytest_plugin'):\n"
-        "        __import__(f'flask_ssr_session.{module.name}')\n"
-        "assert 'flask_ssr_session.views' in sys.modules\n"
-        "assert not {'flask_ssr_session.testing', 'pytest'} & sys.modules.keys()\n"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_threads_that_sign_first_and_at_once_share_one_key(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -418,7 +408,8 @@ def test_client_of_flask_login_carries_both_sign_ins(app: Flask, server_name: st
 
 # --- the pytest plugin ---------------------------------------------------------------------------
 
-_OWN_TESTS = """
+_CONFTEST = """pytest_plugins = ["flask_ssr_session.pytest_plugin"]
+
 import pytest
 from flask import Flask, g
 from flask_ssr_session import FlaskSSRSession, session_required
@@ -427,13 +418,16 @@ from flask_ssr_session import FlaskSSRSession, session_required
 @pytest.fixture
 def app():
     app = Flask("theirs")
-    app.testing = {testing}
+    app.testing = True
     FlaskSSRSession(app, api_domain="https://api.example.com")
-    for path, condition in (("/account", {{}}), ("/admin", dict(role="admin", check_revoked=True))):
+    for path, condition in (("/account", {}), ("/admin", dict(role="admin", check_revoked=True))):
         app.add_url_rule(path, path, session_required(**condition)(lambda: g.session.user_id))
     return app
+"""
+_OWN_TESTS = """
+import pytest
+from flask_ssr_session import MisuseError
 
-{tests}
 
 def test_every_visitor(
     signed_in_as, expired_client, revoked_client, anonymous_client, ssr_session_app, app
@@ -451,33 +445,35 @@ def test_every_visitor(
 def test_core_outage(signed_in_as, core_outage):
     assert signed_in_as(roles=["admin"]).get("/admin").status_code == 503
     assert signed_in_as(roles=["admin"]).get("/account").status_code == 200
+
+
+def test_app_that_is_not_being_tested_is_refused(app, request):
+    app.testing = False
+    with pytest.raises(MisuseError, match="works only if app.testing is set"):
+        request.getfixturevalue("signed_in_client")
 """
-_ASKED_FOR = 'pytest_plugins = ["flask_ssr_session.pytest_plugin"]\n'
 
 
-@rows(
-    "conftest, testing, outcome",
-    {
-        "they are asked for": (_ASKED_FOR, True, ("5 passed",)),
-        "nobody asked": ("", True, ("5 errors", "fixture 'signed_in_client' not found")),
-        "the app is not being tested": (
-            *(_ASKED_FOR, False, ("5 errors", "works only if app.testing is set")),
-        ),
-    },
-)
-def test_fixtures_are_there_where_they_are_asked_for(
-    tmp_path: Path, conftest: str, testing: bool, outcome: tuple[str, ...]
-) -> None:
+def test_fixtures_are_there_where_they_are_asked_for(tmp_path: Path) -> None:
     """The tests in the plugin's documentation, and a few more, in a project of their own."""
     text = Path(pytest_plugin.__file__).read_text(encoding="utf-8")
-    assert "    " + conftest in text
+    assert f"    {_CONFTEST.splitlines()[0]}\n" in text
     documented = re.search(r"::\n\n((?:    def test_.*\n|     .*\n|\n)+)", text)
     assert documented is not None
-    tests = _OWN_TESTS.format(tests=textwrap.dedent(documented.group(1)), testing=testing)
-    (tmp_path / "conftest.py").write_text(conftest)
-    (tmp_path / "test_own.py").write_text(tests)
+    (tmp_path / "conftest.py").write_text(_CONFTEST)
+    (tmp_path / "test_own.py").write_text(_OWN_TESTS + textwrap.dedent(documented.group(1)))
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error"]
-    command += ["--rootdir", str(tmp_path), str(tmp_path)]
-    output = subprocess.run(command, capture_output=True, text=True, check=False).stdout
-    for line in outcome:
-        assert line in output
+    output = subprocess.run(
+        [*command, "--rootdir", str(tmp_path), str(tmp_path)],
+        env=os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout
+    assert "6 passed" in output, output
+
+
+def test_fixtures_are_not_there_where_nobody_asked() -> None:
+    plugins = [entry.value for entry in entry_points(group="pytest11")]
+    assert plugins
+    assert not [plugin for plugin in plugins if plugin.startswith("flask_ssr_session")]
