@@ -59,6 +59,7 @@ def app_with(source: FakeGlobalClaims, **settings: Any) -> Flask:
         "/inside": inside,
         "/plain": who,
         "/optional": session_optional(who),
+        "/optional-template": session_optional(template),
         "/waived": session_required(global_claims=False)(who),
         "/waived-template": session_required(global_claims=False)(template),
         "/role": session_required(role="admin", global_claims=False)(who),
@@ -86,6 +87,7 @@ def email_app(request: pytest.FixtureRequest) -> tuple[Flask, bool]:
         "require_session asks": ("/inside", (False, False)),
         "a plain view asks nothing": ("/plain", (True, False)),
         "session_optional asks nothing": ("/optional", (True, True)),
+        "nor does its template": ("/optional-template", (True, True)),
         "global_claims=False waives them": ("/waived", (True, True)),
         "also for the template of the view": ("/waived-template", (True, True)),
         "a condition of the view stays": ("/role", (True, True)),
@@ -101,6 +103,7 @@ def test_unverified_user_is_refused_where_a_session_is_asked_for(
         answer = ask(app, path, headers, **UNVERIFIED, **ADMIN)
         if is_open[is_closed]:
             assert (answer.status_code, answer.text) == (200, "content")
+            assert "SSR-Session" not in answer.headers
             continue
         assert answer.status_code == (503 if "Sec-Purpose" in headers else 403)
         assert answer.headers["SSR-Session"] == "active; reason=claims"

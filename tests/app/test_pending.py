@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from flask import Flask, g, render_template
+from supertokens_python.recipe.session.interfaces import ClaimValidationResult
 
 from flask_ssr_session import (
     InvalidClaimsError,
@@ -260,6 +262,16 @@ def test_hook_with_a_condition_honours_no_mark() -> None:
     roles = {"st-role": {"v": ["editor"], "t": 0}}
     assert ask(app, "/", FETCH, **PENDING, **roles).status_code == 403
     assert ask(app, "/", FETCH, **COMPLETE, **roles).text == "active"
+
+
+def test_claim_of_factors_is_waived_for_a_pending_session_alone() -> None:
+    """A validator of the app's may ask more of that claim than the recipe does."""
+    refusing = SimpleNamespace(id="st-mfa", validate=lambda *_: ClaimValidationResult(False))
+    app = make_app(sdk=sdk_values(global_claims=FakeGlobalClaims(refusing)))
+    pending = session_required(allow_pending=True)
+    app.add_url_rule("/", "factor", pending(lambda: get_session_state().value))
+    assert ask(app, "/", FETCH, **PENDING).text == "pending"
+    assert ask(app, "/", FETCH, **COMPLETE).status_code == 403
 
 
 def test_revocation_is_asked_of_a_pending_session() -> None:
