@@ -186,7 +186,8 @@ def refusal(config: dict[str, Any], keywords: dict[str, Any]) -> str:
     try:
         Settings.from_mappings(config, keywords)
     except ConfigError as error:
-        return str(error) if error.__suppress_context__ else "shows what it came from"
+        is_alone = error.__suppress_context__ and error.__cause__ is None
+        return str(error) if is_alone else "shows what it came from"
     return "taken"
 
 
