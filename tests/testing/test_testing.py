@@ -24,7 +24,8 @@ from flask import Flask, g
 from flask.testing import FlaskClient
 from flask_login import FlaskLoginClient, LoginManager, UserMixin, current_user, login_required
 
-from flask_ssr_session import FlaskSSRSession, MisuseError, pytest_plugin, session_required
+import flask_ssr_session
+from flask_ssr_session import FlaskSSRSession, MisuseError, session_required
 from flask_ssr_session.sansio.jwt import decode_unverified_token
 from flask_ssr_session.testing import (
     PAGE_HEADERS,
@@ -456,7 +457,9 @@ def test_app_that_is_not_being_tested_is_refused(app, request):
 
 def test_fixtures_are_there_where_they_are_asked_for(tmp_path: Path) -> None:
     """The tests in the plugin's documentation, and a few more, in a project of their own."""
-    text = Path(pytest_plugin.__file__).read_text(encoding="utf-8")
+    # Not imported: pytest has to be the first to import a plugin.
+    plugin = Path(flask_ssr_session.__file__).with_name("pytest_plugin.py")
+    text = plugin.read_text(encoding="utf-8")
     assert f"    {_CONFTEST.splitlines()[0]}\n" in text
     documented = re.search(r"::\n\n((?:    def test_.*\n|     .*\n|\n)+)", text)
     assert documented is not None
