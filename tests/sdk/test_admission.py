@@ -325,3 +325,18 @@ def test_only_what_recipes_add_is_remembered_with_a_token(core: DevelopmentCore)
         ("of the app", nothing, False),
     ):
         assert values.global_claims.is_timeless(validator) is is_timeless, name
+
+
+@pytest.mark.usefixtures("sdk_environment")
+def test_override_cannot_change_what_the_next_page_is_asked(core: DevelopmentCore) -> None:
+    def appends(validators: list[Any], *_: Any) -> list[Any]:
+        validators.append(ROLE.includes("admin"))
+        return []
+
+    start_sdk(core, EV, appends)
+    client = make_app().test_client()
+    client.set_cookie("sAccessToken", token_of(core, NO))
+    assert [client.get("/required").status_code for _ in range(2)] == [200, 200]
+    claims = getattr(read_sdk(), "global_claims", None)
+    assert claims is not None
+    assert [validator.id for validator in claims.added_validators()] == ["st-ev"]
