@@ -25,6 +25,8 @@ from flask_ssr_session.config.resolved import SDKSettings
 from flask_ssr_session.errors import CoreUnavailableError
 from flask_ssr_session.sansio.global_claims import is_about
 from flask_ssr_session.testing import install_test_keys
+from tests.browser_requests import PAGE
+from tests.tokens import make_token
 
 API_DOMAIN = "https://api.example.com"
 
@@ -39,13 +41,23 @@ TEMPLATE_GUARD = (
 )
 
 
-def make_app(name: str = "app", **settings: Any) -> Flask:
-    """Return an app in testing mode, set up with *settings*, that trusts the test keys."""
+def make_app(name: str = "app", *, sdk: SDKSettings | None = None, **settings: Any) -> Flask:
+    """Return an app in testing mode, set up with *settings*, that trusts the test keys.
+
+    :param sdk: the values of an initialised SDK; None for the SDK of this process, if it has one.
+    """
     app = Flask(name)
     app.testing = True
     FlaskSSRSession(app, **{"api_domain": API_DOMAIN, **settings})
+    if sdk is not None:
+        read_from(app, lambda: sdk)
     install_test_keys(app)
     return app
+
+
+def read_from(app: Flask, sdk_reader: Callable[[], SDKSettings | None]) -> None:
+    """Let *sdk_reader* tell *app* what its SDK says, from the next binding on."""
+    app.extensions["ssr_session"]._read_sdk = sdk_reader
 
 
 def with_templates(app: Flask, **sources: str) -> Flask:
@@ -83,6 +95,14 @@ def cookies(*tokens: str, front: bool = True) -> dict[str, str]:
     """Return the header of a browser with these access tokens."""
     pairs = [f"sAccessToken={token}" for token in tokens]
     return {"Cookie": "; ".join([*pairs, "sFrontToken=e30="] if front else pairs)}
+
+
+def ask(
+    app: Flask, path: str, headers: Any = PAGE, method: Any = "GET", **claims: Any
+) -> TestResponse:
+    """Return what *app* responds to a visitor with a token of these claims."""
+    client = app.test_client(use_cookies=False)
+    return client.open(path, method=method, headers={**headers, **cookies(make_token(**claims))})
 
 
 def sdk_values(**values: Any) -> SDKSettings:

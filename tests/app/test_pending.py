@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from flask import Flask, g, render_template
-from flask.testing import FlaskClient
-from werkzeug.test import TestResponse
+from supertokens_python.recipe.session.interfaces import ClaimValidationResult
 
 from flask_ssr_session import (
     InvalidClaimsError,
     MisuseError,
-    SessionState,
-    app_state,
     get_session_state,
     get_ssr_session,
     require_session,
@@ -22,15 +20,14 @@ from flask_ssr_session import (
     session_optional,
     session_required,
 )
-from flask_ssr_session.testing import sign_in
 from tests.browser_requests import FETCH, PAGE
-from tests.tokens import make_token
+from tests.tables import rows
 
 from .conftest import (
     MFA,
     TEMPLATE_GUARD,
     FakeGlobalClaims,
-    cookies,
+    ask,
     make_app,
     page_shown,
     sdk_values,
@@ -40,125 +37,95 @@ from .conftest import (
 )
 
 PENDING: dict[str, Any] = {"st-mfa": {"c": {"emailpassword": 1_700_000_000}, "v": False}}
-COMPLETE: dict[str, Any] = {
-    "st-mfa": {"c": {"emailpassword": 1_700_000_000, "totp": 1_700_000_009}, "v": True}
-}
-
-
+COMPLETE: dict[str, Any] = {"st-mfa": {"c": {"emailpassword": 1, "totp": 2}, "v": True}}
 HEADER = "pending; reason=mfa_pending"
+SDK_REASON = {"message": "MFA requirement for auth is not satisfied"}
 SDK_BODY = {
     "message": "invalid claim",
-    "claimValidationErrors": [
-        {"id": "st-mfa", "reason": {"message": "MFA requirement for auth is not satisfied"}}
-    ],
+    "claimValidationErrors": [{"id": "st-mfa", "reason": SDK_REASON}],
 }
+POST_PAGE = PAGE | {"Sec-Fetch-Site": "same-origin"}
 HTMX = FETCH | {"HX-Request": "true", "HX-Current-URL": "http://localhost/account?tab=2"}
 
 
-def ask(app: Flask, path: str, headers: dict[str, str] = PAGE, **claims: Any) -> TestResponse:
-    """Return what a visitor with a token of these claims gets."""
-    method = headers.get("-method", "GET")
-    sent = {name: value for name, value in headers.items() if name != "-method"}
-    client = app.test_client(use_cookies=False)
-    return client.open(path, method=method, headers=sent | cookies(make_token(**claims)))
-
-
-POST = PAGE | {"-method": "POST", "Sec-Fetch-Site": "same-origin"}
+@pytest.fixture(scope="module")
+def sdk_app() -> Flask:
+    app = with_views(make_app(sdk=sdk_values()))
+    public = {"Cache-Control": "public, max-age=60"}
+    pending = session_required(allow_pending=True)
+    app.add_url_rule("/factor", "factor", pending(lambda: ("factor", public)))
+    return app
 
 
 # --- which tokens are pending --------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "claim",
-    [
-        pytest.param({"c": {"emailpassword": 1}, "v": False}, id="second factor is due"),
-        pytest.param({"c": {"emailpassword": 1}}, id="no v"),
-        pytest.param({"c": {}, "v": None}, id="v is null"),
-        pytest.param({"c": {}, "v": 1}, id="v is a number"),
-        pytest.param({"c": {}, "v": "true"}, id="v is text"),
-        pytest.param({}, id="empty object"),
-        pytest.param(None, id="null"),
-        pytest.param(True, id="not an object"),
-        pytest.param([True], id="a list"),
-        pytest.param("v", id="text"),
-    ],
-)
 @pytest.mark.parametrize("global_claims", [True, False])
-def test_whatever_is_not_a_plain_yes_is_pending(claim: Any, global_claims: bool) -> None:
+def test_whatever_is_not_a_plain_yes_is_pending(global_claims: bool) -> None:
     app = with_views(make_app(global_claims=global_claims))
-    answer = ask(app, "/account", FETCH, **{"st-mfa": claim})
-    assert (answer.status_code, answer.headers["SSR-Session"]) == (403, HEADER)
-
-
-@pytest.mark.parametrize("claims", [COMPLETE, {}], ids=["complete", "no MFA anywhere"])
-def test_complete_session_is_active(claims: dict[str, Any]) -> None:
-    assert ask(with_views(make_app()), "/account", **claims).text == "account of user-1"
-
-
-def drops_mfa(_session: Any, validators: list[Any], _context: Any) -> list[Any]:
-    return [validator for validator in validators if validator.id != "st-mfa"]
+    for v in (False, None, 0, 1, "true", [True]):
+        answer = ask(app, "/account", FETCH, **{"st-mfa": {"c": {"emailpassword": 1}, "v": v}})
+        assert (answer.status_code, answer.headers["SSR-Session"]) == (403, HEADER), v
+    no_claims: list[Any] = [{"c": {}}, {}, None, True, [True], "v"]
+    for claim in no_claims:
+        answer = ask(app, "/account", FETCH, **{"st-mfa": claim})
+        assert (answer.status_code, answer.headers["SSR-Session"]) == (403, HEADER), claim
+    for claims in (COMPLETE, {}):
+        assert ask(app, "/account", **claims).text == "account of user-1", claims
 
 
 def fails(*_: Any) -> list[Any]:
     raise LookupError("a defect of the app's")
 
 
-@pytest.mark.parametrize(
-    ("source", "settings", "state_"),
-    [
-        pytest.param(FakeGlobalClaims(MFA), {}, "pending", id="the recipe is there"),
-        pytest.param(FakeGlobalClaims(), {}, None, id="the recipe is not there"),
-        pytest.param(None, {}, None, id="no Session recipe"),
-        pytest.param(
-            FakeGlobalClaims(MFA), {"global_claims": False}, None, id="switched off by the setting"
-        ),
-        pytest.param(
-            FakeGlobalClaims(MFA, override=drops_mfa), {}, None, id="dropped by an override"
-        ),
-        pytest.param(
-            FakeGlobalClaims(MFA, override=fails), {}, "pending", id="an override that fails"
-        ),
-    ],
+@rows(
+    "source, settings, is_pending",
+    {
+        "the recipe is there": (FakeGlobalClaims(MFA), {}, True),
+        "the recipe is not there": (FakeGlobalClaims(), {}, False),
+        "there is no Session recipe": (None, {}, False),
+        "the setting is off": (FakeGlobalClaims(MFA), {"global_claims": False}, False),
+        "an override drops it": (FakeGlobalClaims(MFA, override=lambda *_: []), {}, False),
+        "an override fails": (FakeGlobalClaims(MFA, override=fails), {}, True),
+    },
 )
 def test_token_without_the_claim_is_pending_where_the_recipe_asks_for_it(
-    monkeypatch: pytest.MonkeyPatch,
-    source: FakeGlobalClaims | None,
-    settings: dict[str, Any],
-    state_: str | None,
+    source: FakeGlobalClaims | None, settings: dict[str, Any], is_pending: bool
 ) -> None:
-    monkeypatch.setattr(app_state, "read_sdk", lambda: sdk_values(global_claims=source))
-    app = with_views(make_app(**settings))
+    app = with_views(make_app(sdk=sdk_values(global_claims=source), **settings))
     answer = ask(app, "/account", FETCH)
-    assert answer.headers.get("SSR-Session", "").partition(";")[0] == (state_ or "")
-    assert answer.status_code == (403 if state_ else 200)
+    assert answer.headers.get("SSR-Session") == (HEADER if is_pending else None)
+    assert answer.status_code == (403 if is_pending else 200)
 
 
-# --- what is answered ----------------------------------------------------------------------------
+# --- the response --------------------------------------------------------------------------------
 
 
-@pytest.mark.usefixtures("sdk")
-@pytest.mark.parametrize("path", ["/account?a=b", "/page?a=b"])
-@pytest.mark.parametrize(
-    ("headers", "status", "page", "location"),
-    [
-        pytest.param(PAGE, 302, "", "/auth/mfa?redirectToPath=/account%3Fa%3Db", id="document"),
-        pytest.param(POST, 403, "factor", None, id="form"),
-        pytest.param(PAGE | {"Sec-Purpose": "prefetch"}, 503, "", None, id="prefetch"),
-        pytest.param(FETCH, 403, "json", None, id="script"),
-        pytest.param(FETCH | {"-method": "POST"}, 403, "json", None, id="script that posts"),
-        pytest.param(HTMX, 403, "json", None, id="htmx"),
-    ],
+@pytest.mark.parametrize("path", ["/account?a=b", "/page?a=b"], ids=["decorator", "template"])
+@rows(
+    "method, headers, status, page",
+    {
+        "a document": ("GET", PAGE, 302, ""),
+        "a form": ("POST", POST_PAGE, 403, "factor"),
+        "a prefetched page": ("GET", PAGE | {"Sec-Purpose": "prefetch"}, 503, ""),
+        "a script": ("GET", FETCH, 403, "json"),
+        "a script that posts": ("POST", FETCH, 403, "json"),
+        "htmx": ("GET", HTMX, 403, "json"),
+    },
 )
 def test_pending_visitor_is_led_on(
-    headers: dict[str, str], status: int, page: str, location: str | None, path: str
+    sdk_app: Flask, path: str, method: str, headers: dict[str, str], status: int, page: str
 ) -> None:
-    answer = ask(with_views(make_app()), path, headers, **PENDING)
+    answer = ask(sdk_app, path, headers, method, **PENDING)
+    to = f"/auth/mfa?redirectToPath={path.replace('?a=', '%3Fa%3D')}"
     if path.startswith("/page") and status == 302:  # a template decides when the status is sent
-        status, page, location = 403, "factor", None
-        target = "/auth/mfa?redirectToPath=/page%3Fa%3Db"
-        assert f'<meta http-equiv="refresh" content="0;url={target}">' in answer.text
-    assert (answer.status_code, answer.headers.get("Location")) == (status, location)
+        status, page = 403, "factor"
+        assert f'<meta http-equiv="refresh" content="0;url={to}">' in answer.text
+    else:
+        assert "http-equiv" not in answer.text
+    assert (answer.status_code, answer.headers.get("Location")) == (
+        (status, to if status == 302 else None)
+    )
     assert answer.headers["SSR-Session"] == HEADER
     assert answer.headers["Cache-Control"] == "no-store"
     assert "Set-Cookie" not in answer.headers
@@ -168,23 +135,21 @@ def test_pending_visitor_is_led_on(
         assert answer.json == SDK_BODY
     else:
         assert page_shown(answer) == page
-    if headers is POST:
-        assert "Nothing was sent" in answer.text
-        assert "http-equiv" not in answer.text
-    if headers is HTMX:
-        assert answer.headers["HX-Redirect"] == ("/auth/mfa?redirectToPath=/account%3Ftab%3D2")
+    assert ("Nothing was sent" in answer.text) == (headers is POST_PAGE)
+    back = "/auth/mfa?redirectToPath=/account%3Ftab%3D2" if headers is HTMX else None
+    assert answer.headers.get("HX-Redirect") == back
 
 
-@pytest.mark.parametrize("headers", [PAGE, POST], ids=["document", "form"])
-def test_without_an_sdk_nobody_knows_where_to_lead_to(headers: dict[str, str]) -> None:
+def test_without_an_sdk_nobody_knows_where_to_lead_to() -> None:
     app = with_views(make_app())
     app.register_error_handler(
         InvalidClaimsError, lambda error: (f"no {error.failures[0].id}", error.code)
     )
-    answer = ask(app, "/account", headers, **PENDING)
-    assert (answer.status_code, answer.text) == (403, "no st-mfa")
-    assert answer.headers["SSR-Session"] == HEADER
-    assert answer.headers["Cache-Control"] == "no-store"
+    for headers, method in ((PAGE, "GET"), (POST_PAGE, "POST")):
+        answer = ask(app, "/account", headers, method, **PENDING)
+        assert (answer.status_code, answer.text) == (403, "no st-mfa")
+        assert answer.headers["SSR-Session"] == HEADER
+        assert answer.headers["Cache-Control"] == "no-store"
     assert ask(app, "/account", FETCH, **PENDING).json == SDK_BODY
     template = ask(app, "/page", PAGE, **PENDING)
     assert (template.status_code, page_shown(template)) == (403, "factor")
@@ -192,180 +157,159 @@ def test_without_an_sdk_nobody_knows_where_to_lead_to(headers: dict[str, str]) -
     assert "http-equiv" not in template.text
 
 
-@pytest.mark.usefixtures("sdk")
-@pytest.mark.parametrize(
-    "wanted", ["/auth/mfa", "/auth/mfa/totp/../", "/auth", "/refresh-session", "//evil.example"]
-)
-def test_way_back_is_validated(wanted: str) -> None:
-    app = with_views(make_app())
-    app.add_url_rule("/back", "back", session_required(lambda: "seen"))
-    answer = ask(app, "/back", HTMX | {"HX-Current-URL": wanted}, **PENDING)
-    assert answer.headers["HX-Redirect"] == "/auth/mfa?redirectToPath=/"
-
-
-@pytest.mark.usefixtures("sdk")
-def test_post_of_another_site_is_refused_first() -> None:
-    answer = ask(
-        with_views(make_app()), "/account", POST | {"Sec-Fetch-Site": "cross-site"}, **PENDING
-    )
+def test_way_back_is_validated_and_another_site_is_refused_first(sdk_app: Flask) -> None:
+    for wanted in ("/auth/mfa", "/auth/mfa/totp/../", "/auth", "/refresh-session", "//evil.x"):
+        answer = ask(sdk_app, "/account", HTMX | {"HX-Current-URL": wanted}, **PENDING)
+        assert answer.headers["HX-Redirect"] == "/auth/mfa?redirectToPath=/", wanted
+    answer = ask(sdk_app, "/account", PAGE | {"Sec-Fetch-Site": "cross-site"}, "POST", **PENDING)
     assert answer.headers["SSR-Session"] == "refused; reason=cross_site"
+
+
+def test_answer_to_an_admitted_visitor_is_private(sdk_app: Flask) -> None:
+    answer = ask(sdk_app, "/factor", **PENDING)
+    assert answer.text == "factor"
+    assert "private" in answer.headers["Cache-Control"]
+    assert "public" not in answer.headers["Cache-Control"]
 
 
 # --- who asks ------------------------------------------------------------------------------------
 
 
-def open_views(app: Flask) -> Flask:
-    """Give *app* a view for each way to require a session, which returns the user that it sees."""
-    with_templates(
-        app, page=TEMPLATE_GUARD, who="{{ g.session.user_id if g.session else session_state }}"
-    )
+@pytest.fixture(scope="module", params=[False, True], ids=["open app", "closed app"])
+def views_app(request: pytest.FixtureRequest) -> tuple[Flask, bool]:
+    """An app with a view for each way to require a session, and whether it is closed."""
+    who_else = "{{ g.session.user_id if g.session else session_state }}"
+    app = with_templates(make_app(), page=TEMPLATE_GUARD, who=who_else)
 
     def who() -> str:
         session = get_ssr_session()
         assert (session is None) == (g.session is None)
         return f"{session.user_id if session else None} {get_session_state().value}"
 
-    def inside() -> str:
-        require_session()
+    def template() -> str:
+        return render_template("page.html")
+
+    def inside(**condition: Any) -> str:
+        require_session(**condition)
         return who()
 
-    def inside_pending() -> str:
-        require_session(allow_pending=True)
-        return who()
-
+    pending = session_required(allow_pending=True)
     for path, view in {
         "/required": session_required(who),
         "/role": session_required(role="admin")(who),
-        "/inside": inside,
-        "/template": lambda: render_template("page.html"),
+        "/inside": lambda: inside(),
+        "/template": template,
         "/optional": session_optional(who),
-        "/optional-template": session_optional(lambda: render_template("page.html")),
+        "/optional-template": session_optional(template),
         "/layout": lambda: render_template("who.html"),
-        "/ignored": session_exempt(who),
-        "/factor": session_required(allow_pending=True)(who),
-        "/factor-template": session_required(allow_pending=True)(
-            lambda: render_template("page.html")
-        ),
+        "/exempt": session_exempt(who),
+        "/factor": pending(who),
+        "/factor-template": pending(template),
         "/factor-role": session_required(allow_pending=True, role="admin")(who),
-        "/factor-inside": inside_pending,
-        "/factor-guarded": session_required(allow_pending=True)(inside),
+        "/factor-inside": lambda: inside(allow_pending=True),
+        "/factor-guarded": pending(lambda: inside()),
         "/factor-checked": session_required(allow_pending=True, check_revoked=True)(who),
     }.items():
         app.add_url_rule(path, path, view, methods=["GET", "POST"])
-    return app
-
-
-REFUSED = None
-
-WHO_IS_LET_IN = {
-    # path: (pending, complete)
-    "/required": (REFUSED, "user-1 active"),
-    "/role": (REFUSED, REFUSED),
-    "/inside": (REFUSED, "user-1 active"),
-    "/template": (REFUSED, "content"),
-    "/optional": ("None pending", "user-1 active"),
-    "/optional-template": ("content", "content"),
-    "/layout": ("pending", "user-1"),
-    "/ignored": ("None pending", "user-1 active"),
-    "/factor": ("user-1 pending", "user-1 active"),
-    "/factor-template": ("content", "content"),
-    "/factor-role": (REFUSED, REFUSED),
-    "/factor-inside": ("user-1 pending", "user-1 active"),
-    "/factor-guarded": (REFUSED, "user-1 active"),
-    "/factor-checked": ("user-1 pending", "user-1 active"),
-}
-
-# The same under app.before_request(require_session): what has no mark is closed, and so is what
-# asks inside the view alone.
-CLOSED_APP = WHO_IS_LET_IN | {
-    "/layout": (REFUSED, "user-1"),
-    "/factor-inside": (REFUSED, "user-1 active"),
-}
-
-
-@pytest.mark.parametrize("method", ["GET", "POST"])
-@pytest.mark.parametrize("closed", [False, True], ids=["open app", "closed app"])
-@pytest.mark.parametrize("path", WHO_IS_LET_IN)
-def test_who_is_let_in(path: str, closed: bool, method: str) -> None:
-    app = open_views(make_app())
-    if closed:
+    if request.param:
         app.before_request(require_session)
     stub_revocation(app, lambda _handle: False)
-    expected = (CLOSED_APP if closed else WHO_IS_LET_IN)[path]
-    for claims, text in zip((PENDING, COMPLETE), expected, strict=True):
-        answer = ask(app, path, FETCH | {"-method": method}, **claims)
-        if text is REFUSED:
-            assert answer.status_code == 403
-            assert "user-1" not in answer.text
-        else:
-            assert (answer.status_code, answer.text) == (200, text)
+    return app, request.param
+
+
+REFUSED, CLOSED = None, "closed"
+
+
+@rows(
+    "path, pending, complete",
+    {
+        "session_required": ("/required", REFUSED, "user-1 active"),
+        "a role": ("/role", REFUSED, REFUSED),
+        "require_session": ("/inside", REFUSED, "user-1 active"),
+        "a template that asks": ("/template", REFUSED, "content"),
+        "session_optional": ("/optional", "None pending", "user-1 active"),
+        "session_optional with a template": ("/optional-template", "content", "content"),
+        # Under a hook, what has no mark is closed, and so is what asks inside the view alone.
+        "a layout": ("/layout", f"{CLOSED} pending", "user-1"),
+        "session_exempt": ("/exempt", "None pending", "user-1 active"),
+        "allow_pending": ("/factor", "user-1 pending", "user-1 active"),
+        "allow_pending with a template": ("/factor-template", "content", "content"),
+        "allow_pending and a role": ("/factor-role", REFUSED, REFUSED),
+        "allow_pending inside": ("/factor-inside", f"{CLOSED} user-1 pending", "user-1 active"),
+        "allow_pending, asked again inside": ("/factor-guarded", REFUSED, "user-1 active"),
+        "allow_pending and check_revoked": ("/factor-checked", "user-1 pending", "user-1 active"),
+    },
+)
+def test_who_is_let_in(
+    views_app: tuple[Flask, bool], path: str, pending: str | None, complete: str | None
+) -> None:
+    app, is_closed = views_app
+    if pending and pending.startswith(CLOSED):
+        pending = REFUSED if is_closed else pending.removeprefix(f"{CLOSED} ")
+    for method in ("GET", "POST"):
+        for claims, text in ((PENDING, pending), (COMPLETE, complete)):
+            answer = ask(app, path, FETCH, method, **claims)
+            shown = answer.text if answer.status_code == 200 else REFUSED
+            assert shown == text, (method, claims)
+            assert text is not REFUSED or (answer.status_code, "user-1" in answer.text) == (403, 0)
 
 
 def test_hook_with_a_condition_honours_no_mark() -> None:
-    app = open_views(make_app())
-
-    @app.before_request
-    def editors_only() -> None:
-        require_session(role="editor")
-
+    app = make_app()
+    app.before_request(lambda: require_session(role="editor"))
+    pending = session_required(allow_pending=True)
+    app.add_url_rule("/", "factor", pending(lambda: get_session_state().value))
     roles = {"st-role": {"v": ["editor"], "t": 0}}
-    assert ask(app, "/factor", FETCH, **PENDING, **roles).status_code == 403
-    assert ask(app, "/factor", FETCH, **COMPLETE, **roles).text == "user-1 active"
+    assert ask(app, "/", FETCH, **PENDING, **roles).status_code == 403
+    assert ask(app, "/", FETCH, **COMPLETE, **roles).text == "active"
+
+
+def test_claim_of_factors_is_waived_for_a_pending_session_alone() -> None:
+    """A validator of the app's may ask more of that claim than the recipe does."""
+    refusing = SimpleNamespace(id="st-mfa", validate=lambda *_: ClaimValidationResult(False))
+    app = make_app(sdk=sdk_values(global_claims=FakeGlobalClaims(refusing)))
+    pending = session_required(allow_pending=True)
+    app.add_url_rule("/", "factor", pending(lambda: get_session_state().value))
+    assert ask(app, "/", FETCH, **PENDING).text == "pending"
+    assert ask(app, "/", FETCH, **COMPLETE).status_code == 403
 
 
 def test_revocation_is_asked_of_a_pending_session() -> None:
-    app = open_views(make_app())
+    app = make_app()
+    pending = session_required(allow_pending=True, check_revoked=True)
+    app.add_url_rule("/", "factor", pending(lambda: "let in"))
     asked = stub_revocation(app, lambda _handle: True)
-    answer = ask(app, "/factor-checked", FETCH, **PENDING)
+    answer = ask(app, "/", FETCH, **PENDING)
     assert (answer.status_code, len(asked)) == (401, 1)
     assert answer.headers["SSR-Session"] == "refresh; reason=revoked"
-
-
-@pytest.mark.usefixtures("sdk")
-def test_answer_to_an_admitted_visitor_is_private() -> None:
-    app = make_app()
-
-    @app.get("/factor")
-    @session_required(allow_pending=True)
-    def factor() -> Any:
-        return "factor", {"Cache-Control": "public, max-age=60"}
-
-    answer = ask(app, "/factor", **PENDING)
-    assert "private" in answer.headers["Cache-Control"]
-    assert "public" not in answer.headers["Cache-Control"]
 
 
 # --- the page that completes sign-in -------------------------------------------------------------
 
 
-def factor_app(decorate: Callable[[Any], Any]) -> Flask:
-    app = make_app()
-    app.add_url_rule("/auth/mfa", "mfa", decorate(lambda: f"factor page of {bool(g.session)}"))
-    return app
-
-
-@pytest.mark.usefixtures("sdk")
-@pytest.mark.parametrize(
-    ("decorate", "text"),
-    [
-        pytest.param(session_required(allow_pending=True), "True", id="allow_pending"),
-        pytest.param(session_optional, "False", id="optional"),
-        pytest.param(session_exempt, "False", id="ignored"),
-    ],
+@rows(
+    "decorate, is_seen",
+    {
+        "allow_pending opens it": (session_required(allow_pending=True), True),
+        "session_optional opens it": (session_optional, False),
+        "session_exempt opens it": (session_exempt, False),
+        "session_required alone does not": (session_required, None),
+    },
 )
-def test_factor_page_is_open_by_its_mark(decorate: Callable[[Any], Any], text: str) -> None:
-    for closed in (False, True):
-        app = factor_app(decorate)
-        if closed:
-            app.before_request(require_session)
-        assert ask(app, "/auth/mfa", **PENDING).text == f"factor page of {text}"
-
-
-@pytest.mark.usefixtures("sdk")
-def test_closed_factor_page_is_an_error_and_leads_nowhere(
+@pytest.mark.parametrize("closed", [False, True])
+def test_factor_page_is_open_by_its_mark_or_an_error_that_leads_nowhere(
     caplog: pytest.LogCaptureFixture,
+    closed: bool,
+    decorate: Callable[[Any], Any],
+    is_seen: bool | None,
 ) -> None:
-    app = factor_app(session_required)
+    app = make_app(sdk=sdk_values())
+    app.add_url_rule("/auth/mfa", "mfa", decorate(lambda: f"factor page of {bool(g.session)}"))
+    if closed:
+        app.before_request(require_session)
+    if is_seen is not None:
+        assert ask(app, "/auth/mfa", **PENDING).text == f"factor page of {is_seen}"
+        return
     with pytest.raises(MisuseError, match=r"allow_pending=True"):
         ask(app, "/auth/mfa?redirectToPath=/x", **PENDING)
     app.testing = False
@@ -374,30 +318,22 @@ def test_closed_factor_page_is_an_error_and_leads_nowhere(
     assert any(line.startswith("factor_page_closed") for line in caplog.messages)
 
 
-# --- what layouts say ----------------------------------------------------------------------------
-
-
 def test_templates_know_the_state() -> None:
     app = with_templates(
         make_app(),
-        state=(
-            "{{ session_state }}|{{ session_state == 'pending' }}"
-            "|{{ session_state in ('refresh', 'unavailable') }}"
-        ),
+        state="{{ session_state }}|{{ session_state == 'pending' }}"
+        "|{{ session_state in ('refresh', 'unavailable') }}",
     )
-    app.add_url_rule("/", "state", lambda: render_template("state.html"))
-    client: FlaskClient = app.test_client(use_cookies=False)
-    assert client.get("/").text == "anonymous|False|False"
-    assert ask(app, "/", **PENDING).text == "pending|True|False"
-    assert ask(app, "/", **COMPLETE).text == "active|False|False"
-    assert ask(app, "/", issued_at=1_700_000_000).text == "refresh|False|True"
+    app.add_url_rule(
+        "/", "state", lambda: f"{render_template('state.html')}|{get_session_state()!r}"
+    )
+    none = app.test_client(use_cookies=False).get("/").text
+    for text, expected in (
+        (none, "anonymous|False|False|<SessionState.ANONYMOUS: 'anonymous'>"),
+        (ask(app, "/", **PENDING).text, "pending|True|False|<SessionState.PENDING: 'pending'>"),
+        (ask(app, "/", **COMPLETE).text, "active|False|False|<SessionState.ACTIVE: 'active'>"),
+        (ask(app, "/", issued_at=1).text, "refresh|False|True|<SessionState.REFRESH: 'refresh'>"),
+    ):
+        assert text == expected
     with app.app_context():
         assert render_template("state.html").startswith("anonymous|")
-
-
-def test_state_has_a_type(app: Flask) -> None:
-    app.add_url_rule("/state", "state", lambda: repr(get_session_state()))
-    client = app.test_client()
-    assert client.get("/state").text == repr(SessionState.ANONYMOUS)
-    sign_in(client)
-    assert client.get("/state").text == repr(SessionState.ACTIVE)

@@ -1,0 +1,222 @@
+"""Settings are checked and frozen at start-up."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import math
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flask_ssr_session.config import settings as settings_module
+from flask_ssr_session.config.settings import Settings
+from flask_ssr_session.errors import ConfigError
+from tests.tables import rows
+
+FIELDS = {field.name: field for field in dataclasses.fields(Settings)}
+WEEK = 604_800
+
+
+def from_config(**config: Any) -> Settings:
+    """Return the settings of an ``app.config`` with these keys, in lower case and unprefixed."""
+    return Settings.from_mappings(
+        {f"SSR_SESSION_{name.upper()}": value for name, value in config.items()}, {}
+    )
+
+
+# --- names and precedence ------------------------------------------------------------------------
+
+
+def test_nothing_is_required() -> None:
+    unset = ("api_domain", "api_base_path", "jwks", "jwks_uri", "issuer", "login_url")
+    off = ("insecure_jwks_http", "insecure_cross_site", "always_try_refresh", "check_revoked")
+    assert dataclasses.asdict(Settings.from_mappings({}, {})) == (
+        dict.fromkeys((*unset, "cookie_domain"))
+        | dict.fromkeys(off, False)
+        | {"trusted_origins": (), "redirect_origins": (), "global_claims": True}
+        | {"jwks_max_stale_seconds": 86400.0, "leeway_seconds": 0.0, "refresh_flow": "inline"}
+        | {"login_return_param": "redirectToPath", "refresh_path": "/refresh-session"}
+    )
+
+
+def test_type_checkers_know_every_keyword() -> None:
+    for node in ast.walk(ast.parse(Path(settings_module.__file__).read_text())):
+        if isinstance(node, ast.ClassDef) and node.name == "SettingsKeywords":
+            lines = [line for line in node.body if isinstance(line, ast.AnnAssign)]
+    assert [ast.unparse(line.target) for line in lines] == list(FIELDS)
+
+
+def test_config_wins_over_keywords_and_both_over_defaults() -> None:
+    settings = Settings.from_mappings(
+        {"SSR_SESSION_ISSUER": "config", "SSR_SESSION_LEEWAY_SECONDS": 2},
+        {"issuer": "keyword", "refresh_flow": "redirect"},
+    )
+    assert (settings.issuer, settings.leeway_seconds) == ("config", 2.0)
+    assert (settings.refresh_flow, settings.refresh_path) == ("redirect", "/refresh-session")
+    unset: dict[str, Any] = {"SSR_SESSION_ISSUER": None, "SSR_SESSION_REFRESH_FLOW": None}
+    settings = Settings.from_mappings(unset, {"issuer": "keyword"})
+    assert (settings.issuer, settings.refresh_flow) == ("keyword", "inline")
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        settings.issuer = "other"  # type: ignore[misc]
+
+
+def test_other_keys_of_the_app_are_left_alone() -> None:
+    config: Any = {"SECRET_KEY": "x", "SESSION_COOKIE_NAME": "y", "SSR_SESSIONS": 1, 5: 6}
+    assert Settings.from_mappings(config, {}) == Settings()
+
+
+@rows(
+    "name, in_config, nearest",
+    {
+        "letters changed": ("SSR_SESSION_API_DOMIAN", True, "SSR_SESSION_API_DOMAIN"),
+        "small letters": ("SSR_SESSION_api_domain", True, "SSR_SESSION_API_DOMAIN"),
+        "an underscore is missing": ("SSR_SESSION_LOGINURL", True, "SSR_SESSION_LOGIN_URL"),
+        "nothing is near": ("SSR_SESSION_ZZZZZZ", True, None),
+        "a keyword": ("leeway", False, "leeway_seconds"),
+        "a config key as a keyword": ("SSR_SESSION_API_DOMAIN", False, "api_domain"),
+        "a keyword in capitals": ("API_DOMAIN", False, "api_domain"),
+    },
+)
+def test_unknown_name_is_an_error_with_the_nearest_one(
+    name: str, in_config: bool, nearest: str | None
+) -> None:
+    given: dict[str, Any] = {name: None}  # even where it counts as not set
+    with pytest.raises(ConfigError) as caught:
+        Settings.from_mappings(given if in_config else {}, {} if in_config else given)
+    advice = f"; did you mean {nearest}?" if nearest else ""
+    assert str(caught.value) == f"{name} is not a setting of flask_ssr_session{advice}"
+
+
+# --- values, on both sides of what is possible ---------------------------------------------------
+
+SAME = object()
+KEY_URI = "https://a.example/jwks.json?x=1"
+
+
+@rows(
+    "name, value, expected",
+    {
+        "an origin": ("api_domain", "https://api.example.com", SAME),
+        "an origin as people write it": (
+            *("api_domain", " https://API.example.com:443/ ", "https://api.example.com"),
+        ),
+        "an origin on loopback": ("api_domain", "http://localhost:5000", SAME),
+        "a base path with a slash at its end": ("api_base_path", "/auth/", "/auth"),
+        "the root as a base path": ("api_base_path", "/", ""),
+        "a longer base path": ("api_base_path", "/a/b", SAME),
+        "a key set": ("jwks", {"keys": []}, SAME),
+        "a file of keys": ("jwks", "/etc/keys/jwks.json", SAME),
+        "a file of keys as a path": ("jwks", Path("keys/jwks.json"), str(Path("keys/jwks.json"))),
+        "a key URI with a query": ("jwks_uri", KEY_URI, SAME),
+        "a key URI with an escape": ("jwks_uri", "http://core:3567/a%20b", SAME),
+        "stale keys for no time": ("jwks_max_stale_seconds", 0, 0.0),
+        "stale keys for a week": ("jwks_max_stale_seconds", WEEK, float(WEEK)),
+        "the flag is set": ("insecure_jwks_http", True, SAME),
+        "an issuer": ("issuer", "https://api.example.com/auth", SAME),
+        "no leeway": ("leeway_seconds", 0, 0.0),
+        "a leeway below a second": ("leeway_seconds", 0.5, 0.5),
+        "the longest leeway": ("leeway_seconds", 300, 300.0),
+        "a path of sign-in": ("login_url", "/auth", SAME),
+        "sign-in with a query": ("login_url", "/auth/?show=signup", "/auth?show=signup"),
+        "sign-in at the root": ("login_url", "/", SAME),
+        "sign-in at the root with a query": ("login_url", "/?show=signin", SAME),
+        "sign-in at another site": ("login_url", "https://sign.example.com/in?x#y", SAME),
+        "sign-in over http": ("login_url", "http://localhost/in", SAME),
+        "a parameter": ("login_return_param", "next", SAME),
+        "a parameter with dashes": ("login_return_param", "return_to-2", SAME),
+        "a refresh path": ("refresh_path", "/session/refresh-me/", "/session/refresh-me"),
+        "the other flow": ("refresh_flow", "redirect", SAME),
+        "no origins": ("redirect_origins", [], ()),
+        "origins in a list": ("redirect_origins", ["https://A.x:443"], ("https://a.x",)),
+        "origins in a tuple": ("redirect_origins", ("http://a.x",), ("http://a.x",)),
+        "origins in a set": ("redirect_origins", {"http://a.x"}, ("http://a.x",)),
+        "origins in a frozenset": ("trusted_origins", frozenset({"http://a.x"}), ("http://a.x",)),
+        "a cookie domain": ("cookie_domain", ".Example.com", ".example.com"),
+        "a cookie domain without dots": ("cookie_domain", "localhost", SAME),
+    },
+)
+def test_possible_value_is_taken(name: str, value: Any, expected: object) -> None:
+    expected = value if expected is SAME else expected
+    for settings in (from_config(**{name: value}), Settings.from_mappings({}, {name: value})):
+        kept = getattr(settings, name)
+        assert (kept, type(kept)) == (expected, type(expected))
+
+
+IMPOSSIBLE: dict[str, list[Any]] = {
+    "api_domain": [
+        *("", " ", "api.example.com", "https://api.example.com/auth", "ftp://a", 5),
+        *("https://a\n", "https://user:pw@a.example", "https://a b", b"https://a"),
+    ],
+    "api_base_path": [
+        *("auth", "//auth", "/a?b", "/a#b", "/a\\b", "/a b", "/<a>", "/a>", "/%61", 5)
+    ],
+    "jwks": ["", " ", 5, b"/x", ["x"], True],
+    "jwks_uri": [
+        *("", "/jwks.json", "ftp://a/x", "https:///x", "https://u:p@a/x", "x", 5),
+        *("https://a.example/a b", "https://a.example/ü", "https://ü.example/a"),
+    ],
+    "jwks_max_stale_seconds": [-0.1, WEEK + 1, math.nan, math.inf, 10**400, "60", True],
+    "insecure_jwks_http": [0, 1, "true", "False", []],
+    "issuer": ["", "  ", "a\x00", 5],
+    "leeway_seconds": [-1, 300.1, math.nan, -math.inf, 10**400, "0", False, Decimal(1)],
+    "login_url": [
+        *("", "auth", "//evil.example", "/\\evil.example", "/a#b", "/a b", 5, "ftp://a/"),
+        *("javascript:alert(1)", "https://u@a.example/", "https://"),
+    ],
+    "login_return_param": ["", "a b", "a=b", "a&b", "_", "-", "a[]", 5],
+    "refresh_path": ["", "/", "refresh", "//refresh", "/<path:x>", "/a?b", 5],
+    "refresh_flow": ["", "Inline", "both", True, 5, ["inline"]],
+    "always_try_refresh": [0, 1, "yes"],
+    "check_revoked": [0, 1, "yes"],
+    "global_claims": [0, 1, "yes"],
+    "insecure_cross_site": [0, 1, "yes"],
+    "trusted_origins": ["https://a.example", ["null"]],
+    "redirect_origins": [
+        *("https://a.example", [5], [""], ["a.example"], {"a": 1}, 5),
+        *(["https://*.example.com"], ["https://a.example/x"], ["null"]),
+    ],
+    "cookie_domain": ["", "https://x.com", "x.com:80", "a b", "x.com/x", "a@x.com", 5],
+}
+
+
+def refusal(config: dict[str, Any], keywords: dict[str, Any]) -> str:
+    try:
+        Settings.from_mappings(config, keywords)
+    except ConfigError as error:
+        is_alone = error.__suppress_context__ and error.__cause__ is None
+        return str(error) if is_alone else "shows what it came from"
+    return "taken"
+
+
+def test_impossible_value_is_an_error_with_an_example_and_not_repeated() -> None:
+    assert IMPOSSIBLE.keys() == FIELDS.keys()
+    for name, values in IMPOSSIBLE.items():
+        kind, example = (FIELDS[name].metadata[key] for key in ("type", "example"))
+        # The value may be a misplaced secret.
+        secrets: list[Any] = ["\x00s3cr3t", ["s3cr3t\x00"]]
+        if name not in ("issuer", "jwks"):
+            secrets += ["s3cr3t s3cr3t:\\?#<>", "https://[s3cr3t]", "https://user:s3cr3t@/"]
+        if name in ("api_domain", "jwks_uri", "login_url"):
+            secrets += ["https://user:s3cr3t"]
+        for value in values + secrets:
+            long_name = f"SSR_SESSION_{name.upper()}"
+            for message, called in (
+                (refusal({long_name: value}, {}), long_name),
+                (refusal({}, {name: value}), name),
+            ):
+                told = message.startswith(f"{called} must be {kind.description}")
+                assert told, (name, value, message)
+                assert message.endswith(f", for example {example}."), (name, value, message)
+                assert "s3cr3t" not in message, (name, value)
+    with pytest.raises(ConfigError, match=r"slash \(a space and \? # \\ < > % are not allowed\),"):
+        from_config(api_base_path="/a b")
+
+
+def test_examples_are_possible_values() -> None:
+    for name, field in FIELDS.items():
+        example = field.metadata["example"]
+        is_text = example not in ("False", "True") and example[0] not in "[0123456789"
+        from_config(**{name: example if is_text else ast.literal_eval(example)})

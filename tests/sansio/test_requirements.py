@@ -1,0 +1,101 @@
+"""What a view requires: the marks of its decorators, however they are wrapped."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from flask_ssr_session.errors import MisuseError
+from flask_ssr_session.sansio.claims import ClaimRequirements
+from flask_ssr_session.sansio.requirements import (
+    MAX_WRAPPERS,
+    Requirements,
+    ViewMark,
+    ViewMarks,
+    mark_view,
+    view_mark,
+    wrapped_chain,
+)
+from tests.tables import rows
+
+View = Callable[[], str]
+
+
+def plain() -> str:
+    return "content"
+
+
+def wrapping(view: View, mark: ViewMark | None = None) -> View:
+    @functools.wraps(view)
+    def wrapper() -> str:
+        return view()
+
+    if mark is not None:
+        mark_view(wrapper, mark)
+    return wrapper
+
+
+def marked(**switches: bool) -> View:
+    return wrapping(plain, ViewMark(**switches))
+
+
+def test_switch_takes_true_or_false() -> None:
+    for name in ("check_revoked", "keep_form", "allow_pending", "global_claims"):
+        values: list[Any] = [None, 1, 0, "yes", []]
+        for given in ({name: value} for value in values):
+            with pytest.raises(MisuseError, match=f"^{name}= takes True or False"):
+                Requirements.of(ClaimRequirements(), **given)
+        for switch in (True, False):
+            assert getattr(Requirements.of(ClaimRequirements(), **{name: switch}), name) is switch
+
+
+@rows(
+    "view, expected",
+    {
+        "no mark": (plain, ViewMark()),
+        "no mark below another decorator": (wrapping(plain), ViewMark()),
+        "exempt": (marked(exempt=True), ViewMark(exempt=True)),
+        "exempt below others": (wrapping(wrapping(marked(exempt=True))), ViewMark(exempt=True)),
+        "optional": (marked(optional=True), ViewMark(optional=True)),
+        "allow_pending": (marked(allow_pending=True), ViewMark(allow_pending=True)),
+        "keep_form": (marked(keep_form=True), ViewMark(keep_form=True)),
+        "no global claims": (marked(global_claims=False), ViewMark(global_claims=False)),
+        "two marks add up": (
+            wrapping(wrapping(marked(exempt=True)), ViewMark(global_claims=False)),
+            ViewMark(exempt=True, global_claims=False),
+        ),
+        "None": (None, ViewMark()),
+    },
+)
+def test_mark_shows_through_the_decorators_above_it(view: Any, expected: ViewMark) -> None:
+    assert view_mark(view) == expected
+
+
+def test_mark_that_was_copied_to_another_function_says_nothing_of_it() -> None:
+    def impostor() -> str:
+        return "other content"
+
+    vars(impostor).update(vars(marked(exempt=True)), __wrapped__=None)
+    assert view_mark(impostor) == ViewMark()
+
+
+def test_circle_of_wrapped_functions_ends() -> None:
+    view: Any = wrapping(plain)
+    view.__wrapped__ = view
+    assert len(list(wrapped_chain(view))) == MAX_WRAPPERS
+    assert view_mark(view) == ViewMark()
+
+
+def test_view_that_was_replaced_has_its_own_marks_and_parts() -> None:
+    marks, first, second = ViewMarks(), marked(optional=True), marked(exempt=True)
+    views = {"page": first}
+    assert marks.of(views, "page") == marks.of(views, "page") == ViewMark(optional=True)
+    assert [marks.is_part(views, "page", part) for part in (first, plain, second)] == [1, 1, 0]
+    views["page"] = second
+    assert marks.of(views, "page") == ViewMark(exempt=True)
+    assert [marks.is_part(views, "page", part) for part in (first, plain, second)] == [0, 1, 1]
+    assert marks.of(views, None) == marks.of(views, "nowhere") == ViewMark()
+    assert not marks.is_part(views, None, second)
