@@ -53,7 +53,7 @@ class SharedCache:
             )
             tagged = [one for one in known if one.headers.get("ETag") == headers.get("ETag", "")]
             if status.startswith("304"):
-                (chosen,) = tagged or [chosen]
+                chosen = tagged[0] if tagged else chosen
                 assert chosen is not None, "304 in answer to no condition"
                 chosen.headers.update(headers)
             else:

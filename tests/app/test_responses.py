@@ -484,7 +484,7 @@ def test_part_of_a_page_does_not_hide_what_the_whole_page_needs(
 ) -> None:
     app = with_views(make_app())
     with_templates(app, page=TEMPLATE_GUARD + added)
-    part = session_required(lambda: "orders")
+    part: Callable[[], Any] = session_required(lambda: "orders")
     app.jinja_env.globals["orders"] = lambda: out if isinstance(out := part(), str) else ""
     with outage(app) if in_outage else nullcontext():
         response = plain(app).get("/page", headers=headers())

@@ -28,7 +28,7 @@ OPTIONS = PolicyOptions("/auth", factor_url="/auth/mfa", checks_revoked=True)
 
 # --- which response: the matrix ------------------------------------------------------------------
 
-REQUESTS = {
+REQUESTS: dict[str, dict[str, Any]] = {
     "page": {"kind": RequestKind.DOCUMENT, "is_safe": True},
     "form": {"kind": RequestKind.DOCUMENT, "is_safe": False},
     "prefetch": {"kind": RequestKind.PREFETCH, "is_safe": True},
