@@ -50,7 +50,7 @@ REFRESH_TOKEN = sha256(b"refresh").hexdigest()
 
 
 def _token(**edits: Any) -> str:
-    claims = {"user_id": "anna", "issued_at": NOW, "sessionHandle": HANDLE}
+    claims: dict[str, Any] = {"user_id": "anna", "issued_at": NOW, "sessionHandle": HANDLE}
     return make_token(**claims | {"refreshTokenHash1": HASH} | edits)
 
 
@@ -194,6 +194,11 @@ def _cookie(name: str = "sAccessToken") -> str:
     return request.cookies[name]
 
 
+def _log() -> str:
+    logging.getLogger("app").warning("seen %s", _cookie("sFrontToken")[40:60])
+    return ""
+
+
 def _raise() -> str:
     raise LookupError(_cookie())
 
@@ -204,7 +209,7 @@ def _raise() -> str:
         "nothing": (lambda: "answer", False),
         "in the answer": (lambda: _cookie()[:30], True),
         "in a header": (lambda: ("", 200, {"X-Seen": _cookie()[-12:]}), True),
-        "in the log": (lambda: logging.warning("%s", _cookie("sFrontToken")[40:60]) or "", True),
+        "in the log": (_log, True),
         "in an error": (_raise, True),
         "of a claim": (lambda: str(g.session.session_handle), True),
         "on the console": (lambda: print(_cookie("sRefreshToken")) or "", True),  # noqa: T201
@@ -374,11 +379,11 @@ def test_error_tracker_finds_no_token_in_local_variables_of_ours(clock: SteppedC
     app.test_client(use_cookies=False).get("/fails", headers=cookies(tokens()["good"]))
     (error,) = seen
     assert isinstance(error, ZeroDivisionError)
-    ours, others = [], []
+    found: dict[bool, list[str]] = {True: [], False: []}
     stack = traceback.TracebackException.from_exception(error, capture_locals=True).stack
     for frame in stack:
         if secrets_in((frame.locals or {}).values()):
             is_ours = Path(frame.filename).is_relative_to(Path(app_state.__file__).parent)
-            (ours if is_ours else others).append(frame.name)
-    assert ours == []
-    assert "wsgi_app" in others
+            found[is_ours].append(frame.name)
+    assert found[True] == []
+    assert "wsgi_app" in found[False]

@@ -204,7 +204,12 @@ def test_object_that_the_app_puts_into_g_session_lets_no_stranger_in(app: Flask)
         g.session = Trusting()
 
     app.before_request(put_in)
-    app.add_url_rule("/strict", "strict", lambda: require_session() and "secret")
+
+    @app.route("/strict")
+    def strict() -> str:
+        require_session()
+        return "secret"
+
     for path in ("/account", "/strict"):
         assert app.test_client().get(path, headers=FETCH).status_code == 401, path
     assert page_shown(app.test_client().get("/page", headers=PAGE)) == "sign_in"

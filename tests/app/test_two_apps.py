@@ -90,7 +90,7 @@ def test_outage_and_test_keys_of_one_app_do_not_reach_the_other(
 
 
 def test_same_view_function_serves_both_apps() -> None:
-    guarded = session_required(lambda: g.session.user_id)
+    guarded: Any = session_required(lambda: g.session.user_id)
     one, two = make_app("one", login_url="/one"), make_app("two", login_url="/two")
     for app in (one, two):
         app.add_url_rule("/", "page", guarded)
@@ -127,13 +127,13 @@ def test_app_called_inside_a_view_of_the_other_judges_by_itself(
     @one.route("/outer")
     @session_required
     def outer() -> str:
-        mine = g.session
+        mine, user_id = g.session, g.session.user_id
         assert way(two, {}) == refused
         assert way(two, theirs) == "account of b"
         with two.app_context():
             assert get_ssr_session() is None
         assert g.session is mine is get_ssr_session()
-        return f"{g.session.user_id} {render_template('page.html')}"
+        return f"{user_id} {render_template('page.html')}"
 
     response = ask(one, "/outer", FETCH | cookies(make_token(user_id="a")))
     assert response.text == "a content"
