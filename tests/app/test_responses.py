@@ -6,11 +6,10 @@ import logging
 import re
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from types import CodeType, FrameType
-from typing import Any
+from types import FrameType
+from typing import Any, TypeAlias
 
 import pytest
 from flask import Flask, Request, Response, render_template
@@ -49,6 +48,8 @@ from .conftest import (
     with_templates,
     with_views,
 )
+
+Logs: TypeAlias = pytest.LogCaptureFixture
 
 HTMX = FETCH | {"HX-Request": "true"}
 PREFETCH = PAGE | {"Sec-Purpose": "prefetch"}
@@ -246,43 +247,21 @@ def test_page_that_never_asks_is_open_and_the_log_says_what_the_reason_means(
 
 REDIRECT: dict[str, Any] = {"refresh_flow": "redirect"}
 ALWAYS: dict[str, Any] = {"always_try_refresh": True}
-AT_SHOP = {"base_url": "http://localhost/shop"}
-REFRESH_AT_SHOP = "302 /shop/refresh-session?redirectBack=/shop/account"
+NEXT = {"login_url": "/in", "login_return_param": "next"}
+REFRESH = "302 /refresh-session?redirectBack="
 
 
 @rows(
     "settings, request_for, path, expected",
     {
-        "inline": ({}, expired, "/account", "200 refresh"),
-        "redirect": (REDIRECT, expired, "/account?q=1", f"302 /refresh-session?redirectBack={Q}"),
-        "redirect, optional view": (
-            REDIRECT,
-            expired,
-            "/news",
-            "302 /refresh-session?redirectBack=/news&optional=1",
-        ),
+        "in place": ({}, expired, "/account", "200 refresh"),
+        "by a redirect": (REDIRECT, expired, "/account?q=1", REFRESH + Q),
+        "an optional view": (REDIRECT, expired, "/news", f"{REFRESH}/news&optional=1"),
         "a template has no redirect": (REDIRECT, expired, "/page", "200 refresh"),
-        "redirect, stranger": (REDIRECT, dict, "/account", "302 /auth?redirectToPath=/account"),
         "strangers refresh": (ALWAYS, dict, "/account", "200 refresh"),
-        "strangers refresh, by a template": (ALWAYS, dict, "/page", "200 refresh"),
-        "strangers refresh, by a redirect": (
-            REDIRECT | ALWAYS,
-            dict,
-            "/account",
-            "302 /refresh-session?redirectBack=/account",
-        ),
-        "sign-in elsewhere": (
-            {"login_url": "/in"},
-            dict,
-            "/account",
-            "302 /in?redirectToPath=/account",
-        ),
-        "sign-in has another parameter": (
-            {"login_return_param": "next"},
-            dict,
-            "/account",
-            "302 /auth?next=/account",
-        ),
+        "they do so by a template": (ALWAYS, dict, "/page", "200 refresh"),
+        "they do so by a redirect": (REDIRECT | ALWAYS, dict, "/account", f"{REFRESH}/account"),
+        "sign-in elsewhere": (NEXT, dict, "/account", "302 /in?next=/account"),
     },
 )
 def test_settings_decide(
@@ -300,28 +279,27 @@ def test_script_gets_the_status_that_the_sdk_uses(monkeypatch: pytest.MonkeyPatc
 
 
 @rows(
-    "environ, expected",
+    "script_name, root, trusted, is_mounted",
     {
-        "a mounted app": ({"SCRIPT_NAME": "/shop"}, REFRESH_AT_SHOP),
-        "a proxy that is not trusted": (
-            {"HTTP_X_FORWARDED_PREFIX": "/shop"},
-            "302 /refresh-session?redirectBack=/account",
-        ),
-        "a proxy that is": ({"HTTP_X_FORWARDED_PREFIX": "/shop", "trusted": True}, REFRESH_AT_SHOP),
-        "APPLICATION_ROOT": ({"root": "/shop"}, REFRESH_AT_SHOP),
+        "a mounted app": ("/shop", "/", False, True),
+        "APPLICATION_ROOT": (None, "/shop", False, True),
+        "a proxy that is trusted": ("", "/", True, True),
+        "a proxy that is not": ("", "/", False, False),
     },
 )
-def test_mount_point_is_part_of_every_path(environ: dict[str, Any], expected: str) -> None:
+def test_mount_point_is_part_of_every_path(
+    script_name: str | None, root: str, trusted: bool, is_mounted: bool
+) -> None:
     app = with_views(make_app(**REDIRECT))
-    app.config["APPLICATION_ROOT"] = environ.pop("root", "/")
-    if environ.pop("trusted", False):
+    app.config["APPLICATION_ROOT"] = root
+    if trusted:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_prefix=1, x_host=1)  # type: ignore[method-assign]
-    options: dict[str, Any] = {
-        "environ_overrides": environ | {"HTTP_X_FORWARDED_HOST": "evil.example"}
-    }
-    if "SCRIPT_NAME" not in environ and expected == REFRESH_AT_SHOP and "HTTP" not in str(environ):
-        options.pop("environ_overrides")
-    assert shown(plain(app).get("/account", headers=PAGE | expired(), **options)) == expected
+    headers = PAGE | expired() | {"X-Forwarded-Host": "evil.example"}
+    headers |= {"X-Forwarded-Prefix": "/shop"} if script_name == "" else {}
+    environ = {"SCRIPT_NAME": script_name} if script_name else {}
+    shop = "/shop" if is_mounted else ""
+    response = plain(app).get("/account", headers=headers, environ_overrides=environ)
+    assert response.location == f"{shop}/refresh-session?redirectBack={shop}/account"
 
 
 @rows(
@@ -493,28 +471,25 @@ def test_part_of_a_page_does_not_hide_what_the_whole_page_needs(
 
 
 @rows(
-    "decorate, query",
-    {"required": (session_required, ""), "optional": (session_optional, "&optional=1")},
+    "wrap, query", {"required": (session_required, ""), "other": (session_optional, "&optional=1")}
 )
-def test_redirect_of_a_view_is_optional_only_if_the_view_is(decorate: Any, query: str) -> None:
+def test_redirect_of_a_view_is_optional_only_if_the_view_is(wrap: Any, query: str) -> None:
     app = with_templates(make_app(**REDIRECT), menu=ASKS_SOFTLY)
     app.before_request(lambda: render_template("menu.html") and None)
-    app.add_url_rule("/account", "account", decorate(lambda: "account"))
+    app.add_url_rule("/account", "account", wrap(lambda: "account"))
     response = plain(app).get("/account", headers=PAGE | expired())
     assert response.location == f"/refresh-session?redirectBack=/account{query}"
 
 
+DOCUMENTS = {"<p>back soon</p>": "503 <p>back soon</p>", TEMPLATE_GUARD: "503 outage"}
+
+
 @rows(
     "document, expected",
-    {
-        "without the macro": ("<p>back soon</p>", "503 <p>back soon</p>"),
-        "with it": (f"{TEMPLATE_GUARD}", "503 outage"),
-    },
+    dict(zip(("without the macro", "with it"), DOCUMENTS.items(), strict=True)),
 )
-def test_page_of_the_app_has_the_status_of_the_outage(
-    app: Flask, document: str, expected: str
-) -> None:
-    with_templates(app, refresh_document=document)
+def test_page_of_the_app_has_the_status_of_the_outage(document: str, expected: str) -> None:
+    app = with_templates(with_views(make_app()), refresh_document=document)
     with outage(app):
         response = plain(app).get("/account", headers=PAGE | good())
     assert shown(response) == expected
@@ -539,51 +514,33 @@ def test_revocation_that_cannot_be_checked_closes_every_guard_of_the_request() -
 
 # --- warnings about a setup that keeps visitors out, once each -----------------------------------
 
-V6 = {"api_domain": "http://[::1]:5000"}
+
+def api(domain: str) -> dict[str, str]:
+    return {"api_domain": f"http://{domain}:5000"}
+
+
+def at(login_url: str) -> dict[str, str]:
+    return {"login_url": login_url}
 
 
 @rows(
     "settings, host, reason, is_warned",
     {
-        "the API's host": (
-            {"api_domain": "http://localhost:5000"},
-            "localhost",
-            "other_host",
-            False,
-        ),
-        "another host": ({"api_domain": "http://127.0.0.1:5000"}, "localhost", "other_host", True),
+        "the API's host": (api("localhost"), "localhost", "other_host", False),
+        "another host": (api("127.0.0.1"), "localhost", "other_host", True),
         "a cookie domain": ({"cookie_domain": ".example.com"}, "localhost", "other_host", False),
-        "an address of IPv6": (V6, "[::1]:5000", "other_host", False),
-        "another address": (V6, "[::2]:5000", "other_host", True),
-        "sign-in exists": ({"login_url": "/sign-in"}, "localhost", "no_sign_in", False),
-        "sign-in is missing": ({"login_url": "/signin"}, "localhost", "no_sign_in", True),
-        "sign-in exists, mounted": (
-            {"login_url": "/sub/sign-in"},
-            "localhost/sub",
-            "no_sign_in",
-            False,
-        ),
-        "it is missing, mounted": (
-            {"login_url": "/sub/signin"},
-            "localhost/sub",
-            "no_sign_in",
-            True,
-        ),
-        "another app's": ({"login_url": "/else/sign-in"}, "localhost/sub", "no_sign_in", False),
-        "another site's": (
-            {"login_url": "https://l.example.com/"},
-            "localhost",
-            "no_sign_in",
-            False,
-        ),
+        "an address of IPv6": (api("[::1]"), "[::1]:5000", "other_host", False),
+        "another address": (api("[::1]"), "[::2]:5000", "other_host", True),
+        "sign-in exists": (at("/sign-in"), "localhost", "no_sign_in", False),
+        "sign-in is missing": (at("/signin"), "localhost", "no_sign_in", True),
+        "sign-in exists, mounted": (at("/sub/sign-in"), "localhost/sub", "no_sign_in", False),
+        "it is missing, mounted": (at("/sub/signin"), "localhost/sub", "no_sign_in", True),
+        "another app's": (at("/else/sign-in"), "localhost/sub", "no_sign_in", False),
+        "another site's": (at("https://l.example.com/"), "localhost", "no_sign_in", False),
     },
 )
 def test_dead_end_is_warned_of_once(
-    caplog: pytest.LogCaptureFixture,
-    settings: dict[str, Any],
-    host: str,
-    reason: str,
-    is_warned: bool,
+    caplog: Logs, settings: dict[str, Any], host: str, reason: str, is_warned: bool
 ) -> None:
     for path in ("/account", "/page"):
         app = with_views(make_app(**settings))
@@ -595,42 +552,27 @@ def test_dead_end_is_warned_of_once(
         assert caplog.text.count(reason) == is_warned, path
 
 
-SITE = {"Sec-Fetch-Site": "same-origin"}
+def site(value: str, **more: str) -> dict[str, str]:
+    return {"Sec-Fetch-Site": value, **more}
+
+
+MODE = {"st-auth-mode": "header"}
 
 
 @rows(
     "headers, answered, path, is_warned",
     {
-        "a page without the SDK": (SITE, "st-access-token", "/auth/signin", True),
-        "of the same site": (
-            {"Sec-Fetch-Site": "same-site"},
-            "st-access-token",
-            "/auth/signin",
-            True,
-        ),
-        "of another site": (
-            {"Sec-Fetch-Site": "cross-site"},
-            "st-access-token",
-            "/auth/signin",
-            False,
-        ),
-        "cookies were set": (SITE, "front-token", "/auth/signin", False),
-        "it asked for headers": (
-            SITE | {"st-auth-mode": "header"},
-            "st-access-token",
-            "/auth/x",
-            False,
-        ),
-        "no browser": ({}, "st-access-token", "/auth/signin", False),
-        "a view of the app": (SITE, "st-access-token", "/auth/own", False),
+        "a page without the SDK": (site("same-origin"), "st-access-token", "/auth/x", True),
+        "of the same site": (site("same-site"), "st-access-token", "/auth/x", True),
+        "of another site": (site("cross-site"), "st-access-token", "/auth/x", False),
+        "cookies were set": (site("same-origin"), "front-token", "/auth/x", False),
+        "it asked so": (site("same-origin", **MODE), "st-access-token", "/auth/x", False),
+        "no browser": ({}, "st-access-token", "/auth/x", False),
+        "a view of the app": (site("same-origin"), "st-access-token", "/auth/own", False),
     },
 )
 def test_page_that_signs_in_without_asking_for_cookies_is_warned_of_once(
-    caplog: pytest.LogCaptureFixture,
-    headers: dict[str, str],
-    answered: str,
-    path: str,
-    is_warned: bool,
+    caplog: Logs, headers: dict[str, str], answered: str, path: str, is_warned: bool
 ) -> None:
     app, token = make_app(), make_token()
     app.before_request(lambda: Response(headers={answered: token}))
@@ -697,24 +639,6 @@ def test_strange_request_is_no_error_of_ours(environ: dict[str, str]) -> None:
 ONCE = (decide, plan_response, read_facts, kind_of_request, redirect_target, is_sign_in_page)
 
 
-def count_calls(action: Callable[[], Any], *functions: Any) -> dict[str, int]:
-    """Return how often *action* calls each of *functions*, wherever from."""
-    names: dict[CodeType, str] = {function.__code__: function.__name__ for function in functions}
-    counts: Counter[str] = Counter(dict.fromkeys(names.values(), 0))
-
-    def count(frame: FrameType, event: str, _argument: object) -> None:
-        if event == "call" and frame.f_code in names:
-            counts[names[frame.f_code]] += 1
-
-    before = sys.getprofile()
-    sys.setprofile(count)
-    try:
-        action()
-    finally:
-        sys.setprofile(before)
-    return dict(counts)
-
-
 @rows(
     "path, headers, cookies_of, others, rendered",
     {
@@ -726,15 +650,26 @@ def count_calls(action: Callable[[], Any], *functions: Any) -> dict[str, int]:
     },
 )
 def test_request_computes_what_it_needs_once(
-    app: Flask,
+    matrix_app: Flask,
     path: str,
     headers: dict[str, str],
-    cookies_of: Callable[[], dict[str, str]],
+    cookies_of: Any,
     others: int,
     rendered: int,
 ) -> None:
-    client, sent = plain(app), headers | cookies_of()
+    names = {function.__code__: function.__name__ for function in (*ONCE, refresh_view)}
+    counts = dict.fromkeys(names.values(), 0)
+
+    def count(frame: FrameType, event: str, _argument: object) -> None:
+        if event == "call" and frame.f_code in names:
+            counts[names[frame.f_code]] += 1
+
+    client, sent, before = plain(matrix_app), headers | cookies_of(), sys.getprofile()
     client.get(path, headers=sent)
-    counts = count_calls(lambda: client.get(path, headers=sent), *ONCE, refresh_view)
-    expected = dict.fromkeys([each.__name__ for each in ONCE], others)
+    sys.setprofile(count)
+    try:
+        client.get(path, headers=sent)
+    finally:
+        sys.setprofile(before)
+    expected = dict.fromkeys(names.values(), others)
     assert counts == expected | {"decide": 1, "refresh_view": rendered}
