@@ -56,14 +56,10 @@ class Sandbox(SandboxedEnvironment, Environment):
     """Jinja as in apps that let their users write templates."""
 
 
-FOREIGN = {
-    "block_start_string": "<%",
-    "block_end_string": "%>",
-    "variable_start_string": "[[",
-    "variable_end_string": "]]",
-    "comment_start_string": "<#",
-    "comment_end_string": "#>",
-}
+KINDS, SIGNS = ("block", "variable", "comment"), ("<%", "%>", "[[", "]]", "<#", "#>")
+FOREIGN = dict(
+    zip((f"{kind}_{end}_string" for kind in KINDS for end in ("start", "end")), SIGNS, strict=True)
+)
 # Those that can be set on an environment that is there, and others.
 SET_LATE: dict[str, dict[str, Any]] = {
     "foreign delimiters": FOREIGN,
@@ -114,13 +110,13 @@ def app_with(
 def in_syntax(source: str, environment: Environment) -> str:
     """Write a template with the delimiters of *environment*, and the name of the original in it."""
     source = source.replace("ORIGINAL", "'flask_ssr_session/refresh_page.html'")
-    for usual, own in (
-        ("{%", environment.block_start_string),
-        ("%}", environment.block_end_string),
-        ("{{", environment.variable_start_string),
-        ("}}", environment.variable_end_string),
+    for usual, kind in (
+        ("{%", "block_start"),
+        ("%}", "block_end"),
+        ("{{", "variable_start"),
+        ("}}", "variable_end"),
     ):
-        source = source.replace(usual, own)
+        source = source.replace(usual, getattr(environment, f"{kind}_string"))
     return source
 
 
