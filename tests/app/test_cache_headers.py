@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
-from itertools import permutations
 from typing import Any, TypeAlias
 
 import pytest
 from flask import (
     Flask,
     Response,
-    abort,
     g,
     jsonify,
     make_response,
@@ -27,7 +25,7 @@ from flask import (
 )
 from flask_caching import Cache
 from werkzeug.http import http_date
-from werkzeug.test import Client, TestResponse
+from werkzeug.test import TestResponse
 
 from flask_ssr_session import (
     get_ssr_session,
@@ -39,7 +37,6 @@ from flask_ssr_session import (
 from flask_ssr_session.request_state import current_request_state
 from flask_ssr_session.testing import core_outage, outage
 from tests.browser_requests import FETCH, PAGE
-from tests.shared_cache import SharedCache
 from tests.tables import rows
 from tests.tokens import expired_token, make_token
 
@@ -108,32 +105,26 @@ def name() -> str:
     return g.session.user_id if g.session else "everybody"
 
 
-def saying(headers: dict[str, str] | None = None, status: int = 200) -> View:
+def saying(headers: Headers | None = None, status: int = 200) -> View:
     """Return a view with content of the visitor's own and *headers*."""
     return lambda: (f"secret of {name()}", status, headers or {})
 
 
-def template(
-    file: str, headers: dict[str, str] | None = None, render: Any = render_template
-) -> View:
-    return lambda: (render(f"{file}.html"), headers or {})
+def template(file: str, said: Headers | None = None, render: Any = render_template) -> View:
+    return lambda: (render(f"{file}.html"), said or {})
 
 
-def sent_file(media_type: str = "text/plain", headers: dict[str, str] | None = None) -> View:
+def sent_file(headers: Headers) -> View:
     def view() -> Response:
-        content = io.BytesIO(name().encode())
-        response = send_file(content, media_type, conditional=False, max_age=3600)
-        response.headers.update(headers or {})
+        response = send_file(io.BytesIO(b"<p>"), "text/html", conditional=False)
+        response.headers.update(headers)
         return response
 
     return view
 
 
-def streaming(media_type: str, headers: dict[str, str]) -> View:
-    def parts(user: str) -> Iterator[str]:
-        yield f"secret of {user}"
-
-    return lambda: Response(parts(name()), mimetype=media_type, headers=headers)
+def streaming(media_type: str, headers: Headers) -> View:
+    return lambda: Response(iter(["secret of ", name()]), mimetype=media_type, headers=headers)
 
 
 # --- what each response says ---------------------------------------------------------------------
@@ -156,11 +147,16 @@ def asks_who_it_is() -> Any:
     return f"page of {get_ssr_session()}", EDGE
 
 
+def checks_later() -> Any:
+    require_session()
+    return "page", EDGE
+
+
 @rows(
     "view, expected",
     {  # one letter for each of ASKING
         "page": (saying(EDGE), "p---nnn"),
-        "page that is a file": (sent_file("text/html", EDGE), "p---nnn"),
+        "page that is a file": (sent_file(EDGE), "p---nnn"),
         "optional page": (session_optional(saying(EDGE)), "p-nnnnn"),
         "optional by its template": (template("optional", EDGE), "p-nnnnn"),
         "template that decides": (template("page", EDGE), "pnnnnnn"),
@@ -170,6 +166,9 @@ def asks_who_it_is() -> Any:
         "streamed page": (streaming("text/html", EDGE), "pnnnnnn"),
         "required page": (session_required(saying(EDGE)), "pnnnnnn"),
         "required feed": (session_required(saying(FEED)), "pnnnnnn"),
+        "required page that is gone": (session_required(saying(EDGE, 410)), "pnnnnnn"),
+        "required redirect": (session_required(lambda: (redirect("/", 301), EDGE)), "pnnnnnn"),
+        "optional page that checks later": (session_optional(checks_later), "pnnnnnn"),
         "feed": (saying(FEED), "-------"),
         "streamed CSV": (streaming("text/csv", EDGE), "-------"),
         "304 that names no type": (NO_TYPE, "p---nnn"),
@@ -204,7 +203,7 @@ def test_robots_may_list_a_streamed_page_that_strangers_may_see() -> None:
     {
         "a streamed template": (template("who", {}, stream_template), True),
         "a template": (template("who"), False),
-        "a file": (sent_file("text/html"), False),
+        "a file": (sent_file({}), False),
     },
 )
 def test_only_a_stream_may_still_show_a_page(view: View, streams: bool) -> None:
@@ -214,23 +213,23 @@ def test_only_a_stream_may_still_show_a_page(view: View, streams: bool) -> None:
     assert seen[0] is streams
 
 
-SET_BY_VIEW: dict[str, tuple[str | None, str]] = {
-    "nothing": (None, "private"),
-    "public": ("public, max-age=60", "max-age=60, private"),
-    "s-maxage": ("s-maxage=60", "private"),
-    "both": ("public, s-maxage=60, max-age=5", "max-age=5, private"),
-    "private": ("private, max-age=60", "private, max-age=60"),
-    "private for one field": ('max-age=60, private="X-A"', "max-age=60, private"),
-    "no-store": ("no-store", "no-store"),
-    "no-cache": ("no-cache, private", "no-cache, private"),
-    "public, and no-store": ("public, no-store", "no-store"),
-    "no-store, taken back": ("must-understand, no-store", "must-understand, no-store, private"),
-    "capitals": ("Public, S-MaxAge=600, Max-Age=60", "max-age=60, private"),
-    "two lines": ("private\npublic, s-maxage=600", "private"),
-}
-
-
-@rows("said, sent", SET_BY_VIEW)
+@rows(
+    "said, sent",
+    {
+        "nothing": (None, "private"),
+        "public": ("public, max-age=60", "max-age=60, private"),
+        "s-maxage": ("s-maxage=60", "private"),
+        "both": ("public, s-maxage=60, max-age=5", "max-age=5, private"),
+        "private": ("private, max-age=60", "private, max-age=60"),
+        "private for one field": ('max-age=60, private="X-A"', "max-age=60, private"),
+        "no-store": ("no-store", "no-store"),
+        "no-cache": ("no-cache", "no-cache, private"),
+        "public, and no-store": ("public, no-store", "no-store"),
+        "no-store, taken back": ("must-understand, no-store", "must-understand, no-store, private"),
+        "capitals": ("Public, S-MaxAge=600, Max-Age=60", "max-age=60, private"),
+        "two lines": ("private\npublic, s-maxage=600", "private"),
+    },
+)
 def test_page_of_one_user_is_private(said: str | None, sent: str) -> None:
     def view() -> Response:
         response = make_response("secret")
@@ -246,10 +245,8 @@ def test_page_of_one_user_is_private(said: str | None, sent: str) -> None:
     assert untouched.headers.get("Cache-Control") == (said.split("\n")[0] if said else None)
 
 
-def test_shared_caching_of_a_required_view_is_warned_of_once_per_endpoint(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    """Twin: a page that is open to all is made private without a word."""
+def test_shared_caching_of_a_required_view_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    """Once per endpoint. Twin: a page that is open to all is made private without a word."""
     app = app_with(saying(PUBLIC))
     for endpoint in ("one", "two"):
         app.add_url_rule(f"/{endpoint}", endpoint, session_required(saying(PUBLIC)))
@@ -310,145 +307,7 @@ def test_header_that_the_app_adds_to_all_responses_makes_none_of_ours_cacheable(
     assert client.get("/open", headers=headers | {"If-None-Match": '"tag"'}).status_code == 304
 
 
-# --- a shared cache, and that of a browser -------------------------------------------------------
-
-
-def unchanged_for_all(view: View, *, tag: bool = True, date: bool = True) -> View:
-    """Return *view* with one tag and one date for all visitors, and a 304 before it runs."""
-
-    def validated(response: Response) -> Any:
-        response.cache_control.no_cache = True
-        if tag:
-            response.set_etag("always the same")
-        if date:
-            response.headers["Last-Modified"] = LONG_AGO
-        return response.make_conditional(request)
-
-    def conditional() -> Any:
-        unchanged = validated(make_response(""))
-        return unchanged if unchanged.status_code == 304 else validated(make_response(view()))
-
-    return conditional
-
-
-def checked_later() -> Any:
-    require_session()
-    return f"secret of {name()}", PUBLIC
-
-
-MODIFIED = {"Last-Modified": LONG_AGO}
-REQUIRED: dict[str, View] = {
-    "public": saying(PUBLIC),
-    "edge": saying(EDGE),
-    "Expires": saying({"Expires": FAR_OFF}),
-    "Last-Modified": saying(MODIFIED),
-    "Vary": saying(PUBLIC | {"Vary": "Accept"}),
-    "tag": unchanged_for_all(saying()),
-    "file": sent_file(),
-    "streamed": streaming("text/html", PUBLIC),
-    "permanent redirect": lambda: redirect(f"/user/{name()}", 301),
-    "not found": lambda: abort(404),
-    "gone": saying(PUBLIC, 410),
-    "failing": lambda: str(1 // 0),
-}
-# A template decides, or the page is optional: only ``Vary`` separates the visitors.
-VARYING: dict[str, View] = {
-    "template": template("page", PUBLIC),
-    "template, modified": template("page", MODIFIED),
-    "template that looks": template("looking", EDGE),
-    "streamed template": template("page", PUBLIC, stream_template),
-    "optional": session_optional(saying(PUBLIC)),
-    "optional, modified": session_optional(saying(MODIFIED)),
-    "optional file": session_optional(sent_file()),
-    "optional, checked later": session_optional(checked_later),
-}
-# Each responds with 304 before it renders anything.
-UNCHANGED: dict[str, View] = {
-    "decided": unchanged_for_all(template("page")),
-    "decided, tag": unchanged_for_all(template("page"), date=False),
-    "decided, date": unchanged_for_all(template("page"), tag=False),
-    "looking": unchanged_for_all(template("looking")),
-    "optional, unchanged": session_optional(unchanged_for_all(saying())),
-    "required, unchanged": session_required(unchanged_for_all(saying())),
-}
-CACHES = (
-    {
-        f"required, {each}": (session_required(view), {"heeds_vary": False})
-        for each, view in REQUIRED.items()
-    }
-    | {each: (view, {}) for each, view in VARYING.items()}
-    | {f"browser, {each}": (view, {"in_browser": True}) for each, view in UNCHANGED.items()}
-)
-
-
-@rows("view, options", CACHES)
-def test_cache_shows_nobody_what_it_stores_of_another_visitor(
-    view: View, options: dict[str, bool]
-) -> None:
-    app = app_with(view)
-    visitors = {
-        "ada": cookies(make_token(user_id="ada")),
-        "bob": cookies(make_token(user_id="bob")),
-        "stranger": {},
-        "expired": cookies(expired_token("ada")),
-    }
-
-    def show(client: Any, visitor: str) -> tuple[Any, ...]:
-        down = visitor.removesuffix(", outage")
-        with outage(app) if visitor != down else nullcontext():
-            response = client.get(URL, headers=PAGE | visitors[down], buffered=True)
-        return response.status_code, response.data, response.headers.get("Location")
-
-    # A fresh page may be shown in an outage; one that the browser asks about may not.
-    sequence = [*visitors, *(["ada, outage"] if "in_browser" in options else [])]
-    direct = app.test_client(use_cookies=False)
-    expected = {visitor: show(direct, visitor) for visitor in sequence}
-    for order in list(permutations(sequence))[::5]:
-        cache = SharedCache(app, **options)
-        client = Client(cache, use_cookies=False)
-        for visitor in order:
-            assert show(client, visitor) == expected[visitor], (visitor, order)
-        if "heeds_vary" in options:
-            assert not cache.stored, order
-        for stored in cache.stored.values():
-            assert not [one for one in stored if "SSR-Session" in one.headers], order
-
-
-@rows(
-    "view, options, is_mixed",
-    {
-        "an exempt page": (session_exempt(lambda: (request.cookies["name"], PUBLIC)), {}, True),
-        "in a browser": (
-            session_exempt(lambda: (request.cookies["name"], PUBLIC)),
-            {"in_browser": True},
-            True,
-        ),
-        "a page": (lambda: (request.cookies["name"], PUBLIC), {}, False),
-    },
-)
-def test_cache_does_mix_what_this_package_leaves_alone(
-    view: View, options: dict[str, bool], is_mixed: bool
-) -> None:
-    cache = SharedCache(app_with(view), **options)
-    client = Client(cache, use_cookies=False)
-    shown = [client.get(URL, headers={"Cookie": f"name={each}"}).text for each in ("ada", "bob")]
-    assert shown == ["ada", "ada" if is_mixed else "bob"]
-    assert cache.reused == is_mixed
-
-
-@rows(
-    "view",
-    {
-        each: UNCHANGED[each]
-        for each in ("decided", "decided, date", "looking", "required, unchanged")
-    },
-)
-def test_browser_is_told_that_its_visitors_own_page_is_unchanged(view: View) -> None:
-    cache = SharedCache(app_with(view), in_browser=True)
-    client, headers = Client(cache, use_cookies=False), PAGE | active()
-    first, second = (client.get(URL, headers=headers) for _ in range(2))
-    assert (first.status_code, first.data) == (second.status_code, second.data)
-    assert cache.reused == 1
+# --- Flask-Caching -------------------------------------------------------------------------------
 
 
 def of_user() -> str:
@@ -476,7 +335,7 @@ def of_user() -> str:
         ),
     },
 )
-def test_flask_caching(wrap: Callable[[Cache], View], expected: str) -> None:
+def test_flask_caching(wrap: Any, expected: str) -> None:
     app = app_with(lambda: "")
     cache = Cache(app, config={"CACHE_TYPE": "SimpleCache"})
     app.view_functions["it"] = wrap(cache)
