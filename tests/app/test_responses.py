@@ -222,7 +222,7 @@ def test_response_fits_the_reason_and_the_request(
 @pytest.mark.usefixtures("sdk")
 @pytest.mark.parametrize("reason", REASONS)
 def test_page_that_never_asks_is_open_and_the_log_says_what_the_reason_means(
-    matrix_app: Flask, caplog: pytest.LogCaptureFixture, reason: str
+    matrix_app: Flask, caplog: Logs, reason: str
 ) -> None:
     matrix_app.extensions["ssr_session"].log._last.clear()
     caplog.set_level(logging.DEBUG, "flask_ssr_session")
@@ -279,26 +279,23 @@ def test_script_gets_the_status_that_the_sdk_uses(monkeypatch: pytest.MonkeyPatc
 
 
 @rows(
-    "script_name, root, trusted, is_mounted",
+    "root, prefix, is_trusted, is_mounted",
     {
-        "a mounted app": ("/shop", "/", False, True),
-        "APPLICATION_ROOT": (None, "/shop", False, True),
-        "a proxy that is trusted": ("", "/", True, True),
-        "a proxy that is not": ("", "/", False, False),
+        "APPLICATION_ROOT": ("/shop", "", False, True),
+        "a proxy that is trusted": ("/", "/shop", True, True),
+        "a proxy that is not": ("/", "/shop", False, False),
     },
 )
 def test_mount_point_is_part_of_every_path(
-    script_name: str | None, root: str, trusted: bool, is_mounted: bool
+    root: str, prefix: str, is_trusted: bool, is_mounted: bool
 ) -> None:
     app = with_views(make_app(**REDIRECT))
     app.config["APPLICATION_ROOT"] = root
-    if trusted:
+    if is_trusted:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_prefix=1, x_host=1)  # type: ignore[method-assign]
-    headers = PAGE | expired() | {"X-Forwarded-Host": "evil.example"}
-    headers |= {"X-Forwarded-Prefix": "/shop"} if script_name == "" else {}
-    environ = {"SCRIPT_NAME": script_name} if script_name else {}
+    proxy = {"X-Forwarded-Host": "evil.example", "X-Forwarded-Prefix": prefix}
+    response = plain(app).get("/account", headers=PAGE | expired() | proxy)
     shop = "/shop" if is_mounted else ""
-    response = plain(app).get("/account", headers=headers, environ_overrides=environ)
     assert response.location == f"{shop}/refresh-session?redirectBack={shop}/account"
 
 
@@ -323,27 +320,22 @@ def test_mount_point_of_a_proxy_names_no_other_host(
         assert '"//' not in response.text
 
 
-@rows(
-    "path",
-    {"a host": "//evil.example/x", "a backslash": "/\\evil.example", "more": "///evil.example"},
-)
-def test_path_that_a_browser_takes_for_a_host_is_no_way_back(path: str) -> None:
+def test_path_that_a_browser_takes_for_a_host_is_no_way_back() -> None:
     app = with_views(make_app())
     app.register_error_handler(404, lambda _error: (render_template("page.html"), 404))
     app.url_map.merge_slashes = False
-    response = plain(app).get("/", headers=PAGE | expired(), environ_overrides={"PATH_INFO": path})
-    links = re.findall(r'(?:href|data-[a-z-]+)="(/[^"]*)"', response.text)
-    assert (response.status_code, len(links)) == (404, 8)
-    assert not [link for link in links if link.startswith(("//", "/\\")) or "=//" in link]
+    for path in ("//evil.example/x", "/\\evil.example", "///evil.example"):
+        at, headers = {"PATH_INFO": path}, PAGE | expired()
+        response = plain(app).get("/", headers=headers, environ_overrides=at)
+        links = re.findall(r'(?:href|data-[a-z-]+)="(/[^"]*)"', response.text)
+        assert (response.status_code, len(links)) == (404, 8), path
+        assert not re.search(r'="(//|/\\|[^"]*=//)', response.text), path
 
 
 @rows(
     "page, back",
     {
-        "path and query": (
-            "https://app.example.com/l?q=%C3%A4&p=2#row",
-            "/l%3Fq%3D%25C3%25A4%26p%3D2",
-        ),
+        "path and query": ("https://a.example/l?q=%C3%A4#row", "/l%3Fq%3D%25C3%25A4"),
         "no query": ("https://evil.example/list", "/list"),
         "a path like a host": ("https://evil.example//evil.example", "/"),
         "no path": ("javascript:alert(1)", "/"),
@@ -370,15 +362,13 @@ def test_htmx_leaves_the_page_that_it_runs_on_and_comes_back_to_it(
     "login_url, settings",
     {
         "inline": ("/login", {}),
-        "strangers refresh": ("/login", ALWAYS),
-        "strangers refresh by a redirect": ("/login", ALWAYS | REDIRECT),
         "chosen by a query": ("/login?theme=dark", {}),
         "with a slash": ("/login/", {}),
         "a full URL": ("http://localhost/login", {}),
     },
 )
 def test_sign_in_page_that_needs_a_session_is_an_error_and_no_loop(
-    caplog: pytest.LogCaptureFixture, login_url: str, settings: dict[str, Any]
+    caplog: Logs, login_url: str, settings: dict[str, Any]
 ) -> None:
     for view in (session_required(lambda: "sign in"), lambda: render_template("page.html")):
         app = with_views(make_app(login_url=login_url, **settings))
@@ -598,7 +588,7 @@ def test_hook_that_refuses_leaves_an_untrusted_host_to_flask(host: str, status: 
 
 @rows("host", {"trusted": "api.example.com", "not trusted": "evil.example"})
 def test_page_at_a_host_that_is_not_trusted_asks_for_a_session_all_the_same(
-    host: str, caplog: pytest.LogCaptureFixture
+    host: str, caplog: Logs
 ) -> None:
     """Flask shows the app's page for 400 there, or before version 3.1 the view's own."""
 

@@ -259,22 +259,14 @@ def test_asking_without_setup_says_what_to_do() -> None:
 
 BAD_COOKIES = {
     "a word": "sAccessToken=junk",
-    "no value": "sAccessToken",
     "an empty value": "sAccessToken=; sFrontToken=e30=",
-    "dots": "sAccessToken=..",
     "a null byte": "sAccessToken=a\0b",
     "no text": "sAccessToken=\xff\xfe\x80",
-    "octal escapes": 'sAccessToken="\\303\\050"',
     "an open quote": 'sAccessToken="{token}',
-    "separators": "sAccessToken=;;;=;,=",
     "only separators": ";" * 5000,
-    "one part more": "sAccessToken={token}.x",
     "quotes and spaces": 'sAccessToken=" {token} "',
     "200 kB": "sAccessToken=" + "a" * 200_000,
     "5,000 cookies": "; ".join(f"sAccessToken={n}" for n in range(5000)),
-    "5,000 empty cookies": "; ".join(["sAccessToken="] * 5000),
-    "a front token of junk": "sFrontToken=\xff",
-    "deep JSON": "sAccessToken=" + ".".join(["W1tbW1tbW1tbW1tbW1s" * 300] * 3),
 }
 GOOD_COOKIES = {
     "beside 200 kB": "sAccessToken={token}; x=" + "b" * 200_000,

@@ -215,6 +215,16 @@ def test_redirect_that_no_server_would_read_is_not_sent(chars: int, kind: str) -
     assert plan.kind.value == kind
 
 
+def test_return_path_that_no_server_would_read_is_dropped() -> None:
+    path = "/" + "a" * 4000
+    facts = FACTS._replace(return_path=path, kind=RequestKind.SCRIPT, htmx_return_path=path)
+    ways = {"expired": "/refresh-session", "anonymous": "/auth", "mfa_pending": "/auth/mfa"}
+    for reason, location in ways.items():
+        plan = plan_response(Verdict(Reason(reason)), facts, OPTIONS)
+        assert (plan.location, plan.sign_in_url) == (location, "/auth"), reason
+    assert plan.factor_url == "/auth/mfa"
+
+
 # --- who is admitted without a session, and what the kinds say -----------------------------------
 
 
