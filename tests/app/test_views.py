@@ -125,12 +125,6 @@ def test_refresh_page_of_a_mounted_app_refuses_its_own_mounted_path(client: Flas
         assert 'src="/shop/refresh-session/ssr-session-' in page.text
 
 
-def test_refresh_path_can_be_set() -> None:
-    client = make_app(refresh_path="/renew").test_client()
-    assert page_shown(client.get("/renew", headers=PAGE)) == "refresh"
-    assert client.get("/refresh-session", headers=PAGE).status_code == 404
-
-
 @rows(
     "headers, visitor, expected",
     {

@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from typing import Any
 
 import pytest
-from flask import Flask, Response, make_response, render_template, render_template_string
+from flask import Flask, render_template, render_template_string
 from flask_talisman import Talisman
 
 from flask_ssr_session import app_state
@@ -241,15 +241,6 @@ def test_macro_offers_to_go_on_signed_out_on_optional_pages(question: str, offer
     assert (going_on == "shown") is offers
 
 
-def test_post_is_never_led_away_by_itself() -> None:
-    app = with_views(make_app())
-    assert "http-equiv" in text_of(app, PAGE, "/page")
-    for path in ("/page", "/account"):
-        posted = text_of(app, PAGE, path, "POST")
-        assert 'data-ssr-session="sign_in"' in posted
-        assert "http-equiv" not in posted
-
-
 # --- nonces --------------------------------------------------------------------------------------
 
 
@@ -273,22 +264,11 @@ def test_nonce_comes_from_the_argument_or_else_from_the_apps_global(
     assert set(nonces) == {expected}
 
 
-STRICT = {"default-src": "'self'", "script-src": "'strict-dynamic'"}
+POLICY = {"default-src": "'self'", "script-src": "'strict-dynamic'"}
+NONCE = {"content_security_policy": POLICY, "content_security_policy_nonce_in": ["script-src"]}
 
 
-@rows(
-    "options, has_nonce",
-    {
-        "plain": ({}, False),
-        "with a nonce": (
-            {
-                "content_security_policy": STRICT,
-                "content_security_policy_nonce_in": ["script-src"],
-            },
-            True,
-        ),
-    },
-)
+@rows("options, has_nonce", {"plain": ({}, False), "with a nonce": (NONCE, True)})
 def test_talisman_may_replace_the_headers_of_our_pages(
     options: dict[str, Any], has_nonce: bool
 ) -> None:
@@ -302,20 +282,3 @@ def test_talisman_may_replace_the_headers_of_our_pages(
         assert policy.startswith("default-src 'self'"), path
         assert ("nonce" in script) is has_nonce, path
         assert (f"'nonce-{script.get('nonce')}'" in policy) is has_nonce, path
-
-
-def test_page_with_the_macro_is_not_stored_whatever_the_view_set() -> None:
-    app = with_views(make_app())
-
-    @app.route("/cached")
-    def cached() -> Response:
-        response = make_response(render_template("page.html"))
-        response.headers["Cache-Control"] = "public, max-age=3600"
-        return response
-
-    client = app.test_client(use_cookies=False)
-    held = client.get("/cached", headers=PAGE).headers
-    assert (held["Cache-Control"], held["X-Robots-Tag"]) == ("no-store", "noindex")
-    shown = client.get("/cached", headers=PAGE | cookies(make_token()))
-    assert (shown.text, shown.headers["Cache-Control"]) == ("content", "max-age=3600, private")
-    assert "SSR-Session" not in shown.headers
