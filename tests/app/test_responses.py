@@ -479,10 +479,12 @@ DOCUMENTS = {"<p>back soon</p>": "503 <p>back soon</p>", TEMPLATE_GUARD: "503 ou
 )
 def test_page_of_the_app_has_the_status_of_the_outage(document: str, expected: str) -> None:
     app = with_templates(with_views(make_app()), refresh_document=document)
+    app.after_request(lambda response: response.set_etag("of-the-app") or response)
     with outage(app):
         response = plain(app).get("/account", headers=PAGE | good())
     assert shown(response) == expected
     assert response.headers["Retry-After"] == "10"
+    assert "ETag" not in response.headers
 
 
 def test_revocation_that_cannot_be_checked_closes_every_guard_of_the_request() -> None:

@@ -338,6 +338,7 @@ def varied_app(tmp_path_factory: pytest.TempPathFactory) -> Flask:
     # A view with Flask's own module, in a blueprint that has no static folder.
     unserved = Blueprint("unserved", "unserved", url_prefix="/unserved")
     unserved.add_url_rule("/static", "static", flask.get_flashed_messages)
+    app.add_url_rule("/ecstatic", "ecstatic", flask.get_flashed_messages)
     for blueprint in (outer, shop, unlike, unserved):
         app.register_blueprint(blueprint)
     app.add_url_rule("/health", "health", session_exempt(lambda: "well"))
@@ -355,6 +356,7 @@ def varied_app(tmp_path_factory: pytest.TempPathFactory) -> Flask:
         "that of a nested blueprint": ("GET", "/outer/shop/static/logo.txt", {}, True),
         "a view that is only called static": ("GET", "/unlike/report", {}, False),
         "the same by Flask, without a folder": ("GET", "/unserved/static", {}, False),
+        "the same by Flask, of a name that ends so": ("GET", "/ecstatic", {}, False),
         "an exempt view": ("GET", "/health", {}, True),
         "any view": ("GET", "/open", {}, False),
         "a preflight": ("OPTIONS", "/account", PREFLIGHT, True),
