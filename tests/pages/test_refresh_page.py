@@ -10,7 +10,7 @@ import pytest
 from flask import Flask, render_template, render_template_string
 from flask_talisman import Talisman
 
-from flask_ssr_session import app_state
+from flask_ssr_session import app_state, session_required
 from flask_ssr_session.errors import MisuseError
 from flask_ssr_session.testing import outage
 from tests.app.conftest import (
@@ -228,13 +228,29 @@ def test_session_script_starts_the_sdk_on_an_ordinary_page() -> None:
         }
 
 
+SOFT = "needs_refresh(optional=True)"
+
+
 @rows(
-    "question, offers",
-    {"optional": ("needs_refresh(optional=True)", True), "required": ("needs_refresh", False)},
+    "before, question, offers",
+    {
+        "optional": ("", SOFT, True),
+        "required": ("", "needs_refresh", False),
+        "optional, below a guarded part": ("{{ part() }}", SOFT, True),
+        "required, below an optional part": (
+            f"{{% if {SOFT} %}}{{% endif %}}",
+            "needs_refresh",
+            False,
+        ),
+    },
 )
-def test_macro_offers_to_go_on_signed_out_on_optional_pages(question: str, offers: bool) -> None:
-    source = f"{MACRO}{{% if {question} %}}{{{{ refresh_page() }}}}{{% endif %}}shown"
+def test_macro_offers_to_go_on_signed_out_on_optional_pages(
+    before: str, question: str, offers: bool
+) -> None:
+    source = f"{MACRO}{before}{{% if {question} %}}{{{{ refresh_page() }}}}{{% endif %}}shown"
     app, headers = app_showing(source), PAGE | cookies(expired_token())
+    guarded: Callable[[], Any] = session_required(lambda: "")
+    app.jinja_env.globals["part"] = lambda: (guarded(), "")[1]
     link = 'href="/?a=1&amp;continueSignedOut=1"'
     assert (link in text_of(app, headers, "/?a=1")) is offers
     going_on = text_of(app, headers, "/?a=1&continueSignedOut=1")
