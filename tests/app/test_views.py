@@ -273,6 +273,8 @@ def app_on(options: dict[str, Any], default: str, origins: list[str]) -> Flask:
             place = {"subdomain": host.removesuffix("site.example").rstrip(".")}
         for path, view in views.items():
             app.add_url_rule(path, path, view, methods=["GET", "POST"], **place)
+        # To this one, Werkzeug would redirect.
+        app.add_url_rule("/<any('refresh-session'):rest>/", "slash", views["/<path:rest>"], **place)
     return app
 
 
