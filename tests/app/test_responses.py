@@ -303,6 +303,7 @@ def test_mount_point_is_part_of_every_path(
     {
         "plain": ("/shop", "/shop/refresh-session"),
         "a blank": ("/s p", "/s%20p/refresh-session"),
+        "brackets": ("/s(1)", "/s(1)/refresh-session"),
         "two slashes": ("//evil.example", "/evil.example/refresh-session"),
         "a backslash": ("/\\evil.example", "/refresh-session"),
         "a tab": ("/\t/evil.example", "/refresh-session"),
@@ -310,13 +311,14 @@ def test_mount_point_is_part_of_every_path(
     },
 )
 def test_mount_point_of_a_proxy_names_no_other_host(
-    app: Flask, mount_point: str, refresh_path: str
+    app: Flask, caplog: Logs, mount_point: str, refresh_path: str
 ) -> None:
     mounted = {"SCRIPT_NAME": mount_point}
     for path in ("/account", "/refresh-session"):
         response = plain(app).get(path, headers=PAGE | cookies("junk"), environ_overrides=mounted)
         assert f'src="{refresh_path}/ssr-session-' in response.text
         assert '"//' not in response.text
+    assert "override_broken" not in caplog.text  # the script is found, whatever its path
 
 
 def test_path_that_a_browser_takes_for_a_host_is_no_way_back() -> None:
