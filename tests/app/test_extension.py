@@ -15,7 +15,7 @@ from flask_ssr_session import ConfigError, FlaskSSRSession, MisuseError
 from flask_ssr_session.config.resolved import SDKSettings
 from flask_ssr_session.testing import SessionSigner, install_test_keys, sign_in
 from tests.browser_requests import PAGE
-from tests.key_server import KeyServer, answer, ok
+from tests.key_servers import KeyServer, answer, ok
 from tests.tables import rows
 from tests.tokens import make_token
 

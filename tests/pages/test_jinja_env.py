@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import pytest
 from flask import Flask, render_template
 from flask.templating import Environment
-from flask.testing import FlaskClient
 from jinja2 import ChoiceLoader, DictLoader, StrictUndefined, TemplateNotFound
 from jinja2.ext import Extension
 from jinja2.sandbox import SandboxedEnvironment
@@ -18,10 +17,10 @@ from markupsafe import Markup
 
 from flask_ssr_session import FlaskSSRSession, session_required
 from flask_ssr_session.testing import install_test_keys, outage
+from tests.app.conftest import API_DOMAIN, cookies, page_shown
 from tests.browser_requests import PAGE
+from tests.tables import rows
 from tests.tokens import make_token
-
-from .conftest import API_DOMAIN, cookies, page_shown
 
 # The ways in which an app's template uses a packaged one.
 USES = {
@@ -32,8 +31,7 @@ USES = {
     "calls": "{% from ORIGINAL import refresh_page %}"
     "{% call refresh_page() %}<p>our look</p>{% endcall %}",
     "extends": "{% extends 'flask_ssr_session/refresh_document.html' %}"
-    "{% block lang %}de{% endblock %}"
-    "{% block title %}Moment: {{ super() }}{% endblock %}",
+    "{% block lang %}de{% endblock %}{% block title %}Moment: {{ super() }}{% endblock %}",
     "by-its-name": "{% extends 'refresh_document.html' %}{% block dir %}rtl{% endblock %}",
 }
 OVERRIDES = {
@@ -58,29 +56,26 @@ class Sandbox(SandboxedEnvironment, Environment):
     """Jinja as in apps that let their users write templates."""
 
 
-FOREIGN = {
-    "block_start_string": "<%",
-    "block_end_string": "%>",
-    "variable_start_string": "[[",
-    "variable_end_string": "]]",
-    "comment_start_string": "<#",
-    "comment_end_string": "#>",
-}
-ENVIRONMENTS: dict[str, dict[str, Any]] = {
+KINDS, SIGNS = ("block", "variable", "comment"), ("<%", "%>", "[[", "]]", "<#", "#>")
+FOREIGN = dict(
+    zip((f"{kind}_{end}_string" for kind in KINDS for end in ("start", "end")), SIGNS, strict=True)
+)
+# Those that can be set on an environment that is there, and others.
+SET_LATE: dict[str, dict[str, Any]] = {
     "foreign delimiters": FOREIGN,
     "no escaping": {"autoescape": False},
     "strict": {"undefined": StrictUndefined},
     "trimmed": {"trim_blocks": True, "lstrip_blocks": True},
-    "line statements": {"line_statement_prefix": "<", "line_comment_prefix": "--"},
     "finalize": {"finalize": lambda value: value if isinstance(value, Markup) else f"({value})"},
-    "rewriting": {"extensions": [Rewriting]},
     "async": {"enable_async": True},
+}
+ENVIRONMENTS: dict[str, dict[str, Any]] = SET_LATE | {
+    "line statements": {"line_statement_prefix": "<", "line_comment_prefix": "--"},
+    "rewriting": {"extensions": [Rewriting]},
     "everything": FOREIGN
     | {"autoescape": False, "undefined": StrictUndefined, "enable_async": True}
     | {"trim_blocks": True, "extensions": [Rewriting]},
 }
-# What can be set on an environment that is there, and under which name.
-LATE = ("foreign delimiters", "no escaping", "strict", "trimmed", "finalize", "async")
 
 
 def app_with(
@@ -105,11 +100,8 @@ def app_with(
     app.jinja_loader = DictLoader(
         {name: in_syntax(source, app.jinja_env) for name, source in sources.items()}
     )
-    app.add_url_rule(
-        "/<name>",
-        "page",
-        lambda name: render_template(f"{name}.html", refresh_page_template="refresh_page.html"),
-    )
+    given = {"refresh_page_template": "refresh_page.html"}
+    app.add_url_rule("/<name>", "page", lambda name: render_template(f"{name}.html", **given))
     account = session_required(lambda: "secret")
     app.add_url_rule("/account", "account", account, methods=["GET", "POST"])
     return app
@@ -118,21 +110,18 @@ def app_with(
 def in_syntax(source: str, environment: Environment) -> str:
     """Write a template with the delimiters of *environment*, and the name of the original in it."""
     source = source.replace("ORIGINAL", "'flask_ssr_session/refresh_page.html'")
-    for usual, own in (
-        ("{%", environment.block_start_string),
-        ("%}", environment.block_end_string),
-        ("{{", environment.variable_start_string),
-        ("}}", environment.variable_end_string),
+    for usual, kind in (
+        ("{%", "block_start"),
+        ("%}", "block_end"),
+        ("{{", "variable_start"),
+        ("}}", "variable_end"),
     ):
-        source = source.replace(usual, own)
+        source = source.replace(usual, getattr(environment, f"{kind}_string"))
     return source
 
 
-def pages(app: Flask, token: str) -> dict[str, str]:
-    """Return every page of *app* in every state, without the blanks that mean nothing.
-
-    :param token: a good one, for the outage.
-    """
+def pages(app: Flask) -> dict[str, str]:
+    """Return every page of *app* in every state, without blanks and hashes of tokens."""
     client = app.test_client(use_cookies=False)
     found: dict[str, str] = {}
 
@@ -140,54 +129,54 @@ def pages(app: Flask, token: str) -> dict[str, str]:
         for path in (*USES, "account", "refresh-session"):
             response = client.get(f"/{path}", headers=PAGE | cookie)
             assert response.status_code in (200, 302, 503), path
-            found[f"{path}, {state}"] = re.sub(r"\s+", "", response.text)
+            found[f"{path}, {state}"] = re.sub(r'\s+|(?<=data-token=")\w+', "", response.text)
 
     ask("refresh", cookies("junk"))
     ask("sign-in", {})
     with outage(app):
-        ask("outage", cookies(token))
+        ask("outage", cookies(make_token()))
     return found
 
 
-@pytest.mark.parametrize("override", OVERRIDES)
-@pytest.mark.parametrize(
-    ("name", "late"),
-    [
-        *(pytest.param(name, False, id=name) for name in ENVIRONMENTS),
-        *(pytest.param(name, True, id=f"{name}, set late") for name in LATE),
-    ],
+@cache
+def plain_pages(override: str) -> dict[str, str]:
+    """Return the pages of an app whose Jinja is Flask's own."""
+    return pages(app_with({}, OVERRIDES[override]))
+
+
+@rows("override", {each: each for each in OVERRIDES})
+@rows(
+    "options",
+    {each: (options, False, Environment) for each, options in ENVIRONMENTS.items()}
+    | {f"{each}, set late": (options, True, Environment) for each, options in SET_LATE.items()}
+    | {"a sandbox": ({}, False, Sandbox)},
 )
 def test_templates_of_ours_read_the_same_in_every_environment(
-    name: str, late: bool, override: str, caplog: pytest.LogCaptureFixture
+    options: tuple[dict[str, Any], bool, type[Environment]],
+    override: str,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    app = app_with(ENVIRONMENTS[name], OVERRIDES[override], late=late)
-    token = make_token()
-    expected = pages(app_with({}, OVERRIDES[override]), token)
-    assert pages(app, token) == expected
+    expected = plain_pages(override)
     assert "data-ssr-session" in expected["imports, refresh"]
+    caplog.clear()
+    jinja, late, environment = options
+    app = app_with(jinja, OVERRIDES[override], late=late, environment=environment)
+    assert pages(app) == expected
     assert "override_broken" not in caplog.text
 
 
-def test_templates_of_ours_read_the_same_in_a_sandbox() -> None:
-    token = make_token()
-    sandboxed = app_with({}, {}, environment=Sandbox)
-    assert pages(sandboxed, token) == pages(app_with({}, {}), token)
-
-
-@pytest.mark.parametrize("autoescape", [True, False])
+@rows("autoescape", {"escaping": True, "no escaping": False})
 def test_what_comes_from_outside_is_escaped_in_every_environment(autoescape: bool) -> None:
-    app = app_with({"autoescape": autoescape}, {})
-    client = app.test_client(use_cookies=False)
+    client = app_with({"autoescape": autoescape}, {}).test_client(use_cookies=False)
     for path in ("imports", "extends", "account"):
         text = client.get(f'/{path}?"><script>x', headers=PAGE | cookies("junk")).text
-        assert text.count("<script") == 1
-        assert "%3Cscript%3Ex" in text
+        assert text.count("<script") == 1, path
+        assert "%3Cscript%3Ex" in text, path
 
 
 def test_override_is_compiled_in_the_environment_of_the_app() -> None:
-    app = app_with(
-        {}, {"refresh_document.html": "{{ 'shouted'|shout }}{% include 'imports.html' %}"}
-    )
+    document = "{{ 'shouted'|shout }}{% include 'imports.html' %}"
+    app = app_with({}, {"refresh_document.html": document})
     app.jinja_env.filters["shout"] = str.upper
     response = app.test_client().get("/refresh-session", headers=PAGE)
     assert response.text.startswith("SHOUTED<b>")
@@ -196,25 +185,13 @@ def test_override_is_compiled_in_the_environment_of_the_app() -> None:
 
 # --- a loader that replaces the package's --------------------------------------------------------
 
-PAGES_OF_THE_APP = {"open.html": "open", "imports.html": USES["imports"]}
+OF_THE_APP = {"open.html": "open", "imports.html": USES["imports"]}
+WHOLE_PAGES = ["200 refresh", "200 refresh", "403 refused", "503 outage"]
 
 
-def replace(app: Flask) -> None:
-    app.jinja_env.loader = DictLoader(PAGES_OF_THE_APP)
-
-
-def replace_and_override(app: Flask) -> None:
-    app.jinja_env.loader = DictLoader(PAGES_OF_THE_APP | OVERRIDES["macro"] | OVERRIDES["document"])
-
-
-def wrap(app: Flask) -> None:
-    loader = app.jinja_env.loader
-    assert loader is not None
-    app.jinja_env.loader = ChoiceLoader([DictLoader(PAGES_OF_THE_APP), loader])
-
-
-def whole_pages(app: Flask, client: FlaskClient) -> list[tuple[int, str]]:
+def whole_pages(app: Flask) -> list[str]:
     """Return status and kind of each whole page of this package."""
+    client = app.test_client(use_cookies=False)
     found = [
         client.get("/account", headers=PAGE | cookies("junk")),
         client.get("/refresh-session", headers=PAGE),
@@ -222,33 +199,30 @@ def whole_pages(app: Flask, client: FlaskClient) -> list[tuple[int, str]]:
     ]
     with outage(app):
         found.append(client.get("/account", headers=PAGE | cookies(make_token())))
-    return [(response.status_code, page_shown(response)) for response in found]
+    return [f"{response.status_code} {page_shown(response)}" for response in found]
 
 
-@pytest.mark.parametrize("change", [replace, replace_and_override])
-@pytest.mark.parametrize("when", ["before the first request", "later"])
+@rows("is_used_before", {"before the first request": False, "later": True})
+@rows(
+    "templates",
+    {
+        "the app's own": OF_THE_APP,
+        "an override, too": OF_THE_APP | OVERRIDES["macro"] | OVERRIDES["document"],
+    },
+)
 def test_whole_pages_survive_a_replaced_loader_and_the_log_says_what_to_do(
-    change: Callable[[Flask], None], when: str, caplog: pytest.LogCaptureFixture
+    templates: dict[str, str], is_used_before: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     app = app_with({}, {})
-    client = app.test_client(use_cookies=False)
-    if when == "later":
-        client.get("/refresh-session", headers=PAGE)
-    change(app)
+    if is_used_before:
+        app.test_client().get("/refresh-session", headers=PAGE)
+    app.jinja_env.loader = DictLoader(templates)
     for _ in range(2):
-        assert whole_pages(app, client) == [
-            (200, "refresh"),
-            (200, "refresh"),
-            (403, "refused"),
-            (503, "outage"),
-        ]
-    (record,) = [
-        one
-        for one in caplog.records
-        if one.levelno >= logging.WARNING and "loader" in one.getMessage()
-    ]
-    assert record.getMessage().startswith("loader_replaced: app.jinja_env.loader was replaced")
-    assert "app.jinja_loader" in record.getMessage()
+        assert whole_pages(app) == WHOLE_PAGES
+    warnings = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
+    (message,) = [message for message in warnings if "loader" in message]
+    assert message.startswith("loader_replaced: app.jinja_env.loader was replaced")
+    assert "app.jinja_loader" in message
     assert "override_broken" not in caplog.text
 
 
@@ -256,7 +230,7 @@ def test_template_of_the_app_that_cannot_find_ours_names_it(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     app = app_with({}, {})
-    replace(app)
+    app.jinja_env.loader = DictLoader(OF_THE_APP)
     with pytest.raises(TemplateNotFound, match=re.escape("refresh_page.html")):
         app.test_client().get("/imports", headers=PAGE)
     assert caplog.text.count("loader_replaced") == 1
@@ -266,7 +240,9 @@ def test_loader_that_still_asks_ours_is_none_that_was_replaced(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     app = app_with({}, {})
-    wrap(app)
+    loader = app.jinja_env.loader
+    assert loader is not None
+    app.jinja_env.loader = ChoiceLoader([DictLoader(OF_THE_APP), loader])
     client = app.test_client(use_cookies=False)
     assert page_shown(client.get("/imports", headers=PAGE | cookies("junk"))) == "refresh"
     assert "loader_replaced" not in caplog.text

@@ -1,0 +1,668 @@
+"""The responses through the client: reason, request and way to ask, and their setup."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from types import FrameType
+from typing import Any, TypeAlias
+
+import pytest
+from flask import Flask, Request, Response, render_template
+from flask.testing import FlaskClient
+from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.test import TestResponse
+
+from flask_ssr_session import (
+    MisuseError,
+    app_state,
+    request_verdict,
+    require_session,
+    session_optional,
+    session_required,
+)
+from flask_ssr_session.pages.refresh_page import refresh_view
+from flask_ssr_session.request_facts import read_facts
+from flask_ssr_session.sansio.request_kind import kind_of_request
+from flask_ssr_session.sansio.response_policy import plan_response
+from flask_ssr_session.sansio.return_path import redirect_target
+from flask_ssr_session.sansio.states import STATE_OF_REASON, Reason
+from flask_ssr_session.sansio.verdict import decide
+from flask_ssr_session.sign_in import is_sign_in_page
+from flask_ssr_session.testing import core_outage, outage
+from flask_ssr_session.testing.backend import backend_of
+from tests.browser_requests import ACCEPT_PAGE, FETCH, PAGE
+from tests.tables import rows
+from tests.tokens import expired_token, make_token
+
+from .conftest import (
+    TEMPLATE_GUARD,
+    cookies,
+    make_app,
+    page_shown,
+    sdk_values,
+    with_templates,
+    with_views,
+)
+
+Logs: TypeAlias = pytest.LogCaptureFixture
+
+HTMX = FETCH | {"HX-Request": "true"}
+PREFETCH = PAGE | {"Sec-Purpose": "prefetch"}
+
+
+def plain(app: Flask) -> FlaskClient:
+    """Return a client that sends only the cookies of its requests."""
+    return app.test_client(use_cookies=False)
+
+
+def expired() -> dict[str, str]:
+    return cookies(expired_token())
+
+
+def good() -> dict[str, str]:
+    return cookies(make_token())
+
+
+def shown(response: TestResponse) -> str:
+    """Return the status, and what the response shows or where it leads."""
+    found = response.headers.get("Location") or page_shown(response)
+    if response.is_json:
+        assert isinstance(response.json, dict)
+        found = str(response.json["message"])
+    return f"{response.status_code} {found or response.text}".strip()
+
+
+# --- the matrix ----------------------------------------------------------------------------------
+
+# The cookies that lead to each reason.
+REASONS: dict[str, Callable[[], dict[str, str]]] = {
+    "active": good,
+    "mfa_pending": lambda: cookies(make_token(mfa_complete=False)),
+    "expired": expired,
+    "invalid": lambda: cookies("junk"),
+    "duplicate": lambda: cookies(make_token(user_id="a"), make_token(user_id="b")),
+    "revoked": lambda: cookies(make_token(sessionHandle="revoked")),
+    "token_missing": cookies,
+    "anonymous": dict,
+    "keys_unavailable": good,
+    "clock": lambda: cookies(make_token(issued_at=time.time() + 120)),
+    "core_unavailable": good,
+    "internal": good,
+    "cross_site": lambda: good() | {"Origin": "https://evil.example"},
+}
+
+
+def headers_for(reason: str, headers: dict[str, str]) -> dict[str, str]:
+    if reason == "cross_site":  # what is unsafe by its method alone is in test_cross_site.py
+        headers = headers | {"X-HTTP-Method-Override": "POST"}
+        if "Sec-Fetch-Site" in headers:
+            headers |= {"Sec-Fetch-Site": "cross-site"}
+    return headers | REASONS[reason]()
+
+
+@contextmanager
+def arranged(app: Flask, reason: str) -> Iterator[None]:
+    """Change the environment of *app* so that a good token gets this *reason*."""
+    backend_of(app).revoked_handles.add("revoked")
+    ways: dict[str, AbstractContextManager[Any]] = {
+        "keys_unavailable": outage(app),
+        "core_unavailable": core_outage(app),
+    }
+    with ways.get(reason) or nullcontext(), pytest.MonkeyPatch.context() as patch:
+        if reason == "internal":
+            patch.setattr(request_verdict, "decide", None)
+        yield
+
+
+REQUESTS: dict[str, tuple[str, dict[str, str]]] = {
+    "page": ("GET", PAGE),
+    "page, plain http": ("GET", {"Accept": ACCEPT_PAGE}),
+    "prerender": ("GET", PAGE | {"Sec-Purpose": "prefetch;prerender"}),
+    "posted page": ("POST", PAGE),
+    "prefetch": ("GET", PREFETCH),
+    "fetch": ("GET", FETCH),
+    "posting fetch": ("POST", FETCH),
+    "client without headers": ("GET", {}),
+    "htmx with the SDK": ("GET", HTMX | {"st-auth-mode": "cookie"}),
+    "htmx alone": ("GET", HTMX),
+    "posting htmx": ("POST", HTMX),
+}
+# state: (page of a view, page of a template, posted page, prefetch, script)
+Q = "/account%3Fq%3D1"
+SHOWN = {
+    "active": ("200 content",) * 5,
+    "pending": (
+        f"302 /auth/mfa?redirectToPath={Q}",
+        *("403 factor",) * 2,
+        "503",
+        "403 invalid claim",
+    ),
+    "refresh": ("200 refresh", "200 refresh", "401 refresh", "503", "401 try refresh token"),
+    "anonymous": (
+        f"302 /auth?redirectToPath={Q}",
+        "200 sign_in",
+        "401 sign_in",
+        "503",
+        "401 unauthorised",
+    ),
+    "unavailable": (*("503 outage",) * 3, "503", "503 session cannot be checked right now"),
+    "refused": (*("403 refused",) * 3, *("403 refused: another site sent this request",) * 2),
+}
+HX_REDIRECTS = {
+    "pending": "/auth/mfa?redirectToPath=/",
+    "refresh": "/refresh-session?redirectBack=/",
+    "anonymous": "/auth?redirectToPath=/",
+}
+
+
+@pytest.fixture(scope="module")
+def matrix_app() -> Flask:
+    app = with_templates(make_app(check_revoked=True), page=TEMPLATE_GUARD)
+    app.extensions["ssr_session"]._read_sdk = sdk_values  # it knows the page of a second factor
+    methods = ["GET", "POST"]
+    app.add_url_rule("/account", "account", session_required(lambda: "content"), methods=methods)
+    app.add_url_rule("/page", "page", lambda: render_template("page.html"), methods=methods)
+    app.add_url_rule("/open", "open", lambda: "open", methods=methods)
+    return app
+
+
+@pytest.mark.parametrize("request_name", REQUESTS)
+@pytest.mark.parametrize("reason", REASONS)
+def test_response_fits_the_reason_and_the_request(
+    matrix_app: Flask, reason: str, request_name: str
+) -> None:
+    state = STATE_OF_REASON[Reason(reason)].value
+    method, headers = REQUESTS[request_name]
+    headers = headers_for(reason, headers)
+    place = {"posted page": 2, "prefetch": 3}.get(request_name, 4)
+    is_page = request_name in ("page", "page, plain http", "prerender")
+    client = plain(matrix_app)
+    for path, page in (("/account", 0), ("/page", 1)):
+        with arranged(matrix_app, reason):
+            response = client.open(f"{path}?q=1", method=method, headers=headers)
+            head = client.head(f"{path}?q=1", headers=headers) if method == "GET" else None
+        assert shown(response) == SHOWN[state][page if is_page else place], path
+        sent = response.headers
+        if head is not None:
+            assert (head.data, head.status_code) == (b"", response.status_code), path
+            assert dict(head.headers) == dict(sent), path
+        assert response.content_length == len(response.data), path
+        # Invariants: nothing of the cookie leaves, nothing is set, no cache mixes two visitors.
+        token = headers.get("Cookie", "").partition("=")[2].partition(";")[0]
+        everything = f"{sent}{response.text}"
+        assert not [part for part in token.split(".")[1:] if part in everything], path
+        assert not {"Set-Cookie", "front-token"} & set(sent.keys()), path
+        assert sent["Vary"] == "Cookie", path
+        if state == "active":
+            assert sent["Cache-Control"] == "private", path
+            ours = {"X-Robots-Tag", "SSR-Session", "Retry-After", "HX-Reswap", "HX-Redirect"}
+            assert not ours & set(sent.keys()), path
+            continue
+        assert sent["Cache-Control"] == "no-store", path
+        assert sent["X-Robots-Tag"] == "noindex", path
+        assert sent["SSR-Session"] == f"{state}; reason={reason}", path
+        # After a template, the hook has set the status of its page first.
+        retries = state == "unavailable" and (request_name != "prefetch" or path == "/page")
+        assert sent.get("Retry-After") == ("10" if retries else None), path
+        assert sent.get("HX-Reswap") == ("none" if "htmx" in request_name else None), path
+        way = HX_REDIRECTS.get(state) if request_name == "htmx alone" else None
+        assert sent.get("HX-Redirect") == way, path
+        if not is_page:
+            assert place == 2 or b"<" not in response.data, path
+        elif sent["Content-Type"].startswith("text/html") and "Location" not in sent:
+            clock = "clock" if reason == "clock" else "session cannot be checked at the moment"
+            assert (clock in response.text) is (state == "unavailable"), path
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_page_that_never_asks_is_open_and_the_log_says_what_the_reason_means(
+    matrix_app: Flask, caplog: Logs, reason: str
+) -> None:
+    matrix_app.extensions["ssr_session"].log._last.clear()
+    caplog.set_level(logging.DEBUG, "flask_ssr_session")
+    with arranged(matrix_app, reason):
+        response = plain(matrix_app).get("/open", headers=headers_for(reason, PAGE))
+    assert shown(response) == "200 open"
+    assert response.headers["Vary"] == "Cookie"
+    assert "SSR-Session" not in response.headers
+    said = {"active": "private", "unavailable": "no-store", "refused": "no-store"}
+    state = STATE_OF_REASON[Reason(reason)].value
+    assert response.headers.get("Cache-Control") == said.get(state)
+    quiet = ("expired", "token_missing", "mfa_pending")
+    level = "DEBUG" if reason in quiet else "ERROR" if reason == "internal" else "WARNING"
+    expected = [] if reason in ("active", "anonymous") else [(level, reason)]
+    lines = [(r.levelname, *r.getMessage().split(": ", 1)) for r in caplog.records]
+    assert [line[:2] for line in lines] == expected
+    # A reason has words of its own, not only the name of its state.
+    assert not [line for line in lines if line[2] == state]
+
+
+# --- settings, and where redirects lead ----------------------------------------------------------
+
+REDIRECT: dict[str, Any] = {"refresh_flow": "redirect"}
+ALWAYS: dict[str, Any] = {"always_try_refresh": True}
+NEXT = {"login_url": "/in", "login_return_param": "next"}
+REFRESH = "302 /refresh-session?redirectBack="
+
+
+@rows(
+    "settings, request_for, path, expected",
+    {
+        "in place": ({}, expired, "/account", "200 refresh"),
+        "by a redirect": (REDIRECT, expired, "/account?q=1", REFRESH + Q),
+        "an optional view": (REDIRECT, expired, "/news", f"{REFRESH}/news&optional=1"),
+        "a template has no redirect": (REDIRECT, expired, "/page", "200 refresh"),
+        "strangers refresh": (ALWAYS, dict, "/account", "200 refresh"),
+        "they do so by a template": (ALWAYS, dict, "/page", "200 refresh"),
+        "they do so by a redirect": (REDIRECT | ALWAYS, dict, "/account", f"{REFRESH}/account"),
+        "sign-in elsewhere": (NEXT, dict, "/account", "302 /in?next=/account"),
+    },
+)
+def test_settings_decide(
+    settings: dict[str, Any], request_for: Callable[[], dict[str, str]], path: str, expected: str
+) -> None:
+    response = plain(with_views(make_app(**settings))).get(path, headers=PAGE | request_for())
+    assert shown(response) == expected
+
+
+def test_script_gets_the_status_that_the_sdk_uses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app_state, "read_sdk", lambda: sdk_values(session_expired_status=440))
+    client = plain(with_views(make_app()))
+    for headers in (FETCH, FETCH | expired()):
+        assert client.get("/account", headers=headers).status_code == 440
+
+
+@rows(
+    "root, prefix, is_trusted, is_mounted",
+    {
+        "APPLICATION_ROOT": ("/shop", "", False, True),
+        "a proxy that is trusted": ("/", "/shop", True, True),
+        "a proxy that is not": ("/", "/shop", False, False),
+    },
+)
+def test_mount_point_is_part_of_every_path(
+    root: str, prefix: str, is_trusted: bool, is_mounted: bool
+) -> None:
+    app = with_views(make_app(**REDIRECT))
+    app.config["APPLICATION_ROOT"] = root
+    if is_trusted:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_prefix=1, x_host=1)  # type: ignore[method-assign]
+    proxy = {"X-Forwarded-Host": "evil.example", "X-Forwarded-Prefix": prefix}
+    response = plain(app).get("/account", headers=PAGE | expired() | proxy)
+    shop = "/shop" if is_mounted else ""
+    assert response.location == f"{shop}/refresh-session?redirectBack={shop}/account"
+
+
+@rows(
+    "mount_point, refresh_path",
+    {
+        "plain": ("/shop", "/shop/refresh-session"),
+        "a blank": ("/s p", "/s%20p/refresh-session"),
+        "brackets": ("/s(1)", "/s(1)/refresh-session"),
+        "two slashes": ("//evil.example", "/evil.example/refresh-session"),
+        "a backslash": ("/\\evil.example", "/refresh-session"),
+        "a tab": ("/\t/evil.example", "/refresh-session"),
+        "an encoded backslash": ("/%5Cevil.example", "/refresh-session"),
+    },
+)
+def test_mount_point_of_a_proxy_names_no_other_host(
+    app: Flask, caplog: Logs, mount_point: str, refresh_path: str
+) -> None:
+    mounted = {"SCRIPT_NAME": mount_point}
+    for path in ("/account", "/refresh-session"):
+        response = plain(app).get(path, headers=PAGE | cookies("junk"), environ_overrides=mounted)
+        assert f'src="{refresh_path}/ssr-session-' in response.text
+        assert '"//' not in response.text
+    assert "override_broken" not in caplog.text  # the script is found, whatever its path
+
+
+def test_path_that_a_browser_takes_for_a_host_is_no_way_back() -> None:
+    app = with_views(make_app())
+    app.register_error_handler(404, lambda _error: (render_template("page.html"), 404))
+    app.url_map.merge_slashes = False
+    for path in ("//evil.example/x", "/\\evil.example", "///evil.example"):
+        at, headers = {"PATH_INFO": path}, PAGE | expired()
+        response = plain(app).get("/", headers=headers, environ_overrides=at)
+        links = re.findall(r'(?:href|data-[a-z-]+)="(/[^"]*)"', response.text)
+        assert (response.status_code, len(links)) == (404, 8), path
+        assert not re.search(r'="(//|/\\|[^"]*=//)', response.text), path
+
+
+@rows(
+    "page, back",
+    {
+        "path and query": ("https://a.example/l?q=%C3%A4#row", "/l%3Fq%3D%25C3%25A4"),
+        "no query": ("https://evil.example/list", "/list"),
+        "a path like a host": ("https://evil.example//evil.example", "/"),
+        "no path": ("javascript:alert(1)", "/"),
+        "the refresh page": ("/refresh-session?redirectBack=/x", "/"),
+        "not a URL": ("http://[", "/"),
+        "nothing": ("", "/"),
+    },
+)
+def test_htmx_leaves_the_page_that_it_runs_on_and_comes_back_to_it(
+    matrix_app: Flask, page: str, back: str
+) -> None:
+    """To reload a page that is open to all would never end, as it refreshes nothing."""
+    headers = HTMX | {"HX-Current-URL": page}
+    refresh = plain(matrix_app).get("/account", headers=headers | cookies("junk"))
+    assert refresh.headers["HX-Redirect"] == f"/refresh-session?redirectBack={back}"
+    stranger = plain(matrix_app).get("/account", headers=headers)
+    assert stranger.headers["HX-Redirect"] == f"/auth?redirectToPath={back}"
+
+
+# --- a sign-in page that asks for a session ------------------------------------------------------
+
+
+@rows(
+    "login_url, settings",
+    {
+        "inline": ("/login", {}),
+        "chosen by a query": ("/login?theme=dark", {}),
+        "with a slash": ("/login/", {}),
+        "a full URL": ("http://localhost/login", {}),
+    },
+)
+def test_sign_in_page_that_needs_a_session_is_an_error_and_no_loop(
+    caplog: Logs, login_url: str, settings: dict[str, Any]
+) -> None:
+    for view in (session_required(lambda: "sign in"), lambda: render_template("page.html")):
+        app = with_views(make_app(login_url=login_url, **settings))
+        app.add_url_rule("/login", "login", view)
+        with pytest.raises(MisuseError, match=r"'/login' itself requires a session"):
+            app.test_client().get("/login?theme=dark", headers=PAGE)
+        app.testing = False
+        caplog.clear()
+        response = app.test_client().get("/login?theme=dark", headers=PAGE)
+        assert shown(response) == "200 sign_in"
+        assert "sign_in_closed: The sign-in page '/login'" in caplog.text
+
+
+def test_host_header_opens_nothing_for_a_sign_in_page_given_as_full_url() -> None:
+    app = with_views(make_app(login_url="https://signin.example.com/account"))
+    response = plain(app).get("/account", headers=PAGE | {"Host": "signin.example.com"})
+    assert shown(response).startswith("302 https://signin.example.com/account?")
+
+
+def test_error_page_at_the_sign_in_path_does_not_lead_to_itself() -> None:
+    for always in (False, True):
+        app = with_views(make_app(always_try_refresh=always))
+        app.register_error_handler(404, lambda _error: (render_template("page.html"), 404))
+        for path, leads_away in (("/auth", False), ("/elsewhere", not always)):
+            response = plain(app).get(path, headers=PAGE)
+            assert response.status_code == 404, path
+            assert ("http-equiv" in response.text) is leads_away, path
+            assert ("<script" in response.text) is (path == "/elsewhere" and always), path
+
+
+# --- a page of ours among the app's own ----------------------------------------------------------
+
+
+def test_status_for_scripts_keeps_the_headers_of_other_hooks(app: Flask) -> None:
+    @app.after_request
+    def cross_origin(response: Response) -> Response:
+        response.headers["Access-Control-Allow-Origin"] = "https://other.example"
+        response.headers["Content-Encoding"] = "identity"
+        response.headers["Content-Disposition"] = "inline"
+        response.set_cookie("theme", "dark")
+        response.vary.add("Origin")
+        response.set_etag("of-the-page")
+        return response
+
+    response = plain(app).get("/page", headers=FETCH)
+    assert shown(response) == "401 unauthorised"
+    assert response.headers["Access-Control-Allow-Origin"] == "https://other.example"
+    assert response.headers["Set-Cookie"].startswith("theme=dark")
+    assert set(response.vary) == {"Origin", "Cookie"}
+    assert not {"ETag", "Content-Encoding", "Content-Disposition"} & set(response.headers.keys())
+
+
+def test_script_is_not_refused_for_a_refresh_page_shown_needlessly(app: Flask) -> None:
+    with_templates(app, page=TEMPLATE_GUARD.replace("needs_refresh", "true"))
+    response = plain(app).get("/page", headers=FETCH | good())
+    assert shown(response) == "200 refresh"
+    assert response.headers["Cache-Control"] == "no-store"
+
+
+PART = "{{ orders() }}"
+ASKS_SOFTLY = "{% if needs_refresh(optional=True) %}x{% endif %}"
+
+
+@rows(
+    "added, headers, in_outage, expected",
+    {
+        "a guarded part, expired page": (PART, lambda: PAGE | expired(), False, "200 refresh"),
+        "a guarded part, fetch": (PART, lambda: FETCH | expired(), False, "401 try refresh token"),
+        "a guarded part, htmx": (PART, lambda: HTMX, False, "401 unauthorised"),
+        "a guarded part, outage": (PART, lambda: FETCH | good(), True, "503 session cannot be"),
+        "an optional part, outage": (
+            ASKS_SOFTLY,
+            lambda: FETCH | good(),
+            True,
+            "503 session cannot",
+        ),
+    },
+)
+def test_part_of_a_page_does_not_hide_what_the_whole_page_needs(
+    added: str, headers: Callable[[], dict[str, str]], in_outage: bool, expected: str
+) -> None:
+    app = with_views(make_app())
+    with_templates(app, page=TEMPLATE_GUARD + added)
+    part: Callable[[], Any] = session_required(lambda: "orders")
+    app.jinja_env.globals["orders"] = lambda: out if isinstance(out := part(), str) else ""
+    with outage(app) if in_outage else nullcontext():
+        response = plain(app).get("/page", headers=headers())
+    assert shown(response).startswith(expected)
+    assert response.headers.get("Retry-After") == ("10" if in_outage else None)
+
+
+@rows(
+    "wrap, query", {"required": (session_required, ""), "other": (session_optional, "&optional=1")}
+)
+def test_redirect_of_a_view_is_optional_only_if_the_view_is(wrap: Any, query: str) -> None:
+    app = with_templates(make_app(**REDIRECT), menu=ASKS_SOFTLY)
+    app.before_request(lambda: render_template("menu.html") and None)
+    app.add_url_rule("/account", "account", wrap(lambda: "account"))
+    response = plain(app).get("/account", headers=PAGE | expired())
+    assert response.location == f"/refresh-session?redirectBack=/account{query}"
+
+
+DOCUMENTS = {"<p>back soon</p>": "503 <p>back soon</p>", TEMPLATE_GUARD: "503 outage"}
+
+
+@rows(
+    "document, expected",
+    dict(zip(("without the macro", "with it"), DOCUMENTS.items(), strict=True)),
+)
+def test_page_of_the_app_has_the_status_of_the_outage(document: str, expected: str) -> None:
+    app = with_templates(with_views(make_app()), refresh_document=document)
+    app.after_request(lambda response: response.set_etag("of-the-app") or response)
+    with outage(app):
+        response = plain(app).get("/account", headers=PAGE | good())
+    assert shown(response) == expected
+    assert response.headers["Retry-After"] == "10"
+    assert "ETag" not in response.headers
+
+
+def test_revocation_that_cannot_be_checked_closes_every_guard_of_the_request() -> None:
+    app = make_app()
+    keys = app.extensions["ssr_session_test_keys"].keys
+    app.extensions["ssr_session"].override_keys_for_testing(keys)
+    guarded: Callable[[], Any] = session_required(check_revoked=True)(lambda: "secret")
+
+    @app.route("/twice")
+    def twice() -> Any:
+        with pytest.raises(MisuseError):
+            require_session(check_revoked=True)
+        return guarded()
+
+    with pytest.raises(MisuseError, match="only the SDK knows"):
+        plain(app).get("/twice", headers=PAGE | good())
+
+
+# --- warnings about a setup that keeps visitors out, once each -----------------------------------
+
+
+def api(domain: str) -> dict[str, str]:
+    return {"api_domain": f"http://{domain}:5000"}
+
+
+def at(login_url: str) -> dict[str, str]:
+    return {"login_url": login_url}
+
+
+@rows(
+    "settings, host, reason, is_warned",
+    {
+        "the API's host": (api("localhost"), "localhost", "other_host", False),
+        "another host": (api("127.0.0.1"), "localhost", "other_host", True),
+        "a cookie domain": ({"cookie_domain": ".example.com"}, "localhost", "other_host", False),
+        "an address of IPv6": (api("[::1]"), "[::1]:5000", "other_host", False),
+        "another address": (api("[::1]"), "[::2]:5000", "other_host", True),
+        "sign-in exists": (at("/sign-in"), "localhost", "no_sign_in", False),
+        "sign-in is missing": (at("/signin"), "localhost", "no_sign_in", True),
+        "sign-in exists, mounted": (at("/sub/sign-in"), "localhost/sub", "no_sign_in", False),
+        "it is missing, mounted": (at("/sub/signin"), "localhost/sub", "no_sign_in", True),
+        "another app's": (at("/else/sign-in"), "localhost/sub", "no_sign_in", False),
+        "another site's": (at("https://l.example.com/"), "localhost", "no_sign_in", False),
+    },
+)
+def test_dead_end_is_warned_of_once(
+    caplog: Logs, settings: dict[str, Any], host: str, reason: str, is_warned: bool
+) -> None:
+    for path in ("/account", "/page"):
+        app = with_views(make_app(**settings))
+        app.add_url_rule("/sign-in", "sign_in", lambda: "sign in")
+        caplog.clear()
+        for _ in range(2):
+            app.extensions["ssr_session"].log._last.clear()
+            plain(app).get(path, headers=PAGE, base_url=f"http://{host}")
+        assert caplog.text.count(reason) == is_warned, path
+
+
+def site(value: str, **more: str) -> dict[str, str]:
+    return {"Sec-Fetch-Site": value, **more}
+
+
+MODE = {"st-auth-mode": "header"}
+
+
+@rows(
+    "headers, answered, path, is_warned",
+    {
+        "a page without the SDK": (site("same-origin"), "st-access-token", "/auth/x", True),
+        "of the same site": (site("same-site"), "st-access-token", "/auth/x", True),
+        "of another site": (site("cross-site"), "st-access-token", "/auth/x", False),
+        "cookies were set": (site("same-origin"), "front-token", "/auth/x", False),
+        "it asked so": (site("same-origin", **MODE), "st-access-token", "/auth/x", False),
+        "no browser": ({}, "st-access-token", "/auth/x", False),
+        "a view of the app": (site("same-origin"), "st-access-token", "/auth/own", False),
+    },
+)
+def test_page_that_signs_in_without_asking_for_cookies_is_warned_of_once(
+    caplog: Logs, headers: dict[str, str], answered: str, path: str, is_warned: bool
+) -> None:
+    app, token = make_app(), make_token()
+    app.before_request(lambda: Response(headers={answered: token}))
+    app.add_url_rule("/auth/own", "own", lambda: "", methods=["POST"])
+    for _ in range(2):
+        app.extensions["ssr_session"].log._last.clear()
+        app.test_client().post(path, headers=headers)
+    assert caplog.text.count("header_tokens") == is_warned
+    assert token not in caplog.text
+
+
+# --- what no browser sends -----------------------------------------------------------------------
+
+
+@rows("host, status", {"not trusted": ("evil.example", 400), "trusted": ("localhost", 302)})
+def test_hook_that_refuses_leaves_an_untrusted_host_to_flask(host: str, status: int) -> None:
+    app = make_app()
+    app.config["TRUSTED_HOSTS"] = ["localhost"]
+    app.before_request(require_session)
+    app.add_url_rule("/account", "account", lambda: "account")
+    assert plain(app).get("/account", headers=PAGE | {"Host": host}).status_code == status
+
+
+@rows("host", {"trusted": "api.example.com", "not trusted": "evil.example"})
+def test_page_at_a_host_that_is_not_trusted_asks_for_a_session_all_the_same(
+    host: str, caplog: Logs
+) -> None:
+    """Flask shows the app's page for 400 there, or before version 3.1 the view's own."""
+
+    class CarefulRequest(Request):
+        trusted_hosts = ["api.example.com"]  # noqa: RUF012 - as Werkzeug declares it
+
+    app = with_views(make_app())
+    app.request_class = CarefulRequest
+    app.register_error_handler(400, lambda _error: (render_template("page.html"), 400))
+    response = plain(app).get("/page", headers=PAGE | {"Host": host})
+    assert response.status_code in (200, 400)
+    assert page_shown(response) == "sign_in"
+    assert "other_host" not in caplog.text
+
+
+@rows(
+    "environ",
+    {
+        f"host {host[:8]}": {"HTTP_HOST": host.encode().decode("latin-1")}
+        for host in ("a" * 64, "a..b", ".", "[::1", "localhost:x", "ä")
+    }
+    | {"query": {"QUERY_STRING": "redirectBack=\xff\xfe&continueSignedOut=1"}},
+)
+def test_strange_request_is_no_error_of_ours(environ: dict[str, str]) -> None:
+    app = with_views(make_app())
+    app.config["PROPAGATE_EXCEPTIONS"] = False
+    for code in (400, 404):
+        app.register_error_handler(code, lambda error: (render_template("page.html"), error.code))
+    for path in ("/account", "/page", "/news", "/nowhere", "/refresh-session"):
+        for visitor in ({}, cookies("junk")):
+            response = plain(app).get(path, headers=PAGE | visitor, environ_overrides=environ)
+            assert response.status_code < 500, path
+            assert "content" not in response.text.replace('content="', ""), path
+
+
+# --- a request is decided once and rendered once -------------------------------------------------
+
+ONCE = (decide, plan_response, read_facts, kind_of_request, redirect_target, is_sign_in_page)
+
+
+@rows(
+    "path, headers, cookies_of, others, rendered",
+    {
+        "an expired page": ("/account?q=1", PAGE, expired, 1, 1),
+        "an expired page of a template": ("/page", PAGE, expired, 1, 1),
+        "an expired fetch": ("/account", FETCH, expired, 1, 0),
+        "a stranger's page": ("/account", PAGE, dict, 1, 0),
+        "a page that is shown": ("/account", PAGE, good, 0, 0),
+    },
+)
+def test_request_computes_what_it_needs_once(
+    matrix_app: Flask,
+    path: str,
+    headers: dict[str, str],
+    cookies_of: Any,
+    others: int,
+    rendered: int,
+) -> None:
+    names = {function.__code__: function.__name__ for function in (*ONCE, refresh_view)}
+    counts = dict.fromkeys(names.values(), 0)
+
+    def count(frame: FrameType, event: str, _argument: object) -> None:
+        if event == "call" and frame.f_code in names:
+            counts[names[frame.f_code]] += 1
+
+    client, sent, before = plain(matrix_app), headers | cookies_of(), sys.getprofile()
+    client.get(path, headers=sent)
+    sys.setprofile(count)
+    try:
+        client.get(path, headers=sent)
+    finally:
+        sys.setprofile(before)
+    expected = dict.fromkeys(names.values(), others)
+    assert counts == expected | {"decide": 1, "refresh_view": rendered}

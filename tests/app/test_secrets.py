@@ -1,0 +1,389 @@
+"""No failure reveals a part of a token: one list of secrets, one list of sinks.
+
+The tests search all output of a process for any twelve successive characters of a token, of its
+cookies, or of a claim that only SuperTokens and the browser may see.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import traceback
+import warnings
+from base64 import b64encode
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask, Response, g, request
+from werkzeug.debug import DebuggedApplication
+from werkzeug.test import Client
+
+from flask_ssr_session import app_state, request_state, request_verdict, session_required
+from flask_ssr_session.errors import FetchError, SSRSessionError
+from flask_ssr_session.sansio import jwt, verification
+from flask_ssr_session.sansio import verdict as verdict_module
+from flask_ssr_session.sansio.verification import TokenRules, verify_access_token
+from flask_ssr_session.testing import SessionSigner
+from flask_ssr_session.throttled_log import THROTTLE_SECONDS, ThrottledLog
+from flask_ssr_session.upstream.key_age import FetchedKeys
+from flask_ssr_session.upstream.key_set import KeySet, StaticKeys
+from tests.browser_requests import FETCH, PAGE
+from tests.clocks import SteppedClock
+from tests.tables import rows
+from tests.tokens import ABSENT, make_token
+
+from .conftest import cookies, make_app, with_templates, with_views
+
+WINDOW = 12
+NOW = 1_700_000_000
+HANDLE, HASH = "7c6d5d9e-3f43-4a3c-9a35-0d3f1a0f9a11", sha256(b"refresh hash").hexdigest()
+FRONT_TOKEN = b64encode(json.dumps({"uid": "anna", "up": {"role": "admin"}}).encode()).decode()
+REFRESH_TOKEN = sha256(b"refresh").hexdigest()
+
+
+# --- the secrets ---------------------------------------------------------------------------------
+
+
+def _token(**edits: Any) -> str:
+    claims: dict[str, Any] = {"user_id": "anna", "issued_at": NOW, "sessionHandle": HANDLE}
+    return make_token(**claims | {"refreshTokenHash1": HASH} | edits)
+
+
+@cache
+def tokens() -> dict[str, str]:
+    """Return a token for every way in which one can fail, and good ones."""
+    good = _token()
+    head, payload, signature = good.split(".")
+    signer, claims = SessionSigner(), json.dumps(SessionSigner().claims("anna")).encode()
+    headers: list[dict[str, Any]] = [
+        {"alg": "none"},
+        {"alg": "HS256"},
+        {"kid": "d-nobody"},
+        {"kid": ABSENT},
+        {"kid": 5},
+        {"typ": "at+jwt"},
+        {"crit": ["exp"]},
+        {"jku": "https://evil.example/jwks.json"},
+    ]
+    edits: list[dict[str, Any]] = [
+        {"sub": 5},
+        {"exp": "soon"},
+        {"iat": ABSENT},
+        {"tId": None},
+        {"sessionHandle": ABSENT},
+        {"refreshTokenHash1": 7},
+    ]
+    return (
+        {"good": good, "another user": _token(user_id="other")}
+        | {"expired": _token(issued_at=NOW - 7200), "early": _token(issued_at=NOW + 10**9)}
+        | {"tampered": good[:-20] + "A" * 20, "cut": f"{head}.{payload}", "longer": f"{good}.x"}
+        | {"swapped": f"{payload}.{head}.{signature}", "no token": "something-that-is-none-of-ours"}
+        | {
+            "no JSON": signer.sign_raw(b'{"alg":"RS256"', claims),
+            "no text": "s\u00fcr\udcffprise-öäü",
+        }
+        | {"no object": signer.sign_raw(json.dumps(signer.header()).encode(), b'["claims-list"]')}
+        | {"large": head + "." + payload * 60 + "." + signature, "padded": f"{head}==.{payload}.x"}
+        | {f"header {edit}": _token(header=edit) for edit in headers}
+        | {f"claim {edit}": _token(**edit) for edit in edits}
+    )
+
+
+def _windows(text: str) -> Iterator[str]:
+    return (text[start : start + WINDOW] for start in range(len(text) - WINDOW + 1))
+
+
+@cache
+def secret_windows() -> frozenset[str]:
+    texts = [*tokens().values(), HANDLE, HASH, FRONT_TOKEN, REFRESH_TOKEN]
+    windows = {window for text in texts for window in _windows(text)}
+    # Dots, brackets or one repeated letter are not secret.
+    return frozenset(window for window in windows if len(set(window)) >= 6)
+
+
+def secrets_in(texts: Iterable[str]) -> list[str]:
+    lines = {line for text in texts for line in text.splitlines()}  # most of them repeat
+    return sorted(w for line in lines for w in secret_windows().intersection(_windows(line)))
+
+
+# --- the sinks -----------------------------------------------------------------------------------
+
+
+def use_clock(app: Flask, clock: SteppedClock) -> app_state.AppState:
+    own: app_state.AppState = app.extensions[app_state.EXTENSION_NAME]
+    own.clock, own.log = clock, ThrottledLog(clock)
+    return own
+
+
+class Watched:
+    """A client that records all output of its app: responses, log, reprs, tracebacks, warnings."""
+
+    def __init__(self, app: Flask, clock: SteppedClock) -> None:
+        self.words: list[str] = []
+        self.statuses: set[int] = set()
+        self._clock = clock
+        whole = DebuggedApplication(app, evalex=False) if app.debug else app
+        self._client = Client(whole, use_cookies=False)
+        app.testing = app.config["PROPAGATE_EXCEPTIONS"] = app.debug
+        use_clock(app, clock)
+        # Registered before the hook, because after_request functions run in reverse order.
+        app.after_request_funcs[None].insert(0, self._look)
+        app.teardown_request(self._look_at_error)
+
+    def _look(self, response: Response) -> Response:
+        own = app_state.current_state()
+        state = request_state.current_request_state()
+        things = [state, state.verdict, g.get("session"), own, own.settings, own.log]
+        binding = own.sdk_binding()
+        things += [binding, binding.rules, binding.resolved, binding.keys]
+        self.words += [f"{thing} {thing!r}" for thing in things]
+        return response
+
+    def _look_at_error(self, error: BaseException | None) -> None:
+        if error is not None:
+            self.words.append("".join(traceback.format_exception(error)))
+
+    def ask(self, *access_tokens: str, path: str = "/account") -> None:
+        """Request the page and the script response; in between, every throttle time passes."""
+        access = "; ".join(f"sAccessToken={token}" for token in access_tokens)
+        text = f"{access}; sFrontToken={FRONT_TOKEN}; sRefreshToken={REFRESH_TOKEN}"
+        environ = {"HTTP_COOKIE": text.encode("utf-8", "surrogatepass").decode("latin-1")}
+        for headers in (PAGE, FETCH):
+            self._clock.advance(THROTTLE_SECONDS)
+            with warnings.catch_warnings(record=True) as warned:
+                warnings.simplefilter("always")
+                response = self._client.get(path, headers=headers, environ_overrides=environ)
+            self.words += [f"{warning.message}" for warning in warned]
+            self.words.append(f"{response.status}\n{response.headers}\n{response.text}")
+            self.statuses.add(response.status_code)
+
+
+@pytest.fixture
+def leaks(
+    caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> Callable[[Watched], list[str]]:
+    """Return what of any secret is in all that was shown."""
+    caplog.set_level(logging.DEBUG)
+
+    def found(watched: Watched) -> list[str]:
+        captured, records = capsys.readouterr(), caplog.get_records("call")
+        logged = [caplog.text, *(repr(record.args) for record in records)]
+        return secrets_in([*watched.words, *logged, captured.out, captured.err])
+
+    return found
+
+
+# --- the search finds what there is --------------------------------------------------------------
+
+
+def test_any_twelve_characters_of_a_secret_are_found() -> None:
+    for secret in (tokens()["good"], tokens()["no token"], FRONT_TOKEN, HANDLE, HASH):
+        for start in range(0, len(secret) - WINDOW, 7):
+            piece = secret[start : start + WINDOW]
+            if len(set(piece)) >= 6:
+                assert piece in secrets_in([f"<{piece}>"])
+                assert secrets_in([f"<{piece[:6]}*{piece[7:]}>"]) == []
+
+
+def _cookie(name: str = "sAccessToken") -> str:
+    return request.cookies[name]
+
+
+def _log() -> str:
+    logging.getLogger("app").warning("seen %s", _cookie("sFrontToken")[40:60])
+    return ""
+
+
+def _raise() -> str:
+    raise LookupError(_cookie())
+
+
+@rows(
+    "view, is_leak",
+    {
+        "nothing": (lambda: "answer", False),
+        "in the answer": (lambda: _cookie()[:30], True),
+        "in a header": (lambda: ("", 200, {"X-Seen": _cookie()[-12:]}), True),
+        "in the log": (_log, True),
+        "in an error": (_raise, True),
+        "of a claim": (lambda: str(g.session.session_handle), True),
+        "on the console": (lambda: print(_cookie("sRefreshToken")) or "", True),  # noqa: T201
+        "in a warning": (lambda: warnings.warn(_cookie(), stacklevel=1) or "", True),
+    },
+)
+def test_planted_leak_is_found(
+    clock: SteppedClock, leaks: Callable[[Watched], list[str]], view: Any, is_leak: bool
+) -> None:
+    app = make_app()
+    app.add_url_rule("/account", "account", view)
+    watched = Watched(app, clock)
+    watched.ask(tokens()["good"])
+    assert bool(leaks(watched)) is is_leak
+
+
+# --- everything that can go wrong ----------------------------------------------------------------
+
+
+def broken(*args: Any, **options: Any) -> Any:
+    raise RuntimeError(f"cannot work with {args} {options}")
+
+
+def quietly_broken(*_args: Any, **_options: Any) -> Any:
+    raise RuntimeError("no answer")
+
+
+def fetching(result: Any) -> Callable[..., None]:
+    """Return a set-up in which the fetch of the keys returns *result*, or raises it."""
+
+    def fetch(_url: str, _deadline: Any) -> Any:
+        if isinstance(result, Exception):
+            raise result
+        return json.dumps(result()).encode(), None
+
+    def set_up(app: Flask, clock: SteppedClock, _patch: pytest.MonkeyPatch) -> None:
+        own, url = use_clock(app, clock), "https://secret:word@keys.example/a-path/jwks.json"
+        options: dict[str, Any] = {"max_stale_seconds": 3600, "clock": clock, "fetch": fetch}
+        own.override_keys_for_testing(FetchedKeys([url], log=own.log, **options))
+
+    return set_up
+
+
+def replacing(holder: Any, name: str, replacement: Any = broken) -> Callable[..., None]:
+    return lambda _app, _clock, patch: patch.setattr(holder, name, replacement)
+
+
+def debugging(app: Flask, _clock: SteppedClock, _patch: pytest.MonkeyPatch) -> None:
+    app.debug = True
+
+
+def overriding(name: str) -> Callable[..., None]:
+    def set_up(app: Flask, _clock: SteppedClock, _patch: pytest.MonkeyPatch) -> None:
+        with_templates(app, **{name: "{{ fail(request.cookies['sAccessToken']) }}"})
+        app.jinja_env.globals["fail"] = broken
+
+    return set_up
+
+
+OURS = r"internal: RuntimeError at \S+test_secrets.py:\d+, in the app 'app'"
+FAILS: dict[str, Any] = {
+    each: (replacing(holder, each), 503, OURS)
+    for holder, each in (
+        (request_verdict, "decide"),
+        (verdict_module, "verify_access_token"),
+        (verdict_module, "_rejected"),
+        (verification, "decode_unverified_token"),
+        (jwt, "_json_object"),
+        (jwt, "_decode_segment"),
+        (verification, "deep_freeze"),
+        (verification, "SSRSession"),
+        (KeySet, "get"),
+        (KeySet, "put"),
+        (StaticKeys, "get_or_fetch"),
+    )
+}
+
+
+@rows(
+    "set_up, status, logged",
+    {
+        "nothing else fails": (lambda *_: None, 401, "invalid: signature"),
+        "the app is debugged": (debugging, 401, "invalid: signature"),
+        "keys cannot be fetched": (fetching(FetchError("status 502")), 503, "keys_unavailable: "),
+        "keys are junk": (
+            fetching(lambda: {"keys": [_token(), {"kid": _token()}]}),
+            503,
+            "keys_un",
+        ),
+        "the macro of the app": (overriding("refresh_page"), 200, "override_broken: "),
+        "the document of the app": (overriding("refresh_document"), 200, "override_broken: "),
+        "the plan, behind the verdict": (
+            replacing(request_state, "plan_response", quietly_broken),
+            500,
+            "RuntimeError: no answer",
+        ),
+    }
+    | FAILS,
+)
+def test_failure_tells_no_token(
+    clock: SteppedClock,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    leaks: Callable[[Watched], list[str]],
+    set_up: Callable[..., None],
+    status: int,
+    logged: str,
+) -> None:
+    app = with_views(make_app())
+    app.add_url_rule("/fails", "fails", session_required(lambda: str(1 // 0)))
+    set_up(app, clock, monkeypatch)
+    watched, given = Watched(app, clock), tokens()
+    for token in given.values():
+        watched.ask(token)
+    for path in ("/page", "/news", "/open", "/fails", "/refresh-session", "/nowhere"):
+        watched.ask(given["good"], path=path)
+        watched.ask(given["tampered"], path=path)
+    watched.ask(given["good"], given["expired"])
+    watched.ask(given["good"], given["another user"])
+    assert status in watched.statuses
+    assert re.search(logged, caplog.text)
+    assert not re.search("cannot work with|secret:word|a-path", caplog.text)
+    # Where the package itself works, it refuses every bad token for a reason that it logs.
+    if logged == "invalid: signature":
+        assert "ZeroDivisionError" in "".join(watched.words)
+        assert caplog.text.count("invalid: ") > 2 * (len(given) - 5)
+    assert leaks(watched) == []
+
+
+def test_internal_error_is_logged_once_at_a_time(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = with_views(make_app()).test_client()
+    monkeypatch.setattr(request_verdict, "decide", broken)
+    for _ in range(3):
+        assert client.get("/account", headers=FETCH).status_code == 503
+    (record,) = [r for r in caplog.records if r.levelno == logging.ERROR]
+    assert re.search(OURS, record.getMessage())
+    assert record.exc_info is None
+
+
+def test_errors_and_parsed_tokens_show_nothing_of_the_token() -> None:
+    keys = StaticKeys(KeySet({"d-test": SessionSigner().public_key}))
+    words = [repr(keys)]
+    for raw in tokens().values():
+        for read in (
+            jwt.decode_unverified_token,
+            lambda raw: verify_access_token(raw, keys, TokenRules(), NOW),
+        ):
+            try:
+                thing: object = read(raw)
+            except SSRSessionError as error:
+                words += ["".join(traceback.format_exception(error)), repr(error.args)]
+                thing = error
+            words.append(f"{thing} {thing!r}")
+    assert len(words) > 3 * len(tokens())
+    assert secrets_in(words) == []
+
+
+def test_error_tracker_finds_no_token_in_local_variables_of_ours(clock: SteppedClock) -> None:
+    """Some trackers send the local variables of every frame along. Flask's own hold the cookies."""
+    app, seen = make_app(), []
+    app.add_url_rule("/fails", "fails", session_required(lambda: str(1 // 0)))
+    app.testing = False
+    use_clock(app, clock)
+    app.teardown_request(lambda error: seen.append(error) if error else None)
+    app.test_client(use_cookies=False).get("/fails", headers=cookies(tokens()["good"]))
+    (error,) = seen
+    assert isinstance(error, ZeroDivisionError)
+    found: dict[bool, list[str]] = {True: [], False: []}
+    stack = traceback.TracebackException.from_exception(error, capture_locals=True).stack
+    for frame in stack:
+        if secrets_in((frame.locals or {}).values()):
+            is_ours = Path(frame.filename).is_relative_to(Path(app_state.__file__).parent)
+            found[is_ours].append(frame.name)
+    assert found[True] == []
+    assert "wsgi_app" in found[False]

@@ -1,0 +1,236 @@
+"""The whole page: its policy, the app's own look, and what is shown if that look fails."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Blueprint, Flask, abort, render_template_string
+
+from flask_ssr_session import session_required
+from flask_ssr_session.pages.jinja_env import templates_folder
+from flask_ssr_session.testing import outage
+from tests.app.conftest import TEMPLATE_GUARD, cookies, make_app, page_shown, with_views
+from tests.browser_requests import PAGE
+from tests.tables import rows
+from tests.tokens import make_token
+
+from .elements import Elements
+
+JUNK = PAGE | cookies("junk")
+ORIGINAL = "{% from 'flask_ssr_session/refresh_page.html' import refresh_page as original %}"
+
+
+def overriding(folder: Path, **sources: str) -> Flask:
+    """Return an app with these files in its template folder."""
+    for name, text in {"page": TEMPLATE_GUARD, **sources}.items():
+        (folder / f"{name}.html").write_text(text)
+    app = make_app()
+    app.template_folder = str(folder)
+    app.add_url_rule("/account", "account", session_required(lambda: "secret"))
+    return app
+
+
+def macro(body: str) -> str:
+    return f"{{% macro refresh_page() %}}{body}{{% endmacro %}}"
+
+
+def policy_of(app: Flask) -> str:
+    response = app.test_client(use_cookies=False).get("/account", headers=JUNK)
+    assert response.headers["Referrer-Policy"] == "same-origin"
+    return response.headers["Content-Security-Policy"]
+
+
+# --- the packaged look ---------------------------------------------------------------------------
+
+
+def test_packaged_look_allows_exactly_what_it_uses() -> None:
+    assert policy_of(with_views(make_app())) == (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+        "connect-src 'self' https://api.example.com; base-uri 'none'; form-action 'self'; "
+        "frame-ancestors 'self'"
+    )
+
+
+def test_nothing_on_our_pages_is_inline() -> None:
+    app = with_views(make_app())
+    client, good = app.test_client(use_cookies=False), PAGE | cookies(make_token())
+    pages = [client.get(path, headers=JUNK) for path in ("/page", "/account", "/refresh-session")]
+    pages += [client.get("/page", headers=PAGE), client.post("/account", headers=PAGE)]
+    with outage(app):
+        pages.append(client.get("/account", headers=good))
+    assert len(pages) == 6
+    for page in pages:
+        found = Elements(page.text)
+        assert found.inline == ""
+        for _, attributes in found.elements:
+            assert not [name for name in attributes if name == "style" or name.startswith("on")]
+
+
+def test_templates_are_where_the_package_says() -> None:
+    names = {path.name for path in templates_folder().iterdir()}
+    assert names >= {"refresh_document.html", "refresh_page.html", "refresh_texts.html"}
+
+
+# --- the app's look ------------------------------------------------------------------------------
+
+FIVE_LINES = """\
+{% import "flask_ssr_session/refresh_page.html" as packaged %}
+{% macro refresh_page() %}
+<p>in our own words</p>
+{{ packaged.refresh_page(texts={"working": "our text"}) }}
+{% endmacro %}
+"""
+LAYOUT = "our layout {% from refresh_page_template import refresh_page %}{{ refresh_page() }}"
+
+
+@rows(
+    "name, source, shown, pages",
+    {
+        "the macro, in five lines": ("refresh_page", FIVE_LINES, "<p>in our own words</p>", 3),
+        "the document": ("refresh_document", LAYOUT, "our layout", 2),
+    },
+)
+def test_app_overrides(tmp_path: Path, name: str, source: str, shown: str, pages: int) -> None:
+    app = overriding(tmp_path, **{name: source})
+    app.add_url_rule("/page", "page", lambda: render_template_string(TEMPLATE_GUARD))
+    client = app.test_client(use_cookies=False)
+    responses = [client.get(p, headers=JUNK) for p in ("/account", "/refresh-session", "/page")]
+    assert [shown in response.text for response in responses] == [True, True, pages == 3]
+    assert {page_shown(response) for response in responses} == {"refresh"}
+    assert policy_of(app) == "frame-ancestors 'self'"
+
+
+def test_blueprint_registered_late_overrides_too(tmp_path: Path) -> None:
+    app = with_views(make_app())
+    (tmp_path / "refresh_page.html").write_text(FIVE_LINES)
+    app.register_blueprint(Blueprint("look", "look", template_folder=str(tmp_path)))
+    response = app.test_client(use_cookies=False).get("/account", headers=JUNK)
+    assert "<p>in our own words</p>" in response.text
+    assert "our text" in response.text
+
+
+@rows(
+    "name, is_ours",
+    {
+        "ours": ("refresh_page.html", False),
+        "the original": ("flask_ssr_session/refresh_page.html", True),
+    },
+)
+def test_original_stays_importable_beside_an_override(
+    tmp_path: Path, name: str, is_ours: bool
+) -> None:
+    app = overriding(tmp_path, refresh_page=macro("ours"))
+    source = f"{{% from '{name}' import refresh_page %}}{{{{ refresh_page() }}}}"
+    with app.test_request_context(headers=PAGE):
+        assert ("data-ssr-session" in render_template_string(source)) is is_ours
+
+
+SHOWN = {
+    "the original": ("{{ original() }}", True),
+    "the original, with a nonce": ("{{ original(nonce='\"data-mode') }}", True),
+    "the original, beside session_script": ("{{ session_script() }}{{ original() }}", True),
+    "none": ("<p>One moment</p>", False),
+    "nothing": ("", False),
+    "session_script": ("{{ session_script() }}", False),
+    "session_script with a nonce": ("{{ session_script(' data-mode=\"refresh\"') }}", False),
+    "a script without its mode": (
+        "<script src='{{ ssr_refresh_view().script.split('\"')[1] }}'></script>",
+        False,
+    ),
+    "the original, escaped": ("{{ original()|string|forceescape }}", False),
+}
+
+
+@rows("body, is_taken", SHOWN)
+def test_override_is_taken_only_with_the_script_of_the_refresh_page(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, body: str, is_taken: bool
+) -> None:
+    """A visitor could never leave a refresh page that does not refresh."""
+    for name, source in (("refresh_page", macro(body)), ("refresh_document", body)):
+        caplog.clear()
+        (tmp_path / name).mkdir()
+        app = overriding(tmp_path / name, **{name: f"{ORIGINAL}<!-- ours -->{source}"})
+        app.jinja_env.globals["csp_nonce"] = lambda: "n"
+        response = app.test_client().get("/refresh-session", headers=PAGE)
+        modes = [script.get("data-mode") for script in Elements(response.text).named("script")]
+        assert page_shown(response) == "refresh", name
+        assert "refresh" in modes, name
+        assert ("shows no refresh page" in caplog.text) is not is_taken, name
+
+
+# --- a look that fails ---------------------------------------------------------------------------
+
+# What the file of the macro has, and that of the document.
+BROKEN = {
+    body: (macro(body), body) for body in ("{% endfor %}", "{{ no.body }}", "{{ stop() }}")
+} | {
+    "a division": (macro("{{ secret_value / 0 }}"), "{{ secret_value / 0 }}"),
+    "a missing import": ("{% import 'nowhere.html' as x %}", "{% import 'nowhere.html' as x %}"),
+    "no macro": ("nothing in it", "{{ refresh_page() }}"),
+    "no end": (
+        macro("{{ refresh_page() }}"),
+        macro("{{ refresh_page() }}") + "{{ refresh_page() }}",
+    ),
+}
+
+
+@rows("sources", BROKEN)
+def test_broken_override_of_a_whole_page_falls_back_to_the_original(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, sources: tuple[str, str]
+) -> None:
+    for name, source in zip(("refresh_page", "refresh_document"), sources, strict=True):
+        (tmp_path / name).mkdir()
+        for case in ("/account", "/refresh-session", "outage"):
+            caplog.clear()
+            app = overriding(tmp_path / name, **{name: source})
+            app.jinja_env.globals["secret_value"] = 4711
+            app.jinja_env.globals["stop"] = lambda: abort(418, "told in confidence")
+            client = app.test_client(use_cookies=False)
+            if case == "outage":
+                with outage(app):
+                    response = client.get("/account", headers=PAGE | cookies(make_token()))
+                expected = (503, "outage")
+            else:
+                response, expected = client.get(case, headers=JUNK), (200, "refresh")
+                assert len(Elements(response.text).named("script")) == 1, (name, case)
+            assert (response.status_code, page_shown(response)) == expected, (name, case)
+            assert response.text.startswith("<!doctype html>"), (name, case)
+            assert response.headers["Cache-Control"] == "no-store", (name, case)
+            (record,) = [r for r in caplog.records if r.levelno == logging.ERROR]
+            message = record.getMessage()
+            start = "override_broken: refresh_document.html or refresh_page.html of the app "
+            assert message.startswith(start), (name, case)
+            assert record.exc_info is None, (name, case)
+            told = [v for v in ("4711", "told in confidence", "body", "junk") if v in message]
+            assert not told, (name, case)
+
+
+def test_broken_override_names_the_template_and_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = overriding(tmp_path, refresh_page=macro("\n\n{{ no.body }}"))
+    app.test_client().get("/refresh-session", headers=PAGE)
+    assert "UndefinedError" in caplog.text
+    assert "refresh_page.html:3" in caplog.text
+
+
+def test_failing_context_processor_does_not_take_our_whole_pages_down(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    app = with_views(make_app())
+
+    @app.context_processor
+    def fails() -> dict[str, Any]:
+        raise ValueError("told in confidence")
+
+    client = app.test_client(use_cookies=False)
+    response = client.get("/account", headers=JUNK)
+    assert (response.status_code, page_shown(response)) == (200, "refresh")
+    assert "override_broken" in caplog.text
+    assert "ValueError" in caplog.text
+    assert "told in confidence" not in caplog.text
+    with pytest.raises(ValueError, match="told in confidence"):
+        client.get("/page", headers=PAGE)

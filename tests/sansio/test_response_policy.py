@@ -1,0 +1,259 @@
+"""The response that replaces content: by state, kind of request and method, and its plan."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+
+from flask_ssr_session.sansio.claims import ClaimFailure
+from flask_ssr_session.sansio.policy_values import Plan, PolicyOptions, RequestFacts
+from flask_ssr_session.sansio.response_policy import (
+    asks_refresh,
+    is_admitted_without_session,
+    is_page,
+    leads_to_sign_in,
+    page_status,
+    plan_refresh_page,
+    plan_response,
+)
+from flask_ssr_session.sansio.states import Reason, RequestKind, ResponseKind, SessionState
+from flask_ssr_session.sansio.verdict import Verdict
+from tests.tables import rows
+
+FAILURES = (ClaimFailure("st-role", None),)
+FACTS = RequestFacts(RequestKind.DOCUMENT, True, "/account?q", "/account", "/refresh-session")
+OPTIONS = PolicyOptions("/auth", factor_url="/auth/mfa", checks_revoked=True)
+
+# --- which response: the matrix ------------------------------------------------------------------
+
+REQUESTS: dict[str, dict[str, Any]] = {
+    "page": {"kind": RequestKind.DOCUMENT, "is_safe": True},
+    "form": {"kind": RequestKind.DOCUMENT, "is_safe": False},
+    "prefetch": {"kind": RequestKind.PREFETCH, "is_safe": True},
+    "fetch": {"kind": RequestKind.SCRIPT, "is_safe": True},
+    "posting fetch": {"kind": RequestKind.SCRIPT, "is_safe": False},
+}
+SETTINGS = {
+    "inline": OPTIONS,
+    "redirect": OPTIONS._replace(redirects=True),
+    "strangers refresh": OPTIONS._replace(always_try_refresh=True),
+    "strangers refresh by redirect": OPTIONS._replace(always_try_refresh=True, redirects=True),
+}
+MATRIX = {
+    "active": "pass pass pass pass pass",
+    "mfa_pending": "factor_redirect factor_page not_now factor_missing factor_missing",
+    "expired": "refresh_page refresh_page not_now try_refresh try_refresh",
+    "invalid": "refresh_page refresh_page not_now try_refresh try_refresh",
+    "duplicate": "refresh_page refresh_page not_now try_refresh try_refresh",
+    "revoked": "refresh_page refresh_page not_now try_refresh try_refresh",
+    "token_missing": "refresh_page refresh_page not_now try_refresh try_refresh",
+    "anonymous": "sign_in_redirect sign_in_page not_now unauthorised unauthorised",
+    "keys_unavailable": "outage_page outage_page not_now outage outage",
+    "clock": "outage_page outage_page not_now outage outage",
+    "core_unavailable": "outage_page outage_page not_now outage outage",
+    "internal": "outage_page outage_page not_now outage outage",
+    "cross_site": "refused_page refused_page refused refused refused",
+}
+# A claim can be missing in two states; elsewhere there is no session to check.
+LACKING = "claims_error claims_error not_now claims_missing claims_missing"
+REDIRECTED = "refresh_redirect refresh_page not_now try_refresh try_refresh"
+REFRESHED = "refresh_page refresh_page not_now try_refresh try_refresh"
+CHANGES = {
+    "inline": {},
+    "redirect": dict.fromkeys(
+        ("expired", "invalid", "duplicate", "revoked", "token_missing"), REDIRECTED
+    ),
+    "strangers refresh": {"anonymous": REFRESHED},
+}
+CHANGES["strangers refresh by redirect"] = CHANGES["redirect"] | {"anonymous": REDIRECTED}
+PAGES = {
+    "active": "refresh_page",
+    "mfa_pending": "factor_page",
+    "anonymous": "sign_in_page",
+    "cross_site": "refused_page",
+} | dict.fromkeys(("keys_unavailable", "clock", "core_unavailable", "internal"), "outage_page")
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+@pytest.mark.parametrize("reason", MATRIX)
+def test_response_where_a_session_is_needed(reason: str, setting: str) -> None:
+    expected = CHANGES[setting].get(reason, MATRIX[reason]).split()
+    page = PAGES.get(reason, "refresh_page")
+    if reason == "anonymous" and setting.startswith("strangers refresh"):
+        page = "refresh_page"
+    for (name, request), kind in zip(REQUESTS.items(), expected, strict=True):
+        facts = FACTS._replace(**request)
+        plan = plan_response(Verdict(Reason(reason)), facts, SETTINGS[setting])
+        assert (plan.kind.value, plan.page.value) == (kind, page), name
+        if reason in ("active", "mfa_pending"):
+            lacking = plan_response(
+                Verdict(Reason(reason)), facts, SETTINGS[setting], failures=FAILURES
+            )
+            assert lacking.kind.value == LACKING.split()[list(REQUESTS).index(name)], name
+            assert lacking.failures == FAILURES, name
+    assert set(MATRIX) == {each.value for each in Reason}
+
+
+# --- what the plan holds -------------------------------------------------------------------------
+
+SCRIPT: dict[str, Any] = {"kind": RequestKind.SCRIPT}
+HTMX: dict[str, Any] = SCRIPT | {"htmx_return_path": "/list?p=2"}
+FORM: dict[str, Any] = {"is_safe": False}
+AT_SIGN_IN: dict[str, Any] = {"is_sign_in": True}
+CLOSED: dict[str, Any] = {"is_sign_in": True, "sign_in_is_closed": True}
+AT_FACTOR: dict[str, Any] = {"is_factor_page": True}
+REDIRECT: dict[str, Any] = {"redirects": True}
+UNCHECKED: dict[str, Any] = REDIRECT | {"checks_revoked": False}
+ALWAYS: dict[str, Any] = {"always_try_refresh": True}
+NO_FACTOR: dict[str, Any] = {"factor_url": None}
+NEXT: dict[str, Any] = {"login_return_param": "next"}
+SOFT: dict[str, Any] = {"optional": True}
+SOFT_VIEW: dict[str, Any] = {"optional": True, "optional_view": True}
+LACKS: dict[str, Any] = {"failures": FAILURES}
+
+REFRESH, MFA = "/refresh-session?redirectBack=/account", "/auth/mfa?redirectToPath=/account"
+HERE = "/account?q&continueSignedOut=1"
+HELD: dict[str, dict[str, Any]] = {
+    ">refresh": {"location": REFRESH},
+    ">refresh-optional": {"location": f"{REFRESH}&optional=1"},
+    ">sign-in": {"location": "/auth?redirectToPath=/account"},
+    ">mfa": {"location": MFA},
+    ">list-refresh": {"location": "/refresh-session?redirectBack=/list%3Fp%3D2"},
+    ">list-sign-in": {"location": "/auth?redirectToPath=/list%3Fp%3D2"},
+    ">list-mfa": {"location": "/auth/mfa?redirectToPath=/list%3Fp%3D2"},
+    "auto": {"auto_redirect": True},
+    "factor": {"factor_url": MFA},
+    "goes-on": {"continue_url": "/account?continueSignedOut=1", "continues_signed_out": True},
+    "to-itself": {"sign_in_url": HERE, "continue_url": HERE},
+    "next": {"location": "/auth?next=/account", "sign_in_url": "/auth?next=/account"},
+    "closed": {"sign_in_is_closed": True},
+    "factor-closed": {"factor_page_is_closed": True},
+}
+
+
+@rows(
+    "reason, edits, expected",
+    {
+        "an expired page is refreshed in place": ("expired", {}, ""),
+        "or by a redirect": ("expired", REDIRECT, ">refresh"),
+        "a form is never redirected": ("expired", REDIRECT | FORM, ""),
+        "a script is never redirected": ("expired", REDIRECT | SCRIPT, ""),
+        "revocation that the refresh page sees": ("revoked", REDIRECT, ">refresh"),
+        "revocation that only the view has checked": ("revoked", UNCHECKED, ""),
+        "another reason, whatever is checked": ("expired", UNCHECKED, ">refresh"),
+        "an optional part": ("expired", REDIRECT | SOFT, ">refresh goes-on"),
+        "an optional view": ("expired", REDIRECT | SOFT_VIEW, ">refresh-optional goes-on"),
+        "a stranger's page": ("anonymous", {}, ">sign-in auto"),
+        "a stranger's form stays where it is": ("anonymous", FORM, ""),
+        "a template shown to a stranger's script": ("anonymous", SCRIPT, "auto"),
+        "a stranger who refreshes first": ("anonymous", ALWAYS, ""),
+        "a stranger on an optional part": ("anonymous", SOFT, ">sign-in auto goes-on"),
+        "an error page at sign-in does not lead on by itself": (
+            "anonymous",
+            AT_SIGN_IN,
+            ">sign-in",
+        ),
+        "and does not refresh": ("anonymous", ALWAYS | AT_SIGN_IN, ">sign-in"),
+        "a sign-in page that needs a session": ("anonymous", CLOSED, "closed"),
+        "the same by a full URL": ("anonymous", ALWAYS | {"sign_in_is_closed": True}, "closed"),
+        "it is closed to strangers only": ("expired", CLOSED, ""),
+        "an optional sign-in page leads to itself": ("expired", SOFT | AT_SIGN_IN, "to-itself"),
+        "a page that needs a factor": ("mfa_pending", {}, ">mfa factor auto"),
+        "a form that needs a factor stays": ("mfa_pending", FORM, "factor"),
+        "a script that needs a factor": ("mfa_pending", SCRIPT, "factor auto"),
+        "a factor whose page is unknown": ("mfa_pending", NO_FACTOR, ""),
+        "the factor page must not lead to itself": ("mfa_pending", AT_FACTOR, "factor-closed"),
+        "it is closed to pending sessions only": ("expired", AT_FACTOR, ""),
+        "htmx, expired": ("expired", HTMX, ">list-refresh"),
+        "htmx, stranger": ("anonymous", HTMX, ">list-sign-in auto"),
+        "htmx, stranger who refreshes first": ("anonymous", ALWAYS | HTMX, ">list-refresh"),
+        "htmx, pending": ("mfa_pending", HTMX, ">list-mfa factor auto"),
+        "htmx, pending, page unknown": ("mfa_pending", HTMX | NO_FACTOR, ""),
+        "htmx in an outage stays": ("clock", HTMX, ""),
+        "htmx that lacks a claim stays": ("active", HTMX | LACKS, ""),
+        "htmx of another site stays": ("cross_site", HTMX, ""),
+        "sign-in may have another parameter": ("anonymous", NEXT, "next auto"),
+    },
+)
+def test_plan_holds(reason: str, edits: dict[str, Any], expected: str) -> None:
+    def edits_of(*names: str) -> dict[str, Any]:
+        return {name: value for name, value in edits.items() if name in names}
+
+    facts = FACTS._replace(**edits_of(*RequestFacts._fields))
+    options = OPTIONS._replace(**edits_of(*PolicyOptions._fields))
+    arguments = edits_of("optional", "optional_view", "failures")
+    plan = plan_response(Verdict(Reason(reason)), facts, options, **arguments)
+    held: dict[str, Any] = {"target": "/account", "sign_in_url": "/auth?redirectToPath=/account"}
+    for word in expected.split():
+        held |= HELD[word]
+    skipped = ("kind", "page", "failures")
+    values = {name: value for name, value in plan._asdict().items() if name not in skipped}
+    assert {name: value for name, value in values.items() if value} == held
+    no_page_for_factor = plan.page is ResponseKind.FACTOR_PAGE and not plan.factor_url
+    assert (plan.kind is ResponseKind.FACTOR_ERROR) is (no_page_for_factor and "kind" not in edits)
+
+
+@rows("optional, url", {"required": (False, ""), "optional": (True, "/news?continueSignedOut=1")})
+def test_refresh_page_refreshes_whatever_the_verdict_is(optional: bool, url: str) -> None:
+    assert plan_refresh_page("/news", OPTIONS, optional=optional) == Plan(
+        ResponseKind.REFRESH_PAGE,
+        ResponseKind.REFRESH_PAGE,
+        "/news",
+        sign_in_url="/auth?redirectToPath=/news",
+        continue_url=url,
+        continues_signed_out=optional,
+    )
+
+
+@rows("chars, kind", {"4,000": (4000, "refresh_redirect"), "4,001": (4001, "refresh_page")})
+def test_redirect_that_no_server_would_read_is_not_sent(chars: int, kind: str) -> None:
+    path = "/" + "a" * (chars - len("/refresh-session?redirectBack=/"))
+    options = OPTIONS._replace(redirects=True)
+    plan = plan_response(Verdict(Reason.EXPIRED), FACTS._replace(return_path=path), options)
+    assert plan.kind.value == kind
+
+
+def test_return_path_that_no_server_would_read_is_dropped() -> None:
+    path = "/" + "a" * 4000
+    facts = FACTS._replace(return_path=path, kind=RequestKind.SCRIPT, htmx_return_path=path)
+    ways = {"expired": "/refresh-session", "anonymous": "/auth", "mfa_pending": "/auth/mfa"}
+    for reason, location in ways.items():
+        plan = plan_response(Verdict(Reason(reason)), facts, OPTIONS)
+        assert (plan.location, plan.sign_in_url) == (location, "/auth"), reason
+    assert plan.factor_url == "/auth/mfa"
+
+
+# --- who is admitted without a session, and what the kinds say -----------------------------------
+
+
+def test_optional_view_asks_only_an_expired_session_to_refresh() -> None:
+    admitted = {
+        (state, optional, goes_on)
+        for state, optional, goes_on in itertools.product(
+            SessionState, (True, False), (True, False)
+        )
+        if is_admitted_without_session(state, optional=optional, continues_signed_out=goes_on)
+    }
+    others = set(SessionState) - {SessionState.REFRESH}
+    assert admitted == {(SessionState.REFRESH, True, True)} | {
+        (state, True, goes_on) for state in others for goes_on in (True, False)
+    }
+
+
+STATUSES = {"outage_page": (503, 503)} | dict.fromkeys(
+    ("refused_page", "factor_page", "claims_page"), (403, 403)
+)
+
+
+def test_every_kind_is_a_page_asks_for_a_refresh_or_leads_to_sign_in_as_its_name_says() -> None:
+    for kind in ResponseKind:
+        name = kind.value
+        refreshes = name in ("refresh_page", "refresh_redirect", "try_refresh")
+        signs_in = name in ("refresh_page", "refresh_redirect", "sign_in_page", "sign_in_redirect")
+        assert is_page(kind) is name.endswith("_page"), name
+        assert asks_refresh(kind) is refreshes, name
+        assert leads_to_sign_in(kind) is signs_in, name
+        statuses = tuple(page_status(kind, is_safe=is_safe) for is_safe in (True, False))
+        assert statuses == STATUSES.get(name, (200, 401)), name

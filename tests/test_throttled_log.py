@@ -1,0 +1,63 @@
+"""The throttled log: one line per reason in ten seconds, with the number of suppressed ones."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from flask_ssr_session.throttled_log import ThrottledLog
+
+from .clocks import SteppedClock
+from .tables import rows
+
+MORE = "x: 1 (1 similar messages suppressed)"
+
+
+@rows(
+    "writes, expected",
+    {
+        "the first line of a reason is written": ([(0, "x", 1)], ["x: 1"]),
+        "ten seconds later comes the next": ([(0, "x", 1), (10, "x", 2)], ["x: 1", "x: 2"]),
+        "what came before it is counted": (
+            [(0, "x", 0), (9.9, "x", 0), (0.1, "x", 1)],
+            ["x: 0", MORE],
+        ),
+        "the count starts anew with every line": (
+            [(0, "x", 0), (9.9, "x", 0), (0.1, "x", 1), (10, "x", 2)],
+            ["x: 0", MORE, "x: 2"],
+        ),
+        "reasons do not hold each other back": (
+            [(0, "x", 1), (0, "y", 1), (0, "x", 2), (0, "y", 2)],
+            ["x: 1", "y: 1"],
+        ),
+        "a clock that went back holds nothing back": (
+            [(0, "x", 1), (-5, "x", 2)],
+            ["x: 1", "x: 2"],
+        ),
+        "a message is no format": ([(0, "x", "100 % %s %(x)s {y}")], ["x: 100 % %s %(x)s {y}"]),
+    },
+)
+def test_log_has_the_lines(
+    clock: SteppedClock,
+    caplog: pytest.LogCaptureFixture,
+    writes: list[tuple[float, str, object]],
+    expected: list[str],
+) -> None:
+    # Two logs, each of an app: they do not hold each other back either.
+    for log in (ThrottledLog(clock), ThrottledLog(clock)):
+        caplog.clear()
+        for seconds, reason, message in writes:
+            clock.advance(seconds)
+            log.write(logging.WARNING, reason, str(message))
+        assert caplog.messages == expected
+
+
+def test_line_has_its_level_and_its_traceback(
+    clock: SteppedClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    error = ValueError("cause")
+    ThrottledLog(clock).write(logging.ERROR, "internal", "text", exc_info=error)
+    (record,) = caplog.records
+    assert (record.name, record.levelno) == ("flask_ssr_session", logging.ERROR)
+    assert record.exc_info == (ValueError, error, None)
