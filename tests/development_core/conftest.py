@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-from example_app.core import DevelopmentCore
-from example_app.core.keys import generate_rsa_key
+from flask_ssr_session.dev_core import DevelopmentCore
+from flask_ssr_session.dev_core.keys import generate_rsa_key
 
 from .sdk import reset_sdk
 from .support import LaggingClock, SteppedClock

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from example_app.core import DevelopmentCore, RequestLogEntry
+from flask_ssr_session.dev_core import DevelopmentCore, RequestLogEntry
 
 from .support import CONTROL, SteppedClock, send
 from .test_http import NEW_SESSION

@@ -22,7 +22,7 @@ from supertokens_python.recipe.userroles import syncio as roles
 from supertokens_python.types import RecipeUserId
 from werkzeug.test import TestResponse
 
-from example_app.core import DevelopmentCore
+from flask_ssr_session.dev_core import DevelopmentCore
 
 from .sdk import init_sdk
 from .support import LaggingClock

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import jwt
 import pytest
 
-from example_app.core import DevelopmentCore
+from flask_ssr_session.dev_core import DevelopmentCore
 
 from .conftest import KeyFactory
 from .support import CONTROL, VERSION, SteppedClock, send
@@ -160,7 +160,7 @@ def test_error_inside_is_500_and_logged_without_the_request_body(
     def fail(*_: Any) -> None:
         raise LookupError("broken on purpose")
 
-    monkeypatch.setattr("example_app.core.roles.Roles.create", fail)
+    monkeypatch.setattr("flask_ssr_session.dev_core.roles.Roles.create", fail)
     answer = send(core.uri, "PUT", "/recipe/role?mail=a@b.co", body={"role": "secret-value"})
     assert (answer.status, answer.text) == (500, "internal error")
     assert "PUT /recipe/role failed" in caplog.text

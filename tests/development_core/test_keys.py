@@ -7,14 +7,14 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-from example_app.core.keys import (
+from flask_ssr_session.dev_core.keys import (
     PUBLISHED_BEFORE_SIGNING_MS,
     UPDATE_INTERVAL_MS,
     SigningKeys,
     generate_rsa_key,
     load_refresh_token_key,
 )
-from example_app.core.store import Store
+from flask_ssr_session.dev_core.store import Store
 
 from .conftest import KeyFactory
 from .support import SteppedClock

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from example_app.core.__main__ import main
+from flask_ssr_session.dev_core.__main__ import main
 
 from .support import send
 
@@ -28,7 +28,15 @@ def interruptible_children() -> Iterator[None]:
 @pytest.mark.usefixtures("interruptible_children")
 def test_command_serves_says_what_it_is_for_and_ends_cleanly(tmp_path: Path) -> None:
     database = tmp_path / "core.db"
-    command = [sys.executable, "-m", "example_app.core", "--port", "0", "--database", str(database)]
+    command = [
+        sys.executable,
+        "-m",
+        "flask_ssr_session.dev_core",
+        "--port",
+        "0",
+        "--database",
+        str(database),
+    ]
     with subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
@@ -68,6 +76,6 @@ def test_command_that_cannot_start_says_why_in_one_line(
             main(["--port=0", *(option.format(**places) for option in options)])
     assert ended.value.code == 2
     line = capsys.readouterr().err.splitlines()[-1]
-    assert line.startswith("python -m example_app.core: error: cannot start: ")
+    assert line.startswith("python -m flask_ssr_session.dev_core: error: cannot start: ")
     assert cause in line
     assert (tmp_path / "note.txt").read_text().startswith("somebody's")

@@ -40,7 +40,7 @@ from supertokens_python.syncio import (
 from supertokens_python.syncio import list_users_by_account_info as list_users
 from supertokens_python.types.base import AccountInfoInput
 
-from example_app.core import DevelopmentCore
+from flask_ssr_session.dev_core import DevelopmentCore
 
 from .sdk import init_sdk
 

@@ -21,7 +21,7 @@ from supertokens_python.recipe.session.exceptions import (
 from supertokens_python.recipe.session.jwks import reset_jwks_cache
 from supertokens_python.types import RecipeUserId
 
-from example_app.core import DevelopmentCore
+from flask_ssr_session.dev_core import DevelopmentCore
 
 from .conftest import KeyFactory
 from .sdk import init_sdk

@@ -8,17 +8,17 @@ from typing import Any
 import jwt
 import pytest
 
-from example_app.core.keys import SigningKeys
-from example_app.core.session_records import (
+from flask_ssr_session.dev_core.keys import SigningKeys
+from flask_ssr_session.dev_core.session_records import (
     Granted,
     IssuedToken,
     TheftDetected,
     TryRefresh,
     Unauthorised,
 )
-from example_app.core.sessions import Sessions
-from example_app.core.store import Store
-from example_app.core.tokens import InvalidAccessTokenError, hash_token
+from flask_ssr_session.dev_core.sessions import Sessions
+from flask_ssr_session.dev_core.store import Store
+from flask_ssr_session.dev_core.tokens import InvalidAccessTokenError, hash_token
 
 from .conftest import KeyFactory
 from .support import SteppedClock

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from example_app.core.store import Store
+from flask_ssr_session.dev_core.store import Store
 
 
 def role_count(store: Store) -> int:

@@ -6,10 +6,10 @@ from typing import Literal
 
 import pytest
 
-from example_app.core.one_time_tokens import Purpose, Verification
-from example_app.core.roles import Roles
-from example_app.core.store import Store
-from example_app.core.users import Users
+from flask_ssr_session.dev_core.one_time_tokens import Purpose, Verification
+from flask_ssr_session.dev_core.roles import Roles
+from flask_ssr_session.dev_core.store import Store
+from flask_ssr_session.dev_core.users import Users
 
 from .support import SteppedClock
 

@@ -1,4 +1,4 @@
-"""Run only a development core: ``python -m example_app.core``."""
+"""Run only a development core: ``python -m flask_ssr_session.dev_core``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .development_core import DevelopmentCore
 def main(arguments: Sequence[str] | None = None) -> None:
     """Serve until the process is interrupted."""
     parser = argparse.ArgumentParser(
-        prog="python -m example_app.core",
+        prog="python -m flask_ssr_session.dev_core",
         description="A stand-in for a SuperTokens core, on 127.0.0.1. For development only.",
     )
     parser.add_argument("--port", type=int, default=3567, help="0 for a free port (default: 3567)")
