@@ -10,6 +10,7 @@ from types import TracebackType
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from .application import CoreApplication
+from .cdi import CDI_VERSIONS, supported_versions
 from .controls import Controls
 from .key_endpoints import KeyEndpoints
 from .keys import SigningKeys, generate_rsa_key
@@ -44,6 +45,8 @@ class DevelopmentCore(Controls):
         access_token_validity_seconds: int = 20,
         refresh_token_validity_minutes: int = 144_000,
         port: int = 0,
+        cdi: str = CDI_VERSIONS[0],
+        api_key: str | None = None,
         clock: Callable[[], float] = time.time,
         key_factory: Callable[[], RSAPrivateKey] = generate_rsa_key,
     ) -> None:
@@ -53,11 +56,14 @@ class DevelopmentCore(Controls):
         :param access_token_validity_seconds: short by default, to make expiry easy to see.
         :param refresh_token_validity_minutes: how long an unused session lives.
         :param port: 0 picks a free port at the first start and keeps it for later starts.
+        :param cdi: ``5.6`` for the rules of refreshing that cores from 12.1 on have.
+        :param api_key: refuse callers without this key; ``None`` lets everybody in.
         :param clock: returns seconds since the epoch; tests advance it.
         :param key_factory: makes RSA keys; tests reuse keys, because making them takes time.
         :raises ValueError: a validity is not positive, the refresh token does not outlive the
-            access token, or the file is not a database of this core.
+            access token, *cdi* is unknown, or the file is not a database of this core.
         """
+        versions = supported_versions(cdi)
         if not 0 < access_token_validity_seconds < refresh_token_validity_minutes * 60:
             raise ValueError("a refresh token must live longer than an access token, both above 0")
         self._store = Store(database)
@@ -75,17 +81,18 @@ class DevelopmentCore(Controls):
             access_token_validity_seconds=access_token_validity_seconds,
             refresh_token_validity_minutes=refresh_token_validity_minutes,
             clock=clock,
+            cdi=cdi,
         )
         super().__init__(sessions, keys, clock=clock)
         users = Users(self._store, clock=clock)
         verification = Verification(self._store, clock=clock)
         table = {
-            **KeyEndpoints(keys, clock=clock).table,
+            **KeyEndpoints(keys, versions=versions, clock=clock).table,
             **SessionEndpoints(sessions).table,
             **UserEndpoints(users, verification).table,
             **RoleEndpoints(Roles(self._store)).table,
         }
-        self._application = CoreApplication(table, self)
+        self._application = CoreApplication(table, self, versions=versions, api_key=api_key)
 
     @property
     def uri(self) -> str:

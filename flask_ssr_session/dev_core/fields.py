@@ -16,8 +16,9 @@ class BadRequestError(Exception):
 class Fields:
     """The fields of one request."""
 
-    def __init__(self, values: Mapping[str, Any]) -> None:
+    def __init__(self, values: Mapping[str, Any], *, is_query: bool = False) -> None:
         self._values = values
+        self._is_query = is_query
 
     @classmethod
     def of(cls, request: Request) -> Fields:
@@ -26,7 +27,7 @@ class Fields:
         :raises BadRequestError: the body is not one JSON object in UTF-8.
         """
         if request.method == "GET":
-            return cls(request.query)
+            return cls(request.query, is_query=True)
         if not request.body:
             return cls({})
         try:
@@ -40,9 +41,16 @@ class Fields:
         return cls(body)
 
     def text(self, name: str) -> str:
-        """Return a required, non-empty string."""
+        """Return a required string that is not blank."""
+        value = self.any_text(name)
+        if not value.strip():
+            raise BadRequestError(f"field {name}: may not be blank")
+        return value
+
+    def any_text(self, name: str) -> str:
+        """Return a required string, which may be empty."""
         value = self.optional_text(name)
-        if not value:
+        if value is None:
             raise BadRequestError(f"field {name}: a string is required")
         return value
 
@@ -65,12 +73,19 @@ class Fields:
     def flag(self, name: str, *, default: bool | None = None) -> bool:
         """Return a bool; required without a default."""
         value = self._values.get(name, default)
+        if self._is_query and value in {"true", "false"}:
+            value = value == "true"
         if not isinstance(value, bool):
             raise BadRequestError(f"field {name}: true or false is required")
         return value
 
-    def whole_number(self, name: str, *, at_least: int, at_most: int, default: int) -> int:
-        """Return an integer in a range, given as a JSON number or as digits in a query."""
+    def whole_number(
+        self, name: str, *, at_least: int, at_most: int, default: int | None = None
+    ) -> int:
+        """Return an integer in a range, given as a JSON number or as digits in a query.
+
+        It is required without a default.
+        """
         value = self._values.get(name, default)
         if isinstance(value, str) and value.isascii() and value.isdecimal():
             value = int(value)
@@ -80,7 +95,14 @@ class Fields:
 
     def object(self, name: str) -> dict[str, Any]:
         """Return a required JSON object."""
-        value = self._values.get(name)
-        if not isinstance(value, dict):
+        value = self.optional_object(name)
+        if value is None:
             raise BadRequestError(f"field {name}: an object is required")
+        return value
+
+    def optional_object(self, name: str) -> dict[str, Any] | None:
+        """Return a JSON object, or ``None`` if the field is absent or null."""
+        value = self._values.get(name)
+        if value is not None and not isinstance(value, dict):
+            raise BadRequestError(f"field {name}: not an object")
         return value

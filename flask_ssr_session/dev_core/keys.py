@@ -107,7 +107,7 @@ class SigningKeys:
     def seconds_until_next_key(self) -> int:
         """Return for how many seconds the published set stays the same, at least 1."""
         newest = self._bring_up_to_date()[0]
-        return max(1, (newest.created_ms + UPDATE_INTERVAL_MS - self._now_ms()) // 1000)
+        return max(1, (_next_key_ms(newest) - self._now_ms()) // 1000)
 
     def rotate(self, *, scheduled: bool, drop_old: bool) -> SigningKey:
         """Make a new dynamic key and return it.
@@ -136,7 +136,7 @@ class SigningKeys:
                 self._insert(f"s-{uuid.uuid4()}", False, now_ms, now_ms)
             if not keys or not keys[0].is_dynamic:
                 self._create_dynamic_key(scheduled=False, after_ms=0)
-            elif keys[0].created_ms + UPDATE_INTERVAL_MS <= now_ms:
+            elif _next_key_ms(keys[0]) <= now_ms:
                 self._create_dynamic_key(scheduled=True, after_ms=keys[0].created_ms)
             dynamic = [key for key in self._load() if key.is_dynamic]
             for successor, key in itertools.pairwise(dynamic):
@@ -201,6 +201,11 @@ class SigningKeys:
 
     def _now_ms(self) -> int:
         return int(self._clock() * 1000)
+
+
+def _next_key_ms(newest: SigningKey) -> int:
+    """Return when the next key is published; it signs from the end of the interval."""
+    return newest.created_ms + UPDATE_INTERVAL_MS - PUBLISHED_BEFORE_SIGNING_MS
 
 
 def _base64url_integer(value: int) -> str:

@@ -39,8 +39,10 @@ class RoleEndpoints:
         return _UNKNOWN_ROLE if permissions is None else ok(permissions=permissions)
 
     def _remove_permissions(self, fields: Fields) -> JSON:
-        permissions = fields.optional_texts("permissions") or []
-        removed = self._roles.remove_permissions(fields.text("role"), permissions)
+        role, permissions = fields.text("role"), fields.optional_texts("permissions")
+        if permissions is None:
+            permissions = self._roles.permissions_of(role) or []
+        removed = self._roles.remove_permissions(role, permissions)
         return ok() if removed else _UNKNOWN_ROLE
 
     def _roles_with_permission(self, fields: Fields) -> JSON:

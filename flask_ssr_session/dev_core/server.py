@@ -42,12 +42,12 @@ class Response:
 
     status: int | None
     body: bytes = field(default=b"", repr=False)
-    content_type: str = "text/plain; charset=utf-8"
+    content_type: str = "text/html;charset=UTF-8"
     headers: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def text(cls, status: int, text: str) -> Response:
-        """Return a response of plain text."""
+        """Return a response of plain text, with the type that a core gives it."""
         return cls(status, text.encode())
 
     @classmethod

@@ -28,7 +28,10 @@ class SessionEndpoints:
             "/recipe/session/regenerate": {"POST": self._regenerate_session},
             "/recipe/session/remove": {"POST": self._remove_sessions},
             "/recipe/session/user": {"GET": self._sessions_of_user},
-            "/recipe/session/data": {"PUT": self._replace_session_data},
+            "/recipe/session/data": {
+                "GET": self._session_data,
+                "PUT": self._replace_session_data,
+            },
             "/recipe/jwt/data": {"PUT": self._replace_session_payload},
         }
 
@@ -36,7 +39,7 @@ class SessionEndpoints:
         return _session_outcome(
             self._sessions.create(
                 fields.text("userId"),
-                payload=_own_claims(fields),
+                payload=_required_claims(fields),
                 data=fields.object("userDataInDatabase"),
                 use_dynamic_key=fields.flag("useDynamicSigningKey", default=True),
                 enable_anti_csrf=fields.flag("enableAntiCsrf"),
@@ -46,8 +49,8 @@ class SessionEndpoints:
     def _refresh_session(self, fields: Fields) -> JSON:
         return _session_outcome(
             self._sessions.refresh(
-                fields.text("refreshToken"),
-                use_dynamic_key=fields.flag("useDynamicSigningKey", default=True),
+                fields.any_text("refreshToken"),
+                use_dynamic_key=fields.flag("useDynamicSigningKey"),
                 enable_anti_csrf=fields.flag("enableAntiCsrf"),
                 anti_csrf_token=fields.optional_text("antiCsrfToken"),
             )
@@ -75,13 +78,14 @@ class SessionEndpoints:
         handles = fields.optional_texts("sessionHandles")
         user_id = fields.optional_text("userId")
         if handles is not None and user_id is None:
-            return ok(sessionHandlesRevoked=self._sessions.remove(handles))
+            known = [_known_handle(handle) for handle in handles]
+            return ok(sessionHandlesRevoked=self._sessions.remove(known))
         if user_id is not None and handles is None:
             return ok(sessionHandlesRevoked=self._sessions.remove_all(user_id))
         raise BadRequestError("exactly one of sessionHandles and userId is required")
 
     def _session(self, fields: Fields) -> JSON:
-        record = self._sessions.find(fields.text("sessionHandle"))
+        record = self._sessions.find(_handle(fields))
         if record is None:
             return _NO_SESSION
         return ok(
@@ -99,20 +103,42 @@ class SessionEndpoints:
         records = self._sessions.list_live(fields.text("userId"))
         return ok(sessionHandles=[record.handle for record in records])
 
+    def _session_data(self, fields: Fields) -> JSON:
+        record = self._sessions.find(_handle(fields))
+        return _NO_SESSION if record is None else ok(userDataInDatabase=record.data)
+
     def _replace_session_data(self, fields: Fields) -> JSON:
-        found = self._sessions.replace_data(
-            fields.text("sessionHandle"), fields.object("userDataInDatabase")
-        )
+        found = self._sessions.replace_data(_handle(fields), fields.object("userDataInDatabase"))
         return ok() if found else _NO_SESSION
 
     def _replace_session_payload(self, fields: Fields) -> JSON:
-        found = self._sessions.replace_payload(fields.text("sessionHandle"), _own_claims(fields))
+        found = self._sessions.replace_payload(_handle(fields), _required_claims(fields))
         return ok() if found else _NO_SESSION
 
 
-def _own_claims(fields: Fields) -> JSON:
-    payload = fields.object("userDataInJWT")
-    protected = sorted(PROTECTED_CLAIMS & payload.keys())
+def _handle(fields: Fields) -> str:
+    return _known_handle(fields.any_text("sessionHandle"))
+
+
+def _known_handle(handle: str) -> str:
+    """Return *handle*; another tenant's would end in its id.
+
+    :raises BadRequestError: it does.
+    """
+    _, mark, tenant_id = handle.partition("_")
+    if mark:
+        raise BadRequestError(f"AppId or tenantId not found => {tenant_id}")
+    return handle
+
+
+def _required_claims(fields: Fields) -> JSON:
+    fields.object("userDataInJWT")
+    return _own_claims(fields) or {}
+
+
+def _own_claims(fields: Fields) -> JSON | None:
+    payload = fields.optional_object("userDataInJWT")
+    protected = sorted(PROTECTED_CLAIMS & (payload or {}).keys())
     if protected:
         raise BadRequestError(f"field userDataInJWT: may not contain {', '.join(protected)}")
     return payload
@@ -129,7 +155,10 @@ def _session_outcome(outcome: Granted | Unauthorised | TryRefresh | TheftDetecte
         "recipeUserId": outcome.user_id,
     }
     if isinstance(outcome, TheftDetected):
-        return {"status": "TOKEN_THEFT_DETECTED", "session": session}
+        theft: JSON = {"status": "TOKEN_THEFT_DETECTED", "session": session}
+        if outcome.subtype is not None:
+            theft["recentTokenReuseSubtype"] = outcome.subtype
+        return theft
     content = ok(session={**session, "userDataInJWT": outcome.payload, "tenantId": TENANT_ID})
     # The SDK tests for the presence of these keys, so they must be absent, not null.
     if outcome.access_token is not None:
@@ -138,6 +167,8 @@ def _session_outcome(outcome: Granted | Unauthorised | TryRefresh | TheftDetecte
         content["refreshToken"] = _token_json(outcome.refresh_token)
     if outcome.anti_csrf_token is not None:
         content["antiCsrfToken"] = outcome.anti_csrf_token
+    if outcome.payload_update_available is not None:
+        content["payloadUpdateAvailable"] = outcome.payload_update_available
     return content
 
 

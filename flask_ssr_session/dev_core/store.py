@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 2
 
 # Times are milliseconds since the epoch unless the name says otherwise; JSON is stored as text.
 _SCHEMA = """
@@ -32,7 +32,9 @@ CREATE TABLE sessions (
     expires_ms INTEGER NOT NULL,
     uses_static_key INTEGER NOT NULL,
     payload TEXT NOT NULL,
-    data TEXT NOT NULL
+    data TEXT NOT NULL,
+    previous_hash_2 TEXT,
+    rotated_ms INTEGER
 );
 CREATE INDEX sessions_by_user ON sessions (user_id);
 CREATE TABLE users (

@@ -14,6 +14,7 @@ _RECIPE_ID = "emailpassword"
 # A core's default and maximum number of users per response.
 _DEFAULT_PAGE = 100
 _MAX_PAGE = 500
+_ORDERS: dict[str, Literal["ASC", "DESC"]] = {"ASC": "ASC", "DESC": "DESC"}
 
 
 class UserEndpoints:
@@ -55,13 +56,11 @@ class UserEndpoints:
         return ok(user=_user_json(user), recipeUserId=user.id)
 
     def _change_user(self, fields: Fields) -> JSON:
-        return {
-            "status": self._users.change(
-                fields.text("recipeUserId"),
-                raw_email=fields.optional_text("email"),
-                password=fields.optional_text("password"),
-            )
-        }
+        user_id = fields.text("recipeUserId")
+        email, password = fields.optional_text("email"), fields.optional_text("password")
+        if email is None and password is None:
+            raise BadRequestError("email or password is required")
+        return {"status": self._users.change(user_id, raw_email=email, password=password)}
 
     def _create_password_reset_token(self, fields: Fields) -> JSON:
         user_id = fields.text("userId")
@@ -84,18 +83,22 @@ class UserEndpoints:
         return {"status": "UNKNOWN_USER_ID_ERROR"} if user is None else ok(user=_user_json(user))
 
     def _users_by_account_info(self, fields: Fields) -> JSON:
+        # Only one kind of account information is known here, so both answers are the same.
+        fields.flag("doUnionOfAccountInfo")
         email = fields.optional_text("email")
         user = None if email is None else self._users.find_by_email(email)
         return ok(users=[] if user is None else [_user_json(user)])
 
     def _list_users(self, fields: Fields) -> JSON:
-        order: Literal["ASC", "DESC"] = (
-            "DESC" if fields.optional_text("timeJoinedOrder") == "DESC" else "ASC"
-        )
+        order = fields.optional_text("timeJoinedOrder") or "ASC"
+        if order not in _ORDERS:
+            raise BadRequestError(f"field timeJoinedOrder: {' or '.join(_ORDERS)}")
         limit = fields.whole_number("limit", at_least=1, at_most=_MAX_PAGE, default=_DEFAULT_PAGE)
         try:
             users, next_page_token = self._users.list_page(
-                order=order, limit=limit, raw_page_token=fields.optional_text("paginationToken")
+                order=_ORDERS[order],
+                limit=limit,
+                raw_page_token=fields.optional_text("paginationToken"),
             )
         except ValueError as error:
             raise BadRequestError(f"field paginationToken: {error}") from error

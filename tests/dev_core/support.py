@@ -1,4 +1,4 @@
-"""Clocks for tests, and a plain HTTP client for the core."""
+"""Clocks for the development core, and a plain HTTP client for any core."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-VERSION = {"cdi-version": "5.4"}
+CDI = {"cdi-version": "5.4"}
 CONTROL = {"x-development-core": "1"}
 
 
@@ -58,11 +58,11 @@ def send(
     *,
     body: Any = None,
     raw_body: bytes | None = None,
-    headers: Mapping[str, str] = VERSION,
+    headers: Mapping[str, str] = CDI,
 ) -> Answer:
     """Send one request; ``body`` is encoded as JSON, ``raw_body`` is sent unchanged."""
     content = raw_body if body is None else json.dumps(body).encode()
-    connection = http.client.HTTPConnection(urlsplit(uri).netloc, timeout=5)
+    connection = http.client.HTTPConnection(urlsplit(uri).netloc, timeout=10)
     try:
         connection.request(method, path, body=content, headers=dict(headers))
         response = connection.getresponse()

@@ -1,4 +1,4 @@
-"""The developer controls, in the process and over HTTP."""
+"""The controls over HTTP, who may use them, and the request log."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import pytest
 
 from flask_ssr_session.dev_core import DevelopmentCore, RequestLogEntry
 
+from ..tables import rows
 from .support import CONTROL, SteppedClock, send
-from .test_http import NEW_SESSION
+from .test_contract import NEW_SESSION, SPEND
 
 KEY_SET = "/.well-known/jwks.json"
 
@@ -26,117 +27,107 @@ def create_session(core: DevelopmentCore, user_id: str = "user-1") -> Any:
     return send(core.uri, "POST", "/public/recipe/session", body=body).json
 
 
-# Who may use them
-
-
-@pytest.mark.parametrize(
-    ("headers", "status"),
-    [
-        pytest.param(CONTROL, 200, id="header"),
-        pytest.param({"X-Development-Core": "1"}, 200, id="other case"),
-        pytest.param({**CONTROL, "Host": "localhost:3567"}, 200, id="localhost"),
-        pytest.param({}, 403, id="no header"),
-        pytest.param({"x-development-core": "0"}, 403, id="other value"),
-        pytest.param({**CONTROL, "Host": "attacker.example"}, 403, id="rebound name"),
-        pytest.param({**CONTROL, "Host": "localhost.attacker.example"}, 403, id="longer name"),
-    ],
+@rows(
+    "headers, status",
+    {
+        "the header": (CONTROL, 200),
+        "the header in other case": ({"X-Development-Core": "1"}, 200),
+        "the name localhost": ({**CONTROL, "Host": "localhost:3567"}, 200),
+        "no header": ({}, 403),
+        "another value": ({"x-development-core": "0"}, 403),
+        "a name that was rebound": ({**CONTROL, "Host": "attacker.example"}, 403),
+        "a longer name": ({**CONTROL, "Host": "localhost.attacker.example"}, 403),
+    },
 )
-@pytest.mark.parametrize(
-    ("method", "path"), [("GET", "/development/state"), ("POST", "/development/key-server/stop")]
-)
+@pytest.mark.parametrize(("method", "path"), [("GET", "state"), ("POST", "key-server/stop")])
 def test_controls_demand_their_header_and_a_loopback_name(
     core: DevelopmentCore, method: str, path: str, headers: dict[str, str], status: int
 ) -> None:
-    assert send(core.uri, method, path, headers=headers).status == status
-    changed = method == "POST" and status == 200
-    assert core.state()["keyServer"] == ("unavailable" if changed else "serving")
+    answer = send(core.uri, method, f"/development/{path}", headers=headers)
+
+    assert answer.status == status
+    is_changed = method == "POST" and status == 200
+    assert core.state()["keyServer"] == ("unavailable" if is_changed else "serving")
 
 
-@pytest.mark.parametrize(
-    ("host", "status"),
-    [("localhost:3567", 200), ("127.0.0.1", 200), ("attacker.example", 403), ("", 403)],
+@rows(
+    "host, status",
+    {
+        "localhost": ("localhost:3567", 200),
+        "the address": ("127.0.0.1", 200),
+        "another name": ("attacker.example", 403),
+        "no name": ("", 403),
+    },
 )
 def test_nothing_is_told_under_a_name_that_is_not_this_machines(
     core: DevelopmentCore, host: str, status: int
 ) -> None:
-    answer = send(core.uri, "GET", "/.well-known/jwks.json", headers={"Host": host})
-    assert answer.status == status
-    assert ("keys" in answer.text) is (status == 200)
+    answer = send(core.uri, "GET", KEY_SET, headers={"Host": host})
+
+    assert (answer.status, "keys" in answer.text) == (status, status == 200)
 
 
-@pytest.mark.parametrize(
-    ("method", "path"),
-    [
-        ("GET", "state"),
-        ("GET", "requests"),
-        ("POST", "requests/clear"),
-        ("GET", "sessions"),
-        ("POST", "sessions/revoke"),
-        ("POST", "signing-key/rotate"),
-        ("POST", "key-server/stop"),
-        ("POST", "key-server/start"),
-        ("POST", "refresh-endpoint/stop"),
-        ("POST", "refresh-endpoint/start"),
-    ],
+@rows(
+    "method, path",
+    {
+        path: (method, path)
+        for method, paths in {
+            "GET": "state requests sessions",
+            "POST": "requests/clear sessions/revoke signing-key/rotate key-server/stop"
+            " key-server/start refresh-endpoint/stop refresh-endpoint/start",
+        }.items()
+        for path in paths.split()
+    },
 )
-def test_changes_are_post_only_and_looking_is_get_only(
+def test_changes_are_post_only_and_reading_is_get_only(
     core: DevelopmentCore, method: str, path: str
 ) -> None:
     other = "GET" if method == "POST" else "POST"
     url = f"/development/{path}"
+
     assert send(core.uri, other, url, headers=CONTROL).status == 405
     assert send(core.uri, method, url, headers=CONTROL).status == 200
 
 
-def test_unknown_control_is_404(core: DevelopmentCore) -> None:
-    assert send(core.uri, "POST", "/development/unknown", headers=CONTROL).status == 404
-
-
-@pytest.mark.parametrize(
-    "raw_body", [b"{", b'{"scheduled":"yes"}', b'{"scheduled":true,"dropOld":true}']
+@rows(
+    "path, raw_body, status",
+    {
+        "unknown control": ("unknown", b"", 404),
+        "no JSON": ("signing-key/rotate", b"{", 400),
+        "wrong type": ("signing-key/rotate", b'{"scheduled":"yes"}', 400),
+        "no key left to sign": ("signing-key/rotate", b'{"scheduled":true,"dropOld":true}', 400),
+    },
 )
-def test_wrong_fields_of_a_control_are_400_and_change_nothing(
-    core: DevelopmentCore, raw_body: bytes
+def test_wrong_control_changes_nothing(
+    core: DevelopmentCore, path: str, raw_body: bytes, status: int
 ) -> None:
     before = core.state()
-    url = "/development/signing-key/rotate"
-    answer = send(core.uri, "POST", url, raw_body=raw_body, headers=CONTROL)
-    assert answer.status == 400
+    url = f"/development/{path}"
+
+    assert send(core.uri, "POST", url, raw_body=raw_body, headers=CONTROL).status == status
     assert core.state() == before
 
 
-# Keys
-
-
-def published(core: DevelopmentCore) -> list[str]:
-    return [key["kid"] for key in send(core.uri, "GET", KEY_SET).json["keys"]]
-
-
 def test_rotation_over_http_is_the_one_in_the_process(core: DevelopmentCore) -> None:
-    (old, static) = published(core)
+    def published() -> list[str]:
+        return [key["kid"] for key in send(core.uri, "GET", KEY_SET).json["keys"]]
+
+    (old, static) = published()
     scheduled = control(core, "POST", "signing-key/rotate", {"scheduled": True})["kid"]
-    assert published(core) == [scheduled, old, static]
-    unscheduled = core.rotate_signing_key()
-    assert published(core) == [unscheduled, scheduled, old, static]
-    last = control(core, "POST", "signing-key/rotate", {"dropOld": True})["kid"]
-    assert published(core) == [last, static]
-
-
-def test_state_tells_when_a_key_begins_to_sign(core: DevelopmentCore) -> None:
-    kid = core.rotate_signing_key(scheduled=True)
     newest = control(core, "GET", "state")["signingKeys"][0]
-    assert newest["kid"] == kid
-    assert newest["signsFrom"] - newest["created"] == 60_000
-
-
-# Outages
+    assert (newest["kid"], newest["signsFrom"] - newest["created"]) == (scheduled, 60_000)
+    unscheduled = core.rotate_signing_key()
+    assert published() == [unscheduled, scheduled, old, static]
+    last = control(core, "POST", "signing-key/rotate", {"dropOld": True})["kid"]
+    assert published() == [last, static]
 
 
 def test_stopped_key_server_answers_503_until_it_is_started(core: DevelopmentCore) -> None:
     core.stop_key_server()
-    assert send(core.uri, "GET", KEY_SET).status == 503
-    assert send(core.uri, "GET", "/recipe/jwt/jwks").status == 503
-    assert send(core.uri, "GET", "/hello").status == 200
+    statuses = [
+        send(core.uri, "GET", path).status for path in (KEY_SET, "/recipe/jwt/jwks", "/hello")
+    ]
+    assert statuses == [503, 503, 200]
     core.start_key_server()
     assert send(core.uri, "GET", KEY_SET).status == 200
 
@@ -152,8 +143,7 @@ def test_refusing_key_server_closes_the_connection_without_an_answer(core: Devel
 
 
 def test_stopped_refresh_endpoint_answers_500_and_spends_nothing(core: DevelopmentCore) -> None:
-    token = create_session(core)["refreshToken"]["token"]
-    body = {"refreshToken": token, "enableAntiCsrf": False}
+    body = SPEND | {"refreshToken": create_session(core)["refreshToken"]["token"]}
     control(core, "POST", "refresh-endpoint/stop")
     assert control(core, "GET", "state")["refreshEndpoint"] == "failing"
     assert send(core.uri, "POST", "/recipe/session/refresh", body=body).status == 500
@@ -161,31 +151,22 @@ def test_stopped_refresh_endpoint_answers_500_and_spends_nothing(core: Developme
     assert send(core.uri, "POST", "/recipe/session/refresh", body=body).json["status"] == "OK"
 
 
-# The request log
-
-
-def test_log_tells_method_bare_path_time_and_status(
+def test_log_has_method_bare_path_time_and_status(
     core: DevelopmentCore, clock: SteppedClock
 ) -> None:
     create_session(core)
     clock.advance(1)
-    send(core.uri, "GET", "/appid-x/public/users/by-accountinfo?email=a%40b.co")
+    send(core.uri, "GET", "/public/users/by-accountinfo?doUnionOfAccountInfo=true&email=a%40b.co")
     send(core.uri, "DELETE", "/unknown")
+    control(core, "GET", "state")
+
     assert core.request_log() == [
         RequestLogEntry("POST", "/recipe/session", clock.now - 1, 200),
         RequestLogEntry("GET", "/users/by-accountinfo", clock.now, 200),
         RequestLogEntry("DELETE", "/unknown", clock.now, 404),
     ]
-
-
-def test_controls_are_not_in_the_log_and_can_clear_it(core: DevelopmentCore) -> None:
-    send(core.uri, "GET", "/hello")
-    assert [entry["path"] for entry in control(core, "GET", "requests")["requests"]] == ["/hello"]
     control(core, "POST", "requests/clear")
     assert core.request_log() == []
-    send(core.uri, "GET", "/hello")
-    core.clear_request_log()
-    assert control(core, "GET", "requests")["requests"] == []
 
 
 def test_log_keeps_the_last_thousand_requests(core: DevelopmentCore) -> None:
@@ -193,9 +174,8 @@ def test_log_keeps_the_last_thousand_requests(core: DevelopmentCore) -> None:
         core.log_request("GET", f"/{number}", 200)
     paths = [entry.path for entry in core.request_log()]
     assert (len(paths), paths[0], paths[-1]) == (1000, "/1", "/1000")
-
-
-# Sessions
+    core.clear_request_log()
+    assert core.request_log() == []
 
 
 def test_sessions_are_listed_and_revoked_by_user_or_all(core: DevelopmentCore) -> None:
@@ -210,4 +190,3 @@ def test_sessions_are_listed_and_revoked_by_user_or_all(core: DevelopmentCore) -
     assert revoked["sessionHandlesRevoked"] == [mine]
     assert core.revoke_sessions("user-2") == [other]
     assert control(core, "POST", "sessions/revoke")["sessionHandlesRevoked"] == [third]
-    assert core.list_sessions() == []

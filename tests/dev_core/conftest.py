@@ -20,8 +20,10 @@ KeyFactory = Callable[[], RSAPrivateKey]
 
 
 @pytest.fixture(autouse=True)
-def loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Refuse every connection that would leave the machine."""
+def loopback_only(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refuse every connection that would leave the machine, but to the core of ``--core``."""
+    if request.config.getoption("core"):
+        return
     connect = socket.socket.connect
 
     def guarded(self: socket.socket, address: Any) -> None:
@@ -37,7 +39,7 @@ def rsa_keys() -> list[RSAPrivateKey]:
     return [generate_rsa_key() for _ in range(4)]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def key_factory(rsa_keys: list[RSAPrivateKey]) -> KeyFactory:
     """Return the same few keys in turn, because making keys takes time."""
     keys = itertools.cycle(rsa_keys)
@@ -66,6 +68,17 @@ def live_core(lagging_clock: LaggingClock, key_factory: KeyFactory) -> Iterator[
     """A running core for the SDK, which uses the machine's clock."""
     with DevelopmentCore(clock=lagging_clock, key_factory=key_factory) as core:
         yield core
+
+
+@pytest.fixture(scope="session")
+def core_uri(request: pytest.FixtureRequest, key_factory: KeyFactory) -> Iterator[str]:
+    """The core whose contract is tested: that of ``--core``, else a development core."""
+    uri = request.config.getoption("core")
+    if uri:
+        yield uri
+        return
+    with DevelopmentCore(key_factory=key_factory) as core:
+        yield core.uri
 
 
 @pytest.fixture
