@@ -46,6 +46,13 @@ _APP_WIDE = frozenset(
         ("GET", "/recipe/role/permissions"),
         ("POST", "/recipe/role/permissions/remove"),
         ("GET", "/recipe/permission/roles"),
+        ("POST", "/recipe/totp/device"),
+        ("PUT", "/recipe/totp/device"),
+        ("GET", "/recipe/totp/device/list"),
+        ("POST", "/recipe/totp/device/remove"),
+        ("GET", "/recipe/user/metadata"),
+        ("PUT", "/recipe/user/metadata"),
+        ("POST", "/recipe/user/metadata/remove"),
         ("GET", "/recipe/user/email/verify"),
         ("POST", "/recipe/user/email/verify/remove"),
     }

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from .application import CoreApplication
 from .cdi import CDI_VERSIONS, supported_versions
 from .controls import Controls
+from .factor_endpoints import FactorEndpoints
 from .key_endpoints import KeyEndpoints
 from .keys import SigningKeys, generate_rsa_key
 from .one_time_tokens import Verification
@@ -21,6 +22,7 @@ from .server import LOOPBACK_HOST, HTTPServerThread
 from .session_endpoints import SessionEndpoints
 from .sessions import Sessions
 from .store import Store
+from .totp import Devices
 from .user_endpoints import UserEndpoints
 from .users import Users
 
@@ -91,6 +93,7 @@ class DevelopmentCore(Controls):
             **SessionEndpoints(sessions).table,
             **UserEndpoints(users, verification).table,
             **RoleEndpoints(Roles(self._store)).table,
+            **FactorEndpoints(Devices(self._store, clock=clock), self._store).table,
         }
         self._application = CoreApplication(table, self, versions=versions, api_key=api_key)
 

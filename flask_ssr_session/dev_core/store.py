@@ -64,6 +64,22 @@ CREATE TABLE user_roles (
     role TEXT NOT NULL REFERENCES roles ON DELETE CASCADE,
     PRIMARY KEY (user_id, role)
 );
+CREATE TABLE totp_devices (
+    user_id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    secret TEXT NOT NULL,
+    period INTEGER NOT NULL,
+    skew INTEGER NOT NULL,
+    is_verified INTEGER NOT NULL,
+    PRIMARY KEY (user_id, name)
+);
+CREATE TABLE totp_attempts (
+    user_id TEXT NOT NULL,
+    code TEXT NOT NULL,
+    is_valid INTEGER NOT NULL,
+    expires_ms INTEGER NOT NULL
+);
+CREATE TABLE user_metadata (user_id TEXT PRIMARY KEY, metadata TEXT NOT NULL);
 """
 
 

@@ -31,6 +31,16 @@ _PAGES: dict[str, tuple[str, tuple[int, str]]] = {
     ),
 }
 
+_TABLES_OF_USERS = (
+    "sessions",
+    "user_roles",
+    "verified_emails",
+    "one_time_tokens",
+    "totp_devices",
+    "totp_attempts",
+    "user_metadata",
+)
+
 
 @dataclass(frozen=True)
 class User:
@@ -126,13 +136,11 @@ class Users:
         return "OK" if cursor.rowcount else "UNKNOWN_USER_ID_ERROR"
 
     def remove(self, user_id: str) -> None:
-        """Delete the account with its sessions, roles, verified addresses and tokens."""
+        """Delete the account with all that belongs to it."""
         with self._store.transaction() as db:
             db.execute("DELETE FROM users WHERE id = ?", (user_id,))
-            db.execute("DELETE FROM sessions WHERE user_id = ?", (user_id,))
-            db.execute("DELETE FROM user_roles WHERE user_id = ?", (user_id,))
-            db.execute("DELETE FROM verified_emails WHERE user_id = ?", (user_id,))
-            db.execute("DELETE FROM one_time_tokens WHERE user_id = ?", (user_id,))
+            for table in _TABLES_OF_USERS:
+                db.execute(f"DELETE FROM {table} WHERE user_id = ?", (user_id,))  # noqa: S608
 
     def _select(self, condition: str, parameters: tuple[object, ...]) -> list[User]:
         statement = (
