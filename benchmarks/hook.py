@@ -22,11 +22,11 @@ from typing import Any
 from flask import Flask
 from supertokens_python.recipe import session as session_recipe
 
-from example_app.core import DevelopmentCore
+from flask_ssr_session.dev_core import DevelopmentCore
 from flask_ssr_session.sansio.jwt import decode_unverified_token
 from flask_ssr_session.testing import SessionSigner
 from flask_ssr_session.upstream.key_set import MAX_CACHED_CHARS, MAX_CACHED_TOKENS
-from tests.development_core.sdk import init_sdk
+from tests.dev_core.sdk import init_sdk
 
 from . import sites
 from .driving import Case, TimedRequest, Timings, always, environ, measure, versions

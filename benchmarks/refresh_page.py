@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from example_app.core import DevelopmentCore
+from flask_ssr_session.dev_core import DevelopmentCore
 from tests.browser.conftest import CHROMIUM_ARGUMENTS, ShiftedClock, Site, served
 from tests.browser.handwritten_app import build_bare_sdk, open_tabs, reload_at_once
 

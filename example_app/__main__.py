@@ -7,8 +7,9 @@ import logging
 import os
 from collections.abc import Sequence
 
+from flask_ssr_session.dev_core import DevelopmentCore
+
 from .app import create_app
-from .core import DevelopmentCore
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -7,6 +7,8 @@ from werkzeug.wrappers import Response
 
 from flask_ssr_session import session_optional, session_required
 
+from .core import find_core
+
 pages = Blueprint("pages", __name__)
 
 
@@ -56,7 +58,7 @@ def admin() -> str:
 @session_required(check_revoked=True)
 def checked() -> str:
     """Ask the core on every request whether the session still exists."""
-    return render_template("checked.html")
+    return render_template("checked.html", core=find_core())
 
 
 @pages.get("/live")

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import cast
+
 from click import Command, Context
 from flask.cli import AppGroup
+
+_HOMES = {"dev-core": "dev_core", "doctor": "doctor"}
 
 
 class _LazyGroup(AppGroup):
@@ -11,15 +16,17 @@ class _LazyGroup(AppGroup):
 
     def list_commands(self, ctx: Context) -> list[str]:  # noqa: ARG002
         """Return the names of all commands."""
-        return ["doctor"]
+        return list(_HOMES)
 
     def get_command(self, ctx: Context, cmd_name: str) -> Command | None:  # noqa: ARG002
         """Import and return a command, or None if there is none by that name."""
-        if cmd_name != "doctor":
+        folder = _HOMES.get(cmd_name)
+        if folder is None:
             return None
-        from .doctor.command import doctor
+        module = import_module(f".{folder}.command", __package__)
+        return cast("Command", getattr(module, folder))
 
-        return doctor
 
-
-commands = _LazyGroup("ssr-session", help="Check SuperTokens sessions on server-rendered pages.")
+commands = _LazyGroup(
+    "ssr-session", help="Check SuperTokens sessions on server-rendered pages, and try them out."
+)

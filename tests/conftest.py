@@ -8,6 +8,14 @@ from flask_ssr_session.testing import SessionSigner
 from .clocks import SteppedClock
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--core",
+        metavar="URI",
+        help="run the contract tests of tests/dev_core against this SuperTokens core",
+    )
+
+
 @pytest.fixture
 def clock() -> SteppedClock:
     return SteppedClock()

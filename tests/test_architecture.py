@@ -30,6 +30,7 @@ FORBIDDEN = {
     "pages": {"supertokens_python"} | IO,
     "doctor": {"jinja2", "supertokens_python"} | IO,
     "testing": {"jinja2", "supertokens_python"},
+    "dev_core": FRAMEWORKS,
     "": {"jinja2", "supertokens_python"} | IO,
 }
 EXCEPTIONS = {
@@ -43,7 +44,11 @@ MAY_USE = {
     "upstream": {"upstream", "sansio", "errors", "session", "clock", "signals", "throttled_log"},
 }
 # What is loaded only by these.
-RESERVED = {"doctor": {"doctor", "cli"}, "testing": {"testing", "pytest_plugin"}}
+RESERVED = {
+    "dev_core": {"dev_core", "cli"},
+    "doctor": {"doctor", "cli"},
+    "testing": {"testing", "pytest_plugin"},
+}
 
 
 def imports_of(module: str) -> Iterator[str]:

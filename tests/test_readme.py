@@ -14,8 +14,8 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from example_app.core import DevelopmentCore
 from flask_ssr_session import session_required
+from flask_ssr_session.dev_core import DevelopmentCore
 from flask_ssr_session.testing import (
     PAGE_HEADERS,
     expire,

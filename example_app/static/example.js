@@ -1,9 +1,12 @@
 // session_script() starts the SuperTokens SDK before this script. When a fetch() here meets an
 // expired access token, the SDK refreshes it and retries.
 
+const TIME_LIMIT_SECONDS = 10;
+
 function post(url, body) {
   return fetch(url, {
     method: "POST",
+    signal: AbortSignal.timeout(TIME_LIMIT_SECONDS * 1000),
     headers: { "content-type": "application/json", rid: "emailpassword", "st-auth-mode": "cookie" },
     body: JSON.stringify(body),
   });
@@ -16,12 +19,20 @@ for (const form of document.querySelectorAll("form[data-auth]")) {
     error.textContent = "";
     const formFields = [...new FormData(form)].map(([id, value]) => ({ id, value }));
     try {
-      const answer = await (await post(form.dataset.auth, { formFields })).json();
+      const response = await post(form.dataset.auth, { formFields });
+      if (!response.ok) {
+        error.textContent = `The sign-in service failed (status ${response.status}): its core may be down. Please try again.`;
+        return;
+      }
+      const answer = await response.json();
       if (answer.status === "OK") location.assign(form.dataset.returnPath);
       else if (answer.status === "FIELD_ERROR") error.textContent = answer.formFields[0].error;
       else error.textContent = "E-mail address and password do not match.";
-    } catch {
-      error.textContent = "The sign-in service cannot be reached. Please try again.";
+    } catch (problem) {
+      error.textContent =
+        problem.name === "TimeoutError"
+          ? `The sign-in service did not answer within ${TIME_LIMIT_SECONDS} seconds. Please try again.`
+          : "The sign-in service cannot be reached. Please try again.";
     }
   });
 }

@@ -18,10 +18,12 @@ from .probes import CORS_HEADERS, ProbeResult
 
 def check_core(environment: Environment) -> Iterator[Finding]:
     """Check that every core accepts the requests that the SDK sends."""
-    # Without any keys, check_keys reports that the core does not respond.
-    if not environment.verification_kids or not environment.cores:
+    # check_keys reports the cores that have no keys.
+    reported = {probe.host for probe in environment.key_servers if not probe.kids}
+    cores = [probe for probe in environment.cores if probe.host not in reported]
+    if not environment.verification_kids or not cores:
         return
-    for probe in environment.cores:
+    for probe in cores:
         if isinstance(probe.answer, FetchedResponse) and _reports_unauthorised(probe.answer):
             continue
         if isinstance(probe.answer, FetchedResponse) and probe.answer.status == 401:
@@ -30,6 +32,15 @@ def check_core(environment: Environment) -> Iterator[Finding]:
                 f"the core at {probe.host} rejects the API key of this process, so no user can "
                 "sign in or refresh",
                 "set api_key of SupertokensConfig to one that the core accepts",
+            )
+        elif isinstance(probe.answer, FetchedResponse) and probe.answer.status == 400:
+            version = environment.resolved.core_headers["cdi-version"]
+            yield problem(
+                "core",
+                f"the core at {probe.host} refuses this SDK's version of its interface, CDI "
+                f"{version} (status 400), so no user can sign in or refresh",
+                "remove supertokens_min_cdi_version from the core's configuration or lower it to "
+                f"{version}, and run a core version that this supertokens-python supports",
             )
         else:
             yield problem(

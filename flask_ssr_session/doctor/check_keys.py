@@ -47,20 +47,24 @@ def check_keys(environment: Environment) -> Iterator[Finding]:
     probes = environment.key_servers
     if not probes:
         return
-    failed = [f"{probe.host} ({probe.failure_text})" for probe in probes if not probe.kids]
+    bad = [probe for probe in probes if not probe.kids]
+    failed = ", ".join(f"{probe.host} ({probe.failure_text})" for probe in bad)
     good = [probe for probe in probes if probe.kids]
     if not good:
         yield problem(
             "keys",
-            f"no keys could be fetched from {', '.join(failed)}, so no token can be verified",
+            f"no keys could be fetched from {failed}, so no token can be verified",
             "start the core, or correct connection_uri or SSR_SESSION_JWKS_URI",
         )
         return
-    if failed:
-        yield warning(
+    if bad:
+        yield problem(
             "keys",
-            f"no keys from {', '.join(failed)}",
-            "start it, or remove it from connection_uri",
+            f"no keys from {failed}: requests that turn to it first wait, and if the others stop, "
+            "none can be served",
+            "start it, or remove it from connection_uri"
+            if all(isinstance(probe.answer, FetchError) for probe in bad)
+            else "correct its address in connection_uri, or remove it",
         )
     first = good[0]
     different = [probe.host for probe in good if first.kids.isdisjoint(probe.kids)]

@@ -79,6 +79,29 @@ def check_csp(environment: Environment) -> Iterator[Finding]:
         yield ok("csp", "the Content-Security-Policy allows the refresh page")
 
 
+def check_connection_allowlist(environment: Environment) -> Iterator[Finding]:
+    """Check that ``Connection-Allowlist``, which some browsers obey, names the API."""
+    page = environment.refresh_page
+    if page is None or isinstance(page.answer, FetchError) or find_script(page) is None:
+        return
+    lists = page.answer.headers.get_all("Connection-Allowlist")
+    if not lists:
+        return
+    origin = environment.api_origin
+    names_api = [
+        origin in each or ("response-origin" in each and origin == environment.site)
+        for each in lists
+    ]
+    if not all(names_api):
+        # Patterns may match what they do not name, so this is no verdict.
+        yield warning(
+            "connection_allowlist",
+            f"the page sends Connection-Allowlist without the API's origin ({origin}); browsers "
+            "that obey it block the refresh unless a pattern matches",
+            "add the API's origin, and response-origin for the pages themselves",
+        )
+
+
 def check_script(environment: Environment) -> Iterator[Finding]:
     """Check that browsers receive the script of this installation."""
     if (probe := environment.script) is None:

@@ -21,6 +21,7 @@ from ..errors import (
 )
 from ..sansio.base64url import decode_base64url
 from ..sansio.builtin_claims import EMAIL_VERIFIED_CLAIM, MFA_CLAIM, PERMISSIONS_CLAIM, ROLES_CLAIM
+from ..sansio.cookie_header import ACCESS_TOKEN_COOKIE
 from ..sansio.jwt import ID_CLAIM_VERSIONS, OLDEST_KNOWN_VERSION, is_time
 from ..sansio.verdict import mfa_is_complete
 from ..sansio.verification import (
@@ -32,6 +33,9 @@ from ..sansio.verification import (
 from ..upstream.key_set import KeySet
 from .finding import Finding, format_age, ok, problem, warning
 from .token_defects import DEFECTS, SYNCHRONISE_CLOCKS, USE_SESSION_COOKIE
+
+# Name and value together; browsers ignore a larger cookie (RFC 6265bis section 5.6).
+_MAX_COOKIE_CHARS = 4096
 
 _MAX_NAMES = 20
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
@@ -58,6 +62,13 @@ def explain_token(
 
     :param keys: None if no keys may be fetched; the signature is not checked then.
     """
+    if len(ACCESS_TOKEN_COOKIE) + len(raw_token) > _MAX_COOKIE_CHARS:
+        yield problem(
+            "size",
+            f"the cookie has more than {_MAX_COOKIE_CHARS:,} bytes, so browsers drop it without a "
+            "word, and the refresh page says that the browser blocks cookies",
+            "put less into the access token's payload: keep long lists in the database",
+        )
     payload = _decode_unverified_part(raw_token, 1)
     if payload is not None:
         header = _decode_unverified_part(raw_token, 0) or {}

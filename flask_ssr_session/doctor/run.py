@@ -21,7 +21,13 @@ from .check_cookies import (
 )
 from .check_hooks import check_decorators, check_middleware
 from .check_keys import check_api_clock, check_key_server_clock, check_keys, check_static_keys
-from .check_pages import check_csp, check_refresh_page, check_script, check_sign_in
+from .check_pages import (
+    check_connection_allowlist,
+    check_csp,
+    check_refresh_page,
+    check_script,
+    check_sign_in,
+)
 from .check_settings import (
     check_sdk,
     check_sdk_version,
@@ -62,6 +68,7 @@ CHECKS: tuple[Callable[[Environment], Iterator[Finding]], ...] = (
     check_api_keys,
     check_refresh_page,
     check_csp,
+    check_connection_allowlist,
     check_script,
     check_sign_in,
 )

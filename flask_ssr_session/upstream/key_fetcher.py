@@ -92,7 +92,8 @@ class KeyFetcher:
     def renew(self, *, in_background: bool, wait_seconds: float, may_back_off: bool) -> None:
         """Start a fetch or join the running one, and wait for it.
 
-        :param in_background: fetch in a new thread, if the process can start one.
+        :param in_background: fetch in a new thread, if the process can start one. False if the
+            caller has no usable keys.
         :param wait_seconds: how long after its start to wait for a fetch of another thread.
         :param may_back_off: the caller has usable keys, so the pauses between failed attempts may
             grow.
@@ -104,7 +105,9 @@ class KeyFetcher:
             abandoned = running is not None and now - running.started >= ABANDONED_AFTER_SECONDS
             is_ours = running is None or abandoned
             if running is None or abandoned:
-                if not (abandoned or _may_fetch(state, now, may_back_off=may_back_off)):
+                # Unusable keys soon after a good fetch: the wall clock jumped, and no pause helps.
+                is_jump = not in_background and not state.failures
+                if not (abandoned or is_jump or _may_fetch(state, now, may_back_off=may_back_off)):
                     return
                 running = state.running = _RunningFetch(now)
                 previous_start, state.last_start = state.last_start, now

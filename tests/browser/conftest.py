@@ -27,7 +27,7 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
-from example_app.core import DevelopmentCore
+from flask_ssr_session.dev_core import DevelopmentCore
 from hatch_build import find_installed_node, find_packaged_node
 
 ROOT = Path(__file__).resolve().parents[2]

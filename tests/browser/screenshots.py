@@ -11,7 +11,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, Route, expect, sync_playwright
 
-from example_app.core import DevelopmentCore
+from flask_ssr_session.dev_core import DevelopmentCore
 
 from .conftest import DOCUMENT_TIMEOUT_MS, ROOT, ShiftedClock, Site, launch_chromium, served
 from .test_forms import submit_by_script

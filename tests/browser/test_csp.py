@@ -12,7 +12,7 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Response, expect
 
-from example_app.core import DevelopmentCore
+from flask_ssr_session.dev_core import DevelopmentCore
 from flask_ssr_session.testing import SessionSigner
 
 from .conftest import DOCUMENT_TIMEOUT_MS, ShiftedClock, Site, served

@@ -19,7 +19,7 @@ from playwright.sync_api import (
     expect,
 )
 
-from example_app.core import DevelopmentCore
+from flask_ssr_session.dev_core import DevelopmentCore
 
 from .conftest import (
     CHROMIUM_ARGUMENTS,

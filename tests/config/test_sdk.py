@@ -14,7 +14,7 @@ from supertokens_python.recipe import emailpassword, session
 from flask_ssr_session.config.resolved import SDKSettings
 from flask_ssr_session.config.sdk import SDKCookieSettings, read_cookie_settings, read_sdk
 from flask_ssr_session.errors import ConfigError
-from tests.development_core.conftest import sdk_environment
+from tests.dev_core.conftest import sdk_environment
 from tests.tables import rows
 
 __all__ = ["sdk_environment"]

@@ -12,7 +12,7 @@ from flask import Flask
 from werkzeug.serving import make_server
 
 import example_app.app
-from example_app.core import DevelopmentCore
+from flask_ssr_session.dev_core import DevelopmentCore
 from flask_ssr_session.doctor import command
 from flask_ssr_session.testing import SessionSigner
 from tests.sdk.conftest import *  # noqa: F403 - fixtures, for pytest to find

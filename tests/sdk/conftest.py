@@ -1,6 +1,6 @@
 """The fixtures of the development core's own tests: a running core and a fresh SDK."""
 
-from tests.development_core.conftest import (
+from tests.dev_core.conftest import (
     key_factory,
     lagging_clock,
     live_core,

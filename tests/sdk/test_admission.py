@@ -26,13 +26,13 @@ from supertokens_python.recipe.session.framework.flask import verify_session
 from supertokens_python.recipe.session.interfaces import RecipeInterface
 from supertokens_python.recipe.userroles import UserRoleClaim
 
-from example_app.core import DevelopmentCore
 from flask_ssr_session import FlaskSSRSession, require_session, session_required
 from flask_ssr_session.config.sdk import read_sdk
+from flask_ssr_session.dev_core import DevelopmentCore
 from tests.app.conftest import TEMPLATE_GUARD
 from tests.browser_requests import FETCH, PAGE
-from tests.development_core.sdk import init_sdk
-from tests.development_core.support import LaggingClock
+from tests.dev_core.sdk import init_sdk
+from tests.dev_core.support import LaggingClock
 from tests.tables import rows
 
 EMAIL: Any = emailverification.EmailVerificationClaim

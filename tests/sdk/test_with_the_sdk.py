@@ -15,12 +15,12 @@ from supertokens_python.recipe.userroles import UserRoleClaim
 from supertokens_python.recipe.userroles import syncio as roles
 from werkzeug.test import TestResponse
 
-from example_app.core import DevelopmentCore
 from flask_ssr_session import FlaskSSRSession, require_session, session_required
+from flask_ssr_session.dev_core import DevelopmentCore
 from flask_ssr_session.testing import PAGE_HEADERS
 from tests.browser_requests import FETCH, PAGE
-from tests.development_core.sdk import init_sdk, reset_sdk
-from tests.development_core.support import LaggingClock
+from tests.dev_core.sdk import init_sdk, reset_sdk
+from tests.dev_core.support import LaggingClock
 
 FIELDS = [
     {"id": "email", "value": "ada@example.test"},

@@ -19,15 +19,15 @@ from unittest import mock
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from flask import Flask
 
-from example_app.core import DevelopmentCore
-from example_app.core import keys as core_keys
 from flask_ssr_session import FlaskSSRSession, app_state
+from flask_ssr_session.dev_core import DevelopmentCore
+from flask_ssr_session.dev_core import keys as core_keys
 from flask_ssr_session.sansio.jwt import decode_unverified_token
 from flask_ssr_session.upstream import key_age
 from tests.app.conftest import cookies, with_views
 from tests.browser_requests import PAGE
 from tests.clocks import SteppedClock
-from tests.development_core.support import send
+from tests.dev_core.support import send
 from tests.key_servers import finish_background
 
 DAY = 24 * 3600.0

@@ -1,0 +1,167 @@
+"""The server of the development core: its address, its API key, requests that are none."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import sqlite3
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from flask_ssr_session.dev_core import DevelopmentCore
+
+from ..tables import rows
+from .conftest import KeyFactory
+from .support import CDI, send
+from .test_contract import NEW_SESSION, SPEND
+
+
+@rows(
+    "path, headers, status",
+    {
+        "the key": ("/recipe/roles", {"api-key": "secret"}, 200),
+        "another key": ("/recipe/roles", {"api-key": "wrong"}, 401),
+        "no key": ("/recipe/roles", {}, 401),
+        "another key for the versions": ("/apiversion", {"api-key": "wrong"}, 401),
+        "the key for the versions": ("/apiversion", {"api-key": "secret"}, 200),
+        "no key for the key set": ("/.well-known/jwks.json", {}, 200),
+        "no key for the greeting": ("/hello", {}, 200),
+    },
+)
+def test_api_key_is_wanted_where_a_core_wants_it(
+    key_factory: KeyFactory, path: str, headers: dict[str, str], status: int
+) -> None:
+    with DevelopmentCore(api_key="secret", key_factory=key_factory) as core:
+        answer = send(core.uri, "GET", path, headers=CDI | headers)
+
+    assert answer.status == status
+    assert (answer.text == "Invalid API key") == (status == 401)
+
+
+def raw_exchange(uri: str, content: bytes) -> bytes:
+    address = urlsplit(uri)
+    with socket.create_connection((address.hostname or "", address.port or 0), timeout=5) as client:
+        client.sendall(content)
+        client.shutdown(socket.SHUT_WR)
+        return client.makefile("rb").read()
+
+
+HEAD = b"PUT /recipe/role HTTP/1.1\r\nHost: localhost\r\nContent-Length: "
+
+
+@rows(
+    "content, status",
+    {
+        "a good request": (HEAD + b'15\r\n\r\n{"role":"user"}', b" 200 "),
+        "a negative length": (HEAD + b"-1\r\n\r\n", b" 400 "),
+        "a length of letters": (HEAD + b"x\r\n\r\n", b" 400 "),
+        "a length in superscript": (HEAD + b"\xb2\r\n\r\n", b" 400 "),
+        "a length above 1 MiB": (HEAD + b"1048577\r\n\r\n", b" 413 "),
+        "a path without a slash": (b"GET * HTTP/1.1\r\nHost: localhost\r\n\r\n", b" 404 "),
+    },
+)
+def test_request_is_read_within_limits(
+    core: DevelopmentCore, content: bytes, status: bytes
+) -> None:
+    assert status in raw_exchange(core.uri, content).split(b"\r\n")[0]
+
+
+@rows(
+    "raw_body",
+    {
+        "too deep": b"[" * 100_000,
+        "half a surrogate pair": b'{"role":"\\ud800"}',
+        "an empty name": b'{"role":""}',
+        "null": b'{"role":null}',
+    },
+)
+def test_body_that_cannot_be_kept_is_400(core: DevelopmentCore, raw_body: bytes) -> None:
+    assert send(core.uri, "PUT", "/recipe/role", raw_body=raw_body).status == 400
+
+
+def test_client_that_leaves_in_the_middle_harms_nobody(core: DevelopmentCore) -> None:
+    address = urlsplit(core.uri)
+    for content in (b"", b"GET /rec", b"nonsense\r\n\r\n", b"GET /hello HTTP/1.0\r\n"):
+        with socket.create_connection((address.hostname or "", address.port or 0)) as client:
+            client.sendall(content)
+    assert send(core.uri, "GET", "/hello").status == 200
+
+
+def test_error_inside_is_500_and_logged_without_the_request_body(
+    core: DevelopmentCore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: Any) -> None:
+        raise LookupError("broken on purpose")
+
+    monkeypatch.setattr("flask_ssr_session.dev_core.roles.Roles.create", fail)
+    answer = send(core.uri, "PUT", "/recipe/role?mail=a@b.co", body={"role": "secret-value"})
+
+    assert (answer.status, answer.text) == (500, "internal error")
+    assert "PUT /recipe/role failed" in caplog.text
+    assert "secret-value" not in caplog.text
+    assert "a@b.co" not in caplog.text
+    assert [entry.status for entry in core.request_log()] == [500]
+
+
+def test_log_holds_no_token(core: DevelopmentCore, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    session = send(core.uri, "POST", "/public/recipe/session", body=NEW_SESSION).json
+    spent = session["refreshToken"]["token"]
+    send(core.uri, "POST", "/recipe/session/refresh", body=SPEND | {"refreshToken": spent})
+    send(core.uri, "GET", "/recipe/session?sessionHandle=handle-in-query")
+
+    assert "POST /recipe/session/refresh: 200" in caplog.text
+    for secret in (spent, session["accessToken"]["token"], "handle-in-query"):
+        assert secret not in caplog.text
+
+
+def test_core_keeps_its_address_and_data_over_a_stop(core: DevelopmentCore) -> None:
+    uri = core.uri
+    assert uri.startswith("http://127.0.0.1:")
+    handle = send(uri, "POST", "/recipe/session", body=NEW_SESSION).json["session"]["handle"]
+    core.stop()
+    with pytest.raises(ConnectionRefusedError):
+        send(uri, "GET", "/hello")
+    with pytest.raises(RuntimeError, match="start"):
+        _ = core.uri
+    assert core.start() == uri
+    assert core.start() == uri
+    assert send(uri, "GET", f"/recipe/session?sessionHandle={handle}").json["status"] == "OK"
+
+
+def test_closed_core_has_no_database(key_factory: KeyFactory) -> None:
+    core = DevelopmentCore(key_factory=key_factory)
+    assert core.list_sessions() == []
+    core.close()
+    with pytest.raises(sqlite3.ProgrammingError):
+        core.list_sessions()
+
+
+@rows(
+    "options, message",
+    {
+        "a minute outlives 59 s": ({"access": 59, "refresh": 1}, None),
+        "a minute does not outlive 60 s": ({"access": 60, "refresh": 1}, "live longer"),
+        "no access token": ({"access": 0, "refresh": 1}, "live longer"),
+        "no refresh token": ({"access": 1, "refresh": 0}, "live longer"),
+        "an unknown CDI": ({"access": 1, "refresh": 1, "cdi": "6.0"}, "5.4 or 5.6"),
+    },
+)
+def test_settings_are_checked(
+    key_factory: KeyFactory, options: dict[str, Any], message: str | None
+) -> None:
+    def make() -> None:
+        DevelopmentCore(
+            access_token_validity_seconds=options["access"],
+            refresh_token_validity_minutes=options["refresh"],
+            cdi=options.get("cdi", "5.4"),
+            key_factory=key_factory,
+        ).close()
+
+    if message is None:
+        make()
+        return
+    with pytest.raises(ValueError, match=message):
+        make()
