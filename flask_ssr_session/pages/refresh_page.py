@@ -147,8 +147,18 @@ def session_script(nonce: str | None = None) -> Markup:
         binding,
         refresh_path(request, binding),
         nonce or _app_nonce(),
-        {"mode": "session", "unsafe": None if request.method in SAFE_METHODS else ""},
+        {
+            "mode": "session",
+            "unsafe": None if request.method in SAFE_METHODS else "",
+            "stale-claims": "" if _has_stale_claims() else None,
+        },
     )
+
+
+def _has_stale_claims() -> bool:
+    """Return whether the core has other claims for the session than the browser's token."""
+    verdict = current_request_state().verdict
+    return verdict is not None and verdict.has_stale_claims
 
 
 def script_url(request: Request, binding: SDKBinding) -> str:

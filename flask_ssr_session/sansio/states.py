@@ -36,6 +36,7 @@ class Reason(Enum):
     KEYS_UNAVAILABLE = "keys_unavailable"
     CLOCK = "clock"
     CORE_UNAVAILABLE = "core_unavailable"
+    REVOCATION_UNKNOWN = "revocation_unknown"
     INTERNAL = "internal"
     CROSS_SITE = "cross_site"
 
@@ -52,6 +53,7 @@ STATE_OF_REASON = {
     Reason.KEYS_UNAVAILABLE: SessionState.UNAVAILABLE,
     Reason.CLOCK: SessionState.UNAVAILABLE,
     Reason.CORE_UNAVAILABLE: SessionState.UNAVAILABLE,
+    Reason.REVOCATION_UNKNOWN: SessionState.UNAVAILABLE,
     Reason.INTERNAL: SessionState.UNAVAILABLE,
     Reason.CROSS_SITE: SessionState.REFUSED,
 }
