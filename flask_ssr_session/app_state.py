@@ -19,6 +19,7 @@ from .config.static_keys import read_static_keys
 from .errors import MisuseError, error_location
 from .sansio.app_code import raise_misuse
 from .sansio.core_session import CoreSession
+from .sansio.cures import CurePages
 from .sansio.global_claims import GlobalClaims
 from .sansio.policy_values import PolicyOptions
 from .sansio.requirements import ViewMarks
@@ -127,7 +128,7 @@ class AppState:
             policy=PolicyOptions(
                 login_url=resolved.login_url,
                 login_return_param=settings.login_return_param,
-                factor_url=resolved.factor_url,
+                cures=CurePages(resolved.claim_pages, resolved.factors_path, settings.step_up_url),
                 always_try_refresh=settings.always_try_refresh,
                 redirects=settings.refresh_flow == "redirect",
                 checks_revoked=settings.check_revoked,

@@ -13,11 +13,11 @@ from .app_state import AppState, current_state
 from .conditional_requests import drop_conditions, may_respond_304
 from .flask_context import current_g, current_request, query_args
 from .request_facts import read_facts
-from .request_verdict import ask_app, ask_core, check_claims, decide_request
+from .request_verdict import ask_app, ask_core, check_claims, decide_request, is_cured_here
 from .sansio.claims import ClaimFailure
 from .sansio.policy_values import CONTINUE_PARAMETER, Plan, RequestFacts
 from .sansio.requirements import Requirements
-from .sansio.response_policy import is_admitted_without_session, plan_response
+from .sansio.response_policy import PENDING_FAILURE, is_admitted_without_session, plan_response
 from .sansio.states import Reason, ResponseKind
 from .sansio.verdict import Verdict
 from .session import SSRSession
@@ -50,10 +50,9 @@ class RequestState:
     :ivar shown_page: the page of this package that is part of the response, or None.
     :ivar refresh_plan: the plan of ``/refresh-session``, whatever the verdict is; else None.
     :ivar refresh_signalled: the signal ``refresh_requested`` was sent.
-    :ivar streaming: the response is complete, except for what a template may still stream.
+    :ivar streaming: the response is complete, but a template may still stream.
     :ivar core_asked: the core was asked about the session; *app_asked*: so was the app.
-    :ivar form_checked: ``capture_form()`` has run.
-    :ivar form: the form that the refresh page carries, or None.
+    :ivar form: the form that the page carries, or None; *form_checked*: it was looked for.
     """
 
     verdict: Verdict | None = None
@@ -219,6 +218,9 @@ class RequestState:
         :raises MisuseError: in debug only, a claim validator or an override fails.
         """
         verdict = self.decide()
+        is_pending = verdict.pending_session is not None and not (optional or self.admits_pending)
+        if is_pending and is_cured_here(self.app_state, self.request, PENDING_FAILURE):
+            self.require(self.requirements, admits_pending=True)
         ask_app_now = self.app_state.is_revoked is not None and not (optional or self.app_asked)
         if ask_app_now and self.session is not None:
             self.app_asked = True

@@ -9,6 +9,7 @@ from flask import Request
 from .app_state import AppState, SDKBinding
 from .errors import MisuseError, error_location
 from .flask_context import trusted_host
+from .request_paths import full_path
 from .sansio.app_code import call_app_code
 from .sansio.builtin_claims import MFA_CLAIM
 from .sansio.claims import ClaimFailure
@@ -100,12 +101,19 @@ def check_claims(
     if claims is not None and requirements.global_claims:
         skip_claim = MFA_CLAIM if admits_pending else None
         failures = claims.failures(session, context, report, skip_claim=skip_claim)
-    recency = requirements.recency
-    return (
+    failures = (
         *failures,
         *requirements.claims.failures(session, context, report),
-        *recency.failures(session, signed_in_at, app_state.clock.wall()),
+        *requirements.recency.failures(session, signed_in_at, app_state.clock.wall()),
     )
+    return failures and tuple(
+        each for each in failures if not is_cured_here(app_state, request, each)
+    )
+
+
+def is_cured_here(app_state: AppState, request: Request, failure: ClaimFailure) -> bool:
+    """Return whether the requested page is where users meet the claim; it does not ask for it."""
+    return app_state.sdk_binding().policy.cures.is_cured_at(failure, full_path(request))
 
 
 def _requires_mfa(
