@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakValueDictionary
 
 from blinker import NamedSignal
@@ -18,10 +18,13 @@ from .config.settings import Settings
 from .config.static_keys import read_static_keys
 from .errors import MisuseError, error_location
 from .sansio.app_code import raise_misuse
+from .sansio.core_session import CoreSession
+from .sansio.cures import CurePages
 from .sansio.global_claims import GlobalClaims
 from .sansio.policy_values import PolicyOptions
 from .sansio.requirements import ViewMarks
 from .sansio.verification import TokenRules
+from .session import SSRSession
 from .throttled_log import ThrottledLog
 from .upstream.key_set import KeySet, StaticKeys
 
@@ -29,6 +32,9 @@ if TYPE_CHECKING:
     from .upstream.key_age import FetchedKeys
 
 EXTENSION_NAME = "ssr_session"
+
+# Returns what the core knows about the session of a handle, or None if it is revoked.
+LookUp = Callable[[str], "CoreSession | None"]
 
 # The apps of this process, by id. They may share functions.
 APPS: WeakValueDictionary[int, Flask] = WeakValueDictionary()
@@ -42,7 +48,7 @@ class SDKBinding(NamedTuple):
     policy: PolicyOptions
     rules: TokenRules
     keys: StaticKeys | FetchedKeys
-    is_revoked: Callable[[str], bool] | None
+    look_up: LookUp | None
     global_claims: GlobalClaims | None
 
 
@@ -50,6 +56,7 @@ class AppState:
     """The one object that this package keeps per app, at ``app.extensions["ssr_session"]``.
 
     :ivar settings: what the app configured, frozen.
+    :ivar is_revoked: the app's own list of revoked sessions, or None.
     :ivar checks: run once, before the first verdict; each raises if the app protects less than it
         seems to.
     :ivar preparations: run at the first request of any kind, before anything else; each may run
@@ -66,6 +73,7 @@ class AppState:
         app: Flask,
         settings: Settings,
         *,
+        is_revoked: Callable[[SSRSession], Any] | None = None,
         clock: Clock | None = None,
         sdk_reader: Callable[[], SDKSettings | None] | None = None,
     ) -> None:
@@ -77,6 +85,7 @@ class AppState:
         """
         self.app = app
         self.settings = settings
+        self.is_revoked = is_revoked
         self.clock: Clock = clock or SystemClock()
         self.log = ThrottledLog(self.clock)
         self.checks: list[Callable[[AppState, ResolvedSettings], None]] = []
@@ -88,7 +97,7 @@ class AppState:
         self.is_prepared = False
         self._warned: set[str] = set()
         self._fixed_keys: StaticKeys | FetchedKeys | None = _static_keys(settings)
-        self._fixed_is_revoked: Callable[[str], bool] | None = None
+        self._fixed_look_up: LookUp | None = None
 
     def prepare(self) -> None:
         """Run the preparations; each of several simultaneous first requests runs all of them."""
@@ -106,7 +115,7 @@ class AppState:
 
     def _bind(self) -> SDKBinding:
         settings = self.settings
-        if self._fixed_is_revoked is not None:  # the test kit replaces the core
+        if self._fixed_look_up is not None:  # the test kit replaces the core
             settings = replace(settings, check_revoked=False)
         resolved = ResolvedSettings.resolve(settings, (self._read_sdk or read_sdk)())
         for check in self.checks:
@@ -119,7 +128,7 @@ class AppState:
             policy=PolicyOptions(
                 login_url=resolved.login_url,
                 login_return_param=settings.login_return_param,
-                factor_url=resolved.factor_url,
+                cures=CurePages(resolved.claim_pages, resolved.factors_path, settings.step_up_url),
                 always_try_refresh=settings.always_try_refresh,
                 redirects=settings.refresh_flow == "redirect",
                 checks_revoked=settings.check_revoked,
@@ -130,7 +139,7 @@ class AppState:
                 kid_prefix=resolved.kid_prefix,
             ),
             keys=self._fixed_keys or self._make_key_store(resolved),
-            is_revoked=self._fixed_is_revoked or self._make_revocation_check(resolved),
+            look_up=self._fixed_look_up or self._make_look_up(resolved),
             global_claims=None if source is None else GlobalClaims(source),
         )
         # One atomic step: several simultaneous first requests continue with the same keys.
@@ -149,21 +158,21 @@ class AppState:
             send_signal=self.send_signal,
         )
 
-    def _make_revocation_check(self, resolved: ResolvedSettings) -> Callable[[str], bool] | None:
+    def _make_look_up(self, resolved: ResolvedSettings) -> LookUp | None:
         if not resolved.session_uris:
             return None
         # init_app has loaded it.
-        from .upstream.revocation import RevocationCheck
+        from .upstream.session_lookup import SessionLookup
 
-        check = RevocationCheck(resolved.session_uris, resolved.core_headers, clock=self.clock)
-        return check.is_revoked
+        lookup = SessionLookup(resolved.session_uris, resolved.core_headers, clock=self.clock)
+        return lookup.look_up
 
     def override_keys_for_testing(
-        self, keys: StaticKeys | FetchedKeys, is_revoked: Callable[[str], bool] | None = None
+        self, keys: StaticKeys | FetchedKeys, look_up: LookUp | None = None
     ) -> None:
         """Use *keys* and no network from now on; only for ``flask_ssr_session.testing``."""
         self._fixed_keys = keys
-        self._fixed_is_revoked = is_revoked
+        self._fixed_look_up = look_up
         self.__dict__.pop("_binding", None)
 
     def clear_keys(self) -> None:
@@ -196,6 +205,10 @@ class AppState:
         if self.app.debug:
             raise_misuse(name, problem, error)
         self.log_broken_claim(name, problem, error)
+
+    def log_app_code(self, name: str, problem: str, _error: BaseException | None) -> None:
+        """Log that code of the app, which is asked at every request, failed."""
+        self.log.write(logging.ERROR, "app_code_failed", f"{name} {problem}")
 
     def log_broken_claim(self, name: str, problem: str, _error: BaseException | None) -> None:
         """Log once that a claim cannot be checked."""

@@ -14,6 +14,7 @@ from .request_paths import REFRESH_ENDPOINT
 from .request_state import RequestState, current_request_state
 from .responses import SessionRequired
 from .sansio.claims import UNSET, ClaimRequirements, ClaimValidator
+from .sansio.recency import Recency
 from .sansio.requirements import Requirements
 from .sign_in import is_open_sign_in
 
@@ -29,6 +30,9 @@ def session_required(
     permission: str = UNSET,
     email_verified: bool = False,
     validators: Sequence[ClaimValidator] = (),
+    factor: str = UNSET,
+    within: float = UNSET,
+    signed_in_within: float = UNSET,
     check_revoked: bool = False,
     keep_form: bool = False,
     allow_pending: bool = False,
@@ -41,6 +45,9 @@ def session_required(
     permission: str = UNSET,
     email_verified: bool = False,
     validators: Sequence[ClaimValidator] = (),
+    factor: str = UNSET,
+    within: float = UNSET,
+    signed_in_within: float = UNSET,
     check_revoked: bool = False,
     keep_form: bool = False,
     allow_pending: bool = False,
@@ -68,6 +75,11 @@ def session_required(
     :param email_verified: the user's e-mail address must be verified (``st-ev``).
     :param validators: SuperTokens claim validators, for instance
         ``UserRoleClaim.validators.includes_any(["admin", "editor"])``.
+    :param factor: the id of a factor that the user must have completed in this session
+        (``st-mfa``), for instance ``totp``.
+    :param within: how many seconds ago that may be at most; needs *factor*.
+    :param signed_in_within: how many seconds ago the user may have signed in at most, by the core,
+        which is asked as for *check_revoked*. A refresh is no sign-in.
     :param check_revoked: ask the core whether the session still exists: one more request to it,
         of at most 3 s. The view is unavailable while the core is down.
     :param keep_form: if the token of a POST has expired, the refresh page offers to send the form
@@ -80,6 +92,7 @@ def session_required(
     """
     requirements = Requirements.of(
         ClaimRequirements.of(role, permission, email_verified, validators),
+        Recency.of(factor, within, signed_in_within),
         check_revoked=check_revoked,
         keep_form=keep_form,
         allow_pending=allow_pending,
@@ -119,6 +132,9 @@ def require_session(
     permission: str = UNSET,
     email_verified: bool = False,
     validators: Sequence[ClaimValidator] = (),
+    factor: str = UNSET,
+    within: float = UNSET,
+    signed_in_within: float = UNSET,
     check_revoked: bool = False,
     keep_form: bool = False,
     allow_pending: bool = False,
@@ -148,6 +164,7 @@ def require_session(
     claims = ClaimRequirements.of(role, permission, email_verified, validators)
     requirements = Requirements.of(
         claims,
+        Recency.of(factor, within, signed_in_within),
         check_revoked=check_revoked,
         keep_form=keep_form,
         allow_pending=allow_pending,
@@ -174,7 +191,7 @@ def require_session(
 
 def _as_marked(state: RequestState, requirements: Requirements) -> Requirements:
     """Return the requirements of a hook for the current view, lowered by the view's marks."""
-    if requirements.claims != ClaimRequirements():
+    if requirements.claims != ClaimRequirements() or requirements.recency != Recency():
         return requirements
     app_state = state.app_state
     mark = app_state.view_marks.of(app_state.app.view_functions, state.request.endpoint)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import inspect
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from flask import Flask, request_started
 
@@ -14,6 +16,7 @@ from .errors import ConfigError
 from .hooks import register_hooks
 from .pages.document import warn_of_replaced_loader
 from .pages.template_guard import install_templates
+from .session import SSRSession
 from .views import make_blueprint, route_before_catch_alls
 
 if TYPE_CHECKING:
@@ -29,12 +32,26 @@ class FlaskSSRSession:
     :param app: the app, or None to call :meth:`init_app` later.
     :param settings: defaults for the ``SSR_SESSION_*`` keys of ``app.config``, by the same names
         in lower case without the prefix; ``app.config`` wins.
+    :param is_revoked: called with the session of a page that needs one; returns whether the app has
+        revoked it. The page is unavailable if it returns None or raises. It runs for every such
+        request, so it should answer from memory or a fast store within its own time limit.
     :raises ConfigError: an unknown name or an impossible value.
 
     One object serves any number of apps; the state of an app is kept with the app.
     """
 
-    def __init__(self, app: Flask | None = None, **settings: Unpack[SettingsKeywords]) -> None:
+    def __init__(
+        self,
+        app: Flask | None = None,
+        *,
+        is_revoked: Callable[[SSRSession], Any] | None = None,
+        **settings: Unpack[SettingsKeywords],
+    ) -> None:
+        if is_revoked is not None and (
+            not callable(is_revoked) or inspect.iscoroutinefunction(is_revoked)
+        ):
+            raise ConfigError("is_revoked takes a plain function of one argument, the session.")
+        self._is_revoked = is_revoked
         self._keywords = settings
         # An unknown keyword raises where it is written, not where the app is created.
         Settings.from_mappings({}, settings)
@@ -53,11 +70,12 @@ class FlaskSSRSession:
         # request, because a child forked during an import would wait for it for ever.
         from .sansio import form_replay  # noqa: F401
         from .setup_checks import check_setup
-        from .upstream import key_age, revocation  # noqa: F401
+        from .upstream import key_age, session_lookup  # noqa: F401
 
         if EXTENSION_NAME in app.extensions:
             raise ConfigError(f"flask_ssr_session is set up for the app {app.name!r} already.")
-        app_state = AppState(app, Settings.from_mappings(app.config, self._keywords))
+        settings = Settings.from_mappings(app.config, self._keywords)
+        app_state = AppState(app, settings, is_revoked=self._is_revoked)
         app_state.preparations.append(watch_dispatch)
         watch_dispatch(app_state)
         app_state.checks.append(check_setup)

@@ -32,8 +32,8 @@ def check_requirements(state: RequestState, requirements: Requirements) -> Respo
     :raises InvalidClaimsError: a document was requested, and a condition on claims failed.
     """
     state.require(requirements)
-    if requirements.check_revoked:
-        state.check_revoked()
+    if requirements.asks_core:
+        state.ask_core()
     if requirements.allow_pending and state.decide().pending_session is not None:
         state.require(requirements, admits_pending=True)
     if not state.is_admitted(optional=requirements.optional):

@@ -8,7 +8,7 @@ from flask import Request
 
 from .app_state import SDKBinding
 from .flask_context import trusted_host
-from .request_paths import full_path, refresh_path, request_path, safe_target
+from .request_paths import refresh_path, request_path, safe_target
 from .sansio.policy_values import RequestFacts
 from .sansio.request_kind import SAFE_METHODS, kind_of_request
 from .sign_in import is_sign_in_page, sign_in_path, sign_in_shares_path
@@ -32,7 +32,6 @@ def read_facts(request: Request, binding: SDKBinding) -> RequestFacts:
         # A POST that is rejected there leads to the page itself, which is open.
         and (is_safe or not sign_in_shares_path(request, resolved))
         and (is_sign_in or _is_full_sign_in_url(request, binding)),
-        is_factor_page=has_route and full_path(request).rstrip("/") == resolved.factor_url,
         htmx_return_path=_htmx_return_path(request, binding, is_safe=is_safe),
     )
 

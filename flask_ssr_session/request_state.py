@@ -13,11 +13,11 @@ from .app_state import AppState, current_state
 from .conditional_requests import drop_conditions, may_respond_304
 from .flask_context import current_g, current_request, query_args
 from .request_facts import read_facts
-from .request_verdict import check_claims, check_revocation, decide_request
+from .request_verdict import ask_app, ask_core, check_claims, decide_request, is_cured_here
 from .sansio.claims import ClaimFailure
 from .sansio.policy_values import CONTINUE_PARAMETER, Plan, RequestFacts
 from .sansio.requirements import Requirements
-from .sansio.response_policy import is_admitted_without_session, plan_response
+from .sansio.response_policy import PENDING_FAILURE, is_admitted_without_session, plan_response
 from .sansio.states import Reason, ResponseKind
 from .sansio.verdict import Verdict
 from .session import SSRSession
@@ -50,10 +50,9 @@ class RequestState:
     :ivar shown_page: the page of this package that is part of the response, or None.
     :ivar refresh_plan: the plan of ``/refresh-session``, whatever the verdict is; else None.
     :ivar refresh_signalled: the signal ``refresh_requested`` was sent.
-    :ivar streaming: the response is complete, except for what a template may still stream.
-    :ivar revocation_checked: the core was asked whether the session is revoked.
-    :ivar form_checked: ``capture_form()`` has run.
-    :ivar form: the form that the refresh page carries, or None.
+    :ivar streaming: the response is complete, but a template may still stream.
+    :ivar core_asked: the core was asked about the session; *app_asked*: so was the app.
+    :ivar form: the form that the page carries, or None; *form_checked*: it was looked for.
     """
 
     verdict: Verdict | None = None
@@ -69,7 +68,8 @@ class RequestState:
     refresh_plan: Plan | None = None
     refresh_signalled: bool = False
     streaming: bool = False
-    revocation_checked: bool = False
+    core_asked: bool = False
+    app_asked: bool = False
     form_checked: bool = False
     form: ReplayableForm | None = None
 
@@ -95,20 +95,22 @@ class RequestState:
         if verdict is None:
             verdict = decide_request(self.app_state, self.request)
             if self.app_state.settings.check_revoked:
-                verdict = check_revocation(self.app_state, verdict)
-                self.revocation_checked = True
+                verdict = ask_core(self.app_state, self.request, verdict)
+                self.core_asked = True
             self.set_verdict(verdict)
         return verdict
 
     def set_verdict(self, verdict: Verdict) -> None:
         """Set the verdict, and with it ``g.session``."""
+        was_active = self.verdict is not None and self.verdict.session is not None
         self.verdict = verdict
         self._failures = self._plan = None
         current_g()["session"] = self.session
         if verdict.session is None:
             if verdict.reason is not Reason.ANONYMOUS:
                 log_verdict(self.app_state, verdict)
-        elif session_active.receivers:  # inline: a call would cost every request more
+        # Inline: a call would cost every request more.
+        elif session_active.receivers and not was_active:
             self.app_state.send_signal(session_active)
 
     @property
@@ -119,20 +121,23 @@ class RequestState:
             return None
         return verdict.session or (verdict.pending_session if self.admits_pending else None)
 
-    def check_revoked(self) -> None:
-        """Ask the core, once per request, whether the session still exists.
+    def ask_core(self) -> None:
+        """Ask the core about the session, once per request.
 
         :raises MisuseError: no SDK in this process knows the core.
         """
         before = self.decide()
         # With SSR_SESSION_CHECK_REVOKED, decide() has asked the core already.
-        if not self.revocation_checked:
-            verdict = check_revocation(self.app_state, before)
-            self.revocation_checked = True
-            if verdict is not before:
-                self.set_verdict(verdict)
-            if not may_respond_304(verdict.state) and not self.exempt:
-                drop_conditions(self.request)
+        if not self.core_asked:
+            verdict = ask_core(self.app_state, self.request, before)
+            self.core_asked = True
+            self._replace_verdict(verdict)
+
+    def _replace_verdict(self, verdict: Verdict) -> None:
+        if verdict is not self.verdict:
+            self.set_verdict(verdict)
+        if not may_respond_304(verdict.state) and not self.exempt:
+            drop_conditions(self.request)
 
     @property
     def optional(self) -> bool:
@@ -176,6 +181,7 @@ class RequestState:
                 self.session,
                 self.requirements,
                 admits_pending=self.admits_pending,
+                signed_in_at=self.decide().signed_in_at,
             )
         return self._failures
 
@@ -212,6 +218,13 @@ class RequestState:
         :raises MisuseError: in debug only, a claim validator or an override fails.
         """
         verdict = self.decide()
+        is_pending = verdict.pending_session is not None and not (optional or self.admits_pending)
+        if is_pending and is_cured_here(self.app_state, self.request, PENDING_FAILURE):
+            self.require(self.requirements, admits_pending=True)
+        ask_app_now = self.app_state.is_revoked is not None and not (optional or self.app_asked)
+        if ask_app_now and self.session is not None:
+            self.app_asked = True
+            self._replace_verdict(verdict := ask_app(self.app_state, verdict))
         if self.session is not None:
             return optional or not self.failures
         return is_admitted_without_session(

@@ -9,13 +9,15 @@ from flask import Request
 from .app_state import AppState, SDKBinding
 from .errors import MisuseError, error_location
 from .flask_context import trusted_host
+from .request_paths import full_path
+from .sansio.app_code import call_app_code
 from .sansio.builtin_claims import MFA_CLAIM
 from .sansio.claims import ClaimFailure
 from .sansio.cookie_header import ACCESS_TOKEN_COOKIE, FRONT_TOKEN_COOKIE, plain_values
 from .sansio.cross_site import is_cross_site, is_trivially_safe, is_unsafe
 from .sansio.requirements import Requirements
 from .sansio.states import Reason
-from .sansio.verdict import Verdict, apply_mfa, apply_revocation, decide
+from .sansio.verdict import Verdict, apply_app_revocation, apply_core_session, apply_mfa, decide
 from .session import SSRSession
 
 
@@ -45,20 +47,33 @@ def decide_request(app_state: AppState, request: Request) -> Verdict:
         return _internal_error(app_state, error)
 
 
-def check_revocation(app_state: AppState, verdict: Verdict) -> Verdict:
+def ask_core(app_state: AppState, request: Request, verdict: Verdict) -> Verdict:
     """Ask the core about the session of *verdict*, and return the resulting verdict.
 
     :raises MisuseError: no SDK in this process knows the core.
     """
-    is_revoked = app_state.sdk_binding().is_revoked
-    if is_revoked is None:
+    binding = app_state.sdk_binding()
+    if binding.look_up is None:
         raise MisuseError(
-            "check_revoked asks the SuperTokens core, which only the SDK knows: call "
-            "supertokens_python.init(...) in this process, or leave check_revoked out."
+            "check_revoked and signed_in_within ask the SuperTokens core, which only the SDK "
+            "knows: call supertokens_python.init(...) in this process, or leave them out."
         )
     try:
-        return apply_revocation(verdict, is_revoked)
+        verdict = apply_core_session(verdict, binding.look_up)
+        return apply_mfa(verdict, partial(_requires_mfa, app_state, binding, request, verdict))
     except Exception as error:  # noqa: BLE001 - as for the verdict itself
+        return _internal_error(app_state, error)
+
+
+def ask_app(app_state: AppState, verdict: Verdict) -> Verdict:
+    """Ask the app's ``is_revoked`` about the session of *verdict*; return the resulting verdict."""
+    is_revoked, session = app_state.is_revoked, verdict.session or verdict.pending_session
+    if is_revoked is None or session is None:
+        return verdict
+    answer = call_app_code(partial(is_revoked, session), "is_revoked", app_state.log_app_code)
+    try:
+        return apply_app_revocation(verdict, None if answer is None else bool(answer))
+    except Exception as error:  # noqa: BLE001 - __bool__ is code of the app, too
         return _internal_error(app_state, error)
 
 
@@ -69,9 +84,11 @@ def check_claims(
     requirements: Requirements,
     *,
     admits_pending: bool,
+    signed_in_at: float | None = None,
 ) -> tuple[ClaimFailure, ...]:
-    """Return every claim that *requirements* name and *session* does not meet.
+    """Return everything that *requirements* name and *session* does not meet.
 
+    :param signed_in_at: by the core, seconds since the epoch; None if it was not asked.
     :param admits_pending: sessions that lack the claim of complete factors are admitted.
     :raises MisuseError: in debug only, a validator or an override fails.
     """
@@ -84,7 +101,19 @@ def check_claims(
     if claims is not None and requirements.global_claims:
         skip_claim = MFA_CLAIM if admits_pending else None
         failures = claims.failures(session, context, report, skip_claim=skip_claim)
-    return (*failures, *requirements.claims.failures(session, context, report))
+    failures = (
+        *failures,
+        *requirements.claims.failures(session, context, report),
+        *requirements.recency.failures(session, signed_in_at, app_state.clock.wall()),
+    )
+    return failures and tuple(
+        each for each in failures if not is_cured_here(app_state, request, each)
+    )
+
+
+def is_cured_here(app_state: AppState, request: Request, failure: ClaimFailure) -> bool:
+    """Return whether the requested page is where users meet the claim; it does not ask for it."""
+    return app_state.sdk_binding().policy.cures.is_cured_at(failure, full_path(request))
 
 
 def _requires_mfa(

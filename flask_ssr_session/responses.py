@@ -14,7 +14,6 @@ from .form_capture import capture_form
 from .pages.document import content_security_policy, render_document
 from .pages.jinja_env import templates_are_unmodified
 from .request_state import RequestState
-from .sansio.builtin_claims import MFA_CLAIM
 from .sansio.claims import ClaimFailure
 from .sansio.policy_values import Plan
 from .sansio.response_policy import is_page, leads_to_sign_in, page_status
@@ -26,18 +25,16 @@ RETRY_AFTER_SECONDS = 10
 _REDIRECTS = frozenset(
     {
         ResponseKind.SIGN_IN_REDIRECT,
-        ResponseKind.FACTOR_REDIRECT,
         ResponseKind.REFRESH_REDIRECT,
     }
 )
+# The pages that can offer to send a form again.
+_FORM_PAGES = frozenset({ResponseKind.REFRESH_PAGE, ResponseKind.REPAIR_PAGE})
 # The messages that SuperTokens' own SDK sends; its browser SDK refreshes on the status alone.
 _SDK_MESSAGES = {
     ResponseKind.TRY_REFRESH: "try refresh token",
     ResponseKind.UNAUTHORISED: "unauthorised",
 }
-
-# The reason that SuperTokens' own validator gives.
-_FACTOR_FAILURE = ClaimFailure(MFA_CLAIM, {"message": "MFA requirement for auth is not satisfied"})
 
 
 class SessionRequired(HTTPException):
@@ -74,8 +71,6 @@ def respond(state: RequestState) -> Response:
     withhold(state, plan, plan.kind)
     if plan.kind is ResponseKind.CLAIMS_ERROR:
         raise InvalidClaimsError(plan.failures)
-    if plan.kind is ResponseKind.FACTOR_ERROR:
-        raise InvalidClaimsError([_FACTOR_FAILURE])
     return render(state, plan)
 
 
@@ -85,7 +80,7 @@ def render(state: RequestState, plan: Plan) -> Response:
     if plan.kind in _REDIRECTS:
         response = redirect(plan.location)
     elif is_page(plan.kind):
-        if plan.kind is ResponseKind.REFRESH_PAGE and state.requirements.keep_form:
+        if plan.kind in _FORM_PAGES and state.requirements.keep_form:
             capture_form(state)
         response = full_page_response(state)
         set_page_status(state, response, plan.kind)
@@ -137,11 +132,10 @@ def _refuse_cross_site(_state: RequestState, _plan: Plan) -> Response:
 
 def _invalid_claims(state: RequestState, plan: Plan) -> Response:
     """Return the body that SuperTokens' own SDK sends, so that the browser SDK informs the page."""
-    failures = (_FACTOR_FAILURE,) if plan.kind is ResponseKind.FACTOR_JSON else plan.failures
     return make_response(
         jsonify(
             message="invalid claim",
-            claimValidationErrors=[{"id": f.id, "reason": f.reason} for f in failures],
+            claimValidationErrors=[{"id": f.id, "reason": f.reason} for f in plan.failures],
         ),
         state.app_state.sdk_binding().resolved.invalid_claim_status,
     )
@@ -156,7 +150,6 @@ _SCRIPT_RESPONSES: dict[ResponseKind, Callable[[RequestState, Plan], Response]] 
     ResponseKind.PREFETCH_DECLINED: _decline_prefetch,
     ResponseKind.UNAVAILABLE_JSON: _unavailable,
     ResponseKind.CROSS_SITE_JSON: _refuse_cross_site,
-    ResponseKind.FACTOR_JSON: _invalid_claims,
     ResponseKind.CLAIMS_JSON: _invalid_claims,
     ResponseKind.TRY_REFRESH: _session_expired,
     ResponseKind.UNAUTHORISED: _session_expired,

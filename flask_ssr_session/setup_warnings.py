@@ -51,14 +51,6 @@ def warn_of_plan(
             "sign in: mark its view with session_optional or session_exempt, and keep "
             "needs_refresh out of its template.",
         )
-    if plan.factor_page_is_closed and plan.kind is ResponseKind.FACTOR_ERROR:
-        _report_dead_end(
-            app_state,
-            "factor_page_closed",
-            f"The page {request.path!r}, where visitors complete their sign-in, requires a "
-            "complete session, so no visitor can ever do that: mark its view with "
-            "session_required(allow_pending=True).",
-        )
     # For a host that the app does not trust, Flask responds with 400, and the app shows its page.
     if leads_to_sign_in(rendered) and trusted_host(request):
         _warn_of_sign_in_setup(app_state, request)

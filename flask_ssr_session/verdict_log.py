@@ -16,6 +16,7 @@ _MESSAGES = {
     Reason.DUPLICATE: "the browser sends access tokens of different users; if the cookie domain "
     "was changed, older_cookie_domain of the SDK clears the older cookies",
     Reason.REVOKED: "session revoked: the core no longer knows it",
+    Reason.REVOCATION_UNKNOWN: "the app's is_revoked could not say whether the session is revoked",
     Reason.CLOCK: "a genuine token begins in the future: this machine's clock is behind the core's",
     Reason.CROSS_SITE: "another site sent an unsafe request, or a proxy hides that this site did",
 }

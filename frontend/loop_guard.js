@@ -14,7 +14,7 @@ const SDK_MARKER_MAX_AGE_MS = 500;
 const now = () => performance.timeOrigin + performance.now();
 
 export function storeMarker() {
-  const marker = JSON.stringify({ at: now(), token: settings.token });
+  const marker = JSON.stringify({ at: now(), token: settings.token, claim: settings.claim });
   try {
     sessionStorage.setItem(MARKER, marker);
   } catch {
@@ -24,6 +24,8 @@ export function storeMarker() {
   }
 }
 
+// Return the marker of the page before this one, if it tried the same: the refresh, or the cure of
+// the same claim.
 export function takeMarker() {
   let text = null;
   try {
@@ -39,7 +41,8 @@ export function takeMarker() {
   try {
     const marker = JSON.parse(text);
     const age = performance.timeOrigin - marker.at;
-    return age > -1000 && age < LOOP_WINDOW_MS ? marker : null;
+    const isSame = marker.claim === settings.claim;
+    return isSame && age > -1000 && age < LOOP_WINDOW_MS ? marker : null;
   } catch {
     return null; // no marker, or junk
   }

@@ -6,6 +6,13 @@
 import { runOrdinaryPage } from "./ordinary_page.js";
 import { settings } from "./page.js";
 import { runRefreshPage } from "./refresh_page.js";
+import { runRepairPage, runSignInAgainPage } from "./repair_page.js";
+
+const PAGES = {
+  refresh: runRefreshPage,
+  repair: runRepairPage,
+  "sign-in-again": runSignInAgainPage,
+};
 
 // A page that renders the macro twice has two script elements. The second one would not find the
 // marker that the first one has taken, and would refresh again.
@@ -15,5 +22,5 @@ if (settings.mode === "session") {
   runOrdinaryPage();
 } else if (!window[STARTED]) {
   window[STARTED] = true;
-  runRefreshPage();
+  PAGES[settings.mode]();
 }

@@ -6,6 +6,8 @@ import { queryAll, settings, show } from "./page.js";
 const NAVIGATION_TIMEOUT_MS = 3000;
 // gunicorn and others answer a longer request line with 414. Python: MAX_LOCATION_CHARS.
 const MAX_URL_CHARS = 4000;
+// The query parameter in which SuperTokens' prebuilt UI reads the return path after a cure.
+export const CURE_RETURN_PARAM = "redirectToPath";
 
 // The server has validated the target. This check keeps javascript: URLs out in any case.
 function navigateTo(target) {
@@ -31,13 +33,13 @@ export function continueToPage() {
   }
 }
 
-// Add this page's fragment, which the server never receives, to the return path in a sign-in URL.
-export function addFragmentToReturnPath(url) {
+// Add this page's fragment, which the server never receives, to the return path in a URL.
+export function addFragmentToReturnPath(url, param) {
   const [base, ...hashes] = url.split("#");
   // The server puts the return path last in the query.
   const lastPair = base.slice(Math.max(base.lastIndexOf("?"), base.lastIndexOf("&")) + 1);
   const [name, returnPath] = [...new URLSearchParams(lastPair)][0] ?? [];
-  if (!location.hash || name !== settings.returnParam || returnPath.includes("#")) return url;
+  if (!location.hash || name !== param || returnPath.includes("#")) return url;
   const extended = [base + encodeURIComponent(location.hash), ...hashes].join("#");
   return extended.length > MAX_URL_CHARS ? url : extended;
 }
@@ -46,6 +48,12 @@ export function goToSignIn() {
   if (settings.optional !== undefined || settings.unsafe !== undefined) {
     show("problem", "ended");
   } else {
-    navigateTo(addFragmentToReturnPath(settings.signIn));
+    navigateTo(addFragmentToReturnPath(settings.signIn, settings.returnParam));
   }
+}
+
+// A visitor who comes straight back would be sent there again, but for the marker.
+export function goToCure() {
+  storeMarker();
+  navigateTo(addFragmentToReturnPath(settings.cure, CURE_RETURN_PARAM));
 }

@@ -58,6 +58,8 @@ export function runOrdinaryPage() {
   guardForms();
   try {
     startSdk();
+    // The page was made with newer claims than the token has: the next pages should have them, too.
+    if (settings.staleClaims !== undefined) refreshForAllTabs(() => false).catch(() => {});
   } catch (error) {
     warn(`the SuperTokens SDK cannot start here (${error.name})`);
   }

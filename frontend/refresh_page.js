@@ -1,70 +1,14 @@
 // Runs the refresh page: refreshes once the page is visible, then leaves it or shows the cause.
-import { isOwner } from "./form.js";
+import { addListeners, runAttempt, whenVisible } from "./attempt.js";
 import { CAUSE_MESSAGES, loopCause, sdkMarker, takeMarker } from "./loop_guard.js";
-import { addFragmentToReturnPath, continueToPage, goToSignIn } from "./navigation.js";
-import { attribute, queryAll, settings, show, warn } from "./page.js";
-import {
-  REFRESH_TIMEOUT_MS,
-  errorCause,
-  refreshForAllTabs,
-  signOutRevokedSession,
-  startAttempt,
-  startSdk,
-} from "./sdk.js";
+import { continueToPage, goToSignIn } from "./navigation.js";
+import { settings, show, warn } from "./page.js";
+import { refreshForAllTabs, signOutRevokedSession } from "./sdk.js";
 import { wasRefreshedElsewhere } from "./sdk_cookies.js";
 
 // Date and performance are rounded and differ by some milliseconds. A token that was stored just
 // before this page was requested must not seem to be stored after the request.
 const CLOCK_TOLERANCE_MS = 20;
-
-function addListeners() {
-  for (const element of queryAll("[data-ssr-retry]")) {
-    element.addEventListener("click", () => refreshAndContinue(true));
-  }
-  for (const element of queryAll("[data-ssr-back]")) {
-    element.addEventListener("click", () => history.back());
-  }
-  // The server never receives the fragment, so its link to this page has none.
-  for (const element of queryAll("[data-ssr-here]")) {
-    if (!element.hash) element.hash = location.hash;
-  }
-  for (const element of queryAll("[data-ssr-sign-in]")) {
-    element.href = addFragmentToReturnPath(attribute(element, "href"));
-  }
-  // Another user may have signed in since this page was loaded. Do not send the form as that user.
-  addEventListener("submit", (event) => {
-    if (attribute(event.target, "data-ssr-owner") === null || isOwner(event.target)) return;
-    event.preventDefault();
-    show("other_owner");
-  }, true);
-  // A page from the back/forward cache shows an old state. Ask the server again.
-  addEventListener("pageshow", (event) => {
-    if (event.persisted && settings.unsafe === undefined) location.reload();
-  });
-}
-
-// Start the SDK and run `work`; show the cause if one of them fails.
-async function runAttempt(task, work) {
-  const { signal } = startAttempt();
-  show("working");
-  try {
-    startSdk();
-  } catch {
-    show("problem", "blocked");
-    return;
-  }
-  const timer = setTimeout(() => show("problem", "silent"), REFRESH_TIMEOUT_MS);
-  try {
-    await work();
-  } catch (error) {
-    if (signal.aborted) return; // a newer attempt controls the page
-    const cause = errorCause(error);
-    warn(`${task} failed (${cause})`);
-    show("problem", cause, error.status);
-  } finally {
-    clearTimeout(timer);
-  }
-}
 
 function refreshAndContinue(isRetry) {
   return runAttempt("refreshing", async () => {
@@ -74,15 +18,8 @@ function refreshAndContinue(isRetry) {
   });
 }
 
-async function whenVisible() {
-  const nextEvent = (name) =>
-    new Promise((resolve) => document.addEventListener(name, resolve, { once: true }));
-  if (document.prerendering === true) await nextEvent("prerenderingchange");
-  while (document.visibilityState === "hidden") await nextEvent("visibilitychange");
-}
-
 export async function runRefreshPage() {
-  addListeners();
+  addListeners(() => refreshAndContinue(true));
   show("working");
   await whenVisible();
   // A session that is active was not refused: the visitor opened /refresh-session directly.

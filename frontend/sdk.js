@@ -95,6 +95,12 @@ export function refreshForAllTabs(isDone) {
   return withWebLock(attempt, async () => isDone() || (await refresh()));
 }
 
+// Send a request to the API through the SDK, which refreshes first if it must, and keeps new tokens.
+export function apiFetch(method, path) {
+  const base = settings.apiBasePath === "/" ? "" : settings.apiBasePath;
+  return fetch(settings.apiDomain + base + path, { method, signal: attempt.signal });
+}
+
 // Sign out of a session that the site treats as revoked but the API still refreshes. Otherwise the
 // sign-in page would send the visitor back as signed in, and the loop would never end.
 export async function signOutRevokedSession() {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from os import PathLike
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ..sansio.origins import parse_origin
@@ -76,6 +77,19 @@ def _sign_in_url(value: Any) -> str:
     return url
 
 
+def _page_path(value: Any) -> str:
+    url = _sign_in_url(value)
+    if not url.startswith("/"):
+        raise ValueError("the page is on the site itself")
+    return url
+
+
+def _claim_pages(value: Any) -> Mapping[str, str]:
+    if not isinstance(value, Mapping):
+        raise ValueError
+    return MappingProxyType({_text(claim): _page_path(page) for claim, page in value.items()})
+
+
 def _key_uri(value: Any) -> str:
     url = _text(value)
     _check_origin_of(url)
@@ -130,6 +144,8 @@ REFRESH_PATH = FieldType("a path that begins with one slash, but not / itself", 
 WEB_ORIGIN = FieldType("an origin: scheme, host and optional port", _web_origin)
 ORIGINS = FieldType("a list, tuple or set of origins", _origins)
 SIGN_IN_URL = FieldType("a path that begins with one slash, or an http or https URL", _sign_in_url)
+PAGE_PATH = FieldType("a path that begins with one slash", _page_path)
+CLAIM_PAGES = FieldType("a mapping of claim ids to paths that begin with one slash", _claim_pages)
 KEY_URI = FieldType("an http or https URL", _key_uri)
 KEY_SET = FieldType("a key set as a mapping, or the path of its JSON file", _key_set)
 QUERY_NAME = FieldType("a name of letters, digits, dashes and underscores", _query_name)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields, replace
 from urllib.parse import urlsplit
 
 from ..errors import ConfigError
+from ..sansio.builtin_claims import EMAIL_VERIFIED_CLAIM, MFA_CLAIM
 from ..sansio.global_claims import GlobalClaimSource
 from ..sansio.origins import is_loopback
 from .settings import Settings
@@ -66,8 +67,8 @@ class ResolvedSettings(_SharedSettings):
     :ivar return_origins: origins that a full ``redirectBack`` URL may have.
     :ivar trusted_origins: other origins that may send unsafe requests.
     :ivar kid_prefix: what the key id of a session token begins with; None if undefaults.
-    :ivar factor_url: the path where a visitor completes the next factor of sign-in; None without
-        an SDK.
+    :ivar claim_pages: the path of the page that cures a claim, by the id of the claim.
+    :ivar factors_path: the path below which the prebuilt UI asks for a factor; None without an SDK.
     """
 
     login_url: str
@@ -76,7 +77,8 @@ class ResolvedSettings(_SharedSettings):
     return_origins: frozenset[str]
     trusted_origins: frozenset[str]
     kid_prefix: str | None
-    factor_url: str | None = None
+    claim_pages: Mapping[str, str] = field(default_factory=dict)
+    factors_path: str | None = None
 
     @classmethod
     def resolve(cls, settings: Settings, sdk: SDKSettings | None) -> ResolvedSettings:
@@ -124,13 +126,23 @@ class ResolvedSettings(_SharedSettings):
             return_origins=frozenset([*website, *settings.redirect_origins]),
             trusted_origins=frozenset([*website, *settings.trusted_origins]),
             kid_prefix=_kid_prefix(defaults.dynamic_signing_key),
-            factor_url=f"{sdk.website_base_path}/mfa" if sdk else None,
+            claim_pages={
+                **(_prebuilt_claim_pages(sdk) if sdk else {}),
+                **(settings.claim_pages or {}),
+            },
+            factors_path=f"{sdk.website_base_path}/mfa" if sdk else None,
         )
 
 
 _WITHOUT_SDK = SDKSettings(
     api_domain="", website_origin=None, website_base_path="/auth", dynamic_signing_key=None
 )
+
+
+def _prebuilt_claim_pages(sdk: SDKSettings) -> dict[str, str]:
+    """Return the pages of SuperTokens' prebuilt UI."""
+    base = sdk.website_base_path
+    return {EMAIL_VERIFIED_CLAIM: f"{base}/verify-email", MFA_CLAIM: f"{base}/mfa"}
 
 
 def _kid_prefix(dynamic: bool | None) -> str | None:

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from ..errors import ConfigError
 from .field_types import (
+    CLAIM_PAGES,
     DOMAIN,
     FLAG,
     FLOW,
     KEY_SET,
     KEY_URI,
     ORIGINS,
+    PAGE_PATH,
     QUERY_NAME,
     REFRESH_PATH,
     SIGN_IN_URL,
@@ -63,6 +65,8 @@ if TYPE_CHECKING:
         insecure_cross_site: bool | None
         redirect_origins: Origins | None
         cookie_domain: str | None
+        claim_pages: Mapping[str, str] | None
+        step_up_url: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +92,10 @@ class Settings:
     insecure_cross_site: bool = _setting(False, FLAG, "False")
     redirect_origins: tuple[str, ...] = _setting((), ORIGINS, "['https://app.example.com']")
     cookie_domain: str | None = _setting(None, DOMAIN, ".example.com")
+    claim_pages: Mapping[str, str] | None = _setting(
+        None, CLAIM_PAGES, "{'st-ev': '/confirm-email'}"
+    )
+    step_up_url: str | None = _setting(None, PAGE_PATH, "/step-up")
 
     @classmethod
     def from_mappings(cls, config: Mapping[str, Any], keywords: Mapping[str, Any]) -> Settings:

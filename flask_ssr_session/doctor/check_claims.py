@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..sansio.builtin_claims import MFA_CLAIM
 from .environment import Environment
-from .finding import Finding, ok, problem, warning
+from .finding import Finding, ok, warning
 
 # Enough to act on; a large app has more views than a terminal has lines.
 _MAX_NAMES = 5
@@ -67,23 +66,14 @@ def check_pending(environment: Environment) -> Iterator[Finding]:
         )
 
 
-def check_mfa(environment: Environment) -> Iterator[Finding]:
-    """Check that users can open the page where they complete sign-in."""
-    setup = environment.claims
-    if MFA_CLAIM not in (setup.added or ()):
-        return
-    if not setup.has_factor_view:
+def check_cures(environment: Environment) -> Iterator[Finding]:
+    """Check that users can open the pages where they meet what every session needs."""
+    for claim, page in environment.claims.missing_pages.items():
         yield warning(
-            "mfa",
-            f"no view of this app serves {setup.factor_url}, where users complete sign-in",
-            "serve SuperTokens' prebuilt UI there, or your own page with allow_pending=True",
-        )
-    elif setup.is_factor_view_closed:
-        yield problem(
-            "mfa",
-            f"the view at {setup.factor_url}, where users complete sign-in, requires a complete "
-            "session, so no user can complete it",
-            "decorate it with session_required(allow_pending=True)",
+            "cures",
+            f"no view of this app serves {page}, where users without {claim} are sent",
+            "serve SuperTokens' prebuilt UI there, or name a page of yours in "
+            "SSR_SESSION_CLAIM_PAGES",
         )
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from flask import Flask
 from werkzeug.exceptions import HTTPException
@@ -11,11 +12,9 @@ from werkzeug.test import EnvironBuilder
 
 from ..app_state import AppState
 from ..config.resolved import SDKSettings
-from ..guards import GUARDS
-from ..middleware_order import is_require_session
 from ..sansio.builtin_claims import MFA_CLAIM
-from ..sansio.global_claims import GlobalClaims
-from ..sansio.requirements import view_mark, wrapped_chain
+from ..sansio.global_claims import GlobalClaims, GlobalClaimSource, is_about
+from ..sansio.requirements import view_mark
 from ..session import SSRSession, deep_freeze
 
 # No database has this user, so an override that queries users fails here, too.
@@ -41,9 +40,8 @@ class ClaimSetup:
     :ivar broken: what an override or a validator did for a made-up session.
     :ivar waived: endpoints marked ``global_claims=False``.
     :ivar pending: endpoints marked ``allow_pending``.
-    :ivar factor_url: where users complete sign-in; None if it is unknown.
-    :ivar has_factor_view: a view of the app serves *factor_url*.
-    :ivar is_factor_view_closed: that view itself requires a complete session.
+    :ivar missing_pages: paths where users meet claims of *added*, and which no view of the app
+        serves, by the id of the claim.
     :ivar guarded_by_session: templates that decide by ``g.session`` whether to show a page.
     """
 
@@ -52,22 +50,20 @@ class ClaimSetup:
     broken: tuple[str, ...] = ()
     waived: tuple[str, ...] = ()
     pending: tuple[str, ...] = ()
-    factor_url: str | None = None
-    has_factor_view: bool = True
-    is_factor_view_closed: bool = False
+    missing_pages: Mapping[str, str] = field(default_factory=dict)
     guarded_by_session: tuple[str, ...] = ()
 
 
-def read_claim_setup(state: AppState, sdk: SDKSettings | None) -> ClaimSetup:
+def read_claim_setup(
+    state: AppState, sdk: SDKSettings | None, pages: Mapping[str, str]
+) -> ClaimSetup:
     """Return the claim setup of an app.
 
     :param sdk: None if no SDK is initialised in this process.
+    :param pages: the path of the page that cures a claim, by the id of the claim.
     """
     app = state.app
     source = sdk.global_claims if sdk else None
-    factor_url = f"{sdk.website_base_path}/mfa" if sdk else None
-    factor_endpoint = None if factor_url is None else _endpoint_at(app, factor_url)
-    sign_in_endpoint = _endpoint_at(app, (sdk.website_base_path if sdk else "") or "/")
     marks = {endpoint: view_mark(view) for endpoint, view in app.view_functions.items()}
     broken: list[str] = []
     if source is not None:
@@ -83,11 +79,21 @@ def read_claim_setup(state: AppState, sdk: SDKSettings | None) -> ClaimSetup:
         broken=tuple(broken),
         waived=tuple(name for name, mark in marks.items() if not mark.global_claims),
         pending=tuple(name for name, mark in marks.items() if mark.allow_pending),
-        factor_url=factor_url,
-        has_factor_view=factor_endpoint is not None,
-        is_factor_view_closed=_is_closed(app, factor_endpoint, sign_in_endpoint),
+        missing_pages=_missing_pages(app, source, pages),
         guarded_by_session=_guarded_by_session(app),
     )
+
+
+def _missing_pages(
+    app: Flask, source: GlobalClaimSource | None, pages: Mapping[str, str]
+) -> dict[str, str]:
+    added = [] if source is None else source.added_validators()
+    return {
+        claim: page
+        for claim, page in pages.items()
+        if any(is_about(validator, claim) for validator in added)
+        and _endpoint_at(app, page.partition("?")[0]) is None
+    }
 
 
 def _endpoint_at(app: Flask, path: str) -> str | None:
@@ -99,18 +105,6 @@ def _endpoint_at(app: Flask, path: str) -> str | None:
         except HTTPException:  # noqa: PERF203 - two iterations
             continue
     return None
-
-
-def _is_closed(app: Flask, endpoint: str | None, sign_in_endpoint: str | None) -> bool:
-    """Return whether the view of *endpoint* rejects users who have not completed sign-in."""
-    view = app.view_functions.get(endpoint or "")
-    mark = view_mark(view)
-    if view is None or mark.allow_pending or mark.optional or mark.exempt:
-        return False
-    if any(GUARDS.get(id(function)) is function for function in wrapped_chain(view)):
-        return True
-    hooks = app.before_request_funcs.get(None, [])
-    return endpoint != sign_in_endpoint and any(map(is_require_session, hooks))
 
 
 def _guarded_by_session(app: Flask) -> tuple[str, ...]:

@@ -92,7 +92,7 @@ class Environment:
     @cached_property
     def claims(self) -> ClaimSetup:
         """Which claims the SDK and the app require."""
-        return read_claim_setup(self.state, self.sdk)
+        return read_claim_setup(self.state, self.sdk, self.resolved.claim_pages)
 
     @cached_property
     def key_servers(self) -> tuple[ProbeResult, ...]:

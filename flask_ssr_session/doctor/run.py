@@ -12,7 +12,7 @@ from ..errors import ConfigError, MisuseError
 from ..pages import assets
 from ..sansio.cookie_header import ACCESS_TOKEN_COOKIE
 from .check_api import check_api_keys, check_core, check_cors, check_refresh_api
-from .check_claims import check_claims, check_mfa, check_pending, check_session_guards
+from .check_claims import check_claims, check_cures, check_pending, check_session_guards
 from .check_cookies import (
     check_api_cookies,
     check_cookie_attributes,
@@ -55,7 +55,7 @@ CHECKS: tuple[Callable[[Environment], Iterator[Finding]], ...] = (
     check_claims,
     check_session_guards,
     check_pending,
-    check_mfa,
+    check_cures,
     check_templates,
     check_static_keys,
     check_keys,

@@ -27,13 +27,14 @@ if TYPE_CHECKING:
 class RefreshView(NamedTuple):
     """What the macro ``refresh_page()`` shows; every URL in it has been validated.
 
-    :ivar page_kind: ``refresh``, ``sign_in``, ``factor``, ``claims``, ``outage`` or ``refused``.
+    :ivar page_kind: ``refresh``, ``sign_in``, ``repair``, ``sign_in_again``, ``claims``, ``outage``
+        or ``refused``.
     :ivar reason: the slug of the verdict's reason.
     :ivar is_safe: the browser may repeat the request by itself; false after a form was sent.
-    :ivar auto_redirect: the page takes the visitor to sign-in, or to the next factor, by itself.
+    :ivar auto_redirect: the page takes the visitor to sign-in by itself.
     :ivar retry_url: the path to request again.
     :ivar sign_in_url: sign-in, with the return path.
-    :ivar factor_url: the page that completes sign-in, with the return path; empty if unknown.
+    :ivar cure_url: the page that cures the failed claims, with the return path; empty for none.
     :ivar continue_url: the page without a session; empty if it needs one.
     :ivar form: the sent form, if it can be sent again, or None.
     :ivar nonce: for the style sheet; the script element has it already.
@@ -46,7 +47,7 @@ class RefreshView(NamedTuple):
     auto_redirect: bool
     retry_url: str
     sign_in_url: str
-    factor_url: str
+    cure_url: str
     continue_url: str
     form: ReplayableForm | None
     style_url: str
@@ -59,8 +60,16 @@ _PAGE_KINDS = {
     ResponseKind.SIGN_IN_PAGE: "sign_in",
     ResponseKind.OUTAGE_PAGE: "outage",
     ResponseKind.CROSS_SITE_PAGE: "refused",
-    ResponseKind.FACTOR_PAGE: "factor",
+    ResponseKind.REPAIR_PAGE: "repair",
+    ResponseKind.SIGN_IN_AGAIN_PAGE: "sign_in_again",
     ResponseKind.CLAIMS_PAGE: "claims",
+}
+
+
+# What the script of a page does; the other pages have no script.
+_SCRIPT_MODES = {
+    ResponseKind.REPAIR_PAGE: "repair",
+    ResponseKind.SIGN_IN_AGAIN_PAGE: "sign-in-again",
 }
 
 
@@ -92,7 +101,7 @@ def refresh_view(nonce: str | None = None) -> RefreshView:
         auto_redirect=plan.auto_redirect,
         retry_url=plan.target,
         sign_in_url=plan.sign_in_url,
-        factor_url=plan.factor_url,
+        cure_url=plan.cure_url,
         continue_url=plan.continue_url,
         form=state.form,
         style_url=_asset_url(asset_folder, assets.style()),
@@ -102,7 +111,7 @@ def refresh_view(nonce: str | None = None) -> RefreshView:
             asset_folder,
             nonce,
             {
-                "mode": "refresh",
+                "mode": _SCRIPT_MODES.get(plan.page, "refresh"),
                 "reason": verdict.reason.value,
                 "token": verdict.fingerprint,
                 # SuperTokens' refresh API counts duplicates the same way, equal values too.
@@ -111,6 +120,9 @@ def refresh_view(nonce: str | None = None) -> RefreshView:
                 "return-to": None if state.refresh_plan is None else plan.target,
                 "sign-in": plan.sign_in_url,
                 "return-param": binding.policy.login_return_param,
+                "cure": plan.cure_url or None,
+                "cure-call": plan.cure_call or None,
+                "claim": plan.failures[0].id if plan.cure_url else None,
                 "optional": "" if plan.continues_signed_out else None,
             },
         ),
@@ -147,8 +159,18 @@ def session_script(nonce: str | None = None) -> Markup:
         binding,
         refresh_path(request, binding),
         nonce or _app_nonce(),
-        {"mode": "session", "unsafe": None if request.method in SAFE_METHODS else ""},
+        {
+            "mode": "session",
+            "unsafe": None if request.method in SAFE_METHODS else "",
+            "stale-claims": "" if _has_stale_claims() else None,
+        },
     )
+
+
+def _has_stale_claims() -> bool:
+    """Return whether the core has other claims for the session than the browser's token."""
+    verdict = current_request_state().verdict
+    return verdict is not None and verdict.has_stale_claims
 
 
 def script_url(request: Request, binding: SDKBinding) -> str:

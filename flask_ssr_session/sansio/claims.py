@@ -47,10 +47,14 @@ class ClaimFailure(NamedTuple):
     :ivar id: the validator's id; ``st-role``, ``st-perm`` or ``st-ev`` for *role*, *permission*
         and *email_verified*.
     :ivar reason: the reason in the SDK's form; it may contain values of the claim.
+    :ivar step_up: the factor that cures the failure if the user completes it again, or empty.
+    :ivar sign_in_again: the failure is cured if the user signs in again.
     """
 
     id: str
     reason: Any
+    step_up: str = ""
+    sign_in_again: bool = False
 
 
 # The reason if a validator gives none.

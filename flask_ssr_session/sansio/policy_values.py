@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from .claims import ClaimFailure
+from .cures import Cure, CurePages
 from .return_path import with_return_path
 from .states import RequestKind, ResponseKind
 
 # On an optional page: the visitor chose to continue without a session. Other pages ignore it.
 CONTINUE_PARAMETER = "continueSignedOut"
 
-# The query parameter in which SuperTokens' prebuilt UI reads the return path after a factor.
-_FACTOR_RETURN_PARAMETER = "redirectToPath"
+# The query parameter in which SuperTokens' prebuilt UI reads the return path after a cure.
+CURE_RETURN_PARAMETER = "redirectToPath"
 
 
 class PolicyOptions(NamedTuple):
@@ -20,7 +21,7 @@ class PolicyOptions(NamedTuple):
 
     :ivar login_url: path or URL of sign-in, without a return path.
     :ivar login_return_param: the query parameter in which sign-in reads the return path.
-    :ivar factor_url: the path that completes sign-in; None if it is not known.
+    :ivar cures: the pages where visitors meet claims that failed.
     :ivar always_try_refresh: a visitor without any cookie is asked to refresh before sign-in.
     :ivar redirects: pages redirect to the refresh page; otherwise they show it in place.
     :ivar checks_revoked: every request checks for revocation, the refresh page's too.
@@ -28,7 +29,7 @@ class PolicyOptions(NamedTuple):
 
     login_url: str
     login_return_param: str = "redirectToPath"
-    factor_url: str | None = None
+    cures: CurePages = CurePages()
     always_try_refresh: bool = False
     redirects: bool = False
     checks_revoked: bool = False
@@ -37,11 +38,11 @@ class PolicyOptions(NamedTuple):
         """Return the URL of sign-in, with *return_path* unless the URL would get too long."""
         return with_return_path(self.login_url, self.login_return_param, return_path)
 
-    def factor_location(self, return_path: str) -> str:
-        """Return the URL that completes sign-in, likewise; empty if it is not known."""
-        if self.factor_url is None:
+    def cure_location(self, cure: Cure | None, return_path: str) -> str:
+        """Return the URL of a page that cures a claim, likewise; empty without one."""
+        if cure is None:
             return ""
-        return with_return_path(self.factor_url, _FACTOR_RETURN_PARAMETER, return_path)
+        return with_return_path(cure.url, CURE_RETURN_PARAMETER, return_path)
 
 
 class RequestFacts(NamedTuple):
@@ -53,7 +54,6 @@ class RequestFacts(NamedTuple):
     :ivar refresh_path: the path of the refresh page, mount point included.
     :ivar is_sign_in: the request asks for the sign-in page.
     :ivar sign_in_is_closed: sign-in would lead back to this request, which asks for a session.
-    :ivar is_factor_page: the request asks for the page that completes sign-in.
     :ivar htmx_return_path: the page to return to if htmx sent the request, safely, from a page
         without the browser SDK; else None.
     """
@@ -65,7 +65,6 @@ class RequestFacts(NamedTuple):
     refresh_path: str
     is_sign_in: bool = False
     sign_in_is_closed: bool = False
-    is_factor_page: bool = False
     htmx_return_path: str | None = None
 
 
@@ -78,14 +77,14 @@ class Plan(NamedTuple):
     :ivar target: the path that the page leads to once the session is refreshed.
     :ivar location: the URL of a redirect, by HTTP or by htmx; empty for every other kind.
     :ivar sign_in_url: sign-in, with the return path.
-    :ivar factor_url: the page that completes sign-in, with the return path; empty if unknown.
+    :ivar cure_url: the page that cures the failed claims, with the return path; empty for none.
+    :ivar cure_call: what the browser asks the API before it goes there; empty for nothing.
     :ivar continue_url: the page without a session; empty if it needs one.
-    :ivar auto_redirect: the page takes the visitor to sign-in, or to the next factor, by itself.
+    :ivar auto_redirect: the page takes the visitor to sign-in by itself.
     :ivar continues_signed_out: if the refresh finds no session, the page leads to *continue_url*,
         not to sign-in.
     :ivar sign_in_is_closed: sign-in itself asks for a session, so that no visitor can sign in.
-    :ivar factor_page_is_closed: the same for the page that completes sign-in.
-    :ivar failures: the claims that an active session does not meet.
+    :ivar failures: the claims that the session does not meet.
     """
 
     kind: ResponseKind
@@ -93,10 +92,10 @@ class Plan(NamedTuple):
     target: str
     location: str = ""
     sign_in_url: str = ""
-    factor_url: str = ""
+    cure_url: str = ""
+    cure_call: str = ""
     continue_url: str = ""
     auto_redirect: bool = False
     continues_signed_out: bool = False
     sign_in_is_closed: bool = False
-    factor_page_is_closed: bool = False
     failures: tuple[ClaimFailure, ...] = ()

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from ..errors import MisuseError
 from .claims import ClaimRequirements
+from .recency import Recency
 
 # No view has more decorators.
 MAX_WRAPPERS = 100
@@ -21,19 +22,21 @@ class Requirements(NamedTuple):
     :ivar claims: conditions on the session's payload, in addition to the SDK's global claims.
     :ivar global_claims: the SDK's global claim validators apply, too.
     :ivar allow_pending: the view runs for users who have not completed all factors, too.
+    :ivar recency: how recent the sign-in must be.
     :ivar check_revoked: the core is asked whether the session still exists.
     :ivar keep_form: the refresh page may carry a form that was posted with an expired session.
     """
 
     optional: bool = False
     claims: ClaimRequirements = ClaimRequirements()
+    recency: Recency = Recency()
     global_claims: bool = True
     allow_pending: bool = False
     check_revoked: bool = False
     keep_form: bool = False
 
     @classmethod
-    def of(cls, claims: ClaimRequirements, **switches: bool) -> Requirements:
+    def of(cls, claims: ClaimRequirements, recency: Recency, **switches: bool) -> Requirements:
         """Return the requirements that a decorator declares.
 
         :raises MisuseError: a switch is neither True nor False.
@@ -41,7 +44,12 @@ class Requirements(NamedTuple):
         for name, value in switches.items():
             if not isinstance(value, bool):
                 raise MisuseError(f"{name}= takes True or False.")
-        return cls(claims=claims, **switches)
+        return cls(claims=claims, recency=recency, **switches)
+
+    @property
+    def asks_core(self) -> bool:
+        """Whether the core is asked about the session."""
+        return self.check_revoked or self.recency.signed_in_within is not None
 
 
 class ViewMark(NamedTuple):

@@ -7,11 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from .builtin_claims import MFA_CLAIM
 from .claims import ClaimFailure
+from .cures import Cure
 from .policy_values import CONTINUE_PARAMETER, Plan, PolicyOptions, RequestFacts
 from .return_path import MAX_LOCATION_CHARS, with_query, with_return_path
 from .states import Reason, RequestKind, ResponseKind, SessionState
 from .verdict import Verdict
+
+# The reason that SuperTokens' own validator gives.
+PENDING_FAILURE = ClaimFailure(MFA_CLAIM, {"message": "MFA requirement for auth is not satisfied"})
 
 _REFRESH_KINDS = frozenset(
     {ResponseKind.REFRESH_PAGE, ResponseKind.REFRESH_REDIRECT, ResponseKind.TRY_REFRESH}
@@ -26,25 +31,27 @@ _SIGN_IN_KINDS = frozenset(
 )
 _PAGES = {
     SessionState.ACTIVE: ResponseKind.REFRESH_PAGE,
-    SessionState.PENDING: ResponseKind.FACTOR_PAGE,
+    SessionState.PENDING: ResponseKind.REPAIR_PAGE,
     SessionState.REFRESH: ResponseKind.REFRESH_PAGE,
     SessionState.ANONYMOUS: ResponseKind.SIGN_IN_PAGE,
     SessionState.UNAVAILABLE: ResponseKind.OUTAGE_PAGE,
     SessionState.REFUSED: ResponseKind.CROSS_SITE_PAGE,
 }
-_ALL_PAGES = frozenset({*_PAGES.values(), ResponseKind.CLAIMS_PAGE})
+_ALL_PAGES = frozenset(
+    {*_PAGES.values(), ResponseKind.CLAIMS_PAGE, ResponseKind.SIGN_IN_AGAIN_PAGE}
+)
 _SCRIPT_RESPONSES = {
     SessionState.ACTIVE: ResponseKind.ALLOW,
-    SessionState.PENDING: ResponseKind.FACTOR_JSON,
+    SessionState.PENDING: ResponseKind.CLAIMS_JSON,
     SessionState.REFRESH: ResponseKind.TRY_REFRESH,
     SessionState.ANONYMOUS: ResponseKind.UNAUTHORISED,
     SessionState.UNAVAILABLE: ResponseKind.UNAVAILABLE_JSON,
 }
-
 _PAGE_STATUSES = {
     ResponseKind.OUTAGE_PAGE: 503,
     ResponseKind.CROSS_SITE_PAGE: 403,
-    ResponseKind.FACTOR_PAGE: 403,
+    ResponseKind.REPAIR_PAGE: 403,
+    ResponseKind.SIGN_IN_AGAIN_PAGE: 403,
     ResponseKind.CLAIMS_PAGE: 403,
 }
 
@@ -96,23 +103,26 @@ def plan_response(
 ) -> Plan:
     """Return the plan for a request that is not admitted, or whose session fails claims.
 
+    A pending session fails the claim ``st-mfa``.
+
     :param optional: the content may also be seen without a session: the page offers to continue.
     :param optional_view: the same for the whole view, so that the redirect flow offers it, too.
     :param failures: the claims that the session does not meet.
     """
     state, target = verdict.state, facts.return_path
+    if state is SessionState.PENDING:
+        failures = (PENDING_FAILURE,)
     sign_in_is_closed = facts.sign_in_is_closed and state is SessionState.ANONYMOUS
-    factor_page_is_closed = facts.is_factor_page and state is SessionState.PENDING
     # The sign-in page, or an error page in its place, must not lead to itself.
     is_at_sign_in = sign_in_is_closed or facts.is_sign_in
     page = _PAGES[state]
-    if state is SessionState.ACTIVE and failures:
-        page = ResponseKind.CLAIMS_PAGE
+    curable = [failure for failure in failures if not failure.sign_in_again]
+    cure = options.cures.cure(curable)
+    if failures:
+        page = ResponseKind.CLAIMS_PAGE if cure is None else ResponseKind.REPAIR_PAGE
+        page = page if curable else ResponseKind.SIGN_IN_AGAIN_PAGE
     elif page is ResponseKind.SIGN_IN_PAGE and options.always_try_refresh and not is_at_sign_in:
         page = ResponseKind.REFRESH_PAGE
-    factor_url = ""
-    if page is ResponseKind.FACTOR_PAGE and not factor_page_is_closed:
-        factor_url = options.factor_location(target)
     sign_in_url = options.sign_in_location(target)
     continue_url = with_query(target, **{CONTINUE_PARAMETER: "1"}) if optional else ""
     if optional and is_at_sign_in:
@@ -123,13 +133,12 @@ def plan_response(
         page=page,
         target=target,
         sign_in_url=sign_in_url,
-        factor_url=factor_url,
+        cure_url=options.cure_location(cure, target),
+        cure_call="" if cure is None else cure.api_call,
         continue_url=continue_url,
-        auto_redirect=facts.is_safe
-        and (bool(factor_url) or (page is ResponseKind.SIGN_IN_PAGE and not is_at_sign_in)),
+        auto_redirect=facts.is_safe and page is ResponseKind.SIGN_IN_PAGE and not is_at_sign_in,
         continues_signed_out=optional and not is_at_sign_in,
         sign_in_is_closed=sign_in_is_closed,
-        factor_page_is_closed=factor_page_is_closed,
         failures=failures,
     )
     if facts.kind is RequestKind.DOCUMENT:
@@ -138,7 +147,6 @@ def plan_response(
                 ResponseKind.SIGN_IN_REDIRECT,
                 "" if sign_in_is_closed else sign_in_url,
             ),
-            ResponseKind.FACTOR_PAGE: (ResponseKind.FACTOR_REDIRECT, factor_url),
             ResponseKind.REFRESH_PAGE: (
                 ResponseKind.REFRESH_REDIRECT,
                 _refresh_location(verdict, facts, options, optional=optional_view),
@@ -147,7 +155,7 @@ def plan_response(
         kind, location = _document_response(plan, state, facts, redirects)
     else:
         kind = _script_response(state, facts, options, failures)
-        location = _htmx_location(kind, facts, options)
+        location = _htmx_location(kind, facts, options, cure)
     return plan._replace(kind=kind, location=location)
 
 
@@ -174,12 +182,10 @@ def _document_response(
     redirects: Mapping[ResponseKind, tuple[ResponseKind, str]],
 ) -> tuple[ResponseKind, str]:
     """Return the kind of the response to a document request, and where a redirect leads."""
-    if plan.failures:
+    if plan.page is ResponseKind.CLAIMS_PAGE:
         return ResponseKind.CLAIMS_ERROR, ""
-    if state is SessionState.ACTIVE:
+    if state is SessionState.ACTIVE and not plan.failures:
         return ResponseKind.ALLOW, ""
-    if plan.page is ResponseKind.FACTOR_PAGE and not plan.factor_url:
-        return ResponseKind.FACTOR_ERROR, ""
     redirect, location = redirects.get(plan.page, (plan.page, ""))
     # A redirect would lose the body of a POST, and with it what the visitor typed.
     return (redirect, location) if location and facts.is_safe else (plan.page, "")
@@ -222,7 +228,9 @@ def _refresh_location(
     return location if len(location) <= MAX_LOCATION_CHARS else ""
 
 
-def _htmx_location(kind: ResponseKind, facts: RequestFacts, options: PolicyOptions) -> str:
+def _htmx_location(
+    kind: ResponseKind, facts: RequestFacts, options: PolicyOptions, cure: Cure | None
+) -> str:
     """Return the URL that htmx opens in place of a page without the browser SDK, or an empty text.
 
     ``HX-Refresh`` reloads the page, which helps only if that page needs a session itself; a public
@@ -235,4 +243,4 @@ def _htmx_location(kind: ResponseKind, facts: RequestFacts, options: PolicyOptio
         return with_return_path(facts.refresh_path, "redirectBack", return_path)
     if kind is ResponseKind.UNAUTHORISED:
         return options.sign_in_location(return_path)
-    return options.factor_location(return_path) if kind is ResponseKind.FACTOR_JSON else ""
+    return options.cure_location(cure, return_path) if kind is ResponseKind.CLAIMS_JSON else ""

@@ -36,6 +36,7 @@ class Reason(Enum):
     KEYS_UNAVAILABLE = "keys_unavailable"
     CLOCK = "clock"
     CORE_UNAVAILABLE = "core_unavailable"
+    REVOCATION_UNKNOWN = "revocation_unknown"
     INTERNAL = "internal"
     CROSS_SITE = "cross_site"
 
@@ -52,6 +53,7 @@ STATE_OF_REASON = {
     Reason.KEYS_UNAVAILABLE: SessionState.UNAVAILABLE,
     Reason.CLOCK: SessionState.UNAVAILABLE,
     Reason.CORE_UNAVAILABLE: SessionState.UNAVAILABLE,
+    Reason.REVOCATION_UNKNOWN: SessionState.UNAVAILABLE,
     Reason.INTERNAL: SessionState.UNAVAILABLE,
     Reason.CROSS_SITE: SessionState.REFUSED,
 }
@@ -84,10 +86,8 @@ class ResponseKind(Enum):
     UNAVAILABLE_JSON = "outage"
     CROSS_SITE_PAGE = "refused_page"
     CROSS_SITE_JSON = "refused"
-    FACTOR_REDIRECT = "factor_redirect"
-    FACTOR_PAGE = "factor_page"
-    FACTOR_JSON = "factor_missing"
-    FACTOR_ERROR = "factor_error"
+    REPAIR_PAGE = "repair_page"
+    SIGN_IN_AGAIN_PAGE = "sign_in_again_page"
     CLAIMS_PAGE = "claims_page"
     CLAIMS_JSON = "claims_missing"
     CLAIMS_ERROR = "claims_error"

@@ -16,8 +16,9 @@ from ..errors import (
     TokenInvalidError,
     TokenNotYetValidError,
 )
-from ..session import SSRSession
+from ..session import SSRSession, deep_freeze
 from .builtin_claims import MFA_CLAIM
+from .core_session import CoreSession, with_fresh_claims
 from .jwt import MAX_TOKEN_CHARS, ParsedToken
 from .states import STATE_OF_REASON, Reason, SessionState
 from .token_choice import TokenConflictError, distinct_tokens, rank_tokens
@@ -33,6 +34,9 @@ class Verdict(NamedTuple):
     :ivar fingerprint: a short hash of the rejected token, so that the browser can tell whether a
         refresh changed anything; empty without a token.
     :ivar detail: what exactly was wrong, for the log only; None if the reason says it all.
+    :ivar signed_in_at: when the user signed in, by the core, seconds since the epoch; None if the
+        core was not asked.
+    :ivar has_stale_claims: the core has other claims for the session than the access token.
     """
 
     reason: Reason
@@ -40,6 +44,8 @@ class Verdict(NamedTuple):
     fingerprint: str = ""
     detail: str | None = None
     pending_session: SSRSession | None = None
+    signed_in_at: float | None = None
+    has_stale_claims: bool = False
 
     @property
     def state(self) -> SessionState:
@@ -114,24 +120,58 @@ def apply_mfa(verdict: Verdict, requires_mfa: Callable[[], bool]) -> Verdict:
     is_complete = mfa_is_complete(session.access_token_payload)
     if is_complete is None:
         is_complete = not requires_mfa()
-    return verdict if is_complete else Verdict(Reason.MFA_PENDING, pending_session=session)
+    if is_complete:
+        return verdict
+    return verdict._replace(reason=Reason.MFA_PENDING, session=None, pending_session=session)
 
 
-def apply_revocation(verdict: Verdict, is_revoked: Callable[[str], bool]) -> Verdict:
-    """Return *verdict*, or the one that replaces it if the session is revoked.
+def apply_core_session(verdict: Verdict, look_up: Callable[[str], CoreSession | None]) -> Verdict:
+    """Return the verdict once the core was asked about its session.
 
-    :param is_revoked: returns whether the session of this handle is revoked; may raise
+    A session that the core knows is active, with the claims of the core: :func:`apply_mfa` decides
+    next.
+
+    :param look_up: returns the session of a handle, or None if it is revoked; may raise
         CoreUnavailableError.
     """
     session = verdict.session or verdict.pending_session
     if session is None:
         return verdict
-    # The hash distinguishes two tokens of one session without revealing them.
-    token = str(session.access_token_payload["refreshTokenHash1"])
     try:
-        return _rejected(Reason.REVOKED, token) if is_revoked(session.session_handle) else verdict
+        found = look_up(session.session_handle)
     except CoreUnavailableError as error:
-        return _rejected(Reason.CORE_UNAVAILABLE, token, str(error))
+        return _rejected(Reason.CORE_UNAVAILABLE, _token_of(session), str(error))
+    if found is None:
+        return _rejected(Reason.REVOKED, _token_of(session))
+    payload = None
+    if found.claims is not None:
+        payload = with_fresh_claims(session.access_token_payload, found.claims)
+    if payload is not None:
+        session = SSRSession(deep_freeze(payload))
+    return Verdict(
+        Reason.ACTIVE,
+        session,
+        signed_in_at=found.time_created,
+        has_stale_claims=payload is not None,
+    )
+
+
+def apply_app_revocation(verdict: Verdict, is_revoked: bool | None) -> Verdict:
+    """Return *verdict*, or the one that replaces it by the app's own list of revoked sessions.
+
+    :param is_revoked: None if the app could not say.
+    """
+    session = verdict.session or verdict.pending_session
+    if session is None or is_revoked is False:
+        return verdict
+    reason = Reason.REVOCATION_UNKNOWN if is_revoked is None else Reason.REVOKED
+    detail = "the app's is_revoked says that the session is revoked" if is_revoked else None
+    return _rejected(reason, _token_of(session), detail)
+
+
+def _token_of(session: SSRSession) -> str:
+    """Return what distinguishes two tokens of one session without revealing them."""
+    return str(session.access_token_payload["refreshTokenHash1"])
 
 
 def _verify(

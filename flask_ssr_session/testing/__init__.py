@@ -12,6 +12,9 @@ signed in                :func:`sign_in`; ``roles=["reader"]`` for a wrong role
 partly signed in         :func:`sign_in` with ``mfa_complete=False``
 with an expired token    :func:`expire`
 with a revoked session   :func:`revoke`, which only ``check_revoked`` notices
+with stale claims        :func:`change_claims`, likewise
+after a second factor    :func:`sign_in` with ``factors={"totp": 60}``
+signed in long ago       :func:`sign_in` with ``signed_in=7200``
 during an outage         ``with`` :func:`outage` of the keys, :func:`core_outage`
 with any other token     :func:`set_token`, with a token of :func:`signer_for`
 opening a page           ``client.get(…, headers=PAGE_HEADERS)``
@@ -34,12 +37,13 @@ from flask.testing import FlaskClient
 
 from .backend import core_outage, install_test_keys, outage, signer_for
 from .signer import SessionSigner
-from .visitors import expire, revoke, set_token, sign_in, sign_out
+from .visitors import change_claims, expire, revoke, set_token, sign_in, sign_out
 
 __all__ = [
     "PAGE_HEADERS",
     "ClientMaker",
     "SessionSigner",
+    "change_claims",
     "core_outage",
     "expire",
     "install_test_keys",

@@ -12,6 +12,7 @@ from flask import Flask
 
 from ..app_state import EXTENSION_NAME, AppState
 from ..errors import CoreUnavailableError, KeysUnavailableError, MisuseError
+from ..sansio.core_session import CoreSession
 from ..upstream.key_set import KeySet, StaticKeys
 from .signer import SessionSigner
 
@@ -33,7 +34,8 @@ def install_test_keys(app: Flask) -> None:
     state = app_state_of(app)
     backend: _TestBackend = app.extensions.setdefault(_EXTENSION_KEY, _TestBackend())
     backend.revoked_handles.clear()
-    state.override_keys_for_testing(backend.keys, backend.is_revoked)
+    backend.sessions.clear()
+    state.override_keys_for_testing(backend.keys, backend.look_up)
 
 
 def signer_for(app: Flask) -> SessionSigner:
@@ -115,16 +117,23 @@ class _TestKeys(StaticKeys):
 
 @dataclass(eq=False)
 class _TestBackend:
-    """The keys of one app, and the state of its core."""
+    """The keys of one app, and the state of its core.
+
+    :ivar sessions: what the core says about sessions, by handle. A session that is not among them
+        exists, with the claims of its token.
+    """
 
     keys: _TestKeys = field(default_factory=_TestKeys)
     core_outages: int = 0
     revoked_handles: set[str] = field(default_factory=set)
+    sessions: dict[str, CoreSession] = field(default_factory=dict)
 
-    def is_revoked(self, session_handle: str) -> bool:
+    def look_up(self, session_handle: str) -> CoreSession | None:
         if self.core_outages:
             raise CoreUnavailableError("the test simulates an outage")
-        return session_handle in self.revoked_handles
+        if session_handle in self.revoked_handles:
+            return None
+        return self.sessions.get(session_handle) or CoreSession(None, None)
 
 
 def app_state_of(app: Flask) -> AppState:

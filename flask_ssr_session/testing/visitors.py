@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,6 +15,7 @@ from flask.testing import FlaskClient
 from ..errors import MisuseError, TokenInvalidError
 from ..sansio.builtin_claims import EMAIL_VERIFIED_CLAIM, MFA_CLAIM
 from ..sansio.cookie_header import ACCESS_TOKEN_COOKIE, FRONT_TOKEN_COOKIE
+from ..sansio.core_session import CoreSession
 from ..sansio.global_claims import is_about
 from ..sansio.jwt import decode_unverified_token
 from .backend import app_state_of, backend_of, signer_for
@@ -31,6 +32,8 @@ def sign_in(
     permissions: Sequence[str] | None = None,
     email_verified: bool | None = None,
     mfa_complete: bool | None = None,
+    factors: Mapping[str, float] | Sequence[str] | None = None,
+    signed_in: float = 0,
     valid_seconds: float = 3600,
     **payload: Any,
 ) -> None:
@@ -42,6 +45,9 @@ def sign_in(
         the SDK in this process requires it of every session, else a token without that claim.
     :param mfa_complete: whether the user completed all factors of sign-in (``st-mfa``); None as
         for *email_verified*.
+    :param factors: the factors that the user completed, or how many seconds ago each was. None
+        means ``emailpassword`` at sign-in, if the token has ``st-mfa`` at all.
+    :param signed_in: how many seconds ago the user signed in, as the core says it.
     :param valid_seconds: how long the access token is valid, from now.
     :param payload: more claims of the access token, as the SDK writes them, for example
         ``**PlanClaim.add_to_payload_({}, "pro", {})``.
@@ -64,7 +70,12 @@ def sign_in(
         valid_seconds=valid_seconds,
         **payload,
     )
+    if factors is not None:
+        claims[MFA_CLAIM] = _mfa_claim(factors, mfa_complete is not False, claims["iat"])
     set_token(client, signer.sign(claims))
+    backend_of(client.application).sessions[claims["sessionHandle"]] = CoreSession(
+        time.time() - signed_in, None
+    )
 
 
 def set_token(client: FlaskClient, token: str) -> None:
@@ -115,11 +126,36 @@ def revoke(client: FlaskClient) -> None:
     backend_of(client.application).revoked_handles.add(handle)
 
 
+def change_claims(client: FlaskClient, **claims: Any) -> None:
+    """Change claims of a signed-in *client* at the core, for instance because a role was given.
+
+    Its access token keeps the old claims, which count until the next refresh, except for pages that
+    ask the core.
+
+    :param claims: as the SDK writes them, for example
+        ``**UserRoleClaim.add_to_payload_({}, ["admin"], {})``; None removes a claim.
+    :raises MisuseError: the client is not signed in.
+    """
+    payload = _token_claims(client, "change_claims")
+    sessions, handle = backend_of(client.application).sessions, payload["sessionHandle"]
+    known = sessions.get(handle, CoreSession(None, None))
+    sessions[handle] = known._replace(claims={**(known.claims or payload), **claims})
+
+
 def sign_out(client: FlaskClient) -> None:
     """Remove the session cookies of *client*, as the browser SDK does at sign-out."""
     domain, _ = _cookie_domain(client.application)
     for name in (ACCESS_TOKEN_COOKIE, FRONT_TOKEN_COOKIE):
         client.delete_cookie(name, domain=domain)
+
+
+def _mfa_claim(
+    factors: Mapping[str, float] | Sequence[str], complete: bool, now: int
+) -> dict[str, Any]:
+    if isinstance(factors, str):
+        raise MisuseError("factors= takes a list of names, or a mapping to seconds.")
+    ages = factors if isinstance(factors, Mapping) else dict.fromkeys(factors, 0)
+    return {"c": {name: int(now - age) for name, age in ages.items()}, "v": complete}
 
 
 def _globally_required_claims(app: Flask) -> set[str]:

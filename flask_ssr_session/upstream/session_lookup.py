@@ -1,4 +1,4 @@
-"""Ask the SuperTokens core whether a session still exists, with one GET that changes nothing.
+"""Ask the SuperTokens core about a session, with one GET that changes nothing.
 
 An access token is valid until it expires, even if its session is revoked. A view that must notice
 a revocation earlier sends one request to the core per page, and depends on the core's availability.
@@ -6,12 +6,12 @@ a revocation earlier sends one request to the core per page, and depends on the 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import urlencode
 
 from ..clock import Clock
 from ..errors import CoreUnavailableError, FetchError, HTTPClientError
+from ..sansio.core_session import CoreSession, parse_core_session
 from .deadline import FETCH_SECONDS, Deadline
 from .fetch import fetch_document, fetch_first
 
@@ -67,7 +67,7 @@ class _Core:
         self._cooldown = None
 
 
-class RevocationCheck:
+class SessionLookup:
     """Looks up sessions at the core; a core address that failed is skipped for 10 s."""
 
     def __init__(
@@ -88,8 +88,8 @@ class RevocationCheck:
         self._clock = clock
         self._fetch = fetch
 
-    def is_revoked(self, session_handle: str) -> bool:
-        """Return whether the core does not know the session.
+    def look_up(self, session_handle: str) -> CoreSession | None:
+        """Return what the core knows about a session, or None if it does not know it.
 
         :raises CoreUnavailableError: the core did not respond within 3 s, now or in the last 10 s.
         """
@@ -98,21 +98,24 @@ class RevocationCheck:
         if self._cores and not cores:
             raise CoreUnavailableError("the core did not respond in the last 10 s")
         try:
-            return not self._exists(session_handle, cores)
+            return self._find(session_handle, cores)
         except FetchError as error:
             raise CoreUnavailableError(str(error)) from None
 
-    def _exists(self, session_handle: str, cores: Sequence[_Core]) -> bool:
+    def _find(self, session_handle: str, cores: Sequence[_Core]) -> CoreSession | None:
         query = urlencode({"sessionHandle": session_handle})
         failed: list[_Core] = []
 
-        def query_core(core: _Core, deadline: Deadline) -> bool:
+        def query_core(core: _Core, deadline: Deadline) -> CoreSession | None:
             body, _ = self._fetch(f"{core.uri}?{query}", deadline, self._headers)
-            exists = _session_exists(body)
+            try:
+                found = parse_core_session(body)
+            except ValueError as error:
+                raise FetchError(str(error)) from None
             # The later cores were not tried: end the cooldown that this request started for them.
             for other in cores[cores.index(core) :]:
                 other.mark_available()
-            return exists
+            return found
 
         def on_failure(core: _Core, error: FetchError) -> None:
             if isinstance(error, HTTPClientError):
@@ -130,14 +133,3 @@ class RevocationCheck:
             for core in failed:
                 core.mark_failed(self._clock.monotonic())
             raise
-
-
-def _session_exists(body: bytes) -> bool:
-    try:
-        document = json.loads(body)
-    except (ValueError, RecursionError):
-        raise FetchError("the response is not JSON") from None
-    status = document.get("status") if isinstance(document, dict) else None
-    if status not in ("OK", "UNAUTHORISED"):
-        raise FetchError("the response says nothing about the session")
-    return bool(status == "OK")

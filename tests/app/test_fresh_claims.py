@@ -1,0 +1,301 @@
+"""Pages that ask the core use its claims and its time of sign-in; an app may revoke by itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from flask import Flask, g, render_template_string
+from flask.testing import FlaskClient
+
+from flask_ssr_session import (
+    ConfigError,
+    FlaskSSRSession,
+    SSRSession,
+    require_session,
+    session_exempt,
+    session_optional,
+    session_required,
+)
+from flask_ssr_session.signals import session_active
+from flask_ssr_session.testing import (
+    change_claims,
+    core_outage,
+    install_test_keys,
+    revoke,
+    sign_in,
+)
+
+from ..browser_requests import FETCH, PAGE
+from ..tables import rows
+from .conftest import API_DOMAIN, page_shown, with_views
+
+ADMIN = {"st-role": {"v": ["admin"], "t": 1}}
+PENDING = {"st-mfa": {"c": {}, "v": False}}
+COMPLETE = {"st-mfa": {"c": {"totp": 1}, "v": True}}
+SCRIPT = "{{ session_script() }}"
+
+
+@pytest.fixture
+def app(sdk: None) -> Flask:  # noqa: ARG001
+    app = Flask("app")
+    app.testing = True
+    FlaskSSRSession(app, api_domain=API_DOMAIN)
+    install_test_keys(app)
+
+    @app.get("/checked")
+    @session_required(check_revoked=True)
+    def checked() -> str:
+        return ",".join(g.session.roles) + render_template_string(SCRIPT)
+
+    @app.get("/admin")
+    @session_required(role="admin", check_revoked=True)
+    def admin() -> str:
+        return "admin"
+
+    @app.get("/unchecked")
+    @session_required
+    def unchecked() -> str:
+        return ",".join(g.session.roles) + render_template_string(SCRIPT)
+
+    @app.get("/recent")
+    @session_required(signed_in_within=3600)
+    def recent() -> str:
+        return "recent"
+
+    @app.route("/both", methods=["GET", "POST"])
+    @session_required(factor="totp", within=300, role="admin")
+    def both() -> str:
+        return "both"
+
+    return app
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+@rows(
+    "before, changes, status, text",
+    {
+        "nothing changed": ({}, {}, 200, ""),
+        "a role given": ({}, ADMIN, 200, "admin"),
+        "a role taken": ({"roles": ["admin"]}, {"st-role": None}, 200, ""),
+        "a factor completed": ({"mfa_complete": False}, COMPLETE, 200, ""),
+        "a factor required": ({}, PENDING, 302, ""),
+    },
+)
+def test_claims_of_the_core_count_on_a_page_that_asks_it(
+    client: FlaskClient, before: dict[str, Any], changes: dict[str, Any], status: int, text: str
+) -> None:
+    sign_in(client, **before)
+    if changes:
+        change_claims(client, **changes)
+    page = client.get("/checked", headers=PAGE)
+
+    assert page.status_code == status
+    assert status != 200 or page.text.startswith(f"{text}<script")
+    is_stale = bool(changes) and status == 200
+    assert ('data-stale-claims=""' in page.text) == is_stale
+    assert ('data-stale-claims=""' in client.get("/unchecked", headers=PAGE).text) is False
+
+
+def test_role_given_at_the_core_counts_without_a_refresh(client: FlaskClient) -> None:
+    sign_in(client)
+    assert client.get("/admin", headers=FETCH).status_code == 403
+    change_claims(client, **ADMIN)
+    assert client.get("/admin", headers=FETCH).status_code == 200
+    assert client.get("/unchecked", headers=PAGE).text.startswith("<script")
+
+
+def test_session_is_active_once_per_request(app: Flask, client: FlaskClient) -> None:
+    sign_in(client)
+    change_claims(client, **ADMIN)
+    received: list[object] = []
+    with session_active.connected_to(lambda sender, **_: received.append(sender), app):
+        client.get("/checked", headers=PAGE)
+    assert received == [app]
+
+
+@rows(
+    "visitor, headers, status",
+    {
+        "signed in now": ({}, PAGE, 200),
+        "signed in within the hour": ({"signed_in": 3000}, PAGE, 200),
+        "signed in long ago": ({"signed_in": 3601}, PAGE, 403),
+        "the same for a script": ({"signed_in": 3601}, FETCH, 403),
+    },
+)
+def test_sign_in_has_to_be_recent(
+    client: FlaskClient, visitor: dict[str, Any], headers: dict[str, str], status: int
+) -> None:
+    sign_in(client, **visitor)
+    response = client.get("/recent", headers=headers)
+
+    assert response.status_code == status
+    if headers is FETCH:
+        reason = {"message": "sign-in is not recent", "within": 3600}
+        assert response.json["claimValidationErrors"] == [  # type: ignore[index]
+            {"id": "signed_in_within", "reason": reason}
+        ]
+
+
+def test_recent_sign_in_notices_revocation_and_outage_by_the_same_look_up(
+    app: Flask, client: FlaskClient
+) -> None:
+    sign_in(client)
+    with core_outage(app):
+        assert client.get("/recent", headers=PAGE).status_code == 503
+    assert client.get("/recent", headers=PAGE).status_code == 200
+    revoke(client)
+    response = client.get("/recent", headers=PAGE)
+    assert (page_shown(response), response.headers["SSR-Session"]) == (
+        "refresh",
+        "refresh; reason=revoked",
+    )
+
+
+@rows(
+    "visitor, failed",
+    {
+        "all": ({"roles": ["admin"], "factors": {"totp": 60}}, []),
+        "factor too long ago": ({"roles": ["admin"], "factors": {"totp": 600}}, ["st-mfa"]),
+        "another factor": ({"roles": ["admin"], "factors": ["otp-email"]}, ["st-mfa"]),
+        "no role": ({"factors": ["totp"]}, ["st-role"]),
+        "neither": ({"factors": []}, ["st-role", "st-mfa"]),
+    },
+)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_factor_is_checked_with_the_claims(
+    client: FlaskClient, visitor: dict[str, Any], failed: list[str], method: str
+) -> None:
+    sign_in(client, **visitor)
+    response = client.open("/both", method=method, headers=FETCH)
+
+    assert response.status_code == (403 if failed else 200)
+    errors = response.json["claimValidationErrors"] if failed else []  # type: ignore[index]
+    assert [error["id"] for error in errors] == failed
+
+
+# The app's own list
+
+
+class Revoked:
+    """A list of revoked sessions that records what it is asked."""
+
+    def __init__(self, answer: Any) -> None:
+        self.answer = answer
+        self.asked: list[SSRSession] = []
+
+    def __call__(self, session: SSRSession) -> Any:
+        self.asked.append(session)
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+async def awaitable() -> bool:
+    return False
+
+
+@pytest.fixture
+def make_listed() -> Callable[[Any], tuple[FlaskClient, Revoked]]:
+    def make(answer: Any) -> tuple[FlaskClient, Revoked]:
+        revoked = Revoked(answer)
+        app = Flask("listed")
+        app.testing = True
+        FlaskSSRSession(app, is_revoked=revoked, api_domain=API_DOMAIN)
+        install_test_keys(with_views(app))
+
+        @app.get("/exempt")
+        @session_exempt
+        def exempt() -> str:
+            return "exempt"
+
+        @app.get("/twice")
+        @session_required
+        def twice() -> str:
+            require_session()
+            return "twice"
+
+        @app.get("/part")
+        @session_optional
+        def part() -> str:
+            return "part"
+
+        return app.test_client(), revoked
+
+    return make
+
+
+class NoBool:
+    def __bool__(self) -> bool:
+        raise ValueError("secret")
+
+
+@rows(
+    "answer, status, header",
+    {
+        "not revoked": (False, 200, "active"),
+        "nothing": (0, 200, "active"),
+        "revoked": (True, 200, "refresh; reason=revoked"),
+        "a truth": ("yes", 200, "refresh; reason=revoked"),
+        "no answer": (None, 503, "unavailable; reason=revocation_unknown"),
+        "an error": (ValueError("secret"), 503, "unavailable; reason=revocation_unknown"),
+        "no truth": (NoBool(), 503, "unavailable; reason=internal"),
+    },
+)
+@pytest.mark.parametrize("path", ["/account", "/page"])
+def test_list_of_the_app_is_asked_where_a_page_needs_a_session(
+    make_listed: Any,
+    answer: Any,
+    status: int,
+    header: str,
+    path: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    client, revoked = make_listed(answer)
+    sign_in(client, "anna")
+    response = client.get(path, headers=PAGE)
+
+    assert (response.status_code, response.headers.get("SSR-Session", "active")) == (status, header)
+    assert [session.user_id for session in revoked.asked] == ["anna"]
+    assert (page_shown(response) == "") == (header == "active")
+    assert "secret" not in caplog.text
+
+
+def test_list_of_the_app_is_asked_once_per_request_and_only_about_sessions(
+    make_listed: Any,
+) -> None:
+    client, revoked = make_listed(False)
+    assert client.get("/account", headers=PAGE).status_code == 302
+    sign_in(client)
+    for path in ("/exempt", "/part", "/news", "/open"):
+        assert client.get(path, headers=PAGE).status_code == 200, path
+    assert revoked.asked == []
+    assert client.get("/twice", headers=PAGE).text == "twice"
+    assert len(revoked.asked) == 1
+
+
+@rows("given", {"a coroutine function": awaitable, "no function": True, "a name": "revoked"})
+def test_list_that_cannot_be_asked_is_refused(given: Any) -> None:
+    with pytest.raises(ConfigError, match="is_revoked"):
+        FlaskSSRSession(is_revoked=given)
+
+
+@rows("is_done, status", {"done at once": (True, 200), "waits": (False, 503)})
+def test_awaitable_is_an_answer_only_if_it_is_done_at_once(
+    make_listed: Any, is_done: bool, status: int
+) -> None:
+    async def answer() -> bool:
+        if not is_done:
+            await asyncio.sleep(0)
+        return False
+
+    client, revoked = make_listed(None)
+    sign_in(client)
+    revoked.answer = answer()
+    assert client.get("/account", headers=PAGE).status_code == status

@@ -1,0 +1,315 @@
+"""A failed claim leads to the page that cures it; without a cure it is a 403."""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+from typing import Any
+
+import pytest
+from flask import Flask, g, render_template
+from flask.testing import FlaskClient
+
+from flask_ssr_session import (
+    ConfigError,
+    FlaskSSRSession,
+    InvalidClaimsError,
+    require_session,
+    session_optional,
+    session_required,
+)
+from flask_ssr_session.testing import install_test_keys, sign_in
+
+from ..browser_requests import FETCH, PAGE
+from ..tables import rows
+from .conftest import API_DOMAIN, TEMPLATE_GUARD, page_shown, with_templates
+
+VERIFIED = {"email_verified": True, "factors": ["totp"]}
+UNVERIFIED = {"email_verified": False}
+HALF = {"mfa_complete": False}
+HTMX = {"HX-Request": "true", "HX-Current-URL": "http://localhost/shop?q=1", **FETCH}
+PREFETCH = {**PAGE, "Sec-Purpose": "prefetch"}
+
+
+def make_app(**settings: Any) -> Flask:
+    app = Flask("app")
+    app.testing = True
+    FlaskSSRSession(app, api_domain=API_DOMAIN, **settings)
+    install_test_keys(with_templates(app, page=TEMPLATE_GUARD))
+
+    @app.route("/mail", methods=["GET", "POST"])
+    @session_required(email_verified=True)
+    def mail() -> str:
+        return "mail"
+
+    @app.get("/any")
+    @session_required
+    def any_session() -> str:
+        return "any"
+
+    @app.get("/page")
+    def page() -> str:
+        return render_template("page.html")
+
+    @app.get("/pay")
+    @session_required(factor="totp", within=300)
+    def pay() -> str:
+        return "pay"
+
+    @app.get("/key")
+    @session_required(factor="webauthn")
+    def key() -> str:
+        return "key"
+
+    @app.get("/admin-mail")
+    @session_required(email_verified=True, role="admin")
+    def admin_mail() -> str:
+        return "admin"
+
+    @app.get("/optional")
+    @session_optional
+    def optional() -> str:
+        return f"for {g.session.user_id if g.session else 'everyone'}"
+
+    # The pages of cures, each of which asks for a session.
+    for path in ("/auth/verify-email", "/auth/mfa", "/auth/mfa/totp", "/confirm", "/step-up"):
+        view = session_required(email_verified=True)(lambda: f"cure for {g.session.user_id}")
+        app.add_url_rule(path, path, view)
+
+    @app.errorhandler(InvalidClaimsError)
+    def forbidden(error: InvalidClaimsError) -> tuple[str, int]:
+        return f"without {[failure.id for failure in error.failures]}", 403
+
+    return app
+
+
+@pytest.fixture
+def app(sdk: None) -> Flask:  # noqa: ARG001
+    return make_app()
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+def attribute(name: str, html: str) -> str | None:
+    found = re.search(rf' data-{name}="([^"]*)"', html)
+    return None if found is None else unescape(found[1])
+
+
+BACK = "redirectToPath=/"
+
+
+@rows(
+    "visitor, path, call, cure",
+    {
+        "e-mail": (UNVERIFIED, "/mail", "email", f"/auth/verify-email?{BACK}mail"),
+        "query": (UNVERIFIED, "/mail?a=1&b", "email", f"/auth/verify-email?{BACK}mail%3Fa%3D1%26b"),
+        "factors": (HALF, "/any", "mfa", f"/auth/mfa?{BACK}any"),
+        "factors, by a template": (HALF, "/page", "mfa", f"/auth/mfa?{BACK}page"),
+        "a factor again": (VERIFIED | {"factors": {"totp": 600}}, "/pay", None, None),
+    },
+)
+def test_document_gets_the_page_that_leads_to_the_cure(
+    client: FlaskClient, visitor: dict[str, Any], path: str, call: str | None, cure: str | None
+) -> None:
+    sign_in(client, **visitor)
+    page = client.get(path, headers=PAGE)
+
+    assert (page.status_code, page_shown(page)) == (403, "repair")
+    assert attribute("mode", page.text) == "repair"
+    assert attribute("cure-call", page.text) == call
+    expected = cure or f"/auth/mfa/totp?stepUp=true&{BACK}pay"
+    assert attribute("cure", page.text) == expected
+    link = f'href="{expected}" data-ssr-cure'
+    assert unescape(page.text).count(link) >= 2, "a link for browsers without JavaScript, too"
+    assert page.headers["Cache-Control"] == "no-store"
+    assert "Set-Cookie" not in page.headers
+
+
+@rows(
+    "visitor, path",
+    {
+        "e-mail": (VERIFIED, "/mail"),
+        "factors": (VERIFIED, "/any"),
+        "factors, by a template": (VERIFIED, "/page"),
+        "a factor again": (VERIFIED, "/pay"),
+        "an optional page": (UNVERIFIED, "/optional"),
+        "an optional page, half signed in": (HALF, "/optional"),
+    },
+)
+def test_met_claim_shows_the_page(client: FlaskClient, visitor: dict[str, Any], path: str) -> None:
+    sign_in(client, **visitor)
+    page = client.get(path, headers=PAGE)
+
+    assert (page.status_code, page_shown(page)) == (200, "")
+
+
+@rows(
+    "visitor, path, ids",
+    {
+        "e-mail": (UNVERIFIED, "/mail", ["st-ev"]),
+        "factors": (HALF, "/any", ["st-mfa"]),
+        "a factor again": ({"factors": []}, "/pay", ["st-mfa"]),
+        "a role": (VERIFIED, "/admin-mail", ["st-role"]),
+    },
+)
+def test_script_gets_the_body_of_supertokens(
+    client: FlaskClient, visitor: dict[str, Any], path: str, ids: list[str]
+) -> None:
+    sign_in(client, **visitor)
+    response = client.get(path, headers=FETCH)
+
+    assert response.status_code == 403
+    errors = response.json["claimValidationErrors"]  # type: ignore[index]
+    assert [error["id"] for error in errors] == ids
+    assert client.get(path, headers=PREFETCH).status_code == 503
+
+
+@rows(
+    "visitor, path, location",
+    {
+        "e-mail": (UNVERIFIED, "/mail", "/auth/verify-email?redirectToPath=/shop%3Fq%3D1"),
+        "factors": (HALF, "/any", "/auth/mfa?redirectToPath=/shop%3Fq%3D1"),
+        "a role": (VERIFIED, "/admin-mail", None),
+    },
+)
+def test_htmx_alone_leads_to_the_cure(
+    client: FlaskClient, visitor: dict[str, Any], path: str, location: str | None
+) -> None:
+    sign_in(client, **visitor)
+    response = client.get(path, headers=HTMX)
+
+    assert (response.status_code, response.headers.get("HX-Redirect")) == (403, location)
+
+
+@rows(
+    "visitor, path, text",
+    {
+        "a role": (VERIFIED, "/admin-mail", "without ['st-role']"),
+        "a role and an e-mail": (UNVERIFIED, "/admin-mail", "without ['st-role', 'st-ev']"),
+        "a factor without a page": (VERIFIED, "/key", "without ['st-mfa']"),
+    },
+)
+def test_claim_without_a_cure_is_the_apps_403(
+    client: FlaskClient, visitor: dict[str, Any], path: str, text: str
+) -> None:
+    sign_in(client, **visitor)
+    page = client.get(path, headers=PAGE)
+
+    assert (page.status_code, page.text) == (403, text)
+
+
+@rows(
+    "visitor, path, shown",
+    {
+        "e-mail": (UNVERIFIED, "/auth/verify-email", ""),
+        "factors": (HALF | {"email_verified": True}, "/auth/mfa", ""),
+        "one factor": (HALF | {"email_verified": True}, "/auth/mfa/totp", ""),
+        "another claim than its own": (UNVERIFIED, "/auth/mfa", "repair"),
+        "a page that is no cure here": (UNVERIFIED, "/confirm", "repair"),
+    },
+)
+def test_cure_page_does_not_ask_for_its_own_cure(
+    client: FlaskClient, visitor: dict[str, Any], path: str, shown: str
+) -> None:
+    sign_in(client, "anna", **visitor)
+    page = client.get(path, headers=PAGE)
+
+    assert page_shown(page) == shown
+    assert ("cure for anna" in page.text) == (shown == "")
+
+
+def test_cure_page_is_open_in_a_closed_app(app: Flask) -> None:
+    app.before_request(require_session)
+    client = app.test_client()
+    sign_in(client, mfa_complete=False, email_verified=True)
+    assert client.get("/auth/mfa", headers=PAGE).status_code == 200
+    assert page_shown(client.get("/page", headers=PAGE)) == "repair"
+    assert client.application.test_client().get("/auth/mfa", headers=PAGE).status_code == 302
+
+
+def test_post_keeps_what_the_visitor_typed(client: FlaskClient) -> None:
+    sign_in(client, **UNVERIFIED)
+    page = client.post("/mail", data={"a": "b"}, headers=PAGE)
+
+    assert (page.status_code, page_shown(page)) == (403, "repair")
+    assert attribute("unsafe", page.text) == ""
+    assert 'data-ssr-cure data-ssr-focus target="_blank"' in page.text
+    assert "Nothing was sent" in page.text
+
+
+def test_pages_of_the_app_replace_the_prebuilt_ones(sdk: None) -> None:  # noqa: ARG001
+    client = make_app(claim_pages={"st-ev": "/confirm"}, step_up_url="/step-up").test_client()
+    sign_in(client, **UNVERIFIED)
+    assert attribute("cure", client.get("/mail", headers=PAGE).text) == f"/confirm?{BACK}mail"
+    assert client.get("/confirm", headers=PAGE).status_code == 200
+    sign_in(client, **VERIFIED)
+    page = client.get("/key", headers=PAGE)
+    assert attribute("cure", page.text) == f"/step-up?factor=webauthn&{BACK}key"
+    assert attribute("cure-call", page.text) is None
+
+
+@rows(
+    "settings, shown",
+    {"no page": ({}, ""), "a page": ({"claim_pages": {"st-mfa": "/2"}}, "repair")},
+)
+def test_without_an_sdk_only_named_pages_cure(settings: dict[str, Any], shown: str) -> None:
+    client = make_app(**settings).test_client()
+    sign_in(client, **HALF)
+    page = client.get("/any", headers=PAGE)
+
+    assert (page.status_code, page_shown(page)) == (403, shown)
+
+
+@rows(
+    "settings",
+    {
+        "a list": {"claim_pages": ["/x"]},
+        "a URL": {"claim_pages": {"st-ev": "https://other.example/x"}},
+        "two slashes": {"claim_pages": {"st-ev": "//other.example"}},
+        "no text": {"claim_pages": {"st-ev": 1}},
+        "no claim": {"claim_pages": {"": "/x"}},
+        "a URL for a factor": {"step_up_url": "https://other.example/x"},
+    },
+)
+def test_page_of_a_cure_is_a_path_of_the_site(settings: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=next(iter(settings))):
+        make_app(**settings)
+
+
+def test_old_sign_in_shows_a_button_and_no_link_that_signs_out(client: FlaskClient) -> None:
+    app = client.application
+
+    @app.route("/recent", methods=["GET", "POST"])
+    @session_required(signed_in_within=3600)
+    def recent() -> str:
+        return "recent"
+
+    sign_in(client, signed_in=7200, **VERIFIED)
+    page = client.get("/recent", headers=PAGE)
+    assert (page.status_code, page_shown(page)) == (403, "sign_in_again")
+    assert attribute("mode", page.text) == "sign-in-again"
+    assert attribute("sign-in", page.text) == f"/auth?{BACK}recent"
+    assert page.text.count("data-ssr-sign-out") == 2
+    assert "http-equiv" not in page.text
+    posted = client.post("/recent", headers=PAGE)
+    assert (posted.status_code, page_shown(posted)) == (403, "sign_in_again")
+    assert "Open this site in another tab" in posted.text
+    sign_in(client, signed_in=60, **VERIFIED)
+    assert client.get("/recent", headers=PAGE).text == "recent"
+
+
+def test_other_claims_are_cured_before_the_sign_in(client: FlaskClient) -> None:
+    app = client.application
+
+    @app.get("/both")
+    @session_required(email_verified=True, signed_in_within=3600)
+    def both() -> str:
+        return "both"
+
+    sign_in(client, signed_in=7200, **UNVERIFIED)
+    assert page_shown(client.get("/both", headers=PAGE)) == "repair"
+    sign_in(client, signed_in=7200, **VERIFIED)
+    assert page_shown(client.get("/both", headers=PAGE)) == "sign_in_again"

@@ -1,0 +1,89 @@
+"""What the core says about a session, and whether its claims differ from the token's."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from flask_ssr_session.sansio.core_session import (
+    CoreSession,
+    parse_core_session,
+    with_fresh_claims,
+)
+from flask_ssr_session.session import deep_freeze
+
+from ..tables import rows
+
+FOUND = {"status": "OK", "timeCreated": 1_700_000_000_500, "userDataInJWT": {"plan": "free"}}
+GONE = {"status": "UNAUTHORISED"}
+
+
+def test_session_that_the_core_knows_has_its_claims_and_the_time_of_sign_in() -> None:
+    expected = CoreSession(1_700_000_000.5, {"plan": "free"})
+    assert parse_core_session(json.dumps(FOUND).encode()) == expected
+
+
+def test_session_that_the_core_does_not_know_is_none() -> None:
+    assert parse_core_session(json.dumps(GONE).encode()) is None
+
+
+@rows(
+    "body",
+    {
+        "not JSON": b"{",
+        "too deep": b"[" * 100_000,
+        "a list": b"[]",
+        "another status": json.dumps(FOUND | {"status": "ERROR"}).encode(),
+        "no status": b"{}",
+        "no time": json.dumps({**FOUND, "timeCreated": None}).encode(),
+        "a time that is true": json.dumps({**FOUND, "timeCreated": True}).encode(),
+        "no claims": json.dumps({**FOUND, "userDataInJWT": None}).encode(),
+        "claims in a list": json.dumps({**FOUND, "userDataInJWT": []}).encode(),
+    },
+)
+def test_any_other_response_says_nothing(body: bytes) -> None:
+    with pytest.raises(ValueError, match="the response"):
+        parse_core_session(body)
+
+
+OWN = {"sub": "u", "iss": "https://api", "iat": 1, "exp": 2, "tId": "public", "sessionHandle": "h"}
+ROLE = {"st-role": {"v": ["admin"], "t": 5}}
+
+
+@rows(
+    "token, core, fresh",
+    {
+        "the same": (ROLE, ROLE, None),
+        "none": ({}, {}, None),
+        "a role given": ({}, ROLE, ROLE),
+        "a role taken": (ROLE, {}, {}),
+        "a role changed": (ROLE, {"st-role": {"v": []}}, {"st-role": {"v": []}}),
+        "another order of a list": ({"a": [1, 2]}, {"a": [2, 1]}, {"a": [2, 1]}),
+        "a longer list": ({"a": [1]}, {"a": [1, 2]}, {"a": [1, 2]}),
+        "a number by value": ({"a": 1}, {"a": 1.0}, None),
+        "a number and true": ({"a": 1}, {"a": True}, {"a": True}),
+        "false and a number": ({"a": [False]}, {"a": [0]}, {"a": [0]}),
+        "a text and a number": ({"a": "1"}, {"a": 1}, {"a": 1}),
+        "null counts as absent": ({}, {"a": None}, None),
+        "null in the token, too": ({"a": None}, {}, None),
+        "a claim removed by null": ({"a": 1, "b": 2}, {"a": None, "b": 2}, {"b": 2}),
+        "claims of the token": (
+            {},
+            {"sub": "x", "iss": "x", "exp": 9, "stt": 1, "rsub": "x"},
+            None,
+        ),
+        "more of them": (
+            {},
+            {"tId": "x", "rsub": "x", "sessionHandle": "x", "antiCsrfToken": "x"},
+            None,
+        ),
+        "hashes": ({}, {"refreshTokenHash1": "x", "parentRefreshTokenHash1": "x", "iat": 9}, None),
+    },
+)
+def test_claims_of_the_core_replace_those_of_the_token(
+    token: dict[str, Any], core: dict[str, Any], fresh: dict[str, Any] | None
+) -> None:
+    expected = None if fresh is None else OWN | fresh
+    assert with_fresh_claims(deep_freeze(OWN | token), core) == expected

@@ -1,0 +1,72 @@
+"""Which page cures a failed claim, and what that page does not ask."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from flask_ssr_session.sansio.claims import ClaimFailure
+from flask_ssr_session.sansio.cures import Cure, CurePages
+
+from ..tables import rows
+
+EMAIL, MFA = ClaimFailure("st-ev", {}), ClaimFailure("st-mfa", {})
+ROLE, PLAN = ClaimFailure("st-role", {}), ClaimFailure("plan", {})
+TOTP = ClaimFailure("st-mfa", {}, step_up="totp")
+KEY = ClaimFailure("st-mfa", {}, step_up="webauthn")
+
+SDK = {"st-ev": "/auth/verify-email", "st-mfa": "/auth/mfa"}
+PREBUILT = CurePages(SDK, "/auth/mfa")
+OWN = CurePages({**SDK, "st-ev": "/confirm", "plan": "/plans?from=page"}, "/auth/mfa", "/step-up")
+NONE = CurePages()
+
+
+@rows(
+    "pages, failures, cure",
+    {
+        "e-mail": (PREBUILT, [EMAIL], Cure("/auth/verify-email", "email")),
+        "factors": (PREBUILT, [MFA], Cure("/auth/mfa", "mfa")),
+        "the first of two": (PREBUILT, [MFA, EMAIL], Cure("/auth/mfa", "mfa")),
+        "the other one first": (PREBUILT, [EMAIL, MFA], Cure("/auth/verify-email", "email")),
+        "a role": (PREBUILT, [ROLE], None),
+        "a role and an e-mail": (PREBUILT, [EMAIL, ROLE], None),
+        "nothing failed": (PREBUILT, [], None),
+        "the app's page for an e-mail keeps the call": (OWN, [EMAIL], Cure("/confirm", "email")),
+        "the app's page for its own claim": (OWN, [PLAN], Cure("/plans?from=page")),
+        "no page for its own claim": (PREBUILT, [PLAN], None),
+        "a factor again": (PREBUILT, [TOTP], Cure("/auth/mfa/totp?stepUp=true")),
+        "a factor that the prebuilt UI does not ask for again": (PREBUILT, [KEY], None),
+        "the app's page for any factor": (OWN, [KEY], Cure("/step-up?factor=webauthn")),
+        "the app's page before the prebuilt one": (OWN, [TOTP], Cure("/step-up?factor=totp")),
+        "no SDK": (NONE, [EMAIL], None),
+        "no SDK, a factor again": (NONE, [TOTP], None),
+    },
+)
+def test_failed_claims_lead_to_a_page_if_all_of_them_have_one(
+    pages: CurePages, failures: Sequence[ClaimFailure], cure: Cure | None
+) -> None:
+    assert pages.cure(failures) == cure
+
+
+@rows(
+    "pages, failure, path, is_cured",
+    {
+        "its page": (PREBUILT, EMAIL, "/auth/verify-email", True),
+        "its page with a slash": (PREBUILT, EMAIL, "/auth/verify-email/", True),
+        "below its page": (PREBUILT, MFA, "/auth/mfa/totp", True),
+        "a longer name": (PREBUILT, MFA, "/auth/mfas", False),
+        "above its page": (PREBUILT, MFA, "/auth", False),
+        "another page": (PREBUILT, EMAIL, "/account", False),
+        "the page of another claim": (PREBUILT, EMAIL, "/auth/mfa", False),
+        "a claim without a page": (PREBUILT, ROLE, "/auth/mfa", False),
+        "a factor again, at its page": (PREBUILT, TOTP, "/auth/mfa/totp", True),
+        "a factor again, at the app's page": (OWN, TOTP, "/step-up", True),
+        "all factors, at the app's page for one": (OWN, MFA, "/step-up", False),
+        "the app's page": (OWN, EMAIL, "/confirm", True),
+        "the page that the app replaced": (OWN, EMAIL, "/auth/verify-email", False),
+        "no SDK": (NONE, MFA, "/auth/mfa", False),
+    },
+)
+def test_page_does_not_ask_for_its_own_cure(
+    pages: CurePages, failure: ClaimFailure, path: str, is_cured: bool
+) -> None:
+    assert pages.is_cured_at(failure, path) is is_cured
