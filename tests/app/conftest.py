@@ -23,6 +23,7 @@ from flask_ssr_session import (
 )
 from flask_ssr_session.config.resolved import SDKSettings
 from flask_ssr_session.errors import CoreUnavailableError
+from flask_ssr_session.sansio.core_session import CoreSession
 from flask_ssr_session.sansio.global_claims import is_about
 from flask_ssr_session.testing import install_test_keys
 from tests.browser_requests import PAGE
@@ -156,12 +157,12 @@ def stub_revocation(app: Flask, answer: Callable[[str], bool]) -> list[str]:
     """Replace the core's revocation check; return the list of handles that it receives."""
     asked: list[str] = []
 
-    def is_revoked(session_handle: str) -> bool:
+    def look_up(session_handle: str) -> CoreSession | None:
         asked.append(session_handle)
-        return answer(session_handle)
+        return None if answer(session_handle) else CoreSession(None, None)
 
     keys = app.extensions["ssr_session_test_keys"].keys
-    app.extensions["ssr_session"].override_keys_for_testing(keys, is_revoked)
+    app.extensions["ssr_session"].override_keys_for_testing(keys, look_up)
     return asked
 
 

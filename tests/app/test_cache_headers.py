@@ -417,7 +417,7 @@ def test_conditions_are_dropped_once_the_core_does_not_confirm_the_session(
     """The session is active for the hook; a later hook of the app checks for revocation."""
     app = app_with(mark(lambda: conditions_seen()))
     if mark is session_exempt:
-        app.before_request(lambda: current_request_state().check_revoked())
+        app.before_request(lambda: current_request_state().ask_core())
     else:
         app.before_request(partial(require_session, check_revoked=True))
     with core_outage(app) if is_down else nullcontext():

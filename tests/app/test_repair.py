@@ -24,9 +24,9 @@ from ..browser_requests import FETCH, PAGE
 from ..tables import rows
 from .conftest import API_DOMAIN, TEMPLATE_GUARD, page_shown, with_templates
 
-VERIFIED = {"email_verified": True, "factors": ["totp"]}
-UNVERIFIED = {"email_verified": False}
-HALF = {"mfa_complete": False}
+VERIFIED: dict[str, Any] = {"email_verified": True, "factors": ["totp"]}
+UNVERIFIED: dict[str, Any] = {"email_verified": False}
+HALF: dict[str, Any] = {"mfa_complete": False}
 HTMX = {"HX-Request": "true", "HX-Current-URL": "http://localhost/shop?q=1", **FETCH}
 PREFETCH = {**PAGE, "Sec-Purpose": "prefetch"}
 

@@ -25,9 +25,9 @@ from flask_ssr_session import (
 from flask_ssr_session.errors import FetchError
 from flask_ssr_session.request_state import current_request_state
 from flask_ssr_session.testing import SessionSigner, outage, revoke, sign_in
-from flask_ssr_session.upstream import revocation
+from flask_ssr_session.upstream import session_lookup
 from flask_ssr_session.upstream.deadline import Deadline
-from flask_ssr_session.upstream.revocation import RevocationCheck
+from flask_ssr_session.upstream.session_lookup import SessionLookup
 from tests.browser_requests import FETCH, PAGE
 from tests.tokens import expired_token, make_token
 
@@ -293,7 +293,7 @@ def test_page_that_streams_already_shows_the_outage(app: Flask) -> None:
     """Its status is out by then, but no content is."""
     with_templates(app, late=LATE)
     app.add_url_rule("/late", "late", lambda: stream_template("late.html"))
-    app.jinja_env.globals["look_up"] = lambda: current_request_state().check_revoked()
+    app.jinja_env.globals["look_up"] = lambda: current_request_state().ask_core()
     stub_revocation(app, is_down)
     response = ask(app, "/late")
     assert page_shown(response) == "outage"
@@ -322,7 +322,7 @@ def test_failure_is_remembered_between_requests(monkeypatch: pytest.MonkeyPatch)
         asked.append((url, dict(headers)))
         raise FetchError("no complete answer in time")
 
-    monkeypatch.setattr(revocation, "RevocationCheck", partial(RevocationCheck, fetch=fetch))
+    monkeypatch.setattr(session_lookup, "SessionLookup", partial(SessionLookup, fetch=fetch))
     uri, headers = "http://core/recipe/session", {"api-key": "of-the-core"}
     sdk = sdk_values(session_uris=(uri,), core_headers=headers)
     app = with_pages(make_app(sdk=sdk, check_revoked=True))

@@ -45,7 +45,7 @@ SDK = SDKSettings(
 )
 COOKIES = SDKCookieSettings(secure=True, same_site="lax", older_domain="")
 
-CLAIMS = ClaimSetup(added=("st-ev", "st-mfa"), factor_url="/auth/mfa")
+CLAIMS = ClaimSetup(added=("st-ev", "st-mfa"))
 PROBED = {
     **dict.fromkeys(("key_servers", "cores"), "http://user:secret@core-{}:3567/secret"),
     **dict.fromkeys(("refresh_api", "preflight", "api_key_set"), API),

@@ -9,7 +9,7 @@ from flask import Flask, Response, g
 from flask.typing import ResponseReturnValue
 from jinja2 import FunctionLoader
 
-from flask_ssr_session import require_session, session_exempt, session_optional, session_required
+from flask_ssr_session import session_required
 from flask_ssr_session.doctor.check_templates import check_templates
 from flask_ssr_session.doctor.claim_setup import read_claim_setup
 from flask_ssr_session.doctor.environment import Environment
@@ -90,9 +90,12 @@ def test_loader_that_was_replaced_is_named() -> None:
 # --- claims --------------------------------------------------------------------------------------
 
 
+PAGES_OF_CLAIMS = {"st-mfa": "/auth/mfa", "st-ev": "/mail?a"}
+
+
 def claims_of(app: Flask, *added: Any, **settings: Any) -> Any:
     sdk = sdk_values(global_claims=FakeGlobalClaims(*added, **settings))
-    return read_claim_setup(app.extensions["ssr_session"], sdk)
+    return read_claim_setup(app.extensions["ssr_session"], sdk, PAGES_OF_CLAIMS)
 
 
 def test_claims_are_read_from_the_sdk_the_views_and_the_templates() -> None:
@@ -115,15 +118,15 @@ def test_claims_are_read_from_the_sdk_the_views_and_the_templates() -> None:
     assert (found.pages_require_them, found.broken) == (True, ())
     assert (found.waived, found.pending) == (("welcome",), ("code",))
     assert found.guarded_by_session == ("guard.html", "other.html")
-    assert found.factor_url == "/auth/mfa"
+    assert found.missing_pages == {"st-mfa": "/auth/mfa", "st-ev": "/mail?a"}
 
 
 def test_claims_are_unknown_without_an_sdk() -> None:
     app = pages_app(global_claims=False)
     app.jinja_env.loader = FunctionLoader(lambda _name: None)
-    found = read_claim_setup(app.extensions["ssr_session"], None)
+    found = read_claim_setup(app.extensions["ssr_session"], None, PAGES_OF_CLAIMS)
     assert (found.added, found.pages_require_them) == (None, False)
-    assert (found.factor_url, found.guarded_by_session) == (None, ())
+    assert (found.missing_pages, found.guarded_by_session) == ({}, ())
 
 
 def test_override_that_fails_for_a_made_up_user_is_broken() -> None:
@@ -136,38 +139,21 @@ def test_override_that_fails_for_a_made_up_user_is_broken() -> None:
     assert claims_of(pages_app(), EMAIL, override=lambda _s, added, _c: added).broken == ()
 
 
-def unmarked(view: Any) -> Any:
-    return view
-
-
-PENDING = session_required(allow_pending=True)
-PREBUILT = "/auth/<path:page>"
-MISSING, CLOSED, OPEN = (False, False), (True, True), (True, False)
-
-
 @rows(
-    "decorate, rule, in_open_app, in_closed_app",
+    "added, rules, missing",
     {
-        "no view": (unmarked, "", MISSING, MISSING),
-        "a view for the pending": (PENDING, "/auth/mfa", OPEN, OPEN),
-        "a view for complete sessions": (session_required, "/auth/mfa", CLOSED, CLOSED),
-        "a view for all": (session_optional, "/auth/mfa", OPEN, OPEN),
-        "an exempt view": (session_exempt, "/auth/mfa/", OPEN, OPEN),
-        "a view without a mark": (unmarked, "/auth/mfa", OPEN, CLOSED),
-        "the prebuilt pages, where visitors sign in, too": (unmarked, PREBUILT, OPEN, OPEN),
+        "none is served": ([EMAIL, MFA], (), ["st-mfa", "st-ev"]),
+        "one is served": ([EMAIL, MFA], ("/auth/mfa",), ["st-ev"]),
+        "with a slash": ([EMAIL, MFA], ("/auth/mfa/",), ["st-ev"]),
+        "by the prebuilt pages": ([EMAIL, MFA], ("/auth/<path:page>", "/mail"), []),
+        "not required": ([MFA], (), ["st-mfa"]),
     },
 )
-def test_second_factor_needs_a_page_that_is_open(
-    decorate: Any, rule: str, in_open_app: Any, in_closed_app: Any
-) -> None:
-    for is_closed, expected in ((False, in_open_app), (True, in_closed_app)):
-        app = pages_app()
-        for path in {rule, "/auth"} if rule == PREBUILT else {rule} - {""}:
-            app.add_url_rule(path, "factor", decorate(app.view_functions.get("factor", _empty)))
-        if is_closed:
-            app.before_request(require_session)
-        found = claims_of(app, MFA)
-        assert (found.has_factor_view, found.is_factor_view_closed) == expected, is_closed
+def test_pages_where_users_meet_claims_are_served(added: Any, rules: Any, missing: Any) -> None:
+    app = pages_app()
+    for rule in rules:
+        app.add_url_rule(rule, rule, _empty)
+    assert list(claims_of(app, *added).missing_pages) == missing
 
 
 def _empty(**_: str) -> str:

@@ -12,7 +12,7 @@ from supertokens_python.framework.flask import Middleware
 from flask_ssr_session import require_session
 from flask_ssr_session.doctor.check_claims import (
     check_claims,
-    check_mfa,
+    check_cures,
     check_pending,
     check_session_guards,
 )
@@ -140,7 +140,7 @@ BROKEN = {"broken": ("it waits",)}
 VIEWS = tuple(f"view{number}" for number in range(8))
 FIVE = "view0, view1, view2, view3, view4"
 OFF, PAGE = {"pages_require_them": False}, {"guarded_by_session": ("page.html",)}
-NO_FACTOR, CLOSED = {"has_factor_view": False}, {"is_factor_view_closed": True}
+MISSING = {"missing_pages": {"st-mfa": "/auth/mfa", "st-ev": "/mail"}}
 NOBODY = "ok claims no recipe of the SDK requires a claim of every session"
 BY_SESSION = "warning session_guards page.html shows…which does not check st-ev, st-mfa -> use"
 SWITCHED_OFF = "warning claims the SDK requires st-ev, st-mfa of every session, but pages do not"
@@ -171,17 +171,18 @@ test_views_for_pending_users = table(
     "claims",
 )
 
-test_page_of_the_next_factor = table(
-    check_mfa,
+test_pages_where_users_meet_claims = table(
+    check_cures,
     {
-        "a view for the next factor": ({}, ""),
-        "no such view": (NO_FACTOR, "warning mfa no view of this app serves /auth/mfa"),
-        "that view is closed": (CLOSED, "problem mfa the view at /auth/mfa, where"),
-        "it is closed, but no MFA": ({**CLOSED, "added": ("st-ev",)}, ""),
-        "no such view, but no MFA": ({**NO_FACTOR, "added": ("st-ev",)}, ""),
-        "no SDK, and closed": ({**CLOSED, "added": None}, ""),
+        "all are served": ({}, ""),
+        "two are not": (
+            MISSING,
+            (
+                "warning cures no view of this app serves /auth/mfa, where users without st-mfa",
+                "warning cures no view of this app serves /mail, where users without st-ev",
+            ),
+        ),
     },
-    "claims",
 )
 
 test_templates_that_ignore_claims = table(

@@ -258,7 +258,7 @@ async def later(result: Any) -> Any:
 def test_validator_may_be_plain_or_async_and_is_never_asked_to_fetch(
     wrap: Callable[[Any], Any],
 ) -> None:
-    for result, failures in ((VALID, []), (INVALID, [("own", {"message": "no"})])):
+    for result, failures in ((VALID, []), (INVALID, [ClaimFailure("own", {"message": "no"})])):
         required = rules(validators=[Validator(lambda _, result=result: wrap(result))])  # type: ignore[misc]
         assert required.failures(session_of({})) == failures
 
@@ -386,7 +386,7 @@ for _ in range(100_000):
 def test_reason_that_json_cannot_hold_is_left_out(reason: Any, told: Any) -> None:
     result = SimpleNamespace(is_valid=False, reason=reason)
     (failure,) = rules(validators=[Validator(lambda _: result)]).failures(session_of({}))
-    assert failure == ("own", told)
+    assert failure == ClaimFailure("own", told)
 
 
 def test_what_a_validator_does_to_the_payload_reaches_nobody_else() -> None:

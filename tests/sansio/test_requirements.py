@@ -10,6 +10,7 @@ import pytest
 
 from flask_ssr_session.errors import MisuseError
 from flask_ssr_session.sansio.claims import ClaimRequirements
+from flask_ssr_session.sansio.recency import Recency
 from flask_ssr_session.sansio.requirements import (
     MAX_WRAPPERS,
     Requirements,
@@ -47,9 +48,12 @@ def test_switch_takes_true_or_false() -> None:
         values: list[Any] = [None, 1, 0, "yes", []]
         for given in ({name: value} for value in values):
             with pytest.raises(MisuseError, match=f"^{name}= takes True or False"):
-                Requirements.of(ClaimRequirements(), **given)
+                Requirements.of(ClaimRequirements(), Recency(), **given)
         for switch in (True, False):
-            assert getattr(Requirements.of(ClaimRequirements(), **{name: switch}), name) is switch
+            assert (
+                getattr(Requirements.of(ClaimRequirements(), Recency(), **{name: switch}), name)
+                is switch
+            )
 
 
 @rows(

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from flask_ssr_session.sansio.claims import ClaimFailure
+from flask_ssr_session.sansio.cures import CurePages
 from flask_ssr_session.sansio.policy_values import Plan, PolicyOptions, RequestFacts
 from flask_ssr_session.sansio.response_policy import (
     asks_refresh,
@@ -24,7 +25,8 @@ from tests.tables import rows
 
 FAILURES = (ClaimFailure("st-role", None),)
 FACTS = RequestFacts(RequestKind.DOCUMENT, True, "/account?q", "/account", "/refresh-session")
-OPTIONS = PolicyOptions("/auth", factor_url="/auth/mfa", checks_revoked=True)
+CURES = CurePages({"st-mfa": "/auth/mfa"})
+OPTIONS = PolicyOptions("/auth", cures=CURES, checks_revoked=True)
 
 # --- which response: the matrix ------------------------------------------------------------------
 
@@ -43,7 +45,7 @@ SETTINGS = {
 }
 MATRIX = {
     "active": "pass pass pass pass pass",
-    "mfa_pending": "factor_redirect factor_page not_now factor_missing factor_missing",
+    "mfa_pending": "repair_page repair_page not_now claims_missing claims_missing",
     "expired": "refresh_page refresh_page not_now try_refresh try_refresh",
     "invalid": "refresh_page refresh_page not_now try_refresh try_refresh",
     "duplicate": "refresh_page refresh_page not_now try_refresh try_refresh",
@@ -53,6 +55,7 @@ MATRIX = {
     "keys_unavailable": "outage_page outage_page not_now outage outage",
     "clock": "outage_page outage_page not_now outage outage",
     "core_unavailable": "outage_page outage_page not_now outage outage",
+    "revocation_unknown": "outage_page outage_page not_now outage outage",
     "internal": "outage_page outage_page not_now outage outage",
     "cross_site": "refused_page refused_page refused refused refused",
 }
@@ -191,8 +194,6 @@ def test_plan_holds(reason: str, edits: dict[str, Any], expected: str) -> None:
     skipped = ("kind", "page", "failures")
     values = {name: value for name, value in plan._asdict().items() if name not in skipped}
     assert {name: value for name, value in values.items() if value} == held
-    no_page_for_factor = plan.page is ResponseKind.FACTOR_PAGE and not plan.factor_url
-    assert (plan.kind is ResponseKind.FACTOR_ERROR) is (no_page_for_factor and "kind" not in edits)
 
 
 @rows("optional, url", {"required": (False, ""), "optional": (True, "/news?continueSignedOut=1")})
@@ -222,7 +223,7 @@ def test_return_path_that_no_server_would_read_is_dropped() -> None:
     for reason, location in ways.items():
         plan = plan_response(Verdict(Reason(reason)), facts, OPTIONS)
         assert (plan.location, plan.sign_in_url) == (location, "/auth"), reason
-    assert plan.factor_url == "/auth/mfa"
+    assert plan.cure_url == "/auth/mfa"
 
 
 # --- who is admitted without a session, and what the kinds say -----------------------------------

@@ -17,7 +17,7 @@ from flask_ssr_session.sansio.base64url import decode_base64url
 from flask_ssr_session.sansio.jwks import parse_key_set
 from flask_ssr_session.sansio.jwt import decode_unverified_token
 from flask_ssr_session.sansio.states import Reason
-from flask_ssr_session.sansio.verdict import decide
+from flask_ssr_session.sansio.verdict import Verdict, decide
 from flask_ssr_session.sansio.verification import TokenRules, verify_access_token
 from flask_ssr_session.session import SSRSession
 from flask_ssr_session.upstream.key_set import MAX_CACHED_CHARS, StaticKeys
@@ -150,7 +150,7 @@ def test_token_of_the_table_is_judged_alike_by_all(
         assert outcome.get_access_token_payload() == claims
         # The verdict took it from the cache, which holds no long tokens.
         assert (verdict.session is outcome) == (len(token) <= MAX_CACHED_CHARS)
-        assert verdict == (Reason.ACTIVE, verdict.session, "", None, None)
+        assert verdict == Verdict(Reason.ACTIVE, verdict.session)
         return
     assert (outcome.reason, str(outcome)) == (expected, outcome.reason.value)
     assert (outcome.kid is None) == (expected in BEFORE_THE_KEY_ID)

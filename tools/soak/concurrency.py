@@ -38,7 +38,7 @@ from flask_ssr_session.upstream.deadline import Deadline
 from flask_ssr_session.upstream.fetch import fetch_document
 from flask_ssr_session.upstream.key_age import FetchedKeys
 from flask_ssr_session.upstream.key_set import MAX_CACHED_TOKENS, KeySet
-from flask_ssr_session.upstream.revocation import RevocationCheck
+from flask_ssr_session.upstream.session_lookup import SessionLookup
 from tests.key_servers import KeyServer, answer, counted_waiters, finish_background, ok
 from tests.servers.support import RunningClock, cookie
 
@@ -181,16 +181,16 @@ def retry_core(mode: str, threads: int) -> None:
         asked.append(url.partition("?")[0])
         if asked[-1] == mode:
             raise FetchError("down")
-        return b'{"status":"OK"}', None
+        return b'{"status":"OK","timeCreated":1,"userDataInJWT":{}}', None
 
-    check = RevocationCheck((mode, "other"), {}, clock=clock, fetch=fetch)
+    check = SessionLookup((mode, "other"), {}, clock=clock, fetch=fetch)
     everybody = threading.Barrier(threads)
 
     def look_up(_number: int) -> None:
         everybody.wait(10)
-        assert check.is_revoked("handle") is False
+        assert check.look_up("handle") is not None
 
-    check.is_revoked("handle")
+    check.look_up("handle")
     with ThreadPoolExecutor(threads) as pool:
         for _ in range(200):
             clock.advance(10)

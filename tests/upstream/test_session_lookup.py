@@ -1,4 +1,4 @@
-"""The revocation check: one look-up at the core, and which core is asked after a failure."""
+"""One look-up at the core, and which core is asked after a failure."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ import pytest
 from flask_ssr_session.errors import CoreUnavailableError, FetchError, HTTPClientError
 from flask_ssr_session.upstream import deadline
 from flask_ssr_session.upstream.deadline import Deadline
-from flask_ssr_session.upstream.revocation import RevocationCheck, _Cooldown
+from flask_ssr_session.upstream.session_lookup import SessionLookup, _Cooldown
 
 from ..clocks import SteppedClock
 from ..key_servers import answer, ok
 from ..tables import rows
 from .conftest import Serve
 
-KNOWN, GONE = b'{"status":"OK","sessionHandle":"handle-1"}', b'{"status":"UNAUTHORISED"}'
+KNOWN = b'{"status":"OK","sessionHandle":"handle-1","timeCreated":1,"userDataInJWT":{}}'
+GONE = b'{"status":"UNAUTHORISED"}'
 DOWN = FetchError("the connection failed (ConnectionRefusedError)")
 REFUSED = HTTPClientError("the response has status 400")
 
@@ -58,19 +59,19 @@ def core() -> Core:
 
 
 @pytest.fixture
-def check(core: Core, clock: SteppedClock) -> RevocationCheck:
-    return RevocationCheck((URI,), {}, clock=clock, fetch=core.fetch)
+def check(core: Core, clock: SteppedClock) -> SessionLookup:
+    return SessionLookup((URI,), {}, clock=clock, fetch=core.fetch)
 
 
 @pytest.fixture
-def check_three(core: Core, clock: SteppedClock) -> RevocationCheck:
-    return RevocationCheck(CORES, {}, clock=clock, fetch=core.fetch)
+def check_three(core: Core, clock: SteppedClock) -> SessionLookup:
+    return SessionLookup(CORES, {}, clock=clock, fetch=core.fetch)
 
 
-def outcome(check: RevocationCheck, handle: str = "handle-1") -> bool | str:
+def outcome(check: SessionLookup, handle: str = "handle-1") -> bool | str:
     """Return the result, or ``down``."""
     try:
-        return check.is_revoked(handle)
+        return check.look_up(handle) is None
     except CoreUnavailableError:
         return "down"
 
@@ -102,7 +103,7 @@ def outcome(check: RevocationCheck, handle: str = "handle-1") -> bool | str:
     },
 )
 def test_only_the_core_s_two_answers_count(
-    core: Core, check: RevocationCheck, body: bytes, expected: bool | str
+    core: Core, check: SessionLookup, body: bytes, expected: bool | str
 ) -> None:
     core.answers = [body, KNOWN]
 
@@ -123,9 +124,9 @@ def test_only_the_core_s_two_answers_count(
     },
 )
 def test_handle_cannot_ask_for_another_session(
-    core: Core, check: RevocationCheck, handle: str
+    core: Core, check: SessionLookup, handle: str
 ) -> None:
-    check.is_revoked(handle)
+    check.look_up(handle)
 
     (url,) = core.asked
     parts = urlsplit(url)
@@ -137,22 +138,20 @@ def test_handle_cannot_ask_for_another_session(
 
 def test_core_receives_the_headers_that_it_requires(core: Core, clock: SteppedClock) -> None:
     headers = {"cdi-version": "5.4", "api-key": "of-the-core"}
-    check = RevocationCheck((URI,), headers, clock=clock, fetch=core.fetch)
+    check = SessionLookup((URI,), headers, clock=clock, fetch=core.fetch)
     headers["api-key"] = "changed later"
 
-    check.is_revoked("handle-1")
+    check.look_up("handle-1")
 
     assert core.headers == [{"cdi-version": "5.4", "api-key": "of-the-core"}]
 
 
-def test_error_says_why_and_nothing_of_the_session(
-    core: Core, check_three: RevocationCheck
-) -> None:
+def test_error_says_why_and_nothing_of_the_session(core: Core, check_three: SessionLookup) -> None:
     core.answers = [DOWN, DOWN, FetchError("the last problem")]
     with pytest.raises(CoreUnavailableError, match=r"^the last problem$") as first:
-        check_three.is_revoked("handle-1")
+        check_three.look_up("handle-1")
     with pytest.raises(CoreUnavailableError, match=r"^the core did not respond in the last 10 s$"):
-        check_three.is_revoked("handle-1")
+        check_three.look_up("handle-1")
 
     # Otherwise a traceback in a log would show the address, which contains the handle.
     assert first.value.__suppress_context__
@@ -224,7 +223,7 @@ STORIES: dict[str, list[Step]] = {
 
 @rows("steps", STORIES)
 def test_core_that_failed_is_passed_over_while_another_answers(
-    core: Core, clock: SteppedClock, check_three: RevocationCheck, steps: list[Step]
+    core: Core, clock: SteppedClock, check_three: SessionLookup, steps: list[Step]
 ) -> None:
     begin = clock.monotonic()
     # The wall clock is not what counts.
@@ -240,7 +239,7 @@ def test_core_that_failed_is_passed_over_while_another_answers(
 
 
 def test_every_core_gets_its_share_of_three_seconds(
-    core: Core, clock: SteppedClock, check_three: RevocationCheck, monkeypatch: pytest.MonkeyPatch
+    core: Core, clock: SteppedClock, check_three: SessionLookup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each fails at once, so its time goes to the next; a core passed over takes none."""
     monkeypatch.setattr(deadline, "monotonic", clock.monotonic)
@@ -255,7 +254,7 @@ def test_every_core_gets_its_share_of_three_seconds(
 def test_pause_counts_from_the_end_of_the_failure(
     core: Core, clock: SteppedClock, failing: int
 ) -> None:
-    check = RevocationCheck(CORES[:failing], {}, clock=clock, fetch=core.fetch)
+    check = SessionLookup(CORES[:failing], {}, clock=clock, fetch=core.fetch)
     core.answers, core.meanwhile = DOWN, lambda: clock.advance(3)
     assert outcome(check) == "down"
     core.answers, core.meanwhile = KNOWN, lambda: None
@@ -268,7 +267,7 @@ def test_pause_counts_from_the_end_of_the_failure(
 
 
 def test_one_request_tries_the_core_for_all_others(core: Core, clock: SteppedClock) -> None:
-    check = RevocationCheck(CORES[:2], {}, clock=clock, fetch=core.fetch)
+    check = SessionLookup(CORES[:2], {}, clock=clock, fetch=core.fetch)
     core.answers = [DOWN, KNOWN]
     outcome(check)
     clock.advance(10)
@@ -292,16 +291,16 @@ def test_of_requests_that_race_for_the_retry_one_gets_it() -> None:
 
 
 def test_defect_leaves_the_core_to_a_later_request(
-    core: Core, clock: SteppedClock, check_three: RevocationCheck
+    core: Core, clock: SteppedClock, check_three: SessionLookup
 ) -> None:
     core.answers = [RuntimeError("a defect"), DOWN, KNOWN]
     with pytest.raises(RuntimeError):
-        check_three.is_revoked("handle-1")
+        check_three.look_up("handle-1")
     assert outcome(check_three) is False
     clock.advance(10)
     core.answers = [RuntimeError("a defect"), KNOWN, KNOWN]
     with pytest.raises(RuntimeError):
-        check_three.is_revoked("handle-1")
+        check_three.look_up("handle-1")
     core.asked.clear()
     outcome(check_three)
     clock.advance(10)
@@ -311,14 +310,14 @@ def test_defect_leaves_the_core_to_a_later_request(
 
 
 def test_no_address_at_all_is_an_outage(core: Core, clock: SteppedClock) -> None:
-    check = RevocationCheck((), {}, clock=clock, fetch=core.fetch)
+    check = SessionLookup((), {}, clock=clock, fetch=core.fetch)
 
     with pytest.raises(CoreUnavailableError, match="no address is configured"):
-        check.is_revoked("handle-1")
+        check.look_up("handle-1")
 
 
 @rows("body, expected", {"it knows the session": (KNOWN, False), "it does not": (GONE, True)})
 def test_core_is_asked_over_a_real_connection(serve: Serve, body: bytes, expected: bool) -> None:
     uri = serve(answer(ok(body))).url
 
-    assert RevocationCheck((uri,), {}, clock=SteppedClock()).is_revoked("handle-1") is expected
+    assert (SessionLookup((uri,), {}, clock=SteppedClock()).look_up("handle-1") is None) is expected
