@@ -19,7 +19,8 @@ def withhold(state: RequestState, plan: Plan, rendered: ResponseKind) -> None:
     if state.withheld is not plan or state.rendered is not rendered:
         warn_of_plan(state.app_state, state.request, state.session, plan, rendered)
         state.withheld = plan
-        state.lacks_claims = state.lacks_claims or bool(plan.failures)
+        lacks_claims = bool(plan.failures) and state.session is not None
+        state.lacks_claims = state.lacks_claims or lacks_claims
         state.rendered = rendered
 
 

@@ -103,14 +103,14 @@ def plan_response(
 ) -> Plan:
     """Return the plan for a request that is not admitted, or whose session fails claims.
 
-    A pending session fails the claim ``st-mfa``.
+    A pending session that is not admitted fails the claim ``st-mfa``.
 
     :param optional: the content may also be seen without a session: the page offers to continue.
     :param optional_view: the same for the whole view, so that the redirect flow offers it, too.
     :param failures: the claims that the session does not meet.
     """
     state, target = verdict.state, facts.return_path
-    if state is SessionState.PENDING:
+    if state is SessionState.PENDING and not failures:
         failures = (PENDING_FAILURE,)
     sign_in_is_closed = facts.sign_in_is_closed and state is SessionState.ANONYMOUS
     # The sign-in page, or an error page in its place, must not lead to itself.

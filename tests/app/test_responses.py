@@ -136,12 +136,7 @@ REQUESTS: dict[str, tuple[str, dict[str, str]]] = {
 Q = "/account%3Fq%3D1"
 SHOWN = {
     "active": ("200 content",) * 5,
-    "pending": (
-        f"302 /auth/mfa?redirectToPath={Q}",
-        *("403 factor",) * 2,
-        "503",
-        "403 invalid claim",
-    ),
+    "pending": (*("403 repair",) * 3, "503", "403 invalid claim"),
     "refresh": ("200 refresh", "200 refresh", "401 refresh", "503", "401 try refresh token"),
     "anonymous": (
         f"302 /auth?redirectToPath={Q}",

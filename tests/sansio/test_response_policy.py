@@ -73,10 +73,13 @@ CHANGES = {
 CHANGES["strangers refresh by redirect"] = CHANGES["redirect"] | {"anonymous": REDIRECTED}
 PAGES = {
     "active": "refresh_page",
-    "mfa_pending": "factor_page",
+    "mfa_pending": "repair_page",
     "anonymous": "sign_in_page",
     "cross_site": "refused_page",
-} | dict.fromkeys(("keys_unavailable", "clock", "core_unavailable", "internal"), "outage_page")
+} | dict.fromkeys(
+    ("keys_unavailable", "clock", "core_unavailable", "revocation_unknown", "internal"),
+    "outage_page",
+)
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
@@ -106,11 +109,10 @@ HTMX: dict[str, Any] = SCRIPT | {"htmx_return_path": "/list?p=2"}
 FORM: dict[str, Any] = {"is_safe": False}
 AT_SIGN_IN: dict[str, Any] = {"is_sign_in": True}
 CLOSED: dict[str, Any] = {"is_sign_in": True, "sign_in_is_closed": True}
-AT_FACTOR: dict[str, Any] = {"is_factor_page": True}
 REDIRECT: dict[str, Any] = {"redirects": True}
 UNCHECKED: dict[str, Any] = REDIRECT | {"checks_revoked": False}
 ALWAYS: dict[str, Any] = {"always_try_refresh": True}
-NO_FACTOR: dict[str, Any] = {"factor_url": None}
+NO_FACTOR: dict[str, Any] = {"cures": CurePages()}
 NEXT: dict[str, Any] = {"login_return_param": "next"}
 SOFT: dict[str, Any] = {"optional": True}
 SOFT_VIEW: dict[str, Any] = {"optional": True, "optional_view": True}
@@ -122,17 +124,15 @@ HELD: dict[str, dict[str, Any]] = {
     ">refresh": {"location": REFRESH},
     ">refresh-optional": {"location": f"{REFRESH}&optional=1"},
     ">sign-in": {"location": "/auth?redirectToPath=/account"},
-    ">mfa": {"location": MFA},
     ">list-refresh": {"location": "/refresh-session?redirectBack=/list%3Fp%3D2"},
     ">list-sign-in": {"location": "/auth?redirectToPath=/list%3Fp%3D2"},
     ">list-mfa": {"location": "/auth/mfa?redirectToPath=/list%3Fp%3D2"},
     "auto": {"auto_redirect": True},
-    "factor": {"factor_url": MFA},
+    "factor": {"cure_url": MFA, "cure_call": "mfa"},
     "goes-on": {"continue_url": "/account?continueSignedOut=1", "continues_signed_out": True},
     "to-itself": {"sign_in_url": HERE, "continue_url": HERE},
     "next": {"location": "/auth?next=/account", "sign_in_url": "/auth?next=/account"},
     "closed": {"sign_in_is_closed": True},
-    "factor-closed": {"factor_page_is_closed": True},
 }
 
 
@@ -163,16 +163,14 @@ HELD: dict[str, dict[str, Any]] = {
         "the same by a full URL": ("anonymous", ALWAYS | {"sign_in_is_closed": True}, "closed"),
         "it is closed to strangers only": ("expired", CLOSED, ""),
         "an optional sign-in page leads to itself": ("expired", SOFT | AT_SIGN_IN, "to-itself"),
-        "a page that needs a factor": ("mfa_pending", {}, ">mfa factor auto"),
+        "a page that needs a factor": ("mfa_pending", {}, "factor"),
         "a form that needs a factor stays": ("mfa_pending", FORM, "factor"),
-        "a script that needs a factor": ("mfa_pending", SCRIPT, "factor auto"),
+        "a script that needs a factor": ("mfa_pending", SCRIPT, "factor"),
         "a factor whose page is unknown": ("mfa_pending", NO_FACTOR, ""),
-        "the factor page must not lead to itself": ("mfa_pending", AT_FACTOR, "factor-closed"),
-        "it is closed to pending sessions only": ("expired", AT_FACTOR, ""),
         "htmx, expired": ("expired", HTMX, ">list-refresh"),
         "htmx, stranger": ("anonymous", HTMX, ">list-sign-in auto"),
         "htmx, stranger who refreshes first": ("anonymous", ALWAYS | HTMX, ">list-refresh"),
-        "htmx, pending": ("mfa_pending", HTMX, ">list-mfa factor auto"),
+        "htmx, pending": ("mfa_pending", HTMX, ">list-mfa factor"),
         "htmx, pending, page unknown": ("mfa_pending", HTMX | NO_FACTOR, ""),
         "htmx in an outage stays": ("clock", HTMX, ""),
         "htmx that lacks a claim stays": ("active", HTMX | LACKS, ""),
@@ -244,7 +242,7 @@ def test_optional_view_asks_only_an_expired_session_to_refresh() -> None:
 
 
 STATUSES = {"outage_page": (503, 503)} | dict.fromkeys(
-    ("refused_page", "factor_page", "claims_page"), (403, 403)
+    ("refused_page", "repair_page", "sign_in_again_page", "claims_page"), (403, 403)
 )
 
 
