@@ -227,7 +227,8 @@ p { font-family: x; background: url(background) }</style>
 <audio src="audio" preload="auto"></audio>
 <video><source src="source"><track default src="track"></video>
 <iframe src="iframe" title=""></iframe><object data="object"></object><embed src="embed">
-<a id="ping" href="{{ request.full_path }}#" ping="ping">ping</a><iframe name="target" title=""></iframe>
+<a id="ping" href="{{ request.full_path }}#" ping="ping">ping</a>
+<iframe name="target" title=""></iframe>
 <form method="post" action="form" target="target"></form>
 <script>
 document.forms[0].submit();
