@@ -21,8 +21,15 @@ from typing import NamedTuple
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from flask_ssr_session.dev_core import DevelopmentCore
-from tests.browser.conftest import CHROMIUM_ARGUMENTS, ShiftedClock, Site, served
-from tests.browser.handwritten_app import build_bare_sdk, open_tabs, reload_at_once
+from tests.browser.conftest import (
+    CHROMIUM_ARGUMENTS,
+    ShiftedClock,
+    Site,
+    build_bare_sdk,
+    open_tabs,
+    reload_at_once,
+    served,
+)
 
 BY_HAND = "by hand, bare SDK"
 BARE = "three bare requests"
@@ -216,7 +223,7 @@ def main() -> None:
     clock = ShiftedClock()
     with tempfile.TemporaryDirectory() as scratch, DevelopmentCore(clock=clock) as core:
         environment = {"BARE_SDK": str(build_bare_sdk(Path(scratch, "frontend")))}
-        module = "tests.browser.handwritten_app"
+        module = "tests.browser.app"
         with (
             served(core.uri, module=module, environment=environment) as origin,
             sync_playwright() as playwright,

@@ -2,7 +2,7 @@
 
 If a view responds with 304, the browser shows its copy, whatever session that was rendered for.
 ``Vary: Cookie`` does not prevent that: if the cookies differ, Chromium and Firefox omit
-``If-Modified-Since``, but still send the ETag of the copy (``tests/browser/test_caches.py``).
+``If-Modified-Since``, but still send the ETag of the copy (``tests/browser/test_history.py``).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 // Runs on ordinary pages: starts the SDK and refreshes before a form is sent.
 import { isSameOriginPost, snapshotForm, submitSnapshot, supportsSubmitter } from "./form.js";
-import { settings, warn } from "./page.js";
+import { queryAll, settings, warn } from "./page.js";
 import { REFRESH_TIMEOUT_MS, refreshForAllTabs, startSdk } from "./sdk.js";
 import { frontToken } from "./sdk_cookies.js";
 
@@ -47,6 +47,8 @@ function reloadForAnotherUser() {
   addEventListener("pageshow", (event) => {
     if (!event.persisted || frontToken().uid === loadedFor) return;
     document.documentElement.style.setProperty("display", "none", "important");
+    // Firefox fills the fields of a reloaded page in again, with what the other user has typed.
+    for (const form of queryAll("form")) HTMLFormElement.prototype.reset.call(form);
     // Reloading the response to a form would send the form again, now as the current user.
     if (settings.unsafe === undefined) location.reload();
     else location.replace(location.pathname + location.search);

@@ -1,19 +1,26 @@
-"""A browser, and the example app on a real port with a development core whose clock can be set."""
+"""Browsers, and apps on real ports with a development core whose clock can be set."""
 
 from __future__ import annotations
 
 import itertools
+import json
 import os
+import re
 import shutil
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
+from base64 import b64decode
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from http.client import HTTPConnection
+from http.cookies import SimpleCookie
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import (
@@ -22,17 +29,30 @@ from playwright.sync_api import (
     ConsoleMessage,
     Page,
     Playwright,
+    Request,
     Response,
+    Route,
     expect,
     sync_playwright,
 )
 
 from flask_ssr_session.dev_core import DevelopmentCore
-from hatch_build import find_installed_node, find_packaged_node
+from hatch_build import find_installed_node, find_packaged_node, run
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENT_TIMEOUT_MS = 15_000
+DOCUMENT_TIMEOUT_MS = 30_000
 expect.set_options(timeout=DOCUMENT_TIMEOUT_MS)
+
+# Chromium runs every test. Firefox runs what the engine decides and not our script: which cookies,
+# storage and locks a page gets, what stays in history, memory and caches, how addresses are
+# resolved, what a form sends, which headers a request carries, and what a policy forbids.
+both_engines = pytest.mark.parametrize("engine", ["chromium", "firefox"])
+
+USER = "[data-user]"
+REFRESH_API = "**/auth/session/refresh"
+MARKER = "ssr-session-refreshed"
+SDK_LOCK = "browser-tabs-lock-key-REFRESH_TOKEN_USE"
+UPDATE = "st-last-access-token-update"
 
 # Only names of this machine resolve, so that a test browser reaches no other.
 RESOLVER_RULES = (
@@ -46,12 +66,14 @@ CHROMIUM_ARGUMENTS = [
     "--disable-gpu",
     f"--host-resolver-rules={RESOLVER_RULES}",
 ]
-
 # All names lead to this machine.
 FIREFOX_PREFERENCES: dict[str, str | float | bool] = {"network.dns.forceResolve": "127.0.0.1"}
 
+# A slow machine has ten minutes for what follows a refresh. A token of a core whose clock is so far
+# behind has expired when it is made.
+VALID_SECONDS, BEHIND_SECONDS = 600, -1200
 
-# One core serves several sites, so each needs its own address.
+# One core serves several sites, so each user needs an address of their own.
 _numbers = itertools.count(1)
 
 
@@ -65,10 +87,18 @@ class ShiftedClock:
         """Return seconds since the epoch."""
         return time.time() + self.shift_seconds
 
+    @contextmanager
+    def shifted(self, seconds: float) -> Iterator[None]:
+        self.shift_seconds = seconds
+        try:
+            yield
+        finally:
+            self.shift_seconds = 0
+
 
 @dataclass
 class Site:
-    """The example app in its own process, and its core in this process.
+    """An app in its own process, and its core in this process.
 
     :ivar origin: of the site, ``http://localhost:…``.
     :ivar email: of the user who signed up last.
@@ -82,13 +112,29 @@ class Site:
     def url(self, path: str) -> str:
         return self.origin + path
 
-    def sign_up(self, page: Page, *, to: str = "/") -> str:
-        """Sign a new user up in *page*, and return the user's id."""
-        self.email = f"user{next(_numbers)}@example.test"
+    def sign_up(self, page: Page, *, to: str | None = None) -> str:
+        """Sign a new user up in the browser of *page*, and return the user's id.
+
+        :param to: where to go then; None leaves the page as it is.
+        """
+        self.new_email()
+        values = {"email": self.email, "password": "correct horse 1"}
+        fields = [{"id": name, "value": value} for name, value in values.items()]
+        user = self.call_api(page.context, "signup", {"formFields": fields})
+        if to is not None:
+            page.goto(self.url(to))
+        return user
+
+    def sign_up_by_form(self, page: Page, *, to: str = "/") -> str:
+        """Sign a new user up as a visitor does."""
+        self.new_email()
         page.goto(self.url(f"/auth/sign-up?redirectToPath={to}"))
         self.fill_in(page)
         page.wait_for_url(self.url(to))
         return str(page.evaluate("supertokensWebsite.getUserId()"))
+
+    def new_email(self) -> None:
+        self.email = f"user{next(_numbers)}@example.test"
 
     def fill_in(self, page: Page) -> None:
         """Fill the form for sign-up or sign-in in and send it."""
@@ -96,33 +142,87 @@ class Site:
         page.fill("#password", "correct horse 1")
         page.click("main button")
 
-    def expire(self, page: Page) -> None:
-        """Give the signed-in *page* an access token that has expired.
+    def call_api(self, context: BrowserContext, path: str, body: Any = None) -> str:
+        """Call SuperTokens' API, store the cookies as the SDK does; return the user's id.
 
-        The browser refreshes while the core's clock is half a minute behind, so it gets a token
-        that is already half a minute old and was valid for 20 seconds.
+        The SDK's own calls need a page, and take ten times as long.
         """
-        self.clock.shift_seconds = -30
-        try:
-            if page.url == "about:blank" or not page.evaluate("'supertokensWebsite' in window"):
-                page.goto(self.url("/panel/"))
-            assert page.evaluate("supertokensWebsite.attemptRefreshingSession()")
-            self.let_time_pass(page)
-        finally:
-            self.clock.shift_seconds = 0
+        place = urlsplit(self.origin)
+        sent = context.cookies(self.url("/auth/session/refresh"))
+        headers = {
+            "Host": place.netloc,
+            "Content-Type": "application/json",
+            "Cookie": "; ".join(f"{cookie['name']}={cookie['value']}" for cookie in sent),
+            "rid": "session",
+            "st-auth-mode": "cookie",
+        }
+        connection = HTTPConnection("localhost", place.port, timeout=30)
+        connection.request("POST", f"/auth/{path}", json.dumps(body or {}), headers)
+        answer = connection.getresponse()
+        text = answer.read()
+        front_token = answer.headers["front-token"]
+        assert front_token, (answer.status, text)
+        for line in answer.headers.get_all("Set-Cookie", []):
+            for morsel in SimpleCookie(line).values():
+                kept = {"name": morsel.key, "value": morsel.value, "path": morsel["path"]}
+                # Playwright takes a domain without a dot for a host.
+                domain = morsel["domain"].lstrip(".")
+                kept["domain"] = f".{domain}" if domain else place.hostname
+                context.add_cookies([{**kept, "httpOnly": True, "sameSite": "Lax"}])  # type: ignore[typeddict-item]
+        now = f"{time.time() * 1000:.0f}"
+        connection.close()
+        self.plant(context, sFrontToken=front_token, st_last_access_token_update=now)
+        return str(json.loads(b64decode(front_token))["uid"])
+
+    def plant(self, context: BrowserContext, **cookies: str) -> None:
+        """Store cookies in the browser; an underscore in a name is a dash."""
+        kept = {name.replace("_", "-"): value for name, value in cookies.items()}
+        context.add_cookies(
+            [
+                {"name": n, "value": v, "url": self.origin, "sameSite": "Lax"}
+                for n, v in kept.items()
+            ]
+        )
+
+    def expire(self, page: Page) -> None:
+        """Give the browser of *page* an access token that has expired; *page* does not change.
+
+        It is refreshed while the core's clock is behind.
+        """
+        with self.clock.shifted(BEHIND_SECONDS):
+            self.call_api(page.context, "session/refresh")
+        self.let_time_pass(page)
+        self.core.clear_request_log()
 
     def let_time_pass(self, page: Page) -> None:
         """Make *page* believe that the browser stored its token half a minute ago."""
-        page.evaluate(
-            # Clocks that differ by half a minute count as equal here.
-            """() => { sessionStorage.clear(); localStorage.removeItem('__st_clockSkewInMillis');
-            document.cookie =
-            `st-last-access-token-update=${Date.now() - 30000}; path=/; SameSite=Lax` }"""
-        )
+        ago = f"{time.time() * 1000 - 30_000:.0f}"
+        self.plant(page.context, st_last_access_token_update=ago)
+        if page.url.startswith(self.origin):
+            # Clocks that differ count as equal here.
+            page.evaluate(
+                "sessionStorage.clear(), localStorage.removeItem('__st_clockSkewInMillis')"
+            )
+
+    def signed_up_and_expired(self, page: Page, *, to: str | None = None) -> str:
+        user = self.sign_up(page, to=to)
+        self.expire(page)
+        return user
 
     def refresh_calls(self) -> int:
-        """Count the refreshes that the core received."""
+        """Count the refreshes that the core received since the session was expired."""
         return sum(entry.path == "/recipe/session/refresh" for entry in self.core.request_log())
+
+    def forget_keys(self, page: Page) -> None:
+        """Make the app forget its keys, and the pause between two fetches."""
+        page.request.post(self.url("/panel/forget-keys"))
+
+    def ask(self, path: str) -> Any:
+        """Return what the app says at *path*, which any name of this machine reaches."""
+        url = f"http://localhost:{urlsplit(self.origin).port}{path}"
+        with urllib.request.urlopen(url, timeout=30) as answer:
+            text = answer.read()
+        return json.loads(text) if text else None
 
 
 def free_port() -> int:
@@ -136,12 +236,12 @@ def free_port() -> int:
 def wait_until_served(url: str, process: subprocess.Popen[bytes]) -> None:
     """Return once *url* responds.
 
-    :raises RuntimeError: the process ended, or half a minute passed.
+    :raises RuntimeError: the process ended, or a minute passed.
     """
-    end = time.monotonic() + 30
+    end = time.monotonic() + 60
     while time.monotonic() < end and process.poll() is None:
         try:
-            urllib.request.urlopen(url, timeout=5).close()  # noqa: S310 - our own address
+            urllib.request.urlopen(url, timeout=30).close()  # noqa: S310 - our own address
         except OSError:  # noqa: PERF203 - this loop waits
             with suppress(subprocess.TimeoutExpired):
                 process.wait(0.05)
@@ -152,14 +252,22 @@ def wait_until_served(url: str, process: subprocess.Popen[bytes]) -> None:
 
 @contextmanager
 def served(
-    core_uri: str, *, module: str = "example_app", environment: dict[str, str] | None = None
+    core_uri: str | None,
+    *,
+    module: str = "tests.browser.app",
+    arguments: tuple[str, ...] = (),
+    environment: dict[str, str] | None = None,
 ) -> Iterator[str]:
-    """Run the example app, or a module that changes it, in a process; yields its origin."""
+    """Run an app in a process; yields its origin.
+
+    :param core_uri: None for the core that the example starts itself.
+    """
     port = free_port()
+    told = {"SUPERTOKENS_CONNECTION_URI": core_uri} if core_uri else {}
     process = subprocess.Popen(
-        [sys.executable, "-m", module, "--port", str(port)],
+        [sys.executable, "-m", module, "--port", str(port), *arguments],
         cwd=ROOT,
-        env={**os.environ, "SUPERTOKENS_CONNECTION_URI": core_uri, **(environment or {})},
+        env={**os.environ, **told, **(environment or {})},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -168,7 +276,322 @@ def served(
         yield f"http://localhost:{port}"
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(30)
+
+
+Serve = Callable[..., Site]
+
+
+def server(stack: ExitStack, core: DevelopmentCore, clock: ShiftedClock) -> Serve:
+    """Return a function that starts an app once for each environment."""
+    started: dict[str, Site] = {}
+
+    def serve(module: str = "tests.browser.app", **environment: str) -> Site:
+        key = json.dumps([module, environment])
+        if key not in started:
+            origin = stack.enter_context(
+                served(core.uri, module=module, environment=environment)
+            ).replace("localhost", environment.get("HOST", "localhost"))
+            started[key] = Site(origin, core, clock)
+        return started[key]
+
+    return serve
+
+
+@pytest.fixture(scope="package")
+def clock() -> ShiftedClock:
+    return ShiftedClock()
+
+
+@pytest.fixture(scope="package")
+def core(clock: ShiftedClock) -> Iterator[DevelopmentCore]:
+    with DevelopmentCore(clock=clock, access_token_validity_seconds=VALID_SECONDS) as core:
+        yield core
+
+
+@pytest.fixture(autouse=True)
+def whole_core(core: DevelopmentCore) -> Iterator[None]:
+    """Start everything again that a test has stopped."""
+    core.clear_request_log()
+    yield
+    core.start()
+    core.start_key_server()
+    core.start_refresh_endpoint()
+
+
+@pytest.fixture(scope="package")
+def serve_for_all(core: DevelopmentCore, clock: ShiftedClock) -> Iterator[Serve]:
+    """Start an app that lives until the last test of this folder."""
+    with ExitStack() as stack:
+        yield server(stack, core, clock)
+
+
+@pytest.fixture(scope="module")
+def serve(core: DevelopmentCore, clock: ShiftedClock) -> Iterator[Serve]:
+    """Start an app that lives until the last test of the module."""
+    with ExitStack() as stack:
+        yield server(stack, core, clock)
+
+
+@pytest.fixture(scope="package")
+def shared_site(serve_for_all: Serve) -> Site:
+    return serve_for_all()
+
+
+@pytest.fixture(scope="package")
+def redirecting_site(serve_for_all: Serve) -> Site:
+    """Its views redirect to the refresh page."""
+    return serve_for_all(EXAMPLE_SSR_SESSION_REFRESH_FLOW="redirect")
+
+
+@pytest.fixture
+def site(shared_site: Site) -> Site:
+    return shared_site
+
+
+@pytest.fixture(params=["inline", "redirect"])
+def flowing_site(request: pytest.FixtureRequest, shared_site: Site, redirecting_site: Site) -> Site:
+    """The site in either flow."""
+    return shared_site if request.param == "inline" else redirecting_site
+
+
+def install(folder: Path) -> tuple[list[str], dict[str, str]]:
+    """Install the npm packages of *folder*; return the command for Node and its environment."""
+    tools = find_installed_node() or find_packaged_node()
+    assert tools is not None, "the browser tests need npm"
+    command = [*tools.npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+    run(command, folder, tools.environment)
+    return [*tools.node], tools.environment
+
+
+@pytest.fixture(scope="package")
+def libraries(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder ``node_modules`` with htmx, Turbo and axe-core, from npm."""
+    folder = tmp_path_factory.mktemp("libraries")
+    shutil.copytree(Path(__file__).parent / "libraries", folder, dirs_exist_ok=True)
+    install(folder)
+    return folder / "node_modules"
+
+
+def build_bare_sdk(folder: Path) -> Path:
+    """Bundle the browser SDK alone, as the package's own is bundled; returns the file.
+
+    :param folder: does not exist yet.
+    """
+    shutil.copytree(ROOT / "frontend", folder)
+    node, environment = install(folder)
+    options = ["--bundle", "--minify", "--format=iife", "--target=es2017"]
+    options += ["--global-name=supertokensWebsite", "--outfile=bare-sdk.js"]
+    entry = "node_modules/supertokens-website/index.js"
+    run([*node, "node_modules/esbuild/bin/esbuild", entry, *options], folder, environment)
+    return folder / "bare-sdk.js"
+
+
+@pytest.fixture(scope="package")
+def playwright() -> Iterator[Playwright]:
+    """For this folder only: while it is open, no other event loop can run."""
+    with sync_playwright() as playwright:
+        yield playwright
+
+
+def launch_chromium(playwright: Playwright, *, keeps_pages: bool = False) -> Browser:
+    """Start the Chromium of the tests; the caller closes it.
+
+    :param keeps_pages: with its back/forward cache, which Playwright switches off.
+    """
+    return playwright.chromium.launch(
+        executable_path=os.environ.get("SSR_SESSION_TEST_CHROMIUM") or None,
+        args=CHROMIUM_ARGUMENTS,
+        ignore_default_args=["--disable-back-forward-cache"] if keeps_pages else None,
+        chromium_sandbox=False,
+    )
+
+
+def launch_firefox(playwright: Playwright, **preferences: str | float | bool) -> Browser:
+    installed = os.environ.get("SSR_SESSION_TEST_FIREFOX")
+    return playwright.firefox.launch(
+        executable_path=installed or None,
+        # Without a channel, only Playwright's own build supports the protocol.
+        channel=None if "ms-playwright" in (installed or "ms-playwright") else "moz-firefox",
+        firefox_user_prefs={**FIREFOX_PREFERENCES, **preferences},
+    )
+
+
+Launch = Callable[[str], Browser]
+
+
+@pytest.fixture(scope="package")
+def launch(playwright: Playwright) -> Iterator[Launch]:
+    """Start an engine when a test first needs it; all tests share the process."""
+    started: dict[str, Browser] = {}
+
+    def get(engine: str) -> Browser:
+        if engine not in started:
+            started[engine] = (
+                launch_firefox(playwright)
+                if engine == "firefox"
+                else launch_chromium(playwright, keeps_pages=engine == "keeping chromium")
+            )
+        return started[engine]
+
+    yield get
+    for browser in started.values():
+        browser.close()
+
+
+@contextmanager
+def blocking_browser(
+    engine: str, playwright: Playwright, folder: Path, *, third_parties_only: bool = False
+) -> Iterator[BrowserContext]:
+    """Start a browser whose visitor allows no cookies and storage, or none to third parties."""
+    if engine == "firefox":
+        behavior = 1 if third_parties_only else 2
+        browser = launch_firefox(playwright, **{"network.cookie.cookieBehavior": behavior})
+        yield browser.new_context(ignore_https_errors=True)
+        browser.close()
+        return
+    everything = {"default_content_setting_values": {"cookies": 2}}
+    others = {"block_third_party_cookies": True, "cookie_controls_mode": 1}
+    (folder / "Default").mkdir()
+    (folder / "Default" / "Preferences").write_text(
+        json.dumps({"profile": others if third_parties_only else everything})
+    )
+    context = playwright.chromium.launch_persistent_context(
+        folder,
+        executable_path=os.environ.get("SSR_SESSION_TEST_CHROMIUM") or None,
+        args=CHROMIUM_ARGUMENTS,
+        chromium_sandbox=False,
+        ignore_https_errors=True,
+    )
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def engine() -> str:
+    return "chromium"
+
+
+@pytest.fixture
+def browser(engine: str, launch: Launch) -> Browser:
+    return launch(engine)
+
+
+def is_early(request: Request) -> bool:
+    return "prerender" in request.headers.get("sec-purpose", "")
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """A browser without cookies, which fails the test in three cases.
+
+    A page reads or sets a token, a script gets a page of this package, or a policy is broken.
+    """
+    offences: list[str] = []
+
+    def watch(response: Response) -> None:
+        request, headers = response.request, response.headers
+        is_api = request.method == "POST" and "/auth/" in response.url
+        touched = {"set-cookie", "front-token", "st-access-token"} & headers.keys()
+        if touched and not is_api:
+            offences.append(f"{request.method} {response.url} sent {sorted(touched)}")
+        is_html = headers.get("content-type", "").startswith("text/html")
+        is_page = is_html and headers.get("content-length") != "0"
+        # What a worker fetches, and what is loaded before it is shown, is a page in the end.
+        is_shown = request.is_navigation_request() or request.service_worker or is_early(request)
+        if "ssr-session" in headers and is_page and not is_shown:
+            offences.append(f"a script got {request.resource_type} {request.url}")
+
+    def listen(message: ConsoleMessage) -> None:
+        if "Content Security Policy" in message.text:
+            offences.append(message.text)
+
+    with browser.new_context() as context:
+        context.set_default_timeout(DOCUMENT_TIMEOUT_MS)
+        context.on("response", watch)
+        context.on("console", listen)
+        yield context
+    assert offences == []
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Page:
+    return context.new_page()
+
+
+@pytest.fixture
+def unwatched(browser: Browser) -> Iterator[Page]:
+    """A page that may do what `context` objects to."""
+    with browser.new_context() as context:
+        context.set_default_timeout(DOCUMENT_TIMEOUT_MS)
+        yield context.new_page()
+
+
+# --- what tests watch, and what visitors do ------------------------------------------------------
+
+
+def documents_of(page: Page) -> list[str]:
+    """Return a list that fills with the ``SSR-Session`` of each document that *page* loads."""
+    seen: list[str] = []
+
+    def note(response: Response) -> None:
+        if response.request.is_navigation_request():
+            seen.append(response.headers.get("ssr-session", str(response.status)))
+
+    page.on("response", note)
+    return seen
+
+
+def calls_of(source: Page | BrowserContext) -> list[str]:
+    """Return a list that fills with the calls of the refresh API."""
+    calls: list[str] = []
+
+    def note(request: Request) -> None:
+        if request.method == "POST" and request.url.endswith("/auth/session/refresh"):
+            calls.append(request.url)
+
+    source.on("request", note)
+    return calls
+
+
+def console_of(page: Page, start: str = "flask_ssr_session") -> list[str]:
+    """Return a list that fills with the console messages of *page* that begin with *start*."""
+    said: list[str] = []
+
+    def note(message: ConsoleMessage) -> None:
+        if message.text.startswith(start):
+            said.append(message.text)
+
+    page.on("console", note)
+    return said
+
+
+def hold_refresh(page: Page) -> list[Route]:
+    """Return a list that fills with the refreshes of *page*, which all hang."""
+    held: list[Route] = []
+    page.route(REFRESH_API, lambda route: held.append(route))  # Playwright wants a plain function
+    return held
+
+
+def expect_cause(page: Page, name: str, *, sign_in: str = "/auth?redirectToPath=") -> None:
+    """Wait until the page names this cause, no other, and both links."""
+    expect(page.locator(f"[data-ssr-cause={name}]")).to_be_visible()
+    expect(page.locator("[data-ssr-cause] >> visible=true")).to_have_count(1)
+    expect(page.get_by_role("button", name="Try again")).to_be_focused()
+    link = page.locator("[data-ssr-part=problem]").get_by_role("link", name="Sign in")
+    expect(link).to_have_attribute("href", re.compile(re.escape(sign_in)))
+
+
+def expect_user(page: Page, user: str) -> None:
+    expect(page.locator(USER)).to_have_text(user)
+
+
+def expect_working(page: Page) -> None:
+    expect(page.locator("[data-ssr-part=working]")).to_be_visible()
+
+
+def try_again(page: Page) -> None:
+    page.get_by_role("button", name="Try again").click()
 
 
 def wait_for_address(page: Page, url: str) -> None:
@@ -179,109 +602,46 @@ def wait_for_address(page: Page, url: str) -> None:
     page.wait_for_function("url => location.href === url", arg=url)
 
 
-StartSite = Callable[..., Site]
+def follow(page: Page, url: str) -> None:
+    """Follow a link, as a visitor does: goto() would be a new beginning for some caches."""
+    page.evaluate("url => { setTimeout(() => location.assign(url)) }", url)
 
 
-@pytest.fixture(scope="package")
-def clock() -> ShiftedClock:
-    return ShiftedClock()
-
-
-@pytest.fixture(scope="package")
-def core(clock: ShiftedClock) -> Iterator[DevelopmentCore]:
-    with DevelopmentCore(clock=clock) as core:
-        yield core
-
-
-@pytest.fixture(scope="package")
-def shared_site(core: DevelopmentCore, clock: ShiftedClock) -> Iterator[Site]:
-    with served(core.uri) as origin:
-        yield Site(origin, core, clock)
-
-
-@pytest.fixture
-def site(shared_site: Site) -> Iterator[Site]:
-    """The unmodified example app; everything that a test stopped is started again."""
-    shared_site.core.clear_request_log()
-    yield shared_site
-    shared_site.core.start()
-    shared_site.core.start_key_server()
-    shared_site.core.start_refresh_endpoint()
-
-
-@pytest.fixture(scope="package")
-def libraries(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder ``node_modules`` with htmx, Turbo and axe-core, from npm."""
-    folder = tmp_path_factory.mktemp("libraries")
-    shutil.copytree(Path(__file__).parent / "libraries", folder, dirs_exist_ok=True)
-    tools = find_installed_node() or find_packaged_node()
-    assert tools is not None, "the browser tests need npm"
-    install = [*tools.npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-    subprocess.run(install, cwd=folder, env=tools.environment, check=True, capture_output=True)
-    return folder / "node_modules"
-
-
-@pytest.fixture(scope="package")
-def playwright() -> Iterator[Playwright]:
-    """For this folder only: while it is open, no other event loop can run."""
-    with sync_playwright() as playwright:
-        yield playwright
-
-
-def launch_chromium(playwright: Playwright) -> Browser:
-    """Start the Chromium of the tests; the caller closes it."""
-    return playwright.chromium.launch(
-        executable_path=os.environ.get("SSR_SESSION_TEST_CHROMIUM") or None,
-        args=CHROMIUM_ARGUMENTS,
-        chromium_sandbox=False,
+def post_form(page: Page, url: str, **fields: str) -> None:
+    """Post a form of *fields* from the document in *page*, without an event."""
+    page.evaluate(
+        """([url, fields]) => {
+        const make = (tag, values) => Object.assign(document.createElement(tag), values);
+        const form = make('form', { method: 'post', action: url });
+        for (const [name, value] of fields) form.append(make('input', { name, value }));
+        document.body.append(form);
+        HTMLFormElement.prototype.submit.call(form); }""",
+        [url, list(fields.items())],
     )
 
 
-@pytest.fixture(scope="package", params=["chromium", "firefox"])
-def browser(request: pytest.FixtureRequest, playwright: Playwright) -> Iterator[Browser]:
-    """Both engines, one after the other."""
-    if request.param == "chromium":
-        browser = launch_chromium(playwright)
-    else:
-        installed = os.environ.get("SSR_SESSION_TEST_FIREFOX")
-        browser = playwright.firefox.launch(
-            executable_path=installed or None,
-            # Without a channel, only Playwright's own build supports the protocol.
-            channel=None if "ms-playwright" in (installed or "ms-playwright") else "moz-firefox",
-            firefox_user_prefs=FIREFOX_PREFERENCES,
+def open_tabs(context: BrowserContext, start: str, path: str, count: int) -> list[Page]:
+    """Open tabs that have loaded *start*, and request *path* when they reload.
+
+    :param start: URL of the page that shows nothing.
+    """
+    tabs = []
+    for _ in range(count):
+        tab = context.new_page()
+        tab.goto(start)
+        tab.evaluate("path => history.replaceState(null, '', path)", path)
+        tabs.append(tab)
+    return tabs
+
+
+def reload_at_once(tabs: list[Page]) -> None:
+    """Reload all *tabs* at the same moment, which each stores as ``sessionStorage.reloadedAt``."""
+    moment = time.time() * 1000 + 100 + 20 * len(tabs)
+    for tab in tabs:
+        tab.evaluate(
+            """moment => { setTimeout(() => {
+                sessionStorage.reloadedAt = performance.timeOrigin + performance.now();
+                location.reload();
+            }, moment - Date.now()) }""",
+            moment,
         )
-    yield browser
-    browser.close()
-
-
-# For features, or test controls, that only one engine has.
-chromium_only = pytest.mark.parametrize("browser", ["chromium"], indirect=True)
-
-
-@pytest.fixture
-def context(browser: Browser) -> Iterator[BrowserContext]:
-    """A browser without cookies, which fails the test if any page reads a token."""
-    context = browser.new_context()
-    context.set_default_timeout(DOCUMENT_TIMEOUT_MS)
-    offences: list[str] = []
-
-    def watch(response: Response) -> None:
-        is_api = response.request.method == "POST" and "/auth/" in response.url
-        touched = {"set-cookie", "front-token", "st-access-token"} & response.headers.keys()
-        if touched and not is_api:
-            offences.append(f"{response.request.method} {response.url} sent {sorted(touched)}")
-
-    def listen(message: ConsoleMessage) -> None:
-        if "Content Security Policy" in message.text:
-            offences.append(message.text)
-
-    context.on("response", watch)
-    context.on("console", listen)
-    yield context
-    context.close()
-    assert offences == []
-
-
-@pytest.fixture
-def page(context: BrowserContext) -> Page:
-    return context.new_page()

@@ -13,17 +13,23 @@ from playwright.sync_api import Page, Route, expect, sync_playwright
 
 from flask_ssr_session.dev_core import DevelopmentCore
 
-from .conftest import DOCUMENT_TIMEOUT_MS, ROOT, ShiftedClock, Site, launch_chromium, served
-from .test_forms import submit_by_script
-from .test_loops import REFRESH_API
+from .conftest import (
+    DOCUMENT_TIMEOUT_MS,
+    REFRESH_API,
+    ROOT,
+    ShiftedClock,
+    Site,
+    launch_chromium,
+    post_form,
+    served,
+)
 
 IMAGES = ROOT / "docs" / "images"
 
 
 def take_refreshing(site: Site, page: Page, folder: Path) -> None:
     """Show a page whose template requires a session, during a refresh."""
-    site.sign_up(page)
-    site.expire(page)
+    site.signed_up_and_expired(page)
     # The refresh lasts until the API responds.
     unanswered: list[Route] = []
     page.route(REFRESH_API, lambda route: unanswered.append(route))
@@ -39,9 +45,8 @@ def take_refreshing(site: Site, page: Page, folder: Path) -> None:
 def take_late_form(site: Site, page: Page, folder: Path) -> None:
     """Show the page after a form that was posted with an expired token."""
     site.sign_up(page, to="/form")
-    page.fill("#note", "A long one, typed with care.")
     site.expire(page)
-    submit_by_script(page)
+    post_form(page, site.url("/form"), note="A long one, typed with care.")
     expect(page.get_by_role("button", name="Send them now")).to_be_visible()
     page.screenshot(path=folder / "late-form.png")
 

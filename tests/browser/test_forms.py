@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import json
 import re
-import urllib.request
 from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, Response, Route, expect
+from playwright.sync_api import Browser, Page, Response, expect
 
-from flask_ssr_session.testing import SessionSigner
-from tests.browser_forms import Fields, multipart, urlencoded
-
-from .conftest import Site, chromium_only, served
-from .test_loops import REFRESH_API, expect_cause
+from ..browser_forms import Fields, multipart, urlencoded
+from ..tables import rows
+from ..tokens import expired_token
+from .conftest import (
+    REFRESH_API,
+    Serve,
+    Site,
+    both_engines,
+    expect_cause,
+    hold_refresh,
+    post_form,
+    try_again,
+)
 
 pytestmark = pytest.mark.browser
 
@@ -30,7 +37,7 @@ class Posts:
     """The forms that the site was sent since this was made, oldest first."""
 
     def __init__(self, site: Site) -> None:
-        self._url = site.url("/forms/posts")
+        self._site = site
         self._before = len(self._all())
 
     def __call__(self) -> list[Post]:
@@ -41,37 +48,8 @@ class Posts:
         return [post["arrived"] for post in self()]
 
     def _all(self) -> list[Post]:
-        with urllib.request.urlopen(self._url, timeout=10) as answer:  # noqa: S310 - our own address
-            posts: list[Post] = json.load(answer)
+        posts: list[Post] = self._site.ask("/recorder/posts")
         return posts
-
-
-@pytest.fixture(scope="module")
-def forms_sites(shared_site: Site) -> Iterator[dict[str, Site]]:
-    """The site of these tests, with Flask-WTF before and after flask_ssr_session."""
-    core = shared_site.core
-    module = "tests.browser.forms_app"
-    with (
-        served(core.uri, module=module, environment={"CSRF": "before"}) as before,
-        served(core.uri, module=module, environment={"CSRF": "after"}) as after,
-    ):
-        origins = {"before": before, "after": after}
-        yield {order: Site(origin, core, shared_site.clock) for order, origin in origins.items()}
-
-
-@pytest.fixture
-def site(forms_sites: dict[str, Site]) -> Site:
-    return forms_sites["after"]
-
-
-def expire(site: Site, page: Page) -> None:
-    """Expire the visitor's token, even if *page* has no SDK."""
-    has_sdk = page.evaluate("'supertokensWebsite' in window")
-    tab = page if has_sdk else page.context.new_page()
-    site.expire(tab)
-    if tab is not page:
-        tab.close()
-    site.core.clear_request_log()
 
 
 def is_form_post(response: Response) -> bool:
@@ -161,25 +139,26 @@ def assert_received(post: Post, fields: Fields) -> None:
     assert post["arrived"]
 
 
-@pytest.mark.parametrize(
-    ("enctype", "ways"),
-    [
-        ("application/x-www-form-urlencoded", ("in time", "guarded", "by a script")),
-        ("multipart/form-data", ("guarded", "unguarded")),
-    ],
+@both_engines
+@rows(
+    "enctype, ways",
+    {
+        "urlencoded": ("application/x-www-form-urlencoded", ("in time", "guarded", "by a script")),
+        "multipart": ("multipart/form-data", ("guarded", "unguarded")),
+    },
 )
 def test_a_long_form_arrives_once_and_byte_for_byte_whatever_way_it_takes(
     site: Site, page: Page, enctype: str, ways: tuple[str, ...]
 ) -> None:
     address = site.url(f"/forms/keeps/long?enctype={enctype}")
     site.sign_up(page)
-    site.core.clear_request_log()
     for way in ways:
+        site.core.clear_request_log()
         page.goto(f"{address}&bare" if way == "unguarded" else address)
         fill_in(page)
         posts = Posts(site)
         if way != "in time":
-            expire(site, page)
+            site.expire(page)
         if way == "by a script":
             submit_by_script(page)
         else:
@@ -255,6 +234,7 @@ def open_buttons(site: Site, page: Page) -> None:
     page.set_input_files("[name=files]", FILES)  # type: ignore[arg-type]
 
 
+@both_engines
 def test_every_way_to_send_a_form_sends_late_what_it_sends_in_time(site: Site, page: Page) -> None:
     """They differ in what they add, in where they send to, and how."""
     site.sign_up(page)
@@ -265,7 +245,7 @@ def test_every_way_to_send_a_form_sends_late_what_it_sends_in_time(site: Site, p
         def send(press: Press, is_late: bool = is_late) -> None:
             site.core.clear_request_log()
             if is_late:
-                expire(site, page)
+                site.expire(page)
             with page.expect_response(is_form_post):
                 press(page)
             assert site.refresh_calls() == is_late
@@ -283,15 +263,15 @@ def test_every_way_to_send_a_form_sends_late_what_it_sends_in_time(site: Site, p
     assert sent[True] == sent[False]
 
 
+@both_engines
 def test_a_form_for_a_new_tab_that_is_sent_twice_opens_one(site: Site, page: Page) -> None:
-    site.sign_up(page)
-    page.goto(site.url("/forms/keeps/buttons"))
-    expire(site, page)
+    site.sign_up(page, to="/forms/keeps/buttons")
+    site.expire(page)
     posts = Posts(site)
     with page.expect_popup() as opened:
         page.evaluate("tab.click(); tab.click()")
     expect(opened.value.locator(ARRIVED)).to_be_visible()
-    expire(site, page)
+    site.expire(page)
     with page.expect_response(is_form_post):
         page.click("#second")  # what was sent before is here by now
     assert ["&go=8&" in post["body"] for post in posts()] == [True, False]
@@ -311,12 +291,10 @@ UNTOUCHED = """() => {
 }"""
 
 
-def test_what_a_script_handles_and_what_posts_nothing_here_waits_for_no_refresh(
-    site: Site, page: Page
-) -> None:
-    site.sign_up(page)
-    page.goto(site.url("/forms/keeps/buttons"))
-    expire(site, page)
+@both_engines
+def test_what_is_no_form_of_ours_waits_for_no_refresh(site: Site, page: Page) -> None:
+    site.sign_up(page, to="/forms/keeps/buttons")
+    site.expire(page)
     posts = Posts(site)
     for selector in ("#searches", "#gets"):
         with page.expect_response(re.compile(r"/forms/open\?")):
@@ -342,89 +320,79 @@ def test_what_a_script_handles_and_what_posts_nothing_here_waits_for_no_refresh(
 # --- whose form it is ----------------------------------------------------------------------------
 
 
-def test_a_form_is_not_sent_by_whoever_has_signed_in_meanwhile(site: Site, page: Page) -> None:
-    site.sign_up(page)
-    page.goto(site.url("/forms/keeps/simple"))
+def sent_late(site: Site, page: Page, path: str = "/forms/keeps/simple") -> Posts:
+    """Type a title into the form at *path*, and send it, by a script, after the token expired."""
+    page.goto(site.url(path))
     page.fill("[name=title]", TITLE)
-    expire(site, page)
+    if path.startswith("/forms/") and "open" not in path:
+        site.expire(page)
     posts = Posts(site)
     submit_by_script(page)
-    expect(page.get_by_role("button", name="Send them now")).to_be_focused()
-    tab = page.context.new_page()
-    email = site.email
-    site.sign_up(tab)
-    page.get_by_role("button", name="Send them now").click()
+    return posts
+
+
+def expect_not_offered(page: Page) -> None:
     expect(page.get_by_role("heading", name="Your entries were not sent")).to_be_visible()
     expect(page.get_by_role("button", name="Send them now")).to_have_count(0)
-    expect(page.get_by_role("button", name="Go back")).to_be_visible()
+    expect(page.get_by_role("button", name="Go back")).to_be_focused()
+
+
+def test_a_form_is_not_sent_by_whoever_has_signed_in_meanwhile(site: Site, page: Page) -> None:
+    site.sign_up(page)
+    posts = sent_late(site, page)
+    send = page.get_by_role("button", name="Send them now")
+    expect(send).to_be_focused()
+    mine = page.context.cookies()
+    site.sign_up(page)
+    send.click()
+    expect_not_offered(page)
     assert posts.arrived() == [False]
     # Twin: the one who has typed them is back.
-    site.email = email
-    tab.context.clear_cookies()
-    tab.goto(site.url("/auth?redirectToPath=/"))
-    site.fill_in(tab)
-    tab.wait_for_url(site.url("/"))
+    page.context.add_cookies(mine)  # type: ignore[arg-type]
     page.evaluate("document.querySelector('[data-ssr-owner]').requestSubmit()")
     expect(page.locator(ARRIVED)).to_be_visible()
     assert posts.arrived() == [False, True]
 
 
-def front(**content: object) -> str:
-    """Return a front token as SuperTokens writes it in Node, in UTF-8."""
-    return b64encode(json.dumps(content, ensure_ascii=False).encode()).decode()
-
-
-@pytest.mark.parametrize(
-    ("typed_by", "now", "is_offered"),
-    [
-        pytest.param("user-1", front(uid="user-1", ate=1, up={}), True, id="the same"),
-        pytest.param(
-            "größe 山田 😀", front(uid="größe 山田 😀", ate=1, up={}), True, id="no ASCII"
-        ),
-        pytest.param("user-1", front(uid="user-2", ate=1, up={}), False, id="another"),
-        pytest.param("user-1", front(uid="user-1 ", ate=1, up={}), False, id="a blank more"),
-        pytest.param("user-1", front(uid=None, ate=1, up={}), False, id="nobody"),
-    ],
+@rows(
+    "typed_by, now, is_offered",
+    {
+        "the same": ("user-1", "user-1", True),
+        "the same, not in ASCII": ("größe 山田 😀", "größe 山田 😀", True),
+        "another": ("user-1", "user-2", False),
+        "a blank more": ("user-1", "user-1 ", False),
+        "nobody": ("user-1", None, False),
+    },
 )
 def test_a_kept_form_is_offered_to_the_user_it_came_with(
-    site: Site, page: Page, signer: SessionSigner, typed_by: str, now: str, is_offered: bool
+    site: Site, page: Page, typed_by: str, now: str | None, is_offered: bool
 ) -> None:
-    expired = signer.sign(signer.claims(typed_by, issued_at=1_700_000_000))
-    page.context.add_cookies([{"name": "sAccessToken", "value": expired, "url": site.origin}])
-    page.goto(site.url("/forms/open?to=/forms/keeps/simple"))
-    page.fill("[name=title]", TITLE)
-    page.route(REFRESH_API, lambda route: route.fulfill(headers={"front-token": now}, body="{}"))
-    submit_by_script(page)
+    # SuperTokens writes it in UTF-8 in Node.
+    content = json.dumps({"uid": now, "ate": 1, "up": {}}, ensure_ascii=False)
+    headers = {"front-token": b64encode(content.encode()).decode()}
+    page.route(REFRESH_API, lambda route: route.fulfill(headers=headers, body="{}"))
+    site.plant(page.context, sAccessToken=expired_token(typed_by))
+    sent_late(site, page, "/forms/open?to=/forms/keeps/simple")
     if is_offered:
         expect(page.get_by_role("button", name="Send them now")).to_be_focused()
     else:
-        expect(page.get_by_role("heading", name="Your entries were not sent")).to_be_visible()
-        expect(page.get_by_role("button", name="Send them now")).to_have_count(0)
-        expect(page.get_by_role("button", name="Go back")).to_be_focused()
+        expect_not_offered(page)
     assert typed_by not in page.content()
 
 
 # --- when something is wrong ---------------------------------------------------------------------
 
 
-def test_a_form_sent_in_an_outage_of_the_refresh_api_is_kept_and_sent_later(
-    site: Site, page: Page
-) -> None:
-    site.sign_up(page)
-    page.goto(site.url("/forms/keeps/simple"))
+def test_a_form_sent_in_an_outage_is_kept_and_sent_later(site: Site, page: Page) -> None:
+    site.sign_up(page, to="/forms/keeps/simple")
     page.fill("[name=title]", TITLE)
-    expire(site, page)
+    site.expire(page)
     posts = Posts(site)
     page.route(REFRESH_API, lambda route: route.fulfill(status=503))
     page.get_by_role("button", name="Send").click()
     expect_cause(page, "status")
     page.unroute(REFRESH_API)
-    page.route(REFRESH_API, lambda route: route.abort("connectionrefused"))
-    again = page.get_by_role("button", name="Try again")
-    again.click()
-    expect_cause(page, "network")
-    page.unroute(REFRESH_API)
-    again.click()
+    try_again(page)
     send_kept(page)
     expect(page.locator(ARRIVED)).to_be_visible()
     assert posts.arrived() == [False, True]
@@ -432,20 +400,16 @@ def test_a_form_sent_in_an_outage_of_the_refresh_api_is_kept_and_sent_later(
 
 
 def test_a_form_is_held_back_no_longer_than_ten_seconds(site: Site, page: Page) -> None:
-    site.sign_up(page)
-    page.goto(site.url("/forms/keeps/simple"))
-    page.fill("[name=title]", TITLE)
-    expire(site, page)
+    site.sign_up(page, to="/forms/keeps/simple")
+    site.expire(page)
     posts = Posts(site)
-    held: list[Route] = []
-    page.route(REFRESH_API, lambda route: held.append(route))  # Playwright wants a plain function
+    held = hold_refresh(page)
     page.clock.install()
-    refreshing = re.compile("/auth/session/refresh")
-    with page.expect_request(refreshing):
+    with page.expect_request(REFRESH_API):
         page.get_by_role("button", name="Send").click(no_wait_after=True)
     page.clock.fast_forward(9_000)
     assert posts() == []
-    with page.expect_request(refreshing):
+    with page.expect_request(REFRESH_API):
         page.clock.fast_forward(2_000)
     page.clock.fast_forward(11_000)
     expect_cause(page, "silent")
@@ -455,14 +419,10 @@ def test_a_form_is_held_back_no_longer_than_ten_seconds(site: Site, page: Page) 
     assert posts.arrived() == [False, True]
 
 
+@both_engines
 def test_a_form_that_is_not_kept_is_still_there_on_the_way_back(site: Site, page: Page) -> None:
     site.sign_up(page)
-    address = site.url("/forms/plain/simple")
-    page.goto(address)
-    page.fill("[name=title]", TITLE)
-    expire(site, page)
-    posts = Posts(site)
-    submit_by_script(page)
+    posts = sent_late(site, page, "/forms/plain/simple")
     expect(page.locator("[data-ssr-part=renewed] [data-ssr-back]")).to_be_focused()
     assert page.locator("form").count() == 0
     page.evaluate("document.activeElement.click()")  # waits for nothing
@@ -474,13 +434,11 @@ def test_a_form_that_is_not_kept_is_still_there_on_the_way_back(site: Site, page
     assert_received(posts()[-1], [("title", TITLE)])
 
 
-@chromium_only  # Firefox can switch scripts off for a whole profile only
 @pytest.mark.parametrize("target", ["/forms/keeps/simple", "/forms/plain/simple"])
 def test_without_scripts_the_page_says_what_to_do_and_nothing_is_lost(
     site: Site, page: Page, browser: Browser, target: str
 ) -> None:
-    site.sign_up(page)
-    expire(site, page)
+    site.signed_up_and_expired(page)
     with browser.new_context(java_script_enabled=False) as context:
         context.add_cookies(page.context.cookies())  # type: ignore[arg-type]
         plain = context.new_page()
@@ -496,28 +454,20 @@ def test_without_scripts_the_page_says_what_to_do_and_nothing_is_lost(
 
 
 def test_a_form_of_another_site_is_refused_without_a_trace_of_it(site: Site, page: Page) -> None:
-    site.sign_up(page)
-    expire(site, page)
+    site.signed_up_and_expired(page)
     # No browser hands another site's form a session by itself, as SameSite is Lax.
     for cookie in page.context.cookies():
         if cookie["name"] == "sAccessToken":
-            crossing = {**cookie, "sameSite": "None", "secure": True}
-            page.context.add_cookies([crossing])  # type: ignore[list-item]
+            crossing: Any = {**cookie, "sameSite": "None", "secure": True}
+            page.context.add_cookies([crossing])
     target = site.url("/forms/keeps/simple?x=1")
     page.goto(site.url("/forms/open").replace("localhost", "127.0.0.1"))
-    page.evaluate(
-        """target => { document.body.innerHTML =
-        `<form method=post action="${target}"><input name=title value=evil></form>` }""",
-        target,
-    )
     posts = Posts(site)
     with page.expect_response(target) as answer:
-        submit_by_script(page)
-    assert (answer.value.status, answer.value.headers["ssr-session"]) == (
-        403,
-        "refused; reason=cross_site",
-    )
-    assert "sAccessToken" in answer.value.request.all_headers()["cookie"]
+        post_form(page, target, title="evil")
+    response = answer.value
+    assert (response.status, response.headers["ssr-session"]) == (403, "refused; reason=cross_site")
+    assert "sAccessToken" in response.request.all_headers()["cookie"]
     expect(page.get_by_role("heading")).to_have_text("This was not done")
     assert "evil" not in page.content()
     page.get_by_role("link", name="Go on to the page").click()
@@ -526,22 +476,18 @@ def test_a_form_of_another_site_is_refused_without_a_trace_of_it(site: Site, pag
     assert posts.arrived() == [False]
 
 
-def test_a_form_of_flask_wtf_is_kept_and_its_token_is_still_good(
-    forms_sites: dict[str, Site], browser: Browser
-) -> None:
-    # Flask's own session cookie is set here, which the watched context takes for an offence.
-    with browser.new_context() as context:
-        page = context.new_page()
-        user = forms_sites["before"].sign_up(page)
-        for site in forms_sites.values():  # two ports of one host, so the session is good for both
-            page.goto(site.url("/guarded/entry"))
-            page.fill("[name=title]", TITLE)
-            expire(site, page)
-            posts = Posts(site)
-            submit_by_script(page)
-            send_kept(page)
-            expect(page.locator(ARRIVED)).to_have_text(user)
-            late, last = posts()
-            assert (late["arrived"], last["arrived"]) == (False, True)
-            assert last["body"] == late["body"]
-            assert last["body"].startswith("csrf_token=")
+@pytest.mark.parametrize("order", ["before", "after"])
+def test_a_kept_form_of_flask_wtf_is_accepted(serve: Serve, unwatched: Page, order: str) -> None:
+    """Flask's own session cookie is set here, which the watched context takes for an offence."""
+    site, page = serve(CSRF=order), unwatched
+    user = site.sign_up(page, to="/guarded/entry")
+    page.fill("[name=title]", TITLE)
+    site.expire(page)
+    posts = Posts(site)
+    submit_by_script(page)
+    send_kept(page)
+    expect(page.locator(ARRIVED)).to_have_text(user)
+    late, last = posts()
+    assert (late["arrived"], last["arrived"]) == (False, True)
+    assert last["body"] == late["body"]
+    assert last["body"].startswith("csrf_token=")

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect
+from playwright.sync_api import Browser, Page, expect
 
-from .conftest import CHROMIUM_ARGUMENTS, DOCUMENT_TIMEOUT_MS, Site, served, wait_for_address
-from .test_refresh import documents_of
+from ..tables import rows
+from .conftest import (
+    DOCUMENT_TIMEOUT_MS,
+    MARKER,
+    Launch,
+    Site,
+    both_engines,
+    documents_of,
+    expect_cause,
+    expect_user,
+    follow,
+    try_again,
+    wait_for_address,
+)
 
 pytestmark = pytest.mark.browser
 
@@ -23,53 +34,23 @@ NOTE = """addEventListener("DOMContentLoaded", () => addEventListener("pageshow"
 }));"""
 
 
-@pytest.fixture(scope="module", params=["inline", "redirect"])
-def flowing_site(request: pytest.FixtureRequest, shared_site: Site) -> Iterator[Site]:
-    """The site of these tests in either flow."""
-    flow: str = request.param
-    with served(
-        shared_site.core.uri,
-        module="tests.browser.history_app",
-        environment={"EXAMPLE_SSR_SESSION_REFRESH_FLOW": flow},
-    ) as origin:
-        yield Site(origin, shared_site.core, shared_site.clock)
-
-
-@pytest.fixture(scope="module")
-def history_site(shared_site: Site) -> Iterator[Site]:
-    with served(shared_site.core.uri, module="tests.browser.history_app") as origin:
-        yield Site(origin, shared_site.core, shared_site.clock)
-
-
-@pytest.fixture(scope="module")
-def keeping_browser(browser: Browser, playwright: Playwright) -> Iterator[Browser]:
-    """A browser with its back/forward cache, which Playwright switches off in Chromium."""
-    if browser.browser_type.name == "firefox":
-        yield browser
-        return
-    keeping = playwright.chromium.launch(
-        executable_path=os.environ.get("SSR_SESSION_TEST_CHROMIUM") or None,
-        args=CHROMIUM_ARGUMENTS,
-        ignore_default_args=["--disable-back-forward-cache"],
-        chromium_sandbox=False,
-    )
-    yield keeping
-    keeping.close()
+@pytest.fixture
+def keeping_browser(engine: str, launch: Launch) -> Browser:
+    """A browser with its back/forward cache."""
+    return launch("keeping chromium" if engine == "chromium" else engine)
 
 
 @pytest.fixture
 def kept(keeping_browser: Browser) -> Iterator[Page]:
     """A page that a browser keeps in memory when it is left."""
-    context: BrowserContext = keeping_browser.new_context()
-    context.set_default_timeout(DOCUMENT_TIMEOUT_MS)
-    context.add_init_script(NOTE)
-    yield context.new_page()
-    context.close()
+    with keeping_browser.new_context() as context:
+        context.set_default_timeout(DOCUMENT_TIMEOUT_MS)
+        context.add_init_script(NOTE)
+        yield context.new_page()
 
 
 def go_to(page: Page, url: str) -> None:
-    """Follow a link, as a visitor does: goto() would be a new beginning for some caches."""
-    page.evaluate("url => { setTimeout(() => location.assign(url)) }", url)
+    follow(page, url)
     wait_for_address(page, url)
 
 
@@ -84,16 +65,15 @@ def sign_out(page: Page) -> None:
 # --- the refresh page is no place of the history -------------------------------------------------
 
 
+@both_engines
 @pytest.mark.parametrize("path", ["/account?tab=2", "/account?tab=2#claims", "/dashboard#who"])
-def test_refresh_leaves_no_trace_in_the_history(flowing_site: Site, kept: Page, path: str) -> None:
+def test_a_refresh_leaves_no_trace_in_history(flowing_site: Site, kept: Page, path: str) -> None:
     site = flowing_site
-    user = site.sign_up(kept)
-    kept.goto(site.url("/panel/"))
-    site.expire(kept)
+    user = site.signed_up_and_expired(kept, to="/panel/")
     before = kept.evaluate("history.length")
     documents = documents_of(kept)
     kept.goto(site.url(path))
-    expect(kept.locator("[data-user]")).to_have_text(user)
+    expect_user(kept, user)
     assert "refresh; reason=expired" in documents
     assert kept.evaluate("history.length") == before + 1
     documents.clear()
@@ -107,33 +87,22 @@ def test_refresh_leaves_no_trace_in_the_history(flowing_site: Site, kept: Page, 
     assert not [state for state in documents if "refresh" in state]
 
 
-def test_sign_in_that_a_refresh_led_to_leads_back_past_it(flowing_site: Site, kept: Page) -> None:
+@both_engines
+@rows("is_revoked", {"one that led to sign-in": True, "one that was tried again": False})
+def test_no_other_refresh_leaves_a_trace(flowing_site: Site, kept: Page, is_revoked: bool) -> None:
     site = flowing_site
-    user = site.sign_up(kept)
-    kept.goto(site.url("/panel/"))
-    site.expire(kept)
-    site.core.revoke_sessions(user)
-    kept.goto(site.url("/account"))
-    kept.wait_for_function("() => location.pathname === '/auth'")
-    go_back(kept)
-    wait_for_address(kept, site.url("/panel/"))
-
-
-def test_refresh_that_was_tried_again_leaves_no_trace_either(
-    flowing_site: Site, kept: Page
-) -> None:
-    site = flowing_site
-    user = site.sign_up(kept)
-    kept.goto(site.url("/panel/"))
-    site.expire(kept)
-    site.core.stop_refresh_endpoint()
-    try:
+    user = site.signed_up_and_expired(kept, to="/panel/")
+    if is_revoked:
+        site.core.revoke_sessions(user)
         kept.goto(site.url("/account"))
-        expect(kept.locator("[data-ssr-cause=status]")).to_be_visible()
-    finally:
+        kept.wait_for_function("() => location.pathname === '/auth'")
+    else:
+        site.core.stop_refresh_endpoint()
+        kept.goto(site.url("/account"))
+        expect_cause(kept, "status")
         site.core.start_refresh_endpoint()
-    kept.get_by_role("button", name="Try again").click()
-    expect(kept.locator("[data-user]")).to_have_text(user)
+        try_again(kept)
+        expect_user(kept, user)
     go_back(kept)
     wait_for_address(kept, site.url("/panel/"))
 
@@ -143,17 +112,14 @@ def test_refresh_that_was_tried_again_leaves_no_trace_either(
 
 def signed_in_and_gone_on(site: Site, page: Page, name: str) -> str:
     """Fill half a form in on the page *name* and go on to the panel; return the user's id."""
-    user = site.sign_up(page)
-    page.goto(site.url(f"/pages/{name}"))
+    user = site.sign_up(page, to=f"/pages/{name}")
     page.fill("#field", "half")
     go_to(page, site.url("/panel/"))
     return user
 
 
-def test_page_that_comes_back_for_the_same_user_is_not_loaded_anew(
-    history_site: Site, kept: Page
-) -> None:
-    site = history_site
+@both_engines
+def test_a_page_that_comes_back_to_its_user_is_not_loaded_anew(site: Site, kept: Page) -> None:
     user = signed_in_and_gone_on(site, kept, "with-script")
     # A refresh meanwhile changes the cookies, but not the user.
     assert kept.evaluate("supertokensWebsite.attemptRefreshingSession()")
@@ -166,25 +132,34 @@ def test_page_that_comes_back_for_the_same_user_is_not_loaded_anew(
     assert documents == []
 
 
-def test_page_that_comes_back_after_sign_out_asks_and_shows_nothing(
-    history_site: Site, kept: Page
-) -> None:
-    site = history_site
-    signed_in_and_gone_on(site, kept, "with-script")
+@both_engines
+@rows(
+    "name, is_shown",
+    {
+        "is hidden and asks, whatever its own style says": ("with-script", False),
+        # What session_script() is good for; else only no-store keeps a page out of memory.
+        "is shown from memory without our script": ("without-script", True),
+        "is asked for again if nobody may store it": ("not-stored", False),
+    },
+)
+def test_a_page_back_after_sign_out(site: Site, kept: Page, name: str, is_shown: bool) -> None:
+    user = signed_in_and_gone_on(site, kept, name)
     sign_out(kept)
     go_back(kept)
-    wait_for_address(kept, site.url("/auth?redirectToPath=/pages/with-script"))
-    # It was in memory, so the script had to check.
-    assert kept.evaluate("sessionStorage.getItem('shown')") is not None
+    path = f"/pages/{name}"
+    wait_for_address(kept, site.url(path if is_shown else f"/auth?redirectToPath={path}"))
+    if is_shown:
+        assert kept.text_content("#whose") == user
+    if name == "with-script":
+        # It was in memory, so the script had to check.
+        assert kept.evaluate("sessionStorage.getItem('shown')") == "none"
 
 
-def test_page_that_comes_back_after_another_user_signed_in_is_theirs(
-    history_site: Site, kept: Page
-) -> None:
-    site = history_site
+@both_engines
+def test_a_page_that_comes_back_to_another_user_is_theirs(site: Site, kept: Page) -> None:
     first = signed_in_and_gone_on(site, kept, "with-script")
     sign_out(kept)
-    second = site.sign_up(kept, to="/panel/")
+    second = site.sign_up_by_form(kept, to="/panel/")
     assert second != first
     go_back(kept, 3)  # sign-up and the panel are two more places
     wait_for_address(kept, site.url("/pages/with-script"))
@@ -192,51 +167,43 @@ def test_page_that_comes_back_after_another_user_signed_in_is_theirs(
     expect(kept.locator("#field")).to_have_value("")
 
 
-JUST_REFRESHED = """() => sessionStorage.setItem("ssr-session-refreshed", JSON.stringify(
+JUST_REFRESHED = """key => sessionStorage.setItem(key, JSON.stringify(
     { at: performance.timeOrigin + performance.now(), token: "" }))"""
 
 
 def send_with_a_revoked_session(site: Site, page: Page, *, just_refreshed: bool = False) -> None:
     """Fill a form in and send it after the session has ended, which the browser does not know."""
-    user = site.sign_up(page)
-    page.goto(site.url("/asks-the-core"))
+    user = site.sign_up(page, to="/asks-the-core")
     page.fill("#field", "half")
     site.core.revoke_sessions(user)
     if just_refreshed:
-        page.evaluate(JUST_REFRESHED)
+        page.evaluate(JUST_REFRESHED, MARKER)
     page.click("button")
 
 
-@pytest.mark.parametrize("just_refreshed", [False, True], ids=["", "just refreshed"])
-def test_form_is_there_again_while_nothing_can_be_renewed(
-    history_site: Site, kept: Page, just_refreshed: bool
-) -> None:
+@both_engines
+@rows("just_refreshed", {"after a while": False, "right after a refresh": True})
+def test_a_form_is_there_again_in_an_outage(site: Site, kept: Page, just_refreshed: bool) -> None:
     """After a success status, the browser would request the page of the form again.
 
     It would also do so if the session's cookies changed: no response to a form signs a user out.
     """
-    site = history_site
     site.core.stop_refresh_endpoint()
-    try:
-        send_with_a_revoked_session(site, kept, just_refreshed=just_refreshed)
-        expect(kept.locator("[data-ssr-cause=status]")).to_contain_text("are still there")
-        go_back(kept)
-        expect(kept.locator("#field")).to_have_value("half")
-    finally:
-        site.core.start_refresh_endpoint()
+    send_with_a_revoked_session(site, kept, just_refreshed=just_refreshed)
+    expect(kept.locator("[data-ssr-cause=status]")).to_contain_text("are still there")
+    go_back(kept)
+    expect(kept.locator("#field")).to_have_value("half")
 
 
-def test_form_whose_session_has_ended_is_there_again_once_the_visitor_signed_in(
-    history_site: Site, kept: Page
-) -> None:
-    site = history_site
+@both_engines
+def test_a_form_of_an_ended_session_is_there_after_sign_in(site: Site, kept: Page) -> None:
     send_with_a_revoked_session(site, kept)
     expect(kept.locator("[data-ssr-cause=ended]")).to_contain_text("opens a new tab")
     with kept.context.expect_page() as opened:
         kept.get_by_role("link", name="Sign in").click()
     site.fill_in(opened.value)
     opened.value.wait_for_url(site.url("/asks-the-core"))
-    kept.get_by_role("button", name="Try again").click()
+    try_again(kept)
     expect(kept.locator("[data-ssr-part=renewed]")).to_be_visible()
     go_back(kept)
     expect(kept.locator("#field")).to_have_value("half")
@@ -245,44 +212,10 @@ def test_form_whose_session_has_ended_is_there_again_once_the_visitor_signed_in(
     assert sent.value.status == 200
 
 
-def test_page_that_comes_back_is_hidden_whatever_its_own_style_says(
-    history_site: Site, kept: Page
-) -> None:
-    site = history_site
-    signed_in_and_gone_on(site, kept, "with-script")
-    sign_out(kept)
-    go_back(kept)
-    wait_for_address(kept, site.url("/auth?redirectToPath=/pages/with-script"))
-    assert kept.evaluate("sessionStorage.getItem('shown')") == "none"
-
-
-def test_page_without_our_script_is_shown_from_memory(history_site: Site, kept: Page) -> None:
-    """What session_script() is good for; without it, only no-store keeps a page out of memory."""
-    site = history_site
-    user = signed_in_and_gone_on(site, kept, "without-script")
-    sign_out(kept)
-    go_back(kept)
-    wait_for_address(kept, site.url("/pages/without-script"))
-    assert kept.text_content("#whose") == user
-
-
-def test_page_that_a_view_lets_nobody_store_is_asked_for_again(
-    history_site: Site, kept: Page
-) -> None:
-    site = history_site
-    signed_in_and_gone_on(site, kept, "not-stored")
-    sign_out(kept)
-    go_back(kept)
-    wait_for_address(kept, site.url("/auth?redirectToPath=/pages/not-stored"))
-
-
-def test_answer_to_a_form_is_never_sent_for_again(
-    history_site: Site, kept: Page, keeping_browser: Browser
-) -> None:
+@both_engines
+def test_the_answer_to_a_form_is_never_sent_for_again(site: Site, kept: Page, engine: str) -> None:
     """A reload would send what one user typed in the name of the next."""
-    site = history_site
-    site.sign_up(kept)
-    kept.goto(site.url("/pages/with-script"))
+    site.sign_up(kept, to="/pages/with-script")
     kept.fill("#field", "for nobody else")
     with kept.expect_response(lambda response: response.request.method == "POST"):
         kept.click("button")
@@ -291,81 +224,141 @@ def test_answer_to_a_form_is_never_sent_for_again(
     sign_out(kept)
     sent: list[str] = []
     kept.on("request", lambda request: sent.append(request.method))
-    if keeping_browser.browser_type.name == "firefox":
+    if engine == "firefox":
         go_back(kept)
         kept.wait_for_function("() => !document.body.textContent.includes('for nobody else')")
     else:
         with kept.expect_event("requestfailed"):  # Chromium stores no such page, and prompts first
             go_back(kept)
     assert not kept.get_by_text("for nobody else").count()
-    assert "POST" not in sent or keeping_browser.browser_type.name == "chromium"
+    assert "POST" not in sent or engine == "chromium"
 
 
 # --- pages that come back from the browser's HTTP cache ------------------------------------------
 
-PAGES = ["without-script", "for-an-hour", "asked-each-time"]
 
-
-def keep_out_of_memory(page: Page) -> None:
-    """Make Firefox load *page* from its HTTP cache on Back, as Chromium does here."""
+def leave(site: Site, page: Page) -> None:
+    """Go on; Firefox then loads *page* from its HTTP cache on Back, as Chromium does here."""
     page.evaluate("addEventListener('unload', () => {})")
+    go_to(page, site.url("/panel/"))
 
 
-def left_and_not_in_memory(site: Site, page: Page, name: str) -> tuple[str, str]:
+def left_and_not_in_memory(site: Site, page: Page, name: str) -> tuple[str | None, str | None]:
     """Look at the page *name* and go on; return whose it was and its number."""
-    user = site.sign_up(page)
-    page.goto(site.url(f"/pages/{name}"))
-    number = page.text_content("#asked")
-    assert number is not None
-    keep_out_of_memory(page)
-    go_to(page, site.url("/panel/"))
-    return user, number
+    site.sign_up(page, to=f"/pages/{name}")
+    seen = page.text_content("#whose"), page.text_content("#asked")
+    leave(site, page)
+    return seen
 
 
-@pytest.mark.parametrize("name", PAGES)
-def test_page_in_the_http_cache_is_asked_for_again_after_sign_out(
-    history_site: Site, page: Page, name: str
-) -> None:
-    site = history_site
-    user, number = left_and_not_in_memory(site, page, name)
-    # Twin: without a sign-out, Back shows the browser's copy.
+@both_engines
+@pytest.mark.parametrize("name", ["without-script", "for-an-hour", "asked-each-time"])
+def test_a_cached_page_is_shown_only_to_its_user(site: Site, page: Page, name: str) -> None:
+    url = site.url(f"/pages/{name}")
+    seen = left_and_not_in_memory(site, page, name)
     go_back(page)
-    wait_for_address(page, site.url(f"/pages/{name}"))
-    assert (page.text_content("#whose"), page.text_content("#asked")) == (user, number)
-    keep_out_of_memory(page)
-    go_to(page, site.url("/panel/"))
+    wait_for_address(page, url)
+    assert (page.text_content("#whose"), page.text_content("#asked")) == seen  # the twin
+    leave(site, page)
     sign_out(page)
     go_back(page)
     wait_for_address(page, site.url(f"/auth?redirectToPath=/pages/{name}"))
-
-
-@pytest.mark.parametrize("name", PAGES)
-def test_page_in_the_http_cache_is_not_shown_to_the_next_user(
-    history_site: Site, page: Page, name: str
-) -> None:
-    site = history_site
-    first, number = left_and_not_in_memory(site, page, name)
+    left_and_not_in_memory(site, page, name)
     sign_out(page)
-    second = site.sign_up(page, to="/panel/")
-    go_back(page, 3)
-    wait_for_address(page, site.url(f"/pages/{name}"))
+    second = site.sign_up(page)
+    go_back(page)
+    wait_for_address(page, url)
     expect(page.locator("#whose")).to_have_text(second)
-    assert second != first
-    assert page.text_content("#asked") != number
+    assert second != seen[0]
 
 
-def test_page_kept_for_an_hour_is_asked_for_after_sign_out_by_link_and_reload(
-    history_site: Site, page: Page
-) -> None:
-    site = history_site
+@both_engines
+def test_a_page_kept_for_an_hour_is_asked_for_after_sign_out(site: Site, page: Page) -> None:
     url = site.url("/pages/for-an-hour")
-    _, number = left_and_not_in_memory(site, page, "for-an-hour")
-    # Twin: it is cached, and a link to it sends no request.
+    seen = left_and_not_in_memory(site, page, "for-an-hour")
     go_to(page, url)
-    assert page.text_content("#asked") == number
+    assert page.text_content("#asked") == seen[1]  # the twin: a link to it sends no request
     page.context.clear_cookies(name=re.compile("^s(AccessToken|RefreshToken|FrontToken)$"))
     page.evaluate("setTimeout(() => location.reload())")
     page.wait_for_url(re.compile("/auth"))
     go_to(page, site.url("/panel/"))
-    page.evaluate("url => { setTimeout(() => location.assign(url)) }", url)
+    follow(page, url)
     page.wait_for_url(re.compile("/auth"))
+
+
+# --- pages that respond with 304 before anything is rendered -------------------------------------
+
+DATE = "Thu, 01 Jan 2026 00:00:00 GMT"
+# Both browsers send the tag of a page for other cookies, too, but not its date.
+pages_with_validators = rows(
+    "name, has_tag, has_date",
+    {
+        "a template decides, tag and date": ("decides", True, True),
+        "a template decides, tag": ("decides-tag", True, False),
+        "a template decides, date": ("decides-date", False, True),
+        "a page looks, tag and date": ("looks", True, True),
+        "a page looks, date": ("looks-date", False, True),
+    },
+)
+
+
+def come_back(site: Site, page: Page, name: str) -> dict[str, str | None]:
+    """Follow a link to the page *name*, wherever that leads; return the first request for it."""
+    site.ask(f"/recorder/{name}")
+    with page.expect_response(f"**/caches/{name}"):
+        follow(page, site.url(f"/caches/{name}"))
+    page.wait_for_load_state()
+    asked: dict[str, str | None] = site.ask(f"/recorder/{name}")[0]
+    return asked
+
+
+@both_engines
+@pages_with_validators
+def test_a_page_that_could_be_unchanged_is_shown_only_to_whom_it_was_made_for(
+    site: Site, page: Page, name: str, has_tag: bool, has_date: bool
+) -> None:
+    whose, url, decides = page.locator("#whose"), site.url(f"/caches/{name}"), "decides" in name
+
+    def assert_sent_anew(asked: dict[str, str | None]) -> None:
+        assert (asked["tag"] is not None, asked["date"]) == (has_tag, None)
+        assert asked["status"] == "200"
+
+    # A stranger's is not shown to a user, and a user's neither to the next nor to a stranger.
+    if not decides:
+        page.goto(url)
+        expect(whose).to_have_text("everybody")
+        leave(site, page)
+    for is_first in (True, False):
+        user = site.sign_up(page)
+        site.let_time_pass(page)
+        if is_first and decides:
+            page.goto(url)
+        else:
+            assert_sent_anew(come_back(site, page, name))
+        expect(whose).to_have_text(user)
+        leave(site, page)
+    # For the session that it was made for, it is unchanged, and after a refresh, too.
+    for _ in range(2 if has_tag else 0):
+        assert come_back(site, page, name)["status"] == "304"
+        expect(whose).to_have_text(user)
+        leave(site, page)
+        page.evaluate("supertokensWebsite.attemptRefreshingSession()")
+    if decides:
+        # The cookies are the same, so the browser sends tag and date: 304 would end it there.
+        site.let_time_pass(page)
+        come_back(site, page, name)
+        expect(whose).to_have_text(user)
+        leave(site, page)
+        site.ask("/recorder/come-late")
+        with page.expect_request("**/auth/session/refresh"):
+            late = come_back(site, page, name)
+        expect(whose).to_have_text(user)
+        assert (late["tag"] is not None, late["date"]) == (has_tag, DATE if has_date else None)
+        assert late["status"] == "200"
+        leave(site, page)
+    page.context.clear_cookies()
+    assert_sent_anew(come_back(site, page, name))
+    if decides:
+        page.wait_for_url(re.compile(f"/auth\\?redirectToPath=/caches/{name}$"))
+    else:
+        expect(whose).to_have_text("everybody")

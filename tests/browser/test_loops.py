@@ -7,308 +7,213 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import random
 import re
 import string
 from base64 import b64encode
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import (
-    Browser,
-    BrowserContext,
-    Error,
-    Page,
-    Playwright,
-    Request,
-    Route,
-    expect,
-)
+from playwright.sync_api import BrowserContext, Error, Page, Playwright, Route, expect
 
 from flask_ssr_session.testing import SessionSigner
 
+from ..tables import rows
+from ..tokens import expired_token, make_token
 from .conftest import (
-    CHROMIUM_ARGUMENTS,
-    FIREFOX_PREFERENCES,
+    BEHIND_SECONDS,
+    MARKER,
+    REFRESH_API,
+    SDK_LOCK,
+    UPDATE,
+    Serve,
     Site,
-    chromium_only,
-    served,
+    blocking_browser,
+    both_engines,
+    calls_of,
+    console_of,
+    documents_of,
+    expect_cause,
+    expect_user,
+    expect_working,
+    follow,
+    hold_refresh,
+    try_again,
 )
 
 pytestmark = pytest.mark.browser
 
-USER = "[data-user]"
-REFRESH_API = "**/auth/session/refresh"
-MARKER = "ssr-session-refreshed"
-SDK_LOCK = "browser-tabs-lock-key-REFRESH_TOKEN_USE"
+SIGN_OUT_API = "**/auth/signout"
+REMOVED = {"front-token": "remove"}
+OK = '{"status":"OK"}'
 
 
-def calls_of(source: Page | BrowserContext) -> list[str]:
-    """Return a list that fills with the calls of *source*."""
-    calls: list[str] = []
-
-    def note(request: Request) -> None:
-        if request.method == "POST" and request.url.endswith("/auth/session/refresh"):
-            calls.append(request.url)
-
-    source.on("request", note)
-    return calls
+def front_token(ate: int = 1000) -> str:
+    return b64encode(json.dumps({"ate": ate, "uid": "user-1", "up": {}}).encode()).decode()
 
 
-def expect_cause(page: Page, name: str, *, sign_in: str = "/auth?redirectToPath=") -> None:
-    """Wait until the page names this cause, no other, and both links."""
-    expect(page.locator(f"[data-ssr-cause={name}]")).to_be_visible()
-    expect(page.locator("[data-ssr-cause] >> visible=true")).to_have_count(1)
-    expect(page.get_by_role("button", name="Try again")).to_be_focused()
-    link = page.locator("[data-ssr-part=problem]").get_by_role("link", name="Sign in")
-    expect(link).to_have_attribute("href", re.compile(re.escape(sign_in)))
-
-
-FRONT_TOKEN = b64encode(json.dumps({"ate": 1000, "uid": "user-1", "up": {}}).encode()).decode()
-
-
-@pytest.fixture(scope="module")
-def expired_token(signer: SessionSigner) -> str:
-    return signer.sign(signer.claims(issued_at=1_700_000_000))
-
-
-def plant(context: BrowserContext, site: Site, **cookies: str) -> None:
-    """Store the cookies of an old session in the browser; no core knows that session."""
-    for name, value in cookies.items():
-        context.add_cookies([{"name": name.replace("_", "-"), "value": value, "url": site.origin}])
+FRONT = {"front-token": front_token()}
 
 
 @pytest.fixture
-def planted(site: Site, context: BrowserContext, expired_token: str) -> str:
-    """An expired session, with a refresh API that the test controls; the user's token."""
-    plant(
-        context,
-        site,
-        sAccessToken=expired_token,
-        sFrontToken=FRONT_TOKEN,
-        st_last_access_token_update="1700000000000",
-    )
-    return expired_token
+def planted(site: Site, context: BrowserContext) -> str:
+    """An expired session that no core knows; the test answers for the refresh API."""
+    token = expired_token()
+    site.plant(context, sAccessToken=token, sFrontToken=front_token())
+    site.plant(context, st_last_access_token_update="1700000000000")
+    return token
 
 
-def stored(token: str) -> str:
-    return f"sAccessToken={token}; Path=/; HttpOnly; SameSite=Lax"
+def stored(token: str) -> dict[str, str]:
+    cookie = f"sAccessToken={token}; Path=/; HttpOnly; SameSite=Lax"
+    return {**FRONT, "set-cookie": cookie}
 
 
-def answer_with(page: Page, status: int = 200, **headers: str) -> None:
+def answer_with(page: Page, status: int = 200, headers: dict[str, str] = FRONT) -> None:
     """Set the response of the refresh API."""
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    page.route(REFRESH_API, lambda route: route.fulfill(status=status, headers=named, body="{}"))
+    page.route(REFRESH_API, lambda route: route.fulfill(status=status, headers=headers, body="{}"))
 
 
 # --- responses of the refresh API ----------------------------------------------------------------
 
+FOR_DEVELOPERS = re.compile("cookie.domain|older_cookie|signing|core|Set-Cookie|SDK|_")
 
-@pytest.mark.parametrize(
-    ("status", "headers", "cause"),
-    [
-        pytest.param(403, {}, "status", id="403"),
-        pytest.param(429, {"retry_after": "60"}, "status", id="429"),
-        pytest.param(503, {}, "status", id="503"),
-        pytest.param(200, {}, "answer", id="no front token"),
-        pytest.param(200, {"front_token": FRONT_TOKEN}, "unchanged", id="sets nothing"),
-        pytest.param(
-            200, {"front_token": FRONT_TOKEN, "set_cookie": "same"}, "unchanged", id="same token"
-        ),
-        pytest.param(
-            200, {"front_token": FRONT_TOKEN, "set_cookie": "junk"}, "refused", id="no token"
-        ),
-        pytest.param(
-            200,
-            {"front_token": FRONT_TOKEN, "set_cookie": "foreign"},
-            "refused",
-            id="token of a foreign key",
-        ),
-    ],
+
+@rows(
+    "status, sets, cause, console",
+    {
+        "429": (429, "no front token", "status", "failed (status)"),
+        "no front token": (200, "no front token", "answer", "failed (answer)"),
+        "no new token": (200, "", "unchanged", "another domain or path"),
+        "the same token": (200, "same", "unchanged", "another domain or path"),
+        "no token at all": (200, "junk", "refused", "signing keys"),
+        "a token of a foreign key": (200, "foreign", "refused", "signing keys"),
+        "a token where there was none": (200, "lost", "absent", "cookie domain"),
+        "two tokens": (200, "two", "duplicate", "older_cookie_domain"),
+    },
 )
-def test_an_answer_that_does_not_help_is_asked_for_once_more_at_most(
-    site: Site,
-    page: Page,
-    planted: str,
-    signer: SessionSigner,
-    status: int,
-    headers: dict[str, str],
-    cause: str,
+def test_an_answer_that_does_not_help_ends_on_a_page_for_visitors_and_in_the_console(
+    site: Site, page: Page, planted: str, status: int, sets: str, cause: str, console: str
 ) -> None:
-    foreign = SessionSigner(site.core.state()["signingKeys"][0]["kid"], signer.private_key)
-    tokens = {"same": planted, "junk": "junk", "foreign": foreign.sign(foreign.claims())}
-    if "set_cookie" in headers:
-        headers = {**headers, "set_cookie": stored(tokens[headers["set_cookie"]])}
-    answer_with(page, status, **headers)
-    calls = calls_of(page)
+    foreign = SessionSigner(site.core.state()["signingKeys"][0]["kid"])
+    tokens = {"same": planted, "junk": "junk", "foreign": make_token(foreign)}
+    if sets == "lost":
+        page.context.clear_cookies(name="sAccessToken")
+    elif sets == "two":
+        other: Any = {"name": "sAccessToken", "value": planted, "domain": "localhost"}
+        other["path"] = "/account"
+        page.context.add_cookies([other])
+    headers = {} if sets == "no front token" else stored(tokens[sets]) if sets in tokens else FRONT
+    answer_with(page, status, headers)
+    calls, said = calls_of(page), console_of(page)
     page.goto(site.url("/account?tab=2#claims"))
-    expect_cause(page, cause, sign_in="/auth?redirectToPath=/account%3Ftab%3D2")
+    expect_cause(page, cause, sign_in="/auth?redirectToPath=/account%3Ftab%3D2%23claims")
     assert page.url == site.url("/account?tab=2#claims")
-    assert len(calls) <= 2
+    assert len(calls) <= (1 if sets == "lost" else 2)
+    assert [console in text for text in said] == [True]
+    assert FOR_DEVELOPERS.search(page.locator("[data-ssr-session]").inner_text()) is None
 
 
-@pytest.mark.usefixtures("planted")
-def test_a_browser_that_drops_the_cookies_is_told_so(site: Site, page: Page) -> None:
-    """The browser keeps what scripts store, and nothing that the server sets."""
-    page.context.clear_cookies(name="sAccessToken")
-    answer_with(page, front_token=FRONT_TOKEN)
-    calls = calls_of(page)
-    page.goto(site.url("/account"))
-    expect_cause(page, "absent")
-    assert len(calls) == 1
-
-
+@both_engines
 @pytest.mark.parametrize("ahead_ms", [0, 18])
-def test_a_refused_token_is_named_however_far_apart_the_browsers_two_clocks_are(
+def test_tokens_of_a_clock_behind_are_refused_at_once(
     site: Site, page: Page, ahead_ms: int
 ) -> None:
-    """One counts whole milliseconds, the other has its own start, and both are made inexact."""
-    site.sign_up(page)
-    site.expire(page)
+    """However far apart a browser's two clocks are, which are both made inexact."""
+    user = site.signed_up_and_expired(page)
     page.add_init_script(
         f"""const now = Performance.prototype.now;
         Performance.prototype.now = function () {{ return now.call(this) + {ahead_ms}; }};"""
     )
     calls = calls_of(page)
-    site.clock.shift_seconds = -30
-    try:
-        page.goto(site.url("/account"))
-        expect_cause(page, "refused")
-    finally:
-        site.clock.shift_seconds = 0
-    assert len(calls) == 1
-
-
-def test_a_core_whose_clock_is_behind_makes_tokens_that_are_refused_at_once(
-    site: Site, page: Page
-) -> None:
-    """A token that has expired by the site's clock is expired, however new it is."""
-    site.sign_up(page)
-    site.expire(page)
-    calls = calls_of(page)
-    site.clock.shift_seconds = -30
-    try:
+    with site.clock.shifted(BEHIND_SECONDS):
         page.goto(site.url("/account"))
         expect_cause(page, "refused")
         assert len(calls) == 1
         # Each further lap is the visitor's own.
         with page.expect_event("framenavigated"):
-            page.get_by_role("button", name="Try again").click()
+            try_again(page)
         expect_cause(page, "refused")
         assert len(calls) == 2
-    finally:
-        site.clock.shift_seconds = 0
-    page.get_by_role("button", name="Try again").click()
-    expect(page.locator(USER)).to_be_visible()
+    try_again(page)
+    expect_user(page, user)
 
 
-def test_a_core_whose_clock_is_ahead_ends_on_a_page_that_names_the_clock(
-    site: Site, page: Page
-) -> None:
-    user = site.sign_up(page)
-    site.expire(page)
+def test_tokens_of_a_clock_ahead_end_on_a_page_that_names_it(site: Site, page: Page) -> None:
+    user = site.signed_up_and_expired(page)
     calls = calls_of(page)
-    site.clock.shift_seconds = 120
-    try:
+    with site.clock.shifted(120):
         page.goto(site.url("/account"))
         expect(page.get_by_role("status")).to_contain_text("clock")
-    finally:
-        site.clock.shift_seconds = 0
     assert len(calls) == 1
-    # Twin: half a minute is nothing.
-    page.goto(site.url("/panel/"))
     site.expire(page)
-    site.clock.shift_seconds = 30
-    try:
+    with site.clock.shifted(30):  # twin: half a minute is nothing
         page.goto(site.url("/account"))
-        expect(page.locator(USER)).to_have_text(user)
-    finally:
-        site.clock.shift_seconds = 0
-    assert len(calls) == 3  # one of them by expire()
-
-
-def test_a_refresh_api_of_another_origin_that_allows_nobody_is_not_asked_again(
-    site: Site, page: Page
-) -> None:
-    """Another port is another origin: the response arrives, but the browser withholds it."""
-    with served(
-        site.core.uri, environment={"EXAMPLE_SSR_SESSION_API_DOMAIN": site.origin}
-    ) as origin:
-        site.sign_up(page)
-        site.expire(page)
-        calls = calls_of(page)
-        page.goto(f"{origin}/account")
-        expect_cause(page, "network")
-        assert len(calls) <= 2
+        expect_user(page, user)
+    assert len(calls) == 2
 
 
 # --- what the browser may have left --------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "lost",
-    [
-        pytest.param(["sFrontToken"], id="only the update mark left"),
-        pytest.param(["sFrontToken", "st-last-access-token-update"], id="nothing of the SDK's"),
-        pytest.param(["st-last-access-token-update"], id="no update mark"),
-        pytest.param(["sAccessToken"], id="no access token"),
-    ],
+@rows(
+    "lost, calls_made",
+    {
+        "only the update mark is left of the SDK's": ("sFrontToken", 1),
+        "nothing of the SDK's": (f"sFrontToken|{UPDATE}", 1),
+        "no update mark": (UPDATE, 1),
+        "no access token": ("sAccessToken", 1),
+        "nothing of the SDK's, and the token is good": (f"sFrontToken|{UPDATE}", 0),
+    },
 )
-def test_a_live_session_is_found_again_by_what_is_left_of_it(
-    site: Site, page: Page, lost: list[str]
+def test_a_session_is_found_by_what_is_left(
+    site: Site, page: Page, lost: str, calls_made: int
 ) -> None:
-    """With ``st-last-access-token-update`` alone the SDK says "signed out" without asking."""
+    """With the update mark alone the SDK says "signed out" without asking."""
     user = site.sign_up(page)
-    site.expire(page)
+    if calls_made:
+        site.expire(page)
     calls = calls_of(page)
-    for name in lost:
-        page.context.clear_cookies(name=name)
+    page.context.clear_cookies(name=re.compile(lost))
     page.goto(site.url("/account"))
-    expect(page.locator(USER)).to_have_text(user)
-    assert len(calls) == 1
-
-
-def test_a_good_token_is_enough_whatever_the_sdk_forgot(site: Site, page: Page) -> None:
-    user = site.sign_up(page)
-    calls = calls_of(page)
-    page.context.clear_cookies(name=re.compile("sFrontToken|st-last-access-token-update"))
-    page.goto(site.url("/bare"))
-    page.goto(site.url("/account"))
-    expect(page.locator(USER)).to_have_text(user)
-    assert calls == []
+    expect_user(page, user)
+    assert len(calls) == calls_made
 
 
 @pytest.mark.usefixtures("planted")
-def test_an_ended_session_of_which_a_token_is_left_goes_to_sign_in(site: Site, page: Page) -> None:
-    page.context.clear_cookies(name="sFrontToken")
+@rows("signs_out", {"long after the session has ended": False, "right after a sign-out": True})
+def test_a_token_is_left(site: Site, page: Page, signs_out: bool) -> None:
+    """The SDK marks a sign-out like a refresh; no refresh came before, so none was in vain."""
+    page.goto(site.url("/panel/"))
+    page.route(SIGN_OUT_API, lambda route: route.fulfill(headers=REMOVED, body=OK))
     calls = calls_of(page)
-    page.goto(site.url("/account"))
-    page.wait_for_url(re.compile(r"/auth\?"))
+    if signs_out:
+        page.evaluate("supertokensWebsite.signOut().then(() => location.assign('/account'))")
+    else:
+        page.context.clear_cookies(name="sFrontToken")
+        page.goto(site.url("/account"))
+    page.wait_for_url(re.compile(r"/auth\?redirectToPath=/account$"))
     assert len(calls) == 1
 
 
-@pytest.mark.parametrize(
-    "lock", ["junk", "null", "[]", "{}", '{"id": "x", "timeRefreshed": 9e15, "timeAcquired": 9e15}']
-)
-def test_a_lock_that_nobody_can_have_made_holds_nobody_up(
-    site: Site, page: Page, lock: str
-) -> None:
-    user = site.sign_up(page)
-    site.expire(page)
+FUTURE = '{"id": "x", "timeRefreshed": 9e15, "timeAcquired": 9e15}'
+
+
+@pytest.mark.parametrize("lock", ["junk", "null", "[]", "{}", FUTURE])
+def test_an_impossible_lock_holds_nobody_up(site: Site, page: Page, lock: str) -> None:
+    user = site.signed_up_and_expired(page, to="/panel/")
     page.evaluate("([key, lock]) => localStorage.setItem(key, lock)", [SDK_LOCK, lock])
     calls = calls_of(page)
     page.goto(site.url("/account"))
-    expect(page.locator(USER)).to_have_text(user)
+    expect_user(page, user)
     assert len(calls) == 1
 
 
 def test_a_lock_that_a_dead_tab_left_is_waited_out(site: Site, page: Page) -> None:
-    user = site.sign_up(page)
-    site.expire(page)
+    user = site.signed_up_and_expired(page, to="/panel/")
     page.clock.install()
     page.evaluate(
         """key => localStorage.setItem(key, JSON.stringify({
@@ -317,157 +222,111 @@ def test_a_lock_that_a_dead_tab_left_is_waited_out(site: Site, page: Page) -> No
         SDK_LOCK,
     )
     page.goto(site.url("/account"))
-    expect(page.locator("[data-ssr-part=working]")).to_be_visible()
+    expect_working(page)
     for _ in range(9):
         page.clock.run_for(1000)
-    expect(page.locator(USER)).to_have_text(user)
+    expect_user(page, user)
 
 
 # --- cookies that do not arrive, or arrive twice -------------------------------------------------
 
 
-@contextmanager
-def named_site(site: Site, **arguments: str | bool) -> Iterator[Site]:
-    """Serve the example on plain http as app.example.test, with arguments for the SDK."""
-    environment = {"HOST": "app.example.test", "SESSION_ARGUMENTS": json.dumps(arguments)}
-    with served(site.core.uri, module="tests.browser.loops_app", environment=environment) as origin:
-        yield Site(origin.replace("localhost", "app.example.test"), site.core, site.clock)
+def named_site(serve: Serve, **arguments: str | bool) -> Site:
+    """Serve the app on plain http as app.example.test, with arguments for the SDK."""
+    return serve(HOST="app.example.test", SESSION_ARGUMENTS=json.dumps(arguments))
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        pytest.param({"cookie_domain": "other.example.test"}, id="domain of another subdomain"),
-        pytest.param({"cookie_secure": True}, id="Secure on plain http"),
-    ],
+@both_engines
+@rows(
+    "arguments, arrives",
+    {
+        "the domain of another subdomain": ({"cookie_domain": "other.example.test"}, False),
+        "Secure on plain http": ({"cookie_secure": True}, False),
+        "the common domain": ({"cookie_domain": ".example.test"}, True),
+    },
 )
 def test_cookies_that_the_browser_refuses_are_named(
-    site: Site, page: Page, arguments: dict[str, Any]
+    serve: Serve, page: Page, arguments: dict[str, Any], arrives: bool
 ) -> None:
-    with named_site(site, **arguments) as own:
-        page.goto(own.url("/auth/sign-up?redirectToPath=/account"))
-        own.email = f"user-of-{own.origin[-5:]}@example.test"
-        own.fill_in(page)
-        expect_cause(page, "absent")
-        own.let_time_pass(page)
-        calls = calls_of(page)
-        page.goto(own.url("/account"))
-        page.wait_for_url(re.compile(r"/auth\?"))
-        assert len(calls) == 1
-        own.fill_in(page)
-        expect_cause(page, "absent")
-        assert len(calls) == 1
+    site = named_site(serve, **arguments)
+    if arrives:
+        user = site.sign_up_by_form(page)
+        page.evaluate("supertokensWebsite.attemptRefreshingSession()")
+        page.goto(site.url("/account"))
+        expect_user(page, user)
+        return
+    page.goto(site.url("/auth/sign-up?redirectToPath=/account"))
+    site.new_email()
+    site.fill_in(page)
+    expect_cause(page, "absent")
+    site.let_time_pass(page)
+    calls = calls_of(page)
+    page.goto(site.url("/account"))
+    page.wait_for_url(re.compile(r"/auth\?"))
+    assert len(calls) == 1
+    site.fill_in(page)
+    expect_cause(page, "absent")
+    assert len(calls) == 1
 
 
-def test_cookies_of_the_common_domain_arrive(site: Site, page: Page) -> None:
-    with named_site(site, cookie_domain=".example.test") as own:
-        user = own.sign_up(page)
-        own.expire(page)
-        page.goto(own.url("/account"))
-        expect(page.locator(USER)).to_have_text(user)
-
-
-@pytest.fixture(params=["one user", "two users"])
-def second_user(request: pytest.FixtureRequest) -> bool:
-    return bool(request.param == "two users")
-
-
-def test_two_sessions_in_one_browser_are_named(
-    site: Site, page: Page, signer: SessionSigner, second_user: bool
-) -> None:
-    """The SDK's refresh API responds with 500 to them unless older_cookie_domain is set."""
-    with named_site(site, cookie_domain=".example.test") as own:
-        user = own.sign_up(page)
-        own.expire(page)
-        sub = "somebody else" if second_user else user
-        plant(
-            page.context,
-            own,
-            sAccessToken=signer.sign(signer.claims(sub, issued_at=1_700_000_000)),
-        )
-        calls = calls_of(page)
-        page.goto(own.url("/account"))
+@both_engines
+@rows(
+    "older, is_cleared",
+    {
+        # The SDK's refresh API responds with 500.
+        "are named": ({}, False),
+        # The first response only deletes the older cookie, and sets no new token.
+        "of which one is older, are cleared up": ({"older_cookie_domain": ""}, True),
+    },
+)
+def test_two_sessions(serve: Serve, page: Page, older: dict[str, str], is_cleared: bool) -> None:
+    site = named_site(serve, cookie_domain=".example.test", **older)
+    user = site.signed_up_and_expired(page)
+    site.plant(page.context, sAccessToken=expired_token("another"))
+    calls = calls_of(page)
+    page.goto(site.url("/account"))
+    if is_cleared:
+        expect_user(page, user)
+    else:
         expect_cause(page, "duplicate")
-        assert len(calls) <= 2
-
-
-def test_a_session_of_an_older_cookie_domain_is_cleared_away(
-    site: Site, page: Page, signer: SessionSigner, second_user: bool
-) -> None:
-    """The first response only deletes the older cookie, and sets no new token."""
-    with named_site(site, cookie_domain=".example.test", older_cookie_domain="") as own:
-        user = own.sign_up(page)
-        own.expire(page)
-        sub = "somebody else" if second_user else user
-        plant(
-            page.context,
-            own,
-            sAccessToken=signer.sign(signer.claims(sub, issued_at=1_700_000_000)),
-        )
-        calls = calls_of(page)
-        page.goto(own.url("/account"))
-        expect(page.locator(USER)).to_have_text(user)
-        assert len(calls) <= 2
+    assert len(calls) <= 2
 
 
 # --- what the browser may block ------------------------------------------------------------------
 
 
-@contextmanager
-def without_cookies(engine: str, playwright: Playwright, folder: Path) -> Iterator[BrowserContext]:
-    """Start a browser whose visitor allows no site any cookies or storage."""
-    installed = os.environ.get(f"SSR_SESSION_TEST_{engine.upper()}") or None
-    if engine == "chromium":
-        settings = {"profile": {"default_content_setting_values": {"cookies": 2}}}
-        (folder / "Default").mkdir()
-        (folder / "Default" / "Preferences").write_text(json.dumps(settings))
-        context = playwright.chromium.launch_persistent_context(
-            folder, executable_path=installed, args=CHROMIUM_ARGUMENTS, chromium_sandbox=False
-        )
-        yield context
-        context.close()
-    else:
-        browser = playwright.firefox.launch(
-            executable_path=installed,
-            channel=None if "ms-playwright" in (installed or "ms-playwright") else "moz-firefox",
-            firefox_user_prefs={**FIREFOX_PREFERENCES, "network.cookie.cookieBehavior": 2},
-        )
-        yield browser.new_context()
-        browser.close()
-
-
-def test_blocked_cookies_are_named(
-    site: Site, browser: Browser, playwright: Playwright, tmp_path: Path
-) -> None:
-    with without_cookies(browser.browser_type.name, playwright, tmp_path) as context:
+@both_engines
+def test_blocked_cookies(site: Site, engine: str, playwright: Playwright, tmp_path: Path) -> None:
+    with blocking_browser(engine, playwright, tmp_path) as context:
         page = context.new_page()
         calls = calls_of(page)
         page.goto(site.url("/account"))
         assert page.url == site.url("/auth?redirectToPath=/account")
         page.goto(site.url("/refresh-session?redirectBack=/account"))
         expect_cause(page, "blocked")
-        page.get_by_role("button", name="Try again").click()
+        try_again(page)
         expect_cause(page, "blocked")
         assert calls == []
 
 
 REFUSE = "const refuse = () => { throw new DOMException('no', 'SecurityError') };"
-REFUSE_SESSION_STORAGE = "Object.defineProperty(window, 'sessionStorage', { get: refuse });"
-REFUSE_LOCAL_STORAGE = "Object.defineProperty(window, 'localStorage', { get: refuse });"
-REFUSE_COOKIES = "Object.defineProperty(document, 'cookie', { get: refuse, set: refuse });"
+NO_SESSION = "Object.defineProperty(window, 'sessionStorage', { get: refuse });"
+NO_LOCAL = "Object.defineProperty(window, 'localStorage', { get: refuse });"
+NO_COOKIES = "Object.defineProperty(document, 'cookie', { get: refuse, set: refuse });"
+FULL_SESSION = """Storage.prototype.setItem = function (key, value) {
+    if (this === sessionStorage) refuse(); this[key] = value };"""
+NAMED = "window.name ||= 'mine';"
+FORGET_UPDATE = f"document.cookie = '{UPDATE}=1; path=/; SameSite=Lax';"
 
 
-@pytest.mark.parametrize(
+@rows(
     "blocking",
-    [
-        pytest.param(REFUSE_LOCAL_STORAGE, id="local storage"),
-        pytest.param(REFUSE_LOCAL_STORAGE + REFUSE_SESSION_STORAGE, id="storage"),
-        pytest.param(REFUSE_COOKIES, id="cookies"),
-        pytest.param(
-            REFUSE_COOKIES + REFUSE_LOCAL_STORAGE + REFUSE_SESSION_STORAGE, id="everything"
-        ),
-        pytest.param("Storage.prototype.setItem = refuse;", id="full storage"),
-    ],
+    {
+        "local storage": NO_LOCAL,
+        "cookies": NO_COOKIES,
+        "everything": NO_COOKIES + NO_LOCAL + NO_SESSION,
+        "full storage": "Storage.prototype.setItem = refuse;",
+    },
 )
 @pytest.mark.usefixtures("planted")
 def test_what_the_sdk_cannot_do_without_is_named(site: Site, page: Page, blocking: str) -> None:
@@ -475,29 +334,31 @@ def test_what_the_sdk_cannot_do_without_is_named(site: Site, page: Page, blockin
     page.add_init_script(REFUSE + blocking)
     page.goto(site.url("/account"))
     expect_cause(page, "blocked")
-    page.get_by_role("button", name="Try again").click()
+    try_again(page)
     expect_cause(page, "blocked")
     assert len(calls) <= 2
 
 
-@pytest.mark.parametrize(
-    "blocking",
-    [
-        pytest.param(REFUSE_SESSION_STORAGE, id="no session storage"),
-        pytest.param(REFUSE_SESSION_STORAGE + "window.name ||= 'mine';", id="name in use, too"),
-        pytest.param("sessionStorage.setItem = refuse;", id="full session storage"),
-    ],
+@both_engines
+@rows(
+    "blocking, name",
+    {
+        "no session storage": (NO_SESSION, MARKER),
+        "no session storage, and a page with a name of its own": (NO_SESSION + NAMED, "mine"),
+        "full session storage": ("sessionStorage.setItem = refuse;", ""),
+        "session storage, and a page with a name of its own": (NAMED, "mine"),
+    },
 )
-def test_without_session_storage_a_session_is_refreshed(
-    site: Site, page: Page, blocking: str
+def test_a_session_is_refreshed_and_a_window_keeps_the_name_that_its_page_gave_it(
+    site: Site, page: Page, blocking: str, name: str
 ) -> None:
-    user = site.sign_up(page)
-    site.expire(page)
+    user = site.signed_up_and_expired(page)
     calls = calls_of(page)
     page.add_init_script(REFUSE + blocking)
     page.goto(site.url("/account"))
-    expect(page.locator(USER)).to_have_text(user)
+    expect_user(page, user)
     assert len(calls) == 1
+    assert page.evaluate("window.name").startswith(name)
 
 
 def refuse_every_token(page: Page) -> None:
@@ -505,40 +366,43 @@ def refuse_every_token(page: Page) -> None:
     numbers = itertools.count()
 
     def answer(route: Route) -> None:
-        headers = {"front-token": FRONT_TOKEN, "set-cookie": stored(f"junk{next(numbers)}")}
-        route.fulfill(status=200, headers=headers, body="{}")
+        route.fulfill(status=200, headers=stored(f"junk{next(numbers)}"), body="{}")
 
     page.route(REFRESH_API, answer)
 
 
-FORGET_UPDATE = "document.cookie = 'st-last-access-token-update=1; path=/; SameSite=Lax';"
-
-
-@pytest.mark.parametrize(
+@both_engines
+@rows(
     "clearing",
-    [
-        pytest.param("", id="nothing"),
-        pytest.param("sessionStorage.clear();", id="session storage"),
-        pytest.param(FORGET_UPDATE, id="the update mark"),
-        pytest.param(REFUSE_SESSION_STORAGE + "window.name ||= 'mine';", id="name in use"),
-        pytest.param(REFUSE_SESSION_STORAGE + FORGET_UPDATE, id="all but the name"),
-        pytest.param(
-            "Storage.prototype.setItem = function (key, value) {"
-            "if (this === sessionStorage) refuse(); this[key] = value };" + FORGET_UPDATE,
-            id="full session storage and the update mark",
-        ),
-    ],
+    {
+        "nothing": "",
+        "session storage": "sessionStorage.clear();",
+        "the update mark": FORGET_UPDATE,
+        "session storage, while the name is in use": NO_SESSION + NAMED,
+        "all but the name": NO_SESSION + FORGET_UPDATE,
+        "full session storage and the update mark": FULL_SESSION + FORGET_UPDATE,
+    },
 )
 @pytest.mark.usefixtures("planted")
-def test_tokens_that_are_never_accepted_end_on_a_page_that_says_so(
+def test_tokens_that_are_never_accepted_end_on_a_page_whatever_other_scripts_clear(
     site: Site, page: Page, clearing: str
 ) -> None:
-    """Also where the page's other scripts clear what the loop guard remembers."""
     refuse_every_token(page)
     calls = calls_of(page)
     page.add_init_script(REFUSE + clearing)
     page.goto(site.url("/account"))
     expect_cause(page, "refused")
+    assert len(calls) == 1
+
+
+@pytest.mark.usefixtures("planted")
+def test_a_page_that_renders_the_macro_twice_does_not_loop(site: Site, page: Page) -> None:
+    """The second script element would not find the marker that the first has taken."""
+    refuse_every_token(page)
+    calls = calls_of(page)
+    page.goto(site.url("/twice"))
+    expect(page.locator("[data-ssr-cause=refused]").first).to_be_visible()
+    assert page.locator("script[data-mode=refresh]").count() == 2
     assert len(calls) == 1
 
 
@@ -551,298 +415,178 @@ def expect_slow_links(page: Page) -> None:
     assert links.all_text_contents() == ["Try again", "Sign in"]
 
 
-@pytest.mark.usefixtures("planted")
-def test_a_script_that_a_blocker_keeps_out_leaves_links(site: Site, page: Page) -> None:
-    page.route("**/ssr-session-*.js", lambda route: route.abort())
-    calls = calls_of(page)
-    page.goto(site.url("/account?tab=2"))
-    expect_slow_links(page)
-    assert calls == []
-    page.unroute("**/ssr-session-*.js")
-    page.get_by_role("link", name="Try again").click()
-    page.wait_for_url(re.compile(r"/auth\?redirectToPath=/account"))
-
-
-@pytest.fixture(scope="module")
-def odd_site(shared_site: Site) -> Iterator[Site]:
-    """With a page that has no script, and pages whose policy is in their query."""
-    with served(shared_site.core.uri, module="tests.browser.loops_app") as origin:
-        yield Site(origin, shared_site.core, shared_site.clock)
-
-
-@pytest.mark.parametrize(
-    ("policy", "is_styled"),
-    [("script-src 'none'", True), ("default-src 'none'", False)],
+@rows(
+    "policy",
+    {
+        "a blocker keeps out": "",
+        "a policy forbids": "?policy=script-src 'none'",
+        "a policy forbids with the style": "?policy=default-src 'none'",
+    },
 )
-def test_a_policy_that_forbids_the_script_leaves_links(
-    odd_site: Site, browser: Browser, expired_token: str, policy: str, is_styled: bool
-) -> None:
-    # `context` would fail on the browser's messages about the policy.
-    with browser.new_context() as context:
-        page = context.new_page()
-        plant(context, odd_site, sAccessToken=expired_token)
-        calls = calls_of(page)
-        page.goto(odd_site.url(f"/account?policy={policy}"))
-        if is_styled:
-            expect_slow_links(page)
-        expect(
-            page.locator(".ssr-session-slow").get_by_role("link", name="Sign in")
-        ).to_be_visible()
-        assert calls == []
+def test_a_script_that_does_not_run_leaves_links(site: Site, unwatched: Page, policy: str) -> None:
+    page = unwatched
+    site.plant(page.context, sAccessToken=expired_token())
+    if not policy:
+        page.route("**/ssr-session-*.js", lambda route: route.abort())
+    calls = calls_of(page)
+    page.goto(site.url(f"/account{policy or '?tab=2'}"))
+    if "default" not in policy:
+        expect_slow_links(page)
+    slow = page.locator(".ssr-session-slow")
+    expect(slow.get_by_role("link", name="Sign in")).to_be_visible()
+    assert calls == []
+    if not policy:
+        page.unroute("**/ssr-session-*.js")
+        page.get_by_role("link", name="Try again").click()
+        page.wait_for_url(re.compile(r"/auth\?redirectToPath=/account"))
 
 
 # --- hostile values in the browser's storage -----------------------------------------------------
 
 # Digits that are a time, text that is a number, values that only look like a marker.
 JUNK = [
-    "null",
-    "-1",
-    "NaN",
-    "[]",
-    '{"at":null}',
-    '{"at":"soon","token":""}',
-    '{"at":1e999}',
-    '{"at":-1e999,"token":{}}',
-    '{"at":[],"token":"\\ud800"}',
-    '{"at":1700000000000,"token":"00"}',
-    '{"at":9999999999999,"token":"00"}',
-    "9" * 400,
+    *("null", "-1", "NaN", "[]", '{"at":null}', '{"at":"soon","token":""}', '{"at":1e999}'),
+    *('{"at":-1e999,"token":{}}', '{"at":[],"token":"\\ud800"}', "9" * 400, "{" * 5000),
+    *('{"at":1700000000000,"token":"00"}', '{"at":9999999999999,"token":"00"}'),
     "<script>throw 1</script>",
-    "{" * 5000,
 ]
 
-LITTER = """([key, junk]) => {
+LITTER = """([key, update, junk]) => {
     for (const storage of [sessionStorage, localStorage]) storage.setItem(key, junk);
     window.name = key + junk;
-    for (const name of [key, 'st-last-access-token-update', 'ssr'])
+    for (const name of [key, update, 'ssr'])
         document.cookie = `${name}=${encodeURIComponent(junk)}; path=/; SameSite=Lax`;
     const query = new URLSearchParams({ [key]: junk, redirectBack: junk, at: junk });
     history.replaceState(junk, '', `/account?${query}#${encodeURIComponent(junk)}`);
 }"""
 
 
-def junk() -> list[str]:
+def junk() -> Iterator[str]:
     """Return the values above and some random ones, the same in every run."""
+    yield from JUNK
     source = random.Random(4)  # noqa: S311 - no secret
     signs = string.printable + '{}[]":,äπ😀'
-    return JUNK + ["".join(source.choices(signs, k=source.randint(1, 60))) for _ in range(6)]
+    for _ in range(4):
+        yield "".join(source.choices(signs, k=source.randint(1, 60)))
 
 
-@pytest.mark.parametrize("comes_through", [False, True], ids=["refused", "good"])
-def test_junk_neither_defeats_the_guard_nor_raises_it(
-    site: Site, page: Page, planted: str, comes_through: bool
-) -> None:
-    """Each value in every place at once: a refused token ends, and a good one comes through."""
+@rows("comes_through", {"does not defeat the guard": False, "does not raise it": True})
+def test_junk_in_every_place(site: Site, page: Page, planted: str, comes_through: bool) -> None:
     if comes_through:
         page.context.clear_cookies()
         user = site.sign_up(page)
     else:
-        page.goto(site.url("/no-such-page"))
         refuse_every_token(page)
+    page.goto(site.url("/no-such-page"))
     calls = calls_of(page)
     for value in junk():
-        del calls[:]
+        calls.clear()
         site.let_time_pass(page)
-        plant(page.context, site, sAccessToken=planted, sFrontToken=FRONT_TOKEN)
-        page.evaluate(LITTER, [MARKER, value])
+        site.plant(page.context, sAccessToken=planted, sFrontToken=front_token())
+        page.evaluate(LITTER, [MARKER, UPDATE, value])
         page.reload()
         if comes_through:
-            expect(page.locator(USER)).to_have_text(user)
+            expect_user(page, user)
             assert len(calls) == 1, value
         else:
             # In the query, the longest one makes the way back longer than servers read.
             is_long = len(page.url) > 1000
-            sign_in = "/auth" if is_long else "/auth?redirectToPath="
-            expect_cause(page, "refused", sign_in=sign_in)
+            expect_cause(page, "refused", sign_in="/auth" if is_long else "/auth?redirectToPath=")
             assert len(calls) <= 2, value
 
 
 # --- no false alarm ------------------------------------------------------------------------------
 
-FIVE_MINUTES_LATER = """key => {
+FIVE_MINUTES_LATER = """([key, update]) => {
     const marker = JSON.parse(sessionStorage.getItem(key));
     marker.at -= 300000;
     sessionStorage.setItem(key, JSON.stringify(marker));
-    const stored = Date.now() - 300000;
-    document.cookie = `st-last-access-token-update=${stored}; path=/; SameSite=Lax`;
+    document.cookie = `${update}=${Date.now() - 300000}; path=/; SameSite=Lax`;
 }"""
 
 
-@pytest.fixture(params=["inline", "redirect"])
-def steady_site(request: pytest.FixtureRequest, shared_site: Site) -> Iterator[Site]:
-    with served(
-        shared_site.core.uri,
-        module="tests.browser.loops_app",
-        environment={"EXAMPLE_SSR_SESSION_REFRESH_FLOW": request.param},
-    ) as origin:
-        yield Site(origin, shared_site.core, shared_site.clock)
-
-
-def test_a_session_refreshed_for_hours_is_never_held_up(
-    steady_site: Site, context: BrowserContext, expired_token: str
-) -> None:
+@both_engines
+def test_hours_of_refreshes_are_never_held_up(flowing_site: Site, context: BrowserContext) -> None:
     """Two tabs without any script on their pages, and a reload as soon as the page is back."""
-    tabs = [context.new_page(), context.new_page()]
-    user = steady_site.sign_up(tabs[0])
-    steady_site.let_time_pass(tabs[0])
+    site, tabs = flowing_site, [context.new_page(), context.new_page()]
+    user = site.signed_up_and_expired(tabs[0])
     calls = calls_of(context)
-    steady_site.core.clear_request_log()
-    for lap in range(20):
+    for lap in range(6):
         tab, other = tabs[lap % 2], tabs[1 - lap % 2]
-        plant(context, steady_site, sAccessToken=expired_token)
-        tab.goto(steady_site.url(f"/bare?lap={lap}" + "#part" * (lap % 3)))
-        expect(tab.locator(USER)).to_have_text(user)
-        other.goto(steady_site.url("/bare"))
+        site.plant(context, sAccessToken=expired_token(user))
+        tab.goto(site.url(f"/bare?lap={lap}" + "#part" * (lap % 3)))
+        expect_user(tab, user)
+        other.goto(site.url("/bare"))
         tab.reload()
-        expect(tab.locator(USER)).to_have_text(user)
-        assert len(calls) == steady_site.refresh_calls() == lap + 1
-        tab.evaluate(FIVE_MINUTES_LATER, MARKER)
+        expect_user(tab, user)
+        assert len(calls) == site.refresh_calls() == lap + 1
+        tab.evaluate(FIVE_MINUTES_LATER, [MARKER, UPDATE])
 
 
-# --- a session that the site has ended -----------------------------------------------------------
-
-SIGN_OUT_API = "**/auth/signout"
+NOW = "performance.timeOrigin + performance.now()"
 
 
-def test_a_session_revoked_right_after_a_refresh_ends_at_sign_in(
-    steady_site: Site, page: Page
-) -> None:
-    """Not a page about the site's keys either: the response names the cause."""
-    user = steady_site.sign_up(page)
-    steady_site.expire(page)
-    calls = calls_of(page)
-    page.goto(steady_site.url("/checked"))
-    expect(page.locator(USER)).to_have_text(user)
-    steady_site.core.revoke_sessions(user)
-    with page.expect_request(SIGN_OUT_API):
-        page.goto(steady_site.url("/checked?tab=2#part"))
-    page.wait_for_url(re.compile(r"/auth\?redirectToPath=/checked%3Ftab%3D2%23part$"))
-    assert len(calls) == 1
-    steady_site.fill_in(page)  # the twin: a new session is shown the page
-    expect(page.locator(USER)).to_have_text(user)
-
-
-SIGNED_OUT = {"status": 200, "headers": {"front-token": "remove"}, "body": '{"status":"OK"}'}
-RENEWED_OUT = {"status": 401, "headers": {}, "body": "{}"}
-
-
-@pytest.mark.parametrize(
-    ("answer", "cause", "refreshes"),
-    [
-        pytest.param(SIGNED_OUT, None, 1, id="signed out"),
-        pytest.param({**SIGNED_OUT, "status": 500}, "status", 1, id="500"),
-        pytest.param({**SIGNED_OUT, "headers": {}}, "answer", 1, id="nothing is removed"),
-        pytest.param({**SIGNED_OUT, "body": '{"status":"GENERAL_ERROR"}'}, "answer", 1, id="error"),
-        pytest.param(RENEWED_OUT, "answer", 2, id="refreshed and refused for ever"),
-        pytest.param(None, "network", 1, id="no answer"),
-    ],
+@rows(
+    "script",
+    {
+        "a browser's clock that was ahead once": (
+            f"document.cookie = `{UPDATE}=${{Date.now() + 86400000}}; path=/; SameSite=Lax`"
+        ),
+        "a window named by another site": (
+            f"window.name = '{MARKER}' + JSON.stringify({{ at: {NOW}, token: '' }})"
+        ),
+    },
 )
-def test_a_session_that_the_api_renews_and_the_site_refuses_is_signed_out_once(
-    site: Site, page: Page, planted: str, answer: dict[str, Any] | None, cause: str, refreshes: int
-) -> None:
-    """As with a list of an app's own that the core knows nothing of."""
-    assert planted
-
-    def say_revoked(route: Route) -> None:
-        response = route.fetch()
-        body = response.text().replace('data-reason="expired"', 'data-reason="revoked"')
-        route.fulfill(response=response, body=body)
-
-    page.route("**/account", say_revoked)
-    ate = 4_000_000_000_000
-    front = b64encode(json.dumps({"ate": ate, "uid": "user-1", "up": {}}).encode()).decode()
-    answer_with(page, front_token=front)
-    signs_out: list[Route] = []
-
-    def sign_out(route: Route) -> None:
-        signs_out.append(route)
-        if answer is None:
-            route.abort("connectionrefused")
-        else:
-            route.fulfill(**answer)
-
-    page.route(SIGN_OUT_API, sign_out)
-    calls = calls_of(page)
+def test_no_false_alarm_is_raised_by(site: Site, page: Page, script: str) -> None:
+    user = site.signed_up_and_expired(page, to="/panel/")
+    page.evaluate(script)
     page.goto(site.url("/account"))
-    if cause is None:
-        page.wait_for_url(re.compile(r"/auth\?redirectToPath=/account$"))
-    else:
-        expect_cause(page, cause)
-        assert page.url == site.url("/account")
-    assert len(calls) == refreshes
-    assert len(signs_out) == (2 if answer is RENEWED_OUT else 1)
+    expect_user(page, user)
+    assert site.refresh_calls() == 1
 
 
-# --- what visitors and developers read -----------------------------------------------------------
-
-FOR_DEVELOPERS = re.compile("cookie.domain|older_cookie|signing|core|Set-Cookie|SDK|_")
-
-
-@pytest.mark.parametrize(
-    ("tokens", "cause", "console"),
-    [
-        pytest.param(["same"], "unchanged", "another domain or path", id="unchanged"),
-        pytest.param(["junk"], "refused", "signing keys", id="refused"),
-        pytest.param([], "absent", "cookie domain", id="absent"),
-        pytest.param(["same", "other"], "duplicate", "older_cookie_domain", id="duplicate"),
-    ],
-)
-def test_visitors_read_what_they_can_do_and_the_console_what_the_site_can(
-    site: Site, page: Page, planted: str, tokens: list[str], cause: str, console: str
-) -> None:
-    headers = {"front_token": FRONT_TOKEN}
-    if tokens == ["junk"]:
-        headers["set_cookie"] = stored("junk")
-    if not tokens:
-        page.context.clear_cookies(name="sAccessToken")
-    if "other" in tokens:
-        other = {
-            "name": "sAccessToken",
-            "value": planted,
-            "domain": "localhost",
-            "path": "/account",
-        }
-        page.context.add_cookies([other])  # type: ignore[list-item]
-    answer_with(page, **headers)  # type: ignore[arg-type]
-    said: list[str] = []
-    page.on("console", lambda message: said.append(message.text))
-    page.goto(site.url("/account"))
-    expect_cause(page, cause)
-    assert [console in text for text in said if "flask_ssr_session" in text] == [True]
-    assert FOR_DEVELOPERS.search(page.locator("[data-ssr-session]").inner_text()) is None
+def test_the_refresh_page_asked_for_with_a_good_session(site: Site, page: Page) -> None:
+    """An app may lead there by hand, right after sign-in; nothing was refused."""
+    user = site.sign_up(page, to="/panel/")
+    page.evaluate(f"document.cookie = `{UPDATE}=${{Date.now()}}; path=/; SameSite=Lax`")
+    again = site.url("/refresh-session?redirectBack=/account")
+    follow(page, again)
+    expect_user(page, user)
+    # A second time within seconds, it neither refreshes nor goes on: it could be a loop.
+    calls, documents = calls_of(page), documents_of(page)
+    follow(page, again)
+    expect(page.locator("[data-ssr-part=renewed]")).to_be_visible()
+    assert (len(calls), len(documents)) == (0, 1)
+    page.get_by_role("link", name="Go on").click()
+    expect_user(page, user)
 
 
-def test_reloads_pressed_in_a_row_end_on_the_page(
-    site: Site, page: Page, expired_token: str
-) -> None:
-    user = site.sign_up(page)
-    site.let_time_pass(page)
-    plant(page.context, site, sAccessToken=expired_token)
+@both_engines
+def test_reloads_pressed_in_a_row_end_on_the_page(site: Site, page: Page) -> None:
+    user = site.signed_up_and_expired(page)
     page.goto(site.url("/account"), wait_until="commit")
     for _ in range(6):
         # Chromium refuses a reload that falls between two documents; a visitor's is as lost.
         with suppress(Error):
             page.reload(wait_until="commit")
-    expect(page.locator(USER)).to_have_text(user)
+    expect_user(page, user)
 
 
-@chromium_only  # in Firefox the page's own reload takes the place of the visitor's
-def test_a_reload_pressed_while_the_session_is_refreshed_raises_no_alarm(
-    site: Site, page: Page
-) -> None:
-    """The second document was asked for with the old token, and comes when the new one is there."""
-    user = site.sign_up(page)
-    site.expire(page)
+def test_a_reload_pressed_during_a_refresh_raises_no_alarm(site: Site, page: Page) -> None:
+    """The second document was asked for with the old token, and comes when the new one is there.
+
+    In Firefox the page's own reload takes the place of the visitor's.
+    """
+    user = site.signed_up_and_expired(page)
     calls = calls_of(page)
     page.add_init_script(
-        """const set = Storage.prototype.setItem;
-        Storage.prototype.setItem = function (key, value) {
+        f"""const set = Storage.prototype.setItem;
+        Storage.prototype.setItem = function (key, value) {{
             set.call(this, key, value);
-            if (key === 'ssr-session-refreshed') console.debug(key);
-        };"""
+            if (key === '{MARKER}') console.debug(key);
+        }};"""
     )
-    refreshes: list[Route] = []
-    page.route(REFRESH_API, lambda route: refreshes.append(route))  # Playwright wants a function
+    refreshes = hold_refresh(page)
     with page.expect_request(REFRESH_API):
         page.goto(site.url("/account"))
 
@@ -854,5 +598,75 @@ def test_a_reload_pressed_while_the_session_is_refreshed_raises_no_alarm(
 
     page.route("**/account", refresh_meanwhile, times=1)
     page.reload()
-    expect(page.locator(USER)).to_have_text(user)
+    expect_user(page, user)
     assert len(calls) == 1
+
+
+# --- a session that the site has ended -----------------------------------------------------------
+
+
+def test_a_session_revoked_after_a_refresh_ends_at_sign_in(flowing_site: Site, page: Page) -> None:
+    """Not a page about the site's keys either: the response names the cause."""
+    site = flowing_site
+    user = site.signed_up_and_expired(page)
+    calls = calls_of(page)
+    page.goto(site.url("/checked"))
+    expect_user(page, user)
+    site.core.revoke_sessions(user)
+    with page.expect_request(SIGN_OUT_API):
+        page.goto(site.url("/checked?tab=2#part"))
+    page.wait_for_url(re.compile(r"/auth\?redirectToPath=/checked%3Ftab%3D2%23part$"))
+    assert len(calls) == 1
+    site.fill_in(page)  # the twin: a new session is shown the page
+    expect_user(page, user)
+
+
+@rows(
+    "status, headers, body, cause, refreshes",
+    {
+        "signed out": (200, REMOVED, OK, None, 1),
+        "an error": (500, REMOVED, OK, "status", 1),
+        "nothing is removed": (200, {}, OK, "answer", 1),
+        "not OK": (200, REMOVED, '{"status":"GENERAL_ERROR"}', "answer", 1),
+        "refreshed and refused for ever": (401, {}, "{}", "answer", 2),
+        "no answer": (0, {}, "", "network", 1),
+    },
+)
+@pytest.mark.usefixtures("planted")
+def test_a_session_that_the_api_renews_and_the_site_refuses_is_signed_out_once(
+    site: Site,
+    page: Page,
+    status: int,
+    headers: dict[str, str],
+    body: str,
+    cause: str | None,
+    refreshes: int,
+) -> None:
+    """As with a list of an app's own that the core knows nothing of."""
+
+    def say_revoked(route: Route) -> None:
+        response = route.fetch()
+        text = response.text().replace('data-reason="expired"', 'data-reason="revoked"')
+        route.fulfill(response=response, body=text)
+
+    signs_out: list[Route] = []
+
+    def sign_out(route: Route) -> None:
+        signs_out.append(route)
+        if status:
+            route.fulfill(status=status, headers=headers, body=body)
+        else:
+            route.abort("connectionrefused")
+
+    page.route("**/account", say_revoked)
+    page.route(SIGN_OUT_API, sign_out)
+    answer_with(page, headers={"front-token": front_token(4_000_000_000_000)})
+    calls = calls_of(page)
+    page.goto(site.url("/account"))
+    if cause is None:
+        page.wait_for_url(re.compile(r"/auth\?redirectToPath=/account$"))
+    else:
+        expect_cause(page, cause)
+        assert page.url == site.url("/account")
+    assert len(calls) == refreshes
+    assert len(signs_out) == refreshes
