@@ -15,6 +15,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from example_app import create_app
+from example_app.core import Core
 from flask_ssr_session.testing import PAGE_HEADERS, ClientMaker, set_token, sign_in, sign_out
 from tests.sdk.conftest import sdk_environment
 from tests.tables import rows
@@ -33,6 +34,8 @@ def app(sdk_environment: None, monkeypatch: pytest.MonkeyPatch) -> Flask:  # noq
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket.socket, "connect_ex", refuse)
+    for name in ("pages", "panel"):
+        monkeypatch.setattr(f"example_app.{name}.find_core", lambda: Core("real"))
     app = create_app(core_uri="http://127.0.0.1:9", site="http://localhost")
     app.testing = True
     return app
@@ -180,7 +183,7 @@ def test_panel_says_what_becoming_admin_did(
 ) -> None:
     """The token changes only at the next refresh, so the panel must say so."""
     asking = ("create_new_role_or_add_permissions", "add_role_to_user", "fetch_and_set_claim")
-    for name in ("_control", *asking):
+    for name in ("control", *asking):
         monkeypatch.setattr(f"example_app.panel.{name}", lambda *_: None)
     assert 'role="status"' not in signed_in_client.get("/panel/").text
     done = signed_in_client.post("/panel/become-admin", follow_redirects=True)

@@ -85,7 +85,7 @@ def client(app: Flask) -> FlaskClient:
         "a role given": ({}, ADMIN, 200, "admin"),
         "a role taken": ({"roles": ["admin"]}, {"st-role": None}, 200, ""),
         "a factor completed": ({"mfa_complete": False}, COMPLETE, 200, ""),
-        "a factor required": ({}, PENDING, 302, ""),
+        "a factor required": ({}, PENDING, 403, ""),
     },
 )
 def test_claims_of_the_core_count_on_a_page_that_asks_it(

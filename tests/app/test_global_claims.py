@@ -136,12 +136,13 @@ def test_template_says_why_and_error_handlers_hear_of_it() -> None:
 
     app.register_error_handler(InvalidClaimsError, handler)
     answer = ask(app, "/template", **UNVERIFIED)
-    assert (answer.status_code, page_shown(answer)) == (403, "claims")
+    assert (answer.status_code, page_shown(answer)) == (403, "repair")
     # On an error page, too, needs_refresh admits no session that the SDK would reject.
-    assert page_shown(ask(app, "/required", **UNVERIFIED)) == "claims"
-    assert heard == ["st-ev"]
-    ask(app, "/all", **UNVERIFIED)
-    assert heard == ["st-ev", "st-ev", "st-role"]
+    assert page_shown(ask(app, "/required", **UNVERIFIED)) == "repair"
+    # It has a cure, so the app's page is not asked; with a role it has none.
+    assert heard == []
+    assert page_shown(ask(app, "/all", **UNVERIFIED)) == "repair"
+    assert heard == ["st-ev", "st-role"]
     # The requirements of the view do not apply to its error page.
     assert ask(app, "/all", **VERIFIED).text == "content"
 

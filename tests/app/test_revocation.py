@@ -350,7 +350,9 @@ def test_check_without_the_sdk_says_what_to_do_and_lets_nobody_in() -> None:
     for token in ("junk", make_token()):
         with pytest.raises(ConfigError, match=r"SSR_SESSION_CHECK_REVOKED.*supertokens_python\."):
             ask(strict, "/open", token)
-        with pytest.raises(MisuseError, match=r"check_revoked asks.*supertokens_python\.init"):
+        with pytest.raises(
+            MisuseError, match=r"check_revoked and signed.*supertokens_python\.init"
+        ):
             ask(app, "/checks", token)
     assert ask(app, "/trusts").text == "for user-1"
     app.testing = False

@@ -43,7 +43,8 @@ WITH_SDK: dict[str, Any] = {
     "session_uris": SDK.session_uris,
     "core_headers": SDK.core_headers,
     "global_claims": SDK.global_claims,
-    "factor_url": "/login/mfa",
+    "claim_pages": {"st-ev": "/login/verify-email", "st-mfa": "/login/mfa"},
+    "factors_path": "/login/mfa",
 }
 A, K = "https://a.example", "https://k.example/"
 
@@ -57,10 +58,11 @@ def test_without_an_sdk_the_api_domain_is_required_and_the_rest_has_defaults() -
     for keys in unset_and_given:
         with pytest.raises(ConfigError, match=r"supertokens_python.init.* SSR_SESSION_API_DOMAIN"):
             resolve(jwks=keys)
-    nothing = ("website_base_path", "cookie_domain", "kid_prefix", "factor_url", "global_claims")
+    nothing = ("website_base_path", "cookie_domain", "kid_prefix", "factors_path", "global_claims")
     assert vars(resolve(api_domain=A)) == (
         {"api_domain": A, "api_base_path": "/auth", "login_url": "/auth", "website_host": ""}
         | {"return_origins": set(), "trusted_origins": set(), "core_headers": {}}
+        | {"claim_pages": {}}
         | {"session_expired_status": 401, "invalid_claim_status": 403, "session_uris": ()}
         | {"key_uris": (f"{A}/auth/jwt/jwks.json",), **dict.fromkeys(nothing)}
     )
@@ -68,6 +70,10 @@ def test_without_an_sdk_the_api_domain_is_required_and_the_rest_has_defaults() -
 
 def test_with_an_sdk_nothing_is_required_and_settings_win() -> None:
     assert vars(resolve(SDK)) == WITH_SDK
+    config_pages: dict[str, Any] = {"claim_pages": {"st-ev": "/confirm", "plan": "/plans"}}
+    pages = {"claim_pages": WITH_SDK["claim_pages"] | config_pages["claim_pages"]}
+    assert vars(resolve(SDK, **config_pages)) == WITH_SDK | pages
+    assert resolve(api_domain=A, **config_pages).claim_pages == config_pages["claim_pages"]
     other: dict[str, Any] = {"api_domain": A, "login_url": "/in?x=1", "cookie_domain": "x.com"}
     config = {"api_base_path": "/", "jwks_uri": K, "global_claims": False}
     origins = {"redirect_origins": ["https://b.example"], "trusted_origins": [f"{A}/"]}
@@ -91,7 +97,12 @@ def test_with_an_sdk_nothing_is_required_and_settings_win() -> None:
         ),
         "pages at the root": (
             {"website_base_path": ""},
-            {"login_url": "/", "website_base_path": "", "factor_url": "/mfa"},
+            {
+                "login_url": "/",
+                "website_base_path": "",
+                "factors_path": "/mfa",
+                "claim_pages": {"st-ev": "/verify-email", "st-mfa": "/mfa"},
+            },
         ),
         "host-only cookies": ({"cookie_domain": None}, {"cookie_domain": None}),
         "the API at the root": ({"api_base_path": ""}, {"api_base_path": ""}),

@@ -34,7 +34,7 @@ def test_nothing_is_required() -> None:
     unset = ("api_domain", "api_base_path", "jwks", "jwks_uri", "issuer", "login_url")
     off = ("insecure_jwks_http", "insecure_cross_site", "always_try_refresh", "check_revoked")
     assert dataclasses.asdict(Settings.from_mappings({}, {})) == (
-        dict.fromkeys((*unset, "cookie_domain"))
+        dict.fromkeys((*unset, "cookie_domain", "claim_pages", "step_up_url"))
         | dict.fromkeys(off, False)
         | {"trusted_origins": (), "redirect_origins": (), "global_claims": True}
         | {"jwks_max_stale_seconds": 86400.0, "leeway_seconds": 0.0, "refresh_flow": "inline"}
@@ -136,6 +136,7 @@ KEY_URI = "https://a.example/jwks.json?x=1"
         "origins in a frozenset": ("trusted_origins", frozenset({"http://a.x"}), ("http://a.x",)),
         "a cookie domain": ("cookie_domain", ".Example.com", ".example.com"),
         "a cookie domain without dots": ("cookie_domain", "localhost", SAME),
+        "a page for a factor again": ("step_up_url", "/step-up/?x=1", "/step-up?x=1"),
     },
 )
 def test_possible_value_is_taken(name: str, value: Any, expected: object) -> None:
@@ -179,6 +180,11 @@ IMPOSSIBLE: dict[str, list[Any]] = {
         *(["https://*.example.com"], ["https://a.example/x"], ["null"]),
     ],
     "cookie_domain": ["", "https://x.com", "x.com:80", "a b", "x.com/x", "a@x.com", 5],
+    "claim_pages": [
+        *("/x", ["/x"], {"st-ev": "https://a.example"}, {"st-ev": "//a"}, {"st-ev": 1}),
+        *({"": "/x"}, {1: "/x"}, {"st-ev": None}),
+    ],
+    "step_up_url": ["", "x", "https://a.example/x", "//a.example", 5, True],
 }
 
 
@@ -218,5 +224,12 @@ def test_impossible_value_is_an_error_with_an_example_and_not_repeated() -> None
 def test_examples_are_possible_values() -> None:
     for name, field in FIELDS.items():
         example = field.metadata["example"]
-        is_text = example not in ("False", "True") and example[0] not in "[0123456789"
+        is_text = example not in ("False", "True") and example[0] not in "[{0123456789"
         from_config(**{name: example if is_text else ast.literal_eval(example)})
+
+
+def test_pages_of_claims_are_paths_and_cannot_be_changed_later() -> None:
+    pages = from_config(claim_pages={"st-ev": "/confirm/", "plan": "/plans?a"}).claim_pages
+    assert pages == {"st-ev": "/confirm", "plan": "/plans?a"}
+    with pytest.raises(TypeError):
+        pages["st-ev"] = "/other"  # type: ignore[index]

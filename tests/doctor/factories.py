@@ -42,6 +42,7 @@ SDK = SDKSettings(
     dynamic_signing_key=True,
     session_expired_status=401,
     key_uris=("http://core:3567/.well-known/jwks.json",),
+    core_headers={"cdi-version": "5.4"},
 )
 COOKIES = SDKCookieSettings(secure=True, same_site="lax", older_domain="")
 

@@ -158,6 +158,7 @@ NO_SESSION = reply({"status": "UNAUTHORISED", "message": "no such session"})
 ACCEPTS = "ok core the core accepts the requests of the SDK in this process"
 REJECTS = "problem core the core at core-1:3567 rejects the API key of this process"
 NOT_ACCEPTED = "problem core the core at core-0:3567 does not accept the SDK's requests ({}) -> st"
+OLD_VERSION = "problem core the core at core-0:3567 refuses this SDK's version…CDI 5.4 (status 400)"
 UNEXPECTED = NOT_ACCEPTED.format("unexpected content")
 
 test_core_has_to_accept_the_sdks_requests = table(
@@ -166,7 +167,7 @@ test_core_has_to_accept_the_sdks_requests = table(
         "it knows no session": ((NO_SESSION, NO_SESSION), ACCEPTS),
         "it was not asked": ((), ""),
         "the key is wrong": ((NO_SESSION, reply("secret", 401)), REJECTS),
-        "it is older": ((reply("", 400), NO_SESSION), NOT_ACCEPTED.format("status 400")),
+        "it refuses the version": ((reply("", 400), NO_SESSION), OLD_VERSION),
         "an error": ((NO_SESSION._replace(status=500),), NOT_ACCEPTED.format("status 500")),
         "a page": ((reply("<html>"),), UNEXPECTED),
         "endless": ((reply("[" * 100_000),), UNEXPECTED),

@@ -22,8 +22,9 @@ from .factories import DOWN, NOW, Expected, assert_findings, keys, make_environm
 NEW, FUTURE = int(NOW) * 1000, int(NOW + 1) * 1000
 WRONG_KIND = "problem keys {0} holds no {1} key, but the SDK in this process says that {1} keys"
 NO_KEYS = "problem keys no keys could be fetched from core-0:3567 ({}"
-MISSING = "warning keys no keys from core-{}:3567 ({}) -> start it, or remove it"
+MISSING = "problem keys no keys from core-{}:3567 ({})…-> start it, or remove it"
 AT_CORE = "ok keys {} at core-0:3567"
+NO_SET = "problem keys no keys from core-1:3567 (unexpected content)…-> correct its address"
 FIRST = "ok keys 1 key (1 dynamic) at core-0:3567, the newest dynamic one"
 ERROR = (keys("d-1")._replace(status=500),)
 THREE = (f"d-{NEW - 7_200_000} d-1 s-1",)
@@ -41,7 +42,7 @@ test_key_servers_need_the_same_keys_of_the_right_kind = table(
         "a key of the future": ((f"d-{FUTURE}",), AT_CORE.format("1 key (1 dynamic)")),
         "the first server is down": ((DOWN, "d-1"), (MISSING.format(0, DOWN), "ok keys 1 key")),
         "the second is down": (("d-1", DOWN), (MISSING.format(1, DOWN), FIRST)),
-        "the second has none": (("d-1", reply()), (MISSING.format(1, "unexpected content"), FIRST)),
+        "the second has none": (("d-1", reply()), (NO_SET, FIRST)),
         "two databases": (("d-1", "d-2", "d-1"), ("problem keys core-1:3567 and core-0", FIRST)),
         "three databases": (("d-1", "d-2", "d-3"), (DISJOINT, FIRST)),
         "all are down": (

@@ -183,6 +183,7 @@ test_pages_where_users_meet_claims = table(
             ),
         ),
     },
+    "claims",
 )
 
 test_templates_that_ignore_claims = table(

@@ -79,7 +79,11 @@ def faults(findings: dict[str, Finding]) -> str:
         "lists": (lambda: "W10.W10.W10", RULES, "token!"),
         "nothing": (lambda: "", RULES, "token!"),
         "no text": (lambda: "\udcff.\udcff.\udcff", RULES, "token!"),
-        "too deep": (lambda: token_of("json documents: payload with 2000 lists"), RULES, "token!"),
+        "too deep": (
+            lambda: token_of("json documents: payload with 2000 lists"),
+            RULES,
+            "size! token!",
+        ),
     },
 )
 def test_defect_of_a_token_is_reported(recipe: Recipe, rules: TokenRules, faulty: str) -> None:
