@@ -304,8 +304,9 @@ def clock() -> ShiftedClock:
 
 
 @pytest.fixture(scope="package")
-def core(clock: ShiftedClock) -> Iterator[DevelopmentCore]:
-    with DevelopmentCore(clock=clock, access_token_validity_seconds=VALID_SECONDS) as core:
+def core(clock: ShiftedClock, request: pytest.FixtureRequest) -> Iterator[DevelopmentCore]:
+    cdi: str = request.config.getoption("cdi")
+    with DevelopmentCore(clock=clock, access_token_validity_seconds=VALID_SECONDS, cdi=cdi) as core:
         yield core
 
 
