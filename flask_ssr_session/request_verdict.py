@@ -8,7 +8,7 @@ from flask import Request
 
 from .app_state import AppState, SDKBinding
 from .errors import MisuseError, error_location
-from .flask_context import trusted_host
+from .flask_context import query_args, trusted_host
 from .request_paths import full_path
 from .sansio.app_code import call_app_code
 from .sansio.builtin_claims import MFA_CLAIM
@@ -113,7 +113,8 @@ def check_claims(
 
 def is_cured_here(app_state: AppState, request: Request, failure: ClaimFailure) -> bool:
     """Return whether the requested page is where users meet the claim; it does not ask for it."""
-    return app_state.sdk_binding().policy.cures.is_cured_at(failure, full_path(request))
+    query = query_args(request).to_dict(flat=False)
+    return app_state.sdk_binding().policy.cures.is_cured_at(failure, full_path(request), query)
 
 
 def _requires_mfa(

@@ -230,6 +230,41 @@ def test_cure_page_is_open_in_a_closed_app(app: Flask) -> None:
     assert client.application.test_client().get("/auth/mfa", headers=PAGE).status_code == 302
 
 
+@rows(
+    "settings, mount, path, shown",
+    {
+        "the home page is a cure": ({"claim_pages": {"st-mfa": "/"}}, "", "/any", "repair"),
+        "below a cure": ({"claim_pages": {"st-mfa": "/any"}}, "", "/any/more", "repair"),
+        "the cure itself": ({"claim_pages": {"st-mfa": "/any"}}, "", "/any", ""),
+        "a cure with a query": ({"claim_pages": {"st-mfa": "/any?c=1"}}, "", "/any?c=1", ""),
+        "without its query": ({"claim_pages": {"st-mfa": "/any?c=1"}}, "", "/any", "repair"),
+        "a mount point that a proxy lets through": ({}, "/auth/mfa", "/any", "repair"),
+        "a cure below the mount point": ({"claim_pages": {"st-mfa": "/m/any"}}, "/m", "/any", ""),
+        "a cure above the mount point": (
+            {"claim_pages": {"st-mfa": "/any"}},
+            "/m",
+            "/any",
+            "repair",
+        ),
+    },
+)
+def test_cure_page_opens_no_other_page(
+    sdk: None,  # noqa: ARG001
+    settings: dict[str, Any],
+    mount: str,
+    path: str,
+    shown: str,
+) -> None:
+    app = make_app(**settings)
+    app.add_url_rule("/any/more", "more", session_required(lambda: "more"))
+    client = app.test_client()
+    sign_in(client, mfa_complete=False, email_verified=True)
+    page = client.get(path, headers=PAGE, environ_overrides={"SCRIPT_NAME": mount})
+
+    assert page_shown(page) == shown
+    assert page.status_code == (403 if shown else 200)
+
+
 def test_post_keeps_what_the_visitor_typed(client: FlaskClient) -> None:
     sign_in(client, **UNVERIFIED)
     page = client.post("/mail", data={"a": "b"}, headers=PAGE)
