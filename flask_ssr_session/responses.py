@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from flask import Response, current_app, jsonify, make_response, redirect
 from werkzeug.exceptions import Forbidden, HTTPException
+from werkzeug.urls import iri_to_uri
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from .cache_headers import mark_no_store
@@ -87,7 +88,7 @@ def render(state: RequestState, plan: Plan) -> Response:
     else:
         response = _SCRIPT_RESPONSES[plan.kind](state, plan)
         if plan.location:
-            response.headers["HX-Redirect"] = plan.location
+            response.headers["HX-Redirect"] = iri_to_uri(plan.location)
     if "HX-Request" in state.request.headers:
         # htmx 4 would show the body of any response in place of the fragment.
         response.headers["HX-Reswap"] = "none"

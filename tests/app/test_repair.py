@@ -265,6 +265,19 @@ def test_cure_page_opens_no_other_page(
     assert page.status_code == (403 if shown else 200)
 
 
+def test_sign_in_returns_to_a_cure_page_with_its_query(client: FlaskClient) -> None:
+    # The token of a link in a mail is in the query.
+    location = client.get("/auth/verify-email?token=1", headers=PAGE).headers["Location"]
+    assert location == "/auth?redirectToPath=/auth/verify-email%3Ftoken%3D1"
+
+
+def test_htmx_gets_an_encoded_path(sdk: None) -> None:  # noqa: ARG001
+    client = make_app(claim_pages={"st-ev": "/подтвердить"}).test_client()
+    sign_in(client, **UNVERIFIED)
+    location = client.get("/mail", headers=HTMX).headers["HX-Redirect"]
+    assert location.startswith("/%D0%BF%D0%BE%D0%B4")
+
+
 def test_post_keeps_what_the_visitor_typed(client: FlaskClient) -> None:
     sign_in(client, **UNVERIFIED)
     page = client.post("/mail", data={"a": "b"}, headers=PAGE)
