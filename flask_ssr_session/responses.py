@@ -47,7 +47,9 @@ class SessionRequired(HTTPException):
 
 
 class InvalidClaimsError(Forbidden):
-    """The session of a document request lacks a claim: 403, for the app's error handler.
+    """The session of a document request lacks a claim that no page cures: 403.
+
+    The app's error handler shows it.
 
     :ivar failures: every condition that was not met. Their reasons may hold claim values.
     """
