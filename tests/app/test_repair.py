@@ -265,6 +265,22 @@ def test_cure_page_opens_no_other_page(
     assert page.status_code == (403 if shown else 200)
 
 
+def test_script_tells_the_two_cures_of_one_claim_apart(client: FlaskClient) -> None:
+    # A session of before the recipe first gets its claim, then a factor. The second page must not
+    # look as if the cure of the first one had not helped.
+    sign_in(client, **HALF)
+    assert attribute("claim", client.get("/pay", headers=PAGE).text) == "st-mfa"
+    sign_in(client, email_verified=True, factors=["emailpassword"])
+    assert attribute("claim", client.get("/pay", headers=PAGE).text) == "st-mfa totp"
+
+
+def test_session_that_ends_meanwhile_can_sign_in(client: FlaskClient) -> None:
+    sign_in(client, **UNVERIFIED)
+    page = client.post("/mail", headers=PAGE)
+    link = f'<span data-ssr-cause="ended" hidden><a class="ssr-session-link" href="/auth?{BACK}mail'
+    assert link in page.text
+
+
 def test_sign_in_returns_to_a_cure_page_with_its_query(client: FlaskClient) -> None:
     # The token of a link in a mail is in the query.
     location = client.get("/auth/verify-email?token=1", headers=PAGE).headers["Location"]
