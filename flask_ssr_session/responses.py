@@ -30,7 +30,7 @@ _REDIRECTS = frozenset(
     }
 )
 # The pages that can offer to send a form again.
-_FORM_PAGES = frozenset({ResponseKind.REFRESH_PAGE, ResponseKind.REPAIR_PAGE})
+FORM_PAGES = frozenset({ResponseKind.REFRESH_PAGE, ResponseKind.REPAIR_PAGE})
 # The messages that SuperTokens' own SDK sends; its browser SDK refreshes on the status alone.
 _SDK_MESSAGES = {
     ResponseKind.TRY_REFRESH: "try refresh token",
@@ -83,7 +83,7 @@ def render(state: RequestState, plan: Plan) -> Response:
     if plan.kind in _REDIRECTS:
         response = redirect(plan.location)
     elif is_page(plan.kind):
-        if plan.kind in _FORM_PAGES and state.requirements.keep_form:
+        if plan.kind in FORM_PAGES and state.requirements.keep_form:
             capture_form(state)
         response = full_page_response(state)
         set_page_status(state, response, plan.kind)

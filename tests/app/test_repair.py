@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from html import unescape
 from typing import Any
 
 import pytest
-from flask import Flask, g, render_template
+from flask import Flask, g, render_template, request
 from flask.testing import FlaskClient
 
 from flask_ssr_session import (
@@ -28,6 +29,7 @@ VERIFIED: dict[str, Any] = {"email_verified": True, "factors": ["totp"]}
 UNVERIFIED: dict[str, Any] = {"email_verified": False}
 HALF: dict[str, Any] = {"mfa_complete": False}
 HTMX = {"HX-Request": "true", "HX-Current-URL": "http://localhost/shop?q=1", **FETCH}
+SAME_ORIGIN = {"Sec-Fetch-Site": "same-origin", "Origin": "http://localhost"}
 PREFETCH = {**PAGE, "Sec-Purpose": "prefetch"}
 
 
@@ -302,6 +304,39 @@ def test_post_keeps_what_the_visitor_typed(client: FlaskClient) -> None:
     assert attribute("unsafe", page.text) == ""
     assert 'data-ssr-cure data-ssr-focus target="_blank"' in page.text
     assert "Nothing was sent" in page.text
+
+
+@rows(
+    "visitor, is_kept",
+    {
+        "e-mail": (UNVERIFIED, True),
+        "factors": (HALF, True),
+        "nothing is missing": (VERIFIED, False),
+    },
+)
+@rows("by_hook", {"by the view": False, "by a hook": True})
+@rows("reads_before", {"first": False, "behind one that read the form, as Flask-WTF's": True})
+def test_form_can_be_sent_again_after_the_cure(
+    sdk: None,  # noqa: ARG001
+    visitor: dict[str, Any],
+    is_kept: bool,
+    by_hook: bool,
+    reads_before: bool,
+) -> None:
+    app = make_app()
+    keeps: dict[str, Any] = {"keep_form": True, "email_verified": True}
+    if reads_before:
+        app.before_request(lambda: request.form.get("csrf_token"))
+    if by_hook:
+        app.before_request(partial(require_session, **keeps))
+    view = (lambda: "done") if by_hook else session_required(**keeps)(lambda: "done")
+    app.add_url_rule("/form", "form", view, methods=["POST"])
+    client = app.test_client()
+    sign_in(client, **visitor)
+    page = client.post("/form", data={"a": "typed"}, headers=PAGE | SAME_ORIGIN)
+
+    assert ('name="a" value="typed"' in page.text) is is_kept
+    assert (page.text == "done") is not is_kept
 
 
 def test_pages_of_the_app_replace_the_prebuilt_ones(sdk: None) -> None:  # noqa: ARG001
