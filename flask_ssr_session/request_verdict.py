@@ -19,6 +19,7 @@ from .sansio.requirements import Requirements
 from .sansio.states import Reason
 from .sansio.verdict import Verdict, apply_app_revocation, apply_core_session, apply_mfa, decide
 from .session import SSRSession
+from .sign_in import is_host_of_page
 
 
 def decide_request(app_state: AppState, request: Request) -> Verdict:
@@ -113,8 +114,10 @@ def check_claims(
 
 def is_cured_here(app_state: AppState, request: Request, failure: ClaimFailure) -> bool:
     """Return whether the requested page is where users meet the claim; it does not ask for it."""
-    query = query_args(request).to_dict(flat=False)
-    return app_state.sdk_binding().policy.cures.is_cured_at(failure, full_path(request), query)
+    binding, query = app_state.sdk_binding(), query_args(request).to_dict(flat=False)
+    return binding.policy.cures.is_cured_at(failure, full_path(request), query) and is_host_of_page(
+        request, binding.resolved, shares_path=request.path == "/"
+    )
 
 
 def _requires_mfa(

@@ -267,6 +267,41 @@ def test_cure_page_opens_no_other_page(
     assert page.status_code == (403 if shown else 200)
 
 
+@rows(
+    "host, path, shown",
+    {
+        "the home page of the site": ("www.example.com", "/", ""),
+        "the home page of another host": ("admin.example.com", "/", "repair"),
+        "a page of another host": ("admin.example.com", "/x/auth", "repair"),
+    },
+)
+def test_cure_page_opens_no_page_of_another_host(
+    sdk: None,  # noqa: ARG001
+    host: str,
+    path: str,
+    shown: str,
+) -> None:
+    app = Flask("app", host_matching=True, static_host="static.example.com")
+    app.testing = True
+    FlaskSSRSession(app, api_domain=API_DOMAIN, claim_pages={"st-mfa": path})
+    install_test_keys(app)
+    view = session_required(lambda **_: "content")
+    app.add_url_rule("/", "home", view, host="www.example.com")
+    app.add_url_rule("/", "admin", view, host="admin.example.com")
+    app.add_url_rule("/x/<path:_rest>", "all", view, host="admin.example.com")
+    client = app.test_client()
+    sign_in(client, mfa_complete=False)
+    token = client.get_cookie("sAccessToken")
+    assert token is not None
+    cookie = {"Cookie": f"sAccessToken={token.value}"}
+    page = app.test_client(use_cookies=False).get(
+        path, base_url=f"https://{host}", headers=PAGE | cookie
+    )
+
+    assert page_shown(page) == shown
+    assert (page.text == "content") is (shown == "")
+
+
 def test_script_tells_the_two_cures_of_one_claim_apart(client: FlaskClient) -> None:
     # A session of before the recipe first gets its claim, then a factor. The second page must not
     # look as if the cure of the first one had not helped.
