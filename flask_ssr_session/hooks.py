@@ -99,11 +99,16 @@ def _capture_form_before_hooks(state: RequestState) -> None:
     ]
     if not (mark.keep_form or any(keywords.get("keep_form") is True for keywords in hooks)):
         return
+    if state.facts.kind is not RequestKind.DOCUMENT:
+        return
     # Which claims an active session lacks, the view finds later. Without such a condition, its
     # body is not read: no page will show it.
     may_lack_claim = mark.asks_curable or any(_CURABLE & keywords.keys() for keywords in hooks)
-    kinds = FORM_PAGES | {ResponseKind.ALLOW} if may_lack_claim else FORM_PAGES
-    if state.facts.kind is RequestKind.DOCUMENT and state.plan.kind in kinds:
+    if state.session is not None and (may_lack_claim or not mark.global_claims):
+        offers_form = may_lack_claim
+    else:
+        offers_form = state.plan.kind in FORM_PAGES
+    if offers_form:
         capture_form(state)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from functools import partial
 from html import unescape
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from flask_ssr_session import (
     ConfigError,
     FlaskSSRSession,
     InvalidClaimsError,
+    app_state,
     require_session,
     session_optional,
     session_required,
@@ -23,7 +25,14 @@ from flask_ssr_session.testing import install_test_keys, sign_in
 
 from ..browser_requests import FETCH, PAGE
 from ..tables import rows
-from .conftest import API_DOMAIN, TEMPLATE_GUARD, page_shown, with_templates
+from .conftest import (
+    API_DOMAIN,
+    TEMPLATE_GUARD,
+    FakeGlobalClaims,
+    page_shown,
+    sdk_values,
+    with_templates,
+)
 
 VERIFIED: dict[str, Any] = {"email_verified": True, "factors": ["totp"]}
 UNVERIFIED: dict[str, Any] = {"email_verified": False}
@@ -372,6 +381,36 @@ def test_form_can_be_sent_again_after_the_cure(
 
     assert ('name="a" value="typed"' in page.text) is is_kept
     assert (page.text == "done") is not is_kept
+
+
+def test_form_is_kept_without_claims_that_the_view_waives(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: Any) -> list[Any]:
+        raise LookupError("a defect of the app's")
+
+    values = sdk_values(global_claims=FakeGlobalClaims(override=fails))
+    monkeypatch.setattr(app_state, "read_sdk", lambda: values)
+    app = make_app()
+    app.debug = True  # where a broken override is an error
+    view = session_required(keep_form=True, global_claims=False)(lambda: "done")
+    app.add_url_rule("/form", "form", view, methods=["POST"])
+    client = app.test_client()
+    sign_in(client, mfa_complete=True)
+    assert client.post("/form", data={"a": "b"}, headers=PAGE | SAME_ORIGIN).text == "done"
+
+
+def test_form_is_kept_for_a_claim_that_the_sdk_requires(monkeypatch: pytest.MonkeyPatch) -> None:
+    unmet = SimpleNamespace(is_valid=False, reason=None)
+    verified = SimpleNamespace(id="st-ev", validate=lambda *_: unmet)
+    values = sdk_values(global_claims=FakeGlobalClaims(verified))
+    monkeypatch.setattr(app_state, "read_sdk", lambda: values)
+    app = make_app()
+    app.before_request(lambda: request.form.get("csrf_token"))
+    view = session_required(keep_form=True)(lambda: "done")
+    app.add_url_rule("/form", "form", view, methods=["POST"])
+    client = app.test_client()
+    sign_in(client)
+    page = client.post("/form", data={"a": "typed"}, headers=PAGE | SAME_ORIGIN)
+    assert 'name="a" value="typed"' in page.text
 
 
 def test_pages_of_the_app_replace_the_prebuilt_ones(sdk: None) -> None:  # noqa: ARG001
