@@ -42,7 +42,6 @@ def safe_target(request: Request, binding: SDKBinding, raw: str | None) -> str:
         mounted(request.root_path, binding.settings.refresh_path),
         resolved.login_url.partition("?")[0].rstrip("/"),
     }
-    own_paths.update(page.partition("?")[0].rstrip("/") for page in resolved.claim_pages.values())
     return redirect_target(raw, allowed_origins=resolved.return_origins, looping_paths=own_paths)
 
 

@@ -21,7 +21,11 @@ export function continueToPage() {
     show([...queryAll("[data-ssr-owner]")].every(isOwner) ? "renewed" : "other_owner");
     return;
   }
-  storeMarker();
+  // A refresh has a second marker. Without one, a claim that stays unmet would reload for ever.
+  if (!storeMarker() && settings.claim !== undefined) {
+    show("renewed");
+    return;
+  }
   setTimeout(() => show("renewed"), NAVIGATION_TIMEOUT_MS); // a download or a slow page
   const target = settings.returnTo;
   if (target) {
@@ -54,6 +58,6 @@ export function goToSignIn() {
 
 // A visitor who comes straight back would be sent there again, but for the marker.
 export function goToCure() {
-  storeMarker();
-  navigateTo(addFragmentToReturnPath(settings.cure, CURE_RETURN_PARAM));
+  if (storeMarker()) navigateTo(addFragmentToReturnPath(settings.cure, CURE_RETURN_PARAM));
+  else show("repair");
 }

@@ -8,14 +8,18 @@ import { apiFetch, signOutRevokedSession } from "./sdk.js";
 
 // What the API says about a claim, by the name of the call. It puts the claim into a new token.
 const CALLS = {
-  email: { method: "GET", path: "/user/email/verify", isMet: (body) => body.isVerified === true },
+  email: { method: "GET", path: "/user/email/verify", isMet: (body) => body.isVerified },
   mfa: { method: "PUT", path: "/mfa/info", isMet: (body) => body.factors.next.length === 0 },
 };
 
 function checkAndContinue() {
   return runAttempt("checking a claim", async () => {
     const call = CALLS[settings.cureCall];
-    if (call && (await isMet(call))) {
+    const response = call && (await apiFetch(call.method, call.path));
+    // The SDK has tried to refresh: the session has ended.
+    if (response?.status === Number(settings.expiredStatus)) {
+      goToSignIn();
+    } else if (call && (await isMet(call, response))) {
       continueToPage();
     } else if (settings.unsafe !== undefined) {
       show("repair"); // the cure opens in a new tab, because the form is one step back in this tab
@@ -25,17 +29,15 @@ function checkAndContinue() {
   });
 }
 
-async function isMet({ method, path, isMet: isMetBy }) {
-  const response = await apiFetch(method, path);
-  // The SDK has tried to refresh: the session has ended.
-  if (response.status === Number(settings.expiredStatus)) {
-    goToSignIn();
-    return new Promise(() => {}); // the page is being left
-  }
+async function isMet(call, response) {
   if (!response.ok) throw response;
   const body = await response.json();
-  if (body.status !== "OK") throw new SyntaxError(`the API answered ${body.status}`);
-  return isMetBy(body);
+  try {
+    if (body.status === "OK") return call.isMet(body) === true;
+  } catch {
+    // another error, not that of a failed connection
+  }
+  throw new SyntaxError("the API did not answer as SuperTokens' API does");
 }
 
 export async function runRepairPage() {

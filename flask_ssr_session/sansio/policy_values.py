@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import NamedTuple
+from urllib.parse import unquote
 
 from .claims import ClaimFailure
 from .cures import Cure, CurePages
@@ -24,7 +25,7 @@ class PolicyOptions(NamedTuple):
     :ivar cures: the pages where visitors meet claims that failed.
     :ivar always_try_refresh: a visitor without any cookie is asked to refresh before sign-in.
     :ivar redirects: pages redirect to the refresh page; otherwise they show it in place.
-    :ivar checks_revoked: every request checks for revocation, the refresh page's too.
+    :ivar checks_revoked: every request sees a revocation, the refresh page's too.
     """
 
     login_url: str
@@ -39,10 +40,19 @@ class PolicyOptions(NamedTuple):
         return with_return_path(self.login_url, self.login_return_param, return_path)
 
     def cure_location(self, cure: Cure | None, return_path: str) -> str:
-        """Return the URL of a page that cures a claim, likewise; empty without one."""
+        """Return the URL of a page that cures a claim, likewise; empty without one.
+
+        A page does not return to itself: that leads to ``/``.
+        """
         if cure is None:
             return ""
+        if _path_of(return_path) == _path_of(cure.url):
+            return_path = "/"
         return with_return_path(cure.url, CURE_RETURN_PARAMETER, return_path)
+
+
+def _path_of(url: str) -> str:
+    return unquote(url.partition("?")[0]).rstrip("/")
 
 
 class RequestFacts(NamedTuple):

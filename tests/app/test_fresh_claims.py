@@ -267,6 +267,26 @@ def test_list_of_the_app_is_asked_where_a_page_needs_a_session(
     assert "secret" not in caplog.text
 
 
+@rows("settings", {"by the list alone": {}, "by list and core": {"check_revoked": True}})
+def test_redirect_flow_shows_its_page_in_place_where_the_list_revokes(
+    sdk: None,  # noqa: ARG001
+    settings: dict[str, Any],
+) -> None:
+    # /refresh-session does not ask the list: it would find an active session, and sign nobody out.
+    app = Flask("listed")
+    app.testing = True
+    FlaskSSRSession(
+        app, is_revoked=lambda _: True, api_domain=API_DOMAIN, refresh_flow="redirect", **settings
+    )
+    install_test_keys(with_views(app))
+    client = app.test_client()
+    sign_in(client)
+    response = client.get("/account", headers=PAGE)
+
+    assert (response.status_code, page_shown(response)) == (200, "refresh")
+    assert 'data-reason="revoked"' in response.text
+
+
 def test_list_of_the_app_is_asked_once_per_request_and_only_about_sessions(
     make_listed: Any,
 ) -> None:
