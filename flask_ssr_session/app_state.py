@@ -131,8 +131,7 @@ class AppState:
                 cures=CurePages(resolved.claim_pages, resolved.factors_path, settings.step_up_url),
                 always_try_refresh=settings.always_try_refresh,
                 redirects=settings.refresh_flow == "redirect",
-                # The refresh page never asks the app's own list.
-                checks_revoked=settings.check_revoked and self.is_revoked is None,
+                checks_revoked=settings.check_revoked,
             ),
             rules=TokenRules(
                 issuer=settings.issuer,

@@ -129,6 +129,10 @@ def _unavailable(state: RequestState, _plan: Plan) -> Response:
     return response
 
 
+def _revoked(_state: RequestState, _plan: Plan) -> Response:
+    return make_response(jsonify(message="session is revoked"), 403)
+
+
 def _refuse_cross_site(_state: RequestState, _plan: Plan) -> Response:
     return make_response(jsonify(message="refused: another site sent this request"), 403)
 
@@ -152,6 +156,7 @@ def _session_expired(state: RequestState, plan: Plan) -> Response:
 _SCRIPT_RESPONSES: dict[ResponseKind, Callable[[RequestState, Plan], Response]] = {
     ResponseKind.PREFETCH_DECLINED: _decline_prefetch,
     ResponseKind.UNAVAILABLE_JSON: _unavailable,
+    ResponseKind.REVOKED_JSON: _revoked,
     ResponseKind.CROSS_SITE_JSON: _refuse_cross_site,
     ResponseKind.CLAIMS_JSON: _invalid_claims,
     ResponseKind.TRY_REFRESH: _session_expired,
