@@ -15,6 +15,7 @@ from flask_ssr_session import (
     FlaskSSRSession,
     InvalidClaimsError,
     require_session,
+    safe_return_path,
     session_optional,
     session_required,
 )
@@ -228,6 +229,44 @@ def test_cure_page_is_open_in_a_closed_app(app: Flask) -> None:
     assert client.get("/auth/mfa", headers=PAGE).status_code == 200
     assert page_shown(client.get("/page", headers=PAGE)) == "repair"
     assert client.application.test_client().get("/auth/mfa", headers=PAGE).status_code == 302
+
+
+@rows(
+    "path, kept",
+    {
+        "the page itself, after sign-in": ("/confirm", "/auth?redirectToPath=/confirm"),
+        "with its own query": (
+            "/confirm?token=x&redirectToPath=/mail",
+            "/auth?redirectToPath=/confirm%3Ftoken%3Dx%26redirectToPath%3D/mail",
+        ),
+    },
+)
+def test_visitor_without_a_session_returns_to_the_cure(
+    sdk: None,  # noqa: ARG001
+    path: str,
+    kept: str,
+) -> None:
+    client = make_app(claim_pages={"st-ev": "/confirm"}).test_client()
+    assert client.get(path, headers=PAGE).location == kept
+
+
+@rows(
+    "page, raw, returned",
+    {
+        "sign-in to the cure": ("/auth", "/confirm?token=x", "/confirm?token=x"),
+        "the cure to a page": ("/confirm", "/mail#a", "/mail#a"),
+        "the cure to itself": ("/confirm", "/confirm/?token=x", "/"),
+        "the cure to sign-in": ("/confirm", "/auth", "/"),
+    },
+)
+def test_return_path_leads_to_the_cure_but_not_from_it_to_itself(
+    sdk: None,  # noqa: ARG001
+    page: str,
+    raw: str,
+    returned: str,
+) -> None:
+    with make_app(claim_pages={"st-ev": "/confirm"}).test_request_context(page):
+        assert safe_return_path(raw) == returned
 
 
 def test_post_keeps_what_the_visitor_typed(client: FlaskClient) -> None:
