@@ -13,14 +13,18 @@ const SDK_MARKER_MAX_AGE_MS = 500;
 // takeMarker() compares this with timeOrigin, so both must come from the same clock.
 const now = () => performance.timeOrigin + performance.now();
 
+// Return whether the marker is stored.
 export function storeMarker() {
   const marker = JSON.stringify({ at: now(), token: settings.token, claim: settings.claim });
   try {
     sessionStorage.setItem(MARKER, marker);
+    return true;
   } catch {
     // Session storage is blocked or full. The window's name also survives a reload, but a site may
     // use it, as in window.open(url, name). The SDK's update cookie remains: see sdkMarker().
-    if (!window.name || window.name.startsWith(MARKER)) window.name = MARKER + marker;
+    if (window.name && !window.name.startsWith(MARKER)) return false;
+    window.name = MARKER + marker;
+    return true;
   }
 }
 

@@ -21,7 +21,10 @@ export function continueToPage() {
     show([...queryAll("[data-ssr-owner]")].every(isOwner) ? "renewed" : "other_owner");
     return;
   }
-  storeMarker();
+  if (!storeMarker() && settings.mode === "repair") {
+    show("renewed"); // without a marker, reloads could loop: leave it to the visitor
+    return;
+  }
   setTimeout(() => show("renewed"), NAVIGATION_TIMEOUT_MS); // a download or a slow page
   const target = settings.returnTo;
   if (target) {
@@ -52,8 +55,9 @@ export function goToSignIn() {
   }
 }
 
-// A visitor who comes straight back would be sent there again, but for the marker.
+// A visitor who comes straight back would be sent there again, but for the marker. Without one, only
+// a click leads there.
 export function goToCure() {
-  storeMarker();
-  navigateTo(addFragmentToReturnPath(settings.cure, CURE_RETURN_PARAM));
+  if (storeMarker()) navigateTo(addFragmentToReturnPath(settings.cure, CURE_RETURN_PARAM));
+  else show("repair");
 }

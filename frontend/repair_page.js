@@ -6,18 +6,26 @@ import { continueToPage, goToCure, goToSignIn } from "./navigation.js";
 import { queryAll, settings, show, warn } from "./page.js";
 import { apiFetch, signOutRevokedSession } from "./sdk.js";
 
-// What the API says about a claim, by the name of the call. It puts the claim into a new token.
+// What the API says about a claim, by the name of the call; undefined if it does not say. It puts the
+// claim into a new token.
 const CALLS = {
-  email: { method: "GET", path: "/user/email/verify", isMet: (body) => body.isVerified === true },
-  mfa: { method: "PUT", path: "/mfa/info", isMet: (body) => body.factors.next.length === 0 },
+  email: { method: "GET", path: "/user/email/verify", isMet: (body) => body.isVerified },
+  mfa: {
+    method: "PUT",
+    path: "/mfa/info",
+    isMet: (body) => body.factors && body.factors.next && body.factors.next.length === 0,
+  },
 };
 
-function checkAndContinue() {
+function checkAndContinue(isRetry) {
   return runAttempt("checking a claim", async () => {
     const call = CALLS[settings.cureCall];
-    if (call && (await isMet(call))) {
+    const isForm = settings.unsafe !== undefined;
+    // Without a call, only the visitor knows whether the step is done. A form that is sent too early
+    // comes back to this page.
+    if (call ? await isMet(call) : isForm && isRetry) {
       continueToPage();
-    } else if (settings.unsafe !== undefined) {
+    } else if (isForm) {
       show("repair"); // the cure opens in a new tab, because the form is one step back in this tab
     } else {
       goToCure();
@@ -34,12 +42,13 @@ async function isMet({ method, path, isMet: isMetBy }) {
   }
   if (!response.ok) throw response;
   const body = await response.json();
-  if (body.status !== "OK") throw new SyntaxError(`the API answered ${body.status}`);
-  return isMetBy(body);
+  const answer = body.status === "OK" ? isMetBy(body) : undefined;
+  if (typeof answer !== "boolean") throw new SyntaxError("the API says nothing about the claim");
+  return answer;
 }
 
 export async function runRepairPage() {
-  addListeners(checkAndContinue);
+  addListeners(() => checkAndContinue(true));
   show("working");
   await whenVisible();
   // The page was reloaded after the API called the claim met, or the visitor came straight back from
@@ -52,7 +61,7 @@ export async function runRepairPage() {
     show("problem", "unhelped");
     return;
   }
-  await checkAndContinue();
+  await checkAndContinue(false);
 }
 
 // Runs the page that asks to sign in again. Only the visitor's click signs out: a link to a page must

@@ -21,6 +21,7 @@ from ..dev_core.support import send
 from ..tables import rows
 from .conftest import (
     REFRESH_API,
+    USER,
     Serve,
     Site,
     both_engines,
@@ -28,6 +29,7 @@ from .conftest import (
     console_of,
     expect_user,
     follow,
+    post_form,
     try_again,
 )
 
@@ -416,6 +418,7 @@ Start = Callable[[Site, Page], str]
         "an API that fails for the address": (unverified, api(500), "status", (1, 0, 1, 0)),
         "an API that cannot be reached": (unverified, api_down, "network", (1, 0, 1, 0)),
         "an answer that is no JSON": (unverified, api(body="<p>"), "answer", (1, 0, 1, 0)),
+        "an answer without factors": (pending, api(body='{"status":"OK"}'), "answer", (1, 0, 1, 0)),
         "another status": (unverified, api(body=OTHER), "answer", (1, 0, 1, 0)),
         "no local storage": (unverified, both(NO_LOCAL), "blocked", (1, 0, 0, 0)),
         "no cookies": (pending, both(NO_COOKIES), "blocked", (1, 0, 0, 0)),
@@ -440,6 +443,22 @@ def test_a_step_that_does_not_help_ends_on_a_page(
     assert page.url == site.url(f"{path}{WRITTEN}")
     assert len(said) <= 1
     assert said or cause == "blocked"
+
+
+def test_no_lap_is_made_without_a_place_for_a_mark(site: Site, page: Page) -> None:
+    """Session storage is blocked, and the window has a name of the site's own."""
+    site.sign_up(page)
+    both(NO_SESSION, NAMED, bounces)(page)
+    counts = Counts(page, "/vault")
+    page.goto(site.url("/vault"))
+    expect_part(page, "repair")
+    page.wait_for_timeout(300)
+    assert counts() == (1, 0, 0, 0)
+    # Each further lap is the visitor's own.
+    page.get_by_role("link", name="Go to this step").click()
+    expect_part(page, "repair")
+    page.wait_for_timeout(300)
+    assert counts() == (2, 1, 0, 0)
 
 
 def test_an_api_that_is_silent_is_named(site: Site, page: Page) -> None:
@@ -516,6 +535,48 @@ def test_without_scripts_a_link_leads_to_the_step(site: Site, browser: Browser) 
 
 
 # --- forms ---------------------------------------------------------------------------------------
+
+
+@rows(
+    "path, start",
+    {"an address": ("/repair/mail", unverified), "a code": ("/repair/code", without_code)},
+)
+def test_a_form_waits_for_the_step_and_is_sent_by_the_visitor(
+    site: Site, page: Page, path: str, start: Start
+) -> None:
+    start(site, page)
+    page.goto(site.url("/account"))
+    user = page.locator(USER).inner_text()
+    counts = Counts(page, path)
+    post_form(page, site.url(path), note="typed with care")
+    expect_part(page, "repair")
+    expect(page.locator("[data-ssr-part=repair]")).to_contain_text("Nothing was sent")
+    page.wait_for_timeout(300)
+    with page.context.expect_page() as opened:
+        page.get_by_role("link", name="Go to this step").click()
+    step = opened.value
+    if "mail" in path:
+        expect(step.get_by_role("button", name="Send me the link")).to_be_visible()
+        do(site, "verify-email", user)
+    else:
+        set_up_factor(step)
+        step.wait_for_url(site.url("/repair/code"))
+    page.get_by_role("button", name="I have done this step").click()
+    page.get_by_role("button", name="Send them now").click()
+    expect(page.locator("[data-note]")).to_have_text("typed with care")
+    assert counts() == (2, 0, 2 if "mail" in path else 0, 0)
+
+
+def test_a_form_that_is_sent_before_the_step_is_done_stays(site: Site, page: Page) -> None:
+    site.sign_up(page, to="/account")
+    counts = Counts(page, "/repair/code")
+    post_form(page, site.url("/repair/code"), note="typed with care")
+    for _ in range(2):
+        page.get_by_role("button", name="I have done this step").click()
+        page.get_by_role("button", name="Send them now").click()
+        expect_part(page, "repair")
+    expect(page.locator("form [name=note]")).to_have_value("typed with care")
+    assert counts() == (3, 0, 0, 0)
 
 
 def test_a_form_is_still_filled_in_when_the_visitor_goes_back(site: Site, page: Page) -> None:
