@@ -13,9 +13,10 @@ const SDK_MARKER_MAX_AGE_MS = 500;
 // takeMarker() compares this with timeOrigin, so both must come from the same clock.
 const now = () => performance.timeOrigin + performance.now();
 
-// Return whether the marker is stored.
-export function storeMarker() {
-  const marker = JSON.stringify({ at: now(), token: settings.token, claim: settings.claim });
+// Return whether the marker is stored. `isMet`: this page expects that the next one is shown.
+export function storeMarker(isMet) {
+  const { token, claim } = settings;
+  const marker = JSON.stringify({ at: now(), token, claim, isMet });
   try {
     sessionStorage.setItem(MARKER, marker);
     return true;

@@ -21,7 +21,7 @@ export function continueToPage() {
     show([...queryAll("[data-ssr-owner]")].every(isOwner) ? "renewed" : "other_owner");
     return;
   }
-  if (!storeMarker() && settings.mode === "repair") {
+  if (!storeMarker(true) && settings.mode === "repair") {
     show("renewed"); // without a marker, reloads could loop: leave it to the visitor
     return;
   }
@@ -58,6 +58,6 @@ export function goToSignIn() {
 // A visitor who comes straight back would be sent there again, but for the marker. Without one, only
 // a click leads there.
 export function goToCure() {
-  if (storeMarker()) navigateTo(addFragmentToReturnPath(settings.cure, CURE_RETURN_PARAM));
+  if (storeMarker(false)) navigateTo(addFragmentToReturnPath(settings.cure, CURE_RETURN_PARAM));
   else show("repair");
 }

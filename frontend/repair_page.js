@@ -17,7 +17,8 @@ const CALLS = {
   },
 };
 
-function checkAndContinue(isRetry) {
+// `isRetry`: the visitor pressed a button. `isBack`: the visitor comes straight from the step.
+function checkAndContinue({ isRetry = false, isBack = false }) {
   return runAttempt("checking a claim", async () => {
     const call = CALLS[settings.cureCall];
     const isForm = settings.unsafe !== undefined;
@@ -25,6 +26,8 @@ function checkAndContinue(isRetry) {
     // comes back to this page.
     if (call ? await isMet(call) : isForm && isRetry) {
       continueToPage();
+    } else if (isBack) {
+      showUnhelped();
     } else if (isForm) {
       show("repair"); // the cure opens in a new tab, because the form is one step back in this tab
     } else {
@@ -47,21 +50,23 @@ async function isMet({ method, path, isMet: isMetBy }) {
   return answer;
 }
 
+function showUnhelped() {
+  warn(
+    `the claim ${settings.claim} is still refused after its cure (${settings.cure}): the API and ` +
+      "the pages judge it differently, or the user cannot meet it",
+  );
+  show("problem", "unhelped");
+}
+
 export async function runRepairPage() {
-  addListeners(() => checkAndContinue(true));
+  addListeners(() => checkAndContinue({ isRetry: true }));
   show("working");
   await whenVisible();
-  // The page was reloaded after the API called the claim met, or the visitor came straight back from
-  // the page that cures it. Another round would end in the same way.
-  if (takeMarker() && settings.unsafe === undefined) {
-    warn(
-      `the claim ${settings.claim} is still refused after its cure (${settings.cure}): the API and ` +
-        "the pages judge it differently, or the user cannot meet it",
-    );
-    show("problem", "unhelped");
-    return;
-  }
-  await checkAndContinue(false);
+  const marker = settings.unsafe === undefined && takeMarker();
+  // The page was reloaded after the API had called the claim met. Another round would end in the
+  // same way.
+  if (marker && marker.isMet) showUnhelped();
+  else await checkAndContinue({ isBack: Boolean(marker) });
 }
 
 // Runs the page that asks to sign in again. Only the visitor's click signs out: a link to a page must
