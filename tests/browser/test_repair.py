@@ -652,7 +652,8 @@ def test_a_user_that_the_site_revokes_ends_at_sign_in(own_site: Site, page: Page
     assert counts() == (2, 0, 0, 1)
     assert site.core.list_sessions(user) == []
     # Signing in again makes another lap, of the visitor's own, and ends in the same place.
-    site.fill_in(page)
+    with page.expect_response("**/auth/signout"):
+        site.fill_in(page)
     page.wait_for_url(re.compile(r"/auth\?redirectToPath=/account"))
     page.wait_for_timeout(500)
     assert len(counts.refreshes) <= 2
