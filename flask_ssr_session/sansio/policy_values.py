@@ -39,9 +39,15 @@ class PolicyOptions(NamedTuple):
         return with_return_path(self.login_url, self.login_return_param, return_path)
 
     def cure_location(self, cure: Cure | None, return_path: str) -> str:
-        """Return the URL of a page that cures a claim, likewise; empty without one."""
+        """Return the URL of a page that cures a claim, likewise; empty without one.
+
+        The page does not return to itself.
+        """
         if cure is None:
             return ""
+        page, returned = (each.partition("?")[0].rstrip("/") for each in (cure.url, return_path))
+        if page == returned:
+            return_path = "/"
         return with_return_path(cure.url, CURE_RETURN_PARAMETER, return_path)
 
 
