@@ -66,8 +66,9 @@ def session_required(
         def account(): ...
 
     The SDK's global claim validators and all conditions on claims check the payload of the access
-    token; nothing is fetched for them. If one fails the response is 403:
-    :class:`InvalidClaimsError` for documents, SuperTokens' JSON for scripts.
+    token, or the core's where the core is asked; nothing is fetched for them. If one fails the
+    response is 403: for documents the page that leads to its cure, or :class:`InvalidClaimsError`
+    without one; for scripts SuperTokens' JSON.
 
     :param role: a role the user must have (``st-role``). By default none is required; None is an
         error, so that a missing setting opens nothing. *permission* likewise.
@@ -153,7 +154,7 @@ def require_session(
     ``global_claims=False``. Inside a view or an error handler it lets no request pass.
 
     :raises SessionRequired: an HTTPException that carries the response.
-    :raises InvalidClaimsError: a document was requested, and a condition on claims failed.
+    :raises InvalidClaimsError: a document was requested, and a claim without a cure failed.
     :raises MisuseError: there is no request, or a condition would not check what it seems to.
     """
     if not has_request_context():

@@ -29,7 +29,7 @@ _WRAPPED_BY_MARK = "_ssr_session_wrapped_by"
 def check_requirements(state: RequestState, requirements: Requirements) -> Response | None:
     """Return the response that replaces the content, or None if the view may run.
 
-    :raises InvalidClaimsError: a document was requested, and a condition on claims failed.
+    :raises InvalidClaimsError: a document was requested, and a claim without a cure failed.
     """
     state.require(requirements)
     if requirements.asks_core:
@@ -73,6 +73,7 @@ def guard_view(view: Callable[..., Any], requirements: Requirements) -> Callable
             allow_pending=requirements.allow_pending,
             global_claims=requirements.global_claims,
             keep_form=requirements.keep_form,
+            asks_curable=requirements.asks_curable,
         ),
     )
     GUARDS[id(guard)] = guard

@@ -23,11 +23,14 @@ from .exemptions import is_exempt
 from .flask_context import current_g, current_request
 from .form_capture import capture_form
 from .request_state import CURRENT_STATE_KEY, RequestState, request_state_of
-from .responses import full_page_response, render, set_page_status
+from .responses import FORM_PAGES, full_page_response, render, set_page_status
 from .sansio.policy_values import Plan
 from .sansio.states import RequestKind, ResponseKind
 from .setup_warnings import warn_of_header_tokens
 from .withholding import signal_refresh, withhold
+
+# The conditions of require_session that lead to a page with the form.
+_CURABLE = frozenset({"email_verified", "validators", "factor"})
 
 
 def register_hooks(app_state: AppState) -> None:
@@ -64,8 +67,7 @@ def before_request(app_state: AppState) -> None:
         drop_conditions(state.request)
     elif verdict.session is not None:
         unmark_tags(state.request, verdict.session.session_handle)
-    if verdict.session is None:
-        _capture_form_before_hooks(state)
+    _capture_form_before_hooks(state)
 
 
 def _make_early_receiver(app_state: AppState) -> Callable[..., None]:
@@ -84,26 +86,30 @@ def _make_early_receiver(app_state: AppState) -> Callable[..., None]:
 
 def _capture_form_before_hooks(state: RequestState) -> None:
     """Keep the form for a view that wants it, before a hook of the app (Flask-WTF's) parses it."""
-    if (
-        state.request.method == "POST"
-        and _keeps_form(state)
-        and state.plan.kind is ResponseKind.REFRESH_PAGE
-    ):
-        capture_form(state)
-
-
-def _keeps_form(state: RequestState) -> bool:
+    if state.request.method != "POST":
+        return
     app_state, request = state.app_state, state.request
-    if app_state.view_marks.of(app_state.app.view_functions, request.endpoint).keep_form:
-        return True
+    mark = app_state.view_marks.of(app_state.app.view_functions, request.endpoint)
     # Only a partial shows its requirements before it runs.
-    return any(
-        isinstance(hook, partial)
-        and hook.func is require_session
-        and hook.keywords.get("keep_form") is True
+    hooks = [
+        hook.keywords
         for owner in (None, *request.blueprints)
         for hook in app_state.app.before_request_funcs.get(owner, ())
-    )
+        if isinstance(hook, partial) and hook.func is require_session
+    ]
+    if not (mark.keep_form or any(keywords.get("keep_form") is True for keywords in hooks)):
+        return
+    if state.facts.kind is not RequestKind.DOCUMENT:
+        return
+    # Which claims an active session lacks, the view finds later. Without such a condition, its
+    # body is not read: no page will show it.
+    may_lack_claim = mark.asks_curable or any(_CURABLE & keywords.keys() for keywords in hooks)
+    if state.session is not None and (may_lack_claim or not mark.global_claims):
+        offers_form = may_lack_claim
+    else:
+        offers_form = state.plan.kind in FORM_PAGES
+    if offers_form:
+        capture_form(state)
 
 
 def after_request(app_state: AppState, response: Response) -> Response:

@@ -8,7 +8,7 @@ from flask import Request
 
 from .app_state import AppState, SDKBinding
 from .errors import MisuseError, error_location
-from .flask_context import trusted_host
+from .flask_context import query_args, trusted_host
 from .request_paths import full_path
 from .sansio.app_code import call_app_code
 from .sansio.builtin_claims import MFA_CLAIM
@@ -19,6 +19,7 @@ from .sansio.requirements import Requirements
 from .sansio.states import Reason
 from .sansio.verdict import Verdict, apply_app_revocation, apply_core_session, apply_mfa, decide
 from .session import SSRSession
+from .sign_in import is_host_of_page
 
 
 def decide_request(app_state: AppState, request: Request) -> Verdict:
@@ -113,7 +114,10 @@ def check_claims(
 
 def is_cured_here(app_state: AppState, request: Request, failure: ClaimFailure) -> bool:
     """Return whether the requested page is where users meet the claim; it does not ask for it."""
-    return app_state.sdk_binding().policy.cures.is_cured_at(failure, full_path(request))
+    binding, query = app_state.sdk_binding(), query_args(request).to_dict(flat=False)
+    return binding.policy.cures.is_cured_at(failure, full_path(request), query) and is_host_of_page(
+        request, binding.resolved, shares_path=request.path == "/"
+    )
 
 
 def _requires_mfa(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from flask import Response, current_app, jsonify, make_response, redirect
 from werkzeug.exceptions import Forbidden, HTTPException
+from werkzeug.urls import iri_to_uri
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from .cache_headers import mark_no_store
@@ -29,7 +30,7 @@ _REDIRECTS = frozenset(
     }
 )
 # The pages that can offer to send a form again.
-_FORM_PAGES = frozenset({ResponseKind.REFRESH_PAGE, ResponseKind.REPAIR_PAGE})
+FORM_PAGES = frozenset({ResponseKind.REFRESH_PAGE, ResponseKind.REPAIR_PAGE})
 # The messages that SuperTokens' own SDK sends; its browser SDK refreshes on the status alone.
 _SDK_MESSAGES = {
     ResponseKind.TRY_REFRESH: "try refresh token",
@@ -46,7 +47,9 @@ class SessionRequired(HTTPException):
 
 
 class InvalidClaimsError(Forbidden):
-    """The session of a document request lacks a claim: 403, for the app's error handler.
+    """The session of a document request lacks a claim that no page cures: 403.
+
+    The app's error handler shows it.
 
     :ivar failures: every condition that was not met. Their reasons may hold claim values.
     """
@@ -80,14 +83,14 @@ def render(state: RequestState, plan: Plan) -> Response:
     if plan.kind in _REDIRECTS:
         response = redirect(plan.location)
     elif is_page(plan.kind):
-        if plan.kind in _FORM_PAGES and state.requirements.keep_form:
+        if plan.kind in FORM_PAGES and state.requirements.keep_form:
             capture_form(state)
         response = full_page_response(state)
         set_page_status(state, response, plan.kind)
     else:
         response = _SCRIPT_RESPONSES[plan.kind](state, plan)
         if plan.location:
-            response.headers["HX-Redirect"] = plan.location
+            response.headers["HX-Redirect"] = iri_to_uri(plan.location)
     if "HX-Request" in state.request.headers:
         # htmx 4 would show the body of any response in place of the fragment.
         response.headers["HX-Reswap"] = "none"
@@ -126,6 +129,10 @@ def _unavailable(state: RequestState, _plan: Plan) -> Response:
     return response
 
 
+def _revoked(_state: RequestState, _plan: Plan) -> Response:
+    return make_response(jsonify(message="session is revoked"), 403)
+
+
 def _refuse_cross_site(_state: RequestState, _plan: Plan) -> Response:
     return make_response(jsonify(message="refused: another site sent this request"), 403)
 
@@ -149,6 +156,7 @@ def _session_expired(state: RequestState, plan: Plan) -> Response:
 _SCRIPT_RESPONSES: dict[ResponseKind, Callable[[RequestState, Plan], Response]] = {
     ResponseKind.PREFETCH_DECLINED: _decline_prefetch,
     ResponseKind.UNAVAILABLE_JSON: _unavailable,
+    ResponseKind.REVOKED_JSON: _revoked,
     ResponseKind.CROSS_SITE_JSON: _refuse_cross_site,
     ResponseKind.CLAIMS_JSON: _invalid_claims,
     ResponseKind.TRY_REFRESH: _session_expired,

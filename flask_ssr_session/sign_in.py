@@ -52,7 +52,8 @@ def is_open_sign_in(app_state: AppState, request: Request) -> bool:
     a new password, for callbacks and for a second factor there.
     """
     resolved = app_state.sdk_binding().resolved
-    if not _is_sign_in_host(request, resolved):
+    shares_path = sign_in_shares_path(request, resolved)
+    if not is_host_of_page(request, resolved, shares_path=shares_path):
         return False
     if not is_sign_in_page(request, resolved):
         rule = request.url_rule
@@ -62,7 +63,7 @@ def is_open_sign_in(app_state: AppState, request: Request) -> bool:
         return adapter is not None and rule.endpoint == sign_in_endpoint(
             adapter, resolved, request.root_path
         )
-    if not sign_in_shares_path(request, resolved):
+    if not shares_path:
         return True
     # Fails closed: such a path may be the home page's, whose POST is not sign-in at all.
     app_state.warn_once(
@@ -75,19 +76,21 @@ def is_open_sign_in(app_state: AppState, request: Request) -> bool:
     return not _is_unsafe(request)
 
 
-def _is_sign_in_host(request: Request, resolved: ResolvedSettings) -> bool:
-    """Return whether sign-in may be on the requested host, in an app whose routes differ by host.
+def is_host_of_page(request: Request, resolved: ResolvedSettings, *, shares_path: bool) -> bool:
+    """Return whether a page of the settings may be on the requested host.
 
-    The path of sign-in may be any page's on another host: only a route that is written for exactly
-    this path counts as sign-in there, and the home page of another host never does.
+    :param shares_path: other pages have its path, too.
+
+    In an app whose routes differ by host, its path may be any page's on another host: only a route
+    that is written for exactly this path counts there, and the home page of another host never
+    does.
     """
     if not (current_app.url_map.host_matching or current_app.subdomain_matching):
         return True
     if trusted_host(request) == resolved.website_host:
         return True
     rule = request.url_rule
-    has_its_route = rule is not None and rule.rule == request.path
-    return has_its_route and not sign_in_shares_path(request, resolved)
+    return rule is not None and rule.rule == request.path and not shares_path
 
 
 def is_below_sign_in(resolved: ResolvedSettings, root_path: str, path: str) -> bool:

@@ -13,24 +13,29 @@ const SDK_MARKER_MAX_AGE_MS = 500;
 // takeMarker() compares this with timeOrigin, so both must come from the same clock.
 const now = () => performance.timeOrigin + performance.now();
 
-// Return whether the marker is stored. `isMet`: this page expects that the next one is shown.
+// What this page tries: the cure of a claim, or a refresh ("").
+const aim = settings.claim ?? "";
+// What the pages just before it tried. Two pages may lead to each other, each for its own claim.
+let triedBefore = [];
+
+// Return whether a marker was stored. `isMet`: the API has called the claim met, so that the next page
+// should be shown.
 export function storeMarker(isMet) {
-  const { token, claim } = settings;
-  const marker = JSON.stringify({ at: now(), token, claim, isMet });
+  const tried = [...triedBefore, aim];
+  const marker = JSON.stringify({ at: now(), token: settings.token, tried, isMet });
   try {
     sessionStorage.setItem(MARKER, marker);
     return true;
   } catch {
     // Session storage is blocked or full. The window's name also survives a reload, but a site may
     // use it, as in window.open(url, name). The SDK's update cookie remains: see sdkMarker().
-    if (window.name && !window.name.startsWith(MARKER)) return false;
-    window.name = MARKER + marker;
-    return true;
+    const isFree = !window.name || window.name.startsWith(MARKER);
+    if (isFree) window.name = MARKER + marker;
+    return isFree;
   }
 }
 
-// Return the marker of the page before this one, if it tried the same: the refresh, or the cure of
-// the same claim.
+// Return the marker of the pages before this one, if one of them tried the same.
 export function takeMarker() {
   let text = null;
   try {
@@ -46,8 +51,9 @@ export function takeMarker() {
   try {
     const marker = JSON.parse(text);
     const age = performance.timeOrigin - marker.at;
-    const isSame = marker.claim === settings.claim;
-    return isSame && age > -1000 && age < LOOP_WINDOW_MS ? marker : null;
+    if (!(age > -1000 && age < LOOP_WINDOW_MS)) return null;
+    triedBefore = [...(marker.tried ?? [""])]; // an earlier version stored none
+    return triedBefore.includes(aim) ? marker : null;
   } catch {
     return null; // no marker, or junk
   }

@@ -21,8 +21,10 @@ export function continueToPage() {
     show([...queryAll("[data-ssr-owner]")].every(isOwner) ? "renewed" : "other_owner");
     return;
   }
-  if (!storeMarker(true) && settings.mode === "repair") {
-    show("renewed"); // without a marker, reloads could loop: leave it to the visitor
+  // A refresh has a second marker. Without one, a claim that stays unmet would reload for ever.
+  const isRepair = settings.claim !== undefined;
+  if (!storeMarker(isRepair) && isRepair) {
+    show("renewed");
     return;
   }
   setTimeout(() => show("renewed"), NAVIGATION_TIMEOUT_MS); // a download or a slow page

@@ -28,11 +28,12 @@ export async function runRefreshPage() {
   // The form is one step back in the history. A sign-out would change the session's cookies, so the
   // browser would reload that page and lose the entries. A response to a form never reloads itself,
   // so it cannot loop.
-  const isRevokedForm = settings.reason === "revoked" && settings.unsafe !== undefined;
+  const isRevoked = settings.reason.startsWith("revoked"); // by the core, or by the app
+  const isRevokedForm = isRevoked && settings.unsafe !== undefined;
   // The server has not seen a token that was stored after this page was requested: try that first.
   if (!marker || isRevokedForm || wasRefreshedElsewhere(CLOCK_TOLERANCE_MS)) {
     await refreshAndContinue(false);
-  } else if (settings.reason === "revoked") {
+  } else if (isRevoked) {
     await runAttempt("signing out of a revoked session", async () => {
       await signOutRevokedSession();
       goToSignIn();

@@ -9,12 +9,8 @@ import { apiFetch, signOutRevokedSession } from "./sdk.js";
 // What the API says about a claim, by the name of the call; undefined if it does not say. It puts the
 // claim into a new token.
 const CALLS = {
-  email: { method: "GET", path: "/user/email/verify", isMet: (body) => body.isVerified },
-  mfa: {
-    method: "PUT",
-    path: "/mfa/info",
-    isMet: (body) => body.factors && body.factors.next && body.factors.next.length === 0,
-  },
+  email: { method: "GET", path: "/user/email/verify", isMet: ({ isVerified }) => isVerified },
+  mfa: { method: "PUT", path: "/mfa/info", isMet: ({ factors }) => factors?.next && !factors.next[0] },
 };
 
 // `isRetry`: the visitor pressed a button. `isBack`: the visitor comes straight from the step.
@@ -22,9 +18,12 @@ function checkAndContinue({ isRetry = false, isBack = false }) {
   return runAttempt("checking a claim", async () => {
     const call = CALLS[settings.cureCall];
     const isForm = settings.unsafe !== undefined;
-    // Without a call, only the visitor knows whether the step is done. A form that is sent too early
-    // comes back to this page.
-    if (call ? await isMet(call) : isForm && isRetry) {
+    const response = call && (await apiFetch(call.method, call.path));
+    // The SDK has tried to refresh: the session has ended. Without a call, only the visitor knows
+    // whether the step is done; a form that is sent too early comes back to this page.
+    if (response?.status === Number(settings.expiredStatus)) {
+      goToSignIn();
+    } else if (call ? await isMet(call, response) : isForm && isRetry) {
       continueToPage();
     } else if (isBack) {
       showUnhelped();
@@ -36,16 +35,10 @@ function checkAndContinue({ isRetry = false, isBack = false }) {
   });
 }
 
-async function isMet({ method, path, isMet: isMetBy }) {
-  const response = await apiFetch(method, path);
-  // The SDK has tried to refresh: the session has ended.
-  if (response.status === Number(settings.expiredStatus)) {
-    goToSignIn();
-    return new Promise(() => {}); // the page is being left
-  }
+async function isMet(call, response) {
   if (!response.ok) throw response;
   const body = await response.json();
-  const answer = body.status === "OK" ? isMetBy(body) : undefined;
+  const answer = body.status === "OK" ? call.isMet(body) : undefined;
   if (typeof answer !== "boolean") throw new SyntaxError("the API says nothing about the claim");
   return answer;
 }

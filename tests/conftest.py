@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 
+from flask_ssr_session.dev_core.cdi import CDI_VERSIONS
 from flask_ssr_session.testing import SessionSigner
 
 from .clocks import SteppedClock
@@ -13,6 +14,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--core",
         metavar="URI",
         help="run the contract tests of tests/dev_core against this SuperTokens core",
+    )
+    parser.addoption(
+        "--cdi",
+        choices=CDI_VERSIONS,
+        default=CDI_VERSIONS[0],
+        help="the rules of the development core next to the SDK, servers and browsers",
     )
 
 

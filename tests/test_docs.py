@@ -207,6 +207,17 @@ def test_forms_under_both_decorators_change_the_session_and_end_it(run: Run) -> 
     assert late.mimetype == "text/html"
 
 
+def test_the_page_for_the_address_is_where_visitors_are_led(run: Run) -> None:
+    client = run("moving")["app"].test_client()
+    signed_up(client)
+    drafts = client.get("/drafts", headers=BROWSER)
+    assert drafts.status_code == 403
+    assert 'data-cure="/auth/verify-email?redirectToPath=/drafts"' in drafts.text
+    for back, target in (("/drafts", "/drafts"), ("//evil.example", "/")):
+        page = client.get("/auth/verify-email", query_string={"redirectToPath": back})
+        assert f'<a href="{target}">go on</a>' in page.text
+
+
 def test_the_tests_that_are_shown_pass(run: Run) -> None:
     names = run("testing")
     tests = [value for name, value in names.items() if name.startswith("test_")]

@@ -95,6 +95,9 @@ class CoreApplication:
         # Against DNS rebinding: another site could point its host name at this address.
         if request.headers.get("host", "").partition(":")[0] not in _LOOPBACK_NAMES:
             return Response.text(403, "only for callers on this machine, by its loopback name")
+        # A page of any site can post here; a browser then names it. Callers of a core are servers.
+        if "origin" in request.headers:
+            return Response.text(403, "not for browsers")
         is_control = request.path.startswith(CONTROL_PREFIX)
         place = self._take_apart(request.path)
         try:

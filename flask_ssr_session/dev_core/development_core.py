@@ -63,9 +63,12 @@ class DevelopmentCore(Controls):
         :param clock: returns seconds since the epoch; tests advance it.
         :param key_factory: makes RSA keys; tests reuse keys, because making them takes time.
         :raises ValueError: a validity is not positive, the refresh token does not outlive the
-            access token, *cdi* is unknown, or the file is not a database of this core.
+            access token, *cdi* is unknown, *api_key* is empty, or the file is not a database of
+            this core.
         """
         versions = supported_versions(cdi)
+        if api_key == "":
+            raise ValueError("the API key is empty, so every caller would have it")
         if not 0 < access_token_validity_seconds < refresh_token_validity_minutes * 60:
             raise ValueError("a refresh token must live longer than an access token, both above 0")
         self._store = Store(database)

@@ -87,7 +87,8 @@ class Fields:
         It is required without a default.
         """
         value = self._values.get(name, default)
-        if isinstance(value, str) and value.isascii() and value.isdecimal():
+        # Python reads no more than 4,300 digits.
+        if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < 20:
             value = int(value)
         if type(value) is not int or not at_least <= value <= at_most:
             raise BadRequestError(f"field {name}: a number from {at_least} to {at_most}")

@@ -15,6 +15,7 @@ from ..flask_context import current_request
 from ..request_paths import refresh_path
 from ..request_state import current_request_state
 from ..sansio.cookie_header import ACCESS_TOKEN_COOKIE
+from ..sansio.policy_values import Plan
 from ..sansio.request_kind import SAFE_METHODS
 from ..sansio.states import ResponseKind
 from ..withholding import signal_refresh, withhold
@@ -122,11 +123,20 @@ def refresh_view(nonce: str | None = None) -> RefreshView:
                 "return-param": binding.policy.login_return_param,
                 "cure": plan.cure_url or None,
                 "cure-call": plan.cure_call or None,
-                "claim": plan.failures[0].id if plan.cure_url else None,
+                "claim": _claim_name(plan) if plan.cure_url else None,
                 "optional": "" if plan.continues_signed_out else None,
             },
         ),
     )
+
+
+def _claim_name(plan: Plan) -> str:
+    """Return the name, for the script, of the claim that is cured next.
+
+    Not its id alone: a session may first need ``st-mfa`` at all, then a factor of it again.
+    """
+    failure = plan.failures[0]
+    return f"{failure.id} {failure.step_up}".rstrip()
 
 
 def refresh_texts(defaults: Mapping[str, str], texts: Mapping[str, str]) -> dict[str, str]:

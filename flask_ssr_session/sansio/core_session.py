@@ -6,9 +6,12 @@ anyway, the claims of the core count, as for the SDK's ``check_database``.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import Any
+
+from .jwt import is_time
+from .strict_json import MAX_DEPTH, decode_json, is_nested_deeper
 
 # The claims that the SDK does not let an app change. They belong to the token, as ``iss`` does.
 _TOKEN_CLAIMS = frozenset(
@@ -28,7 +31,9 @@ _TOKEN_CLAIMS = frozenset(
 )
 
 
-class CoreSession(NamedTuple):
+# A dataclass, not a NamedTuple: error reporters iterate over tuples and would show the claims.
+@dataclass(frozen=True)
+class CoreSession:
     """What the core says about a session that exists.
 
     :ivar time_created: when the user signed in, seconds since the epoch; None if it is unknown.
@@ -37,7 +42,7 @@ class CoreSession(NamedTuple):
     """
 
     time_created: float | None
-    claims: Mapping[str, Any] | None
+    claims: Mapping[str, Any] | None = field(repr=False)
 
 
 def parse_core_session(body: bytes) -> CoreSession | None:
@@ -46,15 +51,21 @@ def parse_core_session(body: bytes) -> CoreSession | None:
     :raises ValueError: the response says nothing about a session.
     """
     try:
-        document = json.loads(body)
-    except (ValueError, RecursionError):
+        document = decode_json(body.decode())
+    except (ValueError, RecursionError):  # ValueError includes bad UTF-8 and too long integers
         raise ValueError("the response is not JSON") from None
     status = document.get("status") if isinstance(document, dict) else None
     if status == "UNAUTHORISED":
         return None
     if status == "OK":
         created, claims = document.get("timeCreated"), document.get("userDataInJWT")
-        if type(created) is int and isinstance(claims, dict):
+        # Checked as a token is: these claims replace the token's.
+        if (
+            type(created) is int
+            and is_time(created // 1000)
+            and isinstance(claims, dict)
+            and not is_nested_deeper(claims, MAX_DEPTH)
+        ):
             return CoreSession(created / 1000, claims)
     raise ValueError("the response says nothing about the session")
 
@@ -83,9 +94,9 @@ def _present(claims: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_same(one: Any, other: Any) -> bool:
-    """Compare JSON values: lists may be tuples, and 1 equals 1.0, but not true."""
+    """Compare JSON values: null is as absent, lists may be tuples, 1 equals 1.0 but not true."""
     if isinstance(one, Mapping) and isinstance(other, Mapping):
-        return one.keys() == other.keys() and all(_is_same(one[key], other[key]) for key in one)
+        return all(_is_same(one.get(key), other.get(key)) for key in one.keys() | other.keys())
     if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
         return len(one) == len(other) and all(map(_is_same, one, other))
     return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
+from urllib.parse import parse_qs
 
 from .builtin_claims import EMAIL_VERIFIED_CLAIM, MFA_CLAIM
 from .claims import ClaimFailure
@@ -60,11 +61,29 @@ class CurePages(NamedTuple):
             return None
         return Cure(with_query(f"{self.factors}/{factor}", stepUp="true"))
 
-    def is_cured_at(self, failure: ClaimFailure, path: str) -> bool:
-        """Return whether the page at *path*, or one above it, is where *failure* is cured.
+    def is_cured_at(
+        self, failure: ClaimFailure, path: str, query: Mapping[str, Sequence[str]]
+    ) -> bool:
+        """Return whether *failure* is cured at the page at *path*, which never asks for its cure.
 
-        Such a page never asks for its own cure.
+        Only these pages themselves count: what lies below them may be anything.
+
+        :param path: decoded, mount point included.
+        :param query: the values of each parameter.
         """
-        page = self.step_up if failure.step_up else self.pages.get(failure.id)
-        places = [page, self.factors if failure.id == MFA_CLAIM else None]
-        return any(place and f"{path}/".startswith(f"{place.rstrip('/')}/") for place in places)
+        pages = [self.step_up if failure.step_up else self.pages.get(failure.id)]
+        if failure.id == MFA_CLAIM and self.factors is not None:
+            pages += [f"{self.factors}/{factor}" for factor in _PREBUILT_FACTORS]
+        return any(page is not None and _is_at(page, path, query) for page in pages)
+
+
+def _is_at(page: str, path: str, query: Mapping[str, Sequence[str]]) -> bool:
+    """Return whether *page* is at *path*, with or without a slash at the end.
+
+    A query in *page* selects it, so it must have exactly these values.
+    """
+    page_path, _, page_query = page.partition("#")[0].partition("?")
+    wanted = parse_qs(page_query, keep_blank_values=True)
+    return path.removesuffix("/") == page_path.removesuffix("/") and all(
+        list(query.get(name, ())) == values for name, values in wanted.items()
+    )

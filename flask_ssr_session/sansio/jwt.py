@@ -5,8 +5,6 @@ A token is not trusted before its signature is verified, and it cannot select th
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,10 +12,10 @@ from typing import Any, TypeGuard
 
 from ..errors import TokenDefect, TokenInvalidError
 from .base64url import MAX_KID_CHARS, decode_base64url
+from .strict_json import MAX_DEPTH, decode_json, is_nested_deeper
 
 MAX_TOKEN_CHARS = 8 * 1024
 MAX_ID_CHARS = 1024
-MAX_DEPTH = 32
 
 
 # The last second of the year 9999: datetime cannot represent later times.
@@ -91,59 +89,19 @@ def _decode_segment(segment: bytes) -> bytes:
         raise TokenInvalidError(TokenDefect.ENCODING) from None
 
 
-def _reject_constant(_name: str) -> float:
-    raise ValueError("NaN and Infinity are not JSON")
-
-
-def _finite_float(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError("a number is out of range")
-    return number
-
-
-def _without_duplicates(members: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(members)
-    # Parsers differ in which of two members with one name they keep (RFC 8259 section 4).
-    if len(result) != len(members):
-        raise ValueError("two members have the same name")
-    return result
-
-
-_decode_json = json.JSONDecoder(
-    object_pairs_hook=_without_duplicates,
-    parse_constant=_reject_constant,
-    parse_float=_finite_float,
-).decode
-
-
 def _json_object(segment: bytes) -> dict[str, Any]:
     """Return the JSON object that *segment* encodes."""
     try:
         text = _decode_segment(segment).decode("utf-8")
-        value = _decode_json(text)
+        value = decode_json(text)
     except (ValueError, RecursionError):  # ValueError includes bad UTF-8 and too long integers
         raise TokenInvalidError(TokenDefect.JSON) from None
     if not isinstance(value, dict):
         raise TokenInvalidError(TokenDefect.JSON)
     # Count first, which is cheap: a text with few opening brackets cannot be nested too deeply.
-    if text.count("{") + text.count("[") > MAX_DEPTH and _is_nested_deeper(value, MAX_DEPTH):
+    if text.count("{") + text.count("[") > MAX_DEPTH and is_nested_deeper(value, MAX_DEPTH):
         raise TokenInvalidError(TokenDefect.JSON)
     return value
-
-
-def _is_nested_deeper(value: dict[str, Any], levels: int) -> bool:
-    containers: list[Any] = [value]
-    for _ in range(levels):
-        containers = [
-            item
-            for container in containers
-            for item in (container.values() if isinstance(container, dict) else container)
-            if isinstance(item, (dict, list))
-        ]
-        if not containers:
-            return False
-    return True
 
 
 # All tokens that a key signed have the same header. An invalid header raises, so it is not cached,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import NamedTuple
+from urllib.parse import unquote
 
 from .claims import ClaimFailure
 from .cures import Cure, CurePages
@@ -24,7 +25,7 @@ class PolicyOptions(NamedTuple):
     :ivar cures: the pages where visitors meet claims that failed.
     :ivar always_try_refresh: a visitor without any cookie is asked to refresh before sign-in.
     :ivar redirects: pages redirect to the refresh page; otherwise they show it in place.
-    :ivar checks_revoked: every request checks for revocation, the refresh page's too.
+    :ivar checks_revoked: every request sees a revocation, the refresh page's too.
     """
 
     login_url: str
@@ -41,14 +42,17 @@ class PolicyOptions(NamedTuple):
     def cure_location(self, cure: Cure | None, return_path: str) -> str:
         """Return the URL of a page that cures a claim, likewise; empty without one.
 
-        The page does not return to itself.
+        A page does not return to itself: that leads to ``/``.
         """
         if cure is None:
             return ""
-        page, returned = (each.partition("?")[0].rstrip("/") for each in (cure.url, return_path))
-        if page == returned:
+        if _path_of(return_path) == _path_of(cure.url):
             return_path = "/"
         return with_return_path(cure.url, CURE_RETURN_PARAMETER, return_path)
+
+
+def _path_of(url: str) -> str:
+    return unquote(url.partition("?")[0]).rstrip("/")
 
 
 class RequestFacts(NamedTuple):

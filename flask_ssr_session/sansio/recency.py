@@ -88,11 +88,11 @@ def _completed_at(session: SSRSession, factor: str) -> float | None:
     completed = claim.get("c") if isinstance(claim, Mapping) else None
     at = completed.get(factor) if isinstance(completed, Mapping) else None
     # A bool is an int in Python, but no time.
-    return float(at) if isinstance(at, (int, float)) and not isinstance(at, bool) else None
+    return at if isinstance(at, (int, float)) and not isinstance(at, bool) else None
 
 
 def _is_recent(at: float | None, within: float | None, now: float) -> bool:
-    # Milliseconds in place of seconds, as in a well-known guide, would be far in the future.
-    if at is None or not at <= now + _MAX_AHEAD_SECONDS:
-        return False
-    return within is None or now - at <= within
+    # Milliseconds in place of seconds, as in a well-known guide, would be far in the future. Only
+    # comparisons: arithmetic with an integer of JSON may overflow, and NaN compares to false.
+    earliest = 0.0 if within is None else now - within
+    return at is not None and earliest <= at <= now + _MAX_AHEAD_SECONDS

@@ -47,6 +47,12 @@ class Requirements(NamedTuple):
         return cls(claims=claims, recency=recency, **switches)
 
     @property
+    def asks_curable(self) -> bool:
+        """Whether there are conditions that a page may cure; a role is none."""
+        claims = self.claims
+        return bool(claims.email_verified or claims.validators or self.recency.factor)
+
+    @property
     def asks_core(self) -> bool:
         """Whether the core is asked about the session."""
         return self.check_revoked or self.recency.signed_in_within is not None
@@ -56,6 +62,7 @@ class ViewMark(NamedTuple):
     """What the decorators of a view declare.
 
     :ivar exempt: the view is exempt from session handling.
+    :ivar asks_curable: the view requires claims that a page may cure.
     """
 
     exempt: bool = False
@@ -63,6 +70,7 @@ class ViewMark(NamedTuple):
     allow_pending: bool = False
     global_claims: bool = True
     keep_form: bool = False
+    asks_curable: bool = False
 
 
 _UNMARKED = ViewMark()
@@ -90,6 +98,7 @@ def view_mark(view: Any) -> ViewMark:
         allow_pending=any(mark.allow_pending for mark in marks),
         global_claims=all(mark.global_claims for mark in marks),
         keep_form=any(mark.keep_form for mark in marks),
+        asks_curable=any(mark.asks_curable for mark in marks),
     )
 
 

@@ -154,7 +154,7 @@ def plan_response(
         }
         kind, location = _document_response(plan, state, facts, redirects)
     else:
-        kind = _script_response(state, facts, options, failures)
+        kind = _script_response(verdict, facts, options, failures)
         location = _htmx_location(kind, facts, options, cure)
     return plan._replace(kind=kind, location=location)
 
@@ -192,12 +192,13 @@ def _document_response(
 
 
 def _script_response(
-    state: SessionState,
+    verdict: Verdict,
     facts: RequestFacts,
     options: PolicyOptions,
     failures: tuple[ClaimFailure, ...],
 ) -> ResponseKind:
     """Return the kind of the response to anything that is not a document request."""
+    state = verdict.state
     # Never ask to sign in: after sign-in the visitor would repeat the cross-site request.
     if state is SessionState.REFUSED:
         return ResponseKind.CROSS_SITE_JSON
@@ -207,6 +208,9 @@ def _script_response(
         return ResponseKind.PREFETCH_DECLINED if is_prefetch else ResponseKind.CLAIMS_JSON
     if is_prefetch and state is not SessionState.ACTIVE:
         return ResponseKind.PREFETCH_DECLINED
+    # The core still refreshes it, so the browser SDK would refresh and ask again, ten times.
+    if verdict.reason is Reason.REVOKED_BY_APP:
+        return ResponseKind.REVOKED_JSON
     if state is SessionState.ANONYMOUS and options.always_try_refresh:
         return ResponseKind.TRY_REFRESH
     return _SCRIPT_RESPONSES[state]
@@ -216,9 +220,9 @@ def _refresh_location(
     verdict: Verdict, facts: RequestFacts, options: PolicyOptions, *, optional: bool
 ) -> str:
     """Return where the redirect flow leads; empty if the page has to be shown in place."""
-    # The refresh page sees that a session is revoked only if every request checks that.
-    page_sees_reason = verdict.reason is not Reason.REVOKED or options.checks_revoked
-    if not (options.redirects and page_sees_reason):
+    # The refresh page never asks the app's own list, and the core only where every request does.
+    checked = {Reason.REVOKED: options.checks_revoked, Reason.REVOKED_BY_APP: False}
+    if not (options.redirects and checked.get(verdict.reason, True)):
         return ""
     query = {"redirectBack": facts.return_path}
     if optional:

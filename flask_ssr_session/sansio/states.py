@@ -31,6 +31,7 @@ class Reason(Enum):
     INVALID = "invalid"
     DUPLICATE = "duplicate"
     REVOKED = "revoked"
+    REVOKED_BY_APP = "revoked_by_app"
     TOKEN_MISSING = "token_missing"  # noqa: S105 - a reason, not a secret
     ANONYMOUS = "anonymous"
     KEYS_UNAVAILABLE = "keys_unavailable"
@@ -48,6 +49,7 @@ STATE_OF_REASON = {
     Reason.INVALID: SessionState.REFRESH,
     Reason.DUPLICATE: SessionState.REFRESH,
     Reason.REVOKED: SessionState.REFRESH,
+    Reason.REVOKED_BY_APP: SessionState.REFRESH,
     Reason.TOKEN_MISSING: SessionState.REFRESH,
     Reason.ANONYMOUS: SessionState.ANONYMOUS,
     Reason.KEYS_UNAVAILABLE: SessionState.UNAVAILABLE,
@@ -83,6 +85,7 @@ class ResponseKind(Enum):
     PREFETCH_DECLINED = "not_now"
     TRY_REFRESH = "try_refresh"
     UNAUTHORISED = "unauthorised"
+    REVOKED_JSON = "revoked"
     UNAVAILABLE_JSON = "outage"
     CROSS_SITE_PAGE = "refused_page"
     CROSS_SITE_JSON = "refused"

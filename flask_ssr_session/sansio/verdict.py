@@ -164,7 +164,7 @@ def apply_app_revocation(verdict: Verdict, is_revoked: bool | None) -> Verdict:
     session = verdict.session or verdict.pending_session
     if session is None or is_revoked is False:
         return verdict
-    reason = Reason.REVOCATION_UNKNOWN if is_revoked is None else Reason.REVOKED
+    reason = Reason.REVOCATION_UNKNOWN if is_revoked is None else Reason.REVOKED_BY_APP
     detail = "the app's is_revoked says that the session is revoked" if is_revoked else None
     return _rejected(reason, _token_of(session), detail)
 

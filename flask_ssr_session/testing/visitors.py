@@ -6,6 +6,7 @@ import json
 import time
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -139,7 +140,7 @@ def change_claims(client: FlaskClient, **claims: Any) -> None:
     payload = _token_claims(client, "change_claims")
     sessions, handle = backend_of(client.application).sessions, payload["sessionHandle"]
     known = sessions.get(handle, CoreSession(None, None))
-    sessions[handle] = known._replace(claims={**(known.claims or payload), **claims})
+    sessions[handle] = replace(known, claims={**(known.claims or payload), **claims})
 
 
 def sign_out(client: FlaskClient) -> None:

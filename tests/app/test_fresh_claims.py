@@ -241,8 +241,8 @@ class NoBool:
     {
         "not revoked": (False, 200, "active"),
         "nothing": (0, 200, "active"),
-        "revoked": (True, 200, "refresh; reason=revoked"),
-        "a truth": ("yes", 200, "refresh; reason=revoked"),
+        "revoked": (True, 200, "refresh; reason=revoked_by_app"),
+        "a truth": ("yes", 200, "refresh; reason=revoked_by_app"),
         "no answer": (None, 503, "unavailable; reason=revocation_unknown"),
         "an error": (ValueError("secret"), 503, "unavailable; reason=revocation_unknown"),
         "no truth": (NoBool(), 503, "unavailable; reason=internal"),
@@ -265,6 +265,38 @@ def test_list_of_the_app_is_asked_where_a_page_needs_a_session(
     assert [session.user_id for session in revoked.asked] == ["anna"]
     assert (page_shown(response) == "") == (header == "active")
     assert "secret" not in caplog.text
+
+
+@rows("settings", {"by the list alone": {}, "by list and core": {"check_revoked": True}})
+def test_redirect_flow_shows_its_page_in_place_where_the_list_revokes(
+    sdk: None,  # noqa: ARG001
+    settings: dict[str, Any],
+) -> None:
+    # /refresh-session does not ask the list: it would find an active session, and sign nobody out.
+    app = Flask("listed")
+    app.testing = True
+    FlaskSSRSession(
+        app, is_revoked=lambda _: True, api_domain=API_DOMAIN, refresh_flow="redirect", **settings
+    )
+    install_test_keys(with_views(app))
+    client = app.test_client()
+    sign_in(client)
+    response = client.get("/account", headers=PAGE)
+
+    assert (response.status_code, page_shown(response)) == (200, "refresh")
+    assert 'data-reason="revoked_by_app"' in response.text
+
+
+@rows("answer, status", {"revoked": (True, 403), "the core could not say": (None, 503)})
+def test_script_is_not_asked_to_refresh_a_session_on_the_list(
+    make_listed: Any, answer: Any, status: int
+) -> None:
+    # The refresh would succeed, and the answer be the same: the browser SDK would try ten times.
+    client, _ = make_listed(answer)
+    sign_in(client)
+    response = client.get("/account", headers=FETCH | {"HX-Request": "true"})
+    assert (response.status_code, response.headers.get("HX-Redirect")) == (status, None)
+    assert "refresh" not in response.get_json()["message"]
 
 
 def test_list_of_the_app_is_asked_once_per_request_and_only_about_sessions(

@@ -150,7 +150,14 @@ def test_without_an_sdk_nobody_knows_where_to_lead_to() -> None:
 
 
 def test_way_back_is_validated_and_another_site_is_refused_first(sdk_app: Flask) -> None:
-    for wanted in ("/auth/mfa", "/auth/mfa/totp/../", "/auth", "/refresh-session", "//evil.x"):
+    for wanted in (
+        "/auth/mfa",
+        "/auth/%6Dfa/?a",
+        "/auth/mfa/totp/../",
+        "/auth",
+        "/refresh-session",
+        "//evil.x",
+    ):
         answer = ask(sdk_app, "/account", HTMX | {"HX-Current-URL": wanted}, **PENDING)
         assert answer.headers["HX-Redirect"] == "/auth/mfa?redirectToPath=/", wanted
     answer = ask(sdk_app, "/account", PAGE | {"Sec-Fetch-Site": "cross-site"}, "POST", **PENDING)

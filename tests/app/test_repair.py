@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from html import unescape
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from flask import Flask, g, render_template
+from flask import Flask, g, render_template, request
 from flask.testing import FlaskClient
 
 from flask_ssr_session import (
     ConfigError,
     FlaskSSRSession,
     InvalidClaimsError,
+    app_state,
     require_session,
     safe_return_path,
     session_optional,
@@ -23,12 +26,20 @@ from flask_ssr_session.testing import install_test_keys, sign_in
 
 from ..browser_requests import FETCH, PAGE
 from ..tables import rows
-from .conftest import API_DOMAIN, TEMPLATE_GUARD, page_shown, with_templates
+from .conftest import (
+    API_DOMAIN,
+    TEMPLATE_GUARD,
+    FakeGlobalClaims,
+    page_shown,
+    sdk_values,
+    with_templates,
+)
 
 VERIFIED: dict[str, Any] = {"email_verified": True, "factors": ["totp"]}
 UNVERIFIED: dict[str, Any] = {"email_verified": False}
 HALF: dict[str, Any] = {"mfa_complete": False}
 HTMX = {"HX-Request": "true", "HX-Current-URL": "http://localhost/shop?q=1", **FETCH}
+SAME_ORIGIN = {"Sec-Fetch-Site": "same-origin", "Origin": "http://localhost"}
 PREFETCH = {**PAGE, "Sec-Purpose": "prefetch"}
 
 
@@ -232,22 +243,102 @@ def test_cure_page_is_open_in_a_closed_app(app: Flask) -> None:
 
 
 @rows(
-    "path, kept",
+    "settings, mount, path, shown",
     {
-        "the page itself, after sign-in": ("/confirm", "/auth?redirectToPath=/confirm"),
-        "with its own query": (
-            "/confirm?token=x&redirectToPath=/mail",
-            "/auth?redirectToPath=/confirm%3Ftoken%3Dx%26redirectToPath%3D/mail",
+        "the home page is a cure": ({"claim_pages": {"st-mfa": "/"}}, "", "/any", "repair"),
+        "below a cure": ({"claim_pages": {"st-mfa": "/any"}}, "", "/any/more", "repair"),
+        "the cure itself": ({"claim_pages": {"st-mfa": "/any"}}, "", "/any", ""),
+        "a cure with a query": ({"claim_pages": {"st-mfa": "/any?c=1"}}, "", "/any?c=1", ""),
+        "without its query": ({"claim_pages": {"st-mfa": "/any?c=1"}}, "", "/any", "repair"),
+        "a mount point that a proxy lets through": ({}, "/auth/mfa", "/any", "repair"),
+        "a cure below the mount point": ({"claim_pages": {"st-mfa": "/m/any"}}, "/m", "/any", ""),
+        "a cure above the mount point": (
+            {"claim_pages": {"st-mfa": "/any"}},
+            "/m",
+            "/any",
+            "repair",
         ),
     },
 )
-def test_visitor_without_a_session_returns_to_the_cure(
+def test_cure_page_opens_no_other_page(
     sdk: None,  # noqa: ARG001
+    settings: dict[str, Any],
+    mount: str,
     path: str,
-    kept: str,
+    shown: str,
 ) -> None:
-    client = make_app(claim_pages={"st-ev": "/confirm"}).test_client()
-    assert client.get(path, headers=PAGE).location == kept
+    app = make_app(**settings)
+    app.add_url_rule("/any/more", "more", session_required(lambda: "more"))
+    client = app.test_client()
+    sign_in(client, mfa_complete=False, email_verified=True)
+    page = client.get(path, headers=PAGE, environ_overrides={"SCRIPT_NAME": mount})
+
+    assert page_shown(page) == shown
+    assert page.status_code == (403 if shown else 200)
+
+
+@rows(
+    "host, path, shown",
+    {
+        "the home page of the site": ("www.example.com", "/", ""),
+        "the home page of another host": ("admin.example.com", "/", "repair"),
+        "a page of another host": ("admin.example.com", "/x/auth", "repair"),
+    },
+)
+def test_cure_page_opens_no_page_of_another_host(
+    sdk: None,  # noqa: ARG001
+    host: str,
+    path: str,
+    shown: str,
+) -> None:
+    app = Flask("app", host_matching=True, static_host="static.example.com")
+    app.testing = True
+    FlaskSSRSession(app, api_domain=API_DOMAIN, claim_pages={"st-mfa": path})
+    install_test_keys(app)
+    view = session_required(lambda **_: "content")
+    app.add_url_rule("/", "home", view, host="www.example.com")
+    app.add_url_rule("/", "admin", view, host="admin.example.com")
+    app.add_url_rule("/x/<path:_rest>", "all", view, host="admin.example.com")
+    client = app.test_client()
+    sign_in(client, mfa_complete=False)
+    token = client.get_cookie("sAccessToken")
+    assert token is not None
+    cookie = {"Cookie": f"sAccessToken={token.value}"}
+    page = app.test_client(use_cookies=False).get(
+        path, base_url=f"https://{host}", headers=PAGE | cookie
+    )
+
+    assert page_shown(page) == shown
+    assert (page.text == "content") is (shown == "")
+
+
+def test_script_tells_the_two_cures_of_one_claim_apart(client: FlaskClient) -> None:
+    # A session of before the recipe first gets its claim, then a factor. The second page must not
+    # look as if the cure of the first one had not helped.
+    sign_in(client, **HALF)
+    assert attribute("claim", client.get("/pay", headers=PAGE).text) == "st-mfa"
+    sign_in(client, email_verified=True, factors=["emailpassword"])
+    assert attribute("claim", client.get("/pay", headers=PAGE).text) == "st-mfa totp"
+
+
+def test_session_that_ends_meanwhile_can_sign_in(client: FlaskClient) -> None:
+    sign_in(client, **UNVERIFIED)
+    page = client.post("/mail", headers=PAGE)
+    link = f'<span data-ssr-cause="ended" hidden><a class="ssr-session-link" href="/auth?{BACK}mail'
+    assert link in page.text
+
+
+def test_sign_in_returns_to_a_cure_page_with_its_query(client: FlaskClient) -> None:
+    # The token of a link in a mail is in the query.
+    location = client.get("/auth/verify-email?token=1", headers=PAGE).headers["Location"]
+    assert location == "/auth?redirectToPath=/auth/verify-email%3Ftoken%3D1"
+
+
+def test_htmx_gets_an_encoded_path(sdk: None) -> None:  # noqa: ARG001
+    client = make_app(claim_pages={"st-ev": "/подтвердить"}).test_client()
+    sign_in(client, **UNVERIFIED)
+    location = client.get("/mail", headers=HTMX).headers["HX-Redirect"]
+    assert location.startswith("/%D0%BF%D0%BE%D0%B4")
 
 
 @rows(
@@ -277,6 +368,69 @@ def test_post_keeps_what_the_visitor_typed(client: FlaskClient) -> None:
     assert attribute("unsafe", page.text) == ""
     assert 'data-ssr-cure data-ssr-focus target="_blank"' in page.text
     assert "Nothing was sent" in page.text
+
+
+@rows(
+    "visitor, is_kept",
+    {
+        "e-mail": (UNVERIFIED, True),
+        "factors": (HALF, True),
+        "nothing is missing": (VERIFIED, False),
+    },
+)
+@rows("by_hook", {"by the view": False, "by a hook": True})
+@rows("reads_before", {"first": False, "behind one that read the form, as Flask-WTF's": True})
+def test_form_can_be_sent_again_after_the_cure(
+    sdk: None,  # noqa: ARG001
+    visitor: dict[str, Any],
+    is_kept: bool,
+    by_hook: bool,
+    reads_before: bool,
+) -> None:
+    app = make_app()
+    keeps: dict[str, Any] = {"keep_form": True, "email_verified": True}
+    if reads_before:
+        app.before_request(lambda: request.form.get("csrf_token"))
+    if by_hook:
+        app.before_request(partial(require_session, **keeps))
+    view = (lambda: "done") if by_hook else session_required(**keeps)(lambda: "done")
+    app.add_url_rule("/form", "form", view, methods=["POST"])
+    client = app.test_client()
+    sign_in(client, **visitor)
+    page = client.post("/form", data={"a": "typed"}, headers=PAGE | SAME_ORIGIN)
+
+    assert ('name="a" value="typed"' in page.text) is is_kept
+    assert (page.text == "done") is not is_kept
+
+
+def test_form_is_kept_without_claims_that_the_view_waives(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: Any) -> list[Any]:
+        raise LookupError("a defect of the app's")
+
+    values = sdk_values(global_claims=FakeGlobalClaims(override=fails))
+    monkeypatch.setattr(app_state, "read_sdk", lambda: values)
+    app = make_app()
+    app.debug = True  # where a broken override is an error
+    view = session_required(keep_form=True, global_claims=False)(lambda: "done")
+    app.add_url_rule("/form", "form", view, methods=["POST"])
+    client = app.test_client()
+    sign_in(client, mfa_complete=True)
+    assert client.post("/form", data={"a": "b"}, headers=PAGE | SAME_ORIGIN).text == "done"
+
+
+def test_form_is_kept_for_a_claim_that_the_sdk_requires(monkeypatch: pytest.MonkeyPatch) -> None:
+    unmet = SimpleNamespace(is_valid=False, reason=None)
+    verified = SimpleNamespace(id="st-ev", validate=lambda *_: unmet)
+    values = sdk_values(global_claims=FakeGlobalClaims(verified))
+    monkeypatch.setattr(app_state, "read_sdk", lambda: values)
+    app = make_app()
+    app.before_request(lambda: request.form.get("csrf_token"))
+    view = session_required(keep_form=True)(lambda: "done")
+    app.add_url_rule("/form", "form", view, methods=["POST"])
+    client = app.test_client()
+    sign_in(client)
+    page = client.post("/form", data={"a": "typed"}, headers=PAGE | SAME_ORIGIN)
+    assert 'name="a" value="typed"' in page.text
 
 
 def test_pages_of_the_app_replace_the_prebuilt_ones(sdk: None) -> None:  # noqa: ARG001

@@ -13,6 +13,7 @@ import sys
 import time
 import urllib.request
 from base64 import b64decode
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from playwright.sync_api import (
     Browser,
     BrowserContext,
     ConsoleMessage,
+    Error,
     Page,
     Playwright,
     Request,
@@ -304,8 +306,9 @@ def clock() -> ShiftedClock:
 
 
 @pytest.fixture(scope="package")
-def core(clock: ShiftedClock) -> Iterator[DevelopmentCore]:
-    with DevelopmentCore(clock=clock, access_token_validity_seconds=VALID_SECONDS) as core:
+def core(clock: ShiftedClock, request: pytest.FixtureRequest) -> Iterator[DevelopmentCore]:
+    cdi: str = request.config.getoption("cdi")
+    with DevelopmentCore(clock=clock, access_token_validity_seconds=VALID_SECONDS, cdi=cdi) as core:
         yield core
 
 
@@ -481,6 +484,10 @@ def is_early(request: Request) -> bool:
     return "prerender" in request.headers.get("sec-purpose", "")
 
 
+# The refreshes that hold_refresh() has kept waiting.
+HELD: defaultdict[BrowserContext, list[list[Route]]] = defaultdict(list)
+
+
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
     """A browser without cookies, which fails the test in three cases.
@@ -511,6 +518,11 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
         context.on("response", watch)
         context.on("console", listen)
         yield context
+        # Playwright's own task waits for each, and must not be left waiting.
+        for held in HELD.pop(context, ()):
+            for route in held:
+                with suppress(Error):  # decided already, or its tab is closed
+                    route.abort()
     assert offences == []
 
 
@@ -570,6 +582,7 @@ def hold_refresh(page: Page) -> list[Route]:
     """Return a list that fills with the refreshes of *page*, which all hang."""
     held: list[Route] = []
     page.route(REFRESH_API, lambda route: held.append(route))  # Playwright wants a plain function
+    HELD[page.context].append(held)
     return held
 
 

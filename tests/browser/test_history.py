@@ -59,6 +59,7 @@ def go_back(page: Page, steps: int = 1) -> None:
 
 
 def sign_out(page: Page) -> None:
+    page.wait_for_function("window.supertokensWebsite")
     page.evaluate("supertokensWebsite.signOut()")
 
 

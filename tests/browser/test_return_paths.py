@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import pytest
 from playwright.sync_api import Page, Route, expect
@@ -77,7 +77,8 @@ def test_what_is_let_through_stays_on_the_site(site: Site, page: Page) -> None:
     """By location.replace(), as our script goes; the site answers everything with its 404."""
     page.goto(site.url("/panel/"))
     kept = [*HARMLESS.values(), *LEGITIMATE.values()]
-    assert page.evaluate(WRITTEN, kept) == kept
+    # Chromium and Firefox percent-encode different characters of a fragment, and of "|^" in a path.
+    assert [unquote(url) for url in page.evaluate(WRITTEN, kept)] == [unquote(url) for url in kept]
     kept += [site.origin + value for value in kept]
     assert page.evaluate(RESOLVE, kept) == [site.origin] * len(kept)
     # The table of refused values bites: to this browser, much of it is another place.
@@ -92,11 +93,12 @@ def test_what_is_let_through_stays_on_the_site(site: Site, page: Page) -> None:
 
     page.route("**/*", note)
     for name, value in HARMLESS.items():
+        page.goto(site.url("/elsewhere"))  # else another fragment of one page would ask for nothing
         asked.clear()
         with page.expect_navigation():
             page.evaluate("value => { setTimeout(() => location.replace(value)) }", value)
-        assert asked[0] == site.url(value.partition("#")[0]), name
-        assert page.evaluate("location.href") == site.url(value), name
+        assert unquote(asked[0]) == unquote(site.url(value.partition("#")[0])), name
+        assert unquote(page.evaluate("location.href")) == unquote(site.url(value)), name
 
 
 FOLLOWED = (

@@ -64,9 +64,12 @@ def lagging_clock() -> LaggingClock:
 
 
 @pytest.fixture
-def live_core(lagging_clock: LaggingClock, key_factory: KeyFactory) -> Iterator[DevelopmentCore]:
+def live_core(
+    lagging_clock: LaggingClock, key_factory: KeyFactory, request: pytest.FixtureRequest
+) -> Iterator[DevelopmentCore]:
     """A running core for the SDK, which uses the machine's clock."""
-    with DevelopmentCore(clock=lagging_clock, key_factory=key_factory) as core:
+    cdi: str = request.config.getoption("cdi")
+    with DevelopmentCore(clock=lagging_clock, key_factory=key_factory, cdi=cdi) as core:
         yield core
 
 

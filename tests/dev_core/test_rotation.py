@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -77,7 +78,7 @@ class Sequence:
     """One session, and the tokens of its pairs."""
 
     def __init__(self, uri: str, cdi: str, clock: SteppedClock | None) -> None:
-        self._uri = uri
+        self.uri = uri
         self._cdi = cdi
         self._clock = clock
         first = self._call("POST", "/public/recipe/session", NEW_SESSION)
@@ -132,7 +133,7 @@ class Sequence:
             self.tokens[f"R{number}"] = got["refreshToken"]["token"]
 
     def _call(self, method: str, path: str, body: Any) -> Any:
-        answer = send(self._uri, method, path, body=body, headers={"cdi-version": self._cdi})
+        answer = send(self.uri, method, path, body=body, headers={"cdi-version": self._cdi})
         assert answer.status == 200, answer.text
         return answer.json
 
@@ -172,3 +173,25 @@ def test_refresh_tokens_replace_each_other(
     sequence = Sequence(uri, cdi, clock)
 
     assert " ".join(sequence.run(step) for step in steps.split()) == steps
+
+
+@rows(
+    "steps",
+    {
+        "a child that was never used goes on": "R1>2 R2>3",
+        "and the token before it for a while": "R1>2 R1>3 R2!ORPHANED_BRANCH",
+        "so does its parent": "R0>2 R2>3",
+    },
+)
+def test_session_of_the_older_rules_goes_on_by_the_newer(
+    steps: str, key_factory: KeyFactory, tmp_path: Path
+) -> None:
+    def start(cdi: str) -> DevelopmentCore:
+        return DevelopmentCore(cdi=cdi, database=tmp_path / "core.db", key_factory=key_factory)
+
+    with start("5.4") as core:
+        sequence = Sequence(core.uri, "5.4", None)
+        assert sequence.run("R0>1") == "R0>1"
+    with start("5.6") as core:
+        sequence.uri = core.uri
+        assert " ".join(sequence.run(step) for step in steps.split()) == steps

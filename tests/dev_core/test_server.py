@@ -40,6 +40,25 @@ def test_api_key_is_wanted_where_a_core_wants_it(
     assert (answer.text == "Invalid API key") == (status == 401)
 
 
+def test_empty_api_key_is_refused(key_factory: KeyFactory) -> None:
+    with pytest.raises(ValueError, match="API key is empty"):
+        DevelopmentCore(api_key="", key_factory=key_factory)
+
+
+@rows("origin", {"a site": "https://evil.example", "a hidden one": "null"})
+def test_page_in_a_browser_changes_nothing(core: DevelopmentCore, origin: str) -> None:
+    # Neither a preflight nor the Host header keeps such a POST of plain text away.
+    headers = CDI | {"origin": origin, "content-type": "text/plain"}
+    answer = send(core.uri, "POST", "/recipe/session", body=NEW_SESSION, headers=headers)
+    assert answer.status == 403
+    assert core.list_sessions() == []
+
+
+def test_number_of_too_many_digits_is_400(core: DevelopmentCore) -> None:
+    path = f"/users?timeJoinedOrder=ASC&limit={'9' * 5000}"
+    assert send(core.uri, "GET", path).status == 400
+
+
 def raw_exchange(uri: str, content: bytes) -> bytes:
     address = urlsplit(uri)
     with socket.create_connection((address.hostname or "", address.port or 0), timeout=5) as client:

@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import sysconfig
@@ -136,6 +137,7 @@ def test_the_wheel_holds_the_package_its_templates_and_its_licence(
         "METADATA",
         "WHEEL",
         "RECORD",
+        "entry_points.txt",
         "licenses/LICENSE",
     }
 
@@ -176,6 +178,22 @@ def test_the_installed_wheel_works_without_a_checkout(wheel: Path, tmp_path: Pat
     )
     assert used.returncode == 0, used.stderr
     assert Path(used.stdout.strip()).is_relative_to(folder)
+    # The development core starts without an app, and refuses a port in use in one line.
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        started = subprocess.run(
+            [str(python), "-m", "flask", "ssr-session", "dev-core", f"--port={port}"],
+            cwd=tmp_path,
+            env=lent,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert started.stderr == f"Error: port {port} is in use; choose another with --port.\n"
+
+
+def test_the_wheel_is_small(wheel: Path) -> None:
+    assert wheel.stat().st_size < 400_000
 
 
 def test_the_metadata_says_what_is_true(wheel: Path) -> None:

@@ -20,6 +20,18 @@ FOUND = {"status": "OK", "timeCreated": 1_700_000_000_500, "userDataInJWT": {"pl
 GONE = {"status": "UNAUTHORISED"}
 
 
+def claims(raw: bytes) -> bytes:
+    return json.dumps({**FOUND, "userDataInJWT": "x"}).encode().replace(b'"x"', raw)
+
+
+def test_claims_are_read_as_deep_as_those_of_a_token() -> None:
+    assert parse_core_session(claims(b'{"a":' * 32 + b"1" + b"}" * 32)) is not None
+
+
+def test_repr_shows_no_claims() -> None:
+    assert repr(CoreSession(1, {"plan": "free"})) == "CoreSession(time_created=1)"
+
+
 def test_session_that_the_core_knows_has_its_claims_and_the_time_of_sign_in() -> None:
     expected = CoreSession(1_700_000_000.5, {"plan": "free"})
     assert parse_core_session(json.dumps(FOUND).encode()) == expected
@@ -40,6 +52,16 @@ def test_session_that_the_core_does_not_know_is_none() -> None:
         "no time": json.dumps({**FOUND, "timeCreated": None}).encode(),
         "a time that is true": json.dumps({**FOUND, "timeCreated": True}).encode(),
         "no claims": json.dumps({**FOUND, "userDataInJWT": None}).encode(),
+        "a time before 1970": json.dumps({**FOUND, "timeCreated": -1}).encode(),
+        "a time after the year 9999": json.dumps({**FOUND, "timeCreated": 10**15}).encode(),
+        "a time too large for a float": json.dumps({**FOUND, "timeCreated": 10**400}).encode(),
+        "a time with a fraction": json.dumps({**FOUND, "timeCreated": 1.5}).encode(),
+        "claims that are nested deeply": claims(b'{"a":' * 33 + b"1" + b"}" * 33),
+        "a claim that is no number": claims(b'{"a":NaN}'),
+        "a claim that is too large": claims(b'{"a":1e999}'),
+        "a claim twice": claims(b'{"st-mfa":{"v":true},"st-mfa":{"v":false}}'),
+        "a status twice": b'{"status":"UNAUTHORISED",%s' % json.dumps(FOUND).encode()[1:],
+        "no UTF-8": b"\xff" + json.dumps(FOUND).encode(),
         "claims in a list": json.dumps({**FOUND, "userDataInJWT": []}).encode(),
     },
 )
@@ -68,6 +90,8 @@ ROLE = {"st-role": {"v": ["admin"], "t": 5}}
         "a text and a number": ({"a": "1"}, {"a": 1}, {"a": 1}),
         "null counts as absent": ({}, {"a": None}, None),
         "null in the token, too": ({"a": None}, {}, None),
+        "null within a claim": ({"a": {"v": 1}}, {"a": {"v": 1, "t": None}}, None),
+        "another member within a claim": ({"a": {"v": 1}}, {"a": {"w": 1}}, {"a": {"w": 1}}),
         "a claim removed by null": ({"a": 1, "b": 2}, {"a": None, "b": 2}, {"b": 2}),
         "claims of the token": (
             {},

@@ -72,7 +72,11 @@ def test_pending_session_is_active_until_its_factors_are_checked_again() -> None
     "answer, reason, detail",
     {
         "no": (False, Reason.ACTIVE, None),
-        "yes": (True, Reason.REVOKED, "the app's is_revoked says that the session is revoked"),
+        "yes": (
+            True,
+            Reason.REVOKED_BY_APP,
+            "the app's is_revoked says that the session is revoked",
+        ),
         "unknown": (None, Reason.REVOCATION_UNKNOWN, None),
     },
 )

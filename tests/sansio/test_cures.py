@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from urllib.parse import parse_qs
 
 from flask_ssr_session.sansio.claims import ClaimFailure
 from flask_ssr_session.sansio.cures import Cure, CurePages
@@ -17,6 +18,7 @@ KEY = ClaimFailure("st-mfa", {}, step_up="webauthn")
 SDK = {"st-ev": "/auth/verify-email", "st-mfa": "/auth/mfa"}
 PREBUILT = CurePages(SDK, "/auth/mfa")
 OWN = CurePages({**SDK, "st-ev": "/confirm", "plan": "/plans?from=page"}, "/auth/mfa", "/step-up")
+HOME = CurePages({"st-ev": "/"})
 NONE = CurePages()
 
 
@@ -52,7 +54,16 @@ def test_failed_claims_lead_to_a_page_if_all_of_them_have_one(
     {
         "its page": (PREBUILT, EMAIL, "/auth/verify-email", True),
         "its page with a slash": (PREBUILT, EMAIL, "/auth/verify-email/", True),
-        "below its page": (PREBUILT, MFA, "/auth/mfa/totp", True),
+        "the page of one factor": (PREBUILT, MFA, "/auth/mfa/totp", True),
+        "below its page": (PREBUILT, EMAIL, "/auth/verify-email/invoices", False),
+        "below the page of all factors": (PREBUILT, MFA, "/auth/mfa/invoices", False),
+        "below the page of one factor": (PREBUILT, MFA, "/auth/mfa/totp/x", False),
+        "up from the page of one factor": (PREBUILT, MFA, "/auth/mfa/totp/../../../x", False),
+        "two slashes": (PREBUILT, MFA, "/auth//mfa", False),
+        "two slashes at the end": (PREBUILT, MFA, "/auth/mfa//", False),
+        "capital letters": (PREBUILT, MFA, "/auth/MFA", False),
+        "the home page": (HOME, EMAIL, "/", True),
+        "every page below the home page": (HOME, EMAIL, "/account", False),
         "a longer name": (PREBUILT, MFA, "/auth/mfas", False),
         "above its page": (PREBUILT, MFA, "/auth", False),
         "another page": (PREBUILT, EMAIL, "/account", False),
@@ -63,10 +74,17 @@ def test_failed_claims_lead_to_a_page_if_all_of_them_have_one(
         "all factors, at the app's page for one": (OWN, MFA, "/step-up", False),
         "the app's page": (OWN, EMAIL, "/confirm", True),
         "the page that the app replaced": (OWN, EMAIL, "/auth/verify-email", False),
+        "a page with its query": (OWN, PLAN, "/plans?a&from=page", True),
+        "a page without its query": (OWN, PLAN, "/plans", False),
+        "a page with another query": (OWN, PLAN, "/plans?from=mail", False),
+        "a page with two values": (OWN, PLAN, "/plans?from=page&from=mail", False),
+        "the page for any factor with its query": (OWN, KEY, "/step-up?factor=webauthn", True),
         "no SDK": (NONE, MFA, "/auth/mfa", False),
     },
 )
 def test_page_does_not_ask_for_its_own_cure(
     pages: CurePages, failure: ClaimFailure, path: str, is_cured: bool
 ) -> None:
-    assert pages.is_cured_at(failure, path) is is_cured
+    path, _, query = path.partition("?")
+    values = parse_qs(query, keep_blank_values=True)
+    assert pages.is_cured_at(failure, path, values) is is_cured

@@ -74,7 +74,7 @@ def serve_core(database: Path, port: int = 0) -> Iterator[str]:
     :param database: its database file; may be that of an earlier core.
     :param port: 0 takes a free one.
     """
-    command = [sys.executable, "-m", "flask_ssr_session.dev_core", f"--port={port}"]
+    command = [sys.executable, "-m", "flask", "ssr-session", "dev-core", f"--port={port}"]
     options = [f"--database={database}", "--access-token-validity=3600"]
     with subprocess.Popen(
         [*command, *options], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
