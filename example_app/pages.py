@@ -61,6 +61,20 @@ def checked() -> str:
     return render_template("checked.html", core=find_core())
 
 
+@pages.get("/verified")
+@session_required(email_verified=True)
+def verified() -> str:
+    """Require a verified e-mail address; other visitors are led to /auth/verify-email and back."""
+    return render_template("verified.html")
+
+
+@pages.get("/vault")
+@session_required(factor="totp", within=120)
+def vault() -> str:
+    """Require a code of the last two minutes; other visitors are led to /auth/mfa/totp and back."""
+    return render_template("vault.html")
+
+
 @pages.get("/live")
 @session_required
 def live() -> str:

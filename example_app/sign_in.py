@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from typing import Any
+from urllib.parse import quote
 
 from flask import Blueprint, render_template, request
 from supertokens_python import InputAppInfo, SupertokensConfig, init
@@ -12,11 +13,18 @@ from supertokens_python.ingredients.emaildelivery.types import (
     EmailDeliveryConfig,
     EmailDeliveryInterface,
 )
-from supertokens_python.recipe import emailpassword, emailverification, session, userroles
+from supertokens_python.recipe import (
+    emailpassword,
+    emailverification,
+    multifactorauth,
+    session,
+    totp,
+    userroles,
+)
 from supertokens_python.recipe.emailpassword.types import PasswordResetEmailTemplateVars
 from supertokens_python.recipe.emailverification.types import VerificationEmailTemplateVars
 
-from flask_ssr_session import safe_return_path, session_exempt
+from flask_ssr_session import safe_return_path, session_exempt, session_required
 
 # These pages share the API base path with the SDK's routes, to show that they may.
 sign_in_pages = Blueprint("sign_in", __name__, url_prefix="/auth")
@@ -34,7 +42,9 @@ class _Outbox(EmailDeliveryInterface[Any]):
         user_context: dict[str, Any],  # noqa: ARG002
     ) -> None:
         if isinstance(template_vars, VerificationEmailTemplateVars):
-            outbox.append(template_vars.email_verify_link)
+            # The link leads on to the page that required a verified address.
+            return_path = quote(request.args.get("redirectToPath", "/"))
+            outbox.append(f"{template_vars.email_verify_link}&redirectToPath={return_path}")
         else:
             outbox.append(template_vars.password_reset_link)
 
@@ -56,6 +66,9 @@ def init_supertokens(core_uri: str, site: str) -> None:
                 mode="OPTIONAL", email_delivery=EmailDeliveryConfig(service=_Outbox())
             ),
             userroles.init(),
+            # Nobody needs a second factor to sign in, but the page /vault asks for one.
+            totp.init(),
+            multifactorauth.init(first_factors=["emailpassword"]),
             session.init(),
         ],
         mode="wsgi",
@@ -85,5 +98,17 @@ def sign_up() -> str:
 @sign_in_pages.get("/verify-email")
 @session_exempt
 def verify_email() -> str:
-    """Show the page that a verification e-mail links to; its script sends the token to the API."""
-    return render_template("verify_email.html")
+    """Offer to send a link; with the token of one, a script sends it to the API."""
+    return render_template(
+        "verify_email.html", return_path=safe_return_path(request.args.get("redirectToPath"))
+    )
+
+
+@sign_in_pages.get("/mfa")
+@sign_in_pages.get("/mfa/totp")
+@session_required(allow_pending=True)
+def second_factor() -> str:
+    """Set up an authenticator app, or ask for its code; a script sends the code to the API."""
+    return render_template(
+        "totp.html", return_path=safe_return_path(request.args.get("redirectToPath"))
+    )

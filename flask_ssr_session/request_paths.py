@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from flask import Request
 
 from .app_state import SDKBinding, current_state
@@ -35,12 +37,17 @@ def refresh_path(request: Request, binding: SDKBinding) -> str:
     return quote_path(mounted(request.root_path, binding.settings.refresh_path))
 
 
-def safe_target(request: Request, binding: SDKBinding, raw: str | None) -> str:
-    """Return *raw* as a return path if it is safe, else ``/``."""
+def safe_target(
+    request: Request, binding: SDKBinding, raw: str | None, *, own_pages: Iterable[str] = ()
+) -> str:
+    """Return *raw* as a return path if it is safe, else ``/``.
+
+    :param own_pages: more pages that must not return to themselves.
+    """
     resolved = binding.resolved
     own_paths = {
         mounted(request.root_path, binding.settings.refresh_path),
-        resolved.login_url.partition("?")[0].rstrip("/"),
+        *(page.partition("?")[0].rstrip("/") for page in (resolved.login_url, *own_pages)),
     }
     return redirect_target(raw, allowed_origins=resolved.return_origins, looping_paths=own_paths)
 
@@ -54,4 +61,12 @@ def safe_return_path(raw: str | None) -> str:
         website origin or in ``SSR_SESSION_REDIRECT_ORIGINS``.
     :raises MisuseError: ``init_app`` was not called for this app.
     """
-    return safe_target(current_request(), current_state().sdk_binding(), raw)
+    request, binding = current_request(), current_state().sdk_binding()
+    # The page that cures a claim leaves itself once the claim is met. Other pages may return to it:
+    # a visitor whose session ended there signs in first.
+    own_pages = [
+        page
+        for page in binding.resolved.claim_pages.values()
+        if page.partition("?")[0].rstrip("/") == full_path(request).rstrip("/")
+    ]
+    return safe_target(request, binding, raw, own_pages=own_pages)

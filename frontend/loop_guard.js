@@ -18,10 +18,11 @@ const aim = settings.claim ?? "";
 // What the pages just before it tried. Two pages may lead to each other, each for its own claim.
 let triedBefore = [];
 
-// Return whether a marker was stored.
-export function storeMarker() {
+// Return whether a marker was stored. `isMet`: the API has called the claim met, so that the next page
+// should be shown.
+export function storeMarker(isMet) {
   const tried = [...triedBefore, aim];
-  const marker = JSON.stringify({ at: now(), token: settings.token, tried });
+  const marker = JSON.stringify({ at: now(), token: settings.token, tried, isMet });
   try {
     sessionStorage.setItem(MARKER, marker);
     return true;

@@ -22,7 +22,8 @@ export function continueToPage() {
     return;
   }
   // A refresh has a second marker. Without one, a claim that stays unmet would reload for ever.
-  if (!storeMarker() && settings.claim !== undefined) {
+  const isRepair = settings.claim !== undefined;
+  if (!storeMarker(isRepair) && isRepair) {
     show("renewed");
     return;
   }
@@ -56,8 +57,9 @@ export function goToSignIn() {
   }
 }
 
-// A visitor who comes straight back would be sent there again, but for the marker.
+// A visitor who comes straight back would be sent there again, but for the marker. Without one, only
+// a click leads there.
 export function goToCure() {
-  if (storeMarker()) navigateTo(addFragmentToReturnPath(settings.cure, CURE_RETURN_PARAM));
+  if (storeMarker(false)) navigateTo(addFragmentToReturnPath(settings.cure, CURE_RETURN_PARAM));
   else show("repair");
 }

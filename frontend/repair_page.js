@@ -6,22 +6,28 @@ import { continueToPage, goToCure, goToSignIn } from "./navigation.js";
 import { queryAll, settings, show, warn } from "./page.js";
 import { apiFetch, signOutRevokedSession } from "./sdk.js";
 
-// What the API says about a claim, by the name of the call. It puts the claim into a new token.
+// What the API says about a claim, by the name of the call; undefined if it does not say. It puts the
+// claim into a new token.
 const CALLS = {
-  email: { method: "GET", path: "/user/email/verify", isMet: (body) => body.isVerified },
-  mfa: { method: "PUT", path: "/mfa/info", isMet: (body) => body.factors.next.length === 0 },
+  email: { method: "GET", path: "/user/email/verify", isMet: ({ isVerified }) => isVerified },
+  mfa: { method: "PUT", path: "/mfa/info", isMet: ({ factors }) => factors?.next && !factors.next[0] },
 };
 
-function checkAndContinue() {
+// `isRetry`: the visitor pressed a button. `isBack`: the visitor comes straight from the step.
+function checkAndContinue({ isRetry = false, isBack = false }) {
   return runAttempt("checking a claim", async () => {
     const call = CALLS[settings.cureCall];
+    const isForm = settings.unsafe !== undefined;
     const response = call && (await apiFetch(call.method, call.path));
-    // The SDK has tried to refresh: the session has ended.
+    // The SDK has tried to refresh: the session has ended. Without a call, only the visitor knows
+    // whether the step is done; a form that is sent too early comes back to this page.
     if (response?.status === Number(settings.expiredStatus)) {
       goToSignIn();
-    } else if (call && (await isMet(call, response))) {
+    } else if (call ? await isMet(call, response) : isForm && isRetry) {
       continueToPage();
-    } else if (settings.unsafe !== undefined) {
+    } else if (isBack) {
+      showUnhelped();
+    } else if (isForm) {
       show("repair"); // the cure opens in a new tab, because the form is one step back in this tab
     } else {
       goToCure();
@@ -32,29 +38,28 @@ function checkAndContinue() {
 async function isMet(call, response) {
   if (!response.ok) throw response;
   const body = await response.json();
-  try {
-    if (body.status === "OK") return call.isMet(body) === true;
-  } catch {
-    // another error, not that of a failed connection
-  }
-  throw new SyntaxError("the API did not answer as SuperTokens' API does");
+  const answer = body.status === "OK" ? call.isMet(body) : undefined;
+  if (typeof answer !== "boolean") throw new SyntaxError("the API says nothing about the claim");
+  return answer;
+}
+
+function showUnhelped() {
+  warn(
+    `the claim ${settings.claim} is still refused after its cure (${settings.cure}): the API and ` +
+      "the pages judge it differently, or the user cannot meet it",
+  );
+  show("problem", "unhelped");
 }
 
 export async function runRepairPage() {
-  addListeners(checkAndContinue);
+  addListeners(() => checkAndContinue({ isRetry: true }));
   show("working");
   await whenVisible();
-  // The page was reloaded after the API called the claim met, or the visitor came straight back from
-  // the page that cures it. Another round would end in the same way.
-  if (takeMarker() && settings.unsafe === undefined) {
-    warn(
-      `the claim ${settings.claim} is still refused after its cure (${settings.cure}): the API and ` +
-        "the pages judge it differently, or the user cannot meet it",
-    );
-    show("problem", "unhelped");
-    return;
-  }
-  await checkAndContinue();
+  const marker = settings.unsafe === undefined && takeMarker();
+  // The page was reloaded after the API had called the claim met. Another round would end in the
+  // same way.
+  if (marker && marker.isMet) showUnhelped();
+  else await checkAndContinue({ isBack: Boolean(marker) });
 }
 
 // Runs the page that asks to sign in again. Only the visitor's click signs out: a link to a page must

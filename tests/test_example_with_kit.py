@@ -178,6 +178,27 @@ def test_signing_in_is_open_to_everybody_and_leads_back_into_this_site(
         assert f'data-return-path="{target}"' in shown, asked
 
 
+@rows(
+    "path, claims, cure",
+    {
+        "an address that is not verified": ("/verified", {"email_verified": False}, "verify-email"),
+        "a verified address": ("/verified", {"email_verified": True}, None),
+        "a code that is too old": ("/vault", {"factors": {"totp": 121}}, "mfa/totp"),
+        "a recent code": ("/vault", {"factors": {"totp": 60}}, None),
+        "a user half signed in": ("/account", {"mfa_complete": False}, "mfa"),
+    },
+)
+def test_page_leads_to_what_the_visitor_lacks(
+    signed_in_as: ClientMaker, path: str, claims: dict[str, Any], cure: str | None
+) -> None:
+    client = signed_in_as(**claims)
+    response = page(client, path)
+    assert response.status_code == (403 if cure else 200)
+    assert (f'data-cure="/auth/{cure}?' in response.text) == (cure is not None)
+    shown = page(client, f"/auth/{cure or 'mfa'}?redirectToPath={path}%3Fa%23b")
+    assert f'data-return-path="{path}?a#b"' in shown.text
+
+
 def test_panel_says_what_becoming_admin_did(
     signed_in_client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -64,10 +64,16 @@ for (const element of document.querySelectorAll("[data-live]")) {
 }
 
 for (const button of document.querySelectorAll("[data-send-email]")) {
+  const { returnPath } = button.dataset;
+  const sent = document.querySelector("[data-sent]");
   button.addEventListener("click", async () => {
-    const response = await post("/auth/user/email/verify/token", {});
-    if (response.ok) location.reload();
-    else button.textContent = "Sign in first";
+    const query = `?redirectToPath=${encodeURIComponent(returnPath)}`;
+    const response = await post(`/auth/user/email/verify/token${query}`, {}).catch(() => ({}));
+    if (response.status === 401) button.textContent = "Sign in first";
+    else if (!response.ok) button.textContent = "That failed: try again";
+    else if ((await response.json()).status !== "OK") location.assign(returnPath); // verified already
+    else if (sent) sent.hidden = false;
+    else location.reload(); // the panel, which shows the link
   });
 }
 
@@ -76,6 +82,55 @@ for (const element of document.querySelectorAll("[data-verify]")) {
   post("/auth/user/email/verify", { method: "token", token })
     .then((response) => response.json())
     .then((answer) => {
-      element.textContent = answer.status === "OK" ? "Verified." : "This link is no longer valid.";
+      const isVerified = answer.status === "OK";
+      element.textContent = isVerified ? "Verified." : "This link is no longer valid.";
+      if (isVerified) location.assign(element.dataset.returnPath);
+    })
+    .catch(() => {
+      element.textContent = "The sign-in service has a problem. Please reload this page.";
     });
+}
+
+for (const section of document.querySelectorAll("[data-totp]")) {
+  const part = (name) => section.querySelector(`[data-${name}]`);
+  const [setUp, secret, code, error] = ["set-up", "secret", "code", "error"].map(part);
+  let deviceName; // of the app that is being set up
+  const call = async (path, body) => {
+    error.textContent = "";
+    try {
+      const response = body ? await post(`/auth/totp/${path}`, body) : await fetch(`/auth/totp/${path}`);
+      if (response.ok) return await response.json();
+      error.textContent = `The sign-in service failed (status ${response.status}). Please try again.`;
+    } catch {
+      error.textContent = "The sign-in service cannot be reached. Please try again.";
+    }
+    return {};
+  };
+  const askForCode = () => {
+    setUp.hidden = true;
+    code.hidden = false;
+    section.querySelector("input").focus();
+  };
+  call("device/list").then(({ devices }) => {
+    if (devices && devices.some((device) => device.verified)) askForCode();
+    else if (devices) setUp.hidden = false;
+  });
+  setUp.querySelector("button").addEventListener("click", async () => {
+    const device = await call("device", {});
+    if (device.status !== "OK") return;
+    deviceName = device.deviceName;
+    secret.querySelector("code").textContent = device.secret;
+    secret.hidden = false;
+    askForCode();
+  });
+  section.querySelector("form").addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const totp = section.querySelector("input").value.trim();
+    const { status } = await (deviceName
+      ? call("device/verify", { deviceName, totp })
+      : call("verify", { totp }));
+    if (status === "OK") location.assign(section.dataset.returnPath);
+    else if (status === "LIMIT_REACHED_ERROR") error.textContent = "Too many wrong codes. Please wait, then try again.";
+    else if (status) error.textContent = "This code is wrong, or no longer valid. Please enter the next one.";
+  });
 }

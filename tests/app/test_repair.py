@@ -18,6 +18,7 @@ from flask_ssr_session import (
     InvalidClaimsError,
     app_state,
     require_session,
+    safe_return_path,
     session_optional,
     session_required,
 )
@@ -338,6 +339,25 @@ def test_htmx_gets_an_encoded_path(sdk: None) -> None:  # noqa: ARG001
     sign_in(client, **UNVERIFIED)
     location = client.get("/mail", headers=HTMX).headers["HX-Redirect"]
     assert location.startswith("/%D0%BF%D0%BE%D0%B4")
+
+
+@rows(
+    "page, raw, returned",
+    {
+        "sign-in to the cure": ("/auth", "/confirm?token=x", "/confirm?token=x"),
+        "the cure to a page": ("/confirm", "/mail#a", "/mail#a"),
+        "the cure to itself": ("/confirm", "/confirm/?token=x", "/"),
+        "the cure to sign-in": ("/confirm", "/auth", "/"),
+    },
+)
+def test_return_path_leads_to_the_cure_but_not_from_it_to_itself(
+    sdk: None,  # noqa: ARG001
+    page: str,
+    raw: str,
+    returned: str,
+) -> None:
+    with make_app(claim_pages={"st-ev": "/confirm"}).test_request_context(page):
+        assert safe_return_path(raw) == returned
 
 
 def test_post_keeps_what_the_visitor_typed(client: FlaskClient) -> None:

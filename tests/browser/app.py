@@ -3,7 +3,7 @@
 Environment: HOST is the host name in the browser, SESSION_ARGUMENTS (JSON) goes to SuperTokens'
 Session recipe, OVERRIDES names one of OVERRIDES. TALISMAN (JSON) sets up Flask-Talisman, and CSRF
 ("before" or "after" flask_ssr_session) Flask-WTF. LIBRARIES is the folder of htmx and Turbo,
-BARE_SDK the browser SDK's file.
+BARE_SDK the browser SDK's file. repair_views.py has two more.
 """
 
 from __future__ import annotations
@@ -61,6 +61,7 @@ from .app_pages import (
     TABS,
     WORKERS,
 )
+from .repair_views import repair, set_up_recipes
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -494,10 +495,11 @@ def make_app(site: str) -> Flask:
     told = os.environ
     arguments = json.loads(told.get("SESSION_ARGUMENTS", "{}"))
     session.init = functools.partial(session.init, **arguments)
+    set_up_recipes()
     if "CSRF" in told:
         ssr_session.init_app = set_up_csrf  # type: ignore[method-assign]
     app = create_app(site=site)
-    for blueprint in (pages, forms, kinds, tabs):
+    for blueprint in (pages, forms, kinds, tabs, repair):
         app.register_blueprint(blueprint)
     # Run before the SDK's hook, which responds to the API's requests.
     app.before_request_funcs[None].insert(0, wait_before_refresh)

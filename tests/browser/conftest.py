@@ -498,7 +498,7 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 
     def watch(response: Response) -> None:
         request, headers = response.request, response.headers
-        is_api = request.method == "POST" and "/auth/" in response.url
+        is_api = "/auth/" in response.url and not request.is_navigation_request()
         touched = {"set-cookie", "front-token", "st-access-token"} & headers.keys()
         if touched and not is_api:
             offences.append(f"{request.method} {response.url} sent {sorted(touched)}")

@@ -16,6 +16,7 @@ from supertokens_python.recipe.multitenancy.recipe import MultitenancyRecipe
 from supertokens_python.recipe.oauth2provider.recipe import OAuth2ProviderRecipe
 from supertokens_python.recipe.openid.recipe import OpenIdRecipe
 from supertokens_python.recipe.session import SessionRecipe
+from supertokens_python.recipe.totp.recipe import TOTPRecipe
 from supertokens_python.recipe.usermetadata.recipe import UserMetadataRecipe
 from supertokens_python.recipe.userroles.recipe import UserRolesRecipe
 
@@ -50,6 +51,7 @@ def reset_sdk() -> None:
         OAuth2ProviderRecipe,
         OpenIdRecipe,
         SessionRecipe,
+        TOTPRecipe,
         UserMetadataRecipe,
         UserRolesRecipe,
     ):

@@ -69,7 +69,7 @@ def test_the_example_has_no_problem_and_is_not_changed(
     key_set = ("GET", "/.well-known/jwks.json")
     assert requests == [key_set, key_set, ("GET", "/recipe/session")]
     output = json.loads(result.stdout)
-    assert output["counts"] == {"ok": 19, "warning": 0, "problem": 0}
+    assert output["counts"] == {"ok": 20, "warning": 0, "problem": 0}
     says = {finding["check"]: finding["says"] for finding in output["findings"]}
     assert says["site"] == f"the site is at {url}, and the API at {url}"
     assert {"script", "core", "refresh_api", "api_keys", "api_cookies", "sign_in"} <= says.keys()

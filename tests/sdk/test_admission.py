@@ -279,6 +279,34 @@ def test_page_lets_nobody_in_whom_the_sdk_turns_away(
         assert admits("/theirs-waived", headers) is (override is not fails)
 
 
+@pytest.mark.usefixtures("sdk_environment")
+@rows(
+    "recipes, claims, claim, call",
+    {
+        "EV, unverified": (EV, NO, "st-ev", "email"),
+        "MFA, second factor due": (MFA, DUE, "st-mfa", "mfa"),
+    },
+)
+def test_scripts_get_the_body_of_the_sdk_and_documents_a_page(
+    core: DevelopmentCore, recipes: str, claims: Claims, claim: str, call: str
+) -> None:
+    """``verify_session`` answers a document with JSON, too, which a visitor cannot use."""
+    start_sdk(core, recipes)
+    client = make_app().test_client()
+    client.set_cookie("sAccessToken", token_of(core, claims))
+    for headers in (FETCH, PAGE):
+        theirs = client.get("/theirs", headers=headers)
+        assert (theirs.status_code, theirs.mimetype) == (403, "application/json")
+    body = client.get("/theirs", headers=FETCH).json
+    assert body is not None
+    assert body["message"] == "invalid claim"
+    assert [error["id"] for error in body["claimValidationErrors"]] == [claim]
+    assert client.get("/required", headers=FETCH).json == body
+    page = client.get("/required", headers=PAGE)
+    assert (page.status_code, page.mimetype) == (403, "text/html")
+    assert f'data-cure-call="{call}"' in page.text
+
+
 def test_the_documentation_gives_the_reason_of_every_difference() -> None:
     text = (Path(__file__).parents[2] / "docs" / "decorators.rst").read_text("utf-8")
     for name, (_, _, _, reason) in DIFFERENT.items():

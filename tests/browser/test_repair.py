@@ -1,0 +1,660 @@
+"""A refused page leads to what the visitor lacks and back, and never round in circles.
+
+"Laps" are the requests for the refused page, "calls" those of the refresh API.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from base64 import urlsafe_b64decode
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import unquote
+
+import pyotp
+import pytest
+from playwright.sync_api import Browser, Page, Request, Route, expect
+
+from ..dev_core.support import send
+from ..tables import rows
+from .conftest import (
+    REFRESH_API,
+    USER,
+    Serve,
+    Site,
+    both_engines,
+    calls_of,
+    console_of,
+    expect_user,
+    follow,
+    post_form,
+    try_again,
+)
+
+pytestmark = pytest.mark.browser
+
+EMAIL_API = "**/auth/user/email/verify"
+MFA_API = "**/auth/mfa/info"
+VERIFY_PAGE = re.compile(r"/auth/verify-email\?redirectToPath=")
+FACTOR_PAGE = re.compile(r"/auth/mfa(/totp)?\?")
+QUERY = "?tab=2&q=a b#claims"
+# As a browser writes it.
+WRITTEN = "?tab=2&q=a%20b#claims"
+
+
+class Counts:
+    """What *page* requests from now on: the laps, and calls of the refresh API and of both APIs."""
+
+    def __init__(self, page: Page, path: str) -> None:
+        self._path = path
+        self.laps = self.asked = self.cures = 0
+        self.refreshes = calls_of(page)
+        page.on("request", self._note)
+
+    def _note(self, request: Request) -> None:
+        path = request.url.split("?")[0].split("#")[0]
+        self.laps += request.is_navigation_request() and path.endswith(self._path)
+        self.cures += "/auth/verify-email" in path or path.endswith(("/auth/mfa", "/mfa/totp"))
+        self.asked += path.endswith(("/auth/user/email/verify", "/auth/mfa/info"))
+
+    def __call__(self) -> tuple[int, int, int, int]:
+        return self.laps, self.cures, self.asked, len(self.refreshes)
+
+
+def do(site: Site, action: str, user: str) -> None:
+    site.ask(f"/repair/do/{action}/{user}")
+
+
+def change_claims(site: Site, page: Page, **claims: Any) -> None:
+    """Change claims of the session at the core; None removes one. The token has them, too."""
+    cookies = {cookie["name"]: cookie["value"] for cookie in page.context.cookies(site.origin)}
+    part = cookies["sAccessToken"].split(".")[1]
+    handle = json.loads(urlsafe_b64decode(part + "=="))["sessionHandle"]
+    known = send(site.core.uri, "GET", f"/recipe/session?sessionHandle={handle}").json
+    changed = {k: v for k, v in {**known["userDataInJWT"], **claims}.items() if v is not None}
+    body = {"sessionHandle": handle, "userDataInJWT": changed}
+    assert send(site.core.uri, "PUT", "/recipe/jwt/data", body=body).status == 200
+    site.call_api(page.context, "session/refresh")
+    site.let_time_pass(page)
+    site.core.clear_request_log()
+
+
+def half_signed_in(site: Site, page: Page) -> str:
+    """Sign a user up who needs a second factor."""
+    user = site.sign_up(page)
+    do(site, "require-totp", user)
+    change_claims(site, page, **{"st-mfa": {"c": {"emailpassword": 1}, "v": False}})
+    return user
+
+
+def expect_part(page: Page, name: str) -> None:
+    expect(page.locator(f"[data-ssr-part={name}]")).to_be_visible()
+
+
+def expect_problem(page: Page, cause: str) -> None:
+    """Wait until the page names this cause, no other, and the way to the step."""
+    expect(page.locator(f"[data-ssr-cause={cause}]")).to_be_visible()
+    expect(page.locator("[data-ssr-cause] >> visible=true")).to_have_count(1)
+    expect(page.get_by_role("button", name="Try again")).to_be_focused()
+    link = page.locator("[data-ssr-part=problem]").get_by_role("link", name="Go to this step")
+    expect(link).to_have_attribute("href", re.compile("redirectToPath="))
+
+
+def set_up_factor(page: Page) -> pyotp.TOTP:
+    """Set an authenticator app up on the factor page, and enter its code."""
+    page.get_by_role("button", name="Set it up").click()
+    secret = page.locator("[data-secret] code")
+    expect(secret).to_be_visible()
+    device = pyotp.TOTP(secret.inner_text())
+    enter_code(page, device.now())
+    return device
+
+
+def enter_code(page: Page, code: str) -> None:
+    page.get_by_label("Code").fill(code)
+    page.get_by_role("button", name="Continue").click()
+
+
+# --- the whole flow ------------------------------------------------------------------------------
+
+
+@both_engines
+def test_a_verified_address_is_asked_for_and_the_page_is_shown(site: Site, page: Page) -> None:
+    user = site.sign_up_by_form(page)
+    counts = Counts(page, "/verified")
+    page.goto(site.url(f"/verified{QUERY}"))
+    page.wait_for_url(VERIFY_PAGE)
+    page.get_by_role("button", name="Send me the link").click()
+    page.locator("[data-sent] a").click()
+    page.get_by_role("link", name="Verify the address").last.click()
+    page.wait_for_url(site.url(f"/verified{WRITTEN}"))
+    expect_user(page, user)
+    # Twice on the page that sends the link, and on the one that the link opens.
+    assert counts() == (2, 2, 2, 0)
+
+
+def test_an_address_that_is_verified_in_another_browser_needs_no_step(
+    site: Site, page: Page
+) -> None:
+    user = site.sign_up(page)
+    do(site, "verify-email", user)
+    counts = Counts(page, "/verified")
+    page.goto(site.url(f"/verified{QUERY}"))
+    expect_user(page, user)
+    assert page.url == site.url(f"/verified{WRITTEN}")
+    assert counts() == (2, 0, 1, 0)
+
+
+@both_engines
+def test_a_recent_code_is_asked_for_and_the_page_is_shown(site: Site, page: Page) -> None:
+    user = site.sign_up_by_form(page)
+    counts = Counts(page, "/vault")
+    page.goto(site.url(f"/vault{QUERY}"))
+    page.wait_for_url(FACTOR_PAGE)
+    device = set_up_factor(page)
+    page.wait_for_url(site.url(f"/vault{WRITTEN}"))
+    expect_user(page, user)
+    assert counts() == (2, 1, 0, 0)
+    # Too long ago again: the code is asked for, and no set-up.
+    factors = {"emailpassword": int(time.time()), "totp": int(time.time()) - 121}
+    change_claims(site, page, **{"st-mfa": {"c": factors, "v": True}})
+    page.reload()
+    page.wait_for_url(FACTOR_PAGE)
+    enter_code(page, "000000")
+    expect(page.get_by_role("alert")).to_contain_text("wrong")
+    enter_code(page, device.at(time.time() + 30))
+    page.wait_for_url(site.url(f"/vault{WRITTEN}"))
+    expect_user(page, user)
+    assert counts() == (4, 2, 0, 0)
+
+
+# --- half signed-in users ------------------------------------------------------------------------
+
+
+def test_a_required_second_factor_is_set_up_after_sign_up(site: Site, page: Page) -> None:
+    user = half_signed_in(site, page)
+    counts = Counts(page, "/account")
+    page.goto(site.url(f"/account{QUERY}"))
+    page.wait_for_url(FACTOR_PAGE)
+    set_up_factor(page)
+    page.wait_for_url(site.url(f"/account{WRITTEN}"))
+    expect_user(page, user)
+    assert counts() == (2, 1, 1, 0)
+
+
+def test_a_removed_device_is_set_up_again_at_the_next_sign_in(site: Site, page: Page) -> None:
+    user = half_signed_in(site, page)
+    page.goto(site.url("/account"))
+    page.wait_for_url(FACTOR_PAGE)
+    set_up_factor(page)
+    expect_user(page, user)
+    page.evaluate(
+        """async () => {
+        const call = (path, more) => fetch('/auth/totp/' + path, more).then((r) => r.json());
+        const [{ name: deviceName }] = (await call('device/list')).devices;
+        const headers = { 'content-type': 'application/json' };
+        const body = JSON.stringify({ deviceName });
+        await call('device/remove', { method: 'POST', headers, body });
+        await supertokensWebsite.signOut(); }"""
+    )
+    site.let_time_pass(page)
+    page.goto(site.url("/auth?redirectToPath=/account"))
+    site.fill_in(page)
+    page.wait_for_url(FACTOR_PAGE)
+    set_up_factor(page)
+    page.wait_for_url(site.url("/account"))
+    expect_user(page, user)
+
+
+@rows(
+    "claim, undo",
+    {
+        "begun before the site had second factors": (None, False),
+        "whose second factor is no longer required": (
+            {"c": {"emailpassword": 1}, "v": False},
+            True,
+        ),
+    },
+)
+def test_the_api_alone_completes_a_session(site: Site, page: Page, claim: Any, undo: bool) -> None:
+    if undo:
+        user = half_signed_in(site, page)
+        do(site, "no-longer-require-totp", user)
+    else:
+        user = site.sign_up(page)
+        change_claims(site, page, **{"st-mfa": claim})
+    counts = Counts(page, "/account")
+    page.goto(site.url(f"/account{QUERY}"))
+    expect_user(page, user)
+    assert page.url == site.url(f"/account{WRITTEN}")
+    assert counts() == (2, 0, 1, 0)
+
+
+# --- a recent sign-in ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def old_user(site: Site, page: Page) -> str:
+    """A user who signed in two hours ago, whose token is new."""
+    with site.clock.shifted(-7200):
+        user = site.sign_up(page)
+    site.call_api(page.context, "session/refresh")
+    site.let_time_pass(page)
+    site.core.clear_request_log()
+    return user
+
+
+def test_only_the_button_signs_out_and_the_page_is_shown_after_sign_in(
+    site: Site, page: Page, old_user: str
+) -> None:
+    counts = Counts(page, "/repair/recent")
+    signed_out: list[str] = []
+    page.on("request", lambda r: signed_out.append(r.url) if "signout" in r.url else None)
+    page.goto(site.url(f"/repair/recent{QUERY}"))
+    expect_part(page, "sign-in-again")
+    page.reload()
+    expect_part(page, "sign-in-again")
+    page.wait_for_timeout(500)
+    assert signed_out == []
+    assert counts() == (2, 0, 0, 0)
+    page.get_by_role("button", name="Sign in again").click()
+    page.wait_for_url(re.compile(r"/auth\?redirectToPath=/repair/recent"))
+    assert len(signed_out) == 1
+    site.fill_in(page)
+    page.wait_for_url(site.url(f"/repair/recent{WRITTEN}"))
+    expect_user(page, old_user)
+    assert counts() == (3, 0, 0, 0)
+
+
+def test_sign_out_that_fails_leads_nowhere_and_can_be_tried_again(
+    site: Site, page: Page, old_user: str
+) -> None:
+    page.route("**/auth/signout", lambda route: route.fulfill(status=500, body="{}"))
+    page.goto(site.url("/repair/recent"))
+    page.get_by_role("button", name="Sign in again").click()
+    expect(page.locator("[data-ssr-cause=status]")).to_be_visible()
+    assert page.url == site.url("/repair/recent")
+    page.unroute("**/auth/signout")
+    try_again(page)
+    page.wait_for_url(re.compile(r"/auth\?redirectToPath=/repair/recent"))
+    site.fill_in(page)
+    expect_user(page, old_user)
+
+
+# --- claims of the core --------------------------------------------------------------------------
+
+
+def test_a_role_counts_at_once_on_a_page_that_asks_the_core(site: Site, page: Page) -> None:
+    """That page refreshes once in the background, so that the others know of the role, too."""
+    site.sign_up(page, to="/checked")
+    expect(page.locator("main")).to_contain_text("none")
+    site.core.clear_request_log()
+    counts = Counts(page, "/checked")
+    page.context.request.post(site.url("/panel/become-admin"))
+    with page.expect_response(REFRESH_API):
+        page.goto(site.url("/checked"))
+    expect(page.locator("main")).to_contain_text("admin")
+    page.goto(site.url("/admin"))
+    expect(page.locator("[data-admin]")).to_be_visible()
+    page.goto(site.url("/checked"))
+    page.wait_for_timeout(500)
+    assert counts() == (2, 0, 0, 1)
+    assert site.refresh_calls() == 1
+
+
+# --- no failure makes a visitor go round in circles ----------------------------------------------
+
+Sabotage = Callable[[Page], None]
+NO_SESSION = """const refuse = () => { throw new DOMException('no', 'SecurityError') };
+    Object.defineProperty(window, 'sessionStorage', { get: refuse });"""
+NO_LOCAL = NO_SESSION.replace("sessionStorage", "localStorage")
+NO_COOKIES = NO_SESSION.replace("window, 'sessionStorage", "document, 'cookie").replace(
+    "get: refuse", "get: refuse, set: refuse"
+)
+NAMED = "window.name ||= 'mine';"
+CURE = re.compile(r"/auth/(verify-email|mfa(/totp)?)\?")
+
+
+def api(status: int = 200, body: str = "{}") -> Sabotage:
+    """Make the API say this of any claim."""
+    answer = {"status": status, "body": body, "content_type": "application/json"}
+
+    def sabotage(page: Page) -> None:
+        for path in (EMAIL_API, MFA_API):
+            page.route(path, lambda route: route.fulfill(**answer))
+
+    return sabotage
+
+
+def api_down(page: Page) -> None:
+    for path in (EMAIL_API, MFA_API):
+        page.route(path, lambda route: route.abort())
+
+
+BOUNCE = "location.replace(new URLSearchParams(location.search).get('redirectToPath'))"
+
+
+def bounces(page: Page) -> None:
+    """Make the page of the step lead back at once, by a script."""
+
+    def answer(route: Route) -> None:
+        route.fulfill(body=f"<!doctype html><script>{BOUNCE}</script>", content_type="text/html")
+
+    page.route(CURE, answer)
+
+
+def bounces_by_redirect(page: Page) -> None:
+    def answer(route: Route) -> None:
+        back = unquote(route.request.url.partition("redirectToPath=")[2])
+        route.fulfill(status=302, headers={"location": back})
+
+    page.route(CURE, answer)
+
+
+def both(*sabotages: Sabotage | str) -> Sabotage:
+    """Do all of these; a text is a script that runs on every page."""
+
+    def sabotage(page: Page) -> None:
+        for one in sabotages:
+            if isinstance(one, str):
+                page.add_init_script(one)
+            else:
+                one(page)
+
+    return sabotage
+
+
+def unverified(site: Site, page: Page) -> str:
+    site.sign_up(page)
+    return "/verified"
+
+
+def pending(site: Site, page: Page) -> str:
+    half_signed_in(site, page)
+    return "/account"
+
+
+def without_code(site: Site, page: Page) -> str:
+    site.sign_up(page)
+    return "/vault"
+
+
+def without_address(site: Site, page: Page) -> str:
+    """A user without an address: the API calls it verified, and the token stays as it is."""
+    do(site, "drop-email", site.sign_up(page))
+    return "/verified"
+
+
+OK_MET = json.dumps({"status": "OK", "isVerified": True, "factors": {"next": []}})
+OTHER = '{"status":"GENERAL_ERROR","message":"no"}'
+LICENCE = api(402, "A licence is needed")
+
+Start = Callable[[Site, Page], str]
+
+
+@rows(
+    "start, sabotage, cause, counted",
+    {
+        "a user without an address": (without_address, both(), "unhelped", (2, 0, 1, 0)),
+        "an API that calls the address verified": (
+            *(unverified, api(body=OK_MET), "unhelped", (2, 0, 1, 0)),
+        ),
+        "an API that calls the factors complete": (
+            *(pending, api(body=OK_MET), "unhelped", (2, 0, 1, 0)),
+        ),
+        "a page for the address that leads back": (unverified, bounces, "unhelped", (2, 1, 2, 0)),
+        "a page for the address that redirects": (
+            *(unverified, bounces_by_redirect, "unhelped", (2, 1, 2, 0)),
+        ),
+        "a page for factors that leads back": (pending, bounces, "unhelped", (2, 1, 2, 0)),
+        "a page for a code that leads back": (without_code, bounces, "unhelped", (2, 1, 0, 0)),
+        "that, without session storage": (
+            *(without_code, both(NO_SESSION, bounces), "unhelped", (2, 1, 0, 0)),
+        ),
+        "no licence": (pending, LICENCE, "status", (1, 0, 1, 0)),
+        "an API that fails": (pending, api(500), "status", (1, 0, 1, 0)),
+        "an API that fails for the address": (unverified, api(500), "status", (1, 0, 1, 0)),
+        "an API that cannot be reached": (unverified, api_down, "network", (1, 0, 1, 0)),
+        "an answer that is no JSON": (unverified, api(body="<p>"), "answer", (1, 0, 1, 0)),
+        "an answer without factors": (pending, api(body='{"status":"OK"}'), "answer", (1, 0, 1, 0)),
+        "another status": (unverified, api(body=OTHER), "answer", (1, 0, 1, 0)),
+        "no local storage": (unverified, both(NO_LOCAL), "blocked", (1, 0, 0, 0)),
+        "no cookies": (pending, both(NO_COOKIES), "blocked", (1, 0, 0, 0)),
+    },
+)
+def test_a_step_that_does_not_help_ends_on_a_page(
+    flowing_site: Site,
+    page: Page,
+    start: Start,
+    sabotage: Sabotage,
+    cause: str,
+    counted: tuple[int, int, int, int],
+) -> None:
+    site = flowing_site
+    path = start(site, page)
+    sabotage(page)
+    counts, said = Counts(page, path), console_of(page)
+    page.goto(site.url(f"{path}{QUERY}"))
+    expect_problem(page, cause)
+    page.wait_for_timeout(300)
+    assert counts() == counted
+    assert page.url == site.url(f"{path}{WRITTEN}")
+    assert len(said) <= 1
+    assert said or cause == "blocked"
+
+
+def test_no_lap_is_made_without_a_place_for_a_mark(site: Site, page: Page) -> None:
+    """Session storage is blocked, and the window has a name of the site's own."""
+    site.sign_up(page)
+    both(NO_SESSION, NAMED, bounces)(page)
+    counts = Counts(page, "/vault")
+    page.goto(site.url("/vault"))
+    expect_part(page, "repair")
+    page.wait_for_timeout(300)
+    assert counts() == (1, 0, 0, 0)
+    # Each further lap is the visitor's own.
+    page.get_by_role("link", name="Go to this step").click()
+    expect_part(page, "repair")
+    page.wait_for_timeout(300)
+    assert counts() == (2, 1, 0, 0)
+
+
+def test_an_api_that_is_silent_is_named(site: Site, page: Page) -> None:
+    site.sign_up(page)
+    page.clock.install()
+    held: list[Route] = []
+
+    def hold_the_first(route: Route) -> None:
+        if held:
+            route.continue_()
+        held.append(route)
+
+    page.route(EMAIL_API, hold_the_first)
+    counts = Counts(page, "/verified")
+    page.goto(site.url("/verified"))
+    expect_part(page, "working")
+    page.clock.run_for(11_000)
+    expect_problem(page, "silent")
+    try_again(page)
+    page.wait_for_url(VERIFY_PAGE)
+    assert counts() == (1, 1, 2, 0)
+
+
+def test_a_problem_that_is_over_is_over_at_the_next_try(site: Site, page: Page) -> None:
+    user = site.sign_up(page)
+    api(500)(page)
+    page.goto(site.url(f"/verified{QUERY}"))
+    expect_problem(page, "status")
+    page.unroute_all()
+    do(site, "verify-email", user)
+    try_again(page)
+    expect_user(page, user)
+
+
+def test_a_session_that_ends_while_the_api_is_asked_leads_to_sign_in(
+    site: Site, page: Page
+) -> None:
+    """The core knows the session no more, so the API answers 401 and removes the tokens."""
+    site.sign_up(page)
+    page.goto(site.url("/account"))
+    site.core.revoke_sessions()
+    counts = Counts(page, "/verified")
+    page.goto(site.url(f"/verified{QUERY}"))
+    page.wait_for_url(re.compile(r"/auth\?redirectToPath=/verified"))
+    site.fill_in(page)
+    page.wait_for_url(VERIFY_PAGE)
+    assert counts() == (2, 1, 2, 0)
+
+
+def test_an_expired_token_is_refreshed_before_the_step(flowing_site: Site, page: Page) -> None:
+    site = flowing_site
+    site.signed_up_and_expired(page)
+    counts = Counts(page, "/verified")
+    page.goto(site.url(f"/verified{QUERY}"))
+    page.wait_for_url(VERIFY_PAGE)
+    assert counts() == (2, 1, 1, 1)
+
+
+def test_a_sandboxed_frame_names_the_cause(site: Site, page: Page) -> None:
+    site.sign_up(page)
+    counts = Counts(page, "/verified")
+    frame = "<iframe sandbox='allow-scripts' src='/verified'></iframe>"
+    page.goto(site.url(f"/raw?text={frame}&policy=anything"))
+    expect(page.frame_locator("iframe").locator("[data-ssr-cause=blocked]")).to_be_visible()
+    assert counts() == (1, 0, 0, 0)
+
+
+def test_without_scripts_a_link_leads_to_the_step(site: Site, browser: Browser) -> None:
+    with browser.new_context(java_script_enabled=False) as context:
+        page = context.new_page()
+        site.sign_up(page)
+        page.goto(site.url("/verified?tab=2"))
+        expect(page.locator("noscript h1, noscript h2")).to_be_visible()
+        page.locator("noscript").get_by_role("link", name="Go to this step").click()
+        assert page.url == site.url("/auth/verify-email?redirectToPath=/verified%3Ftab%3D2")
+        page.goto(site.url("/vault"))
+        page.locator("noscript").get_by_role("link", name="Go to this step").click()
+        assert page.url == site.url("/auth/mfa/totp?stepUp=true&redirectToPath=/vault")
+        expect(page.get_by_role("alert")).to_contain_text("JavaScript")
+
+
+# --- forms ---------------------------------------------------------------------------------------
+
+
+@rows(
+    "path, start",
+    {"an address": ("/repair/mail", unverified), "a code": ("/repair/code", without_code)},
+)
+def test_a_form_waits_for_the_step_and_is_sent_by_the_visitor(
+    site: Site, page: Page, path: str, start: Start
+) -> None:
+    start(site, page)
+    page.goto(site.url("/account"))
+    user = page.locator(USER).inner_text()
+    counts = Counts(page, path)
+    post_form(page, site.url(path), note="typed with care")
+    expect_part(page, "repair")
+    expect(page.locator("[data-ssr-part=repair]")).to_contain_text("Nothing was sent")
+    page.wait_for_timeout(300)
+    with page.context.expect_page() as opened:
+        page.get_by_role("link", name="Go to this step").click()
+    step = opened.value
+    if "mail" in path:
+        expect(step.get_by_role("button", name="Send me the link")).to_be_visible()
+        do(site, "verify-email", user)
+    else:
+        set_up_factor(step)
+        step.wait_for_url(site.url("/repair/code"))
+    page.get_by_role("button", name="I have done this step").click()
+    page.get_by_role("button", name="Send them now").click()
+    expect(page.locator("[data-note]")).to_have_text("typed with care")
+    assert counts() == (2, 0, 2 if "mail" in path else 0, 0)
+
+
+def test_a_form_that_is_sent_before_the_step_is_done_stays(site: Site, page: Page) -> None:
+    site.sign_up(page, to="/account")
+    counts = Counts(page, "/repair/code")
+    post_form(page, site.url("/repair/code"), note="typed with care")
+    for _ in range(2):
+        page.get_by_role("button", name="I have done this step").click()
+        page.get_by_role("button", name="Send them now").click()
+        expect_part(page, "repair")
+    expect(page.locator("form [name=note]")).to_have_value("typed with care")
+    assert counts() == (3, 0, 0, 0)
+
+
+def test_a_form_is_still_filled_in_when_the_visitor_goes_back(site: Site, page: Page) -> None:
+    site.sign_up(page, to="/repair/entry")
+    page.get_by_label("Note").fill("typed with care")
+    page.get_by_role("button", name="Send").click()
+    expect_part(page, "repair")
+    page.get_by_role("button", name="Go back").click()
+    expect(page.get_by_label("Note")).to_have_value("typed with care")
+
+
+# --- pages and lists of the site's own -----------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def own_site(serve: Serve) -> Site:
+    """It requires a verified address everywhere, has a page for it, and a list of revoked users."""
+    pages = {"EXAMPLE_SSR_SESSION_CLAIM_PAGES": '{"st-ev": "/repair/cure"}'}
+    return serve(EMAIL_MODE="REQUIRED", LISTED="1", **pages)
+
+
+@rows("expired", {"a good token": False, "an expired token": True})
+def test_a_page_of_the_step_may_require_a_session(
+    own_site: Site, page: Page, expired: bool
+) -> None:
+    site = own_site
+    user = site.sign_up(page)
+    if expired:
+        site.expire(page)
+    counts = Counts(page, "/account")
+    page.goto(site.url(f"/account{QUERY}"))
+    page.wait_for_url(re.compile(r"/repair/cure\?redirectToPath=/account%3Ftab%3D2.*%23claims"))
+    expect_user(page, user)
+    assert counts() == (2 if expired else 1, 0, 1, int(expired))
+    # Then the step itself, and back.
+    do(site, "verify-email", user)
+    page.goto(site.url("/account"))
+    expect_user(page, user)
+    assert page.url == site.url("/account")
+
+
+def test_a_visitor_of_the_step_whose_session_ends_signs_in_and_returns_to_it(
+    own_site: Site, page: Page
+) -> None:
+    site = own_site
+    site.sign_up(page)
+    page.context.clear_cookies()
+    page.goto(site.url("/repair/cure?redirectToPath=/account"))
+    page.wait_for_url(re.compile(r"/auth\?redirectToPath=/repair/cure"))
+    site.fill_in(page)
+    page.wait_for_url(site.url("/repair/cure?redirectToPath=/account"))
+
+
+def test_a_user_that_the_site_revokes_ends_at_sign_in(own_site: Site, page: Page) -> None:
+    """The core knows the session, and refreshes it, but the site has its own list."""
+    site = own_site
+    user = site.sign_up(page)
+    do(site, "verify-email", user)
+    page.goto(site.url("/account"))
+    expect_user(page, user)
+    do(site, "revoke", user)
+    site.let_time_pass(page)
+    counts = Counts(page, "/account")
+    follow(page, site.url(f"/account{QUERY}"))
+    page.wait_for_url(re.compile(r"/auth\?redirectToPath=/account"))
+    page.wait_for_timeout(500)
+    assert counts() == (2, 0, 0, 1)
+    assert site.core.list_sessions(user) == []
+    # Signing in again makes another lap, of the visitor's own, and ends in the same place.
+    with page.expect_response("**/auth/signout"):
+        site.fill_in(page)
+    page.wait_for_url(re.compile(r"/auth\?redirectToPath=/account"))
+    page.wait_for_timeout(500)
+    assert len(counts.refreshes) <= 2
+    assert site.core.list_sessions(user) == []
