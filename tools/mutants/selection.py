@@ -36,7 +36,7 @@ PYTEST = ["-q", "--assert=plain", "-p", "no:cacheprovider", "-p", "no:xdist", "-
 SLOW_SECONDS = 3.0
 # A mutant meets this many tests at most. If fewer than FEW execute its line, or if it also runs on
 # import, others of its module join them.
-CAP, FEW = 250, 40
+CAP, FEW = 150, 40
 
 
 class _Recorder:
@@ -209,12 +209,7 @@ class Tests:
 
         Every test function that executes the line has one row among them, before any has a second.
         """
-        found = set[str]().union(
-            *(
-                self._by_line[mutant.module].get(line, set())
-                for line in _statement_lines(source(mutant.module), place.line_number)
-            )
-        )
+        found = self._contexts(mutant, place)
         direct = _spread(found - {""})
         if not found:
             return []
@@ -224,6 +219,15 @@ class Tests:
             importers = set[str]().union(*map(self._of_module, _importers(mutant.module)))
             rest += _spread(importers - found - set(rest))
         return (direct + rest[: max(0, wanted - len(direct))])[:CAP]
+
+    def runs_early(self, mutant: Mutant, place: Place) -> bool:
+        """Return whether the line also runs before the tests, on import or in their tables."""
+        return "" in self._contexts(mutant, place)
+
+    def _contexts(self, mutant: Mutant, place: Place) -> set[str]:
+        by_line = self._by_line[mutant.module]
+        lines = _statement_lines(source(mutant.module), place.line_number)
+        return set[str]().union(*(by_line.get(line, set()) for line in lines))
 
     def _of_module(self, module: str) -> set[str]:
         return set[str]().union(*self._by_line[module].values()) - {""}
