@@ -18,7 +18,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import zip_longest
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
@@ -26,7 +26,7 @@ from typing import Any
 import hypothesis
 import pytest
 
-from .listing import PACKAGE, ROOT, Mutant, find, mutate, source
+from .listing import PACKAGE, ROOT, Mutant, Place, find, mutate, source
 from .selection import BUILD, PYTEST, Tests
 
 # The first stage of a pytest of its own has the tests of this many files; few mutants survive it.
@@ -40,15 +40,20 @@ _REFUSED = 6
 class _Job:
     """One mutant with the tests that it has not met yet.
 
+    :ivar place: where it is; None leaves the source as it is.
     :ivar slot: which of the workers runs it.
     :ivar deadline: on the monotonic clock.
     """
 
     mutant: Mutant
-    text: str
+    place: Place | None
     stages: deque[list[str]]
     slot: int = 0
-    deadline: float = field(default=0.0)
+    deadline: float = 0.0
+
+    def text(self) -> str:
+        """Return the source of the mutant."""
+        return mutate(self.mutant, self.place) if self.place else source(self.mutant.module)
 
 
 def run(
@@ -66,11 +71,12 @@ def run(
         place = places[mutant.module].get(mutant)
         if place is None:
             yield mutant, "gone"
-        elif chosen := sorted(tests.choose(mutant, place), key=lambda test: tests.seconds[test]):
-            text = source(mutant.module) if is_unchanged else mutate(mutant, place)
+        elif chosen := tests.choose(mutant, place):
             runs_early = tests.runs_early(mutant, place)
-            stages = _stages(chosen, tests.seconds) if runs_early else deque([chosen])
-            (alone if runs_early else in_session).append(_Job(mutant, text, stages))
+            stages = _stages(chosen) if runs_early else deque([chosen])
+            (alone if runs_early else in_session).append(
+                _Job(mutant, None if is_unchanged else place, stages)
+            )
         else:
             yield mutant, "no test"
     hypothesis.settings.register_profile("mutants", database=None, derandomize=True, deadline=None)
@@ -215,7 +221,7 @@ def _exchange(job: _Job, functions: list[FunctionType]) -> bool:
     """Give live functions the code of the mutant; return whether that was possible."""
     path = str(PACKAGE / job.mutant.module)
     before = compile(source(job.mutant.module), path, "exec", dont_inherit=True)
-    after = compile(job.text, path, "exec", dont_inherit=True)
+    after = compile(job.text(), path, "exec", dont_inherit=True)
     codes = {_key(old): new for old, new in _pairs(before, after) if old != new}
     live = [f for f in functions if f.__code__.co_filename == path and _key(f.__code__) in codes]
     try:
@@ -245,7 +251,7 @@ def _pairs(before: CodeType, after: CodeType) -> Iterator[tuple[CodeType, CodeTy
 
 
 def _run_alone(job: _Job, stage: list[str]) -> int:
-    sys.meta_path.insert(0, _MutatedFinder(job.mutant.module, job.text))
+    sys.meta_path.insert(0, _MutatedFinder(job.mutant.module, job.text()))
     files = {str(ROOT / test.partition("::")[0]) for test in stage}
     options = [*PYTEST, "-x", "--tb=short"]
     return int(pytest.main([*options, *sorted(files)], plugins=[_Chosen(stage)]))
@@ -281,7 +287,7 @@ class _MutatedFinder:
 
 
 class _Chosen:
-    """Keeps the chosen tests only, the fastest first."""
+    """Keeps the chosen tests only, in their order."""
 
     def __init__(self, tests: list[str]) -> None:
         self._order = {test: rank for rank, test in enumerate(tests)}
@@ -292,13 +298,10 @@ class _Chosen:
         items[:] = sorted(kept, key=lambda item: self._order[item.nodeid])
 
 
-def _stages(chosen: list[str], seconds: dict[str, float]) -> deque[list[str]]:
-    """Split tests into those of the fastest files, and all others."""
-    files: dict[str, list[float]] = {}
-    for test in chosen:
-        files.setdefault(test.partition("::")[0], []).append(seconds[test])
-    ranked = sorted(files, key=lambda file: sum(files[file]) / len(files[file]))
-    first = {*ranked[:FIRST_FILES]}
+def _stages(chosen: list[str]) -> deque[list[str]]:
+    """Split tests into those of the first files, and all others."""
+    files = list(dict.fromkeys(test.partition("::")[0] for test in chosen))
+    first = files[:FIRST_FILES]
     stages = [
         [test for test in chosen if test.partition("::")[0] in first],
         [test for test in chosen if test.partition("::")[0] not in first],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import hashlib
 import json
 import os
@@ -194,6 +195,7 @@ class Tests:
         self._users: dict[str, list[str]] = facts["users"]
         self._data = coverage.CoverageData(str(DATA))
         self._data.read()
+        self._by_module: dict[str, dict[str, float]] = {}
         self._by_line = {module: self._read(module) for module in module_names()}
 
     def _read(self, module: str) -> dict[int, set[str]]:
@@ -207,17 +209,19 @@ class Tests:
     def choose(self, mutant: Mutant, place: Place) -> list[str]:
         """Return the tests for *mutant*, at most :data:`CAP`; none if no test executes its line.
 
-        Every test function that executes the line has one row among them, before any has a second.
+        First come those that execute what few others execute in its module. Every test function has
+        one row among them before any has a second.
         """
         found = self._contexts(mutant, place)
-        direct = _spread(found - {""})
+        scores = self._scores(mutant.module)
+        direct = _spread(found - {""}, scores)
         if not found:
             return []
         wanted = CAP if "" in found else FEW
-        rest = _spread(self._of_module(mutant.module) - found) if len(direct) < wanted else []
+        rest = _spread(scores.keys() - found, scores) if len(direct) < wanted else []
         if "" in found and len(direct) + len(rest) < wanted:
-            importers = set[str]().union(*map(self._of_module, _importers(mutant.module)))
-            rest += _spread(importers - found - set(rest))
+            others = set[str]().union(*map(self._scores, _importers(mutant.module)))
+            rest += _spread(others - found - set(rest), scores)
         return (direct + rest[: max(0, wanted - len(direct))])[:CAP]
 
     def runs_early(self, mutant: Mutant, place: Place) -> bool:
@@ -229,28 +233,46 @@ class Tests:
         lines = _statement_lines(source(mutant.module), place.line_number)
         return set[str]().union(*(by_line.get(line, set()) for line in lines))
 
-    def _of_module(self, module: str) -> set[str]:
-        return set[str]().union(*self._by_line[module].values()) - {""}
+    def _scores(self, module: str) -> dict[str, float]:
+        """Return the tests that execute lines of *module*; a line that few execute counts more."""
+        if module not in self._by_module:
+            scores: dict[str, float] = defaultdict(float)
+            for tests in self._by_line[module].values():
+                for test in tests - {""}:
+                    scores[test] += 1 / len(tests)
+            self._by_module[module] = dict(scores)
+        return self._by_module[module]
 
 
-def _spread(tests: set[str]) -> list[str]:
-    """Order tests so that each prefix is spread over test functions, in a way that is fixed."""
+def _spread(tests: set[str], scores: dict[str, float]) -> list[str]:
+    """Order tests by score, but so that each prefix is spread over test functions."""
     rows: dict[str, list[str]] = defaultdict(list)
-    for test in sorted(tests, key=lambda test: hashlib.sha256(test.encode()).digest()):
+    for test in sorted(tests, key=lambda test: (-scores.get(test, 0), _digest(test))):
         rows[test.partition("[")[0]].append(test)
     return [test for rank in zip_longest(*rows.values()) for test in rank if test]
 
 
+@functools.cache
+def _digest(test: str) -> bytes:
+    return hashlib.sha256(test.encode()).digest()
+
+
+@functools.cache
 def _statement_lines(text: str, line_number: int) -> range:
     """Return the lines of the statement around a line; of a compound one, those of its head."""
     lines = range(line_number, line_number + 1)
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.stmt):
+    for node in _statements(text):
+        if node.lineno <= line_number:
             body = getattr(node, "body", None)
             end = body[0].lineno - 1 if body else node.end_lineno or node.lineno
             if node.lineno <= line_number <= end:
                 lines = range(node.lineno, max(end, node.lineno) + 1)
     return lines
+
+
+@functools.cache
+def _statements(text: str) -> list[ast.stmt]:
+    return [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.stmt)]
 
 
 def _importers(module: str) -> list[str]:
