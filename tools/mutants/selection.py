@@ -9,9 +9,9 @@ import json
 import os
 import sys
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from itertools import zip_longest
+from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -195,6 +195,7 @@ class Tests:
         self._users: dict[str, list[str]] = facts["users"]
         self._data = coverage.CoverageData(str(DATA))
         self._data.read()
+        self._lines: dict[str, Counter[str]] = defaultdict(Counter)
         self._by_module: dict[str, dict[str, float]] = {}
         self._by_line = {module: self._read(module) for module in module_names()}
 
@@ -209,12 +210,14 @@ class Tests:
     def choose(self, mutant: Mutant, place: Place) -> list[str]:
         """Return the tests for *mutant*, at most :data:`CAP`; none if no test executes its line.
 
-        First come those that execute what few others execute in its module. Every test function has
-        one row among them before any has a second.
+        First come, in turn, those that execute what few others execute in its module, and those
+        that execute little besides. Every test function has one row before any has a second.
         """
         found = self._contexts(mutant, place)
         scores = self._scores(mutant.module)
-        direct = _spread(found - {""}, scores)
+        shares = {test: self._share(test, mutant.module) for test in found - {""}}
+        in_turn = zip(_spread(set(shares), scores), _spread(set(shares), shares), strict=True)
+        direct = list(dict.fromkeys(chain.from_iterable(in_turn)))
         if not found:
             return []
         wanted = CAP if "" in found else FEW
@@ -242,6 +245,16 @@ class Tests:
                     scores[test] += 1 / len(tests)
             self._by_module[module] = dict(scores)
         return self._by_module[module]
+
+    def _share(self, test: str, module: str) -> float:
+        """Return how much of what *test* executes is in *module*."""
+        if not self._lines:
+            for name, by_line in self._by_line.items():
+                for tests in by_line.values():
+                    for each in tests:
+                        self._lines[each][name] += 1
+        lines = self._lines[test]
+        return lines[module] / lines.total()
 
 
 def _spread(tests: set[str], scores: dict[str, float]) -> list[str]:
