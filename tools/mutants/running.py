@@ -195,7 +195,9 @@ class _Session:
         return 0 if items else 5
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        self._has_failed = self._has_failed or report.failed
+        if report.failed:
+            self._has_failed = True
+            print(f"\n{report.nodeid}\n{report.longreprtext}", flush=True)
 
 
 def _run_in_session(
