@@ -1,0 +1,1 @@
+"""Measure which small changes of the code the tests notice."""
