@@ -32,7 +32,7 @@ from ..browser_requests import FETCH, PAGE
 from ..tables import rows
 from .conftest import API_DOMAIN, page_shown, with_views
 
-ADMIN = {"st-role": {"v": ["admin"], "t": 1}}
+ADMIN: dict[str, Any] = {"st-role": {"v": ["admin"], "t": 1}}
 PENDING = {"st-mfa": {"c": {}, "v": False}}
 COMPLETE = {"st-mfa": {"c": {"totp": 1}, "v": True}}
 SCRIPT = "{{ session_script() }}"
@@ -83,9 +83,13 @@ def client(app: Flask) -> FlaskClient:
     {
         "nothing changed": ({}, {}, 200, ""),
         "a role given": ({}, ADMIN, 200, "admin"),
+        "a role given by its keyword": ({}, {"roles": ["admin"]}, 200, "admin"),
         "a role taken": ({"roles": ["admin"]}, {"st-role": None}, 200, ""),
+        "all roles taken": ({"roles": ["admin"]}, {"roles": []}, 200, ""),
         "a factor completed": ({"mfa_complete": False}, COMPLETE, 200, ""),
+        "factors by their keyword": ({"mfa_complete": False}, {"factors": ["totp"]}, 200, ""),
         "a factor required": ({}, PENDING, 403, ""),
+        "one required by its keyword": ({}, {"mfa_complete": False}, 403, ""),
     },
 )
 def test_claims_of_the_core_count_on_a_page_that_asks_it(
