@@ -13,7 +13,7 @@ from flask import Request, Response
 from .app_state import AppState
 from .errors import MisuseError
 from .flask_context import trusted_host
-from .sansio.builtin_claims import EMAIL_VERIFIED_CLAIM, PERMISSIONS_CLAIM, ROLES_CLAIM
+from .sansio.builtin_claims import EMAIL_VERIFIED_CLAIM, MFA_CLAIM, PERMISSIONS_CLAIM, ROLES_CLAIM
 from .sansio.policy_values import Plan
 from .sansio.response_policy import leads_to_sign_in
 from .sansio.states import ResponseKind
@@ -25,6 +25,7 @@ _RECIPES = {
     ROLES_CLAIM: "userroles",
     PERMISSIONS_CLAIM: "userroles",
     EMAIL_VERIFIED_CLAIM: "emailverification",
+    MFA_CLAIM: "multifactorauth",
 }
 
 
