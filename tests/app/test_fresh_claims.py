@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -304,9 +305,26 @@ def test_list_of_the_app_is_asked_once_per_request_and_only_about_sessions(
     assert len(revoked.asked) == 1
 
 
-@rows("given", {"a coroutine function": awaitable, "no function": True, "a name": "revoked"})
-def test_list_that_cannot_be_asked_is_refused(given: Any) -> None:
-    with pytest.raises(ConfigError, match="is_revoked"):
+@rows(
+    "given, is_allowed",
+    {
+        "a coroutine function": (awaitable, False),
+        "no function": (True, False),
+        "a name": ("revoked", False),
+        "no argument": (lambda: True, False),
+        "two arguments": (lambda _session, _now: True, False),
+        "one by name only": (lambda *, session: session, False),
+        "one argument": (lambda _session: True, True),
+        "a second one with a default": (lambda _session, _now=0: True, True),
+        "any arguments": (lambda *_: True, True),
+        "a method": (dict[Any, Any]().get, True),
+        "a builtin without a signature": (max, True),
+        "nothing": (None, True),
+    },
+)
+def test_list_that_cannot_be_asked_is_refused(given: Any, is_allowed: bool) -> None:
+    error = pytest.raises(ConfigError, match="is_revoked takes a plain function of one argument")
+    with nullcontext() if is_allowed else error:
         FlaskSSRSession(is_revoked=given)
 
 
