@@ -47,9 +47,7 @@ class FlaskSSRSession:
         is_revoked: Callable[[SSRSession], Any] | None = None,
         **settings: Unpack[SettingsKeywords],
     ) -> None:
-        if is_revoked is not None and (
-            not callable(is_revoked) or inspect.iscoroutinefunction(is_revoked)
-        ):
+        if is_revoked is not None and not _takes_session(is_revoked):
             raise ConfigError("is_revoked takes a plain function of one argument, the session.")
         self._is_revoked = is_revoked
         self._keywords = settings
@@ -100,3 +98,16 @@ class FlaskSSRSession:
         :raises RuntimeError: there is no app context.
         """
         current_state().clear_keys()
+
+
+def _takes_session(function: object) -> bool:
+    """Return whether *function* is a plain function that can be called with one argument."""
+    if not callable(function) or inspect.iscoroutinefunction(function):
+        return False
+    try:
+        inspect.signature(function).bind(None)
+    except TypeError:
+        return False
+    except ValueError:  # some builtins have no signature
+        pass
+    return True

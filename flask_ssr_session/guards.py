@@ -73,7 +73,7 @@ def guard_view(view: Callable[..., Any], requirements: Requirements) -> Callable
             allow_pending=requirements.allow_pending,
             global_claims=requirements.global_claims,
             keep_form=requirements.keep_form,
-            asks_curable=requirements.asks_curable,
+            curable=requirements.curable,
         ),
     )
     GUARDS[id(guard)] = guard

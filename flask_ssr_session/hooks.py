@@ -103,7 +103,7 @@ def _capture_form_before_hooks(state: RequestState) -> None:
         return
     # Which claims an active session lacks, the view finds later. Without such a condition, its
     # body is not read: no page will show it.
-    may_lack_claim = mark.asks_curable or any(_CURABLE & keywords.keys() for keywords in hooks)
+    may_lack_claim = bool(mark.curable) or any(_CURABLE & keywords.keys() for keywords in hooks)
     if state.session is not None and (may_lack_claim or not mark.global_claims):
         offers_form = may_lack_claim
     else:

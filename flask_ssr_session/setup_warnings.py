@@ -13,7 +13,7 @@ from flask import Request, Response
 from .app_state import AppState
 from .errors import MisuseError
 from .flask_context import trusted_host
-from .sansio.builtin_claims import EMAIL_VERIFIED_CLAIM, PERMISSIONS_CLAIM, ROLES_CLAIM
+from .sansio.builtin_claims import EMAIL_VERIFIED_CLAIM, MFA_CLAIM, PERMISSIONS_CLAIM, ROLES_CLAIM
 from .sansio.policy_values import Plan
 from .sansio.response_policy import leads_to_sign_in
 from .sansio.states import ResponseKind
@@ -25,6 +25,7 @@ _RECIPES = {
     ROLES_CLAIM: "userroles",
     PERMISSIONS_CLAIM: "userroles",
     EMAIL_VERIFIED_CLAIM: "emailverification",
+    MFA_CLAIM: "multifactorauth",
 }
 
 
@@ -63,21 +64,32 @@ def _report_dead_end(app_state: AppState, reason: str, problem: str) -> None:
 
 
 def _warn_of_sign_in_setup(app_state: AppState, request: Request) -> None:
+    _warn_of_other_host(app_state, request)
     resolved = app_state.sdk_binding().resolved
-    api_host = urlsplit(resolved.api_domain).hostname
-    if resolved.cookie_domain is None and _host_name(request.host) != api_host:
-        app_state.warn_once(
-            "other_host",
-            f"a page was requested at another host than the API's {resolved.api_domain}, and no "
-            "cookie domain is set, so browsers send that page no token, unless they use the API's "
-            "host and a proxy changes Host (localhost and 127.0.0.1 are different hosts)",
-        )
     if not has_sign_in_route(request, resolved):
         app_state.warn_once(
             "no_sign_in",
             f"no view of this app serves {resolved.login_url}, where visitors are sent to "
             "sign in; set SSR_SESSION_LOGIN_URL if it is elsewhere",
         )
+
+
+def _warn_of_other_host(app_state: AppState, request: Request) -> bool:
+    """Log, once, that the host of *request* shares no cookies with the API.
+
+    :return: whether that is so.
+    """
+    resolved = app_state.sdk_binding().resolved
+    api_host = urlsplit(resolved.api_domain).hostname
+    if resolved.cookie_domain is not None or _host_name(request.host) == api_host:
+        return False
+    app_state.warn_once(
+        "other_host",
+        f"a page was requested at another host than the API's {resolved.api_domain}, and no "
+        "cookie domain is set, so browsers send that page no token, unless they use the API's "
+        "host and a proxy changes Host (localhost and 127.0.0.1 are different hosts)",
+    )
+    return True
 
 
 def _host_name(host: str) -> str:
@@ -107,6 +119,9 @@ def warn_of_header_tokens(app_state: AppState, request: Request, response: Respo
         and "st-access-token" in response.headers
         and "st-auth-mode" not in request.headers
         and request.headers.get("Sec-Fetch-Site") in ("same-origin", "same-site")
+        and trusted_host(request)
+        # The browser SDK asks for cookies at the API's host only, so there the host is the cause.
+        and not _warn_of_other_host(app_state, request)
     ):
         app_state.warn_once(
             "header_tokens",

@@ -33,6 +33,9 @@ from .field_types import (
 
 PREFIX = "SSR_SESSION_"
 
+# A function, so it is no setting.
+_KEYWORD_ONLY = "is_revoked"
+
 _WEEK_SECONDS = 7 * 24 * 3600.0
 
 
@@ -136,6 +139,9 @@ class Settings:
 def _unknown(display_name: str, in_config: bool, known: list[str]) -> str:
     message = f"{display_name} is not a setting of flask_ssr_session"
     name = display_name.upper().removeprefix(PREFIX).lower()
-    if near := get_close_matches(name, known, n=1, cutoff=0.5):
+    near = get_close_matches(name, [*known, _KEYWORD_ONLY], n=1, cutoff=0.5)
+    if near == [_KEYWORD_ONLY] and in_config:
+        message += f"; {_KEYWORD_ONLY} is a keyword of FlaskSSRSession only"
+    elif near:
         message += f"; did you mean {PREFIX + near[0].upper() if in_config else near[0]}?"
     return message

@@ -13,13 +13,14 @@ from .cdi import CDI_VERSIONS
 from .development_core import DevelopmentCore
 
 
-@click.command("dev-core")
+@click.command("dev-core", context_settings={"show_default": True})
 @click.option("--port", type=click.IntRange(0, 65535), default=3567, help="0 for a free port.")
 @click.option(
     "--database",
     type=click.Path(dir_okay=False),
     metavar="FILE",
-    help="Users, sessions and keys. Without it they are lost at the end.",
+    help="Users, sessions and keys, which several cores may share. Without it, they are lost at "
+    "the end.",
 )
 @click.option(
     "--access-token-validity",
@@ -48,9 +49,15 @@ def dev_core(
                 cdi=cdi,
                 api_key=api_key,
             )
-            stack.enter_context(closing(core))
+        except (OSError, sqlite3.Error) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise click.ClickException(f"cannot open {database}: {reason}.") from None
+        except ValueError as error:
+            raise click.ClickException(f"cannot start: {error}.") from None
+        stack.enter_context(closing(core))
+        try:
             core.start()
-        except (OSError, ValueError, sqlite3.Error) as error:
+        except OSError as error:
             raise click.ClickException(_cause(error, port)) from None
         with suppress(KeyboardInterrupt):
             click.echo(
@@ -59,7 +66,7 @@ def dev_core(
             threading.Event().wait()
 
 
-def _cause(error: Exception, port: int) -> str:
-    if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+def _cause(error: OSError, port: int) -> str:
+    if error.errno == errno.EADDRINUSE:
         return f"port {port} is in use; choose another with --port."
-    return f"cannot start: {error}."
+    return f"cannot use port {port}: {error.strerror}."

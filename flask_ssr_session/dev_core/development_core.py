@@ -54,7 +54,8 @@ class DevelopmentCore(Controls):
     ) -> None:
         """Open the database. :meth:`start` begins to serve.
 
-        :param database: file for users, sessions and keys; ``None`` keeps them in memory.
+        :param database: file for users, sessions and keys, which several cores may share; ``None``
+            keeps them in memory.
         :param access_token_validity_seconds: short by default, to make expiry easy to see.
         :param refresh_token_validity_minutes: how long an unused session lives.
         :param port: 0 picks a free port at the first start and keeps it for later starts.

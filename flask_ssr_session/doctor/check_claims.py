@@ -67,13 +67,24 @@ def check_pending(environment: Environment) -> Iterator[Finding]:
 
 
 def check_cures(environment: Environment) -> Iterator[Finding]:
-    """Check that users can open the pages where they meet what every session needs."""
-    for claim, page in environment.claims.missing_pages.items():
+    """Check that users can open the pages that they are sent to for what a session lacks."""
+    for lack, url, setting in environment.claims.missing_pages:
         yield warning(
             "cures",
-            f"no view of this app serves {page}, where users without {claim} are sent",
-            "serve SuperTokens' prebuilt UI there, or name a page of yours in "
-            "SSR_SESSION_CLAIM_PAGES",
+            f"no view of this app serves {url}, where users without {lack} are sent",
+            "add a view there, for example SuperTokens' prebuilt UI, or set "
+            f"{setting} to a page of yours",
+        )
+
+
+def check_factors(environment: Environment) -> Iterator[Finding]:
+    """Check that tokens tell which factors a user completed."""
+    if factors := environment.claims.unwritten_factors:
+        yield warning(
+            "factors",
+            f"views require {_listed(factors)}, but the SDK writes no factor into tokens",
+            "put multifactorauth.init() into the SDK's recipe_list, and the recipe of the factor, "
+            "for example totp.init()",
         )
 
 

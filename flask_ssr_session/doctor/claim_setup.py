@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+from typing import NamedTuple
 
 from flask import Flask
 from werkzeug.exceptions import HTTPException
@@ -12,8 +16,12 @@ from werkzeug.test import EnvironBuilder
 
 from ..app_state import AppState
 from ..config.resolved import SDKSettings
+from ..decorators import require_session, session_required
+from ..errors import MisuseError
 from ..sansio.builtin_claims import MFA_CLAIM
-from ..sansio.global_claims import GlobalClaims, GlobalClaimSource, is_about
+from ..sansio.claims import ClaimFailure, ClaimValidator
+from ..sansio.cures import CurePages
+from ..sansio.global_claims import GlobalClaims, is_about
 from ..sansio.requirements import view_mark
 from ..session import SSRSession, deep_freeze
 
@@ -30,6 +38,19 @@ _SESSION_DECIDES = re.compile(r"{%-?\s*(?:el)?if\s[^%]*\bg\.session\b[^%]*%}")
 _SHOWS_REFRESH_PAGE = re.compile(r"\brefresh_page\(")
 
 
+class MissingPage(NamedTuple):
+    """A page that users are sent to, and that no view of the app serves.
+
+    :ivar lack: what its users lack.
+    :ivar url: its path, and perhaps a query.
+    :ivar setting: the setting that names another page.
+    """
+
+    lack: str
+    url: str
+    setting: str
+
+
 @dataclass(frozen=True)
 class ClaimSetup:
     """The claims that the SDK and the pages require.
@@ -40,8 +61,8 @@ class ClaimSetup:
     :ivar broken: what an override or a validator did for a made-up session.
     :ivar waived: endpoints marked ``global_claims=False``.
     :ivar pending: endpoints marked ``allow_pending``.
-    :ivar missing_pages: paths where users meet claims of *added*, and which no view of the app
-        serves, by the id of the claim.
+    :ivar missing_pages: pages that users are sent to, and that no view of the app serves.
+    :ivar unwritten_factors: factors that views require, while the SDK here writes none.
     :ivar guarded_by_session: templates that decide by ``g.session`` whether to show a page.
     """
 
@@ -50,21 +71,23 @@ class ClaimSetup:
     broken: tuple[str, ...] = ()
     waived: tuple[str, ...] = ()
     pending: tuple[str, ...] = ()
-    missing_pages: Mapping[str, str] = field(default_factory=dict)
+    missing_pages: tuple[MissingPage, ...] = ()
+    unwritten_factors: tuple[str, ...] = ()
     guarded_by_session: tuple[str, ...] = ()
 
 
-def read_claim_setup(
-    state: AppState, sdk: SDKSettings | None, pages: Mapping[str, str]
-) -> ClaimSetup:
+def read_claim_setup(state: AppState, sdk: SDKSettings | None, pages: CurePages) -> ClaimSetup:
     """Return the claim setup of an app.
 
     :param sdk: None if no SDK is initialised in this process.
-    :param pages: the path of the page that cures a claim, by the id of the claim.
+    :param pages: the pages that cure claims.
     """
     app = state.app
     source = sdk.global_claims if sdk else None
     marks = {endpoint: view_mark(view) for endpoint, view in app.view_functions.items()}
+    required = [each for mark in marks.values() for each in mark.curable] + _hook_failures(app)
+    factors = tuple(dict.fromkeys(each.step_up for each in required if each.step_up))
+    added = () if source is None else source.added_validators()
     broken: list[str] = []
     if source is not None:
         request = app.request_class(EnvironBuilder().get_environ())
@@ -74,26 +97,65 @@ def read_claim_setup(
             lambda name, problem, _error: broken.append(f"{name} {problem}"),
         )
     return ClaimSetup(
-        added=None if source is None else tuple(str(v.id) for v in source.added_validators()),
+        added=None if source is None else tuple(str(v.id) for v in added),
         pages_require_them=state.settings.global_claims,
         broken=tuple(broken),
         waived=tuple(name for name, mark in marks.items() if not mark.global_claims),
         pending=tuple(name for name, mark in marks.items() if mark.allow_pending),
-        missing_pages=_missing_pages(app, source, pages),
+        missing_pages=tuple(
+            page
+            for page in [
+                *_claim_pages(state, added, pages, required),
+                *_factor_pages(pages, factors),
+            ]
+            if _endpoint_at(app, page.url.partition("?")[0]) is None
+        ),
+        unwritten_factors=() if source is None or source.has_mfa else factors,
         guarded_by_session=_guarded_by_session(app),
     )
 
 
-def _missing_pages(
-    app: Flask, source: GlobalClaimSource | None, pages: Mapping[str, str]
-) -> dict[str, str]:
-    added = [] if source is None else source.added_validators()
-    return {
-        claim: page
-        for claim, page in pages.items()
-        if any(is_about(validator, claim) for validator in added)
-        and _endpoint_at(app, page.partition("?")[0]) is None
-    }
+def _hook_failures(app: Flask) -> list[ClaimFailure]:
+    """Return what hooks require and a page may cure; only a partial shows its requirements."""
+    failures: list[ClaimFailure] = []
+    for hook in chain.from_iterable(app.before_request_funcs.values()):
+        if isinstance(hook, partial) and hook.func is require_session:
+            with suppress(MisuseError):  # every request raises it
+                view = session_required(**hook.keywords)(lambda: None)
+                failures += view_mark(view).curable
+    return failures
+
+
+def _claim_pages(
+    state: AppState,
+    added: Sequence[ClaimValidator],
+    pages: CurePages,
+    required: Sequence[ClaimFailure],
+) -> Iterator[MissingPage]:
+    """Yield the page of each claim that the SDK, a view or the app's settings name.
+
+    :param added: the validators that the SDK requires of every session.
+    :param required: what views require.
+    """
+    named = {failure.id for failure in required if not failure.step_up}
+    named.update(state.settings.claim_pages or ())
+    for claim, page in pages.pages.items():
+        if claim in named or any(is_about(validator, claim) for validator in added):
+            yield MissingPage(claim, page, "SSR_SESSION_CLAIM_PAGES")
+
+
+def _factor_pages(pages: CurePages, factors: Sequence[str]) -> Iterator[MissingPage]:
+    """Yield the pages that ask for a factor.
+
+    :param factors: the factors that views require.
+    """
+    setting = "SSR_SESSION_STEP_UP_URL"
+    if pages.step_up is not None:
+        yield MissingPage("a recent factor", pages.step_up, setting)
+        return
+    for factor in factors:
+        if cure := pages.cure([ClaimFailure(MFA_CLAIM, None, step_up=factor)]):
+            yield MissingPage(f"factor {factor}", cure.url, setting)
 
 
 def _endpoint_at(app: Flask, path: str) -> str | None:

@@ -18,6 +18,7 @@ from ..config.settings import Settings
 from ..config.static_keys import read_static_keys
 from ..errors import FetchError
 from ..middleware_order import is_sdk_hook
+from ..sansio.cures import CurePages
 from ..sansio.origins import parse_origin
 from .claim_setup import ClaimSetup, read_claim_setup
 from .hosts import browser_origin, is_top_level, public_suffix_test
@@ -92,7 +93,9 @@ class Environment:
     @cached_property
     def claims(self) -> ClaimSetup:
         """Which claims the SDK and the app require."""
-        return read_claim_setup(self.state, self.sdk, self.resolved.claim_pages)
+        resolved = self.resolved
+        pages = CurePages(resolved.claim_pages, resolved.factors_path, self.settings.step_up_url)
+        return read_claim_setup(self.state, self.sdk, pages)
 
     @cached_property
     def key_servers(self) -> tuple[ProbeResult, ...]:

@@ -12,7 +12,13 @@ from ..errors import ConfigError, MisuseError
 from ..pages import assets
 from ..sansio.cookie_header import ACCESS_TOKEN_COOKIE
 from .check_api import check_api_keys, check_core, check_cors, check_refresh_api
-from .check_claims import check_claims, check_cures, check_pending, check_session_guards
+from .check_claims import (
+    check_claims,
+    check_cures,
+    check_factors,
+    check_pending,
+    check_session_guards,
+)
 from .check_cookies import (
     check_api_cookies,
     check_cookie_attributes,
@@ -56,6 +62,7 @@ CHECKS: tuple[Callable[[Environment], Iterator[Finding]], ...] = (
     check_session_guards,
     check_pending,
     check_cures,
+    check_factors,
     check_templates,
     check_static_keys,
     check_keys,

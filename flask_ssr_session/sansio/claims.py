@@ -158,7 +158,7 @@ def run_validators(
     """
     failures = []
     for validator in validators:
-        claim_id = _validator_id(validator)
+        claim_id = validator_id(validator)
         name = f"the claim validator {claim_id!r}"
         # Each validator gets a copy: its changes must not reach the next one.
         call = partial(_validate, validator, session.get_access_token_payload(), user_context)
@@ -217,7 +217,8 @@ def _has_value(session: SSRSession, claim_id: str) -> bool:
     return isinstance(claim, Mapping) and claim.get("v") is not None
 
 
-def _validator_id(validator: ClaimValidator) -> str:
+def validator_id(validator: ClaimValidator) -> str:
+    """Return the id of *validator*, or the name of its type."""
     try:
         return str(validator.id)
     except Exception:  # noqa: BLE001 - it has none, or a property of the app fails

@@ -45,8 +45,8 @@ class Recency(NamedTuple):
             raise MisuseError('within= bounds the age of a factor: add factor="totp", for example.')
         return cls(
             None if factor is UNSET else factor,
-            None if within is UNSET else float(within),
-            None if signed_in_within is UNSET else float(signed_in_within),
+            None if within is UNSET else within,
+            None if signed_in_within is UNSET else signed_in_within,
         )
 
     def failures(

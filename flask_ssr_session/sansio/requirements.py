@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from ..errors import MisuseError
-from .claims import ClaimRequirements
+from .builtin_claims import EMAIL_VERIFIED_CLAIM, MFA_CLAIM
+from .claims import ClaimFailure, ClaimRequirements, validator_id
 from .recency import Recency
 
 # No view has more decorators.
@@ -47,10 +48,14 @@ class Requirements(NamedTuple):
         return cls(claims=claims, recency=recency, **switches)
 
     @property
-    def asks_curable(self) -> bool:
-        """Whether there are conditions that a page may cure; a role is none."""
-        claims = self.claims
-        return bool(claims.email_verified or claims.validators or self.recency.factor)
+    def curable(self) -> tuple[ClaimFailure, ...]:
+        """The failures that a page may cure, without their reasons; a role is none."""
+        ids = [EMAIL_VERIFIED_CLAIM] if self.claims.email_verified else []
+        ids += map(validator_id, self.claims.validators)
+        failures = [ClaimFailure(claim_id, None) for claim_id in ids]
+        if self.recency.factor:
+            failures.append(ClaimFailure(MFA_CLAIM, None, step_up=self.recency.factor))
+        return tuple(failures)
 
     @property
     def asks_core(self) -> bool:
@@ -62,7 +67,7 @@ class ViewMark(NamedTuple):
     """What the decorators of a view declare.
 
     :ivar exempt: the view is exempt from session handling.
-    :ivar asks_curable: the view requires claims that a page may cure.
+    :ivar curable: the failures that a page may cure, without their reasons.
     """
 
     exempt: bool = False
@@ -70,7 +75,7 @@ class ViewMark(NamedTuple):
     allow_pending: bool = False
     global_claims: bool = True
     keep_form: bool = False
-    asks_curable: bool = False
+    curable: tuple[ClaimFailure, ...] = ()
 
 
 _UNMARKED = ViewMark()
@@ -98,7 +103,7 @@ def view_mark(view: Any) -> ViewMark:
         allow_pending=any(mark.allow_pending for mark in marks),
         global_claims=all(mark.global_claims for mark in marks),
         keep_form=any(mark.keep_form for mark in marks),
-        asks_curable=any(mark.asks_curable for mark in marks),
+        curable=tuple(failure for mark in marks for failure in mark.curable),
     )
 
 

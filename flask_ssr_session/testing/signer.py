@@ -20,8 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import (
 )
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from ..errors import MisuseError
-from ..sansio.builtin_claims import EMAIL_VERIFIED_CLAIM, MFA_CLAIM, PERMISSIONS_CLAIM, ROLES_CLAIM
+from .recipe_claims import recipe_claims
 
 # Without this lock, two threads could create two keys: lru_cache does not wait.
 _key_lock = Lock()
@@ -82,6 +81,7 @@ class SessionSigner:
         permissions: Sequence[str] | None = None,
         email_verified: bool | None = None,
         mfa_complete: bool | None = None,
+        factors: Mapping[str, float] | Sequence[str] | None = None,
         issued_at: float | None = None,
         valid_seconds: float = 3600,
         **payload: Any,
@@ -92,21 +92,13 @@ class SessionSigner:
         :param permissions: claim ``st-perm``; None leaves it out.
         :param email_verified: claim ``st-ev``; None leaves it out.
         :param mfa_complete: claim ``st-mfa``: whether the user completed all factors of sign-in;
-            None leaves it out.
+            None leaves it out unless *factors* are given.
+        :param factors: the factors that the user completed, or how many seconds ago each was; None
+            for ``emailpassword`` now, if the token has ``st-mfa`` at all.
         :param issued_at: seconds since the epoch; None for now.
         :param payload: more claims, or other values for these.
         :raises MisuseError: a claim has the wrong name or type.
         """
-        for name, names in (("roles", roles), ("permissions", permissions)):
-            if isinstance(names, str):
-                raise MisuseError(f"{name}= takes a list of names.")
-        for name, switch in (("email_verified", email_verified), ("mfa_complete", mfa_complete)):
-            if switch is not None and not isinstance(switch, bool):
-                raise MisuseError(f"{name}= takes True, False or None.")
-        if misspelt := payload.keys() & {"role", "permission"}:
-            raise MisuseError(
-                f"{misspelt.pop()}= is not a SuperTokens claim: use roles= or permissions=."
-            )
         now = int(time.time() if issued_at is None else issued_at)
         claims: dict[str, Any] = {
             "sub": user_id,
@@ -121,16 +113,15 @@ class SessionSigner:
         }
         if self.issuer is not None:
             claims["iss"] = self.issuer
-        for key, value in (
-            (ROLES_CLAIM, None if roles is None else list(roles)),
-            (PERMISSIONS_CLAIM, None if permissions is None else list(permissions)),
-            (EMAIL_VERIFIED_CLAIM, email_verified),
-        ):
-            if value is not None:
-                claims[key] = {"v": value, "t": now * 1000}
-        if mfa_complete is not None:
-            claims[MFA_CLAIM] = {"c": {"emailpassword": now}, "v": mfa_complete}
-        return claims | payload
+        return claims | recipe_claims(
+            now,
+            payload,
+            roles=roles,
+            permissions=permissions,
+            email_verified=email_verified,
+            mfa_complete=mfa_complete,
+            factors=factors,
+        )
 
     def sign(self, claims: Mapping[str, Any], header: Mapping[str, Any] | None = None) -> str:
         """Return a signed token of *claims*.

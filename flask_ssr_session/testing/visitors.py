@@ -20,6 +20,7 @@ from ..sansio.core_session import CoreSession
 from ..sansio.global_claims import is_about
 from ..sansio.jwt import decode_unverified_token
 from .backend import app_state_of, backend_of, signer_for
+from .recipe_claims import check_age, recipe_claims
 
 _UPDATE_COOKIE = "st-last-access-token-update"
 
@@ -56,6 +57,7 @@ def sign_in(
         has the wrong name or type.
     """
     signer = signer_for(client.application)
+    check_age("signed_in=", signed_in)
     required = _globally_required_claims(client.application)
     if email_verified is None and EMAIL_VERIFIED_CLAIM in required:
         email_verified = True
@@ -68,11 +70,10 @@ def sign_in(
         permissions=permissions,
         email_verified=email_verified,
         mfa_complete=mfa_complete,
+        factors=factors,
         valid_seconds=valid_seconds,
         **payload,
     )
-    if factors is not None:
-        claims[MFA_CLAIM] = _mfa_claim(factors, mfa_complete is not False, claims["iat"])
     set_token(client, signer.sign(claims))
     backend_of(client.application).sessions[claims["sessionHandle"]] = CoreSession(
         time.time() - signed_in, None
@@ -127,20 +128,40 @@ def revoke(client: FlaskClient) -> None:
     backend_of(client.application).revoked_handles.add(handle)
 
 
-def change_claims(client: FlaskClient, **claims: Any) -> None:
+def change_claims(
+    client: FlaskClient,
+    *,
+    roles: Sequence[str] | None = None,
+    permissions: Sequence[str] | None = None,
+    email_verified: bool | None = None,
+    mfa_complete: bool | None = None,
+    factors: Mapping[str, float] | Sequence[str] | None = None,
+    **payload: Any,
+) -> None:
     """Change claims of a signed-in *client* at the core, for instance because a role was given.
 
     Its access token keeps the old claims, which count until the next refresh, except for pages that
     ask the core.
 
-    :param claims: as the SDK writes them, for example
-        ``**UserRoleClaim.add_to_payload_({}, ["admin"], {})``; None removes a claim.
-    :raises MisuseError: the client is not signed in.
+    The named claims are those of :func:`sign_in`; each is replaced as a whole, and None keeps it.
+
+    :param payload: more claims, as the SDK writes them, for example
+        ``**PlanClaim.add_to_payload_({}, "pro", {})``; None removes a claim.
+    :raises MisuseError: the client is not signed in, or a claim has the wrong name or type.
     """
-    payload = _token_claims(client, "change_claims")
-    sessions, handle = backend_of(client.application).sessions, payload["sessionHandle"]
+    claims = _token_claims(client, "change_claims")
+    sessions, handle = backend_of(client.application).sessions, claims["sessionHandle"]
     known = sessions.get(handle, CoreSession(None, None))
-    sessions[handle] = replace(known, claims={**(known.claims or payload), **claims})
+    changes = recipe_claims(
+        int(time.time()),
+        payload,
+        roles=roles,
+        permissions=permissions,
+        email_verified=email_verified,
+        mfa_complete=mfa_complete,
+        factors=factors,
+    )
+    sessions[handle] = replace(known, claims={**(known.claims or claims), **changes})
 
 
 def sign_out(client: FlaskClient) -> None:
@@ -148,15 +169,6 @@ def sign_out(client: FlaskClient) -> None:
     domain, _ = _cookie_domain(client.application)
     for name in (ACCESS_TOKEN_COOKIE, FRONT_TOKEN_COOKIE):
         client.delete_cookie(name, domain=domain)
-
-
-def _mfa_claim(
-    factors: Mapping[str, float] | Sequence[str], complete: bool, now: int
-) -> dict[str, Any]:
-    if isinstance(factors, str):
-        raise MisuseError("factors= takes a list of names, or a mapping to seconds.")
-    ages = factors if isinstance(factors, Mapping) else dict.fromkeys(factors, 0)
-    return {"c": {name: int(now - age) for name, age in ages.items()}, "v": complete}
 
 
 def _globally_required_claims(app: Flask) -> set[str]:

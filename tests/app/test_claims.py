@@ -36,6 +36,7 @@ from .conftest import make_app, page_shown, sdk_values, with_templates
 COLOUR: Any = PrimitiveClaim("colour", lambda *_: None)
 COLOUR = COLOUR.validators.has_value("blue")
 ADMIN = session_required(role="admin")
+TOTP = session_required(factor="totp")
 HIDDEN = "role-nobody-should-see"
 REASON = {"message": "wrong value", "expectedToInclude": "admin", "actualValue": ["editor", HIDDEN]}
 SDK_BODY = {
@@ -132,26 +133,31 @@ def test_status_for_scripts_is_the_sdks() -> None:
 
 
 @rows(
-    "claims, is_warned",
+    "decorator, recipe, claims, is_warned",
     {
-        "the token never heard of roles": ({}, True),
-        "the user has no role": ({"roles": []}, False),
-        "the user has the role": ({"roles": ["admin"]}, False),
+        "the token never heard of roles": (ADMIN, "userroles", {}, True),
+        "the user has no role": (ADMIN, "userroles", {"roles": []}, False),
+        "the user has the role": (ADMIN, "userroles", {"roles": ["admin"]}, False),
+        "the token never heard of factors": (TOTP, "multifactorauth", {}, True),
+        "the user has no factor": (TOTP, "multifactorauth", {"mfa_complete": True}, False),
+        "the user has the factor": (TOTP, "multifactorauth", {"factors": ["totp"]}, False),
     },
 )
 @pytest.mark.parametrize("headers", [PAGE, FETCH], ids=["page", "script"])
 def test_claim_that_no_recipe_writes_is_warned_of_once(
     headers: dict[str, str],
+    decorator: Any,
+    recipe: str,
     claims: dict[str, Any],
     is_warned: bool,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    client = with_view(ADMIN(content))
+    client = with_view(decorator(content))
     sign_in(client, **claims)
     for _ in range(2):
         client.get("/", headers=headers)
     assert caplog.text.count("claim_absent") == is_warned
-    assert caplog.text.count("userroles.init()") == is_warned
+    assert caplog.text.count(f"{recipe}.init()") == is_warned
 
 
 # --- the app's own page --------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -32,7 +33,7 @@ from ..browser_requests import FETCH, PAGE
 from ..tables import rows
 from .conftest import API_DOMAIN, page_shown, with_views
 
-ADMIN = {"st-role": {"v": ["admin"], "t": 1}}
+ADMIN: dict[str, Any] = {"st-role": {"v": ["admin"], "t": 1}}
 PENDING = {"st-mfa": {"c": {}, "v": False}}
 COMPLETE = {"st-mfa": {"c": {"totp": 1}, "v": True}}
 SCRIPT = "{{ session_script() }}"
@@ -83,9 +84,13 @@ def client(app: Flask) -> FlaskClient:
     {
         "nothing changed": ({}, {}, 200, ""),
         "a role given": ({}, ADMIN, 200, "admin"),
+        "a role given by its keyword": ({}, {"roles": ["admin"]}, 200, "admin"),
         "a role taken": ({"roles": ["admin"]}, {"st-role": None}, 200, ""),
+        "all roles taken": ({"roles": ["admin"]}, {"roles": []}, 200, ""),
         "a factor completed": ({"mfa_complete": False}, COMPLETE, 200, ""),
+        "factors by their keyword": ({"mfa_complete": False}, {"factors": ["totp"]}, 200, ""),
         "a factor required": ({}, PENDING, 403, ""),
+        "one required by its keyword": ({}, {"mfa_complete": False}, 403, ""),
     },
 )
 def test_claims_of_the_core_count_on_a_page_that_asks_it(
@@ -312,9 +317,26 @@ def test_list_of_the_app_is_asked_once_per_request_and_only_about_sessions(
     assert len(revoked.asked) == 1
 
 
-@rows("given", {"a coroutine function": awaitable, "no function": True, "a name": "revoked"})
-def test_list_that_cannot_be_asked_is_refused(given: Any) -> None:
-    with pytest.raises(ConfigError, match="is_revoked"):
+@rows(
+    "given, is_allowed",
+    {
+        "a coroutine function": (awaitable, False),
+        "no function": (True, False),
+        "a name": ("revoked", False),
+        "no argument": (lambda: True, False),
+        "two arguments": (lambda _session, _now: True, False),
+        "one by name only": (lambda *, session: session, False),
+        "one argument": (lambda _session: True, True),
+        "a second one with a default": (lambda _session, _now=0: True, True),
+        "any arguments": (lambda *_: True, True),
+        "a method": (dict[Any, Any]().get, True),
+        "a builtin without a signature": (max, True),
+        "nothing": (None, True),
+    },
+)
+def test_list_that_cannot_be_asked_is_refused(given: Any, is_allowed: bool) -> None:
+    error = pytest.raises(ConfigError, match="is_revoked takes a plain function of one argument")
+    with nullcontext() if is_allowed else error:
         FlaskSSRSession(is_revoked=given)
 
 

@@ -547,6 +547,9 @@ def site(value: str, **more: str) -> dict[str, str]:
 MODE = {"st-auth-mode": "header"}
 
 
+API_HOST = "http://localhost:5000"
+
+
 @rows(
     "headers, answered, path, is_warned",
     {
@@ -562,14 +565,37 @@ MODE = {"st-auth-mode": "header"}
 def test_page_that_signs_in_without_asking_for_cookies_is_warned_of_once(
     caplog: Logs, headers: dict[str, str], answered: str, path: str, is_warned: bool
 ) -> None:
-    app, token = make_app(), make_token()
+    app, token = make_app(api_domain=API_HOST), make_token()
     app.before_request(lambda: Response(headers={answered: token}))
     app.add_url_rule("/auth/own", "own", lambda: "", methods=["POST"])
     for _ in range(2):
         app.extensions["ssr_session"].log._last.clear()
-        app.test_client().post(path, headers=headers)
+        app.test_client().post(path, headers=headers, base_url=API_HOST)
     assert caplog.text.count("header_tokens") == is_warned
     assert token not in caplog.text
+    assert "other_host" not in caplog.text
+
+
+@rows(
+    "settings, host, reason",
+    {
+        "the API's host": ({}, "localhost:5000", "header_tokens"),
+        "another host": ({}, "127.0.0.1:5000", "other_host"),
+        "a cookie domain": ({"cookie_domain": ".example.com"}, "127.0.0.1", "header_tokens"),
+        "a host that is not trusted": ({}, "evil.example", None),
+    },
+)
+def test_page_at_another_host_that_signs_in_is_told_of_the_host(
+    caplog: Logs, settings: dict[str, Any], host: str, reason: str | None
+) -> None:
+    app = make_app(api_domain=API_HOST, **settings)
+    app.config["TRUSTED_HOSTS"] = ["localhost", "127.0.0.1"]
+    app.before_request(lambda: Response(headers={"st-access-token": make_token()}))
+    for _ in range(2):
+        app.extensions["ssr_session"].log._last.clear()
+        app.test_client().post("/auth/x", headers=site("same-origin", Host=host))
+    counts = {each: caplog.text.count(each) for each in ("header_tokens", "other_host")}
+    assert counts == {each: each == reason for each in counts}
 
 
 # --- what no browser sends -----------------------------------------------------------------------

@@ -75,6 +75,13 @@ def test_other_keys_of_the_app_are_left_alone() -> None:
         "small letters": ("SSR_SESSION_api_domain", True, "SSR_SESSION_API_DOMAIN"),
         "an underscore is missing": ("SSR_SESSION_LOGINURL", True, "SSR_SESSION_LOGIN_URL"),
         "nothing is near": ("SSR_SESSION_ZZZZZZ", True, None),
+        "near the keyword that is no setting": ("isrevoked", False, "is_revoked"),
+        "near a setting that looks like it": ("checkrevoked", False, "check_revoked"),
+        "it in the config": (
+            "SSR_SESSION_CHECKREVOKED",
+            True,
+            "SSR_SESSION_CHECK_REVOKED",
+        ),
         "a keyword": ("leeway", False, "leeway_seconds"),
         "a config key as a keyword": ("SSR_SESSION_API_DOMAIN", False, "api_domain"),
         "a keyword in capitals": ("API_DOMAIN", False, "api_domain"),
@@ -88,6 +95,15 @@ def test_unknown_name_is_an_error_with_the_nearest_one(
         Settings.from_mappings(given if in_config else {}, {} if in_config else given)
     advice = f"; did you mean {nearest}?" if nearest else ""
     assert str(caught.value) == f"{name} is not a setting of flask_ssr_session{advice}"
+
+
+def test_keyword_that_is_no_setting_is_told_from_one() -> None:
+    with pytest.raises(ConfigError) as caught:
+        Settings.from_mappings({"SSR_SESSION_IS_REVOKED": len}, {})
+    assert str(caught.value) == (
+        "SSR_SESSION_IS_REVOKED is not a setting of flask_ssr_session; is_revoked is a keyword of "
+        "FlaskSSRSession only"
+    )
 
 
 # --- values, on both sides of what is possible ---------------------------------------------------

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from flask_ssr_session.dev_core import DevelopmentCore
 from flask_ssr_session.dev_core.command import dev_core
 
 from ..tables import rows
@@ -63,15 +67,27 @@ def test_command_serves_without_an_app_says_what_it_is_for_and_ends_cleanly(tmp_
         "no validity": (["--access-token-validity=0"], "0 is not in the range x>=1."),
         "too long": (["--access-token-validity=999999999"], "must live longer"),
         "no CDI": (["--cdi=5.5"], "'5.5' is not one of"),
-        "no folder": (["--database={folder}/none/core.db"], "No such file"),
+        "no folder": (
+            ["--database={folder}/none/core.db"],
+            "cannot open {folder}/none/core.db: No such file or directory.",
+        ),
         "a folder": (["--database={folder}"], "is a directory"),
-        "another file": (["--database={folder}/note.txt"], "not a database"),
+        "another file": (
+            ["--database={folder}/note.txt"],
+            "cannot open {folder}/note.txt: file is not a database.",
+        ),
+        "another program's database": (
+            ["--database={folder}/other.db"],
+            "cannot start: {folder}/other.db: not a database of this development core",
+        ),
     },
 )
 def test_command_that_cannot_start_says_why_in_one_line(
     options: list[str], message: str, tmp_path: Path
 ) -> None:
     (tmp_path / "note.txt").write_text("somebody's, and left alone" * 100)
+    with closing(sqlite3.connect(tmp_path / "other.db")) as other:
+        other.execute("CREATE TABLE someone_elses (a)")
     with socket.create_server(("127.0.0.1", 0)) as listener:
         places = {"taken": listener.getsockname()[1], "folder": tmp_path}
         arguments = ["--port=0", *(option.format(**places) for option in options)]
@@ -82,3 +98,18 @@ def test_command_that_cannot_start_says_why_in_one_line(
     assert line.startswith("Error: ")
     assert message.format(**places) in line
     assert (tmp_path / "note.txt").read_text().startswith("somebody's")
+
+
+def test_port_that_the_user_may_not_use_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(_core: DevelopmentCore) -> str:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(DevelopmentCore, "start", start)
+    result = CliRunner().invoke(dev_core, ["--port=80"])
+    assert result.output == "Error: cannot use port 80: Permission denied.\n"
+
+
+def test_help_shows_the_defaults() -> None:
+    text = " ".join(CliRunner().invoke(dev_core, ["--help"]).output.split())
+    for default in ("3567", "20", "5.4"):
+        assert f"[default: {default}" in text

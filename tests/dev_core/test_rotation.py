@@ -175,6 +175,17 @@ def test_refresh_tokens_replace_each_other(
     assert " ".join(sequence.run(step) for step in steps.split()) == steps
 
 
+def test_two_cores_share_a_database(key_factory: KeyFactory, tmp_path: Path) -> None:
+    first, second = (
+        DevelopmentCore(database=tmp_path / "core.db", key_factory=key_factory) for _ in range(2)
+    )
+    with first, second:
+        sequence = Sequence(first.uri, "5.4", None)
+        for core, steps in ((first, "R0>1"), (second, "A1>2 R1>3"), (first, "A3>4 R0!")):
+            sequence.uri = core.uri
+            assert " ".join(sequence.run(step) for step in steps.split()) == steps
+
+
 @rows(
     "steps",
     {

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from flask import Flask, Response, g
 from flask.typing import ResponseReturnValue
 from jinja2 import FunctionLoader
 
-from flask_ssr_session import session_required
+from flask_ssr_session import require_session, session_required
 from flask_ssr_session.doctor.check_templates import check_templates
-from flask_ssr_session.doctor.claim_setup import read_claim_setup
+from flask_ssr_session.doctor.claim_setup import ClaimSetup, read_claim_setup
 from flask_ssr_session.doctor.environment import Environment
+from flask_ssr_session.sansio.cures import CurePages
 from tests.app.conftest import EMAIL, MFA, FakeGlobalClaims, sdk_values, with_templates
 from tests.tables import rows
 
@@ -90,12 +94,14 @@ def test_loader_that_was_replaced_is_named() -> None:
 # --- claims --------------------------------------------------------------------------------------
 
 
-PAGES_OF_CLAIMS = {"st-mfa": "/auth/mfa", "st-ev": "/mail?a"}
+PAGES_OF_CLAIMS = CurePages({"st-mfa": "/auth/mfa", "st-ev": "/mail?a"}, "/auth/mfa")
 
 
-def claims_of(app: Flask, *added: Any, **settings: Any) -> Any:
+def claims_of(
+    app: Flask, *added: Any, pages: CurePages = PAGES_OF_CLAIMS, **settings: Any
+) -> ClaimSetup:
     sdk = sdk_values(global_claims=FakeGlobalClaims(*added, **settings))
-    return read_claim_setup(app.extensions["ssr_session"], sdk, PAGES_OF_CLAIMS)
+    return read_claim_setup(app.extensions["ssr_session"], sdk, pages)
 
 
 def test_claims_are_read_from_the_sdk_the_views_and_the_templates() -> None:
@@ -118,7 +124,10 @@ def test_claims_are_read_from_the_sdk_the_views_and_the_templates() -> None:
     assert (found.pages_require_them, found.broken) == (True, ())
     assert (found.waived, found.pending) == (("welcome",), ("code",))
     assert found.guarded_by_session == ("guard.html", "other.html")
-    assert found.missing_pages == {"st-mfa": "/auth/mfa", "st-ev": "/mail?a"}
+    assert found.missing_pages == (
+        ("st-mfa", "/auth/mfa", "SSR_SESSION_CLAIM_PAGES"),
+        ("st-ev", "/mail?a", "SSR_SESSION_CLAIM_PAGES"),
+    )
 
 
 def test_claims_are_unknown_without_an_sdk() -> None:
@@ -126,7 +135,7 @@ def test_claims_are_unknown_without_an_sdk() -> None:
     app.jinja_env.loader = FunctionLoader(lambda _name: None)
     found = read_claim_setup(app.extensions["ssr_session"], None, PAGES_OF_CLAIMS)
     assert (found.added, found.pages_require_them) == (None, False)
-    assert (found.missing_pages, found.guarded_by_session) == ({}, ())
+    assert (found.missing_pages, found.guarded_by_session) == ((), ())
 
 
 def test_override_that_fails_for_a_made_up_user_is_broken() -> None:
@@ -153,7 +162,67 @@ def test_pages_where_users_meet_claims_are_served(added: Any, rules: Any, missin
     app = pages_app()
     for rule in rules:
         app.add_url_rule(rule, rule, _empty)
-    assert list(claims_of(app, *added).missing_pages) == missing
+    assert [page.lack for page in claims_of(app, *added).missing_pages] == missing
+
+
+PLAN = SimpleNamespace(id="plan", validate=lambda *_: None)
+MAIL, STEP_UP = ("st-ev /mail?a",), {"step_up_url": "/step-up?x=1"}
+
+
+@rows(
+    "conditions, settings, missing",
+    {
+        "a plain view": ({}, {}, ()),
+        "a role": ({"role": "admin"}, {}, ()),
+        "a verified address": ({"email_verified": True}, {}, MAIL),
+        "a validator of it": ({"validators": [EMAIL]}, {}, MAIL),
+        "a validator without a page": ({"validators": [PLAN]}, {}, ()),
+        "a page in the settings": ({}, {"claim_pages": {"st-ev": "/mail?a"}}, MAIL),
+        "a page for no validator": ({}, {"claim_pages": {"plan": "/plans"}}, ()),
+        "a factor": ({"factor": "totp"}, {}, ("factor totp /auth/mfa/totp?stepUp=true",)),
+        "a factor without a page": ({"factor": "hardware"}, {}, ()),
+        "a page for factors": ({"factor": "totp"}, STEP_UP, ("a recent factor /step-up?x=1",)),
+        "that page, which no view needs yet": ({}, STEP_UP, ("a recent factor /step-up?x=1",)),
+    },
+)
+@pytest.mark.parametrize("is_hook", [False, True])
+def test_pages_that_a_view_or_a_setting_leads_to_are_served(
+    conditions: Any, settings: Any, missing: tuple[str, ...], is_hook: bool
+) -> None:
+    app = pages_app(**settings)
+    if is_hook:
+        app.before_request(partial(require_session, **conditions))
+    else:
+        app.add_url_rule("/", "view", session_required(**conditions)(_empty))
+    pages = PAGES_OF_CLAIMS._replace(step_up=settings.get("step_up_url"))
+    found = claims_of(app, pages=pages).missing_pages
+    assert tuple(f"{page.lack} {page.url}" for page in found) == missing
+    for rule in ("/auth/mfa/<path:factor>", "/mail", "/step-up"):
+        app.add_url_rule(rule, rule, _empty)
+    assert claims_of(app, pages=pages).missing_pages == ()
+
+
+def test_hook_that_fails_for_every_request_is_passed_over() -> None:
+    app = pages_app()
+    app.before_request(partial(require_session, role=None))  # type: ignore[arg-type]
+    app.before_request(_empty)
+    assert claims_of(app).missing_pages == ()
+
+
+@rows(
+    "conditions, added, unwritten",
+    {
+        "a factor without the recipe": ({"factor": "totp"}, [EMAIL], ("totp",)),
+        "a factor with it": ({"factor": "totp"}, [MFA], ()),
+        "no factor": ({"role": "admin"}, [EMAIL], ()),
+    },
+)
+def test_factors_are_written_by_a_recipe(conditions: Any, added: Any, unwritten: Any) -> None:
+    app = pages_app()
+    app.add_url_rule("/", "view", session_required(**conditions)(_empty))
+    assert claims_of(app, *added).unwritten_factors == unwritten
+    without_sdk = read_claim_setup(app.extensions["ssr_session"], None, PAGES_OF_CLAIMS)
+    assert without_sdk.unwritten_factors == ()
 
 
 def _empty(**_: str) -> str:

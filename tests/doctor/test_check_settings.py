@@ -13,6 +13,7 @@ from flask_ssr_session import require_session
 from flask_ssr_session.doctor.check_claims import (
     check_claims,
     check_cures,
+    check_factors,
     check_pending,
     check_session_guards,
 )
@@ -140,7 +141,7 @@ BROKEN = {"broken": ("it waits",)}
 VIEWS = tuple(f"view{number}" for number in range(8))
 FIVE = "view0, view1, view2, view3, view4"
 OFF, PAGE = {"pages_require_them": False}, {"guarded_by_session": ("page.html",)}
-MISSING = {"missing_pages": {"st-mfa": "/auth/mfa", "st-ev": "/mail"}}
+MISSING = {"missing_pages": (("st-mfa", "/auth/mfa", "PAGES"), ("a factor", "/f", "STEP_UP"))}
 NOBODY = "ok claims no recipe of the SDK requires a claim of every session"
 BY_SESSION = "warning session_guards page.html shows…which does not check st-ev, st-mfa -> use"
 SWITCHED_OFF = "warning claims the SDK requires st-ev, st-mfa of every session, but pages do not"
@@ -179,8 +180,20 @@ test_pages_where_users_meet_claims = table(
             MISSING,
             (
                 "warning cures no view of this app serves /auth/mfa, where users without st-mfa",
-                "warning cures no view of this app serves /mail, where users without st-ev",
+                "warning cures no view of this app serves /f, where…without a factor…set STEP_UP",
             ),
+        ),
+    },
+    "claims",
+)
+
+test_factors_that_views_require = table(
+    check_factors,
+    {
+        "none, or all are written": ({}, ""),
+        "two are not": (
+            {"unwritten_factors": ("totp", "otp-email")},
+            "warning factors views require totp, otp-email, but…-> put multifactorauth.init()",
         ),
     },
     "claims",

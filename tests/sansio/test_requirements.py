@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -39,7 +40,7 @@ def wrapping(view: View, mark: ViewMark | None = None) -> View:
     return wrapper
 
 
-def marked(**switches: bool) -> View:
+def marked(**switches: Any) -> View:
     return wrapping(plain, ViewMark(**switches))
 
 
@@ -54,6 +55,23 @@ def test_switch_takes_true_or_false() -> None:
                 getattr(Requirements.of(ClaimRequirements(), Recency(), **{name: switch}), name)
                 is switch
             )
+
+
+@rows(
+    "claims, recency, expected",
+    {
+        "nothing": ({}, Recency(), ()),
+        "a role": ({"role": "admin"}, Recency(signed_in_within=60), ()),
+        "a verified address": ({"email_verified": True}, Recency(), (("st-ev", ""),)),
+        "a validator": ({"validators": (SimpleNamespace(id="plan"),)}, Recency(), (("plan", ""),)),
+        "a factor": ({}, Recency("totp"), (("st-mfa", "totp"),)),
+    },
+)
+def test_mark_names_what_a_page_may_cure(claims: Any, recency: Recency, expected: Any) -> None:
+    curable = Requirements(claims=ClaimRequirements(**claims), recency=recency).curable
+    assert tuple((failure.id, failure.step_up) for failure in curable) == expected
+    inner = marked(curable=curable)
+    assert view_mark(wrapping(inner, ViewMark(curable=curable))).curable == curable * 2
 
 
 @rows(

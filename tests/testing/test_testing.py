@@ -30,6 +30,7 @@ from flask_ssr_session.sansio.jwt import decode_unverified_token
 from flask_ssr_session.testing import (
     PAGE_HEADERS,
     SessionSigner,
+    change_claims,
     core_outage,
     expire,
     install_test_keys,
@@ -315,15 +316,53 @@ def test_claims_of_the_signed_in_user_can_be_chosen(client: FlaskClient) -> None
         "one permission": ({"permissions": "read"}, "permissions= takes a list"),
         "verified as a text": ({"email_verified": "yes"}, "email_verified= takes True, False or"),
         "complete as a text": ({"mfa_complete": "yes"}, "mfa_complete= takes True, False or"),
-        "role=": ({"role": "admin"}, "role= is not a SuperTokens claim"),
-        "permission=": ({"permission": ["read"]}, "permission= is not a SuperTokens claim"),
+        "roles as a number": ({"roles": 1}, "roles= takes a list"),
+        "one factor": ({"factors": "totp"}, "factors= takes a list of names, or a mapping"),
+        "an age as a text": ({"factors": {"totp": "600"}}, "factors={'totp': …} takes a number"),
+        "a negative age": ({"factors": {"totp": -1}}, "factors={'totp': …} takes a number"),
+        "role=": ({"role": "admin"}, "role= is not a SuperTokens claim: use roles=."),
+        "permission=": ({"permission": ["read"]}, "SuperTokens claim: use permissions=."),
+        "factor=": ({"factor": "totp"}, "factor= is not a SuperTokens claim: use factors=."),
     },
 )
 def test_claim_that_would_not_say_what_it_seems_to_is_an_error(
     client: FlaskClient, claims: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(MisuseError, match=message):
+    with pytest.raises(MisuseError, match=re.escape(message)):
         sign_in(client, **claims)
+    sign_in(client)
+    with pytest.raises(MisuseError, match=re.escape(message)):
+        change_claims(client, **claims)
+
+
+@rows(
+    "given, is_allowed",
+    {
+        "now": (0, True),
+        "a part of a second": (0.5, True),
+        "a number in a text": ("1", False),
+        "a unit": ("1h", False),
+        "the future": (-1, False),
+        "for ever": (float("inf"), False),
+        "no number": (float("nan"), False),
+        "a switch": (True, False),
+        "nothing": (None, False),
+    },
+)
+def test_age_is_a_number_of_seconds(client: FlaskClient, given: Any, is_allowed: bool) -> None:
+    sign_in(client)
+    calls: list[Callable[[], None]] = [
+        lambda: sign_in(client, signed_in=given),
+        lambda: sign_in(client, factors={"totp": given}),
+        lambda: change_claims(client, factors={"totp": given}),
+    ]
+    for call in calls:
+        with (
+            contextlib.nullcontext()
+            if is_allowed
+            else pytest.raises(MisuseError, match="seconds, 0 or")
+        ):
+            call()
 
 
 @rows(
