@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from urllib.parse import unquote
 
-from flask import Request
+from flask import Request, url_for
 
 from .app_state import SDKBinding, current_state
 from .flask_context import current_request
+from .sansio.policy_values import PolicyOptions
 from .sansio.return_path import is_plain_path, local_path, quote_path, redirect_target
 
 # The endpoint of the refresh page.
@@ -35,6 +37,13 @@ def request_path(request: Request) -> str:
 def refresh_path(request: Request, binding: SDKBinding) -> str:
     """Return the path of the refresh page, as a browser sees it."""
     return quote_path(mounted(request.root_path, binding.settings.refresh_path))
+
+
+def request_policy(binding: SDKBinding) -> PolicyOptions:
+    """Return the policy for the current request: pages named by endpoint have their paths."""
+    policy = binding.policy
+    cures = policy.cures.located(lambda endpoint: unquote(url_for(endpoint)))
+    return policy if cures is policy.cures else policy._replace(cures=cures)
 
 
 def safe_target(
@@ -66,7 +75,7 @@ def safe_return_path(raw: str | None) -> str:
     # a visitor whose session ended there signs in first.
     own_pages = [
         page
-        for page in binding.resolved.claim_pages.values()
+        for page in request_policy(binding).cures.pages.values()
         if page.partition("?")[0].rstrip("/") == full_path(request).rstrip("/")
     ]
     return safe_target(request, binding, raw, own_pages=own_pages)

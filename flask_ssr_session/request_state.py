@@ -13,6 +13,7 @@ from .app_state import AppState, current_state
 from .conditional_requests import drop_conditions, may_respond_304
 from .flask_context import current_g, current_request, query_args
 from .request_facts import read_facts
+from .request_paths import request_policy
 from .request_verdict import ask_app, ask_core, check_claims, decide_request, is_cured_here
 from .sansio.claims import ClaimFailure
 from .sansio.policy_values import CONTINUE_PARAMETER, Plan, RequestFacts
@@ -48,8 +49,7 @@ class RequestState:
     :ivar lacks_claims: content was withheld because the session lacks claims.
     :ivar rendered: the kind of this package's response that was rendered last, or None.
     :ivar shown_page: the page of this package that is part of the response, or None.
-    :ivar refresh_plan: the plan of ``/refresh-session``, whatever the verdict is; else None.
-    :ivar refresh_signalled: the signal ``refresh_requested`` was sent.
+    :ivar refresh_plan: that of ``/refresh-session``, or None; *refresh_signalled*: signal sent.
     :ivar streaming: the response is complete, but a template may still stream.
     :ivar core_asked: the core was asked about the session; *app_asked*: so was the app.
     :ivar form: the form that the page carries, or None; *form_checked*: it was looked for.
@@ -199,7 +199,7 @@ class RequestState:
             self._plan = plan_response(
                 self.decide(),
                 self.facts,
-                self.app_state.sdk_binding().policy,
+                request_policy(self.app_state.sdk_binding()),
                 optional=self.optional,
                 optional_view=self.requirements.optional,
                 failures=self.failures,

@@ -9,7 +9,7 @@ from flask import Request
 from .app_state import AppState, SDKBinding
 from .errors import MisuseError, error_location
 from .flask_context import query_args, trusted_host
-from .request_paths import full_path
+from .request_paths import full_path, request_policy
 from .sansio.app_code import call_app_code
 from .sansio.builtin_claims import MFA_CLAIM
 from .sansio.claims import ClaimFailure
@@ -115,7 +115,8 @@ def check_claims(
 def is_cured_here(app_state: AppState, request: Request, failure: ClaimFailure) -> bool:
     """Return whether the requested page is where users meet the claim; it does not ask for it."""
     binding, query = app_state.sdk_binding(), query_args(request).to_dict(flat=False)
-    return binding.policy.cures.is_cured_at(failure, full_path(request), query) and is_host_of_page(
+    cures = request_policy(binding).cures
+    return cures.is_cured_at(failure, full_path(request), query) and is_host_of_page(
         request, binding.resolved, shares_path=request.path == "/"
     )
 

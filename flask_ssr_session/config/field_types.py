@@ -84,10 +84,17 @@ def _page_path(value: Any) -> str:
     return url
 
 
+def _page_or_endpoint(value: Any) -> str:
+    text = _text(value)
+    is_endpoint = all(name.replace("-", "_").isidentifier() for name in text.split("."))
+    return text if is_endpoint else _page_path(text)
+
+
 def _claim_pages(value: Any) -> Mapping[str, str]:
     if not isinstance(value, Mapping):
         raise ValueError
-    return MappingProxyType({_text(claim): _page_path(page) for claim, page in value.items()})
+    pages = {_text(claim): _page_or_endpoint(page) for claim, page in value.items()}
+    return MappingProxyType(pages)
 
 
 def _key_uri(value: Any) -> str:
@@ -145,7 +152,9 @@ WEB_ORIGIN = FieldType("an origin: scheme, host and optional port", _web_origin)
 ORIGINS = FieldType("a list, tuple or set of origins", _origins)
 SIGN_IN_URL = FieldType("a path that begins with one slash, or an http or https URL", _sign_in_url)
 PAGE_PATH = FieldType("a path that begins with one slash", _page_path)
-CLAIM_PAGES = FieldType("a mapping of claim ids to paths that begin with one slash", _claim_pages)
+CLAIM_PAGES = FieldType(
+    "a mapping of claim ids to endpoints, or to paths that begin with one slash", _claim_pages
+)
 KEY_URI = FieldType("an http or https URL", _key_uri)
 KEY_SET = FieldType("a key set as a mapping, or the path of its JSON file", _key_set)
 QUERY_NAME = FieldType("a name of letters, digits, dashes and underscores", _query_name)

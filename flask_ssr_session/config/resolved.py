@@ -67,7 +67,7 @@ class ResolvedSettings(_SharedSettings):
     :ivar return_origins: origins that a full ``redirectBack`` URL may have.
     :ivar trusted_origins: other origins that may send unsafe requests.
     :ivar kid_prefix: what the key id of a session token begins with; None if it is unknown.
-    :ivar claim_pages: the path of the page that cures a claim, by the id of the claim.
+    :ivar claim_pages: the path or endpoint of the page that cures a claim, by the claim's id.
     :ivar factors_path: the path below which the prebuilt UI asks for a factor; None without an SDK.
     """
 

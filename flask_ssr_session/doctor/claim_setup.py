@@ -140,6 +140,8 @@ def _claim_pages(
     named = {failure.id for failure in required if not failure.step_up}
     named.update(state.settings.claim_pages or ())
     for claim, page in pages.pages.items():
+        if not page.startswith("/"):
+            continue  # an endpoint, which the app has
         if claim in named or any(is_about(validator, claim) for validator in added):
             yield MissingPage(claim, page, "SSR_SESSION_CLAIM_PAGES")
 

@@ -5,7 +5,7 @@ SuperTokens' prebuilt UI has such pages below the website base path; an app may 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 from urllib.parse import parse_qs
 
@@ -35,7 +35,8 @@ class Cure(NamedTuple):
 class CurePages(NamedTuple):
     """The pages of an app; every path as the browser sees it.
 
-    :ivar pages: the path of the page that cures a claim, by the id of the claim.
+    :ivar pages: the path of the page that cures a claim, by the id of the claim. Until
+        :meth:`located` is called, also the name of its endpoint.
     :ivar factors: the path below which SuperTokens' prebuilt UI asks for a factor; None without an
         SDK.
     :ivar step_up: the path of the app's own page for that; None for none.
@@ -44,6 +45,20 @@ class CurePages(NamedTuple):
     pages: Mapping[str, str] = {}
     factors: str | None = None
     step_up: str | None = None
+
+    def located(self, path_of: Callable[[str], str]) -> CurePages:
+        """Return these pages with paths in place of endpoints of the app.
+
+        :param path_of: returns the path of an endpoint.
+        """
+        if all(page.startswith("/") for page in self.pages.values()):
+            return self
+        return self._replace(
+            pages={
+                claim: page if page.startswith("/") else path_of(page)
+                for claim, page in self.pages.items()
+            }
+        )
 
     def cure(self, failures: Sequence[ClaimFailure]) -> Cure | None:
         """Return the cure of the first failure; None if one of them has none."""

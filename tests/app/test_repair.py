@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import nullcontext
 from functools import partial
 from html import unescape
 from types import SimpleNamespace
@@ -332,6 +333,48 @@ def test_sign_in_returns_to_a_cure_page_with_its_query(client: FlaskClient) -> N
     # The token of a link in a mail is in the query.
     location = client.get("/auth/verify-email?token=1", headers=PAGE).headers["Location"]
     assert location == "/auth?redirectToPath=/auth/verify-email%3Ftoken%3D1"
+
+
+@pytest.mark.parametrize("mount", ["", "/shop"])
+def test_cure_is_found_by_its_endpoint(sdk: None, mount: str) -> None:  # noqa: ARG001
+    app = make_app(claim_pages={"st-ev": "confirm", "st-mfa": "/m"})
+    app.add_url_rule("/café", "confirm", session_required(lambda: "your address"))
+    client = app.test_client()
+    sign_in(client, **UNVERIFIED)
+
+    def get(path: str) -> Any:
+        return client.get(path, headers=PAGE, environ_overrides={"SCRIPT_NAME": mount})
+
+    with_mount = attribute("cure", get("/mail").text)
+    assert with_mount == f"{mount}/café?redirectToPath={mount}/mail"
+    assert get("/café").text == "your address"
+    with app.test_request_context("/café", environ_overrides={"SCRIPT_NAME": mount}):
+        assert safe_return_path(f"{mount}/café") == "/"
+        assert safe_return_path(f"{mount}/mail") == f"{mount}/mail"
+
+
+@rows(
+    "page, is_refused",
+    {
+        "an endpoint": ("plain", False),
+        "none": ("nowhere", True),
+        "one that needs arguments": ("of_user", True),
+        "one that a function of the app completes": ("of_user", False),
+    },
+)
+def test_endpoint_of_a_cure_is_checked_before_the_first_page(
+    sdk: None,  # noqa: ARG001
+    request: pytest.FixtureRequest,
+    page: str,
+    is_refused: bool,
+) -> None:
+    app = make_app(claim_pages={"st-ev": page})
+    app.add_url_rule("/plain", "plain", lambda: "")
+    app.add_url_rule("/<user>/page", "of_user", lambda user: user)
+    if "completes" in request.node.name:
+        app.url_defaults(lambda _endpoint, values: values.setdefault("user", "anna"))
+    with pytest.raises(ConfigError, match="no such endpoint") if is_refused else nullcontext():
+        app.test_client().get("/any", headers=PAGE)
 
 
 def test_htmx_gets_an_encoded_path(sdk: None) -> None:  # noqa: ARG001

@@ -198,6 +198,7 @@ IMPOSSIBLE: dict[str, list[Any]] = {
     "cookie_domain": ["", "https://x.com", "x.com:80", "a b", "x.com/x", "a@x.com", 5],
     "claim_pages": [
         *("/x", ["/x"], {"st-ev": "https://a.example"}, {"st-ev": "//a"}, {"st-ev": 1}),
+        *({"st-ev": "a page"}, {"st-ev": "a..b"}, {"st-ev": ""}),
         *({"": "/x"}, {1: "/x"}, {"st-ev": None}),
     ],
     "step_up_url": ["", "x", "https://a.example/x", "//a.example", 5, True],
