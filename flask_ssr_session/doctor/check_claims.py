@@ -72,8 +72,8 @@ def check_cures(environment: Environment) -> Iterator[Finding]:
         yield warning(
             "cures",
             f"no view of this app serves {url}, where users without {lack} are sent",
-            "add a view there, for example SuperTokens' prebuilt UI, or set "
-            f"{setting} to a page of yours",
+            "add a view there, for example SuperTokens' prebuilt UI, or name a page of yours in "
+            f"{setting}",
         )
 
 

@@ -180,7 +180,7 @@ test_pages_where_users_meet_claims = table(
             MISSING,
             (
                 "warning cures no view of this app serves /auth/mfa, where users without st-mfa",
-                "warning cures no view of this app serves /f, where…without a factor…set STEP_UP",
+                "warning cures no view of this app serves /f, where…without a factor…in STEP_UP",
             ),
         ),
     },
