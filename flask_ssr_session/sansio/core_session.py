@@ -45,9 +45,10 @@ class CoreSession:
     claims: Mapping[str, Any] | None = field(repr=False)
 
 
-def parse_core_session(body: bytes) -> CoreSession | None:
+def parse_core_session(body: bytes, session_handle: str) -> CoreSession | None:
     """Return the session in a response of the core, or None if the session does not exist.
 
+    :param session_handle: of the session that was looked up.
     :raises ValueError: the response says nothing about a session.
     """
     try:
@@ -59,9 +60,11 @@ def parse_core_session(body: bytes) -> CoreSession | None:
         return None
     if status == "OK":
         created, claims = document.get("timeCreated"), document.get("userDataInJWT")
-        # Checked as a token is: these claims replace the token's.
+        # Checked as a token is: these claims replace the token's. The handle is compared because a
+        # cache before the core could answer with another session.
         if (
-            type(created) is int
+            document.get("sessionHandle") == session_handle
+            and type(created) is int
             and is_time(created // 1000)
             and isinstance(claims, dict)
             and not is_nested_deeper(claims, MAX_DEPTH)

@@ -109,7 +109,7 @@ class SessionLookup:
         def query_core(core: _Core, deadline: Deadline) -> CoreSession | None:
             body, _ = self._fetch(f"{core.uri}?{query}", deadline, self._headers)
             try:
-                found = parse_core_session(body)
+                found = parse_core_session(body, session_handle)
             except ValueError as error:
                 raise FetchError(str(error)) from None
             # The later cores were not tried: end the cooldown that this request started for them.

@@ -16,7 +16,12 @@ from flask_ssr_session.session import deep_freeze
 
 from ..tables import rows
 
-FOUND = {"status": "OK", "timeCreated": 1_700_000_000_500, "userDataInJWT": {"plan": "free"}}
+FOUND = {
+    "status": "OK",
+    "sessionHandle": "h",
+    "timeCreated": 1_700_000_000_500,
+    "userDataInJWT": {"plan": "free"},
+}
 GONE = {"status": "UNAUTHORISED"}
 
 
@@ -25,7 +30,7 @@ def claims(raw: bytes) -> bytes:
 
 
 def test_claims_are_read_as_deep_as_those_of_a_token() -> None:
-    assert parse_core_session(claims(b'{"a":' * 32 + b"1" + b"}" * 32)) is not None
+    assert parse_core_session(claims(b'{"a":' * 32 + b"1" + b"}" * 32), "h") is not None
 
 
 def test_repr_shows_no_claims() -> None:
@@ -34,11 +39,11 @@ def test_repr_shows_no_claims() -> None:
 
 def test_session_that_the_core_knows_has_its_claims_and_the_time_of_sign_in() -> None:
     expected = CoreSession(1_700_000_000.5, {"plan": "free"})
-    assert parse_core_session(json.dumps(FOUND).encode()) == expected
+    assert parse_core_session(json.dumps(FOUND).encode(), "h") == expected
 
 
 def test_session_that_the_core_does_not_know_is_none() -> None:
-    assert parse_core_session(json.dumps(GONE).encode()) is None
+    assert parse_core_session(json.dumps(GONE).encode(), "h") is None
 
 
 @rows(
@@ -49,6 +54,8 @@ def test_session_that_the_core_does_not_know_is_none() -> None:
         "a list": b"[]",
         "another status": json.dumps(FOUND | {"status": "ERROR"}).encode(),
         "no status": b"{}",
+        "another session": json.dumps({**FOUND, "sessionHandle": "H"}).encode(),
+        "no handle": json.dumps({**FOUND, "sessionHandle": None}).encode(),
         "no time": json.dumps({**FOUND, "timeCreated": None}).encode(),
         "a time that is true": json.dumps({**FOUND, "timeCreated": True}).encode(),
         "no claims": json.dumps({**FOUND, "userDataInJWT": None}).encode(),
@@ -67,7 +74,7 @@ def test_session_that_the_core_does_not_know_is_none() -> None:
 )
 def test_any_other_response_says_nothing(body: bytes) -> None:
     with pytest.raises(ValueError, match="the response"):
-        parse_core_session(body)
+        parse_core_session(body, "h")
 
 
 OWN = {"sub": "u", "iss": "https://api", "iat": 1, "exp": 2, "tId": "public", "sessionHandle": "h"}

@@ -95,6 +95,7 @@ def outcome(check: SessionLookup, handle: str = "handle-1") -> bool | str:
         "a status with a blank": (b'{"status":"OK "}', "down"),
         "a status spelled otherwise": (b'{"status":"UNAUTHORIZED"}', "down"),
         "another status of the core": (b'{"status":"TRY_REFRESH_TOKEN"}', "down"),
+        "another session": (KNOWN.replace(b"-1", b"-2"), "down"),
         "another member": (b'{"Status":"OK"}', "down"),
         "JSON broken off": (KNOWN[:-1], "down"),
         "no Unicode": (b"\xff\xfe\xff", "down"),
@@ -126,6 +127,7 @@ def test_only_the_core_s_two_answers_count(
 def test_handle_cannot_ask_for_another_session(
     core: Core, check: SessionLookup, handle: str
 ) -> None:
+    core.answers = GONE
     check.look_up(handle)
 
     (url,) = core.asked
