@@ -31,6 +31,7 @@ from .conftest import (
     follow,
     post_form,
     try_again,
+    wait_for_address,
 )
 
 pytestmark = pytest.mark.browser
@@ -266,6 +267,17 @@ def test_only_the_button_signs_out_and_the_page_is_shown_after_sign_in(
     page.wait_for_url(site.url(f"/repair/recent{WRITTEN}"))
     expect_user(page, old_user)
     assert counts() == (3, 0, 0, 0)
+
+
+def test_a_visitor_who_does_not_want_to_sign_in_again_goes_back(
+    site: Site, page: Page, old_user: str
+) -> None:
+    page.goto(site.url("/panel/"))
+    page.goto(site.url("/repair/recent"))
+    page.get_by_role("button", name="Go back").click()
+    wait_for_address(page, site.url("/panel/"))
+    page.goto(site.url("/account"))
+    expect_user(page, old_user)
 
 
 def test_sign_out_that_fails_leads_nowhere_and_can_be_tried_again(
