@@ -85,7 +85,7 @@ def kept(response: TestResponse, shown: str = "refresh") -> FieldList | None:
     """Return the fields that the page would send, or None without a form."""
     assert page_shown(response) == shown
     if not Page(response).forms:
-        for text in ('type="hidden"', "Tea", "1234", "PNG"):
+        for text in ('type="hidden"', "Tea", "hunter2", "PNG"):
             assert text not in response.text
         return None
     form = form_of(response)
@@ -378,7 +378,7 @@ def test_script_gets_no_form(client: FlaskClient) -> None:
 @rows(
     "content_type, body",
     {
-        "password": (URLENCODED, urlencoded([*FIELDS, ("password", "1234")])),
+        "password": (URLENCODED, urlencoded([*FIELDS, ("password", "hunter2")])),
         "file": (MULTIPART, multipart_file("photo", "a.png", b"\x89PNG")),
         "Latin-1": (f"{URLENCODED}; charset=iso-8859-1", urlencoded(FIELDS)),
         "JSON": ("application/json", b'{"title":"Tea"}'),
