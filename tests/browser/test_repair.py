@@ -257,7 +257,7 @@ def test_only_the_button_signs_out_and_the_page_is_shown_after_sign_in(
     expect_part(page, "sign-in-again")
     page.reload()
     expect_part(page, "sign-in-again")
-    page.wait_for_timeout(500)
+    page.wait_for_load_state("networkidle")
     assert signed_out == []
     assert counts() == (2, 0, 0, 0)
     page.get_by_role("button", name="Sign in again").click()
@@ -311,7 +311,7 @@ def test_a_role_counts_at_once_on_a_page_that_asks_the_core(site: Site, page: Pa
     page.goto(site.url("/admin"))
     expect(page.locator("[data-admin]")).to_be_visible()
     page.goto(site.url("/checked"))
-    page.wait_for_timeout(500)
+    page.wait_for_load_state("networkidle")
     assert counts() == (2, 0, 0, 1)
     assert site.refresh_calls() == 1
 
@@ -450,7 +450,7 @@ def test_a_step_that_does_not_help_ends_on_a_page(
     counts, said = Counts(page, path), console_of(page)
     page.goto(site.url(f"{path}{QUERY}"))
     expect_problem(page, cause)
-    page.wait_for_timeout(300)
+    page.wait_for_load_state("networkidle")
     assert counts() == counted
     assert page.url == site.url(f"{path}{WRITTEN}")
     assert len(said) <= 1
@@ -464,12 +464,12 @@ def test_no_lap_is_made_without_a_place_for_a_mark(site: Site, page: Page) -> No
     counts = Counts(page, "/vault")
     page.goto(site.url("/vault"))
     expect_part(page, "repair")
-    page.wait_for_timeout(300)
+    page.wait_for_load_state("networkidle")
     assert counts() == (1, 0, 0, 0)
     # Each further lap is the visitor's own.
     page.get_by_role("link", name="Go to this step").click()
     expect_part(page, "repair")
-    page.wait_for_timeout(300)
+    page.wait_for_load_state("networkidle")
     assert counts() == (2, 1, 0, 0)
 
 
@@ -569,7 +569,7 @@ def test_a_form_waits_for_the_step_and_is_sent_by_the_visitor(
     post_form(page, site.url(path), note="typed with care")
     expect_part(page, "repair")
     expect(page.locator("[data-ssr-part=repair]")).to_contain_text("Nothing was sent")
-    page.wait_for_timeout(300)
+    page.wait_for_load_state("networkidle")
     with page.context.expect_page() as opened:
         page.get_by_role("link", name="Go to this step").click()
     step = opened.value
@@ -660,13 +660,13 @@ def test_a_user_that_the_site_revokes_ends_at_sign_in(own_site: Site, page: Page
     counts = Counts(page, "/account")
     follow(page, site.url(f"/account{QUERY}"))
     page.wait_for_url(re.compile(r"/auth\?redirectToPath=/account"))
-    page.wait_for_timeout(500)
+    page.wait_for_load_state("networkidle")
     assert counts() == (2, 0, 0, 1)
     assert site.core.list_sessions(user) == []
     # Signing in again makes another lap, of the visitor's own, and ends in the same place.
     with page.expect_response("**/auth/signout"):
         site.fill_in(page)
     page.wait_for_url(re.compile(r"/auth\?redirectToPath=/account"))
-    page.wait_for_timeout(500)
+    page.wait_for_load_state("networkidle")
     assert len(counts.refreshes) <= 2
     assert site.core.list_sessions(user) == []
