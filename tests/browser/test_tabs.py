@@ -158,6 +158,8 @@ def test_tabs_share(
     else:
         with context.expect_page() as opened:
             page.evaluate(f"open('{START}', '', 'popup,width=400,height=300') && null")
+        # The new window shows about:blank first.
+        opened.value.wait_for_url(site.url(START))
         opened.value.evaluate(f"history.replaceState(null, '', '{TEMPLATE}')")
         tabs.append(opened.value)
     reload_at_once(tabs)
