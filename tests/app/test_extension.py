@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 import pytest
-from flask import Flask, Response, g, session
+from flask import Flask
 from flask.testing import FlaskClient
 
 from flask_ssr_session import ConfigError, FlaskSSRSession, MisuseError
@@ -60,17 +60,6 @@ def test_setting_up_twice_is_refused_and_leaves_the_first_as_it_is(
     assert client.get("/account").text == "account of user-1"
 
 
-def test_config_of_the_app_wins_over_the_constructor_and_is_read_once() -> None:
-    app = Flask("configured")
-    app.testing = True
-    app.config["SSR_SESSION_LOGIN_URL"] = "/from-config"
-    FlaskSSRSession(app, login_url="/from-constructor", api_domain=API_DOMAIN)
-    install_test_keys(app)
-    app.config["SSR_SESSION_LOGIN_URL"] = "/too-late"
-    location = with_views(app).test_client().get("/account", headers=PAGE).location
-    assert location == "/from-config?redirectToPath=/account"
-
-
 @rows(
     "key, value",
     {
@@ -117,44 +106,6 @@ def test_app_that_handled_a_request_cannot_be_set_up_any_more() -> None:
 
 
 # --- hooks ---------------------------------------------------------------------------------------
-
-
-def test_hook_runs_before_hooks_that_were_registered_earlier() -> None:
-    app = Flask("hooked")
-    app.testing = True
-    seen: list[str] = []
-
-    def note(when: str) -> None:
-        seen.append(f"{when} {g.session.user_id}")
-
-    @app.after_request
-    def early(response: Response) -> Response:
-        response.headers["Cache-Control"] = "public"
-        return response
-
-    app.before_request(lambda: note("early"))
-    app.teardown_request(lambda _error: note("end"))
-    FlaskSSRSession(app, api_domain=API_DOMAIN)
-    install_test_keys(app)
-    app.before_request(lambda: note("late"))
-    client = with_views(app).test_client()
-    sign_in(client)
-    assert client.get("/account").headers["Cache-Control"] == "private"
-    assert seen == ["early user-1", "late user-1", "end user-1"]
-
-
-def test_session_cookie_of_flask_is_none_of_our_business(app: Flask, client: FlaskClient) -> None:
-    app.secret_key = "test"
-
-    @app.route("/remember")
-    def remember() -> str:
-        session["seen"] = True
-        return str(g.session)
-
-    response = client.get("/remember")
-    assert response.text == "None"
-    assert response.headers["Set-Cookie"].startswith("session=")
-    assert list(response.vary) == ["Cookie"]
 
 
 # --- what only the first request can tell --------------------------------------------------------

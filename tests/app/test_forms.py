@@ -31,9 +31,7 @@ from tests.browser_forms import (
     URLENCODED,
     FieldList,
     encoded,
-    multipart_file,
     sent_by_hidden_inputs,
-    urlencoded,
 )
 from tests.browser_requests import ACCEPT_PAGE, FETCH, PAGE
 from tests.tables import rows
@@ -373,25 +371,6 @@ def test_view_that_keeps_its_form_keeps_it_behind_a_hook_for_the_whole_app(app: 
 def test_script_gets_no_form(client: FlaskClient) -> None:
     response = post(client, headers=FETCH | {"Origin": "http://localhost"})
     assert response.json == {"message": "try refresh token"}
-
-
-@rows(
-    "content_type, body",
-    {
-        "password": (URLENCODED, urlencoded([*FIELDS, ("password", "hunter2")])),
-        "file": (MULTIPART, multipart_file("photo", "a.png", b"\x89PNG")),
-        "Latin-1": (f"{URLENCODED}; charset=iso-8859-1", urlencoded(FIELDS)),
-        "JSON": ("application/json", b'{"title":"Tea"}'),
-        "one byte too many": (URLENCODED, b"x=" + b"a" * 65_535),
-    },
-)
-def test_form_is_kept_as_a_whole_or_not_at_all(
-    client: FlaskClient, content_type: str, body: bytes
-) -> None:
-    response = post(client, data=body, content_type=content_type)
-    assert (response.status_code, kept(response)) == (401, None)
-    assert "nothing was sent. Please go back" in response.text
-    assert kept(post(client, [("x", "a" * 65_534)])) == [("x", "a" * 65_534)]
 
 
 # --- the body is left alone ----------------------------------------------------------------------

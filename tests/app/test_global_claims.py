@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,7 +13,6 @@ from flask_ssr_session import (
     InvalidClaimsError,
     MisuseError,
     require_session,
-    session_optional,
     session_required,
 )
 from flask_ssr_session.testing import sign_in
@@ -57,64 +55,11 @@ def app_with(source: FakeGlobalClaims, **settings: Any) -> Flask:
         "/template": template,
         "/both": session_required(template),
         "/inside": inside,
-        "/plain": who,
-        "/optional": session_optional(who),
-        "/optional-template": session_optional(template),
-        "/waived": session_required(global_claims=False)(who),
-        "/waived-template": session_required(global_claims=False)(template),
         "/role": session_required(role="admin", global_claims=False)(who),
         "/all": session_required(role="admin")(who),
     }.items():
         app.add_url_rule(path, path, view, methods=["GET", "POST"])
     return app
-
-
-@pytest.fixture(scope="module", params=[False, True], ids=["open app", "closed app"])
-def email_app(request: pytest.FixtureRequest) -> tuple[Flask, bool]:
-    """An app that requires a verified address, and whether it is closed to strangers."""
-    app = app_with(FakeGlobalClaims(EMAIL))
-    if request.param:
-        app.before_request(require_session)
-    return app, request.param
-
-
-@rows(
-    "path, is_open",
-    {
-        "session_required asks": ("/required", (False, False)),
-        "a template asks": ("/template", (False, False)),
-        "both ask": ("/both", (False, False)),
-        "require_session asks": ("/inside", (False, False)),
-        "a plain view asks nothing": ("/plain", (True, False)),
-        "session_optional asks nothing": ("/optional", (True, True)),
-        "nor does its template": ("/optional-template", (True, True)),
-        "global_claims=False waives them": ("/waived", (True, True)),
-        "also for the template of the view": ("/waived-template", (True, True)),
-        "a condition of the view stays": ("/role", (True, True)),
-        "a condition waives nothing": ("/all", (False, False)),
-    },
-)
-def test_unverified_user_is_refused_where_a_session_is_asked_for(
-    email_app: tuple[Flask, bool], path: str, is_open: tuple[bool, bool]
-) -> None:
-    app, is_closed = email_app
-    for headers in (PAGE, FETCH, PAGE | {"Sec-Purpose": "prefetch"}):
-        assert ask(app, path, headers, **VERIFIED, **ADMIN).text == "content"
-        answer = ask(app, path, headers, **UNVERIFIED, **ADMIN)
-        if is_open[is_closed]:
-            assert (answer.status_code, answer.text) == (200, "content")
-            assert "SSR-Session" not in answer.headers
-            continue
-        assert answer.status_code == (503 if "Sec-Purpose" in headers else 403)
-        assert answer.headers["SSR-Session"] == "active; reason=claims"
-        assert answer.headers["Cache-Control"] == "no-store"
-        assert "content" not in answer.text.replace('content="', "")
-        if headers is FETCH:
-            reason = {"message": "wrong value", "expectedValue": True, "actualValue": False}
-            assert answer.json == {
-                "message": "invalid claim",
-                "claimValidationErrors": [{"id": "st-ev", "reason": reason}],
-            }
 
 
 def test_conditions_of_the_view_stay_without_them() -> None:
@@ -145,22 +90,6 @@ def test_template_says_why_and_error_handlers_hear_of_it() -> None:
     assert heard == ["st-ev", "st-role"]
     # The requirements of the view do not apply to its error page.
     assert ask(app, "/all", **VERIFIED).text == "content"
-
-
-def test_hook_with_a_condition_asks_them_whatever_the_view_says() -> None:
-    app = app_with(FakeGlobalClaims(EMAIL))
-    app.before_request(partial(require_session, role="admin"))
-    assert ask(app, "/waived", FETCH, **UNVERIFIED, **ADMIN).status_code == 403
-    assert ask(app, "/waived", FETCH, **VERIFIED, **ADMIN).text == "content"
-
-
-def test_override_may_read_the_request() -> None:
-    def by_path(_session: Any, validators: list[Any], context: dict[str, Any]) -> list[Any]:
-        return [] if context["request"].path == "/template" else validators
-
-    app = app_with(FakeGlobalClaims(EMAIL, override=by_path))
-    assert ask(app, "/template", **UNVERIFIED).status_code == 200
-    assert ask(app, "/required", **UNVERIFIED).status_code == 403
 
 
 def fails(*_: Any) -> Any:

@@ -248,13 +248,10 @@ REFRESH = "302 /refresh-session?redirectBack="
 @rows(
     "settings, request_for, path, expected",
     {
-        "in place": ({}, expired, "/account", "200 refresh"),
         "by a redirect": (REDIRECT, expired, "/account?q=1", REFRESH + Q),
         "an optional view": (REDIRECT, expired, "/news", f"{REFRESH}/news&optional=1"),
         "a template has no redirect": (REDIRECT, expired, "/page", "200 refresh"),
         "strangers refresh": (ALWAYS, dict, "/account", "200 refresh"),
-        "they do so by a template": (ALWAYS, dict, "/page", "200 refresh"),
-        "they do so by a redirect": (REDIRECT | ALWAYS, dict, "/account", f"{REFRESH}/account"),
         "sign-in elsewhere": (NEXT, dict, "/account", "302 /in?next=/account"),
     },
 )

@@ -58,7 +58,8 @@ def redirecting() -> Flask:
     return with_pages("redirect")
 
 
-REFUSED = (HOSTILE["scheme javascript"], HOSTILE["header in the path"], REFRESH, SIGN_IN)
+OWN_HOST = "http://localhost/a"  # which the request names, and no setting
+REFUSED = (HOSTILE["scheme javascript"], HOSTILE["header in the path"], REFRESH, SIGN_IN, OWN_HOST)
 KEPT = ("/dashboard?next=//evil.example", "/a#javascript:alert(1)", f"{OWN_ORIGIN}/a?b#c")
 
 

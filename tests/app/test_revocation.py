@@ -161,13 +161,6 @@ def test_revoked_session_is_good_until_somebody_asks(
     assert other.get("/admin", headers=FETCH).status_code == 403
 
 
-def test_view_that_asks_by_itself_shows_its_own_page_in_the_redirect_flow() -> None:
-    """The refresh page's own address would take the token for a good one."""
-    client = signed_in(with_pages(make_app(refresh_flow="redirect")))
-    revoke(client)
-    assert page_shown(client.get("/checks?a=1", headers=PAGE)) == "refresh"
-
-
 def test_verdict_and_session_are_replaced_for_the_rest_of_the_request(app: Flask) -> None:
     seen: dict[str, Any] = {}
 
@@ -190,15 +183,6 @@ def test_verdict_and_session_are_replaced_for_the_rest_of_the_request(app: Flask
     assert response.headers["SSR-Session"] == "refresh; reason=revoked"
     assert response.headers["Cache-Control"] == "no-store"
     assert seen == {"before": "user-1", "then": (None, None), "after": (None, None)}
-
-
-def test_hook_decides_before_other_hooks(strict_app: Flask) -> None:
-    seen: list[Any] = []
-    strict_app.before_request(lambda: seen.append(g.session))
-    client = signed_in(strict_app)
-    revoke(client)
-    client.get("/open", headers=PAGE)
-    assert seen == [None]
 
 
 # --- how often the core is asked -----------------------------------------------------------------

@@ -339,18 +339,6 @@ def test_failure_tells_no_token(
     assert leaks(watched) == []
 
 
-def test_internal_error_is_logged_once_at_a_time(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    client = with_views(make_app()).test_client()
-    monkeypatch.setattr(request_verdict, "decide", broken)
-    for _ in range(3):
-        assert client.get("/account", headers=FETCH).status_code == 503
-    (record,) = [r for r in caplog.records if r.levelno == logging.ERROR]
-    assert re.search(OURS, record.getMessage())
-    assert record.exc_info is None
-
-
 def test_errors_and_parsed_tokens_show_nothing_of_the_token() -> None:
     keys = StaticKeys(KeySet({"d-test": SessionSigner().public_key}))
     words = [repr(keys)]

@@ -80,14 +80,6 @@ def asked(reason: str, answer: str = "refresh_page") -> tuple[str, dict[str, Any
 ACTIVE: tuple[str, dict[str, Any]] = ("session-active", {})
 
 
-def test_signals_are_exported_and_documented_under_their_names() -> None:
-    for signal in SIGNALS:
-        name = signal.name.replace("-", "_")
-        assert getattr(flask_ssr_session, name) is signal
-        assert name in flask_ssr_session.__all__
-        assert signal.__doc__ != NamedSignal.__doc__, name
-
-
 # --- what a request tells ------------------------------------------------------------------------
 
 

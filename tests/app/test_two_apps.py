@@ -6,13 +6,12 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from flask import Flask, Response, g, render_template, request
-from werkzeug.middleware.dispatcher import DispatcherMiddleware
-from werkzeug.test import Client, TestResponse
+from flask import Flask, g, render_template, request
+from werkzeug.test import TestResponse
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from flask_ssr_session import FlaskSSRSession, get_ssr_session, session_required
-from flask_ssr_session.testing import SessionSigner, install_test_keys, outage
+from flask_ssr_session.testing import SessionSigner
 from tests.browser_requests import FETCH, PAGE
 from tests.tables import rows
 from tests.tokens import make_token
@@ -76,19 +75,6 @@ def test_token_of_one_app_is_worth_nothing_in_the_other(
             assert refused.headers["SSR-Session"] == "refresh; reason=invalid"
 
 
-def test_outage_and_test_keys_of_one_app_do_not_reach_the_other(
-    two_apps: tuple[Flask, Flask], theirs: dict[str, str]
-) -> None:
-    one, two = two_apps
-    install_test_keys(one)
-    ours = cookies(make_token())
-    with outage(one):
-        assert ask(one, "/account", PAGE | ours).status_code == 503
-        assert ask(two, "/account", theirs).text == "account of b"
-    assert ask(one, "/account", ours).text == "account of user-1"
-    assert ask(two, "/account", FETCH | ours).status_code == 401
-
-
 def test_same_view_function_serves_both_apps() -> None:
     guarded: Any = session_required(lambda: g.session.user_id)
     one, two = make_app("one", login_url="/one"), make_app("two", login_url="/two")
@@ -137,14 +123,6 @@ def test_app_called_inside_a_view_of_the_other_judges_by_itself(
 
     response = ask(one, "/outer", FETCH | cookies(make_token(user_id="a")))
     assert response.text == "a content"
-
-
-def test_mounted_apps_lead_back_to_themselves(two_apps: tuple[Flask, Flask]) -> None:
-    one, two = two_apps
-    client = Client(DispatcherMiddleware(one, {"/two": two}), Response)
-    assert client.get("/account", headers=PAGE).location == "/one-sign-in?redirectToPath=/account"
-    page = client.get("/two/account", headers=PAGE).text
-    assert "/two-sign-in?redirectToPath=/two/account" in page
 
 
 def test_template_of_one_app_is_none_of_the_other(two_apps: tuple[Flask, Flask]) -> None:
