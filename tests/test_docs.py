@@ -26,6 +26,7 @@ from flask_ssr_session.sansio.jwt import decode_unverified_token
 from flask_ssr_session.sansio.states import Reason
 from flask_ssr_session.sansio.verdict import Verdict
 from flask_ssr_session.testing import SessionSigner, expire, install_test_keys, sign_in
+from tests.dev_core.sdk import sign_up
 from tests.sdk.conftest import *  # noqa: F403 - fixtures, for pytest to find
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -174,24 +175,14 @@ def test_the_quickstart_signs_up_and_greets(run: Run) -> None:
     client = run("index")["app"].test_client()
     assert client.get("/", headers=BROWSER).location == "/auth?redirectToPath=/"
     assert 'data-return-path="/"' in client.get("/auth?redirectToPath=/", headers=BROWSER).text
-    user_id = signed_up(client)
+    user_id = sign_up(client)
     assert f"Hello, {user_id}." in client.get("/", headers=BROWSER).text
-
-
-def signed_up(client: FlaskClient) -> str:
-    """Sign a user up through the app's SDK, and return the user's id."""
-    form = [{"id": "email", "value": "a@b.test"}, {"id": "password", "value": "password1"}]
-    answer = client.post(
-        "/auth/signup", json={"formFields": form}, headers={"st-auth-mode": "cookie"}
-    )
-    assert answer.json is not None
-    return str(answer.json["user"]["id"])
 
 
 def test_forms_under_both_decorators_change_the_session_and_end_it(run: Run) -> None:
     app = run("moving")["app"]
     client = app.test_client()
-    user_id = signed_up(client)
+    user_id = sign_up(client)
     client.set_cookie("sFrontToken", "the browser SDK's")
     changed = client.post("/theme", data={"theme": "dark"}, headers=BROWSER)
     assert changed.location == "/account"
@@ -209,7 +200,7 @@ def test_forms_under_both_decorators_change_the_session_and_end_it(run: Run) -> 
 
 def test_the_page_for_the_address_is_where_visitors_are_led(run: Run) -> None:
     client = run("moving")["app"].test_client()
-    signed_up(client)
+    sign_up(client)
     drafts = client.get("/drafts", headers=BROWSER)
     assert drafts.status_code == 403
     assert 'data-cure="/auth/verify-email?redirectToPath=/drafts"' in drafts.text

@@ -16,8 +16,8 @@ from werkzeug.test import TestResponse
 
 from example_app import create_app
 from example_app.core import Core
-from flask_ssr_session.testing import PAGE_HEADERS, ClientMaker, set_token, sign_in, sign_out
-from tests.sdk.conftest import sdk_environment
+from flask_ssr_session.testing import PAGE_HEADERS, ClientMaker, sign_in
+from tests.dev_core.conftest import sdk_environment
 from tests.tables import rows
 
 __all__ = ["sdk_environment"]
@@ -43,10 +43,6 @@ def app(sdk_environment: None, monkeypatch: pytest.MonkeyPatch) -> Flask:  # noq
 
 def page(client: FlaskClient, path: str) -> TestResponse:
     return client.get(path, headers=PAGE_HEADERS)
-
-
-def reason(client: FlaskClient, path: str) -> str:
-    return page(client, path).headers.get("SSR-Session", "content").rpartition("=")[2]
 
 
 def test_members_pages_are_for_members(
@@ -217,14 +213,3 @@ def test_error_page_is_the_sites_own_for_everybody(
     for client in (anonymous_client, signed_in_client):
         response = page(client, "/no-such-page")
         assert (response.status_code, "No such page" in response.text) == (404, True)
-
-
-def test_one_visitor_goes_through_a_day(revoked_client: FlaskClient) -> None:
-    client = revoked_client
-    assert (reason(client, "/account"), reason(client, "/checked")) == ("content", "revoked")
-    sign_in(client)
-    assert reason(client, "/checked") == "content"
-    set_token(client, "nonsense")
-    assert reason(client, "/account") == "invalid"
-    sign_out(client)
-    assert reason(client, "/account") == "anonymous"

@@ -25,6 +25,7 @@ from flask_ssr_session.testing import (
     sign_in,
     sign_out,
 )
+from tests.dev_core.sdk import sign_up
 from tests.sdk.conftest import *  # noqa: F403 - fixtures, for pytest to find
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -73,13 +74,9 @@ def test_the_quickstart_works_when_pasted(pasted: Flask) -> None:
     sign_in_page = client.get("/auth?redirectToPath=/dashboard", headers=page).text
     assert 'data-return-path="/dashboard"' in sign_in_page
     assert 'data-mode="session"' in sign_in_page
-    fields = [{"id": "email", "value": "a@b.test"}, {"id": "password", "value": "password1"}]
-    signed_up = client.post(
-        "/auth/signup", json={"formFields": fields}, headers={"st-auth-mode": "cookie"}
-    ).json
-    assert signed_up is not None
-    assert client.get("/").text == f"Hello, {signed_up['user']['id']}"
-    assert f"Hello, {signed_up['user']['id']}." in client.get("/dashboard", headers=page).text
+    user_id = sign_up(client)
+    assert client.get("/").text == f"Hello, {user_id}"
+    assert f"Hello, {user_id}." in client.get("/dashboard", headers=page).text
     client.set_cookie("sAccessToken", "nonsense")
     assert 'data-ssr-session="refresh"' in client.get("/dashboard", headers=page).text
 

@@ -14,28 +14,21 @@ from .tables import rows
 MORE = "x: 1 (1 similar messages suppressed)"
 
 
+TWO = [(0, "x", 0), (9.9, "x", 0), (0.1, "x", 1)]
+OTHERS = [(0, "x", 1), (0, "y", 1), (0, "x", 2), (0, "y", 2)]
+FORMAT = "100 % %s %(x)s {y}"
+
+
 @rows(
     "writes, expected",
     {
         "the first line of a reason is written": ([(0, "x", 1)], ["x: 1"]),
         "ten seconds later comes the next": ([(0, "x", 1), (10, "x", 2)], ["x: 1", "x: 2"]),
-        "what came before it is counted": (
-            [(0, "x", 0), (9.9, "x", 0), (0.1, "x", 1)],
-            ["x: 0", MORE],
-        ),
-        "the count starts anew with every line": (
-            [(0, "x", 0), (9.9, "x", 0), (0.1, "x", 1), (10, "x", 2)],
-            ["x: 0", MORE, "x: 2"],
-        ),
-        "reasons do not hold each other back": (
-            [(0, "x", 1), (0, "y", 1), (0, "x", 2), (0, "y", 2)],
-            ["x: 1", "y: 1"],
-        ),
-        "a clock that went back holds nothing back": (
-            [(0, "x", 1), (-5, "x", 2)],
-            ["x: 1", "x: 2"],
-        ),
-        "a message is no format": ([(0, "x", "100 % %s %(x)s {y}")], ["x: 100 % %s %(x)s {y}"]),
+        "what came before it is counted": (TWO, ["x: 0", MORE]),
+        "the count starts anew with every line": ([*TWO, (10, "x", 2)], ["x: 0", MORE, "x: 2"]),
+        "reasons do not hold each other back": (OTHERS, ["x: 1", "y: 1"]),
+        "nor does a clock that went back": ([(0, "x", 1), (-5, "x", 2)], ["x: 1", "x: 2"]),
+        "a message is no format": ([(0, "x", FORMAT)], [f"x: {FORMAT}"]),
     },
 )
 def test_log_has_the_lines(

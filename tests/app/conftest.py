@@ -42,12 +42,13 @@ TEMPLATE_GUARD = (
 )
 
 
-def make_app(name: str = "app", *, sdk: SDKSettings | None = None, **settings: Any) -> Flask:
+def make_app(app: str | Flask = "app", *, sdk: SDKSettings | None = None, **settings: Any) -> Flask:
     """Return an app in testing mode, set up with *settings*, that trusts the test keys.
 
+    :param app: its name, or an app to be set up.
     :param sdk: the values of an initialised SDK; None for the SDK of this process, if it has one.
     """
-    app = Flask(name)
+    app = Flask(app) if isinstance(app, str) else app
     app.testing = True
     FlaskSSRSession(app, **{"api_domain": API_DOMAIN, **settings})
     if sdk is not None:

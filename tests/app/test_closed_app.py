@@ -10,18 +10,17 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.test import Client, TestResponse
 
 from flask_ssr_session import (
-    FlaskSSRSession,
     app_state,
     require_session,
     session_optional,
     session_required,
 )
-from flask_ssr_session.testing import expire, install_test_keys, sign_in
+from flask_ssr_session.testing import expire, sign_in
 from tests.browser_requests import FETCH, PAGE
 from tests.tables import rows
 from tests.tokens import expired_token
 
-from .conftest import API_DOMAIN, cookies, make_app, sdk_values
+from .conftest import cookies, make_app, sdk_values
 
 GET_OR_POST = ["GET", "POST"]
 NO_SDK = None
@@ -185,9 +184,7 @@ def test_sign_in_is_open_on_its_own_host(
     sdk = sdk_values(website_origin=website, api_base_path="/api")
     monkeypatch.setattr(app_state, "read_sdk", lambda: None if website is NO_SDK else sdk)
     app = Flask("hosts", host_matching=True, static_host="site.test")
-    app.testing = True
-    FlaskSSRSession(app, api_domain=API_DOMAIN, api_base_path="/api", login_url=login_url)
-    install_test_keys(app)
+    make_app(app, api_base_path="/api", login_url=login_url)
     app.before_request(require_session)
     for its_host, endpoint, rules in (
         ("site.test", "site", ["/auth", "/auth/<path:rest>"]),

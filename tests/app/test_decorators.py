@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from flask import Flask, current_app, g, request
+from flask import Flask, current_app, g
 from flask.testing import FlaskClient
 from flask.views import MethodView, View
 
@@ -18,11 +18,11 @@ from flask_ssr_session import (
     session_optional,
     session_required,
 )
-from flask_ssr_session.testing import install_test_keys, outage, sign_in
+from flask_ssr_session.testing import outage, sign_in
 from tests.browser_requests import FETCH, PAGE
 from tests.tables import rows
 
-from .conftest import API_DOMAIN, make_app, page_shown, with_views
+from .conftest import make_app, page_shown, with_views
 
 Function = Callable[..., Any]
 ALL_GUARDS = pytest.mark.parametrize("guard", [session_required, session_optional])
@@ -157,16 +157,6 @@ def test_what_is_no_view_is_an_error(guard: Any) -> None:
         app.before_request(hook)
         with pytest.raises(MisuseError, match="before_request takes require_session"):
             app.test_client().get("/open")
-
-
-def test_extension_set_up_after_the_views_guards_them() -> None:
-    app = Flask("late")
-    app.testing = True
-    app.add_url_rule("/", "page", session_required(lambda: request.path))
-    FlaskSSRSession(app, api_domain=API_DOMAIN)
-    install_test_keys(app)
-    assert app.test_client().get("/", headers=FETCH).status_code == 401
-    assert signed_in_client(app).get("/").text == "/"
 
 
 # --- optional pages ------------------------------------------------------------------------------

@@ -63,7 +63,10 @@ def inside(**condition: Any) -> str:
 
 
 PENDING_TOO = session_required(allow_pending=True)
+PENDING_ADMINS = session_required(allow_pending=True, role="admin")
+PENDING_CHECKED = session_required(allow_pending=True, check_revoked=True)
 WAIVES = session_required(global_claims=False)
+OF_ADMINS = session_required(role="admin", global_claims=False)
 
 
 # For each view: who is let in by an open app, and by one whose hook requires a session everywhere.
@@ -79,20 +82,14 @@ VIEWS: dict[str, tuple[Any, str, str]] = {
     "a role": (session_required(role="admin")(who), ADMINS, ADMINS),
     "global_claims=False": (WAIVES(who), "xxx++++", "xxx++++"),
     "it waives them for its template": (WAIVES(template), "xxx++++", "xxx++++"),
-    "but no condition": (
-        *(session_required(role="admin", global_claims=False)(who), "xxxx+x+", "xxxx+x+"),
-    ),
+    "but no condition": (OF_ADMINS(who), "xxxx+x+", "xxxx+x+"),
     "allow_pending": (PENDING_TOO(who), "xx+xx++", "xx+xx++"),
     "allow_pending with a template": (PENDING_TOO(template), "xx+xx++", "xx+xx++"),
-    "allow_pending and a role": (
-        *(session_required(allow_pending=True, role="admin")(who), "xx+xxx+", "xx+xxx+"),
-    ),
+    "allow_pending and a role": (PENDING_ADMINS(who), "xx+xxx+", "xx+xxx+"),
     # The hook does not see what asks inside the view alone.
     "allow_pending inside": (lambda: inside(allow_pending=True), "xx+xx++", USERS),
     "allow_pending, asked again inside": (PENDING_TOO(lambda: inside()), USERS, USERS),
-    "allow_pending and check_revoked": (
-        *(session_required(allow_pending=True, check_revoked=True)(who), "xx+xx++", "xx+xx++"),
-    ),
+    "and check_revoked": (PENDING_CHECKED(who), "xx+xx++", "xx+xx++"),
 }
 HOOKS: dict[str, Any] = {
     "": None,

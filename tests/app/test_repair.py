@@ -15,7 +15,6 @@ from flask.testing import FlaskClient
 
 from flask_ssr_session import (
     ConfigError,
-    FlaskSSRSession,
     InvalidClaimsError,
     app_state,
     require_session,
@@ -24,13 +23,12 @@ from flask_ssr_session import (
     session_required,
 )
 from flask_ssr_session.sansio.return_path import with_query
-from flask_ssr_session.testing import install_test_keys, sign_in
+from flask_ssr_session.testing import sign_in
 
 from ..browser_requests import FETCH, PAGE
 from ..tables import rows
 from ..tokens import make_token
 from .conftest import (
-    API_DOMAIN,
     TEMPLATE_GUARD,
     FakeGlobalClaims,
     cookies,
@@ -156,15 +154,6 @@ def test_cure_page_does_not_ask_for_its_own_cure(
     assert (page_shown(page), page.text == "content") == (shown, shown == "")
 
 
-def test_cure_page_is_open_in_a_closed_app(app: Flask) -> None:
-    app.before_request(require_session)
-    client = app.test_client()
-    sign_in(client, mfa_complete=False, email_verified=True)
-    assert client.get("/auth/mfa", headers=PAGE).status_code == 200
-    assert page_shown(client.get("/page", headers=PAGE)) == "repair"
-    assert client.application.test_client().get("/auth/mfa", headers=PAGE).status_code == 302
-
-
 @pytest.mark.usefixtures("sdk")
 @rows(
     "cure, mount, path, shown",
@@ -201,9 +190,7 @@ def test_cure_page_opens_no_other_page(cure: str | None, mount: str, path: str, 
 )
 def test_cure_page_opens_no_page_of_another_host(host: str, path: str, shown: str) -> None:
     app = Flask("app", host_matching=True, static_host="static.example.com")
-    app.testing = True
-    FlaskSSRSession(app, api_domain=API_DOMAIN, claim_pages={"st-mfa": path})
-    install_test_keys(app)
+    make_app(app, claim_pages={"st-mfa": path})
     view = session_required(lambda **_: "content")
     app.add_url_rule("/", "home", view, host="www.example.com")
     app.add_url_rule("/", "admin", view, host="admin.example.com")

@@ -20,7 +20,6 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.test import TestResponse
 
 from flask_ssr_session import (
-    FlaskSSRSession,
     InvalidClaimsError,
     SessionRequired,
     app_state,
@@ -29,13 +28,12 @@ from flask_ssr_session import (
     session_optional,
     session_required,
 )
-from flask_ssr_session.testing import install_test_keys, outage, sign_in
+from flask_ssr_session.testing import outage, sign_in
 from tests.browser_requests import FETCH, PAGE
 from tests.tables import rows
 from tests.tokens import expired_token, make_token
 
 from .conftest import (
-    API_DOMAIN,
     EMAIL,
     TEMPLATE_GUARD,
     FakeGlobalClaims,
@@ -157,11 +155,8 @@ def test_refresh_page_does_not_go_round_where_a_session_is_required_everywhere()
 
 
 def test_view_named_static_is_guarded_although_a_static_folder_is_set_later() -> None:
-    app = Flask("late", static_folder=None)
-    app.testing = True
-    FlaskSSRSession(app, api_domain=API_DOMAIN)
-    install_test_keys(app)
-    closed(app).static_folder = "static"
+    app = closed(make_app(Flask("late", static_folder=None)))
+    app.static_folder = "static"
     app.add_url_rule("/files", "static", plain())
     assert ask(app, "/files", STRANGER).status_code == 401
     assert ask(app, "/files", READER).text == "content for user-1"
@@ -557,10 +552,7 @@ def inside() -> str:
 def test_app_that_dispatches_in_a_way_of_its_own_fails_closed(
     app_class: type[Flask], closed: bool
 ) -> None:
-    app = app_class("own_dispatch")
-    app.testing = True
-    FlaskSSRSession(app, api_domain=API_DOMAIN)
-    install_test_keys(app)
+    app = make_app(app_class("own_dispatch"))
     if closed:
         app.before_request(require_session)
     app.add_url_rule("/auth/admin", "admin", inside)

@@ -270,6 +270,7 @@ def overriding(name: str) -> Callable[..., None]:
 
 
 OURS = r"internal: RuntimeError at \S+test_secrets.py:\d+, in the app 'app'"
+NO_PLAN = replacing(request_state, "plan_response", quietly_broken)
 FAILS: dict[str, Any] = {
     each: (replacing(holder, each), 503, OURS)
     for holder, each in (
@@ -301,11 +302,7 @@ FAILS: dict[str, Any] = {
         ),
         "the macro of the app": (overriding("refresh_page"), 200, "override_broken: "),
         "the document of the app": (overriding("refresh_document"), 200, "override_broken: "),
-        "the plan, behind the verdict": (
-            replacing(request_state, "plan_response", quietly_broken),
-            500,
-            "RuntimeError: no answer",
-        ),
+        "the plan, behind the verdict": (NO_PLAN, 500, "RuntimeError: no answer"),
     }
     | FAILS,
 )

@@ -16,7 +16,7 @@ from tests.browser_requests import FETCH, PAGE
 from tests.tables import rows
 from tests.tokens import make_token
 
-from .conftest import API_DOMAIN, cookies, make_app, page_shown, with_views
+from .conftest import API_DOMAIN, cookies, page_shown, with_views
 
 
 @pytest.fixture
@@ -73,16 +73,6 @@ def test_token_of_one_app_is_worth_nothing_in_the_other(
             refused = ask(app, "/account", FETCH | foreign)
             assert refused.status_code == 401
             assert refused.headers["SSR-Session"] == "refresh; reason=invalid"
-
-
-def test_same_view_function_serves_both_apps() -> None:
-    guarded: Any = session_required(lambda: g.session.user_id)
-    one, two = make_app("one", login_url="/one"), make_app("two", login_url="/two")
-    for app in (one, two):
-        app.add_url_rule("/", "page", guarded)
-    assert ask(one, "/", cookies(make_token())).text == "user-1"
-    for app in (two, one):
-        assert ask(app, "/", PAGE).location == f"/{app.name}?redirectToPath=/"
 
 
 def by_client(app: Flask, headers: dict[str, str]) -> str:

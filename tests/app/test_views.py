@@ -13,15 +13,15 @@ import pytest
 from flask import Flask, Request, redirect, render_template, url_for
 from flask.testing import FlaskClient
 
-from flask_ssr_session import FlaskSSRSession, session_optional
+from flask_ssr_session import session_optional
 from flask_ssr_session.errors import ConfigError
 from flask_ssr_session.pages import assets
-from flask_ssr_session.testing import install_test_keys, outage
+from flask_ssr_session.testing import outage
 from tests.browser_requests import FETCH, PAGE
 from tests.tables import rows
 from tests.tokens import expired_token, make_token
 
-from .conftest import API_DOMAIN, TEMPLATE_GUARD, cookies, make_app, page_shown, with_templates
+from .conftest import TEMPLATE_GUARD, cookies, make_app, page_shown, with_templates
 
 VISITORS: dict[str, Callable[[], dict[str, str]]] = {
     "active": lambda: cookies(make_token()),
@@ -33,6 +33,7 @@ VISITORS: dict[str, Callable[[], dict[str, str]]] = {
 PREFETCH = PAGE | {"Sec-Purpose": "prefetch"}
 PRERENDER = PAGE | {"Sec-Purpose": "prefetch;prerender"}
 OTHER = "https://app.example.com"
+OUTAGE = "session cannot be checked right now"
 ASKS_SOFTLY = "{% if needs_refresh(optional=True) %}x{% endif %}"
 DOCUMENT = "{% from refresh_page_template import refresh_page %}{{ refresh_page() }}"
 
@@ -117,11 +118,7 @@ def test_refresh_page_leads_back_to_this_site_only(
         "prerender": (PRERENDER, "expired", "200 refresh"),
         "script, expired": (FETCH, "expired", "401 try refresh token"),
         "script, invalid": (FETCH, "invalid", "401 try refresh token"),
-        "script in an outage": (
-            FETCH,
-            "keys_unavailable",
-            "503 session cannot be checked right now",
-        ),
+        "script in an outage": (FETCH, "keys_unavailable", f"503 {OUTAGE}"),
         "script, stranger: to ask again would be a loop": (FETCH, "anonymous", "200 refresh"),
         "script, active": (FETCH, "active", "200 refresh"),
     },
@@ -238,13 +235,10 @@ PLACES: dict[str, tuple[dict[str, Any], str, list[str]]] = {
 def app_on(options: dict[str, Any], default: str, origins: list[str]) -> Flask:
     """Return an app with a page, a way to the refresh page and a catch-all on each of its hosts."""
     app = Flask(__name__, **options)
-    app.testing = True
     if app.subdomain_matching:
         app.config["SERVER_NAME"] = "site.example"
         app.url_map.default_subdomain = default
-    FlaskSSRSession(app, api_domain=API_DOMAIN)
-    install_test_keys(app)
-    with_templates(app, page=TEMPLATE_GUARD)
+    with_templates(make_app(app), page=TEMPLATE_GUARD)
     views: dict[str, Any] = {
         "/page": lambda: render_template("page.html"),
         "/away": lambda: redirect(url_for("ssr_session.refresh", redirectBack="/page")),

@@ -16,6 +16,9 @@ from flask_ssr_session.dev_core.keys import generate_rsa_key
 from .sdk import reset_sdk
 from .support import LaggingClock, SteppedClock
 
+__all__ = (  # for other folders
+    *("key_factory", "lagging_clock", "live_core", "loopback_only", "rsa_keys", "sdk_environment"),
+)
 KeyFactory = Callable[[], RSAPrivateKey]
 
 

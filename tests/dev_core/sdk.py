@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from flask.testing import FlaskClient
 from supertokens_python import InputAppInfo, Supertokens, SupertokensConfig, init
 from supertokens_python.querier import Querier
 from supertokens_python.recipe.accountlinking.recipe import AccountLinkingRecipe
@@ -19,6 +20,9 @@ from supertokens_python.recipe.session import SessionRecipe
 from supertokens_python.recipe.totp.recipe import TOTPRecipe
 from supertokens_python.recipe.usermetadata.recipe import UserMetadataRecipe
 from supertokens_python.recipe.userroles.recipe import UserRolesRecipe
+
+EMAIL = {"id": "email", "value": "Ada@example.test"}
+FIELDS = [EMAIL, {"id": "password", "value": "correct horse 1"}]
 
 
 def init_sdk(uri: str, recipes: Sequence[Any]) -> None:
@@ -35,6 +39,13 @@ def init_sdk(uri: str, recipes: Sequence[Any]) -> None:
         mode="wsgi",
         telemetry=False,
     )
+
+
+def sign_up(client: FlaskClient, path: str = "/auth/signup") -> str:
+    """Create the user at the app's API, or sign the user in; return the id."""
+    answer = client.post(path, json={"formFields": FIELDS}, headers={"st-auth-mode": "cookie"}).json
+    assert answer is not None
+    return str(answer["user"]["id"])
 
 
 def reset_sdk() -> None:

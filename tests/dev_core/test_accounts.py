@@ -53,31 +53,6 @@ def test_passwords_and_tokens_are_not_stored(
 
 
 @rows(
-    "user, email, outcome",
-    {
-        "a free address": ("ada", "new@example.com", "OK"),
-        "no address": ("ada", None, "OK"),
-        "an address of another": ("ada", "BOB@example.com", "EMAIL_ALREADY_EXISTS_ERROR"),
-        "an unknown user": ("nobody", "new@example.com", "UNKNOWN_USER_ID_ERROR"),
-    },
-)
-def test_change_of_address(users: Users, user: str, email: str | None, outcome: str) -> None:
-    ada = sign_up(users)
-    sign_up(users, "bob@example.com")
-    user_id = ada if user == "ada" else "nobody"
-
-    assert users.change(user_id, raw_email=email, password=None) == outcome
-    now = email if outcome == "OK" and email is not None else "ada@example.com"
-    assert users.sign_in(now, PASSWORD) is not None
-
-
-def test_change_of_password_replaces_the_old_one(users: Users) -> None:
-    assert users.change(sign_up(users), raw_email=None, password="another 1") == "OK"
-    assert users.sign_in("ada@example.com", PASSWORD) is None
-    assert users.sign_in("ada@example.com", "another 1") is not None
-
-
-@rows(
     "order, expected", {"ASC": ("ASC", [["0", "1"], ["2"]]), "DESC": ("DESC", [["2", "1"], ["0"]])}
 )
 def test_pages_follow_the_time_of_joining(

@@ -122,6 +122,7 @@ def test_password_is_reset_with_a_token_that_works_once(email: str) -> None:
     again = accounts.reset_password_using_token("public", token.token, "a third 1")
     assert named(again) == "PasswordResetTokenInvalidError"
     assert named(accounts.sign_in("public", email, "another 1")) == "SignInOkResult"
+    assert named(accounts.sign_in("public", email, PASSWORD)) == "WrongCredentialsError"
     unknown = accounts.create_reset_password_token("public", "unknown", email)
     assert named(unknown) == "UnknownUserIdError"
 
@@ -139,6 +140,8 @@ def test_address_is_changed_unless_it_is_taken(email: str, is_taken: bool, resul
     if is_taken:
         sign_up(other)
     assert named(accounts.update_email_or_password(user, email=other)) == result
+    signed_in = accounts.sign_in("public", email if is_taken else other, PASSWORD)
+    assert named(signed_in) == "SignInOkResult"
 
 
 @pytest.mark.usefixtures("sdk_with_verification")

@@ -18,9 +18,8 @@ from flask_ssr_session.dev_core import DevelopmentCore
 from flask_ssr_session.dev_core.totp import COOLDOWN_MS, MAX_ATTEMPTS
 
 from ..tables import rows
-from .sdk import init_sdk
+from .sdk import init_sdk, sign_up
 from .support import LaggingClock, SteppedClock, send
-from .test_with_sdk import FIELDS, SIGN_UP
 
 PERIOD = 30
 
@@ -183,9 +182,7 @@ def test_second_factor_completes_sign_in_with_the_sdk(
     app = Flask(__name__)
     Middleware(app)
     client = app.test_client()
-    answer = client.post(SIGN_UP, json={"formFields": FIELDS}).json
-    assert answer is not None
-    add_to_required_secondary_factors_for_user(answer["user"]["id"], "totp")
+    add_to_required_secondary_factors_for_user(sign_up(client), "totp")
 
     def next_factors() -> Any:
         info = client.put("/auth/mfa/info").json

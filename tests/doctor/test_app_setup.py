@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from flask import Flask, Response, g
+from flask import Flask, g
 from flask.typing import ResponseReturnValue
 from jinja2 import FunctionLoader
 
@@ -232,7 +232,7 @@ def _empty(**_: str) -> str:
 # --- hooks, views and headers of an app that is not running --------------------------------------
 
 
-SHOWS = "ok refresh_page /refresh-session shows the refresh page"
+PAGE, SHOWS = "refresh_page", "ok refresh_page /refresh-session shows the refresh page"
 SHOWS_NOT = "problem refresh_page…does not show the refresh page (status {}) -> make"
 POLICY = {"Content-Security-Policy": "default-src 'self'; script-src 'none'"}
 
@@ -241,40 +241,27 @@ def replace_view(app: Flask) -> None:
     app.view_functions["ssr_session.refresh"] = lambda: "One moment"
 
 
-def forbid_scripts(response: Response) -> Response:
-    response.headers.update(POLICY)
-    return response
+def hook(function: Any) -> Callable[[Flask], Any]:
+    return lambda app: app.before_request(function)
+
+
+def forbid_scripts(app: Flask) -> None:
+    app.after_request(lambda response: response.headers.update(POLICY) or response)
+
+
+def misplace(app: Flask) -> None:
+    session_required(app.get("/secret")(lambda: "secret"))
 
 
 @rows(
     "change, check, expected",
     {
-        "a hook blocks the page": (
-            lambda app: app.before_request(lambda: ("Members only", 403)),
-            "refresh_page",
-            SHOWS_NOT.format(403),
-        ),
-        "a view replaces the page": (replace_view, "refresh_page", SHOWS_NOT.format(200)),
-        "a hook fails": (
-            lambda app: app.before_request(fail),
-            "refresh_page",
-            "problem…(the app failed with ZeroDivisionError)",
-        ),
-        "a hook without a module does nothing": (
-            lambda app: app.before_request([].clear),
-            "refresh_page",
-            SHOWS,
-        ),
-        "a policy forbids scripts": (
-            lambda app: app.after_request(forbid_scripts),
-            "csp",
-            "problem csp…(script-src) -> allow",
-        ),
-        "a decorator is above its route": (
-            lambda app: session_required(app.get("/secret")(lambda: "secret")),
-            "decorators",
-            "problem decorators…runs",
-        ),
+        "a hook blocks the page": (hook(lambda: ("Members", 403)), PAGE, SHOWS_NOT.format(403)),
+        "a view replaces the page": (replace_view, PAGE, SHOWS_NOT.format(200)),
+        "a hook fails": (hook(fail), PAGE, "problem…(the app failed with ZeroDivisionError)"),
+        "a hook without a module does nothing": (hook([].clear), PAGE, SHOWS),
+        "a policy forbids scripts": (forbid_scripts, "csp", "problem csp…(script-src) -> allow"),
+        "a decorator is above its route": (misplace, "decorators", "problem decorators…runs"),
     },
 )
 def test_app_that_is_not_running_is_checked_itself(

@@ -14,7 +14,7 @@ from tests.tables import rows
 
 from .factories import API, PAGES, Expected, assert_findings, make_environment, reply, table
 
-LOCAL, PLAIN = "http://localhost:5000", "http://www.a.example"
+HOST, LOCAL, PLAIN = "www.example.com", "http://localhost:5000", "http://www.a.example"
 SITES = "problem cookie_domain…are different sites, which never share cookies -> serve the API on"
 API_REJECTED = "problem cookie_domain session cookies are set for {}, so browsers reject them from"
 NEVER = "problem cookie_domain session cookies are set for {}, so the pages at www.example.com nev"
@@ -34,12 +34,7 @@ ONE_HOST = "ok cookie_domain pages and API share the host {}"
         "a shared domain": (PAGES, API, ".example.com", REACH.format("example.com")),
         "without its dot": (PAGES, API, "example.com", REACH.format("example.com")),
         "one host": (PAGES, PAGES, None, ONE_HOST.format("www.example.com")),
-        "one host with a domain": (
-            PAGES,
-            PAGES,
-            "www.example.com",
-            REACH.format("www.example.com"),
-        ),
+        "one host with a domain": (PAGES, PAGES, HOST, REACH.format(HOST)),
         "two ports of one host": (LOCAL, "http://localhost:8000", None, ONE_HOST.format("localh")),
         "not shared": (PAGES, API, None, PROPOSED.format("example.com")),
         "the API's own": (PAGES, API, ".api.example.com", NEVER.format("api.example.com")),
@@ -197,7 +192,6 @@ test_cookies_of_the_running_api = table(
 )
 
 SUB = "https://sub.www.example.com"
-HOST = "www.example.com"
 
 
 def on_one_host(site: str | None, configured: str | None, domain: str) -> dict[str, Any]:
@@ -205,11 +199,8 @@ def on_one_host(site: str | None, configured: str | None, domain: str) -> dict[s
     return sets(*cleared(domain), site=site, sdk=sdk)
 
 
-WIDER, NO_DOMAIN, HOST_ONLY = (
-    DOMAIN.format("example.com"),
-    "; Domain=",
-    DOMAIN.format("its own host only"),
-)
+WIDER, HOST_ONLY = (DOMAIN.format(whose) for whose in ("example.com", "its own host only"))
+NO_DOMAIN = "; Domain="
 test_domain_or_none_is_the_same_for_the_only_host = table(
     check_cookies.check_api_cookies,
     {

@@ -45,10 +45,7 @@ test_key_servers_need_the_same_keys_of_the_right_kind = table(
         "the second has none": (("d-1", reply()), (NO_SET, FIRST)),
         "two databases": (("d-1", "d-2", "d-1"), ("problem keys core-1:3567 and core-0", FIRST)),
         "three databases": (("d-1", "d-2", "d-3"), (DISJOINT, FIRST)),
-        "all are down": (
-            (reply(status=500), DOWN),
-            NO_KEYS.format("status 500), core-1:3567 (no c"),
-        ),
+        "all are down": ((ERROR[0], DOWN), NO_KEYS.format("status 500), core-1:3567 (no c")),
         "keys of an error": (ERROR, NO_KEYS.format("status 500")),
         "a page": ((reply("<html>"),), NO_KEYS.format("unexpected content")),
         "static keys only": (("s-1",), WRONG_KIND.format("core-0:3567", "dynamic")),

@@ -37,10 +37,7 @@ OLD, NEW = "problem sdk_version supertokens-python 0.31.3 is older than", "ok sd
 test_version_of_the_sdk = table(
     check_sdk_version,
     {
-        "there is no SDK": (
-            {"version": None},
-            "problem sdk_version supertokens-python is not installed",
-        ),
+        "there is no SDK": ({"version": None}, "problem sdk_version…python is not installed"),
         "the last SDK that is too old": ({"version": "0.31.3"}, OLD),
         "the oldest SDK": ({"version": "0.31.4"}, f"{NEW}okens-python 0.31.4"),
         "a greater first number counts more": ({"version": "1.0"}, NEW),
@@ -139,9 +136,14 @@ test_address_of_the_site = table(
 REQUIRED = "ok claims pages require what the SDK requires of every session: st-ev"
 BROKEN = {"broken": ("it waits",)}
 VIEWS = tuple(f"view{number}" for number in range(8))
+UNWRITTEN = {"unwritten_factors": ("totp", "otp-email")}
 FIVE = "view0, view1, view2, view3, view4"
 OFF, PAGE = {"pages_require_them": False}, {"guarded_by_session": ("page.html",)}
 MISSING = {"missing_pages": (("st-mfa", "/auth/mfa", "PAGES"), ("a factor", "/f", "STEP_UP"))}
+UNSERVED = (
+    "warning cures no view of this app serves /auth/mfa, where users without st-mfa",
+    "warning cures no view of this app serves /f, where…without a factor…in STEP_UP",
+)
 NOBODY = "ok claims no recipe of the SDK requires a claim of every session"
 BY_SESSION = "warning session_guards page.html shows…which does not check st-ev, st-mfa -> use"
 SWITCHED_OFF = "warning claims the SDK requires st-ev, st-mfa of every session, but pages do not"
@@ -176,13 +178,7 @@ test_pages_where_users_meet_claims = table(
     check_cures,
     {
         "all are served": ({}, ""),
-        "two are not": (
-            MISSING,
-            (
-                "warning cures no view of this app serves /auth/mfa, where users without st-mfa",
-                "warning cures no view of this app serves /f, where…without a factor…in STEP_UP",
-            ),
-        ),
+        "two are not": (MISSING, UNSERVED),
     },
     "claims",
 )
@@ -191,10 +187,7 @@ test_factors_that_views_require = table(
     check_factors,
     {
         "none, or all are written": ({}, ""),
-        "two are not": (
-            {"unwritten_factors": ("totp", "otp-email")},
-            "warning factors views require totp, otp-email, but…-> put multifactorauth.init()",
-        ),
+        "two are not": (UNWRITTEN, "warning factors…require totp, otp-email, but…-> put multifact"),
     },
     "claims",
 )

@@ -15,6 +15,7 @@ from tests.tables import rows
 from tests.token_table import NOW, TABLE, Recipe, good_keys, h, token_of
 from tests.tokens import ABSENT
 
+DEEP = "json documents: payload with 2000 lists"
 RULES = TokenRules()
 OF_A, LENIENT = TokenRules(issuer="https://a.example"), TokenRules(leeway_seconds=10)
 
@@ -79,11 +80,7 @@ def faults(findings: dict[str, Finding]) -> str:
         "lists": (lambda: "W10.W10.W10", RULES, "token!"),
         "nothing": (lambda: "", RULES, "token!"),
         "no text": (lambda: "\udcff.\udcff.\udcff", RULES, "token!"),
-        "too deep": (
-            lambda: token_of("json documents: payload with 2000 lists"),
-            RULES,
-            "size! token!",
-        ),
+        "too deep": (lambda: token_of(DEEP), RULES, "size! token!"),
     },
 )
 def test_defect_of_a_token_is_reported(recipe: Recipe, rules: TokenRules, faulty: str) -> None:
@@ -156,9 +153,8 @@ def test_issuer_and_anti_csrf_token_are_explained() -> None:
 
 
 def test_many_claims_of_the_app_are_counted() -> None:
-    message = explained(made(**{f"c{number:02}": number for number in range(50)})())[
-        "others"
-    ].message
+    claims = {f"c{number:02}": number for number in range(50)}
+    message = explained(made(**claims)())["others"].message
 
     assert message.startswith("your own claims: c00, c01, ")
     assert message.endswith(" c18, c19 and 30 more")

@@ -15,6 +15,7 @@ import example_app.app
 from flask_ssr_session.dev_core import DevelopmentCore
 from flask_ssr_session.doctor import command
 from flask_ssr_session.testing import SessionSigner
+from tests.dev_core.sdk import sign_up
 from tests.sdk.conftest import *  # noqa: F403 - fixtures, for pytest to find
 
 from .factories import checks_run, line, pages_app, run
@@ -41,22 +42,14 @@ def example(live_core: DevelopmentCore, sdk_environment: None) -> Iterator[tuple
     server.server_close()
 
 
-def signed_in(app: Flask) -> str:
-    """Sign a user up and return the access token."""
-    form = {"email": "ada@example.test", "password": "correct horse 1"}
-    fields = [{"id": name, "value": value} for name, value in form.items()]
-    client = app.test_client()
-    client.post("/auth/signup", json={"formFields": fields}, headers={"st-auth-mode": "cookie"})
-    cookie = client.get_cookie("sAccessToken")
-    assert cookie is not None
-    return cookie.value
-
-
 def test_the_example_has_no_problem_and_is_not_changed(
     example: tuple[Flask, str], live_core: DevelopmentCore
 ) -> None:
     app, url = example
-    token = signed_in(app)
+    client = app.test_client()
+    sign_up(client)
+    token = client.get_cookie("sAccessToken")
+    assert token is not None
     sessions = live_core.list_sessions()
     live_core.clear_request_log()
     result = run(app, "--json")
@@ -74,7 +67,7 @@ def test_the_example_has_no_problem_and_is_not_changed(
     assert says["site"] == f"the site is at {url}, and the API at {url}"
     assert {"script", "core", "refresh_api", "api_keys", "api_cookies", "sign_in"} <= says.keys()
 
-    explained = json.loads(run(app, "--json", "--token", "-", input=token).stdout)["findings"]
+    explained = json.loads(run(app, "--json", "--token", "-", input=token.value).stdout)["findings"]
     assert ("token", "the token proves a session") in {
         (finding["check"], finding["says"]) for finding in explained
     }

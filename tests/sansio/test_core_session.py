@@ -51,8 +51,14 @@ def test_session_that_the_core_does_not_know_is_none() -> None:
     {
         "not JSON": b"{",
         "too deep": b"[" * 100_000,
+        "a number too long to be read": b"9" * 10_000,
         "a list": b"[]",
-        "another status": json.dumps(FOUND | {"status": "ERROR"}).encode(),
+        "a text": b'"OK"',
+        "null": b"null",
+        **{
+            f"the status {status!r}": json.dumps(FOUND | {"status": status}).encode()
+            for status in ("ERROR", "ok", "OK ", "UNAUTHORIZED", None, True, ["OK"])
+        },
         "no status": b"{}",
         "another session": json.dumps({**FOUND, "sessionHandle": "H"}).encode(),
         "no handle": json.dumps({**FOUND, "sessionHandle": None}).encode(),
@@ -78,6 +84,10 @@ def test_any_other_response_says_nothing(body: bytes) -> None:
 
 
 OWN = {"sub": "u", "iss": "https://api", "iat": 1, "exp": 2, "tId": "public", "sessionHandle": "h"}
+OF_THE_TOKEN = (
+    *("sub", "iss", "exp", "iat", "stt", "tId", "rsub", "sessionHandle", "antiCsrfToken"),
+    *("refreshTokenHash1", "parentRefreshTokenHash1"),
+)
 ROLE = {"st-role": {"v": ["admin"], "t": 5}}
 
 
@@ -100,17 +110,7 @@ ROLE = {"st-role": {"v": ["admin"], "t": 5}}
         "null within a claim": ({"a": {"v": 1}}, {"a": {"v": 1, "t": None}}, None),
         "another member within a claim": ({"a": {"v": 1}}, {"a": {"w": 1}}, {"a": {"w": 1}}),
         "a claim removed by null": ({"a": 1, "b": 2}, {"a": None, "b": 2}, {"b": 2}),
-        "claims of the token": (
-            {},
-            {"sub": "x", "iss": "x", "exp": 9, "stt": 1, "rsub": "x"},
-            None,
-        ),
-        "more of them": (
-            {},
-            {"tId": "x", "rsub": "x", "sessionHandle": "x", "antiCsrfToken": "x"},
-            None,
-        ),
-        "hashes": ({}, {"refreshTokenHash1": "x", "parentRefreshTokenHash1": "x", "iat": 9}, None),
+        "claims of the token": ({}, dict.fromkeys(OF_THE_TOKEN, "x"), None),
     },
 )
 def test_claims_of_the_core_replace_those_of_the_token(

@@ -18,6 +18,7 @@ from flask_ssr_session.session import SSRSession, deep_freeze
 from ..tables import rows
 
 DOWN = "no complete response in time"
+BY_APP = "the app's is_revoked says that the session is revoked"
 
 
 def verdict(version: str = "hash-1") -> Verdict:
@@ -72,11 +73,7 @@ def test_pending_session_is_active_until_its_factors_are_checked_again() -> None
     "answer, reason, detail",
     {
         "no": (False, Reason.ACTIVE, None),
-        "yes": (
-            True,
-            Reason.REVOKED_BY_APP,
-            "the app's is_revoked says that the session is revoked",
-        ),
+        "yes": (True, Reason.REVOKED_BY_APP, BY_APP),
         "unknown": (None, Reason.REVOCATION_UNKNOWN, None),
     },
 )

@@ -232,8 +232,9 @@ def multi(body: bytes) -> tuple[str, bytes, bool]:
 
 
 PART, FILE = multipart([("x", "?")]), multipart([("photo", None)])
-TYPE, TWO_HEADERS = b"octet-stream", b"octet-stream\r\nContent-Transfer-Encoding: binary"
-OF_TYPE = b"\r\nContent-Type: application/octet-stream"
+BINARY = b"application/octet-stream"
+OF_TYPE = b"\r\nContent-Type: " + BINARY
+TWO_HEADERS = BINARY + b"\r\nContent-Transfer-Encoding: binary"
 NAME, IN_LATIN = b'name="x"', b'name="x"\r\nContent-Type: text/plain; charset=iso-8859-1'
 BROKEN = {
     "urlencoded, twin": (URLENCODED, b"x=%C3%A4&y=a%0D%0Ab", True),
@@ -259,11 +260,9 @@ BROKEN = {
     "multipart, a file": multi(multipart_file("photo", "a.png", b"\x89PNG")),
     "multipart, a file without bytes": multi(multipart_file("photo", "a.png")),
     "multipart, bytes without a name": multi(multipart_file("photo", "", b"text")),
-    "multipart, an empty file of a type": multi(
-        FILE.replace(b"application/" + TYPE, b"text/plain")
-    ),
+    "multipart, an empty file of a type": multi(FILE.replace(BINARY, b"text/plain")),
     "multipart, an empty file of no type": multi(FILE.replace(OF_TYPE, b"")),
-    "multipart, one with a header more": multi(FILE.replace(TYPE, TWO_HEADERS)),
+    "multipart, one with a header more": multi(FILE.replace(BINARY, TWO_HEADERS)),
     "multipart, a file behind a field": (
         *(MULTIPART, PART[:-4] + b"\r\n" + multipart_file("photo", "a.txt", b"text"), False),
     ),

@@ -113,21 +113,11 @@ def test_key_set_may_be_text_or_decoded(form: Any) -> None:
 
 NO_KEY_SETS: dict[str, tuple[bytes, ...]] = {
     "not JSON": (
-        b"",
-        b"<html>",
-        b"\xff\xfe\xfd",
-        b"[" * 100_000,
-        b'{"keys":' + b"9" * 10_000 + b"}",
+        *(b"", b"<html>", b"\xff\xfe\xfd", b"[" * 100_000, b'{"keys":' + b"9" * 10_000 + b"}"),
     ),
     "not a key set": (
-        *(
-            b"[]",
-            b"null",
-            b"{}",
-            b'{"keys": null}',
-            b'{"keys": {"kty": "RSA"}}',
-            b'{"keys": "RSA"}',
-        ),
+        *(b"[]", b"null", b"{}", b'{"keys": null}', b'{"keys": {"kty": "RSA"}}'),
+        b'{"keys": "RSA"}',
     ),
     "no usable RSA": (b'{"keys": []}', b'{"status": "OK", "keys": [1, 2]}'),
 }

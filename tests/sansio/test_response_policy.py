@@ -155,11 +155,7 @@ HELD: dict[str, dict[str, Any]] = {
         "a template shown to a stranger's script": ("anonymous", SCRIPT, "auto"),
         "a stranger who refreshes first": ("anonymous", ALWAYS, ""),
         "a stranger on an optional part": ("anonymous", SOFT, ">sign-in auto goes-on"),
-        "an error page at sign-in does not lead on by itself": (
-            "anonymous",
-            AT_SIGN_IN,
-            ">sign-in",
-        ),
+        "an error page at sign-in only leads on": ("anonymous", AT_SIGN_IN, ">sign-in"),
         "and does not refresh": ("anonymous", ALWAYS | AT_SIGN_IN, ">sign-in"),
         "a sign-in page that needs a session": ("anonymous", CLOSED, "closed"),
         "the same by a full URL": ("anonymous", ALWAYS | {"sign_in_is_closed": True}, "closed"),

@@ -19,13 +19,9 @@ from flask_ssr_session import FlaskSSRSession, require_session, session_required
 from flask_ssr_session.dev_core import DevelopmentCore
 from flask_ssr_session.testing import PAGE_HEADERS
 from tests.browser_requests import FETCH, PAGE
-from tests.dev_core.sdk import init_sdk, reset_sdk
+from tests.dev_core.sdk import init_sdk, reset_sdk, sign_up
 from tests.dev_core.support import LaggingClock
 
-FIELDS = [
-    {"id": "email", "value": "ada@example.test"},
-    {"id": "password", "value": "correct horse 1"},
-]
 # What SuperTokens core writes anew when the SDK presents a token for the first time (facts E3).
 RENEWED_CLAIMS = {"iat", "exp", "parentRefreshTokenHash1"}
 LOOK_UP, KEYS = ("GET", "/recipe/session"), ("GET", "/.well-known/jwks.json")
@@ -84,13 +80,6 @@ def client(live_core: DevelopmentCore, sdk_environment: None) -> FlaskClient:  #
     app = make_app()
     start_sdk(live_core)  # after init_app: the SDK is read at the first request
     return app.test_client()
-
-
-def sign_up(client: FlaskClient, path: str = "/auth/signup") -> str:
-    """Create the user, or sign in; return the id."""
-    answer = client.post(path, json={"formFields": FIELDS}, headers={"st-auth-mode": "cookie"})
-    assert answer.json is not None
-    return str(answer.json["user"]["id"])
 
 
 def refresh(client: FlaskClient) -> TestResponse:

@@ -215,15 +215,6 @@ def test_client_gets_the_cookies_of_a_browser(client: FlaskClient) -> None:
     assert [bool(client.get_cookie(name)) for name in names] == [False, False, True]
 
 
-def test_page_headers_are_those_of_a_page_and_of_a_form_of_this_site(client: FlaskClient) -> None:
-    assert client.get("/account").status_code == 401
-    assert client.get("/account", headers=PAGE_HEADERS).status_code == 302
-    sign_in(client)
-    assert client.post("/account", headers=PAGE_HEADERS).text == "account of user-1"
-    foreign = {**PAGE_HEADERS, "Sec-Fetch-Site": "cross-site"}
-    assert client.post("/account", headers=foreign).status_code == 403
-
-
 def test_expiring_changes_nothing_but_the_times() -> None:
     client = make_app(always_try_refresh=True).test_client()
     sign_in(client, "user-6", roles=["admin"], theme="dark")
