@@ -24,7 +24,6 @@ from flask import (
     send_file,
     stream_template,
 )
-from flask_caching import Cache
 from werkzeug.http import http_date
 from werkzeug.test import TestResponse
 
@@ -306,46 +305,6 @@ def test_header_that_the_app_adds_to_all_responses_makes_none_of_ours_cacheable(
             assert {each for each in EDGE if each in response.headers} == {"Cache-Control"}, path
             assert response.status_code != 304, path
     assert client.get("/open", headers=headers | {"If-None-Match": '"tag"'}).status_code == 304
-
-
-# --- Flask-Caching -------------------------------------------------------------------------------
-
-
-def of_user() -> str:
-    return f"{request.path} {g.session.user_id}"
-
-
-@rows(
-    "wrap, expected",
-    {
-        "below session_required, one content for all users": (
-            lambda cache: session_required(cache.cached()(lambda: "the same")),
-            "the same/the same/302/refresh",
-        ),
-        "below it, with a key of the user": (
-            lambda cache: session_required(cache.cached(make_cache_key=of_user)(saying())),
-            "secret of ada/secret of bob/302/refresh",
-        ),
-        "without such a key, which nothing can detect": (
-            lambda cache: session_required(cache.cached()(saying())),
-            "secret of ada/secret of ada/302/refresh",
-        ),
-        "above it, the wrong order: no check runs": (
-            lambda cache: cache.cached()(session_required(saying())),
-            "secret of ada/secret of ada/secret of ada/secret of ada",
-        ),
-    },
-)
-def test_flask_caching(wrap: Any, expected: str) -> None:
-    app = app_with(lambda: "")
-    cache = Cache(app, config={"CACHE_TYPE": "SimpleCache"})
-    app.view_functions["it"] = wrap(cache)
-    visitors = [cookies(make_token(user_id=user)) for user in ("ada", "bob")]
-    shown = []
-    for visitor in (*visitors, {}, cookies(expired_token())):
-        response = ask(app, PAGE | visitor)
-        shown.append("302" if response.location else page_shown(response) or response.text)
-    assert "/".join(shown) == expected
 
 
 # --- conditional requests: which conditions reach the app ----------------------------------------

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flask import Blueprint, Flask, Response, abort, g, render_template, request
+from flask import Flask, Response, abort, g, render_template, request
 from flask import render_template_string as render
 from flask import stream_template_string as stream
 from flask.views import MethodView
@@ -31,7 +31,7 @@ from flask_ssr_session import (
 from flask_ssr_session.testing import outage, sign_in
 from tests.browser_requests import FETCH, PAGE
 from tests.tables import rows
-from tests.tokens import expired_token, make_token
+from tests.tokens import make_token
 
 from .conftest import (
     EMAIL,
@@ -81,68 +81,6 @@ def plain() -> Function:
 
 
 # --- an app that is closed -----------------------------------------------------------------------
-
-
-@pytest.fixture
-def closed_app(tmp_path: Path) -> Flask:
-    """An app that requires a session everywhere, with one of each kind of open view."""
-    app = closed(with_views(make_app(login_url="/sign-in")))
-    (tmp_path / "logo.txt").write_text("logo")
-    app.static_folder = str(tmp_path)
-    app.add_url_rule("/sign-in", "sign_in", lambda: "sign in here", methods=["GET", "POST"])
-    app.add_url_rule("/health", "health", session_exempt(lambda: "well"))
-    app.add_url_rule("/own-options", "own", plain(), methods=["GET", "OPTIONS"])
-    shop = Blueprint("shop", "shop", url_prefix="/shop")
-    shop.add_url_rule("/static-report", "static", plain())
-    app.register_blueprint(shop)
-    return app
-
-
-@rows(
-    "request_line, status",
-    {
-        # None: closed.
-        "guarded view": ("GET /account", None),
-        "view": ("GET /open", None),
-        "view by POST": ("POST /page", None),
-        "unknown address": ("GET /nowhere", None),
-        "begins like the API": ("GET /authentic", None),
-        "view named static": ("GET /shop/static-report", None),
-        "static files": ("GET /static/logo.txt", 200),
-        "sign-in": ("GET /sign-in?redirectToPath=/account", 200),
-        "sign-in by POST": ("POST /sign-in", 200),
-        "exempt view": ("GET /health", 200),
-        "optional view": ("GET /news?continueSignedOut=1", 200),
-        "refresh page": ("GET /refresh-session?redirectBack=/account", 200),
-        "API": ("POST /auth/session/refresh", 404),
-        "API by OPTIONS": ("OPTIONS /auth/session/refresh", 404),
-    },
-)
-def test_session_required_everywhere_leaves_the_way_back_in_open(
-    closed_app: Flask, request_line: str, status: int | None
-) -> None:
-    method, path = request_line.split()
-    client = closed_app.test_client(use_cookies=False)
-    headers = FETCH if status is None else PAGE
-    for cookie in ({}, cookies(expired_token()), cookies("junk")):
-        with client.open(path, method=method, headers=headers | cookie) as response:
-            assert response.status_code == (status or 401), cookie
-    if status is None and method == "GET":
-        assert client.get(path, headers=PAGE).location == f"/sign-in?redirectToPath={path}"
-        good = client.get(path, headers=PAGE | cookies(make_token()))
-        assert good.status_code == (404 if path in ("/nowhere", "/authentic") else 200)
-
-
-def test_preflight_passes_where_flask_answers_it_and_not_into_a_view(closed_app: Flask) -> None:
-    client = closed_app.test_client()
-    preflight = {"Origin": "https://other.example", "Access-Control-Request-Method": "GET"}
-    answered = client.options("/open", headers=preflight)
-    assert (answered.status_code, answered.data) == (200, b"")
-    assert "GET" in answered.headers["Allow"]
-    assert client.options("/open", headers={"Origin": "https://other.example"}).status_code == 401
-    assert client.options("/own-options", headers=preflight).status_code == 401
-    sign_in(client)
-    assert client.options("/own-options", headers=preflight).text == "content for user-1"
 
 
 def test_refresh_page_does_not_go_round_where_a_session_is_required_everywhere() -> None:

@@ -38,7 +38,7 @@ from flask_ssr_session import (
 from flask_ssr_session.testing import install_test_keys, sign_in
 from tests.browser_requests import FETCH, PAGE
 from tests.tables import rows
-from tests.tokens import make_token
+from tests.tokens import expired_token, make_token
 
 from .conftest import (
     API_DOMAIN,
@@ -304,9 +304,21 @@ def is_left_alone(app: Flask, path: str, **options: Any) -> bool:
 
 @pytest.fixture(scope="module")
 def varied_app(tmp_path_factory: pytest.TempPathFactory) -> Flask:
-    folder: Path = tmp_path_factory.mktemp("static")
+    return with_varied_views(tmp_path_factory.mktemp("static"))
+
+
+@pytest.fixture(scope="module")
+def closed_app(tmp_path_factory: pytest.TempPathFactory) -> Flask:
+    """The same app, but it requires a session everywhere."""
+    app = with_varied_views(tmp_path_factory.mktemp("static"))
+    app.before_request(require_session)
+    return app
+
+
+def with_varied_views(folder: Path) -> Flask:
     (folder / "logo.txt").write_text("logo")
-    app = with_views(make_app())
+    app = with_views(make_app(login_url="/sign-in"))
+    app.add_url_rule("/sign-in", "sign_in", lambda: "sign in", methods=["GET", "POST"])
     app.static_folder = str(folder)
     shop = Blueprint("shop", "shop", url_prefix="/shop")
     shop.static_folder, shop.static_url_path = str(folder), "/static"
@@ -326,37 +338,58 @@ def varied_app(tmp_path_factory: pytest.TempPathFactory) -> Flask:
     return app
 
 
+# Left alone, open in an app that requires a session everywhere, and closed there.
+ALONE, OPEN, CLOSED = "alone", "open", "closed"
+
+
 @rows(
-    "method, path, headers, left_alone",
+    "method, path, headers, place",
     {
-        "a static file": ("GET", "/static/logo.txt", {}, True),
-        "a missing one": ("GET", "/static/missing.txt", {}, True),
-        "that of a blueprint": ("GET", "/shop/static/logo.txt", {}, True),
-        "that of a nested blueprint": ("GET", "/outer/shop/static/logo.txt", {}, True),
-        "a view that is only called static": ("GET", "/unlike/report", {}, False),
-        "the same by Flask, without a folder": ("GET", "/unserved/static", {}, False),
-        "the same by Flask, of a name that ends so": ("GET", "/ecstatic", {}, False),
-        "an exempt view": ("GET", "/health", {}, True),
-        "any view": ("GET", "/open", {}, False),
-        "a preflight": ("OPTIONS", "/account", PREFLIGHT, True),
-        "OPTIONS that is no preflight": ("OPTIONS", "/account", {}, False),
-        "the headers of a preflight": ("GET", "/account", PREFLIGHT, False),
-        "a preflight that a view answers": ("OPTIONS", "/own-options", PREFLIGHT, False),
-        "the API": ("POST", "/auth/session/refresh", {}, True),
-        "its base path": ("GET", "/auth", {}, True),
-        "the same with a slash": ("GET", "/auth/", {}, True),
-        "a path that begins so": ("GET", "/authentic", {}, False),
-        "a folder that begins so": ("GET", "/auth-x/y", {}, False),
-        "the base path elsewhere": ("GET", "/x/auth/y", {}, False),
-        "the base path in capitals": ("GET", "/AUTH/x", {}, False),
-        "a view of the app below it": ("GET", "/auth/profile", {}, False),
-        "no view": ("GET", "/nowhere", {}, False),
+        "a static file": ("GET", "/static/logo.txt", {}, ALONE),
+        "a missing one": ("GET", "/static/missing.txt", {}, ALONE),
+        "that of a blueprint": ("GET", "/shop/static/logo.txt", {}, ALONE),
+        "that of a nested blueprint": ("GET", "/outer/shop/static/logo.txt", {}, ALONE),
+        "a view that is only called static": ("GET", "/unlike/report", {}, CLOSED),
+        "the same by Flask, without a folder": ("GET", "/unserved/static", {}, CLOSED),
+        "the same by Flask, of a name that ends so": ("GET", "/ecstatic", {}, CLOSED),
+        "an exempt view": ("GET", "/health", {}, ALONE),
+        "any view": ("GET", "/open", {}, CLOSED),
+        "a preflight": ("OPTIONS", "/account", PREFLIGHT, ALONE),
+        "OPTIONS that is no preflight": ("OPTIONS", "/account", {}, CLOSED),
+        "the headers of a preflight": ("GET", "/account", PREFLIGHT, CLOSED),
+        "a preflight that a view answers": ("OPTIONS", "/own-options", PREFLIGHT, CLOSED),
+        "the API": ("POST", "/auth/session/refresh", {}, ALONE),
+        "its base path": ("GET", "/auth", {}, ALONE),
+        "the same with a slash": ("GET", "/auth/", {}, ALONE),
+        "a path that begins so": ("GET", "/authentic", {}, CLOSED),
+        "a folder that begins so": ("GET", "/auth-x/y", {}, CLOSED),
+        "the base path elsewhere": ("GET", "/x/auth/y", {}, CLOSED),
+        "the base path in capitals": ("GET", "/AUTH/x", {}, CLOSED),
+        "a view of the app below it": ("GET", "/auth/profile", {}, CLOSED),
+        "no view": ("GET", "/nowhere", {}, CLOSED),
+        "a guarded view": ("GET", "/account", {}, CLOSED),
+        "a view by POST": ("POST", "/page", {}, CLOSED),
+        "sign-in": ("GET", "/sign-in?redirectToPath=/account", {}, OPEN),
+        "sign-in by POST": ("POST", "/sign-in", {}, OPEN),
+        "an optional view": ("GET", "/news?continueSignedOut=1", {}, OPEN),
+        "the refresh page": ("GET", "/refresh-session?redirectBack=/account", {}, OPEN),
+        "the API by OPTIONS": ("OPTIONS", "/auth/session/refresh", {}, ALONE),
     },
 )
-def test_left_alone_is_what_no_session_matters_to(
-    varied_app: Flask, method: str, path: str, headers: dict[str, str], left_alone: bool
+def test_left_alone_is_what_no_session_matters_to_and_open_what_leads_back_in(
+    varied_app: Flask, closed_app: Flask, method: str, path: str, headers: Any, place: str
 ) -> None:
-    assert is_left_alone(varied_app, path, method=method, headers=headers) is left_alone
+    assert is_left_alone(varied_app, path, method=method, headers=headers) is (place == ALONE)
+    client = closed_app.test_client(use_cookies=False)
+    headers = (FETCH if place == CLOSED else PAGE) | headers
+    for cookie in ({}, cookies(expired_token()), cookies("junk")):
+        with client.open(path, method=method, headers=headers | cookie) as answer:
+            assert (answer.status_code == 401) is (place == CLOSED), cookie
+    if place == CLOSED:
+        user = client.open(path, method=method, headers=headers | cookies(make_token()))
+        assert user.status_code in (200, 404)
+        page = client.get(path, headers=headers | PAGE)
+        assert page.location == f"/sign-in?redirectToPath={path}"
 
 
 @rows(
