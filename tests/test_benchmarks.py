@@ -47,14 +47,14 @@ def test_hook_is_measured_beside_its_bounds_and_what_is_installed(tmp_path: Path
     assert set(RIVALS) - set(cases) == missing
 
 
-@rows(
-    "module, arguments, figures",
-    {
-        "the start": ("start", "--interpreters 1", "import_ms import_mib cold_ms cold_bare_ms"),
-        "the lines": ("lines", "--runs 1 --requests 2", "cold warm anonymous"),
-        "the growth": ("growth", GROWTH, "sessions keys size apps threads memory pauses"),
-    },
-)
+FIGURES: dict[str, Any] = {
+    "the start": ("start", "--interpreters 1", "import_ms import_mib cold_ms cold_bare_ms"),
+    "the lines": ("lines", "--runs 1 --requests 2", "cold warm anonymous"),
+    "the growth": ("growth", GROWTH, "sessions keys size apps threads memory pauses"),
+}
+
+
+@rows("module, arguments, figures", FIGURES)
 def test_others_have_their_figures(
     tmp_path: Path, module: str, arguments: str, figures: str
 ) -> None:
@@ -62,14 +62,14 @@ def test_others_have_their_figures(
     assert all(report[name] for name in figures.split())
 
 
-@rows(
-    "status, body, expected",
-    {
-        "as expected": ("200", b"ok", True),
-        "another status": ("401", b"ok", False),
-        "another body": ("200", b"user-1", False),
-    },
-)
+RESPONSES: dict[str, Any] = {
+    "as expected": ("200", b"ok", True),
+    "another status": ("401", b"ok", False),
+    "another body": ("200", b"user-1", False),
+}
+
+
+@rows("status, body, expected", RESPONSES)
 def test_every_timed_response_is_checked(status: str, body: bytes, expected: bool) -> None:
     case = Case("site", site(lambda: "ok"), always(TimedRequest(environ(), status, body)), "site")
     with nullcontext() if expected else pytest.raises(RuntimeError, match="is not what was exp"):

@@ -87,15 +87,15 @@ def test_home_greets_whom_it_knows(
     assert "continueSignedOut=1" in refresh
 
 
-@rows(
-    "path, claims, shown",
-    {
-        "a stranger": ("/", None, 'data-state="anonymous"><a href="/auth/">Sign in</a>'),
-        "a user": ("/", {}, 'data-state="active">Signed in<'),
-        "a user half signed in": ("/", {"mfa_complete": False}, 'data-state="pending">Signing in<'),
-        "an expired session": ("/nowhere", {"valid_seconds": -5}, 'data-state="refresh"><'),
-    },
-)
+HEADERS: dict[str, Any] = {
+    "a stranger": ("/", None, 'data-state="anonymous"><a href="/auth/">Sign in</a>'),
+    "a user": ("/", {}, 'data-state="active">Signed in<'),
+    "a user half signed in": ("/", {"mfa_complete": False}, 'data-state="pending">Signing in<'),
+    "an expired session": ("/nowhere", {"valid_seconds": -5}, 'data-state="refresh"><'),
+}
+
+
+@rows("path, claims, shown", HEADERS)
 def test_header_asks_strangers_alone_to_sign_in(
     app: Flask, signed_in_as: ClientMaker, path: str, claims: dict[str, Any] | None, shown: str
 ) -> None:
@@ -174,16 +174,16 @@ def test_signing_in_is_open_to_everybody_and_leads_back_into_this_site(
         assert f'data-return-path="{target}"' in shown, asked
 
 
-@rows(
-    "path, claims, cure",
-    {
-        "an address that is not verified": ("/verified", {"email_verified": False}, "verify-email"),
-        "a verified address": ("/verified", {"email_verified": True}, None),
-        "a code that is too old": ("/vault", {"factors": {"totp": 121}}, "mfa/totp"),
-        "a recent code": ("/vault", {"factors": {"totp": 60}}, None),
-        "a user half signed in": ("/account", {"mfa_complete": False}, "mfa"),
-    },
-)
+LACKING: dict[str, Any] = {
+    "an address that is not verified": ("/verified", {"email_verified": False}, "verify-email"),
+    "a verified address": ("/verified", {"email_verified": True}, None),
+    "a code that is too old": ("/vault", {"factors": {"totp": 121}}, "mfa/totp"),
+    "a recent code": ("/vault", {"factors": {"totp": 60}}, None),
+    "a user half signed in": ("/account", {"mfa_complete": False}, "mfa"),
+}
+
+
+@rows("path, claims, cure", LACKING)
 def test_page_leads_to_what_the_visitor_lacks(
     signed_in_as: ClientMaker, path: str, claims: dict[str, Any], cure: str | None
 ) -> None:

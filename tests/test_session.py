@@ -50,8 +50,7 @@ NO_LISTS: tuple[Any, ...] = (
 NO_ANSWERS: tuple[Any, ...] = (ABSENT, None, True, "true", {}, {"v": None}, {"v": 1}, {"v": "true"})
 
 
-@rows(
-    "name, claims, expected",
+PROPERTIES: dict[str, Any] = (
     {
         "the user": ("user_id", {}, "user-1"),
         "the login method": ("recipe_user_id", {}, "recipe-1"),
@@ -71,8 +70,11 @@ NO_ANSWERS: tuple[Any, ...] = (ABSENT, None, True, "true", {}, {"v": None}, {"v"
     }
     | {f"roles {shown(v)}": ("roles", {"st-role": v}, ()) for v in NO_LISTS}
     | {f"permissions {shown(v)}": ("permissions", {"st-perm": v}, ()) for v in NO_LISTS}
-    | {f"address {shown(v)}": ("email_verified", {"st-ev": v}, None) for v in NO_ANSWERS},
+    | {f"address {shown(v)}": ("email_verified", {"st-ev": v}, None) for v in NO_ANSWERS}
 )
+
+
+@rows("name, claims, expected", PROPERTIES)
 def test_property_says_what_the_token_says(
     name: str, claims: dict[str, Any], expected: Any
 ) -> None:
@@ -97,16 +99,16 @@ def test_readers_have_the_names_of_the_sdk() -> None:
     assert members >= _SDK_ONLY_METHODS
 
 
-@rows(
-    "claim, expected",
-    {
-        "roles": (UserRoleClaim, ["admin", "editor"]),
-        "permissions": (PermissionClaim, ["read", "write"]),
-        "the address": (EmailVerificationClaim, True),
-        "a claim of the app's": (PrimitiveClaim("colour", lambda *_: None), "blue"),
-        "an absent claim": (PrimitiveClaim("absent", lambda *_: None), None),
-    },
-)
+CLAIMS: dict[str, Any] = {
+    "roles": (UserRoleClaim, ["admin", "editor"]),
+    "permissions": (PermissionClaim, ["read", "write"]),
+    "the address": (EmailVerificationClaim, True),
+    "a claim of the app's": (PrimitiveClaim("colour", lambda *_: None), "blue"),
+    "an absent claim": (PrimitiveClaim("absent", lambda *_: None), None),
+}
+
+
+@rows("claim, expected", CLAIMS)
 def test_claim_objects_of_the_sdk_are_read(claim: Any, expected: object) -> None:
     assert session_of().get_claim_value(claim) == expected
     assert session_of().sync_get_claim_value(claim) == expected

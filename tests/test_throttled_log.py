@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import pytest
 
@@ -19,18 +20,18 @@ OTHERS = [(0, "x", 1), (0, "y", 1), (0, "x", 2), (0, "y", 2)]
 FORMAT = "100 % %s %(x)s {y}"
 
 
-@rows(
-    "writes, expected",
-    {
-        "the first line of a reason is written": ([(0, "x", 1)], ["x: 1"]),
-        "ten seconds later comes the next": ([(0, "x", 1), (10, "x", 2)], ["x: 1", "x: 2"]),
-        "what came before it is counted": (TWO, ["x: 0", MORE]),
-        "the count starts anew with every line": ([*TWO, (10, "x", 2)], ["x: 0", MORE, "x: 2"]),
-        "reasons do not hold each other back": (OTHERS, ["x: 1", "y: 1"]),
-        "nor does a clock that went back": ([(0, "x", 1), (-5, "x", 2)], ["x: 1", "x: 2"]),
-        "a message is no format": ([(0, "x", FORMAT)], [f"x: {FORMAT}"]),
-    },
-)
+WRITES: dict[str, Any] = {
+    "the first line of a reason is written": ([(0, "x", 1)], ["x: 1"]),
+    "ten seconds later comes the next": ([(0, "x", 1), (10, "x", 2)], ["x: 1", "x: 2"]),
+    "what came before it is counted": (TWO, ["x: 0", MORE]),
+    "the count starts anew with every line": ([*TWO, (10, "x", 2)], ["x: 0", MORE, "x: 2"]),
+    "reasons do not hold each other back": (OTHERS, ["x: 1", "y: 1"]),
+    "nor does a clock that went back": ([(0, "x", 1), (-5, "x", 2)], ["x: 1", "x: 2"]),
+    "a message is no format": ([(0, "x", FORMAT)], [f"x: {FORMAT}"]),
+}
+
+
+@rows("writes, expected", WRITES)
 def test_log_has_the_lines(
     clock: SteppedClock,
     caplog: pytest.LogCaptureFixture,

@@ -152,31 +152,31 @@ def checks_later() -> Any:
     return "page", EDGE
 
 
-@rows(
-    "view, expected",
-    {  # one letter for each of ASKING
-        "page": (saying(EDGE), "p---nnn"),
-        "page that is a file": (sent_file(EDGE), "p---nnn"),
-        "optional page": (session_optional(saying(EDGE)), "p-nnnnn"),
-        "optional by its template": (template("optional", EDGE), "p-nnnnn"),
-        "template that decides": (template("page", EDGE), "pnnnnnn"),
-        "template that looks": (template("looking", EDGE), "pnnnnnn"),
-        "streamed template that decides": (template("page", EDGE, stream_template), "pnnnnnn"),
-        "streamed template that looks": (template("looking", EDGE, stream_template), "pnnnnnn"),
-        "streamed page": (streaming("text/html", EDGE), "pnnnnnn"),
-        "required page": (session_required(saying(EDGE)), "pnnnnnn"),
-        "required feed": (session_required(saying(FEED)), "pnnnnnn"),
-        "required page that is gone": (session_required(saying(EDGE, 410)), "pnnnnnn"),
-        "required redirect": (session_required(lambda: (redirect("/", 301), EDGE)), "pnnnnnn"),
-        "optional page that checks later": (session_optional(checks_later), "pnnnnnn"),
-        "feed": (saying(FEED), "-------"),
-        "streamed CSV": (streaming("text/csv", EDGE), "-------"),
-        "304 that names no type": (NO_TYPE, "p---nnn"),
-        "exempt page": (session_exempt(saying(EDGE)), "-------"),
-        "exempt page that asks who it is": (session_exempt(asks_who_it_is), "p---nnn"),
-        "exempt streamed page": (session_exempt(streaming("text/html", EDGE)), "-------"),
-    },
-)
+CACHING: dict[str, Any] = {  # one letter for each of ASKING
+    "page": (saying(EDGE), "p---nnn"),
+    "page that is a file": (sent_file(EDGE), "p---nnn"),
+    "optional page": (session_optional(saying(EDGE)), "p-nnnnn"),
+    "optional by its template": (template("optional", EDGE), "p-nnnnn"),
+    "template that decides": (template("page", EDGE), "pnnnnnn"),
+    "template that looks": (template("looking", EDGE), "pnnnnnn"),
+    "streamed template that decides": (template("page", EDGE, stream_template), "pnnnnnn"),
+    "streamed template that looks": (template("looking", EDGE, stream_template), "pnnnnnn"),
+    "streamed page": (streaming("text/html", EDGE), "pnnnnnn"),
+    "required page": (session_required(saying(EDGE)), "pnnnnnn"),
+    "required feed": (session_required(saying(FEED)), "pnnnnnn"),
+    "required page that is gone": (session_required(saying(EDGE, 410)), "pnnnnnn"),
+    "required redirect": (session_required(lambda: (redirect("/", 301), EDGE)), "pnnnnnn"),
+    "optional page that checks later": (session_optional(checks_later), "pnnnnnn"),
+    "feed": (saying(FEED), "-------"),
+    "streamed CSV": (streaming("text/csv", EDGE), "-------"),
+    "304 that names no type": (NO_TYPE, "p---nnn"),
+    "exempt page": (session_exempt(saying(EDGE)), "-------"),
+    "exempt page that asks who it is": (session_exempt(asks_who_it_is), "p---nnn"),
+    "exempt streamed page": (session_exempt(streaming("text/html", EDGE)), "-------"),
+}
+
+
+@rows("view, expected", CACHING)
 def test_caches_are_told_whose_a_response_is(
     request: pytest.FixtureRequest, view: View, expected: str
 ) -> None:
@@ -198,14 +198,14 @@ def test_robots_may_list_a_streamed_page_that_strangers_may_see() -> None:
     assert expired.headers["SSR-Session"] == "refresh; reason=expired"
 
 
-@rows(
-    "view, streams",
-    {
-        "a streamed template": (template("who", {}, stream_template), True),
-        "a template": (template("who"), False),
-        "a file": (sent_file({}), False),
-    },
-)
+STREAMS: dict[str, Any] = {
+    "a streamed template": (template("who", {}, stream_template), True),
+    "a template": (template("who"), False),
+    "a file": (sent_file({}), False),
+}
+
+
+@rows("view, streams", STREAMS)
 def test_only_a_stream_may_still_show_a_page(view: View, streams: bool) -> None:
     app, seen = app_with(view), []
     app.teardown_request(lambda _error: seen.append(current_request_state().streaming))
@@ -213,23 +213,23 @@ def test_only_a_stream_may_still_show_a_page(view: View, streams: bool) -> None:
     assert seen[0] is streams
 
 
-@rows(
-    "said, sent",
-    {
-        "nothing": (None, "private"),
-        "public": ("public, max-age=60", "max-age=60, private"),
-        "s-maxage": ("s-maxage=60", "private"),
-        "both": ("public, s-maxage=60, max-age=5", "max-age=5, private"),
-        "private": ("private, max-age=60", "private, max-age=60"),
-        "private for one field": ('max-age=60, private="X-A"', "max-age=60, private"),
-        "no-store": ("no-store", "no-store"),
-        "no-cache": ("no-cache", "no-cache, private"),
-        "public, and no-store": ("public, no-store", "no-store"),
-        "no-store, taken back": ("must-understand, no-store", "must-understand, no-store, private"),
-        "capitals": ("Public, S-MaxAge=600, Max-Age=60", "max-age=60, private"),
-        "two lines": ("private\npublic, s-maxage=600", "private"),
-    },
-)
+SAID: dict[str, Any] = {
+    "nothing": (None, "private"),
+    "public": ("public, max-age=60", "max-age=60, private"),
+    "s-maxage": ("s-maxage=60", "private"),
+    "both": ("public, s-maxage=60, max-age=5", "max-age=5, private"),
+    "private": ("private, max-age=60", "private, max-age=60"),
+    "private for one field": ('max-age=60, private="X-A"', "max-age=60, private"),
+    "no-store": ("no-store", "no-store"),
+    "no-cache": ("no-cache", "no-cache, private"),
+    "public, and no-store": ("public, no-store", "no-store"),
+    "no-store, taken back": ("must-understand, no-store", "must-understand, no-store, private"),
+    "capitals": ("Public, S-MaxAge=600, Max-Age=60", "max-age=60, private"),
+    "two lines": ("private\npublic, s-maxage=600", "private"),
+}
+
+
+@rows("said, sent", SAID)
 def test_page_of_one_user_is_private(said: str | None, sent: str) -> None:
     def view() -> Response:
         response = make_response("secret")
@@ -259,30 +259,30 @@ def test_shared_caching_of_a_required_view_is_warned_of(caplog: pytest.LogCaptur
     assert reasons == ["private.one", "private.two"]
 
 
-@rows(
-    "own, sent",
-    {
-        "nothing": (None, ["Cookie"]),
-        "another": ("Accept-Language", ["Accept-Language, Cookie"]),
-        "the cookie": ("cookie", ["cookie"]),
-        "anything": ("*", ["*, Cookie"]),
-    },
-)
+VARIES: dict[str, Any] = {
+    "nothing": (None, ["Cookie"]),
+    "another": ("Accept-Language", ["Accept-Language, Cookie"]),
+    "the cookie": ("cookie", ["cookie"]),
+    "anything": ("*", ["*, Cookie"]),
+}
+
+
+@rows("own, sent", VARIES)
 def test_what_a_view_varies_by_is_kept_beside_the_cookie(own: str | None, sent: list[str]) -> None:
     app = app_with(lambda: ("", {} if own is None else {"vary": own}))
     assert ask(app, PAGE).headers.getlist("Vary") == sent
 
 
-@rows(
-    "settings, headers",
-    {
-        "page": ({}, PAGE),
-        "page, redirected": ({"refresh_flow": "redirect"}, PAGE),
-        "stranger who refreshes": ({"always_try_refresh": True}, PAGE),
-        "fetch": ({}, FETCH),
-        "prefetch": ({}, PAGE | {"Sec-Purpose": "prefetch"}),
-    },
-)
+OURS: dict[str, Any] = {
+    "page": ({}, PAGE),
+    "page, redirected": ({"refresh_flow": "redirect"}, PAGE),
+    "stranger who refreshes": ({"always_try_refresh": True}, PAGE),
+    "fetch": ({}, FETCH),
+    "prefetch": ({}, PAGE | {"Sec-Purpose": "prefetch"}),
+}
+
+
+@rows("settings, headers", OURS)
 def test_header_that_the_app_adds_to_all_responses_makes_none_of_ours_cacheable(
     settings: dict[str, Any], headers: Headers
 ) -> None:
@@ -349,27 +349,27 @@ def test_conditions_reach_the_app_of_active_sessions_and_strangers_only(
     assert ask_as(app, asking, FETCH | CONDITIONS).json == expected
 
 
-@rows(
-    "method, mark, expected",
-    {
-        "a view": ("GET", lambda view: view, NONE),
-        "an exempt view": ("GET", session_exempt, ALL),
-        "a change, which If-Match guards": ("PUT", lambda view: view, ALL),
-    },
-)
+EXPIRED_CONDITIONS: dict[str, Any] = {
+    "a view": ("GET", lambda view: view, NONE),
+    "an exempt view": ("GET", session_exempt, ALL),
+    "a change, which If-Match guards": ("PUT", lambda view: view, ALL),
+}
+
+
+@rows("method, mark, expected", EXPIRED_CONDITIONS)
 def test_conditions_of_an_expired_session(method: str, mark: Any, expected: Any) -> None:
     app = app_with(mark(lambda: conditions_seen()))
     assert ask(app, FETCH | CONDITIONS | ASKING["expired"](), method).json == expected
 
 
-@rows(
-    "mark, is_down, expected",
-    {
-        "the core is up": (session_optional, False, ALL),
-        "the core is down": (session_optional, True, NONE),
-        "it is down, exempt view": (session_exempt, True, ALL),
-    },
-)
+UNCONFIRMED: dict[str, Any] = {
+    "the core is up": (session_optional, False, ALL),
+    "the core is down": (session_optional, True, NONE),
+    "it is down, exempt view": (session_exempt, True, ALL),
+}
+
+
+@rows("mark, is_down, expected", UNCONFIRMED)
 def test_conditions_are_dropped_once_the_core_does_not_confirm_the_session(
     mark: Any, is_down: bool, expected: Any
 ) -> None:
@@ -417,15 +417,15 @@ SHOWN = {
 }
 
 
-@rows(
-    "view",
-    {
-        "template that decides": validated(DECIDED),
-        "exempt view whose template decides": session_exempt(validated(DECIDED)),
-        "template that looks": validated(template("looking")),
-        "page that is passed through": validated(DECIDED, passed_through=True),
-    },
-)
+WHOLE: dict[str, Any] = {
+    "template that decides": validated(DECIDED),
+    "exempt view whose template decides": session_exempt(validated(DECIDED)),
+    "template that looks": validated(template("looking")),
+    "page that is passed through": validated(DECIDED, passed_through=True),
+}
+
+
+@rows("view", WHOLE)
 def test_page_of_ours_is_whole_whatever_the_request_asks(view: View) -> None:
     app = app_with(view)
     for asking, shown in SHOWN.items():
@@ -443,15 +443,15 @@ def test_page_of_ours_is_whole_whatever_the_request_asks(view: View) -> None:
             assert "SSR-Session" in sent, row
 
 
-@rows(
-    "condition, status",
-    {
-        "tag": ("If-None-Match", 304),
-        "date": ("If-Modified-Since", 304),
-        "part": ("Range", 206),
-        "match": ("If-Match", 412),
-    },
-)
+KEPT: dict[str, Any] = {
+    "tag": ("If-None-Match", 304),
+    "date": ("If-Modified-Since", 304),
+    "part": ("Range", 206),
+    "match": ("If-Match", 412),
+}
+
+
+@rows("condition, status", KEPT)
 def test_content_keeps_its_conditions(condition: str, status: int) -> None:
     """Twin: the same view for an active session, and a public one without a session."""
     public = app_with(validated(session_optional(lambda: "everybody's")))
@@ -487,23 +487,23 @@ def test_script_gets_its_status_where_a_condition_was_met(condition: str) -> Non
 # --- a tag says whose page it is -----------------------------------------------------------------
 
 
-@rows(
-    "asked_as, headers, status",
-    {
-        "page, from before the sign-in": ('"revision-7"', PAGE, 200),
-        "Turbo": ('"revision-7"', FETCH | {"Accept": "text/html, */*"}, 200),
-        "script that accepts anything": ('"revision-7"', FETCH, 304),
-        "of another session": ('"revision-7.ssr-0000000000000000"', PAGE, 200),
-        "script, of another one": ('"revision-7.ssr-0000000000000000"', FETCH, 200),
-        "another revision": ('"old"', PAGE, 200),
-        "own": ("{own}", PAGE, 304),
-        "own, made weak by a proxy": ("W/{own}", PAGE, 304),
-        "several, of a cache": ('"revision-7", {own}', PAGE, 304),
-        "several, none of them own": ('"revision-7", "a, b"', PAGE, 200),
-        "any": ("*", PAGE, 200),
-        "without quotes": ("revision-7", PAGE, 200),
-    },
-)
+TAGS: dict[str, Any] = {
+    "page, from before the sign-in": ('"revision-7"', PAGE, 200),
+    "Turbo": ('"revision-7"', FETCH | {"Accept": "text/html, */*"}, 200),
+    "script that accepts anything": ('"revision-7"', FETCH, 304),
+    "of another session": ('"revision-7.ssr-0000000000000000"', PAGE, 200),
+    "script, of another one": ('"revision-7.ssr-0000000000000000"', FETCH, 200),
+    "another revision": ('"old"', PAGE, 200),
+    "own": ("{own}", PAGE, 304),
+    "own, made weak by a proxy": ("W/{own}", PAGE, 304),
+    "several, of a cache": ('"revision-7", {own}', PAGE, 304),
+    "several, none of them own": ('"revision-7", "a, b"', PAGE, 200),
+    "any": ("*", PAGE, 200),
+    "without quotes": ("revision-7", PAGE, 200),
+}
+
+
+@rows("asked_as, headers, status", TAGS)
 def test_page_is_unchanged_for_the_session_it_was_shown_to(
     asked_as: str, headers: Headers, status: int
 ) -> None:
@@ -539,17 +539,17 @@ def test_tag_without_quotes_is_marked_as_well() -> None:
 OWN = "{own}"
 
 
-@rows(
-    "condition, asked_as, method, expected",
-    {
-        "of before the sign-in": ("If-None-Match", '"revision-7"', "GET", (None, '"revision-7"')),
-        "any": ("If-None-Match", "*", "GET", (None, "*")),
-        "a change only if nothing exists yet": ("If-None-Match", "*", "PUT", ("*", "*")),
-        "own tag": ("If-None-Match", OWN, "GET", ('"revision-7"', '"revision-7"')),
-        "own tag, to change": ("If-Match", OWN, "PUT", ('"revision-7"', '"revision-7"')),
-        "own tag, for a part": ("If-Range", OWN, "GET", ('"revision-7"', '"revision-7"')),
-    },
-)
+TAG_CONDITIONS: dict[str, Any] = {
+    "of before the sign-in": ("If-None-Match", '"revision-7"', "GET", (None, '"revision-7"')),
+    "any": ("If-None-Match", "*", "GET", (None, "*")),
+    "a change only if nothing exists yet": ("If-None-Match", "*", "PUT", ("*", "*")),
+    "own tag": ("If-None-Match", OWN, "GET", ('"revision-7"', '"revision-7"')),
+    "own tag, to change": ("If-Match", OWN, "PUT", ('"revision-7"', '"revision-7"')),
+    "own tag, for a part": ("If-Range", OWN, "GET", ('"revision-7"', '"revision-7"')),
+}
+
+
+@rows("condition, asked_as, method, expected", TAG_CONDITIONS)
 def test_condition_by_tag_reaches_the_app_as_the_app_made_it(
     condition: str, asked_as: str, method: str, expected: tuple[str | None, str | None]
 ) -> None:

@@ -84,23 +84,23 @@ def editor() -> FlaskClient:
 # --- the response --------------------------------------------------------------------------------
 
 
-@rows(
-    "method, headers, shown",
-    {
-        "a page": ("GET", PAGE, "page"),
-        "a form": ("POST", PAGE, "page"),
-        "the head of a page": ("HEAD", PAGE, ""),
-        "a page over plain http": ("GET", {"Accept": ACCEPT_PAGE}, "page"),
-        "a frame": ("GET", PAGE | {"Sec-Fetch-Dest": "iframe"}, "page"),
-        "a prefetched page": ("GET", PAGE | {"Sec-Purpose": "prefetch"}, "declined"),
-        "fetch": ("GET", FETCH, "json"),
-        "fetch that posts": ("POST", FETCH, "json"),
-        "the browser SDK": ("GET", FETCH | {"rid": "anti-csrf", "st-auth-mode": "cookie"}, "json"),
-        "htmx": ("POST", FETCH | {"HX-Request": "true"}, "json"),
-        "a JSON client": ("GET", {"Accept": "application/json"}, "json"),
-        "no headers": ("GET", {}, "json"),
-    },
-)
+REQUESTS: dict[str, Any] = {
+    "a page": ("GET", PAGE, "page"),
+    "a form": ("POST", PAGE, "page"),
+    "the head of a page": ("HEAD", PAGE, ""),
+    "a page over plain http": ("GET", {"Accept": ACCEPT_PAGE}, "page"),
+    "a frame": ("GET", PAGE | {"Sec-Fetch-Dest": "iframe"}, "page"),
+    "a prefetched page": ("GET", PAGE | {"Sec-Purpose": "prefetch"}, "declined"),
+    "fetch": ("GET", FETCH, "json"),
+    "fetch that posts": ("POST", FETCH, "json"),
+    "the browser SDK": ("GET", FETCH | {"rid": "anti-csrf", "st-auth-mode": "cookie"}, "json"),
+    "htmx": ("POST", FETCH | {"HX-Request": "true"}, "json"),
+    "a JSON client": ("GET", {"Accept": "application/json"}, "json"),
+    "no headers": ("GET", {}, "json"),
+}
+
+
+@rows("method, headers, shown", REQUESTS)
 def test_editor_is_refused_and_admin_is_let_in(
     editor: FlaskClient, method: str, headers: dict[str, str], shown: str
 ) -> None:
@@ -130,17 +130,17 @@ def test_status_for_scripts_is_the_sdks() -> None:
     assert client.get("/", headers=PAGE).status_code == 403
 
 
-@rows(
-    "decorator, recipe, claims, is_warned",
-    {
-        "the token never heard of roles": (ADMIN, "userroles", {}, True),
-        "the user has no role": (ADMIN, "userroles", {"roles": []}, False),
-        "the user has the role": (ADMIN, "userroles", {"roles": ["admin"]}, False),
-        "the token never heard of factors": (TOTP, "multifactorauth", {}, True),
-        "the user has no factor": (TOTP, "multifactorauth", {"mfa_complete": True}, False),
-        "the user has the factor": (TOTP, "multifactorauth", {"factors": ["totp"]}, False),
-    },
-)
+UNWRITTEN: dict[str, Any] = {
+    "the token never heard of roles": (ADMIN, "userroles", {}, True),
+    "the user has no role": (ADMIN, "userroles", {"roles": []}, False),
+    "the user has the role": (ADMIN, "userroles", {"roles": ["admin"]}, False),
+    "the token never heard of factors": (TOTP, "multifactorauth", {}, True),
+    "the user has no factor": (TOTP, "multifactorauth", {"mfa_complete": True}, False),
+    "the user has the factor": (TOTP, "multifactorauth", {"factors": ["totp"]}, False),
+}
+
+
+@rows("decorator, recipe, claims, is_warned", UNWRITTEN)
 @pytest.mark.parametrize("headers", [PAGE, FETCH], ids=["page", "script"])
 def test_claim_that_no_recipe_writes_is_warned_of_once(
     headers: dict[str, str],

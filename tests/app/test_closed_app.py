@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import pytest
 from flask import Flask, request
@@ -71,50 +72,50 @@ SITE = {"/": "site", "/<path:rest>": "site"}
 ABROAD = "https://accounts.example.com/auth"
 
 
-@rows(
-    "rules, login_url, website, asked, is_open",
-    {
-        # The prebuilt UI's own pages, and what differs from them in one thing.
-        "new password": (UI, None, "/auth", "GET /auth/reset-password?token=x", True),
-        "second factor": (UI, None, "/auth", "GET /auth/mfa", True),
-        "HEAD": (UI, None, "/auth", "HEAD /auth/mfa", True),
-        "POST below sign-in": (UI, None, "/auth", "POST /auth/mfa", False),
-        "POST to sign-in at a path of its own": (UI, None, "/auth", "POST /auth", True),
-        "other view below it": (ADMIN, None, "/auth", "GET /auth/admin", False),
-        "no slash between": (ADMIN, None, "/auth", "GET /authentic", False),
-        "other view for all below it": (OTHER_BELOW, None, "/auth", "GET /auth/mfa", False),
-        "slash that its route lacks": (BESIDE_ALL, None, "/auth", "GET /auth/", False),
-        "encoded slash at its end": (BESIDE_ALL, None, "/auth", "GET /auth%2f", False),
-        "dots": (UI, None, "/auth", "GET /auth/../admin", False),
-        "encoded slash, the same to the router": (UI, None, "/auth", "GET /auth%2fmfa", True),
-        "backslash": (UI, None, "/auth", "GET /auth/..%5cadmin", False),
-        # Where sign-in and website base path are.
-        "sign-in with a slash at its end": (SLASH, None, "/auth", "GET /auth/mfa", True),
-        "no SDK: below sign-in": (UI, None, NO_SDK, "GET /auth/mfa", True),
-        "below a sign-in path that was set": (UI_IN, "/in", "/auth", "GET /in/reset", True),
-        "sign-in elsewhere, same view": (BESIDE, "/in", "/auth", "GET /auth/mfa", True),
-        "sign-in elsewhere, other view": (OTHER_IN, "/in", "/auth", "GET /auth/mfa", False),
-        "sign-in at another site": (UI, ABROAD, "/auth", "GET /auth/mfa", False),
-        "whole site: sign-in": (SITE, None, "/auth", "GET /auth", True),
-        "whole site: elsewhere": (SITE, None, "/auth", "GET /admin", False),
-        "whole site: home page": (SITE, None, "/auth", "GET /", False),
-        "base path /: sign-in": (SITE, None, "", "GET /", True),
-        "base path /: POST": (SITE, None, "", "POST /", False),
-        "base path /: below a sign-in path": (UI_IN, "/in", "", "GET /in/mfa", False),
-        "by query: sign-in": (SITE, "/?signin", "/auth", "GET /?signin", True),
-        "by query: home": (SITE, "/?signin", "/auth", "GET /", False),
-        "by query: below the base path": (SITE, "/?signin", "/auth", "GET /auth/mfa", False),
-        "by query: POST": (SITE, "/in?signin", "/auth", "POST /in?signin", False),
-        "twin: POST without a query": (SITE, "/in", "/auth", "POST /in", True),
-        # Of two values, some views read the first and others the last.
-        "by value, with another parameter": (SITE, "/?page=in", "/auth", "GET /?page=in&x=1", True),
-        "by value: another page": (SITE, "/?page=in", "/auth", "GET /?page=admin", False),
-        "by value: the other first": (SITE, "/?page=in", "/auth", "GET /?page=a&page=in", False),
-        "by value: the other last": (SITE, "/?page=in", "/auth", "GET /?page=in&page=a", False),
-        "by two values": (SITE, "/?p=in&q=", "/auth", "GET /?q=&p=in", True),
-        "by two values: the first differs": (SITE, "/?p=in&q=", "/auth", "GET /?p=a&q=", False),
-    },
-)
+SIGN_IN: dict[str, Any] = {
+    # The prebuilt UI's own pages, and what differs from them in one thing.
+    "new password": (UI, None, "/auth", "GET /auth/reset-password?token=x", True),
+    "second factor": (UI, None, "/auth", "GET /auth/mfa", True),
+    "HEAD": (UI, None, "/auth", "HEAD /auth/mfa", True),
+    "POST below sign-in": (UI, None, "/auth", "POST /auth/mfa", False),
+    "POST to sign-in at a path of its own": (UI, None, "/auth", "POST /auth", True),
+    "other view below it": (ADMIN, None, "/auth", "GET /auth/admin", False),
+    "no slash between": (ADMIN, None, "/auth", "GET /authentic", False),
+    "other view for all below it": (OTHER_BELOW, None, "/auth", "GET /auth/mfa", False),
+    "slash that its route lacks": (BESIDE_ALL, None, "/auth", "GET /auth/", False),
+    "encoded slash at its end": (BESIDE_ALL, None, "/auth", "GET /auth%2f", False),
+    "dots": (UI, None, "/auth", "GET /auth/../admin", False),
+    "encoded slash, the same to the router": (UI, None, "/auth", "GET /auth%2fmfa", True),
+    "backslash": (UI, None, "/auth", "GET /auth/..%5cadmin", False),
+    # Where sign-in and website base path are.
+    "sign-in with a slash at its end": (SLASH, None, "/auth", "GET /auth/mfa", True),
+    "no SDK: below sign-in": (UI, None, NO_SDK, "GET /auth/mfa", True),
+    "below a sign-in path that was set": (UI_IN, "/in", "/auth", "GET /in/reset", True),
+    "sign-in elsewhere, same view": (BESIDE, "/in", "/auth", "GET /auth/mfa", True),
+    "sign-in elsewhere, other view": (OTHER_IN, "/in", "/auth", "GET /auth/mfa", False),
+    "sign-in at another site": (UI, ABROAD, "/auth", "GET /auth/mfa", False),
+    "whole site: sign-in": (SITE, None, "/auth", "GET /auth", True),
+    "whole site: elsewhere": (SITE, None, "/auth", "GET /admin", False),
+    "whole site: home page": (SITE, None, "/auth", "GET /", False),
+    "base path /: sign-in": (SITE, None, "", "GET /", True),
+    "base path /: POST": (SITE, None, "", "POST /", False),
+    "base path /: below a sign-in path": (UI_IN, "/in", "", "GET /in/mfa", False),
+    "by query: sign-in": (SITE, "/?signin", "/auth", "GET /?signin", True),
+    "by query: home": (SITE, "/?signin", "/auth", "GET /", False),
+    "by query: below the base path": (SITE, "/?signin", "/auth", "GET /auth/mfa", False),
+    "by query: POST": (SITE, "/in?signin", "/auth", "POST /in?signin", False),
+    "twin: POST without a query": (SITE, "/in", "/auth", "POST /in", True),
+    # Of two values, some views read the first and others the last.
+    "by value, with another parameter": (SITE, "/?page=in", "/auth", "GET /?page=in&x=1", True),
+    "by value: another page": (SITE, "/?page=in", "/auth", "GET /?page=admin", False),
+    "by value: the other first": (SITE, "/?page=in", "/auth", "GET /?page=a&page=in", False),
+    "by value: the other last": (SITE, "/?page=in", "/auth", "GET /?page=in&page=a", False),
+    "by two values": (SITE, "/?p=in&q=", "/auth", "GET /?q=&p=in", True),
+    "by two values: the first differs": (SITE, "/?p=in&q=", "/auth", "GET /?p=a&q=", False),
+}
+
+
+@rows("rules, login_url, website, asked, is_open", SIGN_IN)
 def test_hook_opens_sign_in_and_what_belongs_to_it(
     monkeypatch: pytest.MonkeyPatch,
     rules: dict[str, str],
@@ -130,20 +131,20 @@ def test_hook_opens_sign_in_and_what_belongs_to_it(
         assert passes(answer) == is_open, name
 
 
-@rows(
-    "mount, website, login_url, asked, is_open",
-    {
-        "below the mount point": ("/shop", "/shop/auth", None, "/shop/auth/mfa", True),
-        "of another app's UI": ("/shop", "/auth", None, "/shop/auth/mfa", False),
-        "base path is the mount point": ("/shop", "/shop", None, "/shop/mfa", False),
-        "sign-in is the mount point": ("/shop", "/shop", None, "/shop/", True),
-        "base path is above it": ("/shop/eu", "/shop", None, "/shop/eu/mfa", False),
-        "sign-in of another app": ("/shop", "/shop/auth", "/in", "/shop/auth/mfa", False),
-        "sign-in of its own": ("/shop", "/shop/auth", "/shop/in", "/shop/auth/mfa", True),
-        "and the UI of another app": ("/shop", "/auth", "/shop/in", "/shop/auth/mfa", False),
-        "and the UI at the mount point": ("/shop", "/shop", "/shop/in", "/shop/admin", False),
-    },
-)
+MOUNTED: dict[str, Any] = {
+    "below the mount point": ("/shop", "/shop/auth", None, "/shop/auth/mfa", True),
+    "of another app's UI": ("/shop", "/auth", None, "/shop/auth/mfa", False),
+    "base path is the mount point": ("/shop", "/shop", None, "/shop/mfa", False),
+    "sign-in is the mount point": ("/shop", "/shop", None, "/shop/", True),
+    "base path is above it": ("/shop/eu", "/shop", None, "/shop/eu/mfa", False),
+    "sign-in of another app": ("/shop", "/shop/auth", "/in", "/shop/auth/mfa", False),
+    "sign-in of its own": ("/shop", "/shop/auth", "/shop/in", "/shop/auth/mfa", True),
+    "and the UI of another app": ("/shop", "/auth", "/shop/in", "/shop/auth/mfa", False),
+    "and the UI at the mount point": ("/shop", "/shop", "/shop/in", "/shop/admin", False),
+}
+
+
+@rows("mount, website, login_url, asked, is_open", MOUNTED)
 def test_mounted_app_opens_its_own_sign_in_alone(
     monkeypatch: pytest.MonkeyPatch,
     mount: str,
@@ -160,19 +161,19 @@ def test_mounted_app_opens_its_own_sign_in_alone(
 SITE_TEST = "https://site.test"
 
 
-@rows(
-    "login_url, website, host, path, is_open",
-    {
-        "the site's": ("/auth", SITE_TEST, "site.test", "/auth", True),
-        "written for it": ("/auth", SITE_TEST, "other.test", "/auth", True),
-        "caught by another's": ("/auth", SITE_TEST, "admin.test", "/auth", False),
-        "below the site's": ("/auth", SITE_TEST, "site.test", "/auth/mfa", True),
-        "below another's": ("/auth", SITE_TEST, "admin.test", "/auth/mfa", False),
-        "no SDK, caught by another's": ("/auth", NO_SDK, "admin.test", "/auth", False),
-        "home page of another": ("/", SITE_TEST, "admin.test", "/", False),
-        "no SDK, a home page": ("/", NO_SDK, "admin.test", "/", False),
-    },
-)
+HOSTS: dict[str, Any] = {
+    "the site's": ("/auth", SITE_TEST, "site.test", "/auth", True),
+    "written for it": ("/auth", SITE_TEST, "other.test", "/auth", True),
+    "caught by another's": ("/auth", SITE_TEST, "admin.test", "/auth", False),
+    "below the site's": ("/auth", SITE_TEST, "site.test", "/auth/mfa", True),
+    "below another's": ("/auth", SITE_TEST, "admin.test", "/auth/mfa", False),
+    "no SDK, caught by another's": ("/auth", NO_SDK, "admin.test", "/auth", False),
+    "home page of another": ("/", SITE_TEST, "admin.test", "/", False),
+    "no SDK, a home page": ("/", NO_SDK, "admin.test", "/", False),
+}
+
+
+@rows("login_url, website, host, path, is_open", HOSTS)
 def test_sign_in_is_open_on_its_own_host(
     monkeypatch: pytest.MonkeyPatch,
     login_url: str,

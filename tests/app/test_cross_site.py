@@ -108,18 +108,18 @@ def is_refused(response: TestResponse, page: bool = True) -> bool:
 # --- refused, and its twin -----------------------------------------------------------------------
 
 
-@rows(
-    "headers, answer",
-    {
-        "form of this site": (FORM, "user-1"),
-        "form of this site, older browser": (OLD_FORM, "user-1"),
-        "no browser": ({}, "user-1"),
-        "form of another site": (FOREIGN_FORM, "page"),
-        "form of another site, older browser": (FOREIGN_OLD_FORM, "page"),
-        "script of another site": (FOREIGN_FETCH, "JSON"),
-        "htmx of another site": (FOREIGN_FETCH | {"HX-Request": "true"}, "JSON"),
-    },
-)
+SENDERS: dict[str, Any] = {
+    "form of this site": (FORM, "user-1"),
+    "form of this site, older browser": (OLD_FORM, "user-1"),
+    "no browser": ({}, "user-1"),
+    "form of another site": (FOREIGN_FORM, "page"),
+    "form of another site, older browser": (FOREIGN_OLD_FORM, "page"),
+    "script of another site": (FOREIGN_FETCH, "JSON"),
+    "htmx of another site": (FOREIGN_FETCH | {"HX-Request": "true"}, "JSON"),
+}
+
+
+@rows("headers, answer", SENDERS)
 def test_view_that_asks_is_closed_to_other_sites_and_one_that_reads_sees_a_stranger(
     signed_in: FlaskClient, headers: dict[str, str], answer: str
 ) -> None:
@@ -145,18 +145,18 @@ def test_view_that_asks_is_closed_to_other_sites_and_one_that_reads_sees_a_stran
         assert (response.status_code, "SSR-Session" in response.headers) == (200, False)
 
 
-@rows(
-    "path, foreign, own",
-    {
-        "class-based async view": ("/class", "seen by nobody", "seen by user-1"),
-        "class-based async view, guarded": ("/guarded", None, "seen by user-1"),
-        "template": ("/page", None, "content"),
-        # Claims are not looked at in a refused request.
-        "a role": ("/admin", None, "seen by user-1"),
-        "optional template": ("/maybe", "for None", "for <SSRSession (read-only)>"),
-        "error page": ("/nowhere", "404: None", "404: <SSRSession (read-only)>"),
-    },
-)
+OTHER_VIEWS: dict[str, Any] = {
+    "class-based async view": ("/class", "seen by nobody", "seen by user-1"),
+    "class-based async view, guarded": ("/guarded", None, "seen by user-1"),
+    "template": ("/page", None, "content"),
+    # Claims are not looked at in a refused request.
+    "a role": ("/admin", None, "seen by user-1"),
+    "optional template": ("/maybe", "for None", "for <SSRSession (read-only)>"),
+    "error page": ("/nowhere", "404: None", "404: <SSRSession (read-only)>"),
+}
+
+
+@rows("path, foreign, own", OTHER_VIEWS)
 def test_views_of_other_kinds(app: Flask, path: str, foreign: str | None, own: str) -> None:
     maybe = "{% if needs_refresh(optional=True) %}x{% else %}for {{ g.session|safe }}{% endif %}"
     with_templates(app, page=TEMPLATE_GUARD, maybe=maybe)
@@ -197,16 +197,16 @@ def test_refusal_needs_no_keys(app: Flask, signed_in: FlaskClient) -> None:
         assert signed_in.post("/asks", headers=FORM).status_code == 503
 
 
-@rows(
-    "path, target",
-    {
-        "sign-in": ("/sign-in", "/"),
-        "the refresh page": ("/refresh-session", "/"),
-        # Werkzeug has dropped the slash that would have made it a host.
-        "another host": ("//evil.example", "/evil.example"),
-        "another host by a backslash": ("/\\evil", "/"),
-    },
-)
+WAYS_BACK: dict[str, Any] = {
+    "sign-in": ("/sign-in", "/"),
+    "the refresh page": ("/refresh-session", "/"),
+    # Werkzeug has dropped the slash that would have made it a host.
+    "another host": ("//evil.example", "/evil.example"),
+    "another host by a backslash": ("/\\evil", "/"),
+}
+
+
+@rows("path, target", WAYS_BACK)
 def test_way_back_leads_to_no_other_site_and_not_round(path: str, target: str) -> None:
     app = with_more_views(make_app(login_url="/sign-in"))
     app.url_map.merge_slashes = False
@@ -276,16 +276,16 @@ def who(app: Flask, headers: dict[str, str], base_url: str | None = None) -> str
     return client.post("/reads", headers=headers, base_url=base_url).text.removeprefix("seen by ")
 
 
-@rows(
-    "trusted, website, origin, user",
-    {
-        "partner by a setting": (TRUST, None, PARTNER, "user-1"),
-        "website of the SDK": ([], WEBSITE, WEBSITE, "user-1"),
-        "partner beside a website": (TRUST, WEBSITE, PARTNER, "user-1"),
-        "another site": (TRUST, WEBSITE, EVIL, "nobody"),
-        "check switched off": ("insecure", None, EVIL, "user-1"),
-    },
-)
+TRUSTED: dict[str, Any] = {
+    "partner by a setting": (TRUST, None, PARTNER, "user-1"),
+    "website of the SDK": ([], WEBSITE, WEBSITE, "user-1"),
+    "partner beside a website": (TRUST, WEBSITE, PARTNER, "user-1"),
+    "another site": (TRUST, WEBSITE, EVIL, "nobody"),
+    "check switched off": ("insecure", None, EVIL, "user-1"),
+}
+
+
+@rows("trusted, website, origin, user", TRUSTED)
 def test_trusted_origins_may_send(
     monkeypatch: pytest.MonkeyPatch, trusted: Any, website: str | None, origin: str, user: str
 ) -> None:

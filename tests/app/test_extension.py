@@ -60,15 +60,15 @@ def test_setting_up_twice_is_refused_and_leaves_the_first_as_it_is(
     assert client.get("/account").text == "account of user-1"
 
 
-@rows(
-    "key, value",
-    {
-        "a misspelt name": ("SSR_SESSION_API_DOMIAN", "https://x.example"),
-        "an impossible value": ("SSR_SESSION_API_DOMAIN", "api.example.com"),
-        "a file of keys that is not there": ("SSR_SESSION_JWKS", "/nowhere/jwks.json"),
-        "a key set without keys": ("SSR_SESSION_JWKS", {"keys": []}),
-    },
-)
+WRONG_SETTINGS: dict[str, Any] = {
+    "a misspelt name": ("SSR_SESSION_API_DOMIAN", "https://x.example"),
+    "an impossible value": ("SSR_SESSION_API_DOMAIN", "api.example.com"),
+    "a file of keys that is not there": ("SSR_SESSION_JWKS", "/nowhere/jwks.json"),
+    "a key set without keys": ("SSR_SESSION_JWKS", {"keys": []}),
+}
+
+
+@rows("key, value", WRONG_SETTINGS)
 def test_wrong_setting_leaves_the_app_untouched_and_a_corrected_call_works(
     key: str, value: Any
 ) -> None:
@@ -115,17 +115,17 @@ def headers_only() -> SDKSettings | None:
     raise ConfigError("the SDK takes tokens from headers only")
 
 
-@rows(
-    "settings, reader, message",
-    {
-        "no API domain": (
-            *({"api_domain": None}, lambda: None),
-            "set SSR_SESSION_API_DOMAIN, for example https://",
-        ),
-        "an SDK that is set up wrongly": ({}, headers_only, "headers only"),
-        "keys over plain http": ({"api_domain": "http://api.example.com"}, None, "plain http"),
-    },
-)
+WRONG_CONFIGURATIONS: dict[str, Any] = {
+    "no API domain": (
+        *({"api_domain": None}, lambda: None),
+        "set SSR_SESSION_API_DOMAIN, for example https://",
+    ),
+    "an SDK that is set up wrongly": ({}, headers_only, "headers only"),
+    "keys over plain http": ({"api_domain": "http://api.example.com"}, None, "plain http"),
+}
+
+
+@rows("settings, reader, message", WRONG_CONFIGURATIONS)
 def test_wrong_configuration_is_an_error_at_every_request_until_mended(
     settings: dict[str, Any], reader: Any, message: str
 ) -> None:

@@ -329,15 +329,15 @@ KEEPS = partial(require_session, keep_form=True)
 KEEPS_NOT = partial(require_session, keep_form=False)
 
 
-@rows(
-    "of_app, of_blueprint, of_another, is_kept",
-    {
-        "hook of the app": (KEEPS, None, None, True),
-        "hook of the blueprint": (None, KEEPS, None, True),
-        "hook of another blueprint": (None, KEEPS_NOT, KEEPS, False),
-        "hook that keeps none": (require_session, None, None, False),
-    },
-)
+HOOKS: dict[str, Any] = {
+    "hook of the app": (KEEPS, None, None, True),
+    "hook of the blueprint": (None, KEEPS, None, True),
+    "hook of another blueprint": (None, KEEPS_NOT, KEEPS, False),
+    "hook that keeps none": (require_session, None, None, False),
+}
+
+
+@rows("of_app, of_blueprint, of_another, is_kept", HOOKS)
 @rows("reads_before", {"first": False, "behind one that read the form, as Flask-WTF's": True})
 def test_hook_keeps_the_form(
     of_app: Any, of_blueprint: Any, of_another: Any, is_kept: bool, reads_before: bool
@@ -397,27 +397,27 @@ UNTOUCHABLE = Body(b"", AssertionError("the body was read"))
 CHUNKED = {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True}
 
 
-@rows(
-    "state, environ, answer",
-    {
-        "twin: it can be kept": ("expired", {}, "read"),
-        "one byte too many": ("expired", {"CONTENT_LENGTH": "65537"}, "401 refresh"),
-        "no length": ("expired", {"CONTENT_LENGTH": ""}, "401 refresh"),
-        "chunked, no length": ("expired", {"CONTENT_LENGTH": ""} | CHUNKED, "401 refresh"),
-        "chunked, whatever the length says": ("expired", CHUNKED, "401 refresh"),
-        "no form": ("expired", {"CONTENT_TYPE": "text/plain"}, "401 refresh"),
-        "PUT": ("expired", {"REQUEST_METHOD": "PUT"}, "401 refresh"),
-        "DELETE": ("expired", {"REQUEST_METHOD": "DELETE"}, "401 refresh"),
-        "GET": ("expired", {"REQUEST_METHOD": "GET"}, "200 refresh"),
-        "not proven": ("expired", {"HTTP_SEC_FETCH_SITE": "none"}, "401 refresh"),
-        "another site": ("expired", {"HTTP_SEC_FETCH_SITE": "cross-site"}, "403 refused"),
-        "not asked for": ("expired", {"PATH_INFO": "/plain"}, "401 refresh"),
-        "script": ("expired", {"HTTP_SEC_FETCH_DEST": "empty"}, "401 "),
-        "active": ("active", {}, "200 "),
-        "anonymous": ("anonymous", {}, "401 sign_in"),
-        "outage": ("outage", {}, "503 outage"),
-    },
-)
+UNREAD: dict[str, Any] = {
+    "twin: it can be kept": ("expired", {}, "read"),
+    "one byte too many": ("expired", {"CONTENT_LENGTH": "65537"}, "401 refresh"),
+    "no length": ("expired", {"CONTENT_LENGTH": ""}, "401 refresh"),
+    "chunked, no length": ("expired", {"CONTENT_LENGTH": ""} | CHUNKED, "401 refresh"),
+    "chunked, whatever the length says": ("expired", CHUNKED, "401 refresh"),
+    "no form": ("expired", {"CONTENT_TYPE": "text/plain"}, "401 refresh"),
+    "PUT": ("expired", {"REQUEST_METHOD": "PUT"}, "401 refresh"),
+    "DELETE": ("expired", {"REQUEST_METHOD": "DELETE"}, "401 refresh"),
+    "GET": ("expired", {"REQUEST_METHOD": "GET"}, "200 refresh"),
+    "not proven": ("expired", {"HTTP_SEC_FETCH_SITE": "none"}, "401 refresh"),
+    "another site": ("expired", {"HTTP_SEC_FETCH_SITE": "cross-site"}, "403 refused"),
+    "not asked for": ("expired", {"PATH_INFO": "/plain"}, "401 refresh"),
+    "script": ("expired", {"HTTP_SEC_FETCH_DEST": "empty"}, "401 "),
+    "active": ("active", {}, "200 "),
+    "anonymous": ("anonymous", {}, "401 sign_in"),
+    "outage": ("outage", {}, "503 outage"),
+}
+
+
+@rows("state, environ, answer", UNREAD)
 def test_body_that_will_not_be_shown_is_not_read(
     state: str, environ: dict[str, Any], answer: str
 ) -> None:

@@ -61,20 +61,20 @@ def client(app: Flask) -> FlaskClient:
     return app.test_client()
 
 
-@rows(
-    "before, changes, status, text",
-    {
-        "nothing changed": ({}, {}, 200, ""),
-        "a role given": ({}, ADMIN, 200, "admin"),
-        "a role given by its keyword": ({}, {"roles": ["admin"]}, 200, "admin"),
-        "a role taken": ({"roles": ["admin"]}, {"st-role": None}, 200, ""),
-        "all roles taken": ({"roles": ["admin"]}, {"roles": []}, 200, ""),
-        "a factor completed": ({"mfa_complete": False}, COMPLETE, 200, ""),
-        "factors by their keyword": ({"mfa_complete": False}, {"factors": ["totp"]}, 200, ""),
-        "a factor required": ({}, PENDING, 403, ""),
-        "one required by its keyword": ({}, {"mfa_complete": False}, 403, ""),
-    },
-)
+CHANGES: dict[str, Any] = {
+    "nothing changed": ({}, {}, 200, ""),
+    "a role given": ({}, ADMIN, 200, "admin"),
+    "a role given by its keyword": ({}, {"roles": ["admin"]}, 200, "admin"),
+    "a role taken": ({"roles": ["admin"]}, {"st-role": None}, 200, ""),
+    "all roles taken": ({"roles": ["admin"]}, {"roles": []}, 200, ""),
+    "a factor completed": ({"mfa_complete": False}, COMPLETE, 200, ""),
+    "factors by their keyword": ({"mfa_complete": False}, {"factors": ["totp"]}, 200, ""),
+    "a factor required": ({}, PENDING, 403, ""),
+    "one required by its keyword": ({}, {"mfa_complete": False}, 403, ""),
+}
+
+
+@rows("before, changes, status, text", CHANGES)
 def test_claims_of_the_core_count_on_a_page_that_asks_it(
     client: FlaskClient, before: dict[str, Any], changes: dict[str, Any], status: int, text: str
 ) -> None:
@@ -107,15 +107,15 @@ def test_session_is_active_once_per_request(app: Flask, client: FlaskClient) -> 
     assert received == [app]
 
 
-@rows(
-    "visitor, headers, status",
-    {
-        "signed in now": ({}, PAGE, 200),
-        "signed in within the hour": ({"signed_in": 3000}, PAGE, 200),
-        "signed in long ago": ({"signed_in": 3601}, PAGE, 403),
-        "the same for a script": ({"signed_in": 3601}, FETCH, 403),
-    },
-)
+RECENT: dict[str, Any] = {
+    "signed in now": ({}, PAGE, 200),
+    "signed in within the hour": ({"signed_in": 3000}, PAGE, 200),
+    "signed in long ago": ({"signed_in": 3601}, PAGE, 403),
+    "the same for a script": ({"signed_in": 3601}, FETCH, 403),
+}
+
+
+@rows("visitor, headers, status", RECENT)
 def test_sign_in_has_to_be_recent(
     client: FlaskClient, visitor: dict[str, Any], headers: dict[str, str], status: int
 ) -> None:
@@ -145,16 +145,16 @@ def test_recent_sign_in_notices_revocation_and_outage_by_the_same_look_up(
     )
 
 
-@rows(
-    "visitor, failed",
-    {
-        "all": ({"roles": ["admin"], "factors": {"totp": 60}}, []),
-        "factor too long ago": ({"roles": ["admin"], "factors": {"totp": 600}}, ["st-mfa"]),
-        "another factor": ({"roles": ["admin"], "factors": ["otp-email"]}, ["st-mfa"]),
-        "no role": ({"factors": ["totp"]}, ["st-role"]),
-        "neither": ({"factors": []}, ["st-role", "st-mfa"]),
-    },
-)
+FACTORS: dict[str, Any] = {
+    "all": ({"roles": ["admin"], "factors": {"totp": 60}}, []),
+    "factor too long ago": ({"roles": ["admin"], "factors": {"totp": 600}}, ["st-mfa"]),
+    "another factor": ({"roles": ["admin"], "factors": ["otp-email"]}, ["st-mfa"]),
+    "no role": ({"factors": ["totp"]}, ["st-role"]),
+    "neither": ({"factors": []}, ["st-role", "st-mfa"]),
+}
+
+
+@rows("visitor, failed", FACTORS)
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_factor_is_checked_with_the_claims(
     client: FlaskClient, visitor: dict[str, Any], failed: list[str], method: str
@@ -206,18 +206,18 @@ class NoBool:
         raise ValueError("secret")
 
 
-@rows(
-    "answer, status, header",
-    {
-        "not revoked": (False, 200, "active"),
-        "nothing": (0, 200, "active"),
-        "revoked": (True, 200, "refresh; reason=revoked_by_app"),
-        "a truth": ("yes", 200, "refresh; reason=revoked_by_app"),
-        "no answer": (None, 503, "unavailable; reason=revocation_unknown"),
-        "an error": (ValueError("secret"), 503, "unavailable; reason=revocation_unknown"),
-        "no truth": (NoBool(), 503, "unavailable; reason=internal"),
-    },
-)
+ANSWERS: dict[str, Any] = {
+    "not revoked": (False, 200, "active"),
+    "nothing": (0, 200, "active"),
+    "revoked": (True, 200, "refresh; reason=revoked_by_app"),
+    "a truth": ("yes", 200, "refresh; reason=revoked_by_app"),
+    "no answer": (None, 503, "unavailable; reason=revocation_unknown"),
+    "an error": (ValueError("secret"), 503, "unavailable; reason=revocation_unknown"),
+    "no truth": (NoBool(), 503, "unavailable; reason=internal"),
+}
+
+
+@rows("answer, status, header", ANSWERS)
 @pytest.mark.parametrize("path", ["/account", "/page"])
 def test_list_of_the_app_is_asked_where_a_page_needs_a_session(
     make_listed: Any,
@@ -277,23 +277,23 @@ def test_list_of_the_app_is_asked_once_per_request_and_only_about_sessions(
     assert len(revoked.asked) == 1
 
 
-@rows(
-    "given, is_allowed",
-    {
-        "a coroutine function": (awaitable, False),
-        "no function": (True, False),
-        "a name": ("revoked", False),
-        "no argument": (lambda: True, False),
-        "two arguments": (lambda _session, _now: True, False),
-        "one by name only": (lambda *, session: session, False),
-        "one argument": (lambda _session: True, True),
-        "a second one with a default": (lambda _session, _now=0: True, True),
-        "any arguments": (lambda *_: True, True),
-        "a method": (dict[Any, Any]().get, True),
-        "a builtin without a signature": (max, True),
-        "nothing": (None, True),
-    },
-)
+LISTS: dict[str, Any] = {
+    "a coroutine function": (awaitable, False),
+    "no function": (True, False),
+    "a name": ("revoked", False),
+    "no argument": (lambda: True, False),
+    "two arguments": (lambda _session, _now: True, False),
+    "one by name only": (lambda *, session: session, False),
+    "one argument": (lambda _session: True, True),
+    "a second one with a default": (lambda _session, _now=0: True, True),
+    "any arguments": (lambda *_: True, True),
+    "a method": (dict[Any, Any]().get, True),
+    "a builtin without a signature": (max, True),
+    "nothing": (None, True),
+}
+
+
+@rows("given, is_allowed", LISTS)
 def test_list_that_cannot_be_asked_is_refused(given: Any, is_allowed: bool) -> None:
     error = pytest.raises(ConfigError, match="is_revoked takes a plain function of one argument")
     with nullcontext() if is_allowed else error:

@@ -93,13 +93,13 @@ def fails(*_: Any) -> Any:
     raise LookupError("hunter2")
 
 
-@rows(
-    "source, name",
-    {
-        "an override": (FakeGlobalClaims(override=fails), "the override of get_global"),
-        "a validator": (FakeGlobalClaims(SimpleNamespace(id="own", validate=fails)), "'own'"),
-    },
-)
+BROKEN: dict[str, Any] = {
+    "an override": (FakeGlobalClaims(override=fails), "the override of get_global"),
+    "a validator": (FakeGlobalClaims(SimpleNamespace(id="own", validate=fails)), "'own'"),
+}
+
+
+@rows("source, name", BROKEN)
 @pytest.mark.parametrize("path", ["/required", "/template", "/inside"])
 def test_what_cannot_be_asked_is_a_failed_claim_and_a_line_in_the_log(
     caplog: pytest.LogCaptureFixture, path: str, source: FakeGlobalClaims, name: str

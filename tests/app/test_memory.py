@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterable
+from typing import Any
 
 from flask import Flask
 
@@ -24,15 +25,15 @@ def is_kept(text: str) -> bool:
     return False
 
 
-@rows(
-    "make, status, kept",
-    {
-        "a token that is accepted": (make_token, 200, True),
-        "an expired one": (expired_token, 401, False),
-        "one of an unknown key": (lambda: make_token(header={"kid": "d-other"}), 401, False),
-        "one with another's signature": (lambda: f"{make_token()[:-6]}AAAAAA", 401, False),
-    },
-)
+TOKENS: dict[str, Any] = {
+    "a token that is accepted": (make_token, 200, True),
+    "an expired one": (expired_token, 401, False),
+    "one of an unknown key": (lambda: make_token(header={"kid": "d-other"}), 401, False),
+    "one with another's signature": (lambda: f"{make_token()[:-6]}AAAAAA", 401, False),
+}
+
+
+@rows("make, status, kept", TOKENS)
 def test_only_verified_tokens_are_kept(app: Flask, make: object, status: int, kept: bool) -> None:
     assert callable(make)
     token = make()

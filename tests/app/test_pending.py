@@ -69,17 +69,17 @@ def fails(*_: Any) -> list[Any]:
     raise LookupError("a defect of the app's")
 
 
-@rows(
-    "source, settings, is_pending",
-    {
-        "the recipe is there": (FakeGlobalClaims(MFA), {}, True),
-        "the recipe is not there": (FakeGlobalClaims(), {}, False),
-        "there is no Session recipe": (None, {}, False),
-        "the setting is off": (FakeGlobalClaims(MFA), {"global_claims": False}, False),
-        "an override drops it": (FakeGlobalClaims(MFA, override=lambda *_: []), {}, False),
-        "an override fails": (FakeGlobalClaims(MFA, override=fails), {}, True),
-    },
-)
+SOURCES: dict[str, Any] = {
+    "the recipe is there": (FakeGlobalClaims(MFA), {}, True),
+    "the recipe is not there": (FakeGlobalClaims(), {}, False),
+    "there is no Session recipe": (None, {}, False),
+    "the setting is off": (FakeGlobalClaims(MFA), {"global_claims": False}, False),
+    "an override drops it": (FakeGlobalClaims(MFA, override=lambda *_: []), {}, False),
+    "an override fails": (FakeGlobalClaims(MFA, override=fails), {}, True),
+}
+
+
+@rows("source, settings, is_pending", SOURCES)
 def test_token_without_the_claim_is_pending_where_the_recipe_asks_for_it(
     source: FakeGlobalClaims | None, settings: dict[str, Any], is_pending: bool
 ) -> None:
@@ -142,15 +142,15 @@ def test_revocation_is_asked_of_a_pending_session() -> None:
 # --- the page that completes sign-in -------------------------------------------------------------
 
 
-@rows(
-    "decorate, is_seen",
-    {
-        "allow_pending": (session_required(allow_pending=True), True),
-        "session_optional": (session_optional, False),
-        "session_exempt": (session_exempt, False),
-        "session_required": (session_required, True),
-    },
-)
+FACTOR_PAGES: dict[str, Any] = {
+    "allow_pending": (session_required(allow_pending=True), True),
+    "session_optional": (session_optional, False),
+    "session_exempt": (session_exempt, False),
+    "session_required": (session_required, True),
+}
+
+
+@rows("decorate, is_seen", FACTOR_PAGES)
 @pytest.mark.parametrize("closed", [False, True])
 def test_page_that_completes_sign_in_is_open(
     closed: bool, decorate: Callable[[Any], Any], is_seen: bool

@@ -93,19 +93,19 @@ BACK = "redirectToPath=/"
 MAIL, FACTORS, AGAIN = "/auth/verify-email", "/auth/mfa", "/auth/mfa/totp?stepUp=true"
 
 
-@rows(
-    "visitor, path, failed, cure, call",
-    {
-        "e-mail": (UNVERIFIED, "/mail", ["st-ev"], MAIL, "email"),
-        "query": (UNVERIFIED, "/mail?a=1&b", ["st-ev"], MAIL, "email"),
-        "factors": (HALF, "/any", ["st-mfa"], FACTORS, "mfa"),
-        "factors, by a template": (HALF, "/page", ["st-mfa"], FACTORS, "mfa"),
-        "a factor again": (VERIFIED | {"factors": {"totp": 600}}, "/pay", ["st-mfa"], AGAIN, None),
-        "a factor without a page": (VERIFIED, "/key", ["st-mfa"], None, None),
-        "a role": (VERIFIED, "/admin-mail", ["st-role"], None, None),
-        "a role and an e-mail": (UNVERIFIED, "/admin-mail", ["st-role", "st-ev"], None, None),
-    },
-)
+FAILED: dict[str, Any] = {
+    "e-mail": (UNVERIFIED, "/mail", ["st-ev"], MAIL, "email"),
+    "query": (UNVERIFIED, "/mail?a=1&b", ["st-ev"], MAIL, "email"),
+    "factors": (HALF, "/any", ["st-mfa"], FACTORS, "mfa"),
+    "factors, by a template": (HALF, "/page", ["st-mfa"], FACTORS, "mfa"),
+    "a factor again": (VERIFIED | {"factors": {"totp": 600}}, "/pay", ["st-mfa"], AGAIN, None),
+    "a factor without a page": (VERIFIED, "/key", ["st-mfa"], None, None),
+    "a role": (VERIFIED, "/admin-mail", ["st-role"], None, None),
+    "a role and an e-mail": (UNVERIFIED, "/admin-mail", ["st-role", "st-ev"], None, None),
+}
+
+
+@rows("visitor, path, failed, cure, call", FAILED)
 def test_claim_leads_to_its_cure_or_is_the_apps_403(
     client: FlaskClient, visitor: Any, path: str, failed: list[str], cure: str, call: str | None
 ) -> None:
@@ -136,16 +136,16 @@ def test_optional_page_needs_no_cure(client: FlaskClient, visitor: dict[str, Any
     assert client.get("/optional", headers=PAGE).text == "content"
 
 
-@rows(
-    "visitor, path, shown",
-    {
-        "e-mail": (UNVERIFIED, "/auth/verify-email", ""),
-        "factors": (HALF | {"email_verified": True}, "/auth/mfa", ""),
-        "one factor": (HALF | {"email_verified": True}, "/auth/mfa/totp", ""),
-        "another claim than its own": (UNVERIFIED, "/auth/mfa", "repair"),
-        "a page that is no cure here": (UNVERIFIED, "/confirm", "repair"),
-    },
-)
+CURE_PAGES: dict[str, Any] = {
+    "e-mail": (UNVERIFIED, "/auth/verify-email", ""),
+    "factors": (HALF | {"email_verified": True}, "/auth/mfa", ""),
+    "one factor": (HALF | {"email_verified": True}, "/auth/mfa/totp", ""),
+    "another claim than its own": (UNVERIFIED, "/auth/mfa", "repair"),
+    "a page that is no cure here": (UNVERIFIED, "/confirm", "repair"),
+}
+
+
+@rows("visitor, path, shown", CURE_PAGES)
 def test_cure_page_does_not_ask_for_its_own_cure(
     client: FlaskClient, visitor: dict[str, Any], path: str, shown: str
 ) -> None:
@@ -154,20 +154,20 @@ def test_cure_page_does_not_ask_for_its_own_cure(
     assert (page_shown(page), page.text == "content") == (shown, shown == "")
 
 
+CURES_ELSEWHERE: dict[str, Any] = {
+    "the home page is a cure": ("/", "", "/any", "repair"),
+    "below a cure": ("/any", "", "/any/more", "repair"),
+    "the cure itself": ("/any", "", "/any", ""),
+    "a cure with a query": ("/any?c=1", "", "/any?c=1", ""),
+    "without its query": ("/any?c=1", "", "/any", "repair"),
+    "a mount point that a proxy lets through": (None, "/auth/mfa", "/any", "repair"),
+    "a cure below the mount point": ("/m/any", "/m", "/any", ""),
+    "a cure above the mount point": ("/any", "/m", "/any", "repair"),
+}
+
+
 @pytest.mark.usefixtures("sdk")
-@rows(
-    "cure, mount, path, shown",
-    {
-        "the home page is a cure": ("/", "", "/any", "repair"),
-        "below a cure": ("/any", "", "/any/more", "repair"),
-        "the cure itself": ("/any", "", "/any", ""),
-        "a cure with a query": ("/any?c=1", "", "/any?c=1", ""),
-        "without its query": ("/any?c=1", "", "/any", "repair"),
-        "a mount point that a proxy lets through": (None, "/auth/mfa", "/any", "repair"),
-        "a cure below the mount point": ("/m/any", "/m", "/any", ""),
-        "a cure above the mount point": ("/any", "/m", "/any", "repair"),
-    },
-)
+@rows("cure, mount, path, shown", CURES_ELSEWHERE)
 def test_cure_page_opens_no_other_page(cure: str | None, mount: str, path: str, shown: str) -> None:
     app = make_site(claim_pages={"st-mfa": cure} if cure else {})
     app.add_url_rule("/any/more", "more", session_required(lambda: "more"))
@@ -179,15 +179,15 @@ def test_cure_page_opens_no_other_page(cure: str | None, mount: str, path: str, 
     assert page.status_code == (403 if shown else 200)
 
 
+CURE_HOSTS: dict[str, Any] = {
+    "the home page of the site": ("www.example.com", "/", ""),
+    "the home page of another host": ("admin.example.com", "/", "repair"),
+    "a page of another host": ("admin.example.com", "/x/auth", "repair"),
+}
+
+
 @pytest.mark.usefixtures("sdk")
-@rows(
-    "host, path, shown",
-    {
-        "the home page of the site": ("www.example.com", "/", ""),
-        "the home page of another host": ("admin.example.com", "/", "repair"),
-        "a page of another host": ("admin.example.com", "/x/auth", "repair"),
-    },
-)
+@rows("host, path, shown", CURE_HOSTS)
 def test_cure_page_opens_no_page_of_another_host(host: str, path: str, shown: str) -> None:
     app = Flask("app", host_matching=True, static_host="static.example.com")
     make_app(app, claim_pages={"st-mfa": path})
@@ -242,15 +242,15 @@ def test_cure_is_found_by_its_endpoint(sdk: None, mount: str) -> None:  # noqa: 
         assert safe_return_path(f"{mount}/mail") == f"{mount}/mail"
 
 
-@rows(
-    "page, is_refused",
-    {
-        "an endpoint": ("plain", False),
-        "none": ("nowhere", True),
-        "one that needs arguments": ("of_user", True),
-        "one that a function of the app completes": ("of_user", False),
-    },
-)
+ENDPOINTS: dict[str, Any] = {
+    "an endpoint": ("plain", False),
+    "none": ("nowhere", True),
+    "one that needs arguments": ("of_user", True),
+    "one that a function of the app completes": ("of_user", False),
+}
+
+
+@rows("page, is_refused", ENDPOINTS)
 @pytest.mark.usefixtures("sdk")
 def test_endpoint_of_a_cure_is_checked_before_the_first_page(
     request: pytest.FixtureRequest, page: str, is_refused: bool
@@ -271,15 +271,15 @@ def test_htmx_gets_an_encoded_path(sdk: None) -> None:  # noqa: ARG001
     assert location.startswith("/%D0%BF%D0%BE%D0%B4")
 
 
-@rows(
-    "page, raw, returned",
-    {
-        "sign-in to the cure": ("/auth", "/confirm?token=x", "/confirm?token=x"),
-        "the cure to a page": ("/confirm", "/mail#a", "/mail#a"),
-        "the cure to itself": ("/confirm", "/confirm/?token=x", "/"),
-        "the cure to sign-in": ("/confirm", "/auth", "/"),
-    },
-)
+RETURN_PATHS: dict[str, Any] = {
+    "sign-in to the cure": ("/auth", "/confirm?token=x", "/confirm?token=x"),
+    "the cure to a page": ("/confirm", "/mail#a", "/mail#a"),
+    "the cure to itself": ("/confirm", "/confirm/?token=x", "/"),
+    "the cure to sign-in": ("/confirm", "/auth", "/"),
+}
+
+
+@rows("page, raw, returned", RETURN_PATHS)
 @pytest.mark.usefixtures("sdk")
 def test_return_path_leads_to_the_cure_but_not_from_it_to_itself(
     page: str, raw: str, returned: str
@@ -298,14 +298,14 @@ def test_post_keeps_what_the_visitor_typed(client: FlaskClient) -> None:
     assert "Nothing was sent" in page.text
 
 
-@rows(
-    "visitor, is_kept",
-    {
-        "e-mail": (UNVERIFIED, True),
-        "factors": (HALF, True),
-        "nothing is missing": (VERIFIED, False),
-    },
-)
+FORMS: dict[str, Any] = {
+    "e-mail": (UNVERIFIED, True),
+    "factors": (HALF, True),
+    "nothing is missing": (VERIFIED, False),
+}
+
+
+@rows("visitor, is_kept", FORMS)
 @rows("by_hook", {"by the view": False, "by a hook": True})
 @rows("reads_before", {"first": False, "behind one that read the form, as Flask-WTF's": True})
 def test_form_can_be_sent_again_after_the_cure(

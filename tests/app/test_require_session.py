@@ -132,20 +132,20 @@ def impostor(view: Function) -> Function:
     return other
 
 
-@rows(
-    "view, is_open",
-    {
-        "exempt": (session_exempt(plain()), True),
-        "optional": (session_optional(plain()), True),
-        "optional below two": (limited(limited(session_optional(plain()))), True),
-        "no mark": (plain(), False),
-        "exempt below what hides it": (hiding(session_exempt(plain())), False),
-        "looks exempt": (impostor(session_exempt(plain())), False),
-        "required on optional": (session_required(session_optional(plain())), False),
-        "required on exempt": (session_required(session_exempt(plain())), False),
-        "exempt on required": (session_exempt(session_required(plain())), False),
-    },
-)
+MARKS: dict[str, Any] = {
+    "exempt": (session_exempt(plain()), True),
+    "optional": (session_optional(plain()), True),
+    "optional below two": (limited(limited(session_optional(plain()))), True),
+    "no mark": (plain(), False),
+    "exempt below what hides it": (hiding(session_exempt(plain())), False),
+    "looks exempt": (impostor(session_exempt(plain())), False),
+    "required on optional": (session_required(session_optional(plain())), False),
+    "required on exempt": (session_required(session_exempt(plain())), False),
+    "exempt on required": (session_exempt(session_required(plain())), False),
+}
+
+
+@rows("view, is_open", MARKS)
 def test_hook_finds_the_mark_below_other_decorators(view: Function, is_open: bool) -> None:
     app = closed(make_app())
     app.add_url_rule("/", "view", plain())
@@ -250,16 +250,16 @@ WAIVES_CLAIMS = session_required(global_claims=False)
 RAISES = session_required(allow_pending=True, role="x")
 
 
-@rows(
-    "guard, claims, has_session, is_shown",
-    {
-        "optional, stranger": (session_optional, STRANGER, False, True),
-        "optional, pending": (session_optional, PENDING, False, False),
-        "allows pending": (ALLOWS_PENDING, PENDING, False, True),
-        "waives claims": (WAIVES_CLAIMS, UNVERIFIED, True, True),
-        "raises": (RAISES, PENDING, False, False),
-    },
-)
+GUARDS: dict[str, Any] = {
+    "optional, stranger": (session_optional, STRANGER, False, True),
+    "optional, pending": (session_optional, PENDING, False, False),
+    "allows pending": (ALLOWS_PENDING, PENDING, False, True),
+    "waives claims": (WAIVES_CLAIMS, UNVERIFIED, True, True),
+    "raises": (RAISES, PENDING, False, False),
+}
+
+
+@rows("guard, claims, has_session, is_shown", GUARDS)
 @CLOSED
 def test_guard_opens_nothing_around_its_function(
     claims_app: Flask,
@@ -327,17 +327,17 @@ class Both(MethodView):
         return decided()
 
 
-@rows(
-    "view, shown",
-    {
-        "optional view": (session_optional(lambda: decided()), "SECRET"),
-        "view": (decided, "held back"),
-        # A stream is rendered after the view has returned, and so after its decorator has.
-        "stream of an optional view": (session_optional(lambda: stream(TEMPLATE)), "SECRET"),
-        "stream of a part": (lambda: session_optional(lambda: stream(TEMPLATE))(), "held back"),
-        "method that is optional": (Both.as_view("both"), "SECRET"),
-    },
-)
+TEMPLATES: dict[str, Any] = {
+    "optional view": (session_optional(lambda: decided()), "SECRET"),
+    "view": (decided, "held back"),
+    # A stream is rendered after the view has returned, and so after its decorator has.
+    "stream of an optional view": (session_optional(lambda: stream(TEMPLATE)), "SECRET"),
+    "stream of a part": (lambda: session_optional(lambda: stream(TEMPLATE))(), "held back"),
+    "method that is optional": (Both.as_view("both"), "SECRET"),
+}
+
+
+@rows("view, shown", TEMPLATES)
 def test_template_is_asked_as_its_view_is(claims_app: Flask, view: Function, shown: str) -> None:
     claims_app.add_url_rule("/it", "it", view)
     assert ask(claims_app, "/it", STRANGER).text == shown
@@ -350,21 +350,21 @@ def fail() -> str:
     raise LookupError("in a view")
 
 
+ERRORS: dict[str, Any] = {
+    "404": ("/nowhere", 404),
+    "404 below the API": ("/auth/nowhere", 404),
+    "404 at sign-in": ("/auth", 404),
+    "405": ("/post-only", 405),
+    "raised by a view": ("/aborts", 410),
+    "raised by an exempt view": ("/exempt", 410),
+    "raised by a hook": ("/hook", 418),
+    "a view that fails": ("/fails", 500),
+}
+
+
 @rows("trap", {"": False, "TRAP_HTTP_EXCEPTIONS": True})
 @rows("first", {"after an exempt request": True, "at once": False})
-@rows(
-    "path, status",
-    {
-        "404": ("/nowhere", 404),
-        "404 below the API": ("/auth/nowhere", 404),
-        "404 at sign-in": ("/auth", 404),
-        "405": ("/post-only", 405),
-        "raised by a view": ("/aborts", 410),
-        "raised by an exempt view": ("/exempt", 410),
-        "raised by a hook": ("/hook", 418),
-        "a view that fails": ("/fails", 500),
-    },
-)
+@rows("path, status", ERRORS)
 def test_error_handler_that_asks_for_a_session_means_it(
     path: str, status: int, first: bool, trap: bool
 ) -> None:
@@ -426,17 +426,17 @@ def test_answers_of_ours_pass_by_handlers_for_any_error(
     assert ask(app, "/", READER, PAGE).text == "no"
 
 
-@rows(
-    "view, claims",
-    {
-        "404 of a factor page": (ALLOWS_PENDING(lambda: abort(404)), PENDING),
-        "404 of a page that waives claims": (WAIVES_CLAIMS(lambda: abort(404)), UNVERIFIED),
-        "404 of an optional page": (session_optional(lambda: abort(404)), STRANGER),
-        "403 for a claim": (session_required(role="no-one")(lambda: "content"), UNVERIFIED),
-        "500 after the claims page": (lambda: (render_template("page.html"), fail()), UNVERIFIED),
-        "unknown address": (None, UNVERIFIED),
-    },
-)
+ERROR_PAGES: dict[str, Any] = {
+    "404 of a factor page": (ALLOWS_PENDING(lambda: abort(404)), PENDING),
+    "404 of a page that waives claims": (WAIVES_CLAIMS(lambda: abort(404)), UNVERIFIED),
+    "404 of an optional page": (session_optional(lambda: abort(404)), STRANGER),
+    "403 for a claim": (session_required(role="no-one")(lambda: "content"), UNVERIFIED),
+    "500 after the claims page": (lambda: (render_template("page.html"), fail()), UNVERIFIED),
+    "unknown address": (None, UNVERIFIED),
+}
+
+
+@rows("view, claims", ERROR_PAGES)
 def test_error_page_shows_nobody_what_other_pages_hold_back(
     claims_app: Flask, view: Function | None, claims: dict[str, Any] | None
 ) -> None:

@@ -240,16 +240,16 @@ NEXT = {"login_url": "/in", "login_return_param": "next"}
 REFRESH = "302 /refresh-session?redirectBack="
 
 
-@rows(
-    "settings, request_for, path, expected",
-    {
-        "by a redirect": (REDIRECT, expired, "/account?q=1", REFRESH + Q),
-        "an optional view": (REDIRECT, expired, "/news", f"{REFRESH}/news&optional=1"),
-        "a template has no redirect": (REDIRECT, expired, "/page", "200 refresh"),
-        "strangers refresh": (ALWAYS, dict, "/account", "200 refresh"),
-        "sign-in elsewhere": (NEXT, dict, "/account", "302 /in?next=/account"),
-    },
-)
+SETTINGS: dict[str, Any] = {
+    "by a redirect": (REDIRECT, expired, "/account?q=1", REFRESH + Q),
+    "an optional view": (REDIRECT, expired, "/news", f"{REFRESH}/news&optional=1"),
+    "a template has no redirect": (REDIRECT, expired, "/page", "200 refresh"),
+    "strangers refresh": (ALWAYS, dict, "/account", "200 refresh"),
+    "sign-in elsewhere": (NEXT, dict, "/account", "302 /in?next=/account"),
+}
+
+
+@rows("settings, request_for, path, expected", SETTINGS)
 def test_settings_decide(
     settings: dict[str, Any], request_for: Callable[[], dict[str, str]], path: str, expected: str
 ) -> None:
@@ -264,14 +264,14 @@ def test_script_gets_the_status_that_the_sdk_uses(monkeypatch: pytest.MonkeyPatc
         assert client.get("/account", headers=headers).status_code == 440
 
 
-@rows(
-    "root, prefix, is_trusted, is_mounted",
-    {
-        "APPLICATION_ROOT": ("/shop", "", False, True),
-        "a proxy that is trusted": ("/", "/shop", True, True),
-        "a proxy that is not": ("/", "/shop", False, False),
-    },
-)
+MOUNTED: dict[str, Any] = {
+    "APPLICATION_ROOT": ("/shop", "", False, True),
+    "a proxy that is trusted": ("/", "/shop", True, True),
+    "a proxy that is not": ("/", "/shop", False, False),
+}
+
+
+@rows("root, prefix, is_trusted, is_mounted", MOUNTED)
 def test_mount_point_is_part_of_every_path(
     root: str, prefix: str, is_trusted: bool, is_mounted: bool
 ) -> None:
@@ -285,18 +285,18 @@ def test_mount_point_is_part_of_every_path(
     assert response.location == f"{shop}/refresh-session?redirectBack={shop}/account"
 
 
-@rows(
-    "mount_point, refresh_path",
-    {
-        "plain": ("/shop", "/shop/refresh-session"),
-        "a blank": ("/s p", "/s%20p/refresh-session"),
-        "brackets": ("/s(1)", "/s(1)/refresh-session"),
-        "two slashes": ("//evil.example", "/evil.example/refresh-session"),
-        "a backslash": ("/\\evil.example", "/refresh-session"),
-        "a tab": ("/\t/evil.example", "/refresh-session"),
-        "an encoded backslash": ("/%5Cevil.example", "/refresh-session"),
-    },
-)
+MOUNT_POINTS: dict[str, Any] = {
+    "plain": ("/shop", "/shop/refresh-session"),
+    "a blank": ("/s p", "/s%20p/refresh-session"),
+    "brackets": ("/s(1)", "/s(1)/refresh-session"),
+    "two slashes": ("//evil.example", "/evil.example/refresh-session"),
+    "a backslash": ("/\\evil.example", "/refresh-session"),
+    "a tab": ("/\t/evil.example", "/refresh-session"),
+    "an encoded backslash": ("/%5Cevil.example", "/refresh-session"),
+}
+
+
+@rows("mount_point, refresh_path", MOUNT_POINTS)
 def test_mount_point_of_a_proxy_names_no_other_host(
     app: Flask, caplog: Logs, mount_point: str, refresh_path: str
 ) -> None:
@@ -320,18 +320,18 @@ def test_path_that_a_browser_takes_for_a_host_is_no_way_back() -> None:
         assert not re.search(r'="(//|/\\|[^"]*=//)', response.text), path
 
 
-@rows(
-    "page, back",
-    {
-        "path and query": ("https://a.example/l?q=%C3%A4#row", "/l%3Fq%3D%25C3%25A4"),
-        "no query": ("https://evil.example/list", "/list"),
-        "a path like a host": ("https://evil.example//evil.example", "/"),
-        "no path": ("javascript:alert(1)", "/"),
-        "the refresh page": ("/refresh-session?redirectBack=/x", "/"),
-        "not a URL": ("http://[", "/"),
-        "nothing": ("", "/"),
-    },
-)
+HTMX_PAGES: dict[str, Any] = {
+    "path and query": ("https://a.example/l?q=%C3%A4#row", "/l%3Fq%3D%25C3%25A4"),
+    "no query": ("https://evil.example/list", "/list"),
+    "a path like a host": ("https://evil.example//evil.example", "/"),
+    "no path": ("javascript:alert(1)", "/"),
+    "the refresh page": ("/refresh-session?redirectBack=/x", "/"),
+    "not a URL": ("http://[", "/"),
+    "nothing": ("", "/"),
+}
+
+
+@rows("page, back", HTMX_PAGES)
 def test_htmx_leaves_the_page_that_it_runs_on_and_comes_back_to_it(
     matrix_app: Flask, page: str, back: str
 ) -> None:
@@ -346,15 +346,15 @@ def test_htmx_leaves_the_page_that_it_runs_on_and_comes_back_to_it(
 # --- a sign-in page that asks for a session ------------------------------------------------------
 
 
-@rows(
-    "login_url, settings",
-    {
-        "inline": ("/login", {}),
-        "chosen by a query": ("/login?theme=dark", {}),
-        "with a slash": ("/login/", {}),
-        "a full URL": ("http://localhost/login", {}),
-    },
-)
+LOGIN_URLS: dict[str, Any] = {
+    "inline": ("/login", {}),
+    "chosen by a query": ("/login?theme=dark", {}),
+    "with a slash": ("/login/", {}),
+    "a full URL": ("http://localhost/login", {}),
+}
+
+
+@rows("login_url, settings", LOGIN_URLS)
 def test_sign_in_page_that_needs_a_session_is_an_error_and_no_loop(
     caplog: Logs, login_url: str, settings: dict[str, Any]
 ) -> None:
@@ -420,16 +420,16 @@ PART = "{{ orders() }}"
 ASKS_SOFTLY = "{% if needs_refresh(optional=True) %}x{% endif %}"
 
 
-@rows(
-    "added, headers, in_outage, expected",
-    {
-        "a guarded part, expired page": (PART, lambda: PAGE | expired(), False, "200 refresh"),
-        "a guarded part, fetch": (PART, lambda: FETCH | expired(), False, "401 try refresh token"),
-        "a guarded part, htmx": (PART, lambda: HTMX, False, "401 unauthorised"),
-        "a guarded part, outage": (PART, lambda: FETCH | good(), True, "503 session cannot be"),
-        "an optional part, outage": (ASKS_SOFTLY, lambda: FETCH | good(), True, "503 session can"),
-    },
-)
+PARTS: dict[str, Any] = {
+    "a guarded part, expired page": (PART, lambda: PAGE | expired(), False, "200 refresh"),
+    "a guarded part, fetch": (PART, lambda: FETCH | expired(), False, "401 try refresh token"),
+    "a guarded part, htmx": (PART, lambda: HTMX, False, "401 unauthorised"),
+    "a guarded part, outage": (PART, lambda: FETCH | good(), True, "503 session cannot be"),
+    "an optional part, outage": (ASKS_SOFTLY, lambda: FETCH | good(), True, "503 session can"),
+}
+
+
+@rows("added, headers, in_outage, expected", PARTS)
 def test_part_of_a_page_does_not_hide_what_the_whole_page_needs(
     added: str, headers: Callable[[], dict[str, str]], in_outage: bool, expected: str
 ) -> None:
@@ -498,22 +498,22 @@ def at(login_url: str) -> dict[str, str]:
     return {"login_url": login_url}
 
 
-@rows(
-    "settings, host, reason, is_warned",
-    {
-        "the API's host": (api("localhost"), "localhost", "other_host", False),
-        "another host": (api("127.0.0.1"), "localhost", "other_host", True),
-        "a cookie domain": ({"cookie_domain": ".example.com"}, "localhost", "other_host", False),
-        "an address of IPv6": (api("[::1]"), "[::1]:5000", "other_host", False),
-        "another address": (api("[::1]"), "[::2]:5000", "other_host", True),
-        "sign-in exists": (at("/sign-in"), "localhost", "no_sign_in", False),
-        "sign-in is missing": (at("/signin"), "localhost", "no_sign_in", True),
-        "sign-in exists, mounted": (at("/sub/sign-in"), "localhost/sub", "no_sign_in", False),
-        "it is missing, mounted": (at("/sub/signin"), "localhost/sub", "no_sign_in", True),
-        "another app's": (at("/else/sign-in"), "localhost/sub", "no_sign_in", False),
-        "another site's": (at("https://l.example.com/"), "localhost", "no_sign_in", False),
-    },
-)
+DEAD_ENDS: dict[str, Any] = {
+    "the API's host": (api("localhost"), "localhost", "other_host", False),
+    "another host": (api("127.0.0.1"), "localhost", "other_host", True),
+    "a cookie domain": ({"cookie_domain": ".example.com"}, "localhost", "other_host", False),
+    "an address of IPv6": (api("[::1]"), "[::1]:5000", "other_host", False),
+    "another address": (api("[::1]"), "[::2]:5000", "other_host", True),
+    "sign-in exists": (at("/sign-in"), "localhost", "no_sign_in", False),
+    "sign-in is missing": (at("/signin"), "localhost", "no_sign_in", True),
+    "sign-in exists, mounted": (at("/sub/sign-in"), "localhost/sub", "no_sign_in", False),
+    "it is missing, mounted": (at("/sub/signin"), "localhost/sub", "no_sign_in", True),
+    "another app's": (at("/else/sign-in"), "localhost/sub", "no_sign_in", False),
+    "another site's": (at("https://l.example.com/"), "localhost", "no_sign_in", False),
+}
+
+
+@rows("settings, host, reason, is_warned", DEAD_ENDS)
 def test_dead_end_is_warned_of_once(
     caplog: Logs, settings: dict[str, Any], host: str, reason: str, is_warned: bool
 ) -> None:
@@ -537,18 +537,18 @@ MODE = {"st-auth-mode": "header"}
 API_HOST = "http://localhost:5000"
 
 
-@rows(
-    "headers, answered, path, is_warned",
-    {
-        "a page without the SDK": (site("same-origin"), "st-access-token", "/auth/x", True),
-        "of the same site": (site("same-site"), "st-access-token", "/auth/x", True),
-        "of another site": (site("cross-site"), "st-access-token", "/auth/x", False),
-        "cookies were set": (site("same-origin"), "front-token", "/auth/x", False),
-        "it asked so": (site("same-origin", **MODE), "st-access-token", "/auth/x", False),
-        "no browser": ({}, "st-access-token", "/auth/x", False),
-        "a view of the app": (site("same-origin"), "st-access-token", "/auth/own", False),
-    },
-)
+SIGN_INS: dict[str, Any] = {
+    "a page without the SDK": (site("same-origin"), "st-access-token", "/auth/x", True),
+    "of the same site": (site("same-site"), "st-access-token", "/auth/x", True),
+    "of another site": (site("cross-site"), "st-access-token", "/auth/x", False),
+    "cookies were set": (site("same-origin"), "front-token", "/auth/x", False),
+    "it asked so": (site("same-origin", **MODE), "st-access-token", "/auth/x", False),
+    "no browser": ({}, "st-access-token", "/auth/x", False),
+    "a view of the app": (site("same-origin"), "st-access-token", "/auth/own", False),
+}
+
+
+@rows("headers, answered, path, is_warned", SIGN_INS)
 def test_page_that_signs_in_without_asking_for_cookies_is_warned_of_once(
     caplog: Logs, headers: dict[str, str], answered: str, path: str, is_warned: bool
 ) -> None:
@@ -563,15 +563,15 @@ def test_page_that_signs_in_without_asking_for_cookies_is_warned_of_once(
     assert "other_host" not in caplog.text
 
 
-@rows(
-    "settings, host, reason",
-    {
-        "the API's host": ({}, "localhost:5000", "header_tokens"),
-        "another host": ({}, "127.0.0.1:5000", "other_host"),
-        "a cookie domain": ({"cookie_domain": ".example.com"}, "127.0.0.1", "header_tokens"),
-        "a host that is not trusted": ({}, "evil.example", None),
-    },
-)
+OTHER_HOSTS: dict[str, Any] = {
+    "the API's host": ({}, "localhost:5000", "header_tokens"),
+    "another host": ({}, "127.0.0.1:5000", "other_host"),
+    "a cookie domain": ({"cookie_domain": ".example.com"}, "127.0.0.1", "header_tokens"),
+    "a host that is not trusted": ({}, "evil.example", None),
+}
+
+
+@rows("settings, host, reason", OTHER_HOSTS)
 def test_page_at_another_host_that_signs_in_is_told_of_the_host(
     caplog: Logs, settings: dict[str, Any], host: str, reason: str | None
 ) -> None:
@@ -615,14 +615,13 @@ def test_page_at_a_host_that_is_not_trusted_asks_for_a_session_all_the_same(
     assert "other_host" not in caplog.text
 
 
-@rows(
-    "environ",
-    {
-        f"host {host[:8]}": {"HTTP_HOST": host.encode().decode("latin-1")}
-        for host in ("a" * 64, "a..b", ".", "[::1", "localhost:x", "ä")
-    }
-    | {"query": {"QUERY_STRING": "redirectBack=\xff\xfe&continueSignedOut=1"}},
-)
+STRANGE: dict[str, Any] = {
+    f"host {host[:8]}": {"HTTP_HOST": host.encode().decode("latin-1")}
+    for host in ("a" * 64, "a..b", ".", "[::1", "localhost:x", "ä")
+} | {"query": {"QUERY_STRING": "redirectBack=\xff\xfe&continueSignedOut=1"}}
+
+
+@rows("environ", STRANGE)
 def test_strange_request_is_no_error_of_ours(environ: dict[str, str]) -> None:
     app = with_views(make_app())
     app.config["PROPAGATE_EXCEPTIONS"] = False
@@ -640,16 +639,16 @@ def test_strange_request_is_no_error_of_ours(environ: dict[str, str]) -> None:
 ONCE = (decide, plan_response, read_facts, kind_of_request, redirect_target, is_sign_in_page)
 
 
-@rows(
-    "path, headers, cookies_of, others, rendered",
-    {
-        "an expired page": ("/account?q=1", PAGE, expired, 1, 1),
-        "an expired page of a template": ("/page", PAGE, expired, 1, 1),
-        "an expired fetch": ("/account", FETCH, expired, 1, 0),
-        "a stranger's page": ("/account", PAGE, dict, 1, 0),
-        "a page that is shown": ("/account", PAGE, good, 0, 0),
-    },
-)
+COMPUTED: dict[str, Any] = {
+    "an expired page": ("/account?q=1", PAGE, expired, 1, 1),
+    "an expired page of a template": ("/page", PAGE, expired, 1, 1),
+    "an expired fetch": ("/account", FETCH, expired, 1, 0),
+    "a stranger's page": ("/account", PAGE, dict, 1, 0),
+    "a page that is shown": ("/account", PAGE, good, 0, 0),
+}
+
+
+@rows("path, headers, cookies_of, others, rendered", COMPUTED)
 def test_request_computes_what_it_needs_once(
     matrix_app: Flask,
     path: str,

@@ -203,19 +203,19 @@ def _raise() -> str:
     raise LookupError(_cookie())
 
 
-@rows(
-    "view, is_leak",
-    {
-        "nothing": (lambda: "answer", False),
-        "in the answer": (lambda: _cookie()[:30], True),
-        "in a header": (lambda: ("", 200, {"X-Seen": _cookie()[-12:]}), True),
-        "in the log": (_log, True),
-        "in an error": (_raise, True),
-        "of a claim": (lambda: str(g.session.session_handle), True),
-        "on the console": (lambda: print(_cookie("sRefreshToken")) or "", True),  # noqa: T201
-        "in a warning": (lambda: warnings.warn(_cookie(), stacklevel=1) or "", True),
-    },
-)
+LEAKS: dict[str, Any] = {
+    "nothing": (lambda: "answer", False),
+    "in the answer": (lambda: _cookie()[:30], True),
+    "in a header": (lambda: ("", 200, {"X-Seen": _cookie()[-12:]}), True),
+    "in the log": (_log, True),
+    "in an error": (_raise, True),
+    "of a claim": (lambda: str(g.session.session_handle), True),
+    "on the console": (lambda: print(_cookie("sRefreshToken")) or "", True),  # noqa: T201
+    "in a warning": (lambda: warnings.warn(_cookie(), stacklevel=1) or "", True),
+}
+
+
+@rows("view, is_leak", LEAKS)
 def test_planted_leak_is_found(
     clock: SteppedClock, leaks: Callable[[Watched], list[str]], view: Any, is_leak: bool
 ) -> None:
@@ -289,23 +289,22 @@ FAILS: dict[str, Any] = {
 }
 
 
-@rows(
-    "set_up, status, logged",
-    {
-        "nothing else fails": (lambda *_: None, 401, "invalid: signature"),
-        "the app is debugged": (debugging, 401, "invalid: signature"),
-        "keys cannot be fetched": (fetching(FetchError("status 502")), 503, "keys_unavailable: "),
-        "keys are junk": (
-            fetching(lambda: {"keys": [_token(), {"kid": _token()}]}),
-            503,
-            "keys_un",
-        ),
-        "the macro of the app": (overriding("refresh_page"), 200, "override_broken: "),
-        "the document of the app": (overriding("refresh_document"), 200, "override_broken: "),
-        "the plan, behind the verdict": (NO_PLAN, 500, "RuntimeError: no answer"),
-    }
-    | FAILS,
-)
+FAILURES: dict[str, Any] = {
+    "nothing else fails": (lambda *_: None, 401, "invalid: signature"),
+    "the app is debugged": (debugging, 401, "invalid: signature"),
+    "keys cannot be fetched": (fetching(FetchError("status 502")), 503, "keys_unavailable: "),
+    "keys are junk": (
+        fetching(lambda: {"keys": [_token(), {"kid": _token()}]}),
+        503,
+        "keys_un",
+    ),
+    "the macro of the app": (overriding("refresh_page"), 200, "override_broken: "),
+    "the document of the app": (overriding("refresh_document"), 200, "override_broken: "),
+    "the plan, behind the verdict": (NO_PLAN, 500, "RuntimeError: no answer"),
+} | FAILS
+
+
+@rows("set_up, status, logged", FAILURES)
 def test_failure_tells_no_token(
     clock: SteppedClock,
     monkeypatch: pytest.MonkeyPatch,

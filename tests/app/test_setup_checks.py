@@ -305,28 +305,28 @@ def other_view(**_: str) -> str:
 OPTIONAL, EXEMPT = session_optional(lambda **_: "page"), session_exempt(lambda **_: "page")
 
 
-@rows(
-    "hooks, rule, view, methods, api, is_wrong",
-    {
-        "before": (BEFORE, BELOW, other_view, BOTH, "/auth", True),
-        "after": (BEFORE[::-1], BELOW, other_view, BOTH, "/auth", False),
-        "before, with a condition": (FOR_A_ROLE, BELOW, other_view, BOTH, "/auth", True),
-        "no middleware": ([require_session], BELOW, other_view, BOTH, "/auth", False),
-        "no hook": ([sdk_hook], BELOW, other_view, BOTH, "/auth", False),
-        "whole site": (BEFORE, "/<path:rest>", other_view, BOTH, "/auth", True),
-        "one path": (BEFORE, "/auth/signin", other_view, BOTH, "/auth", True),
-        "one path to refresh": (BEFORE, "/auth/session/refresh", other_view, BOTH, "/auth", True),
-        "one path, GET": (BEFORE, "/auth/authorisationurl", other_view, GET, "/auth", True),
-        "beside": (BEFORE, "/shop/<path:rest>", other_view, BOTH, "/auth", False),
-        "API elsewhere": (BEFORE, BELOW, other_view, BOTH, "/api", False),
-        "optional": (BEFORE, BELOW, OPTIONAL, BOTH, "/auth", False),
-        "ignored": (BEFORE, BELOW, EXEMPT, BOTH, "/auth", False),
-        # For POST no route matches, so the API responds; for GET the sign-in view is open.
-        "view of sign-in, GET alone": (BEFORE, BELOW, sign_in_view, GET, "/auth", False),
-        "other view, GET alone": (BEFORE, BELOW, other_view, GET, "/auth", True),
-        "view of sign-in, POST as well": (BEFORE, BELOW, sign_in_view, BOTH, "/auth", True),
-    },
-)
+HOOKS: dict[str, Any] = {
+    "before": (BEFORE, BELOW, other_view, BOTH, "/auth", True),
+    "after": (BEFORE[::-1], BELOW, other_view, BOTH, "/auth", False),
+    "before, with a condition": (FOR_A_ROLE, BELOW, other_view, BOTH, "/auth", True),
+    "no middleware": ([require_session], BELOW, other_view, BOTH, "/auth", False),
+    "no hook": ([sdk_hook], BELOW, other_view, BOTH, "/auth", False),
+    "whole site": (BEFORE, "/<path:rest>", other_view, BOTH, "/auth", True),
+    "one path": (BEFORE, "/auth/signin", other_view, BOTH, "/auth", True),
+    "one path to refresh": (BEFORE, "/auth/session/refresh", other_view, BOTH, "/auth", True),
+    "one path, GET": (BEFORE, "/auth/authorisationurl", other_view, GET, "/auth", True),
+    "beside": (BEFORE, "/shop/<path:rest>", other_view, BOTH, "/auth", False),
+    "API elsewhere": (BEFORE, BELOW, other_view, BOTH, "/api", False),
+    "optional": (BEFORE, BELOW, OPTIONAL, BOTH, "/auth", False),
+    "ignored": (BEFORE, BELOW, EXEMPT, BOTH, "/auth", False),
+    # For POST no route matches, so the API responds; for GET the sign-in view is open.
+    "view of sign-in, GET alone": (BEFORE, BELOW, sign_in_view, GET, "/auth", False),
+    "other view, GET alone": (BEFORE, BELOW, other_view, GET, "/auth", True),
+    "view of sign-in, POST as well": (BEFORE, BELOW, sign_in_view, BOTH, "/auth", True),
+}
+
+
+@rows("hooks, rule, view, methods, api, is_wrong", HOOKS)
 @pytest.mark.parametrize("testing", [True, False], ids=["testing", "production"])
 def test_hook_before_the_sdks_own_is_found_where_a_route_catches_the_api(
     caplog: pytest.LogCaptureFixture,
@@ -357,14 +357,14 @@ def test_hook_before_the_sdks_own_is_found_where_a_route_catches_the_api(
     assert len(doctor_says(app, "middleware")) == is_wrong
 
 
-@rows(
-    "mount_point, api, is_wrong",
-    {
-        "API below the mount point": ("/shop", "/shop/auth", True),
-        "API of another app": ("/shop", "/auth", False),
-        "not mounted": ("", "/auth", True),
-    },
-)
+MOUNTED: dict[str, Any] = {
+    "API below the mount point": ("/shop", "/shop/auth", True),
+    "API of another app": ("/shop", "/auth", False),
+    "not mounted": ("", "/auth", True),
+}
+
+
+@rows("mount_point, api, is_wrong", MOUNTED)
 def test_mount_point_is_part_of_the_apis_paths(mount_point: str, api: str, is_wrong: bool) -> None:
     app = make_app(api_base_path=api)
     app.before_request(require_session)

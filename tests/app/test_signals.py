@@ -125,36 +125,34 @@ PREFETCH = PAGE | {"Sec-Purpose": "prefetch"}
 A, P = "/account", "/page"
 
 
-@rows(
-    "visitor, path, headers, told",
-    {
-        "a session, where it is required": (sign_in, A, PAGE, [ACTIVE]),
-        "a session, where it is optional": (sign_in, "/news", PAGE, [ACTIVE]),
-        "a session, where nobody asks": (sign_in, "/open", PAGE, [ACTIVE]),
-        "a session, where a template asks": (sign_in, P, PAGE, [ACTIVE]),
-        "a stranger": (stranger, A, PAGE, []),
-        "a stranger's script": (stranger, A, FETCH, []),
-        "expired, where it is required": (expired, A, PAGE, [asked("expired")]),
-        "expired, where it is optional": (expired, "/news", PAGE, [asked("expired")]),
-        "expired, where nobody asks": (expired, "/open", PAGE, []),
-        "expired, where a template asks": (expired, P, PAGE, [asked("expired")]),
-        "expired, in a stream that asks twice": (expired, "/stream", PAGE, [asked("expired")]),
-        "a script": (expired, A, FETCH, [asked("expired", "try_refresh")]),
-        # The template put the refresh page, and the script got a status instead.
-        "a script of a template": (expired, P, FETCH, [asked("expired", "try_refresh")]),
-        "a prefetched page": (expired, A, PREFETCH, []),
-        "a prefetched page of a template": (expired, P, PREFETCH, []),
-        "a front token alone": (without_token, A, PAGE, [asked("token_missing")]),
-        "no token at all": (with_junk, A, PAGE, [asked("invalid")]),
-        "tokens of two users": (two_users, A, PAGE, [asked("duplicate")]),
-        # The token is good; the core says otherwise, and only for the view that asks it.
-        "a revoked session": (revoked, "/checked", PAGE, [ACTIVE, asked("revoked")]),
-        "the refresh path": (stranger, "/refresh-session", PAGE, [asked("anonymous")]),
-        "the refresh path, in vain": (
-            *(sign_in, "/refresh-session", PAGE, [ACTIVE, asked("active")]),
-        ),
-    },
-)
+OUTCOMES: dict[str, Any] = {
+    "a session, where it is required": (sign_in, A, PAGE, [ACTIVE]),
+    "a session, where it is optional": (sign_in, "/news", PAGE, [ACTIVE]),
+    "a session, where nobody asks": (sign_in, "/open", PAGE, [ACTIVE]),
+    "a session, where a template asks": (sign_in, P, PAGE, [ACTIVE]),
+    "a stranger": (stranger, A, PAGE, []),
+    "a stranger's script": (stranger, A, FETCH, []),
+    "expired, where it is required": (expired, A, PAGE, [asked("expired")]),
+    "expired, where it is optional": (expired, "/news", PAGE, [asked("expired")]),
+    "expired, where nobody asks": (expired, "/open", PAGE, []),
+    "expired, where a template asks": (expired, P, PAGE, [asked("expired")]),
+    "expired, in a stream that asks twice": (expired, "/stream", PAGE, [asked("expired")]),
+    "a script": (expired, A, FETCH, [asked("expired", "try_refresh")]),
+    # The template put the refresh page, and the script got a status instead.
+    "a script of a template": (expired, P, FETCH, [asked("expired", "try_refresh")]),
+    "a prefetched page": (expired, A, PREFETCH, []),
+    "a prefetched page of a template": (expired, P, PREFETCH, []),
+    "a front token alone": (without_token, A, PAGE, [asked("token_missing")]),
+    "no token at all": (with_junk, A, PAGE, [asked("invalid")]),
+    "tokens of two users": (two_users, A, PAGE, [asked("duplicate")]),
+    # The token is good; the core says otherwise, and only for the view that asks it.
+    "a revoked session": (revoked, "/checked", PAGE, [ACTIVE, asked("revoked")]),
+    "the refresh path": (stranger, "/refresh-session", PAGE, [asked("anonymous")]),
+    "the refresh path, in vain": (*(sign_in, "/refresh-session", PAGE, [ACTIVE, asked("active")]),),
+}
+
+
+@rows("visitor, path, headers, told", OUTCOMES)
 def test_request_tells_its_outcome_once(
     views_app: Flask,
     heard: Heard,
@@ -472,14 +470,14 @@ assert dict(span.attributes) == {"user.id": "user-9", "ssr_session.refresh": "ex
 """
 
 
-@rows(
-    "position, set_up, check",
-    {
-        "counter": (0, "", _COUNTER),
-        "prometheus": (1, "", _PROMETHEUS),
-        "opentelemetry": (2, _OPENTELEMETRY_SET_UP, _OPENTELEMETRY),
-    },
-)
+EXAMPLES: dict[str, Any] = {
+    "counter": (0, "", _COUNTER),
+    "prometheus": (1, "", _PROMETHEUS),
+    "opentelemetry": (2, _OPENTELEMETRY_SET_UP, _OPENTELEMETRY),
+}
+
+
+@rows("position, set_up, check", EXAMPLES)
 def test_examples_of_the_documentation_count_what_they_say(
     position: int, set_up: str, check: str
 ) -> None:

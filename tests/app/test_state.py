@@ -342,40 +342,40 @@ def with_varied_views(folder: Path) -> Flask:
 ALONE, OPEN, CLOSED = "alone", "open", "closed"
 
 
-@rows(
-    "method, path, headers, place",
-    {
-        "a static file": ("GET", "/static/logo.txt", {}, ALONE),
-        "a missing one": ("GET", "/static/missing.txt", {}, ALONE),
-        "that of a blueprint": ("GET", "/shop/static/logo.txt", {}, ALONE),
-        "that of a nested blueprint": ("GET", "/outer/shop/static/logo.txt", {}, ALONE),
-        "a view that is only called static": ("GET", "/unlike/report", {}, CLOSED),
-        "the same by Flask, without a folder": ("GET", "/unserved/static", {}, CLOSED),
-        "the same by Flask, of a name that ends so": ("GET", "/ecstatic", {}, CLOSED),
-        "an exempt view": ("GET", "/health", {}, ALONE),
-        "any view": ("GET", "/open", {}, CLOSED),
-        "a preflight": ("OPTIONS", "/account", PREFLIGHT, ALONE),
-        "OPTIONS that is no preflight": ("OPTIONS", "/account", {}, CLOSED),
-        "the headers of a preflight": ("GET", "/account", PREFLIGHT, CLOSED),
-        "a preflight that a view answers": ("OPTIONS", "/own-options", PREFLIGHT, CLOSED),
-        "the API": ("POST", "/auth/session/refresh", {}, ALONE),
-        "its base path": ("GET", "/auth", {}, ALONE),
-        "the same with a slash": ("GET", "/auth/", {}, ALONE),
-        "a path that begins so": ("GET", "/authentic", {}, CLOSED),
-        "a folder that begins so": ("GET", "/auth-x/y", {}, CLOSED),
-        "the base path elsewhere": ("GET", "/x/auth/y", {}, CLOSED),
-        "the base path in capitals": ("GET", "/AUTH/x", {}, CLOSED),
-        "a view of the app below it": ("GET", "/auth/profile", {}, CLOSED),
-        "no view": ("GET", "/nowhere", {}, CLOSED),
-        "a guarded view": ("GET", "/account", {}, CLOSED),
-        "a view by POST": ("POST", "/page", {}, CLOSED),
-        "sign-in": ("GET", "/sign-in?redirectToPath=/account", {}, OPEN),
-        "sign-in by POST": ("POST", "/sign-in", {}, OPEN),
-        "an optional view": ("GET", "/news?continueSignedOut=1", {}, OPEN),
-        "the refresh page": ("GET", "/refresh-session?redirectBack=/account", {}, OPEN),
-        "the API by OPTIONS": ("OPTIONS", "/auth/session/refresh", {}, ALONE),
-    },
-)
+PLACES: dict[str, Any] = {
+    "a static file": ("GET", "/static/logo.txt", {}, ALONE),
+    "a missing one": ("GET", "/static/missing.txt", {}, ALONE),
+    "that of a blueprint": ("GET", "/shop/static/logo.txt", {}, ALONE),
+    "that of a nested blueprint": ("GET", "/outer/shop/static/logo.txt", {}, ALONE),
+    "a view that is only called static": ("GET", "/unlike/report", {}, CLOSED),
+    "the same by Flask, without a folder": ("GET", "/unserved/static", {}, CLOSED),
+    "the same by Flask, of a name that ends so": ("GET", "/ecstatic", {}, CLOSED),
+    "an exempt view": ("GET", "/health", {}, ALONE),
+    "any view": ("GET", "/open", {}, CLOSED),
+    "a preflight": ("OPTIONS", "/account", PREFLIGHT, ALONE),
+    "OPTIONS that is no preflight": ("OPTIONS", "/account", {}, CLOSED),
+    "the headers of a preflight": ("GET", "/account", PREFLIGHT, CLOSED),
+    "a preflight that a view answers": ("OPTIONS", "/own-options", PREFLIGHT, CLOSED),
+    "the API": ("POST", "/auth/session/refresh", {}, ALONE),
+    "its base path": ("GET", "/auth", {}, ALONE),
+    "the same with a slash": ("GET", "/auth/", {}, ALONE),
+    "a path that begins so": ("GET", "/authentic", {}, CLOSED),
+    "a folder that begins so": ("GET", "/auth-x/y", {}, CLOSED),
+    "the base path elsewhere": ("GET", "/x/auth/y", {}, CLOSED),
+    "the base path in capitals": ("GET", "/AUTH/x", {}, CLOSED),
+    "a view of the app below it": ("GET", "/auth/profile", {}, CLOSED),
+    "no view": ("GET", "/nowhere", {}, CLOSED),
+    "a guarded view": ("GET", "/account", {}, CLOSED),
+    "a view by POST": ("POST", "/page", {}, CLOSED),
+    "sign-in": ("GET", "/sign-in?redirectToPath=/account", {}, OPEN),
+    "sign-in by POST": ("POST", "/sign-in", {}, OPEN),
+    "an optional view": ("GET", "/news?continueSignedOut=1", {}, OPEN),
+    "the refresh page": ("GET", "/refresh-session?redirectBack=/account", {}, OPEN),
+    "the API by OPTIONS": ("OPTIONS", "/auth/session/refresh", {}, ALONE),
+}
+
+
+@rows("method, path, headers, place", PLACES)
 def test_left_alone_is_what_no_session_matters_to_and_open_what_leads_back_in(
     varied_app: Flask, closed_app: Flask, method: str, path: str, headers: Any, place: str
 ) -> None:
@@ -392,17 +392,17 @@ def test_left_alone_is_what_no_session_matters_to_and_open_what_leads_back_in(
         assert page.location == f"/sign-in?redirectToPath={path}"
 
 
-@rows(
-    "mount, api_base_path, path, left_alone",
-    {
-        "at the root": ("", "/auth", "/auth/x", True),
-        "the mount point is part of it": ("/shop", "/shop/auth", "/auth/x", True),
-        "and missing from it": ("/shop", "/auth", "/auth/x", False),
-        "everything": ("", "/", "/anything", True),
-        "two folders": ("", "/api/auth", "/api/auth/x", True),
-        "the first of two": ("", "/api/auth", "/api/x", False),
-    },
-)
+API_PATHS: dict[str, Any] = {
+    "at the root": ("", "/auth", "/auth/x", True),
+    "the mount point is part of it": ("/shop", "/shop/auth", "/auth/x", True),
+    "and missing from it": ("/shop", "/auth", "/auth/x", False),
+    "everything": ("", "/", "/anything", True),
+    "two folders": ("", "/api/auth", "/api/auth/x", True),
+    "the first of two": ("", "/api/auth", "/api/x", False),
+}
+
+
+@rows("mount, api_base_path, path, left_alone", API_PATHS)
 def test_api_path_is_compared_as_the_sdk_does_with_the_mount_point(
     mount: str, api_base_path: str, path: str, left_alone: bool
 ) -> None:

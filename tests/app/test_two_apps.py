@@ -87,13 +87,13 @@ def by_environment(app: Flask, headers: dict[str, str]) -> str:
     return response.headers.get("SSR-Session", response.get_data(as_text=True))
 
 
-@rows(
-    "way, refused",
-    {
-        "by a test client": (by_client, "anonymous; reason=anonymous"),
-        "in the same environment": (by_environment, "refresh; reason=invalid"),
-    },
-)
+WAYS: dict[str, Any] = {
+    "by a test client": (by_client, "anonymous; reason=anonymous"),
+    "in the same environment": (by_environment, "refresh; reason=invalid"),
+}
+
+
+@rows("way, refused", WAYS)
 def test_app_called_inside_a_view_of_the_other_judges_by_itself(
     two_apps: tuple[Flask, Flask], theirs: dict[str, str], way: Any, refused: str
 ) -> None:

@@ -51,16 +51,16 @@ def client(own: Flask) -> FlaskClient:
 # --- /refresh-session ----------------------------------------------------------------------------
 
 
-@rows(
-    "added",
-    {
-        "the packaged document": None,
-        "a layout of the app": "",
-        "a layout with an optional question": ASKS_SOFTLY,
-        "a layout with a guarded part": "{{ menu() }}",
-        "a layout that holds something back": "{% if not needs_refresh %}SECRET{% endif %}",
-    },
-)
+LAYOUTS: dict[str, Any] = {
+    "the packaged document": None,
+    "a layout of the app": "",
+    "a layout with an optional question": ASKS_SOFTLY,
+    "a layout with a guarded part": "{{ menu() }}",
+    "a layout that holds something back": "{% if not needs_refresh %}SECRET{% endif %}",
+}
+
+
+@rows("added", LAYOUTS)
 def test_refresh_page_runs_the_script_whatever_the_verdict(added: str | None) -> None:
     app = make_app()
     if added is not None:
@@ -89,19 +89,19 @@ def test_refresh_page_runs_the_script_whatever_the_verdict(added: str | None) ->
                 assert "Set-Cookie" not in sent, visitor
 
 
-@rows(
-    "query, target",
-    {
-        "a path": ("?redirectBack=/account", "/account"),
-        "query and fragment": ("?redirectBack=/a%3Fb%3D1%26c%3D2%23part", "/a?b=1&amp;c=2#part"),
-        "an origin that is set": (f"?redirectBack={OTHER}/x", f"{OTHER}/x"),
-        "one that only begins so": (f"?redirectBack={OTHER}.evil.example/", "/"),
-        "markup": ('?redirectBack="><script>', "/"),
-        "nothing": ("", "/"),
-        "no text": ("?redirectBack=%FF%FE", "/"),
-        "two: the first counts": ("?redirectBack=/a&redirectBack=https://evil.example", "/a"),
-    },
-)
+TARGETS: dict[str, Any] = {
+    "a path": ("?redirectBack=/account", "/account"),
+    "query and fragment": ("?redirectBack=/a%3Fb%3D1%26c%3D2%23part", "/a?b=1&amp;c=2#part"),
+    "an origin that is set": (f"?redirectBack={OTHER}/x", f"{OTHER}/x"),
+    "one that only begins so": (f"?redirectBack={OTHER}.evil.example/", "/"),
+    "markup": ('?redirectBack="><script>', "/"),
+    "nothing": ("", "/"),
+    "no text": ("?redirectBack=%FF%FE", "/"),
+    "two: the first counts": ("?redirectBack=/a&redirectBack=https://evil.example", "/a"),
+}
+
+
+@rows("query, target", TARGETS)
 def test_refresh_page_leads_back_to_this_site_only(
     client: FlaskClient, query: str, target: str
 ) -> None:
@@ -112,17 +112,17 @@ def test_refresh_page_leads_back_to_this_site_only(
         assert "evil" not in response.text, host
 
 
-@rows(
-    "headers, visitor, expected",
-    {
-        "prerender": (PRERENDER, "expired", "200 refresh"),
-        "script, expired": (FETCH, "expired", "401 try refresh token"),
-        "script, invalid": (FETCH, "invalid", "401 try refresh token"),
-        "script in an outage": (FETCH, "keys_unavailable", f"503 {OUTAGE}"),
-        "script, stranger: to ask again would be a loop": (FETCH, "anonymous", "200 refresh"),
-        "script, active": (FETCH, "active", "200 refresh"),
-    },
-)
+REDIRECTED: dict[str, Any] = {
+    "prerender": (PRERENDER, "expired", "200 refresh"),
+    "script, expired": (FETCH, "expired", "401 try refresh token"),
+    "script, invalid": (FETCH, "invalid", "401 try refresh token"),
+    "script in an outage": (FETCH, "keys_unavailable", f"503 {OUTAGE}"),
+    "script, stranger: to ask again would be a loop": (FETCH, "anonymous", "200 refresh"),
+    "script, active": (FETCH, "active", "200 refresh"),
+}
+
+
+@rows("headers, visitor, expected", REDIRECTED)
 def test_script_that_was_redirected_here_gets_its_status(
     own: Flask, client: FlaskClient, headers: dict[str, str], visitor: str, expected: str
 ) -> None:
@@ -171,20 +171,20 @@ def test_file_is_named_by_its_content_and_kept_for_ever(client: FlaskClient, suf
     assert other.headers["Cache-Control"] == "no-store"
 
 
+ACCEPTED: dict[str, Any] = {
+    "gzip": ("gzip", True),
+    "among others": ("br;q=1, gzip;q=0.5", True),
+    "anything": ("*", True),
+    "no header": (None, False),
+    "nothing": ("", False),
+    "another": ("br", False),
+    "refused": ("gzip;q=0", False),
+    "refused, anything else": ("gzip;q=0, *;q=1", False),
+}
+
+
 @ANY_SUFFIX
-@rows(
-    "accepted, is_compressed",
-    {
-        "gzip": ("gzip", True),
-        "among others": ("br;q=1, gzip;q=0.5", True),
-        "anything": ("*", True),
-        "no header": (None, False),
-        "nothing": ("", False),
-        "another": ("br", False),
-        "refused": ("gzip;q=0", False),
-        "refused, anything else": ("gzip;q=0, *;q=1", False),
-    },
-)
+@rows("accepted, is_compressed", ACCEPTED)
 def test_file_is_compressed_where_the_browser_accepts_it_and_the_same_for_everyone(
     own: Flask, client: FlaskClient, suffix: str, accepted: str | None, is_compressed: bool
 ) -> None:

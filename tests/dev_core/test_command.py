@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -58,21 +59,21 @@ def test_command_serves_without_an_app_says_what_it_is_for_and_ends_cleanly(tmp_
     assert (tmp_path / "core.db").exists()
 
 
-@rows(
-    "options, message",
-    {
-        "port in use": (["--port={taken}"], "port {taken} is in use; choose another with --port."),
-        "no port": (["--port=65536"], "65536 is not in the range 0<=x<=65535."),
-        "another host": (["--host=0.0.0.0"], "No such option"),
-        "no validity": (["--access-token-validity=0"], "0 is not in the range x>=1."),
-        "too long": (["--access-token-validity=999999999"], "must live longer"),
-        "no CDI": (["--cdi=5.5"], "'5.5' is not one of"),
-        "no folder": (["--database={folder}/none/core.db"], "core.db: No such file or directory."),
-        "a folder": (["--database={folder}"], "is a directory"),
-        "another file": (["--database={folder}/note.txt"], "note.txt: file is not a database."),
-        "another program's": (["--database={folder}/other.db"], "not a database of this develop"),
-    },
-)
+BAD_OPTIONS: dict[str, Any] = {
+    "port in use": (["--port={taken}"], "port {taken} is in use; choose another with --port."),
+    "no port": (["--port=65536"], "65536 is not in the range 0<=x<=65535."),
+    "another host": (["--host=0.0.0.0"], "No such option"),
+    "no validity": (["--access-token-validity=0"], "0 is not in the range x>=1."),
+    "too long": (["--access-token-validity=999999999"], "must live longer"),
+    "no CDI": (["--cdi=5.5"], "'5.5' is not one of"),
+    "no folder": (["--database={folder}/none/core.db"], "core.db: No such file or directory."),
+    "a folder": (["--database={folder}"], "is a directory"),
+    "another file": (["--database={folder}/note.txt"], "note.txt: file is not a database."),
+    "another program's": (["--database={folder}/other.db"], "not a database of this develop"),
+}
+
+
+@rows("options, message", BAD_OPTIONS)
 def test_command_that_cannot_start_says_why_in_one_line(
     options: list[str], message: str, tmp_path: Path
 ) -> None:

@@ -77,52 +77,52 @@ NO_ANTI_CSRF = {"enableAntiCsrf": False}
 BY_HMAC, UNKNOWN_ROLE = JWT | {"algorithm": "HS256"}, "UNKNOWN_ROLE_ERROR"
 
 
-@rows(
-    "row",
-    {
-        "no app and no tenant": answers(GET, ROLES),
-        "the default tenant": answers(GET, f"/public{ROLES}"),
-        "the default app": answers(GET, f"/appid-public{ROLES}"),
-        "the default app and tenant": answers(GET, f"/appid-public/public{ROLES}"),
-        "an unknown app": refuses(400, GET, f"/appid-x{ROLES}"),
-        "an unknown app with a tenant": refuses(400, GET, "/appid-x/public/users/count"),
-        "an unknown tenant": refuses(400, GET, "/other/users/count"),
-        "an unknown tenant, for the app": refuses(403, GET, f"/other{ROLES}"),
-        "the default tenant's settings": answers(GET, f"/public{TENANT}", tenantId="public"),
-        "no tenant's settings": answers(GET, f"/other{TENANT}", status="TENANT_NOT_FOUND_ERROR"),
-        "two tenants": refuses(404, GET, f"/public/public{ROLES}"),
-        "an unknown path": refuses(404, GET, "/recipe/rolesx"),
-        "another method": refuses(405, "DELETE", ROLES),
-        "users by e-mail": answers(GET, f"{BY_EMAIL}&doUnionOfAccountInfo=true", users=[]),
-        "users by e-mail, union or not": refuses(400, GET, BY_EMAIL),
-        "users newest first": answers(GET, "/public/users?timeJoinedOrder=DESC"),
-        "users sideways": refuses(400, GET, "/public/users?timeJoinedOrder=sideways"),
-        "users from no page": refuses(400, GET, "/public/users?paginationToken=%25%25"),
-        "change of an e-mail": answers(PUT, USER, CHANGE | {"email": "a@b.co"}, UNKNOWN_USER),
-        "change of nothing": refuses(400, PUT, USER, CHANGE),
-        "an unknown handle": answers(GET, f"{KEYED}x", status=NO_SESSION),
-        "an empty handle": answers(GET, KEYED, status=NO_SESSION),
-        "no handle": refuses(400, GET, SESSION),
-        "a handle of an unknown tenant": refuses(400, GET, f"{KEYED}x_other"),
-        "data of no session": answers(GET, f"{SESSION}/data?sessionHandle=x", status=NO_SESSION),
-        "refresh": answers(POST, REFRESH, SPEND | {"refreshToken": "x"}, NO_SESSION),
-        "refresh without a token": answers(POST, REFRESH, SPEND | {"refreshToken": ""}, NO_SESSION),
-        "refresh by any key": refuses(400, POST, REFRESH, {"refreshToken": "x", **NO_ANTI_CSRF}),
-        "removal by handles": answers(POST, REMOVE, HANDLES, sessionHandlesRevoked=[]),
-        "removal by user": answers(POST, REMOVE, {"userId": "no-one"}, sessionHandlesRevoked=[]),
-        "removal by both": refuses(400, POST, REMOVE, {"userId": "x", "sessionHandles": []}),
-        "removal by neither": refuses(400, POST, REMOVE, {}),
-        "a JWT": answers(POST, "/recipe/jwt", JWT),
-        "a JWT for ever": refuses(400, POST, "/recipe/jwt", NO_VALIDITY),
-        "a JWT by HMAC": answers(POST, "/recipe/jwt", BY_HMAC, "UNSUPPORTED_ALGORITHM_ERROR"),
-        "a blank role": refuses(400, PUT, ROLE, {"role": " ", "permissions": []}),
-        "a number for a role": refuses(400, PUT, ROLE, {"role": 1}),
-        "no role": refuses(400, PUT, ROLE, {"permissions": []}),
-        "a text for permissions": refuses(400, PUT, ROLE, {"role": "x", "permissions": "read"}),
-        "a number for a permission": refuses(400, PUT, ROLE, {"role": "x", "permissions": [1]}),
-        "permissions of no role": answers(GET, f"{ROLE}/permissions?role=x", status=UNKNOWN_ROLE),
-    },
-)
+REQUESTS: dict[str, Any] = {
+    "no app and no tenant": answers(GET, ROLES),
+    "the default tenant": answers(GET, f"/public{ROLES}"),
+    "the default app": answers(GET, f"/appid-public{ROLES}"),
+    "the default app and tenant": answers(GET, f"/appid-public/public{ROLES}"),
+    "an unknown app": refuses(400, GET, f"/appid-x{ROLES}"),
+    "an unknown app with a tenant": refuses(400, GET, "/appid-x/public/users/count"),
+    "an unknown tenant": refuses(400, GET, "/other/users/count"),
+    "an unknown tenant, for the app": refuses(403, GET, f"/other{ROLES}"),
+    "the default tenant's settings": answers(GET, f"/public{TENANT}", tenantId="public"),
+    "no tenant's settings": answers(GET, f"/other{TENANT}", status="TENANT_NOT_FOUND_ERROR"),
+    "two tenants": refuses(404, GET, f"/public/public{ROLES}"),
+    "an unknown path": refuses(404, GET, "/recipe/rolesx"),
+    "another method": refuses(405, "DELETE", ROLES),
+    "users by e-mail": answers(GET, f"{BY_EMAIL}&doUnionOfAccountInfo=true", users=[]),
+    "users by e-mail, union or not": refuses(400, GET, BY_EMAIL),
+    "users newest first": answers(GET, "/public/users?timeJoinedOrder=DESC"),
+    "users sideways": refuses(400, GET, "/public/users?timeJoinedOrder=sideways"),
+    "users from no page": refuses(400, GET, "/public/users?paginationToken=%25%25"),
+    "change of an e-mail": answers(PUT, USER, CHANGE | {"email": "a@b.co"}, UNKNOWN_USER),
+    "change of nothing": refuses(400, PUT, USER, CHANGE),
+    "an unknown handle": answers(GET, f"{KEYED}x", status=NO_SESSION),
+    "an empty handle": answers(GET, KEYED, status=NO_SESSION),
+    "no handle": refuses(400, GET, SESSION),
+    "a handle of an unknown tenant": refuses(400, GET, f"{KEYED}x_other"),
+    "data of no session": answers(GET, f"{SESSION}/data?sessionHandle=x", status=NO_SESSION),
+    "refresh": answers(POST, REFRESH, SPEND | {"refreshToken": "x"}, NO_SESSION),
+    "refresh without a token": answers(POST, REFRESH, SPEND | {"refreshToken": ""}, NO_SESSION),
+    "refresh by any key": refuses(400, POST, REFRESH, {"refreshToken": "x", **NO_ANTI_CSRF}),
+    "removal by handles": answers(POST, REMOVE, HANDLES, sessionHandlesRevoked=[]),
+    "removal by user": answers(POST, REMOVE, {"userId": "no-one"}, sessionHandlesRevoked=[]),
+    "removal by both": refuses(400, POST, REMOVE, {"userId": "x", "sessionHandles": []}),
+    "removal by neither": refuses(400, POST, REMOVE, {}),
+    "a JWT": answers(POST, "/recipe/jwt", JWT),
+    "a JWT for ever": refuses(400, POST, "/recipe/jwt", NO_VALIDITY),
+    "a JWT by HMAC": answers(POST, "/recipe/jwt", BY_HMAC, "UNSUPPORTED_ALGORITHM_ERROR"),
+    "a blank role": refuses(400, PUT, ROLE, {"role": " ", "permissions": []}),
+    "a number for a role": refuses(400, PUT, ROLE, {"role": 1}),
+    "no role": refuses(400, PUT, ROLE, {"permissions": []}),
+    "a text for permissions": refuses(400, PUT, ROLE, {"role": "x", "permissions": "read"}),
+    "a number for a permission": refuses(400, PUT, ROLE, {"role": "x", "permissions": [1]}),
+    "permissions of no role": answers(GET, f"{ROLE}/permissions?role=x", status=UNKNOWN_ROLE),
+}
+
+
+@rows("row", REQUESTS)
 def test_core_answers(core_uri: str, row: Row) -> None:
     answer = send(core_uri, row.method, row.path, body=row.body)
 
@@ -139,18 +139,18 @@ def test_core_greets_in_plain_text(core_uri: str, method: str, path: str) -> Non
     assert answer.headers["Content-Type"].replace(" ", "").lower() == "text/html;charset=utf-8"
 
 
-@rows(
-    "path, headers, status",
-    {
-        "the version that the SDK speaks": (ROLES, CDI, 200),
-        "the name of the header in other case": (ROLES, {"CDI-Version": "5.4"}, 200),
-        "an older version": (ROLES, {"cdi-version": "5.1"}, 200),
-        "no version": (ROLES, {}, 200),
-        "an unknown version": (ROLES, {"cdi-version": "99.9"}, 400),
-        "an unknown version for the key set": ("/recipe/jwt/jwks", {"cdi-version": "99.9"}, 200),
-        "versions": ("/apiversion", {}, 200),
-    },
-)
+VERSIONS: dict[str, Any] = {
+    "the version that the SDK speaks": (ROLES, CDI, 200),
+    "the name of the header in other case": (ROLES, {"CDI-Version": "5.4"}, 200),
+    "an older version": (ROLES, {"cdi-version": "5.1"}, 200),
+    "no version": (ROLES, {}, 200),
+    "an unknown version": (ROLES, {"cdi-version": "99.9"}, 400),
+    "an unknown version for the key set": ("/recipe/jwt/jwks", {"cdi-version": "99.9"}, 200),
+    "versions": ("/apiversion", {}, 200),
+}
+
+
+@rows("path, headers, status", VERSIONS)
 def test_version_may_be_missing_or_older(
     core_uri: str, path: str, headers: dict[str, str], status: int
 ) -> None:
@@ -161,15 +161,15 @@ def test_versions_include_the_one_that_the_sdk_speaks(core_uri: str) -> None:
     assert "5.4" in send(core_uri, GET, "/apiversion", headers={}).json["versions"]
 
 
-@rows(
-    "raw_body",
-    {
-        "no body": b"",
-        "cut off": b'{"role":"admin"',
-        "an array": b'["admin"]',
-        "not UTF-8": b'{"role":"\xff","permissions":"x"}',
-    },
-)
+NO_OBJECTS: dict[str, Any] = {
+    "no body": b"",
+    "cut off": b'{"role":"admin"',
+    "an array": b'["admin"]',
+    "not UTF-8": b'{"role":"\xff","permissions":"x"}',
+}
+
+
+@rows("raw_body", NO_OBJECTS)
 def test_body_is_one_json_object(core_uri: str, raw_body: bytes) -> None:
     assert send(core_uri, "PUT", "/recipe/role", raw_body=raw_body).status == 400
 

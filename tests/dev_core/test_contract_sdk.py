@@ -87,15 +87,15 @@ def test_account_is_created_found_and_removed_with_its_sessions(email: str) -> N
     assert sessions.get_session_information(handle) is None
 
 
-@rows(
-    "change, password, result",
-    {
-        "right": (str, PASSWORD, "SignInOkResult"),
-        "address in other case": (lambda email: f" {email.upper()} ", PASSWORD, "SignInOkResult"),
-        "other password": (str, PASSWORD + " ", "WrongCredentialsError"),
-        "other address": (lambda email: f"x{email}", PASSWORD, "WrongCredentialsError"),
-    },
-)
+CREDENTIALS: dict[str, Any] = {
+    "right": (str, PASSWORD, "SignInOkResult"),
+    "address in other case": (lambda email: f" {email.upper()} ", PASSWORD, "SignInOkResult"),
+    "other password": (str, PASSWORD + " ", "WrongCredentialsError"),
+    "other address": (lambda email: f"x{email}", PASSWORD, "WrongCredentialsError"),
+}
+
+
+@rows("change, password, result", CREDENTIALS)
 def test_sign_in_needs_address_and_password(
     email: str, change: Callable[[str], str], password: str, result: str
 ) -> None:
@@ -193,16 +193,16 @@ def test_role_is_made_given_and_taken_once(email: str, role: str) -> None:
     assert [roles.delete_role(role).did_role_exist for _ in range(2)] == [True, False]
 
 
-@rows(
-    "ask",
-    {
-        "give": lambda role: roles.add_role_to_user("public", "user-1", role),
-        "take": lambda role: roles.remove_user_role("public", "user-1", role),
-        "users": lambda role: roles.get_users_that_have_role("public", role),
-        "permissions": roles.get_permissions_for_role,
-        "remove permissions": lambda role: roles.remove_permissions_from_role(role, ["read"]),
-    },
-)
+ROLE_CALLS: dict[str, Any] = {
+    "give": lambda role: roles.add_role_to_user("public", "user-1", role),
+    "take": lambda role: roles.remove_user_role("public", "user-1", role),
+    "users": lambda role: roles.get_users_that_have_role("public", role),
+    "permissions": roles.get_permissions_for_role,
+    "remove permissions": lambda role: roles.remove_permissions_from_role(role, ["read"]),
+}
+
+
+@rows("ask", ROLE_CALLS)
 def test_role_that_does_not_exist_is_told(role: str, ask: Callable[[str], object]) -> None:
     assert named(ask(role)) == "UnknownRoleError"
 
@@ -258,18 +258,18 @@ def test_token_of_a_generation_that_is_over_is_theft_to_the_sdk() -> None:
     assert refresh(child.refresh).refresh
 
 
+STEPS: dict[str, Any] = {
+    "a child's access token": lambda _, child: use(child.access),
+    "check of the database": lambda first, _: use(first.access, check_database=True),
+    "refresh": lambda first, _: refresh(first.refresh),
+    "change of the payload": lambda first, _: use(
+        first.access
+    ).sync_merge_into_access_token_payload({"a": 1}),
+}
+
+
 @pytest.mark.parametrize("is_removed", [False, True])
-@rows(
-    "step",
-    {
-        "a child's access token": lambda _, child: use(child.access),
-        "check of the database": lambda first, _: use(first.access, check_database=True),
-        "refresh": lambda first, _: refresh(first.refresh),
-        "change of the payload": lambda first, _: use(
-            first.access
-        ).sync_merge_into_access_token_payload({"a": 1}),
-    },
-)
+@rows("step", STEPS)
 def test_removal_is_noticed_wherever_the_core_is_asked(step: Any, is_removed: bool) -> None:
     first = create()
     child = refresh(first.refresh)

@@ -27,18 +27,18 @@ def create_session(core: DevelopmentCore, user_id: str = "user-1") -> Any:
     return send(core.uri, "POST", "/public/recipe/session", body=body).json
 
 
-@rows(
-    "headers, status",
-    {
-        "the header": (CONTROL, 200),
-        "the header in other case": ({"X-Development-Core": "1"}, 200),
-        "the name localhost": ({**CONTROL, "Host": "localhost:3567"}, 200),
-        "no header": ({}, 403),
-        "another value": ({"x-development-core": "0"}, 403),
-        "a name that was rebound": ({**CONTROL, "Host": "attacker.example"}, 403),
-        "a longer name": ({**CONTROL, "Host": "localhost.attacker.example"}, 403),
-    },
-)
+CONTROL_HEADERS: dict[str, Any] = {
+    "the header": (CONTROL, 200),
+    "the header in other case": ({"X-Development-Core": "1"}, 200),
+    "the name localhost": ({**CONTROL, "Host": "localhost:3567"}, 200),
+    "no header": ({}, 403),
+    "another value": ({"x-development-core": "0"}, 403),
+    "a name that was rebound": ({**CONTROL, "Host": "attacker.example"}, 403),
+    "a longer name": ({**CONTROL, "Host": "localhost.attacker.example"}, 403),
+}
+
+
+@rows("headers, status", CONTROL_HEADERS)
 @pytest.mark.parametrize(("method", "path"), [("GET", "state"), ("POST", "key-server/stop")])
 def test_controls_demand_their_header_and_a_loopback_name(
     core: DevelopmentCore, method: str, path: str, headers: dict[str, str], status: int
@@ -50,15 +50,15 @@ def test_controls_demand_their_header_and_a_loopback_name(
     assert core.state()["keyServer"] == ("unavailable" if is_changed else "serving")
 
 
-@rows(
-    "host, status",
-    {
-        "localhost": ("localhost:3567", 200),
-        "the address": ("127.0.0.1", 200),
-        "another name": ("attacker.example", 403),
-        "no name": ("", 403),
-    },
-)
+HOSTS: dict[str, Any] = {
+    "localhost": ("localhost:3567", 200),
+    "the address": ("127.0.0.1", 200),
+    "another name": ("attacker.example", 403),
+    "no name": ("", 403),
+}
+
+
+@rows("host, status", HOSTS)
 def test_nothing_is_told_under_a_name_that_is_not_this_machines(
     core: DevelopmentCore, host: str, status: int
 ) -> None:
@@ -67,18 +67,18 @@ def test_nothing_is_told_under_a_name_that_is_not_this_machines(
     assert (answer.status, "keys" in answer.text) == (status, status == 200)
 
 
-@rows(
-    "method, path",
-    {
-        path: (method, path)
-        for method, paths in {
-            "GET": "state requests sessions",
-            "POST": "requests/clear sessions/revoke signing-key/rotate key-server/stop"
-            " key-server/start refresh-endpoint/stop refresh-endpoint/start",
-        }.items()
-        for path in paths.split()
-    },
-)
+CONTROLS: dict[str, Any] = {
+    path: (method, path)
+    for method, paths in {
+        "GET": "state requests sessions",
+        "POST": "requests/clear sessions/revoke signing-key/rotate key-server/stop"
+        " key-server/start refresh-endpoint/stop refresh-endpoint/start",
+    }.items()
+    for path in paths.split()
+}
+
+
+@rows("method, path", CONTROLS)
 def test_changes_are_post_only_and_reading_is_get_only(
     core: DevelopmentCore, method: str, path: str
 ) -> None:
@@ -89,15 +89,15 @@ def test_changes_are_post_only_and_reading_is_get_only(
     assert send(core.uri, method, url, headers=CONTROL).status == 200
 
 
-@rows(
-    "path, raw_body, status",
-    {
-        "unknown control": ("unknown", b"", 404),
-        "no JSON": ("signing-key/rotate", b"{", 400),
-        "wrong type": ("signing-key/rotate", b'{"scheduled":"yes"}', 400),
-        "no key left to sign": ("signing-key/rotate", b'{"scheduled":true,"dropOld":true}', 400),
-    },
-)
+WRONG: dict[str, Any] = {
+    "unknown control": ("unknown", b"", 404),
+    "no JSON": ("signing-key/rotate", b"{", 400),
+    "wrong type": ("signing-key/rotate", b'{"scheduled":"yes"}', 400),
+    "no key left to sign": ("signing-key/rotate", b'{"scheduled":true,"dropOld":true}', 400),
+}
+
+
+@rows("path, raw_body, status", WRONG)
 def test_wrong_control_changes_nothing(
     core: DevelopmentCore, path: str, raw_body: bytes, status: int
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from pathlib import Path
+from typing import Any
 
 import jwt
 import pytest
@@ -67,14 +68,14 @@ def test_published_numbers_are_those_of_the_signing_key(keys: SigningKeys) -> No
     assert "=" not in jwk["n"]
 
 
-@rows(
-    "options, signs_at_once, keeps_old",
-    {
-        "scheduled": ({"scheduled": True, "drop_old": False}, False, True),
-        "at once": ({"scheduled": False, "drop_old": False}, True, True),
-        "at once, dropping the old one": ({"scheduled": False, "drop_old": True}, True, False),
-    },
-)
+ROTATIONS: dict[str, Any] = {
+    "scheduled": ({"scheduled": True, "drop_old": False}, False, True),
+    "at once": ({"scheduled": False, "drop_old": False}, True, True),
+    "at once, dropping the old one": ({"scheduled": False, "drop_old": True}, True, False),
+}
+
+
+@rows("options, signs_at_once, keeps_old", ROTATIONS)
 def test_rotation(
     keys: SigningKeys,
     clock: SteppedClock,
@@ -128,14 +129,14 @@ def test_next_key_is_published_a_minute_before_the_interval_ends_and_signs_from_
     assert (signing(keys), keys.signing_key(dynamic=False).kid) == (new, static)
 
 
-@rows(
-    "validity, asked, retired",
-    {
-        "two lifetimes after its interval": (3600, INTERVAL - LEAD, INTERVAL + 2 * 3600),
-        "two short lifetimes after it": (20, INTERVAL - LEAD, INTERVAL + 2 * 20),
-        "a lifetime after its successor signs": (20, INTERVAL, INTERVAL + LEAD + 20),
-    },
-)
+RETIRED: dict[str, Any] = {
+    "two lifetimes after its interval": (3600, INTERVAL - LEAD, INTERVAL + 2 * 3600),
+    "two short lifetimes after it": (20, INTERVAL - LEAD, INTERVAL + 2 * 20),
+    "a lifetime after its successor signs": (20, INTERVAL, INTERVAL + LEAD + 20),
+}
+
+
+@rows("validity, asked, retired", RETIRED)
 def test_old_key_is_published_while_its_tokens_live(
     clock: SteppedClock, key_factory: KeyFactory, validity: int, asked: int, retired: int
 ) -> None:

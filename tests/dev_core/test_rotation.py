@@ -186,14 +186,14 @@ def test_two_cores_share_a_database(key_factory: KeyFactory, tmp_path: Path) -> 
             assert " ".join(sequence.run(step) for step in steps.split()) == steps
 
 
-@rows(
-    "steps",
-    {
-        "a child that was never used goes on": "R1>2 R2>3",
-        "and the token before it for a while": "R1>2 R1>3 R2!ORPHANED_BRANCH",
-        "so does its parent": "R0>2 R2>3",
-    },
-)
+OLDER_SESSIONS: dict[str, Any] = {
+    "a child that was never used goes on": "R1>2 R2>3",
+    "and the token before it for a while": "R1>2 R1>3 R2!ORPHANED_BRANCH",
+    "so does its parent": "R0>2 R2>3",
+}
+
+
+@rows("steps", OLDER_SESSIONS)
 def test_session_of_the_older_rules_goes_on_by_the_newer(
     steps: str, key_factory: KeyFactory, tmp_path: Path
 ) -> None:

@@ -81,17 +81,17 @@ def test_device_is_made_verified_used_renamed_and_removed(user: User, clock: Ste
     assert removed == [True, False]
 
 
-@rows(
-    "code, is_good",
-    {
-        "of now": (lambda user, device: user.code(device), True),
-        "of the period before": (lambda user, device: user.code(device, 1), True),
-        "of the period after": (lambda user, device: user.code(device, -1), True),
-        "older": (lambda user, device: user.code(device, 2), False),
-        "of another device": (lambda user, _: user.code(user.create()), False),
-        "no code": (lambda *_: "x", False),
-    },
-)
+CODES: dict[str, Any] = {
+    "of now": (lambda user, device: user.code(device), True),
+    "of the period before": (lambda user, device: user.code(device, 1), True),
+    "of the period after": (lambda user, device: user.code(device, -1), True),
+    "older": (lambda user, device: user.code(device, 2), False),
+    "of another device": (lambda user, _: user.code(user.create()), False),
+    "no code": (lambda *_: "x", False),
+}
+
+
+@rows("code, is_good", CODES)
 def test_code_fits_within_the_skew(
     user: User, code: Callable[[User, Any], str], is_good: bool
 ) -> None:
@@ -132,15 +132,15 @@ def test_good_code_ends_the_count_of_wrong_ones(user: User) -> None:
     assert user.verify("x")["currentNumberOfFailedAttempts"] == 1
 
 
-@rows(
-    "name, new_name, status",
-    {
-        "free": ("one", "three", "OK"),
-        "its own": ("one", "one", "OK"),
-        "taken": ("one", "two", "DEVICE_ALREADY_EXISTS_ERROR"),
-        "of no device": ("none", "three", "UNKNOWN_DEVICE_ERROR"),
-    },
-)
+NAMES: dict[str, Any] = {
+    "free": ("one", "three", "OK"),
+    "its own": ("one", "one", "OK"),
+    "taken": ("one", "two", "DEVICE_ALREADY_EXISTS_ERROR"),
+    "of no device": ("none", "three", "UNKNOWN_DEVICE_ERROR"),
+}
+
+
+@rows("name, new_name, status", NAMES)
 def test_device_is_renamed(user: User, name: str, new_name: str, status: str) -> None:
     user.create("one")
     user.create("two")

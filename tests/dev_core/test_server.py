@@ -17,19 +17,18 @@ from .conftest import KeyFactory
 from .support import CDI, send
 from .test_contract import NEW_SESSION, SPEND
 
+API_KEYS: dict[str, Any] = {
+    "the key": ("/recipe/roles", {"api-key": "secret"}, 200),
+    "another key": ("/recipe/roles", {"api-key": "wrong"}, 401),
+    "no key": ("/recipe/roles", {}, 401),
+    "another key for the versions": ("/apiversion", {"api-key": "wrong"}, 401),
+    "the key for the versions": ("/apiversion", {"api-key": "secret"}, 200),
+    "no key for the key set": ("/.well-known/jwks.json", {}, 200),
+    "no key for the greeting": ("/hello", {}, 200),
+}
 
-@rows(
-    "path, headers, status",
-    {
-        "the key": ("/recipe/roles", {"api-key": "secret"}, 200),
-        "another key": ("/recipe/roles", {"api-key": "wrong"}, 401),
-        "no key": ("/recipe/roles", {}, 401),
-        "another key for the versions": ("/apiversion", {"api-key": "wrong"}, 401),
-        "the key for the versions": ("/apiversion", {"api-key": "secret"}, 200),
-        "no key for the key set": ("/.well-known/jwks.json", {}, 200),
-        "no key for the greeting": ("/hello", {}, 200),
-    },
-)
+
+@rows("path, headers, status", API_KEYS)
 def test_api_key_is_wanted_where_a_core_wants_it(
     key_factory: KeyFactory, path: str, headers: dict[str, str], status: int
 ) -> None:
@@ -70,32 +69,32 @@ def raw_exchange(uri: str, content: bytes) -> bytes:
 HEAD = b"PUT /recipe/role HTTP/1.1\r\nHost: localhost\r\nContent-Length: "
 
 
-@rows(
-    "content, status",
-    {
-        "a good request": (HEAD + b'15\r\n\r\n{"role":"user"}', b" 200 "),
-        "a negative length": (HEAD + b"-1\r\n\r\n", b" 400 "),
-        "a length of letters": (HEAD + b"x\r\n\r\n", b" 400 "),
-        "a length in superscript": (HEAD + b"\xb2\r\n\r\n", b" 400 "),
-        "a length above 1 MiB": (HEAD + b"1048577\r\n\r\n", b" 413 "),
-        "a path without a slash": (b"GET * HTTP/1.1\r\nHost: localhost\r\n\r\n", b" 404 "),
-    },
-)
+CONTENTS: dict[str, Any] = {
+    "a good request": (HEAD + b'15\r\n\r\n{"role":"user"}', b" 200 "),
+    "a negative length": (HEAD + b"-1\r\n\r\n", b" 400 "),
+    "a length of letters": (HEAD + b"x\r\n\r\n", b" 400 "),
+    "a length in superscript": (HEAD + b"\xb2\r\n\r\n", b" 400 "),
+    "a length above 1 MiB": (HEAD + b"1048577\r\n\r\n", b" 413 "),
+    "a path without a slash": (b"GET * HTTP/1.1\r\nHost: localhost\r\n\r\n", b" 404 "),
+}
+
+
+@rows("content, status", CONTENTS)
 def test_request_is_read_within_limits(
     core: DevelopmentCore, content: bytes, status: bytes
 ) -> None:
     assert status in raw_exchange(core.uri, content).split(b"\r\n")[0]
 
 
-@rows(
-    "raw_body",
-    {
-        "too deep": b"[" * 100_000,
-        "half a surrogate pair": b'{"role":"\\ud800"}',
-        "an empty name": b'{"role":""}',
-        "null": b'{"role":null}',
-    },
-)
+BODIES: dict[str, Any] = {
+    "too deep": b"[" * 100_000,
+    "half a surrogate pair": b'{"role":"\\ud800"}',
+    "an empty name": b'{"role":""}',
+    "null": b'{"role":null}',
+}
+
+
+@rows("raw_body", BODIES)
 def test_body_that_cannot_be_kept_is_400(core: DevelopmentCore, raw_body: bytes) -> None:
     assert send(core.uri, "PUT", "/recipe/role", raw_body=raw_body).status == 400
 
@@ -158,16 +157,16 @@ def test_closed_core_has_no_database(key_factory: KeyFactory) -> None:
         core.list_sessions()
 
 
-@rows(
-    "options, message",
-    {
-        "a minute outlives 59 s": ({"access": 59, "refresh": 1}, None),
-        "a minute does not outlive 60 s": ({"access": 60, "refresh": 1}, "live longer"),
-        "no access token": ({"access": 0, "refresh": 1}, "live longer"),
-        "no refresh token": ({"access": 1, "refresh": 0}, "live longer"),
-        "an unknown CDI": ({"access": 1, "refresh": 1, "cdi": "6.0"}, "5.4 or 5.6"),
-    },
-)
+SETTINGS: dict[str, Any] = {
+    "a minute outlives 59 s": ({"access": 59, "refresh": 1}, None),
+    "a minute does not outlive 60 s": ({"access": 60, "refresh": 1}, "live longer"),
+    "no access token": ({"access": 0, "refresh": 1}, "live longer"),
+    "no refresh token": ({"access": 1, "refresh": 0}, "live longer"),
+    "an unknown CDI": ({"access": 1, "refresh": 1, "cdi": "6.0"}, "5.4 or 5.6"),
+}
+
+
+@rows("options, message", SETTINGS)
 def test_settings_are_checked(
     key_factory: KeyFactory, options: dict[str, Any], message: str | None
 ) -> None:

@@ -153,18 +153,18 @@ def other_character(token: str) -> str:
     return token[:20] + ("B" if token[20] == "A" else "A") + token[21:]
 
 
-@rows(
-    "damage, is_accepted",
-    {
-        "untouched": (lambda token: token, True),
-        "empty": (lambda _: "", False),
-        "no ciphertext": (lambda _: "a.b.V2", False),
-        "another version": (lambda token: token.replace(".V2", ".V1"), False),
-        "a segment more": (lambda token: token + ".V2", False),
-        "another character": (other_character, False),
-        "another nonce": (lambda token: f"{token.split('.')[0]}.{'0' * 64}.V2", False),
-    },
-)
+REFRESH_TOKENS: dict[str, Any] = {
+    "untouched": (lambda token: token, True),
+    "empty": (lambda _: "", False),
+    "no ciphertext": (lambda _: "a.b.V2", False),
+    "another version": (lambda token: token.replace(".V2", ".V1"), False),
+    "a segment more": (lambda token: token + ".V2", False),
+    "another character": (other_character, False),
+    "another nonce": (lambda token: f"{token.split('.')[0]}.{'0' * 64}.V2", False),
+}
+
+
+@rows("damage, is_accepted", REFRESH_TOKENS)
 def test_refresh_token_is_the_text_that_was_issued(
     bench: Bench, damage: Any, is_accepted: bool
 ) -> None:
@@ -176,25 +176,25 @@ def test_refresh_token_is_the_text_that_was_issued(
 NULL = dict.fromkeys(("sub", "rsub", "tId", "iat", "exp", "sessionHandle", "refreshTokenHash1"))
 
 
-@rows(
-    "edits, headers, is_accepted",
-    {
-        "complete": ({}, {}, True),
-        **{f"{name} null": ({name: None}, {}, False) for name in NULL},
-        "parent a number": ({"parentRefreshTokenHash1": 1}, {}, False),
-        "parent absent": ({"parentRefreshTokenHash1": ABSENT}, {}, False),
-        "anti-csrf token a number": ({"antiCsrfToken": 1}, {}, False),
-        "anti-csrf token absent": ({"antiCsrfToken": ABSENT}, {}, False),
-        "iat a bool": ({"iat": True}, {}, False),
-        "iat long ago": ({"iat": 1}, {}, True),
-        "claims of others": ({"aud": "someone", "nbf": 9_999_999_999}, {}, True),
-        "an older version": ({}, {"version": "4"}, False),
-        "version a number": ({}, {"version": 5}, False),
-        "a custom JWT, without version": ({}, {"version": ABSENT}, False),
-        "an unknown key": ({}, {"kid": "d-1"}, False),
-        "no key": ({}, {"kid": ABSENT}, False),
-    },
-)
+CLAIMS: dict[str, Any] = {
+    "complete": ({}, {}, True),
+    **{f"{name} null": ({name: None}, {}, False) for name in NULL},
+    "parent a number": ({"parentRefreshTokenHash1": 1}, {}, False),
+    "parent absent": ({"parentRefreshTokenHash1": ABSENT}, {}, False),
+    "anti-csrf token a number": ({"antiCsrfToken": 1}, {}, False),
+    "anti-csrf token absent": ({"antiCsrfToken": ABSENT}, {}, False),
+    "iat a bool": ({"iat": True}, {}, False),
+    "iat long ago": ({"iat": 1}, {}, True),
+    "claims of others": ({"aud": "someone", "nbf": 9_999_999_999}, {}, True),
+    "an older version": ({}, {"version": "4"}, False),
+    "version a number": ({}, {"version": 5}, False),
+    "a custom JWT, without version": ({}, {"version": ABSENT}, False),
+    "an unknown key": ({}, {"kid": "d-1"}, False),
+    "no key": ({}, {"kid": ABSENT}, False),
+}
+
+
+@rows("edits, headers, is_accepted", CLAIMS)
 def test_access_token_is_complete(
     bench: Bench, edits: dict[str, Any], headers: dict[str, Any], is_accepted: bool
 ) -> None:
@@ -215,17 +215,17 @@ def signed_by(algorithm: str) -> Any:
     return sign
 
 
-@rows(
-    "damage",
-    {
-        "another signature": lambda _, token: token[:-6] + "AAAAAA",
-        "no signature": lambda _, token: token.rpartition(".")[0] + ".",
-        "text": lambda *_: "not a token",
-        "empty": lambda *_: "",
-        "no algorithm": signed_by("none"),
-        "another algorithm": signed_by("HS256"),
-    },
-)
+DAMAGES: dict[str, Any] = {
+    "another signature": lambda _, token: token[:-6] + "AAAAAA",
+    "no signature": lambda _, token: token.rpartition(".")[0] + ".",
+    "text": lambda *_: "not a token",
+    "empty": lambda *_: "",
+    "no algorithm": signed_by("none"),
+    "another algorithm": signed_by("HS256"),
+}
+
+
+@rows("damage", DAMAGES)
 def test_damaged_access_token_wants_a_refresh(bench: Bench, damage: Any) -> None:
     assert isinstance(bench.verify(damage(bench, access(bench.create()))), TryRefresh)
 
@@ -244,16 +244,16 @@ def test_access_token_of_a_dropped_key_wants_a_refresh(bench: Bench, is_dropped:
 ON = {"enable_anti_csrf": True}
 
 
-@rows(
-    "options, sends, is_accepted",
-    {
-        "the right value": (ON | {"do_anti_csrf_check": True}, "right", True),
-        "another value": (ON | {"do_anti_csrf_check": True}, "wrong", False),
-        "no value": (ON | {"do_anti_csrf_check": True}, None, False),
-        "not wanted": (ON | {"do_anti_csrf_check": False}, None, True),
-        "switched off": ({"do_anti_csrf_check": True}, None, True),
-    },
-)
+ANTI_CSRF: dict[str, Any] = {
+    "the right value": (ON | {"do_anti_csrf_check": True}, "right", True),
+    "another value": (ON | {"do_anti_csrf_check": True}, "wrong", False),
+    "no value": (ON | {"do_anti_csrf_check": True}, None, False),
+    "not wanted": (ON | {"do_anti_csrf_check": False}, None, True),
+    "switched off": ({"do_anti_csrf_check": True}, None, True),
+}
+
+
+@rows("options, sends, is_accepted", ANTI_CSRF)
 def test_verify_checks_the_anti_csrf_token(
     bench: Bench, options: dict[str, Any], sends: str | None, is_accepted: bool
 ) -> None:
@@ -264,16 +264,16 @@ def test_verify_checks_the_anti_csrf_token(
     assert isinstance(outcome, Granted if is_accepted else TryRefresh)
 
 
-@rows(
-    "created, options, sends, is_accepted",
-    {
-        "the right value": (ON, ON, "right", True),
-        "another value": (ON, ON, "wrong", False),
-        "no value": (ON, ON, None, False),
-        "switched off": (ON, {}, None, True),
-        "a session without one": ({}, ON, None, True),
-    },
-)
+ANTI_CSRF_OF_REFRESH: dict[str, Any] = {
+    "the right value": (ON, ON, "right", True),
+    "another value": (ON, ON, "wrong", False),
+    "no value": (ON, ON, None, False),
+    "switched off": (ON, {}, None, True),
+    "a session without one": ({}, ON, None, True),
+}
+
+
+@rows("created, options, sends, is_accepted", ANTI_CSRF_OF_REFRESH)
 def test_refresh_checks_the_anti_csrf_token(
     bench: Bench,
     created: dict[str, Any],

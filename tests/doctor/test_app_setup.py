@@ -48,21 +48,21 @@ NO_SCRIPT = "problem templates refresh_document.html or refresh_page.html…show
 NOT_HERE = "problem templates the refresh page cannot be rendered in this app (ZeroDivisionError)"
 
 
-@rows(
-    "page, document, hook, expected",
-    {
-        "none of its own": (None, None, None, OURS),
-        "one that adds a word": ("<b>Wait</b>{{ original() }}", None, None, OWN),
-        "one that shows what a hook sets": (MENU, None, set_menu, OWN),
-        "one that shows what nobody sets": (MENU, None, None, UNDEFINED),
-        "one that does not render": (BROKEN, None, None, UNDEFINED),
-        "one that fails in an outage only": (OUTAGE, None, None, UNDEFINED),
-        "one without a script": ("<b>Wait</b>", None, None, NO_SCRIPT),
-        "one with another script": ("{{ session_script() }}<b>Wait</b>", None, None, NO_SCRIPT),
-        "one behind a hook that fails": (None, "{{ nothing }}", fail, NOT_HERE),
-        "none behind a hook that fails": (None, None, fail, OURS),
-    },
-)
+TEMPLATES: dict[str, Any] = {
+    "none of its own": (None, None, None, OURS),
+    "one that adds a word": ("<b>Wait</b>{{ original() }}", None, None, OWN),
+    "one that shows what a hook sets": (MENU, None, set_menu, OWN),
+    "one that shows what nobody sets": (MENU, None, None, UNDEFINED),
+    "one that does not render": (BROKEN, None, None, UNDEFINED),
+    "one that fails in an outage only": (OUTAGE, None, None, UNDEFINED),
+    "one without a script": ("<b>Wait</b>", None, None, NO_SCRIPT),
+    "one with another script": ("{{ session_script() }}<b>Wait</b>", None, None, NO_SCRIPT),
+    "one behind a hook that fails": (None, "{{ nothing }}", fail, NOT_HERE),
+    "none behind a hook that fails": (None, None, fail, OURS),
+}
+
+
+@rows("page, document, hook, expected", TEMPLATES)
 def test_own_templates_have_to_show_every_page(
     page: str | None, document: str | None, hook: Hook | None, expected: Expected
 ) -> None:
@@ -148,16 +148,16 @@ def test_override_that_fails_for_a_made_up_user_is_broken() -> None:
     assert claims_of(pages_app(), EMAIL, override=lambda _s, added, _c: added).broken == ()
 
 
-@rows(
-    "added, rules, missing",
-    {
-        "none is served": ([EMAIL, MFA], (), ["st-mfa", "st-ev"]),
-        "one is served": ([EMAIL, MFA], ("/auth/mfa",), ["st-ev"]),
-        "with a slash": ([EMAIL, MFA], ("/auth/mfa/",), ["st-ev"]),
-        "by the prebuilt pages": ([EMAIL, MFA], ("/auth/<path:page>", "/mail"), []),
-        "not required": ([MFA], (), ["st-mfa"]),
-    },
-)
+SERVED: dict[str, Any] = {
+    "none is served": ([EMAIL, MFA], (), ["st-mfa", "st-ev"]),
+    "one is served": ([EMAIL, MFA], ("/auth/mfa",), ["st-ev"]),
+    "with a slash": ([EMAIL, MFA], ("/auth/mfa/",), ["st-ev"]),
+    "by the prebuilt pages": ([EMAIL, MFA], ("/auth/<path:page>", "/mail"), []),
+    "not required": ([MFA], (), ["st-mfa"]),
+}
+
+
+@rows("added, rules, missing", SERVED)
 def test_pages_where_users_meet_claims_are_served(added: Any, rules: Any, missing: Any) -> None:
     app = pages_app()
     for rule in rules:
@@ -169,22 +169,22 @@ PLAN = SimpleNamespace(id="plan", validate=lambda *_: None)
 MAIL, STEP_UP = ("st-ev /mail?a",), {"step_up_url": "/step-up?x=1"}
 
 
-@rows(
-    "conditions, settings, missing",
-    {
-        "a plain view": ({}, {}, ()),
-        "a role": ({"role": "admin"}, {}, ()),
-        "a verified address": ({"email_verified": True}, {}, MAIL),
-        "a validator of it": ({"validators": [EMAIL]}, {}, MAIL),
-        "a validator without a page": ({"validators": [PLAN]}, {}, ()),
-        "a page in the settings": ({}, {"claim_pages": {"st-ev": "/mail?a"}}, MAIL),
-        "a page for no validator": ({}, {"claim_pages": {"plan": "/plans"}}, ()),
-        "a factor": ({"factor": "totp"}, {}, ("factor totp /auth/mfa/totp?stepUp=true",)),
-        "a factor without a page": ({"factor": "hardware"}, {}, ()),
-        "a page for factors": ({"factor": "totp"}, STEP_UP, ("a recent factor /step-up?x=1",)),
-        "that page, which no view needs yet": ({}, STEP_UP, ("a recent factor /step-up?x=1",)),
-    },
-)
+CONDITIONS: dict[str, Any] = {
+    "a plain view": ({}, {}, ()),
+    "a role": ({"role": "admin"}, {}, ()),
+    "a verified address": ({"email_verified": True}, {}, MAIL),
+    "a validator of it": ({"validators": [EMAIL]}, {}, MAIL),
+    "a validator without a page": ({"validators": [PLAN]}, {}, ()),
+    "a page in the settings": ({}, {"claim_pages": {"st-ev": "/mail?a"}}, MAIL),
+    "a page for no validator": ({}, {"claim_pages": {"plan": "/plans"}}, ()),
+    "a factor": ({"factor": "totp"}, {}, ("factor totp /auth/mfa/totp?stepUp=true",)),
+    "a factor without a page": ({"factor": "hardware"}, {}, ()),
+    "a page for factors": ({"factor": "totp"}, STEP_UP, ("a recent factor /step-up?x=1",)),
+    "that page, which no view needs yet": ({}, STEP_UP, ("a recent factor /step-up?x=1",)),
+}
+
+
+@rows("conditions, settings, missing", CONDITIONS)
 @pytest.mark.parametrize("is_hook", [False, True])
 def test_pages_that_a_view_or_a_setting_leads_to_are_served(
     conditions: Any, settings: Any, missing: tuple[str, ...], is_hook: bool
@@ -209,14 +209,14 @@ def test_hook_that_fails_for_every_request_is_passed_over() -> None:
     assert claims_of(app).missing_pages == ()
 
 
-@rows(
-    "conditions, added, unwritten",
-    {
-        "a factor without the recipe": ({"factor": "totp"}, [EMAIL], ("totp",)),
-        "a factor with it": ({"factor": "totp"}, [MFA], ()),
-        "no factor": ({"role": "admin"}, [EMAIL], ()),
-    },
-)
+FACTORS: dict[str, Any] = {
+    "a factor without the recipe": ({"factor": "totp"}, [EMAIL], ("totp",)),
+    "a factor with it": ({"factor": "totp"}, [MFA], ()),
+    "no factor": ({"role": "admin"}, [EMAIL], ()),
+}
+
+
+@rows("conditions, added, unwritten", FACTORS)
 def test_factors_are_written_by_a_recipe(conditions: Any, added: Any, unwritten: Any) -> None:
     app = pages_app()
     app.add_url_rule("/", "view", session_required(**conditions)(_empty))
@@ -253,17 +253,17 @@ def misplace(app: Flask) -> None:
     session_required(app.get("/secret")(lambda: "secret"))
 
 
-@rows(
-    "change, check, expected",
-    {
-        "a hook blocks the page": (hook(lambda: ("Members", 403)), PAGE, SHOWS_NOT.format(403)),
-        "a view replaces the page": (replace_view, PAGE, SHOWS_NOT.format(200)),
-        "a hook fails": (hook(fail), PAGE, "problem…(the app failed with ZeroDivisionError)"),
-        "a hook without a module does nothing": (hook([].clear), PAGE, SHOWS),
-        "a policy forbids scripts": (forbid_scripts, "csp", "problem csp…(script-src) -> allow"),
-        "a decorator is above its route": (misplace, "decorators", "problem decorators…runs"),
-    },
-)
+CHANGES: dict[str, Any] = {
+    "a hook blocks the page": (hook(lambda: ("Members", 403)), PAGE, SHOWS_NOT.format(403)),
+    "a view replaces the page": (replace_view, PAGE, SHOWS_NOT.format(200)),
+    "a hook fails": (hook(fail), PAGE, "problem…(the app failed with ZeroDivisionError)"),
+    "a hook without a module does nothing": (hook([].clear), PAGE, SHOWS),
+    "a policy forbids scripts": (forbid_scripts, "csp", "problem csp…(script-src) -> allow"),
+    "a decorator is above its route": (misplace, "decorators", "problem decorators…runs"),
+}
+
+
+@rows("change, check, expected", CHANGES)
 def test_app_that_is_not_running_is_checked_itself(
     change: Callable[[Flask], Any], check: str, expected: str
 ) -> None:

@@ -105,32 +105,32 @@ NO_HEADERS = f"does not list {', '.join(CORS_HEADERS)} in Access-Control-Allow-H
 HIDDEN = "does not list front-token in Access-Control-Expose-Headers"
 
 
-@rows(
-    "preflight, response, defect",
-    {
-        "all is allowed": ({}, {}, ""),
-        "headers are allowed line by line": ({ALLOWED: CORS_HEADERS}, {}, ""),
-        "headers are exposed line by line": ({}, {EXPOSED: ("anti-csrf", "Front-Token")}, ""),
-        "the preflight has no body": ({"status": 204}, {}, ""),
-        "the preflight has a first status": ({"status": 199}, {}, STATUS.format(199)),
-        "the preflight redirects": ({"status": 300}, {}, STATUS.format(300)),
-        "the preflight names all": ({ORIGIN: "*"}, {}, NAMED),
-        "the response names all": ({}, {ORIGIN: "*"}, NAMED),
-        "the preflight names none": ({ORIGIN: ()}, {}, NAMED),
-        "the response names none": ({}, {ORIGIN: ()}, NAMED),
-        # A proxy and the app both add it; browsers read "a, a".
-        "the preflight names it twice": ({ORIGIN: (PAGES, PAGES)}, {}, TWICE),
-        "the response names it twice": ({}, {ORIGIN: (PAGES, PAGES)}, TWICE),
-        "the preflight takes no cookies": ({CREDENTIALS: ""}, {}, ONCE),
-        "the response takes no cookies": ({}, {CREDENTIALS: ""}, ONCE),
-        "the preflight takes them twice": ({CREDENTIALS: ("true", "true")}, {}, ONCE),
-        "the response takes them twice": ({}, {CREDENTIALS: ("true", "true")}, ONCE),
-        "a header is missing": ({ALLOWED: "rid, fdi-version"}, {}, NO_MODE),
-        # With credentials, browsers read this as a name.
-        "all headers": ({ALLOWED: "*"}, {}, NO_HEADERS),
-        "the front token is hidden": ({}, {EXPOSED: "st-access-token"}, HIDDEN),
-    },
-)
+CORS: dict[str, Any] = {
+    "all is allowed": ({}, {}, ""),
+    "headers are allowed line by line": ({ALLOWED: CORS_HEADERS}, {}, ""),
+    "headers are exposed line by line": ({}, {EXPOSED: ("anti-csrf", "Front-Token")}, ""),
+    "the preflight has no body": ({"status": 204}, {}, ""),
+    "the preflight has a first status": ({"status": 199}, {}, STATUS.format(199)),
+    "the preflight redirects": ({"status": 300}, {}, STATUS.format(300)),
+    "the preflight names all": ({ORIGIN: "*"}, {}, NAMED),
+    "the response names all": ({}, {ORIGIN: "*"}, NAMED),
+    "the preflight names none": ({ORIGIN: ()}, {}, NAMED),
+    "the response names none": ({}, {ORIGIN: ()}, NAMED),
+    # A proxy and the app both add it; browsers read "a, a".
+    "the preflight names it twice": ({ORIGIN: (PAGES, PAGES)}, {}, TWICE),
+    "the response names it twice": ({}, {ORIGIN: (PAGES, PAGES)}, TWICE),
+    "the preflight takes no cookies": ({CREDENTIALS: ""}, {}, ONCE),
+    "the response takes no cookies": ({}, {CREDENTIALS: ""}, ONCE),
+    "the preflight takes them twice": ({CREDENTIALS: ("true", "true")}, {}, ONCE),
+    "the response takes them twice": ({}, {CREDENTIALS: ("true", "true")}, ONCE),
+    "a header is missing": ({ALLOWED: "rid, fdi-version"}, {}, NO_MODE),
+    # With credentials, browsers read this as a name.
+    "all headers": ({ALLOWED: "*"}, {}, NO_HEADERS),
+    "the front token is hidden": ({}, {EXPOSED: "st-access-token"}, HIDDEN),
+}
+
+
+@rows("preflight, response, defect", CORS)
 def test_api_elsewhere_has_to_let_the_pages_in(
     preflight: dict[str, Any], response: dict[str, Any], defect: str
 ) -> None:

@@ -28,32 +28,32 @@ REACH = "ok cookie_domain session cookies for {} reach both"
 ONE_HOST = "ok cookie_domain pages and API share the host {}"
 
 
-@rows(
-    "pages, api, domain, expected",
-    {
-        "a shared domain": (PAGES, API, ".example.com", REACH.format("example.com")),
-        "without its dot": (PAGES, API, "example.com", REACH.format("example.com")),
-        "one host": (PAGES, PAGES, None, ONE_HOST.format("www.example.com")),
-        "one host with a domain": (PAGES, PAGES, HOST, REACH.format(HOST)),
-        "two ports of one host": (LOCAL, "http://localhost:8000", None, ONE_HOST.format("localh")),
-        "not shared": (PAGES, API, None, PROPOSED.format("example.com")),
-        "the API's own": (PAGES, API, ".api.example.com", NEVER.format("api.example.com")),
-        "the pages' own": (PAGES, API, "www.example.com", API_REJECTED.format("www.example.com")),
-        "half a label": (PAGES, API, ".ample.com", API_REJECTED.format("ample.com")),
-        "another's": (PAGES, API, ".other.com", API_REJECTED.format("other.com")),
-        "two sites": ("https://a.com", "https://b.com", None, SITES),
-        "two sites in two domains": ("https://a.com", "https://a.net", None, SITES),
-        "two sites below co.uk": ("https://a.co.uk", "https://b.co.uk", None, SITES),
-        "all of com": ("https://a.com", "https://b.com", ".com", SUFFIX.format("com")),
-        "all of co.uk": ("https://a.co.uk", "https://b.co.uk", ".co.uk", SUFFIX.format("co.uk")),
-        "a suffix's own host": ("https://co.uk", "https://co.uk", "co.uk", REACH.format("co.uk")),
-        "two loopbacks": ("http://127.0.0.1", "http://localhost", None, LOOPBACKS),
-        "pages on loopback alone": (LOCAL, "http://api.example.com", None, SITES),
-        "an API on loopback alone": ("http://www.example.com", LOCAL, None, SITES),
-        "two addresses": ("http://10.0.0.1", "http://10.1.0.1", None, SITES),
-        "the end of addresses": ("http://10.0.0.1", "http://9.0.0.1", ".0.0.1", "problem cookie_d"),
-    },
-)
+DOMAINS: dict[str, Any] = {
+    "a shared domain": (PAGES, API, ".example.com", REACH.format("example.com")),
+    "without its dot": (PAGES, API, "example.com", REACH.format("example.com")),
+    "one host": (PAGES, PAGES, None, ONE_HOST.format("www.example.com")),
+    "one host with a domain": (PAGES, PAGES, HOST, REACH.format(HOST)),
+    "two ports of one host": (LOCAL, "http://localhost:8000", None, ONE_HOST.format("localh")),
+    "not shared": (PAGES, API, None, PROPOSED.format("example.com")),
+    "the API's own": (PAGES, API, ".api.example.com", NEVER.format("api.example.com")),
+    "the pages' own": (PAGES, API, "www.example.com", API_REJECTED.format("www.example.com")),
+    "half a label": (PAGES, API, ".ample.com", API_REJECTED.format("ample.com")),
+    "another's": (PAGES, API, ".other.com", API_REJECTED.format("other.com")),
+    "two sites": ("https://a.com", "https://b.com", None, SITES),
+    "two sites in two domains": ("https://a.com", "https://a.net", None, SITES),
+    "two sites below co.uk": ("https://a.co.uk", "https://b.co.uk", None, SITES),
+    "all of com": ("https://a.com", "https://b.com", ".com", SUFFIX.format("com")),
+    "all of co.uk": ("https://a.co.uk", "https://b.co.uk", ".co.uk", SUFFIX.format("co.uk")),
+    "a suffix's own host": ("https://co.uk", "https://co.uk", "co.uk", REACH.format("co.uk")),
+    "two loopbacks": ("http://127.0.0.1", "http://localhost", None, LOOPBACKS),
+    "pages on loopback alone": (LOCAL, "http://api.example.com", None, SITES),
+    "an API on loopback alone": ("http://www.example.com", LOCAL, None, SITES),
+    "two addresses": ("http://10.0.0.1", "http://10.1.0.1", None, SITES),
+    "the end of addresses": ("http://10.0.0.1", "http://9.0.0.1", ".0.0.1", "problem cookie_d"),
+}
+
+
+@rows("pages, api, domain, expected", DOMAINS)
 def test_cookies_of_the_api_have_to_reach_the_pages(
     pages: str, api: str, domain: str | None, expected: Expected
 ) -> None:
@@ -68,17 +68,17 @@ def test_cookies_are_not_checked_without_a_site() -> None:
         assert_findings(getattr(check_cookies, f"check_{name}")(unknown), "")
 
 
-@rows(
-    "domain, is_suffix, is_suffix_without_the_list",
-    {
-        "a top-level domain": ("com", True, True),
-        "nothing": ("", True, True),
-        "a country's": ("co.uk", True, False),
-        "a hoster's": ("github.io", True, False),
-        "a site's": ("example.com", False, False),
-        "a user's": ("pages-of-ada.github.io", False, False),
-    },
-)
+SUFFIXES: dict[str, Any] = {
+    "a top-level domain": ("com", True, True),
+    "nothing": ("", True, True),
+    "a country's": ("co.uk", True, False),
+    "a hoster's": ("github.io", True, False),
+    "a site's": ("example.com", False, False),
+    "a user's": ("pages-of-ada.github.io", False, False),
+}
+
+
+@rows("domain, is_suffix, is_suffix_without_the_list", SUFFIXES)
 def test_public_suffixes_are_known_without_network(
     domain: str, is_suffix: bool, is_suffix_without_the_list: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -98,22 +98,22 @@ NOT_STORED = "problem cookie_secure session cookies are Secure, but browsers nei
 INSECURE = {"secure": False}
 
 
-@rows(
-    "pages, api, cookies, expected",
-    {
-        "Secure over https": (PAGES, API, {}, SECURE),
-        "in the clear over https": (PAGES, API, INSECURE, IN_CLEAR),
-        "in the clear over http": (PLAIN, PLAIN, INSECURE, NOT_SECURE),
-        "Secure over http": (PLAIN, PLAIN, {}, f"{NOT_STORED}www.a.example"),
-        "Secure from a plain API": (PAGES, PLAIN, {}, f"{NOT_STORED}www.a.example"),
-        "Secure on loopback": (LOCAL, LOCAL, {}, SECURE),
-        "not Secure on loopback": (LOCAL, LOCAL, INSECURE, NOT_SECURE),
-        "Strict": (PAGES, API, {"same_site": "strict"}, (SECURE, STRICT)),
-        "unknown": (PAGES, API, {"same_site": None}, SECURE),
-        "None": (PAGES, API, {"same_site": "none"}, SECURE),
-        "None without Secure": (PAGES, API, INSECURE | {"same_site": "none"}, (IN_CLEAR, REJECTED)),
-    },
-)
+ATTRIBUTES: dict[str, Any] = {
+    "Secure over https": (PAGES, API, {}, SECURE),
+    "in the clear over https": (PAGES, API, INSECURE, IN_CLEAR),
+    "in the clear over http": (PLAIN, PLAIN, INSECURE, NOT_SECURE),
+    "Secure over http": (PLAIN, PLAIN, {}, f"{NOT_STORED}www.a.example"),
+    "Secure from a plain API": (PAGES, PLAIN, {}, f"{NOT_STORED}www.a.example"),
+    "Secure on loopback": (LOCAL, LOCAL, {}, SECURE),
+    "not Secure on loopback": (LOCAL, LOCAL, INSECURE, NOT_SECURE),
+    "Strict": (PAGES, API, {"same_site": "strict"}, (SECURE, STRICT)),
+    "unknown": (PAGES, API, {"same_site": None}, SECURE),
+    "None": (PAGES, API, {"same_site": "none"}, SECURE),
+    "None without Secure": (PAGES, API, INSECURE | {"same_site": "none"}, (IN_CLEAR, REJECTED)),
+}
+
+
+@rows("pages, api, cookies, expected", ATTRIBUTES)
 def test_attributes_of_the_sdks_cookies(
     pages: str, api: str, cookies: dict[str, Any], expected: Expected
 ) -> None:

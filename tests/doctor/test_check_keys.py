@@ -111,34 +111,34 @@ def date(ahead: float, **headers: str) -> dict[str, Any]:
     return {"Date": formatdate(NOW + ahead, usegmt=True), **headers}
 
 
-@rows(
-    "headers, expected",
-    {
-        "now": (date(0), SAME),
-        "5 s ahead": (date(5), SAME),
-        "6 s ahead": (date(6), AHEAD.format("warning", "6 s") + " -> synchronise"),
-        "60 s ahead": (date(60), AHEAD.format("warning", "60 s")),
-        "61 s ahead": (date(61), AHEAD.format("problem", "61 s") + EARLY),
-        "5 min ahead": (date(300), AHEAD.format("problem", "5 min") + EARLY),
-        "5 s behind": (date(-5), SAME),
-        "6 s behind": (date(-6), BEHIND.format("warning", "6 s")),
-        "60 s behind": (date(-60), BEHIND.format("warning", "60 s")),
-        "61 s behind": (date(-61), BEHIND.format("problem", "61 s") + LATE),
-        "from a cache": (date(-100, Age="100"), SAME),
-        "just created": (date(-100, Age="0"), BEHIND.format("problem", "100 s")),
-        "of a negative age": (date(-100, Age="-100"), BEHIND.format("problem", "100 s")),
-        "one second old": (date(-6, Age="1"), SAME),
-        # "-0000" is UTC, too.
-        "without a zone": ({"Date": "Tue, 14 Nov 2023 22:13:20 -0000"}, SAME),
-        "in another zone": ({"Date": "Wed, 15 Nov 2023 00:13:20 +0200"}, SAME),
-        "missing": ({}, ""),
-        "empty": ({"Date": ""}, ""),
-        "in words": ({"Date": "yesterday"}, ""),
-        "on no day": ({"Date": "Tue, 99 Nov 2023 22:13:20 GMT"}, ""),
-        "of an age in words": (date(0, Age="old"), ""),
-        "of an endless age": (date(0, Age="9" * 400), ""),
-    },
-)
+CLOCKS: dict[str, Any] = {
+    "now": (date(0), SAME),
+    "5 s ahead": (date(5), SAME),
+    "6 s ahead": (date(6), AHEAD.format("warning", "6 s") + " -> synchronise"),
+    "60 s ahead": (date(60), AHEAD.format("warning", "60 s")),
+    "61 s ahead": (date(61), AHEAD.format("problem", "61 s") + EARLY),
+    "5 min ahead": (date(300), AHEAD.format("problem", "5 min") + EARLY),
+    "5 s behind": (date(-5), SAME),
+    "6 s behind": (date(-6), BEHIND.format("warning", "6 s")),
+    "60 s behind": (date(-60), BEHIND.format("warning", "60 s")),
+    "61 s behind": (date(-61), BEHIND.format("problem", "61 s") + LATE),
+    "from a cache": (date(-100, Age="100"), SAME),
+    "just created": (date(-100, Age="0"), BEHIND.format("problem", "100 s")),
+    "of a negative age": (date(-100, Age="-100"), BEHIND.format("problem", "100 s")),
+    "one second old": (date(-6, Age="1"), SAME),
+    # "-0000" is UTC, too.
+    "without a zone": ({"Date": "Tue, 14 Nov 2023 22:13:20 -0000"}, SAME),
+    "in another zone": ({"Date": "Wed, 15 Nov 2023 00:13:20 +0200"}, SAME),
+    "missing": ({}, ""),
+    "empty": ({"Date": ""}, ""),
+    "in words": ({"Date": "yesterday"}, ""),
+    "on no day": ({"Date": "Tue, 99 Nov 2023 22:13:20 GMT"}, ""),
+    "of an age in words": (date(0, Age="old"), ""),
+    "of an endless age": (date(0, Age="9" * 400), ""),
+}
+
+
+@rows("headers, expected", CLOCKS)
 def test_clocks_may_differ_by_seconds(
     headers: dict[str, Any], expected: Expected, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -163,16 +163,16 @@ def test_clock_of_the_first_server_with_keys_comes_before_the_api() -> None:
             assert_findings(check(make_environment(**answers)), "")
 
 
-@rows(
-    "seconds, text",
-    {
-        "seconds": (119.4, "119 s"),
-        "minutes": (-120, "2 min"),
-        "nearly hours": (7199, "120 min"),
-        "hours": (7200, "2 h"),
-        "nearly days": (172_799, "48 h"),
-        "days": (-172_800, "2 d"),
-    },
-)
+DURATIONS: dict[str, Any] = {
+    "seconds": (119.4, "119 s"),
+    "minutes": (-120, "2 min"),
+    "nearly hours": (7199, "120 min"),
+    "hours": (7200, "2 h"),
+    "nearly days": (172_799, "48 h"),
+    "days": (-172_800, "2 d"),
+}
+
+
+@rows("seconds, text", DURATIONS)
 def test_duration_is_shown_in_the_largest_unit_that_fits_twice(seconds: float, text: str) -> None:
     assert format_age(seconds) == text

@@ -58,32 +58,32 @@ def blocked(*directives: str) -> tuple[str, str]:
     return WELL, f"problem csp…blocks the refresh page ({', '.join(directives)}) -> allow 'self'"
 
 
-@rows(
-    "answer, expected",
-    {
-        "as it is sent": (shown(), BOTH),
-        "not to be cached in a second line": (shown(Cache_Control=("private", "NO-STORE")), BOTH),
-        "without a word on caches": (shown(Cache_Control=()), STORED),
-        "for caches": (shown(Cache_Control="max-age=60"), STORED),
-        "as text": (shown(Content_Type="text/plain"), SOURCE),
-        "without a type": (shown(Content_Type=()), SOURCE),
-        "another page": (shown(page="sign in"), OTHER.format(200, HOOKS)),
-        "with the script of session_script() only": (shown(page=LAYOUT), OTHER.format(200, HOOKS)),
-        "not quite": (shown(299), OTHER.format(299, HOOKS)),
-        "redirected": (shown(300), OTHER.format(300, URL)),
-        "redirected at last": (shown(399), OTHER.format(399, URL)),
-        "rejected": (shown(400), OTHER.format(400, HOOKS)),
-        "not found": (shown(404), OTHER.format(404, URL)),
-        "not at all": (DOWN, f"problem refresh_page nothing responds at www.example.com ({DOWN})"),
-        "without leave for the API": (shown(csp="default-src 'self'"), blocked("connect-src")),
-        "with leave for the API": (shown(csp=f"default-src 'self'; connect-src {API}"), BOTH),
-        "under two policies": (shown(csp=(f"connect-src {API}", "style-src 'nonce-abc'")), BOTH),
-        "under another nonce": (shown(csp="style-src 'nonce-x'"), blocked("style-src")),
-        "with its nonce": (shown(page=LAYOUT + PAGE, csp="script-src 'nonce-abc'"), BOTH),
-        "without a nonce": (shown(page=BARE, csp="script-src 'nonce-abc'"), blocked("script-src")),
-        "without a style sheet": (shown(page=PAGE.partition(">")[2], csp="style-src 'none'"), BOTH),
-    },
-)
+REFRESH_PAGES: dict[str, Any] = {
+    "as it is sent": (shown(), BOTH),
+    "not to be cached in a second line": (shown(Cache_Control=("private", "NO-STORE")), BOTH),
+    "without a word on caches": (shown(Cache_Control=()), STORED),
+    "for caches": (shown(Cache_Control="max-age=60"), STORED),
+    "as text": (shown(Content_Type="text/plain"), SOURCE),
+    "without a type": (shown(Content_Type=()), SOURCE),
+    "another page": (shown(page="sign in"), OTHER.format(200, HOOKS)),
+    "with the script of session_script() only": (shown(page=LAYOUT), OTHER.format(200, HOOKS)),
+    "not quite": (shown(299), OTHER.format(299, HOOKS)),
+    "redirected": (shown(300), OTHER.format(300, URL)),
+    "redirected at last": (shown(399), OTHER.format(399, URL)),
+    "rejected": (shown(400), OTHER.format(400, HOOKS)),
+    "not found": (shown(404), OTHER.format(404, URL)),
+    "not at all": (DOWN, f"problem refresh_page nothing responds at www.example.com ({DOWN})"),
+    "without leave for the API": (shown(csp="default-src 'self'"), blocked("connect-src")),
+    "with leave for the API": (shown(csp=f"default-src 'self'; connect-src {API}"), BOTH),
+    "under two policies": (shown(csp=(f"connect-src {API}", "style-src 'nonce-abc'")), BOTH),
+    "under another nonce": (shown(csp="style-src 'nonce-x'"), blocked("style-src")),
+    "with its nonce": (shown(page=LAYOUT + PAGE, csp="script-src 'nonce-abc'"), BOTH),
+    "without a nonce": (shown(page=BARE, csp="script-src 'nonce-abc'"), blocked("script-src")),
+    "without a style sheet": (shown(page=PAGE.partition(">")[2], csp="style-src 'none'"), BOTH),
+}
+
+
+@rows("answer, expected", REFRESH_PAGES)
 def test_refresh_page_has_to_be_html_not_cached_and_allowed(
     answer: Answer, expected: Expected
 ) -> None:
@@ -106,23 +106,23 @@ def script_url(answer: Answer) -> str | None:
 NAME = "ssr-session-0b.js"
 
 
-@rows(
-    "source, at",
-    {
-        "its place": (f"/refresh-session/{NAME}", f"{PAGES}/refresh-session/{NAME}"),
-        "below a mount point": (f"/mounted/refresh/{NAME}", f"{PAGES}/mounted/refresh/{NAME}"),
-        "another site": (f"https://other.example/{NAME}", None),
-        "another host": (f"//other.example/{NAME}", None),
-        "no host": (f"http://[/{NAME}", None),
-        # URL parsers drop tabs and line ends, and read a backslash as a slash.
-        "another host after a tab": (f"/\t/other.example/{NAME}", None),
-        "another host after a line end": (f"/\n/other.example/{NAME}", None),
-        "no host after a line end": (f"/\r/[::1/{NAME}", None),
-        "another host after a backslash": (f"/\\other.example/{NAME}", None),
-        "a space": (f"/x y/{NAME}", None),
-        "a letter that is not ASCII": (f"/é/{NAME}", None),
-    },
-)
+SOURCES: dict[str, Any] = {
+    "its place": (f"/refresh-session/{NAME}", f"{PAGES}/refresh-session/{NAME}"),
+    "below a mount point": (f"/mounted/refresh/{NAME}", f"{PAGES}/mounted/refresh/{NAME}"),
+    "another site": (f"https://other.example/{NAME}", None),
+    "another host": (f"//other.example/{NAME}", None),
+    "no host": (f"http://[/{NAME}", None),
+    # URL parsers drop tabs and line ends, and read a backslash as a slash.
+    "another host after a tab": (f"/\t/other.example/{NAME}", None),
+    "another host after a line end": (f"/\n/other.example/{NAME}", None),
+    "no host after a line end": (f"/\r/[::1/{NAME}", None),
+    "another host after a backslash": (f"/\\other.example/{NAME}", None),
+    "a space": (f"/x y/{NAME}", None),
+    "a letter that is not ASCII": (f"/é/{NAME}", None),
+}
+
+
+@rows("source, at", SOURCES)
 def test_script_is_requested_from_the_site_only(source: str, at: str | None) -> None:
     page = f'<script src="{source}" data-mode="refresh"></script>'
     assert script_url(reply(page)) == at
@@ -150,57 +150,57 @@ LOADS = [
 ALL, JS, CSS, CONNECT = "script-src style-src connect-src", "script-src", "style-src", "connect-src"
 
 
-@rows(
-    "policies, blocked",
-    {
-        "no policy": ("", ""),
-        "a policy on pictures": ("img-src 'none'", ""),
-        "nothing is allowed": ("default-src 'none'", ALL),
-        "everything is": ("DEFAULT-SRC *", ""),
-        "the site and the API are": (f"default-src 'self' {API}", ""),
-        "the site is, the API not": ("default-src 'self'", CONNECT),
-        "'self' in capitals": ("script-src 'SELF'", ""),
-        "a scheme": ("default-src https:", ""),
-        "a lower scheme is the upper, too": ("default-src http:", ""),
-        "another scheme": ("script-src data:", JS),
-        "another scheme and this": ("default-src *; script-src data: https:", ""),
-        "all hosts of a scheme": ("script-src https://*", ""),
-        "a scheme of sockets": ("script-src wss://www.example.com", JS),
-        "all subdomains": ("default-src *.example.com", ""),
-        "half a label": ("default-src *.ample.com", ALL),
-        "a longer label": ("script-src aww.example.com", JS),
-        "subdomains of the host": ("script-src *.www.example.com", JS),
-        "another port": ("connect-src api.example.com:8443", CONNECT),
-        "any port": ("connect-src api.example.com:*", ""),
-        "the default port": ("script-src https://www.example.com:443", ""),
-        "the plain default port": ("script-src http://www.example.com:80", JS),
-        "the plain host": ("connect-src http://api.example.com", ""),
-        "a folder": (f"connect-src {API}/auth/", ""),
-        "a file that is a folder": (f"connect-src {API}/auth", CONNECT),
-        "the path": (f"connect-src {API}/auth/session/refresh", ""),
-        "the root": (f"connect-src {API}/", ""),
-        "a query is no scheme": ("script-src www.example.com/s/?x=://y", JS),
-        "its nonce": ("script-src 'nonce-abc'", ""),
-        "another nonce": ("script-src 'nonce-abd'", JS),
-        "a nonce of nothing": ("style-src 'nonce-None'", CSS),
-        "strict-dynamic takes no host": ("script-src 'Strict-Dynamic' 'self'", JS),
-        "strict-dynamic takes a nonce": ("script-src 'strict-dynamic' 'nonce-abc'", ""),
-        "strict-dynamic is for scripts": ("default-src 'strict-dynamic' *", JS),
-        "words for inline code": ("script-src 'unsafe-inline' 'unsafe-eval'", JS),
-        "no source": ("script-src", JS),
-        "elements come first": ("script-src 'none'; script-src-elem 'self'", ""),
-        "style elements come first": ("style-src 'none'; style-src-elem 'self'", ""),
-        "the default comes last": ("default-src 'none'; script-src *", "style-src connect-src"),
-        "the first of two counts": ("script-src 'self'; script-src 'none'", ""),
-        "empty parts": ("script-src 'self';; ", ""),
-        "two headers have to allow it": ("script-src 'self' | script-src 'none'", JS),
-        "two policies have to allow it": ("img-src 'self', script-src 'none'", JS),
-        "a sandbox": ("sandbox", "sandbox"),
-        "a sandbox with scripts": ("sandbox allow-scripts", "sandbox"),
-        "a sandbox with scripts and cookies": ("sandbox Allow-Scripts allow-same-origin", ""),
-        "a sandbox and more": ("img-src * | sandbox; script-src 'none'", f"{JS} sandbox"),
-    },
-)
+POLICIES: dict[str, Any] = {
+    "no policy": ("", ""),
+    "a policy on pictures": ("img-src 'none'", ""),
+    "nothing is allowed": ("default-src 'none'", ALL),
+    "everything is": ("DEFAULT-SRC *", ""),
+    "the site and the API are": (f"default-src 'self' {API}", ""),
+    "the site is, the API not": ("default-src 'self'", CONNECT),
+    "'self' in capitals": ("script-src 'SELF'", ""),
+    "a scheme": ("default-src https:", ""),
+    "a lower scheme is the upper, too": ("default-src http:", ""),
+    "another scheme": ("script-src data:", JS),
+    "another scheme and this": ("default-src *; script-src data: https:", ""),
+    "all hosts of a scheme": ("script-src https://*", ""),
+    "a scheme of sockets": ("script-src wss://www.example.com", JS),
+    "all subdomains": ("default-src *.example.com", ""),
+    "half a label": ("default-src *.ample.com", ALL),
+    "a longer label": ("script-src aww.example.com", JS),
+    "subdomains of the host": ("script-src *.www.example.com", JS),
+    "another port": ("connect-src api.example.com:8443", CONNECT),
+    "any port": ("connect-src api.example.com:*", ""),
+    "the default port": ("script-src https://www.example.com:443", ""),
+    "the plain default port": ("script-src http://www.example.com:80", JS),
+    "the plain host": ("connect-src http://api.example.com", ""),
+    "a folder": (f"connect-src {API}/auth/", ""),
+    "a file that is a folder": (f"connect-src {API}/auth", CONNECT),
+    "the path": (f"connect-src {API}/auth/session/refresh", ""),
+    "the root": (f"connect-src {API}/", ""),
+    "a query is no scheme": ("script-src www.example.com/s/?x=://y", JS),
+    "its nonce": ("script-src 'nonce-abc'", ""),
+    "another nonce": ("script-src 'nonce-abd'", JS),
+    "a nonce of nothing": ("style-src 'nonce-None'", CSS),
+    "strict-dynamic takes no host": ("script-src 'Strict-Dynamic' 'self'", JS),
+    "strict-dynamic takes a nonce": ("script-src 'strict-dynamic' 'nonce-abc'", ""),
+    "strict-dynamic is for scripts": ("default-src 'strict-dynamic' *", JS),
+    "words for inline code": ("script-src 'unsafe-inline' 'unsafe-eval'", JS),
+    "no source": ("script-src", JS),
+    "elements come first": ("script-src 'none'; script-src-elem 'self'", ""),
+    "style elements come first": ("style-src 'none'; style-src-elem 'self'", ""),
+    "the default comes last": ("default-src 'none'; script-src *", "style-src connect-src"),
+    "the first of two counts": ("script-src 'self'; script-src 'none'", ""),
+    "empty parts": ("script-src 'self';; ", ""),
+    "two headers have to allow it": ("script-src 'self' | script-src 'none'", JS),
+    "two policies have to allow it": ("img-src 'self', script-src 'none'", JS),
+    "a sandbox": ("sandbox", "sandbox"),
+    "a sandbox with scripts": ("sandbox allow-scripts", "sandbox"),
+    "a sandbox with scripts and cookies": ("sandbox Allow-Scripts allow-same-origin", ""),
+    "a sandbox and more": ("img-src * | sandbox; script-src 'none'", f"{JS} sandbox"),
+}
+
+
+@rows("policies, blocked", POLICIES)
 def test_policy_is_read_as_browsers_read_it(policies: str, blocked: str) -> None:
     headers = policies.split(" | ") if policies else []
     assert blocked_directives(headers, REFRESH_PAGE, LOADS) == blocked.split()
@@ -209,23 +209,23 @@ def test_policy_is_read_as_browsers_read_it(policies: str, blocked: str) -> None
 A, HTTP, A8443 = "https://a.example", "http://a.example", "https://a.example:8443"
 
 
-@rows(
-    "policy, page, script, is_blocked",
-    {
-        "everything, at any port": ("*", A8443, A8443, False),
-        "a scheme, at its default port": ("https://*", A8443, A8443, True),
-        "all hosts at a port": ("*:8443", A8443, A8443, False),
-        "itself, at a port": ("'self'", A8443, A8443, False),
-        "itself, at another port": ("'self'", A8443, "https://a.example:8444", True),
-        "itself, at the default port": ("'self'", f"{A}:443", A, False),
-        "itself, another host": ("'self'", A, "https://b.example", True),
-        "itself, another scheme": ("'self'", HTTP, A, True),
-        "the plain default port": ("a.example:80", HTTP, HTTP, False),
-        "the page's plain scheme": ("a.example", HTTP, HTTP, False),
-        "the page's plain scheme, or the upper": ("a.example", HTTP, A, False),
-        "the page's upper scheme": ("a.example", A, HTTP, True),
-    },
-)
+PORTS: dict[str, Any] = {
+    "everything, at any port": ("*", A8443, A8443, False),
+    "a scheme, at its default port": ("https://*", A8443, A8443, True),
+    "all hosts at a port": ("*:8443", A8443, A8443, False),
+    "itself, at a port": ("'self'", A8443, A8443, False),
+    "itself, at another port": ("'self'", A8443, "https://a.example:8444", True),
+    "itself, at the default port": ("'self'", f"{A}:443", A, False),
+    "itself, another host": ("'self'", A, "https://b.example", True),
+    "itself, another scheme": ("'self'", HTTP, A, True),
+    "the plain default port": ("a.example:80", HTTP, HTTP, False),
+    "the page's plain scheme": ("a.example", HTTP, HTTP, False),
+    "the page's plain scheme, or the upper": ("a.example", HTTP, A, False),
+    "the page's upper scheme": ("a.example", A, HTTP, True),
+}
+
+
+@rows("policy, page, script, is_blocked", PORTS)
 def test_ports_and_schemes_of_a_policy(
     policy: str, page: str, script: str, is_blocked: bool
 ) -> None:
@@ -243,18 +243,18 @@ def js(body: str = "code", status: int = 200, **headers: Any) -> FetchedResponse
     return reply(body, status, **{"Content_Type": "text/javascript; charset=utf-8", **headers})
 
 
-@rows(
-    "answer, expected",
-    {
-        "as installed": (js(), "ok script browsers receive the script unchanged"),
-        "another": (js("other"), "warning script the site serves a different script"),
-        "compressed": (js(Content_Encoding="gzip"), "warning script…is compressed"),
-        "as a page": (js(Content_Type="text/html"), "problem script…not sent as JavaScript"),
-        "without a type": (js(Content_Type=()), "problem script…not sent as JavaScript"),
-        "not found": (js(status=404), MISSING.format("status 404")),
-        "nothing responds": (DOWN, MISSING.format(DOWN)),
-    },
-)
+SCRIPTS: dict[str, Any] = {
+    "as installed": (js(), "ok script browsers receive the script unchanged"),
+    "another": (js("other"), "warning script the site serves a different script"),
+    "compressed": (js(Content_Encoding="gzip"), "warning script…is compressed"),
+    "as a page": (js(Content_Type="text/html"), "problem script…not sent as JavaScript"),
+    "without a type": (js(Content_Type=()), "problem script…not sent as JavaScript"),
+    "not found": (js(status=404), MISSING.format("status 404")),
+    "nothing responds": (DOWN, MISSING.format(DOWN)),
+}
+
+
+@rows("answer, expected", SCRIPTS)
 def test_script_has_to_arrive_unchanged(
     answer: Answer, expected: Expected, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -302,22 +302,22 @@ test_visitors_without_a_session_have_to_reach_sign_in = table(
 UPPER = "https://WWW.example.com:443/a"
 
 
-@rows(
-    "answer, onward",
-    {
-        "a redirect": (to("/auth/"), f"{PAGES}/auth/"),
-        "a redirect to a query": (to("?a"), f"{PAGES}/auth?a"),
-        "a redirect to the same site": (to(UPPER, 308), UPPER),
-        "a redirect of this package": (to("/auth/", **OURS), None),
-        "a redirect to another host": (to("//other.example/"), None),
-        "a redirect to plain http": (to("http://www.example.com/auth"), None),
-        "a redirect to no address": (to("https://[/"), None),
-        "a redirect without an address": (reply(status=302), None),
-        "a first redirect": (to("/auth/", 300), f"{PAGES}/auth/"),
-        "a page": (to("/auth/", 299), None),
-        "a bad request": (to("/auth/", 400), None),
-        "silence": (DOWN, None),
-    },
-)
+REDIRECTS: dict[str, Any] = {
+    "a redirect": (to("/auth/"), f"{PAGES}/auth/"),
+    "a redirect to a query": (to("?a"), f"{PAGES}/auth?a"),
+    "a redirect to the same site": (to(UPPER, 308), UPPER),
+    "a redirect of this package": (to("/auth/", **OURS), None),
+    "a redirect to another host": (to("//other.example/"), None),
+    "a redirect to plain http": (to("http://www.example.com/auth"), None),
+    "a redirect to no address": (to("https://[/"), None),
+    "a redirect without an address": (reply(status=302), None),
+    "a first redirect": (to("/auth/", 300), f"{PAGES}/auth/"),
+    "a page": (to("/auth/", 299), None),
+    "a bad request": (to("/auth/", 400), None),
+    "silence": (DOWN, None),
+}
+
+
+@rows("answer, onward", REDIRECTS)
 def test_only_a_redirect_on_the_same_site_is_followed(answer: Answer, onward: str | None) -> None:
     assert next_url(f"{PAGES}/auth", answer) == onward

@@ -89,15 +89,15 @@ REST = PREFLIGHT, PAGE_AT, SCRIPT, SIGN_IN
 STATIC = {"jwks": {"keys": [SessionSigner("s-1").jwk()]}}
 
 
-@rows(
-    "settings, arguments, expected",
-    {
-        "keys come from the API": ({}, (), [API_KEYS, REFRESH]),
-        "keys come with the settings": (STATIC, (), [REFRESH, API_KEYS]),
-        "nothing is asked offline": (STATIC, ("--offline", "--url", PAGES), []),
-        "the site is asked if it is known": ({}, ("--url", PAGES), [API_KEYS, REFRESH, *REST]),
-    },
-)
+NO_SDK: dict[str, Any] = {
+    "keys come from the API": ({}, (), [API_KEYS, REFRESH]),
+    "keys come with the settings": (STATIC, (), [REFRESH, API_KEYS]),
+    "nothing is asked offline": (STATIC, ("--offline", "--url", PAGES), []),
+    "the site is asked if it is known": ({}, ("--url", PAGES), [API_KEYS, REFRESH, *REST]),
+}
+
+
+@rows("settings, arguments, expected", NO_SDK)
 def test_process_without_an_sdk_asks_no_core(
     network: Network, settings: dict[str, Any], arguments: tuple[str, ...], expected: list[str]
 ) -> None:
@@ -122,15 +122,15 @@ TWICE = {"/enter": to("/auth/"), "/auth/": to("/a")}
 AWAY = {"/auth": to("https://id.example.net/")}
 
 
-@rows(
-    "login_url, answers, expected",
-    {
-        "a page": ("/auth", {}, ["/auth"]),
-        "a page that redirects": ("/auth", {"/auth": to("/auth/")}, ["/auth", "/auth/"]),
-        "a page that redirects twice": ("/enter", TWICE, ["/enter", "/auth/"]),
-        "a page that leads elsewhere": ("/auth", AWAY, ["/auth"]),
-    },
-)
+SIGN_IN_PAGES: dict[str, Any] = {
+    "a page": ("/auth", {}, ["/auth"]),
+    "a page that redirects": ("/auth", {"/auth": to("/auth/")}, ["/auth", "/auth/"]),
+    "a page that redirects twice": ("/enter", TWICE, ["/enter", "/auth/"]),
+    "a page that leads elsewhere": ("/auth", AWAY, ["/auth"]),
+}
+
+
+@rows("login_url, answers, expected", SIGN_IN_PAGES)
 def test_sign_in_page_is_requested_after_one_redirect(
     network: Network, login_url: str, answers: dict[str, Any], expected: list[str]
 ) -> None:
@@ -150,15 +150,15 @@ def test_this_machines_clock_is_the_apps(network: Network) -> None:
             assert whose in found
 
 
-@rows(
-    "server_name, scheme, site",
-    {
-        "a host": ("www.example.com", "https", "https://www.example.com"),
-        "a host with its port": ("localhost:5000", "http", "http://localhost:5000"),
-        "a host that is not ASCII": ("exämple.com", "https", None),
-        "a scheme that is no page's": ("www.example.com", "ws", None),
-    },
-)
+SERVER_NAMES: dict[str, Any] = {
+    "a host": ("www.example.com", "https", "https://www.example.com"),
+    "a host with its port": ("localhost:5000", "http", "http://localhost:5000"),
+    "a host that is not ASCII": ("exämple.com", "https", None),
+    "a scheme that is no page's": ("www.example.com", "ws", None),
+}
+
+
+@rows("server_name, scheme, site", SERVER_NAMES)
 def test_server_name_gives_the_address(server_name: str, scheme: str, site: str | None) -> None:
     app = pages_app()
     app.config.update(SERVER_NAME=server_name, PREFERRED_URL_SCHEME=scheme)

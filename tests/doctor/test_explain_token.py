@@ -41,48 +41,48 @@ def faults(findings: dict[str, Finding]) -> str:
     return " ".join(f"{name}{marks[f.level]}" for name, f in findings.items() if marks[f.level])
 
 
-@rows(
-    "recipe, rules, faulty",
-    {
-        "sound": (made(), RULES, ""),
-        "expired": (made(exp=NOW - 1), RULES, "exp! token!"),
-        "expired within the leeway": (made(exp=NOW - 9), LENIENT, ""),
-        "expired at the end of the leeway": (made(exp=NOW - 10), LENIENT, "exp! token!"),
-        "expires in the year 10000": (made(exp=253_402_300_799), RULES, "exp! token!"),
-        "issued too far in the future": (made(iat=NOW + 61), RULES, "iat! token!"),
-        "issued slightly in the future": (made(iat=NOW + 60), RULES, ""),
-        "issued at no time": (made(iat="now"), RULES, "iat! token!"),
-        "issued before all time": (made(iat=-1), RULES, "iat! token!"),
-        "issued when time began": (made(iat=0), RULES, ""),
-        "without an issue time": (made(iat=ABSENT), RULES, "iat! token!"),
-        "valid later": (made(nbf=NOW + 61), RULES, "nbf! token!"),
-        "valid soon": (made(nbf=NOW + 60), RULES, ""),
-        "valid from no time": (made(nbf="x"), RULES, "nbf! token!"),
-        "an address that was fetched at no time": (made(**{"st-ev": {"t": 1e16}}), RULES, "st-ev?"),
-        "an address fetched at a text": (made(**{"st-ev": {"t": "1"}}), RULES, "st-ev?"),
-        "roles of another form": (made(**{"st-role": 1}), RULES, "st-role?"),
-        "a tenant that is no text": (made(tId=1), RULES, "tId! token!"),
-        "an empty user": (made(sub=""), RULES, "sub! token!"),
-        "version 5 without a login method": (v("5", "rsub"), RULES, "rsub! token!"),
-        "version 4 without a login method": (v("4", "rsub"), RULES, ""),
-        "version 4 without a tenant": (v("4", "tId"), RULES, "tId! token!"),
-        "version 3 without both": (v("3", "tId", "rsub"), RULES, ""),
-        "version 3 without a user": (v("3", "sub"), RULES, "sub! token!"),
-        "version 2": (v("2"), RULES, "token!"),
-        "OAuth2": (made(stt=1), RULES, "stt! token!"),
-        "the issuer of the settings": (made(iss="https://a.example"), OF_A, ""),
-        "another issuer": (made(iss="x"), OF_A, "iss! token!"),
-        "no issuer": (made(), OF_A, "iss! token!"),
-        "incomplete sign-in": (made(**{"st-mfa": {"v": False}}), RULES, "token?"),
-        "complete sign-in": (made(**{"st-mfa": {"v": True}}), RULES, ""),
-        "a signature that was changed": (lambda: made()()[:-8] + "A" * 8, RULES, "token!"),
-        "no header": (lambda: "." + made()().split(".", 1)[1], RULES, "token!"),
-        "lists": (lambda: "W10.W10.W10", RULES, "token!"),
-        "nothing": (lambda: "", RULES, "token!"),
-        "no text": (lambda: "\udcff.\udcff.\udcff", RULES, "token!"),
-        "too deep": (lambda: token_of(DEEP), RULES, "size! token!"),
-    },
-)
+DEFECTIVE: dict[str, Any] = {
+    "sound": (made(), RULES, ""),
+    "expired": (made(exp=NOW - 1), RULES, "exp! token!"),
+    "expired within the leeway": (made(exp=NOW - 9), LENIENT, ""),
+    "expired at the end of the leeway": (made(exp=NOW - 10), LENIENT, "exp! token!"),
+    "expires in the year 10000": (made(exp=253_402_300_799), RULES, "exp! token!"),
+    "issued too far in the future": (made(iat=NOW + 61), RULES, "iat! token!"),
+    "issued slightly in the future": (made(iat=NOW + 60), RULES, ""),
+    "issued at no time": (made(iat="now"), RULES, "iat! token!"),
+    "issued before all time": (made(iat=-1), RULES, "iat! token!"),
+    "issued when time began": (made(iat=0), RULES, ""),
+    "without an issue time": (made(iat=ABSENT), RULES, "iat! token!"),
+    "valid later": (made(nbf=NOW + 61), RULES, "nbf! token!"),
+    "valid soon": (made(nbf=NOW + 60), RULES, ""),
+    "valid from no time": (made(nbf="x"), RULES, "nbf! token!"),
+    "an address that was fetched at no time": (made(**{"st-ev": {"t": 1e16}}), RULES, "st-ev?"),
+    "an address fetched at a text": (made(**{"st-ev": {"t": "1"}}), RULES, "st-ev?"),
+    "roles of another form": (made(**{"st-role": 1}), RULES, "st-role?"),
+    "a tenant that is no text": (made(tId=1), RULES, "tId! token!"),
+    "an empty user": (made(sub=""), RULES, "sub! token!"),
+    "version 5 without a login method": (v("5", "rsub"), RULES, "rsub! token!"),
+    "version 4 without a login method": (v("4", "rsub"), RULES, ""),
+    "version 4 without a tenant": (v("4", "tId"), RULES, "tId! token!"),
+    "version 3 without both": (v("3", "tId", "rsub"), RULES, ""),
+    "version 3 without a user": (v("3", "sub"), RULES, "sub! token!"),
+    "version 2": (v("2"), RULES, "token!"),
+    "OAuth2": (made(stt=1), RULES, "stt! token!"),
+    "the issuer of the settings": (made(iss="https://a.example"), OF_A, ""),
+    "another issuer": (made(iss="x"), OF_A, "iss! token!"),
+    "no issuer": (made(), OF_A, "iss! token!"),
+    "incomplete sign-in": (made(**{"st-mfa": {"v": False}}), RULES, "token?"),
+    "complete sign-in": (made(**{"st-mfa": {"v": True}}), RULES, ""),
+    "a signature that was changed": (lambda: made()()[:-8] + "A" * 8, RULES, "token!"),
+    "no header": (lambda: "." + made()().split(".", 1)[1], RULES, "token!"),
+    "lists": (lambda: "W10.W10.W10", RULES, "token!"),
+    "nothing": (lambda: "", RULES, "token!"),
+    "no text": (lambda: "\udcff.\udcff.\udcff", RULES, "token!"),
+    "too deep": (lambda: token_of(DEEP), RULES, "size! token!"),
+}
+
+
+@rows("recipe, rules, faulty", DEFECTIVE)
 def test_defect_of_a_token_is_reported(recipe: Recipe, rules: TokenRules, faulty: str) -> None:
     assert faults(explained(recipe(), rules)) == faulty
 
@@ -106,33 +106,33 @@ FETCHED = {"v": True, "t": (NOW - 300) * 1000}
 OF_THE_APP = {"plan": "gold-secret", "note": {"deep": "secret"}, "\x1b[31msecret": 1}
 
 
-@rows(
-    "claims, name, message",
-    {
-        "the user": ({}, "sub", "present"),
-        "the issue time": ({}, "iat", "10 min ago"),
-        "issued now": ({"iat": NOW}, "iat", "0 s ago"),
-        "issued soon": ({"iat": NOW + 30}, "iat", "30 s in the future"),
-        "the expiry": ({}, "exp", "in 10 min"),
-        "a second left": ({"exp": NOW + 1}, "exp", "in 1 s"),
-        "expires now": ({"exp": NOW}, "exp", "0 s ago, within the leeway"),
-        "nearly no leeway left": ({"exp": NOW - 9}, "exp", "9 s ago, within the leeway"),
-        "an older core": ({"rsub": ABSENT}, "rsub", "absent, as in tokens of older cores"),
-        "an issuer": ({"iss": "x"}, "iss", "present, not checked"),
-        "no issuer": ({}, "iss", "absent, not checked"),
-        "fresh": ({PARENT: "0a" * 32}, PARENT, "present: fresh from a refresh"),
-        "used": ({PARENT: None}, PARENT, "empty: never refreshed, or used at the API since"),
-        "no anti-CSRF token": ({}, "antiCsrfToken", None),
-        "a session's type": ({"stt": 0}, "stt", None),
-        "an address": ({"st-ev": FETCHED}, "st-ev", "present, fetched 5 min ago"),
-        "all factors": ({MFA: {"v": True}}, MFA, "says that all factors of sign-in are complete"),
-        "one factor": ({MFA: {"v": 1}}, MFA, "says that not all factors of sign-in are complete"),
-        "no claims of the app's": ({"st-role": {"v": [], "t": 0}}, "others", None),
-        "one of the app's": ({"plan": 1}, "others", "your own claims: plan"),
-        "an unprintable one": ({"\x00": 1}, "others", "your own claims: 1 more"),
-        "some to be repeated": (OF_THE_APP, "others", "your own claims: note, plan and 1 more"),
-    },
-)
+EXPLAINED: dict[str, Any] = {
+    "the user": ({}, "sub", "present"),
+    "the issue time": ({}, "iat", "10 min ago"),
+    "issued now": ({"iat": NOW}, "iat", "0 s ago"),
+    "issued soon": ({"iat": NOW + 30}, "iat", "30 s in the future"),
+    "the expiry": ({}, "exp", "in 10 min"),
+    "a second left": ({"exp": NOW + 1}, "exp", "in 1 s"),
+    "expires now": ({"exp": NOW}, "exp", "0 s ago, within the leeway"),
+    "nearly no leeway left": ({"exp": NOW - 9}, "exp", "9 s ago, within the leeway"),
+    "an older core": ({"rsub": ABSENT}, "rsub", "absent, as in tokens of older cores"),
+    "an issuer": ({"iss": "x"}, "iss", "present, not checked"),
+    "no issuer": ({}, "iss", "absent, not checked"),
+    "fresh": ({PARENT: "0a" * 32}, PARENT, "present: fresh from a refresh"),
+    "used": ({PARENT: None}, PARENT, "empty: never refreshed, or used at the API since"),
+    "no anti-CSRF token": ({}, "antiCsrfToken", None),
+    "a session's type": ({"stt": 0}, "stt", None),
+    "an address": ({"st-ev": FETCHED}, "st-ev", "present, fetched 5 min ago"),
+    "all factors": ({MFA: {"v": True}}, MFA, "says that all factors of sign-in are complete"),
+    "one factor": ({MFA: {"v": 1}}, MFA, "says that not all factors of sign-in are complete"),
+    "no claims of the app's": ({"st-role": {"v": [], "t": 0}}, "others", None),
+    "one of the app's": ({"plan": 1}, "others", "your own claims: plan"),
+    "an unprintable one": ({"\x00": 1}, "others", "your own claims: 1 more"),
+    "some to be repeated": (OF_THE_APP, "others", "your own claims: note, plan and 1 more"),
+}
+
+
+@rows("claims, name, message", EXPLAINED)
 def test_claim_is_explained_without_its_value(
     claims: dict[str, Any], name: str, message: str | None
 ) -> None:

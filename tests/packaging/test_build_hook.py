@@ -71,24 +71,21 @@ def rename(path: Path) -> None:
     path.rename(path.with_name("renamed.js"))
 
 
-@rows(
-    "path, change, is_built_again",
-    {
-        "nothing": ("frontend", Path.exists, False),
-        "a changed source": ("frontend/main.js", append, True),
-        "changed settings of npm": ("frontend/.npmrc", append, True),
-        "changed versions": ("frontend/package-lock.json", append, True),
-        "a changed hook": ("hatch_build.py", append, True),
-        "a new source": ("frontend/lib/new.js", append, True),
-        "a renamed source": ("frontend/main.js", rename, True),
-        "an editor's leftover": ("frontend/.main.js.swp", append, False),
-        "another's package": ("frontend/node_modules/esbuild/main.js", append, False),
-        **{
-            f"no {name}": (f"flask_ssr_session/static/{name}", Path.unlink, True)
-            for name in OUTPUTS
-        },
-    },
-)
+INPUTS: dict[str, Any] = {
+    "nothing": ("frontend", Path.exists, False),
+    "a changed source": ("frontend/main.js", append, True),
+    "changed settings of npm": ("frontend/.npmrc", append, True),
+    "changed versions": ("frontend/package-lock.json", append, True),
+    "a changed hook": ("hatch_build.py", append, True),
+    "a new source": ("frontend/lib/new.js", append, True),
+    "a renamed source": ("frontend/main.js", rename, True),
+    "an editor's leftover": ("frontend/.main.js.swp", append, False),
+    "another's package": ("frontend/node_modules/esbuild/main.js", append, False),
+    **{f"no {name}": (f"flask_ssr_session/static/{name}", Path.unlink, True) for name in OUTPUTS},
+}
+
+
+@rows("path, change, is_built_again", INPUTS)
 def test_bundle_is_built_again_for_another_input_or_a_missing_output(
     project: Path, calls: Calls, path: str, change: Callable[[Path], Any], is_built_again: bool
 ) -> None:
@@ -136,15 +133,15 @@ def test_a_failing_npm_is_quoted_without_a_traceback_and_changes_nothing(
     assert not (project / "flask_ssr_session" / "static").exists()
 
 
-@rows(
-    "home, named, kept",
-    {
-        "a usable home": ("", None, ""),
-        "a home that is not there": ("/no/such/home", None, None),
-        "a user whom the system does not know": (None, None, None),
-        "a cache that the machine names": ("/no/such/home", "/named/cache", "/named/cache"),
-    },
-)
+CACHES: dict[str, Any] = {
+    "a usable home": ("", None, ""),
+    "a home that is not there": ("/no/such/home", None, None),
+    "a user whom the system does not know": (None, None, None),
+    "a cache that the machine names": ("/no/such/home", "/named/cache", "/named/cache"),
+}
+
+
+@rows("home, named, kept", CACHES)
 def test_npm_keeps_its_cache_or_gets_one_that_goes_away(
     project: Path,
     tmp_path: Path,
@@ -171,17 +168,17 @@ def test_npm_keeps_its_cache_or_gets_one_that_goes_away(
         assert not Path(cache).parent.exists()
 
 
-@rows(
-    "command, answer, is_usable",
-    {
-        "both, new enough": ("node", "echo v18.0.0", True),
-        "an old Node.js": ("node", "echo v17.9.1", False),
-        "a broken one": ("node", "exit 127", False),
-        "a version manager's shim": ("node", "echo no version set", False),
-        "no Node.js": ("node", None, False),
-        "no npm": ("npm", None, False),
-    },
-)
+COMMANDS: dict[str, Any] = {
+    "both, new enough": ("node", "echo v18.0.0", True),
+    "an old Node.js": ("node", "echo v17.9.1", False),
+    "a broken one": ("node", "exit 127", False),
+    "a version manager's shim": ("node", "echo no version set", False),
+    "no Node.js": ("node", None, False),
+    "no npm": ("npm", None, False),
+}
+
+
+@rows("command, answer, is_usable", COMMANDS)
 def test_a_build_needs_node_and_npm(
     project: Path,
     command_folder: Path,
@@ -239,14 +236,14 @@ def test_compression_depends_on_the_content_only() -> None:
     assert (flags, time, strength, system) == (0, b"\0\0\0\0", 2, 255)
 
 
-@rows(
-    "target, version, copies",
-    {
-        "a wheel": ("wheel", "standard", True),
-        "an editable install": ("wheel", "editable", False),
-        "an sdist": ("sdist", "standard", False),
-    },
-)
+TARGETS: dict[str, Any] = {
+    "a wheel": ("wheel", "standard", True),
+    "an editable install": ("wheel", "editable", False),
+    "an sdist": ("sdist", "standard", False),
+}
+
+
+@rows("target, version, copies", TARGETS)
 def test_only_a_real_wheel_copies_the_templates(
     project: Path, target: str, version: str, copies: bool
 ) -> None:

@@ -18,23 +18,23 @@ PROTECTED: dict[str, Any] = {"protected": True}
 LETTERS = {"-": Caching.LEAVE, "p": Caching.PRIVATE, "n": Caching.NO_STORE}
 
 
-@rows(
-    "response, expected",
-    {
-        "a page is private, and not stored while nothing is known": (HTML, "p---nn"),
-        "a page as XML": ({"media_type": "application/xhtml+xml"}, "p---nn"),
-        "a page in capitals": ({"media_type": "Text/HTML"}, "p---nn"),
-        "a stream of Turbo": ({"media_type": "text/vnd.turbo-stream.html"}, "p---nn"),
-        "an optional page shows another content after a refresh": (HTML | OPTIONAL, "pnn-nn"),
-        "a protected page is stored for nobody else": (HTML | PROTECTED, "pnnnnn"),
-        "a streamed page may still turn into ours": (HTML | STREAM, "pnnnnn"),
-        "JSON is the app's own affair": (JSON, "------"),
-        "protected JSON": (JSON | PROTECTED, "pnnnnn"),
-        "optional JSON": (JSON | OPTIONAL, "-nn-nn"),
-        "a streamed CSV": ({"media_type": "text/csv"} | STREAM, "------"),
-        "no type": ({"media_type": ""}, "------"),
-    },
-)
+CACHING: dict[str, Any] = {
+    "a page is private, and not stored while nothing is known": (HTML, "p---nn"),
+    "a page as XML": ({"media_type": "application/xhtml+xml"}, "p---nn"),
+    "a page in capitals": ({"media_type": "Text/HTML"}, "p---nn"),
+    "a stream of Turbo": ({"media_type": "text/vnd.turbo-stream.html"}, "p---nn"),
+    "an optional page shows another content after a refresh": (HTML | OPTIONAL, "pnn-nn"),
+    "a protected page is stored for nobody else": (HTML | PROTECTED, "pnnnnn"),
+    "a streamed page may still turn into ours": (HTML | STREAM, "pnnnnn"),
+    "JSON is the app's own affair": (JSON, "------"),
+    "protected JSON": (JSON | PROTECTED, "pnnnnn"),
+    "optional JSON": (JSON | OPTIONAL, "-nn-nn"),
+    "a streamed CSV": ({"media_type": "text/csv"} | STREAM, "------"),
+    "no type": ({"media_type": ""}, "------"),
+}
+
+
+@rows("response, expected", CACHING)
 def test_caches_may_do(response: dict[str, Any], expected: str) -> None:
     for state, letter in zip(SessionState, expected, strict=True):
         assert choose_caching(state, **response) is LETTERS[letter], state

@@ -99,31 +99,31 @@ THEIRS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-@rows(
-    "name, value, claims, is_met",
-    {
-        "the user has the role": ("role", "admin", roles("admin", "editor"), True),
-        "another of the user's roles": ("role", "editor", roles("admin", "editor"), True),
-        "a role of long ago": ("role", "admin", roles("admin", age=LONG), True),
-        "a role that the user has not": ("role", "owner", roles("admin"), False),
-        "the beginning of a role": ("role", "adm", roles("admin"), False),
-        "a role in other letters": ("role", "Admin", roles("admin"), False),
-        "a role and a blank": ("role", "admin ", roles("admin"), False),
-        "no roles": ("role", "admin", roles(), False),
-        "no claim of roles": ("role", "admin", {}, False),
-        "roles without a value": ("role", "admin", claim("st-role", None), False),
-        "a permission is no role": ("role", "admin", perms("admin"), False),
-        "the user has the permission": ("permission", "write", perms("read", "write"), True),
-        "a permission of long ago": ("permission", "read", perms("read", age=LONG), True),
-        "a permission that the user has not": ("permission", "delete", perms("read"), False),
-        "no claim of permissions": ("permission", "read", {}, False),
-        "a role is no permission": ("permission", "admin", roles("admin"), False),
-        "the address is verified": ("email_verified", True, ev(True), True),
-        "the address was verified long ago": ("email_verified", True, ev(True, LONG), True),
-        "the address is not verified": ("email_verified", True, ev(False), False),
-        "nothing is known of the address": ("email_verified", True, {}, False),
-    },
-)
+CONDITIONS: dict[str, Any] = {
+    "the user has the role": ("role", "admin", roles("admin", "editor"), True),
+    "another of the user's roles": ("role", "editor", roles("admin", "editor"), True),
+    "a role of long ago": ("role", "admin", roles("admin", age=LONG), True),
+    "a role that the user has not": ("role", "owner", roles("admin"), False),
+    "the beginning of a role": ("role", "adm", roles("admin"), False),
+    "a role in other letters": ("role", "Admin", roles("admin"), False),
+    "a role and a blank": ("role", "admin ", roles("admin"), False),
+    "no roles": ("role", "admin", roles(), False),
+    "no claim of roles": ("role", "admin", {}, False),
+    "roles without a value": ("role", "admin", claim("st-role", None), False),
+    "a permission is no role": ("role", "admin", perms("admin"), False),
+    "the user has the permission": ("permission", "write", perms("read", "write"), True),
+    "a permission of long ago": ("permission", "read", perms("read", age=LONG), True),
+    "a permission that the user has not": ("permission", "delete", perms("read"), False),
+    "no claim of permissions": ("permission", "read", {}, False),
+    "a role is no permission": ("permission", "admin", roles("admin"), False),
+    "the address is verified": ("email_verified", True, ev(True), True),
+    "the address was verified long ago": ("email_verified", True, ev(True, LONG), True),
+    "the address is not verified": ("email_verified", True, ev(False), False),
+    "nothing is known of the address": ("email_verified", True, {}, False),
+}
+
+
+@rows("name, value, claims, is_met", CONDITIONS)
 def test_condition_is_met_or_explained_as_by_the_sdk(
     name: str, value: Any, claims: Claims, is_met: bool
 ) -> None:
@@ -136,18 +136,18 @@ def test_condition_is_met_or_explained_as_by_the_sdk(
     assert is_met or json.loads(json.dumps(ours[0].reason)) == theirs.reason
 
 
-@rows(
-    "name, value, claims",
-    {
-        "roles are a text": ("role", "admin", claim("st-role", "administrator")),
-        "roles are a bare list": ("role", "admin", {"st-role": ["admin"]}),
-        "roles are a mapping": ("role", "admin", claim("st-role", {"admin": 1})),
-        "roles are null": ("role", "admin", {"st-role": None}),
-        "verified is a text": ("email_verified", True, ev("true")),
-        "verified is a number": ("email_verified", True, ev(1)),
-        "verified is bare": ("email_verified", True, {"st-ev": True}),
-    },
-)
+OTHER_SHAPES: dict[str, Any] = {
+    "roles are a text": ("role", "admin", claim("st-role", "administrator")),
+    "roles are a bare list": ("role", "admin", {"st-role": ["admin"]}),
+    "roles are a mapping": ("role", "admin", claim("st-role", {"admin": 1})),
+    "roles are null": ("role", "admin", {"st-role": None}),
+    "verified is a text": ("email_verified", True, ev("true")),
+    "verified is a number": ("email_verified", True, ev(1)),
+    "verified is bare": ("email_verified", True, {"st-ev": True}),
+}
+
+
+@rows("name, value, claims", OTHER_SHAPES)
 def test_claim_of_another_shape_meets_nothing(name: str, value: Any, claims: Claims) -> None:
     assert failed(rules(**{name: value}), claims) == [THEIRS[name](value).id]
 
@@ -177,18 +177,18 @@ def test_all_conditions_have_to_hold_and_each_that_does_not_is_named() -> None:
 # --- validators of the SDK -----------------------------------------------------------------------
 
 
-@rows(
-    "validator, accepted, refused",
-    {
-        "includes": (ROLE.includes("admin"), roles("admin"), roles("editor")),
-        # Without the claim nothing is known, so nothing is excluded, either.
-        "excludes, no claim": (ROLE.excludes("banned"), roles(), {}),
-        "of today": (ROLE.includes("a", DAY), roles("a", age=DAY - 60), roles("a", age=DAY + 60)),
-        "primitive of an age": (DEPTH.has_value(3), claim("depth", 3, 30), claim("depth", 3, 90)),
-        "true": (AGREED.is_true(None), claim("agreed", True), claim("agreed", False)),
-        "with an id": (COLOUR.has_value("blue", id_="mood"), claim("colour", "blue"), {}),
-    },
-)
+VALIDATORS: dict[str, Any] = {
+    "includes": (ROLE.includes("admin"), roles("admin"), roles("editor")),
+    # Without the claim nothing is known, so nothing is excluded, either.
+    "excludes, no claim": (ROLE.excludes("banned"), roles(), {}),
+    "of today": (ROLE.includes("a", DAY), roles("a", age=DAY - 60), roles("a", age=DAY + 60)),
+    "primitive of an age": (DEPTH.has_value(3), claim("depth", 3, 30), claim("depth", 3, 90)),
+    "true": (AGREED.is_true(None), claim("agreed", True), claim("agreed", False)),
+    "with an id": (COLOUR.has_value("blue", id_="mood"), claim("colour", "blue"), {}),
+}
+
+
+@rows("validator, accepted, refused", VALIDATORS)
 def test_validator_of_the_sdk_judges_as_it_does_there(
     validator: Any, accepted: Claims, refused: Claims
 ) -> None:
@@ -307,23 +307,23 @@ WAITS = "waits for something, but a page checks the payload alone"
 NO_RESULT = "must return an object with is_valid and reason"
 
 
-@rows(
-    "answer, problem",
-    {
-        "it raises": (lambda payload: payload["missing"], "failed with KeyError at"),
-        "it raises, async": (failing, "failed with LookupError at"),
-        "it raises what waiting raises": (raising(RuntimeError("hunter2")), "failed with Runtime"),
-        "it is cancelled": (raising(asyncio.CancelledError("hunter2")), "failed with Cancelled"),
-        "it waits": (waiting, WAITS),
-        "it waits by an object": (lambda _: Waits(), WAITS),
-        "it asks for the running loop": (sleeping, WAITS),
-        "it returns None": (lambda _: None, "returned None"),
-        "it returns True": (lambda _: True, NO_RESULT),
-        "it returns a text": (lambda _: "valid", NO_RESULT),
-        "it returns a mapping": (lambda _: {"is_valid": True}, NO_RESULT),
-        "its result fails": (lambda _: Odd(), NO_RESULT),
-    },
-)
+UNASKABLE: dict[str, Any] = {
+    "it raises": (lambda payload: payload["missing"], "failed with KeyError at"),
+    "it raises, async": (failing, "failed with LookupError at"),
+    "it raises what waiting raises": (raising(RuntimeError("hunter2")), "failed with Runtime"),
+    "it is cancelled": (raising(asyncio.CancelledError("hunter2")), "failed with Cancelled"),
+    "it waits": (waiting, WAITS),
+    "it waits by an object": (lambda _: Waits(), WAITS),
+    "it asks for the running loop": (sleeping, WAITS),
+    "it returns None": (lambda _: None, "returned None"),
+    "it returns True": (lambda _: True, NO_RESULT),
+    "it returns a text": (lambda _: "valid", NO_RESULT),
+    "it returns a mapping": (lambda _: {"is_valid": True}, NO_RESULT),
+    "its result fails": (lambda _: Odd(), NO_RESULT),
+}
+
+
+@rows("answer, problem", UNASKABLE)
 def test_validator_that_cannot_be_asked_lets_nobody_in(
     answer: Callable[[Any], Any], problem: str
 ) -> None:
@@ -369,20 +369,20 @@ for _ in range(100_000):
     TOO_DEEP = [TOO_DEEP]
 
 
-@rows(
-    "reason, told",
-    {
-        "a mapping": ({"message": "no"}, {"message": "no"}),
-        "a text": ("no", "no"),
-        "None": (None, None),
-        "a set": ({1, 2}, UNCHECKED),
-        "bytes": (b"bytes", UNCHECKED),
-        "an object": (object(), UNCHECKED),
-        "a key that is no text": ({(1, 2): 3}, UNCHECKED),
-        "a list that holds itself": (ENDLESS, UNCHECKED),
-        "a list that is too deep": (TOO_DEEP, UNCHECKED),
-    },
-)
+REASONS: dict[str, Any] = {
+    "a mapping": ({"message": "no"}, {"message": "no"}),
+    "a text": ("no", "no"),
+    "None": (None, None),
+    "a set": ({1, 2}, UNCHECKED),
+    "bytes": (b"bytes", UNCHECKED),
+    "an object": (object(), UNCHECKED),
+    "a key that is no text": ({(1, 2): 3}, UNCHECKED),
+    "a list that holds itself": (ENDLESS, UNCHECKED),
+    "a list that is too deep": (TOO_DEEP, UNCHECKED),
+}
+
+
+@rows("reason, told", REASONS)
 def test_reason_that_json_cannot_hold_is_left_out(reason: Any, told: Any) -> None:
     result = SimpleNamespace(is_valid=False, reason=reason)
     (failure,) = rules(validators=[Validator(lambda _: result)]).failures(session_of({}))
@@ -426,23 +426,23 @@ def test_email_verified_takes_true_or_false() -> None:
             rules(email_verified=value)
 
 
-@rows(
-    "value, advice",
-    {
-        "it is not in a list": (ROLE.includes("admin"), "a list of"),
-        "a text": ("admin", "a list of"),
-        "a mapping": ({"a": 1}, "a list of"),
-        "a generator, which asks once": ((v for v in [ROLE.includes("a")]), "a list of"),
-        "None": (None, "a list of"),
-        "a claim, not its validator": ([UserRoleClaim], "is a claim; use one of its"),
-        "all validators of a claim": ([ROLE], "forget to call it"),
-        "it is not called": ([ROLE.includes], "forget to call it"),
-        "a text is among them": ([ROLE.includes("a"), "admin"], "forget to call it"),
-        "None is among them": ([None], "forget to call it"),
-        "a function": ([lambda *_: VALID], "forget to call it"),
-        "a class": ([Validator], "is a class; list an instance"),
-    },
-)
+NO_VALIDATORS: dict[str, Any] = {
+    "it is not in a list": (ROLE.includes("admin"), "a list of"),
+    "a text": ("admin", "a list of"),
+    "a mapping": ({"a": 1}, "a list of"),
+    "a generator, which asks once": ((v for v in [ROLE.includes("a")]), "a list of"),
+    "None": (None, "a list of"),
+    "a claim, not its validator": ([UserRoleClaim], "is a claim; use one of its"),
+    "all validators of a claim": ([ROLE], "forget to call it"),
+    "it is not called": ([ROLE.includes], "forget to call it"),
+    "a text is among them": ([ROLE.includes("a"), "admin"], "forget to call it"),
+    "None is among them": ([None], "forget to call it"),
+    "a function": ([lambda *_: VALID], "forget to call it"),
+    "a class": ([Validator], "is a class; list an instance"),
+}
+
+
+@rows("value, advice", NO_VALIDATORS)
 def test_validators_take_a_list_of_validators(value: Any, advice: str) -> None:
     with pytest.raises(MisuseError, match=f"^validators= takes.*{advice}"):
         rules(validators=value)

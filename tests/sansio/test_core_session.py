@@ -46,38 +46,38 @@ def test_session_that_the_core_does_not_know_is_none() -> None:
     assert parse_core_session(json.dumps(GONE).encode(), "h") is None
 
 
-@rows(
-    "body",
-    {
-        "not JSON": b"{",
-        "too deep": b"[" * 100_000,
-        "a number too long to be read": b"9" * 10_000,
-        "a list": b"[]",
-        "a text": b'"OK"',
-        "null": b"null",
-        **{
-            f"the status {status!r}": json.dumps(FOUND | {"status": status}).encode()
-            for status in ("ERROR", "ok", "OK ", "UNAUTHORIZED", None, True, ["OK"])
-        },
-        "no status": b"{}",
-        "another session": json.dumps({**FOUND, "sessionHandle": "H"}).encode(),
-        "no handle": json.dumps({**FOUND, "sessionHandle": None}).encode(),
-        "no time": json.dumps({**FOUND, "timeCreated": None}).encode(),
-        "a time that is true": json.dumps({**FOUND, "timeCreated": True}).encode(),
-        "no claims": json.dumps({**FOUND, "userDataInJWT": None}).encode(),
-        "a time before 1970": json.dumps({**FOUND, "timeCreated": -1}).encode(),
-        "a time after the year 9999": json.dumps({**FOUND, "timeCreated": 10**15}).encode(),
-        "a time too large for a float": json.dumps({**FOUND, "timeCreated": 10**400}).encode(),
-        "a time with a fraction": json.dumps({**FOUND, "timeCreated": 1.5}).encode(),
-        "claims that are nested deeply": claims(b'{"a":' * 33 + b"1" + b"}" * 33),
-        "a claim that is no number": claims(b'{"a":NaN}'),
-        "a claim that is too large": claims(b'{"a":1e999}'),
-        "a claim twice": claims(b'{"st-mfa":{"v":true},"st-mfa":{"v":false}}'),
-        "a status twice": b'{"status":"UNAUTHORISED",%s' % json.dumps(FOUND).encode()[1:],
-        "no UTF-8": b"\xff" + json.dumps(FOUND).encode(),
-        "claims in a list": json.dumps({**FOUND, "userDataInJWT": []}).encode(),
+OTHER_RESPONSES: dict[str, Any] = {
+    "not JSON": b"{",
+    "too deep": b"[" * 100_000,
+    "a number too long to be read": b"9" * 10_000,
+    "a list": b"[]",
+    "a text": b'"OK"',
+    "null": b"null",
+    **{
+        f"the status {status!r}": json.dumps(FOUND | {"status": status}).encode()
+        for status in ("ERROR", "ok", "OK ", "UNAUTHORIZED", None, True, ["OK"])
     },
-)
+    "no status": b"{}",
+    "another session": json.dumps({**FOUND, "sessionHandle": "H"}).encode(),
+    "no handle": json.dumps({**FOUND, "sessionHandle": None}).encode(),
+    "no time": json.dumps({**FOUND, "timeCreated": None}).encode(),
+    "a time that is true": json.dumps({**FOUND, "timeCreated": True}).encode(),
+    "no claims": json.dumps({**FOUND, "userDataInJWT": None}).encode(),
+    "a time before 1970": json.dumps({**FOUND, "timeCreated": -1}).encode(),
+    "a time after the year 9999": json.dumps({**FOUND, "timeCreated": 10**15}).encode(),
+    "a time too large for a float": json.dumps({**FOUND, "timeCreated": 10**400}).encode(),
+    "a time with a fraction": json.dumps({**FOUND, "timeCreated": 1.5}).encode(),
+    "claims that are nested deeply": claims(b'{"a":' * 33 + b"1" + b"}" * 33),
+    "a claim that is no number": claims(b'{"a":NaN}'),
+    "a claim that is too large": claims(b'{"a":1e999}'),
+    "a claim twice": claims(b'{"st-mfa":{"v":true},"st-mfa":{"v":false}}'),
+    "a status twice": b'{"status":"UNAUTHORISED",%s' % json.dumps(FOUND).encode()[1:],
+    "no UTF-8": b"\xff" + json.dumps(FOUND).encode(),
+    "claims in a list": json.dumps({**FOUND, "userDataInJWT": []}).encode(),
+}
+
+
+@rows("body", OTHER_RESPONSES)
 def test_any_other_response_says_nothing(body: bytes) -> None:
     with pytest.raises(ValueError, match="the response"):
         parse_core_session(body, "h")
@@ -91,28 +91,28 @@ OF_THE_TOKEN = (
 ROLE = {"st-role": {"v": ["admin"], "t": 5}}
 
 
-@rows(
-    "token, core, fresh",
-    {
-        "the same": (ROLE, ROLE, None),
-        "none": ({}, {}, None),
-        "a role given": ({}, ROLE, ROLE),
-        "a role taken": (ROLE, {}, {}),
-        "a role changed": (ROLE, {"st-role": {"v": []}}, {"st-role": {"v": []}}),
-        "another order of a list": ({"a": [1, 2]}, {"a": [2, 1]}, {"a": [2, 1]}),
-        "a longer list": ({"a": [1]}, {"a": [1, 2]}, {"a": [1, 2]}),
-        "a number by value": ({"a": 1}, {"a": 1.0}, None),
-        "a number and true": ({"a": 1}, {"a": True}, {"a": True}),
-        "false and a number": ({"a": [False]}, {"a": [0]}, {"a": [0]}),
-        "a text and a number": ({"a": "1"}, {"a": 1}, {"a": 1}),
-        "null counts as absent": ({}, {"a": None}, None),
-        "null in the token, too": ({"a": None}, {}, None),
-        "null within a claim": ({"a": {"v": 1}}, {"a": {"v": 1, "t": None}}, None),
-        "another member within a claim": ({"a": {"v": 1}}, {"a": {"w": 1}}, {"a": {"w": 1}}),
-        "a claim removed by null": ({"a": 1, "b": 2}, {"a": None, "b": 2}, {"b": 2}),
-        "claims of the token": ({}, dict.fromkeys(OF_THE_TOKEN, "x"), None),
-    },
-)
+FRESH: dict[str, Any] = {
+    "the same": (ROLE, ROLE, None),
+    "none": ({}, {}, None),
+    "a role given": ({}, ROLE, ROLE),
+    "a role taken": (ROLE, {}, {}),
+    "a role changed": (ROLE, {"st-role": {"v": []}}, {"st-role": {"v": []}}),
+    "another order of a list": ({"a": [1, 2]}, {"a": [2, 1]}, {"a": [2, 1]}),
+    "a longer list": ({"a": [1]}, {"a": [1, 2]}, {"a": [1, 2]}),
+    "a number by value": ({"a": 1}, {"a": 1.0}, None),
+    "a number and true": ({"a": 1}, {"a": True}, {"a": True}),
+    "false and a number": ({"a": [False]}, {"a": [0]}, {"a": [0]}),
+    "a text and a number": ({"a": "1"}, {"a": 1}, {"a": 1}),
+    "null counts as absent": ({}, {"a": None}, None),
+    "null in the token, too": ({"a": None}, {}, None),
+    "null within a claim": ({"a": {"v": 1}}, {"a": {"v": 1, "t": None}}, None),
+    "another member within a claim": ({"a": {"v": 1}}, {"a": {"w": 1}}, {"a": {"w": 1}}),
+    "a claim removed by null": ({"a": 1, "b": 2}, {"a": None, "b": 2}, {"b": 2}),
+    "claims of the token": ({}, dict.fromkeys(OF_THE_TOKEN, "x"), None),
+}
+
+
+@rows("token, core, fresh", FRESH)
 def test_claims_of_the_core_replace_those_of_the_token(
     token: dict[str, Any], core: dict[str, Any], fresh: dict[str, Any] | None
 ) -> None:

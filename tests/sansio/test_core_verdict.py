@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from flask_ssr_session.errors import CoreUnavailableError
@@ -69,14 +71,14 @@ def test_pending_session_is_active_until_its_factors_are_checked_again() -> None
     assert (later.reason, later.signed_in_at) == (Reason.MFA_PENDING, 1_700_000_000)
 
 
-@rows(
-    "answer, reason, detail",
-    {
-        "no": (False, Reason.ACTIVE, None),
-        "yes": (True, Reason.REVOKED_BY_APP, BY_APP),
-        "unknown": (None, Reason.REVOCATION_UNKNOWN, None),
-    },
-)
+LISTED: dict[str, Any] = {
+    "no": (False, Reason.ACTIVE, None),
+    "yes": (True, Reason.REVOKED_BY_APP, BY_APP),
+    "unknown": (None, Reason.REVOCATION_UNKNOWN, None),
+}
+
+
+@rows("answer, reason, detail", LISTED)
 def test_list_of_the_app_ends_a_session(
     answer: bool | None, reason: Reason, detail: str | None
 ) -> None:
@@ -86,13 +88,13 @@ def test_list_of_the_app_ends_a_session(
     assert apply_app_revocation(Verdict(Reason.EXPIRED), answer).reason is Reason.EXPIRED
 
 
-@rows(
-    "check, state, reason, detail",
-    {
-        "a revoked session": (is_revoked, SessionState.REFRESH, Reason.REVOKED, None),
-        "a core that is down": (is_down, SessionState.UNAVAILABLE, Reason.CORE_UNAVAILABLE, DOWN),
-    },
-)
+GONE: dict[str, Any] = {
+    "a revoked session": (is_revoked, SessionState.REFRESH, Reason.REVOKED, None),
+    "a core that is down": (is_down, SessionState.UNAVAILABLE, Reason.CORE_UNAVAILABLE, DOWN),
+}
+
+
+@rows("check, state, reason, detail", GONE)
 def test_session_is_gone(check: object, state: SessionState, reason: Reason, detail: str) -> None:
     assert callable(check)
     judged = apply_core_session(verdict(), check)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from flask_ssr_session.sansio.cross_site import (
@@ -105,26 +107,26 @@ def test_no_origin_is_trusted_by_default(site: str | None) -> None:
 OVERRIDE = "X-HTTP-Method-Override"
 
 
-@rows(
-    "method, headers, unsafe",
-    {
-        **{method: (method, {}, False) for method in ("GET", "HEAD", "OPTIONS", "TRACE", "get")},
-        **{
-            f"{method!r}": (method, {}, True)
-            for method in ("POST", "PUT", "PATCH", "DELETE", "CONNECT", "PROPFIND", "post")
-        },
-        "no method": ("", {}, True),
-        "a blank behind it": ("get ", {}, True),
-        "override": ("GET", {OVERRIDE: "DELETE"}, True),
-        "override by the second name": ("GET", {"X-HTTP-Method": "put"}, True),
-        "override by the third": ("GET", {"X-Method-Override": " PATCH "}, True),
-        "override, as safe": ("GET", {OVERRIDE: "HEAD"}, False),
-        "override to a safe one": ("POST", {OVERRIDE: "GET"}, True),
-        "WebSocket": ("GET", {"Upgrade": "websocket"}, True),
-        "WebSocket among others": ("GET", {"Upgrade": "h2c, WebSocket"}, True),
-        "another upgrade": ("GET", {"Upgrade": "h2c"}, False),
+METHODS: dict[str, Any] = {
+    **{method: (method, {}, False) for method in ("GET", "HEAD", "OPTIONS", "TRACE", "get")},
+    **{
+        f"{method!r}": (method, {}, True)
+        for method in ("POST", "PUT", "PATCH", "DELETE", "CONNECT", "PROPFIND", "post")
     },
-)
+    "no method": ("", {}, True),
+    "a blank behind it": ("get ", {}, True),
+    "override": ("GET", {OVERRIDE: "DELETE"}, True),
+    "override by the second name": ("GET", {"X-HTTP-Method": "put"}, True),
+    "override by the third": ("GET", {"X-Method-Override": " PATCH "}, True),
+    "override, as safe": ("GET", {OVERRIDE: "HEAD"}, False),
+    "override to a safe one": ("POST", {OVERRIDE: "GET"}, True),
+    "WebSocket": ("GET", {"Upgrade": "websocket"}, True),
+    "WebSocket among others": ("GET", {"Upgrade": "h2c, WebSocket"}, True),
+    "another upgrade": ("GET", {"Upgrade": "h2c"}, False),
+}
+
+
+@rows("method, headers, unsafe", METHODS)
 def test_methods_that_may_change_something(
     method: str, headers: dict[str, str], unsafe: bool
 ) -> None:

@@ -57,29 +57,29 @@ def seen_by_app(content_type: str, body: bytes) -> Any:
 # --- forms that are resubmitted unchanged --------------------------------------------------------
 
 
+FORMS: dict[str, Any] = {
+    # A button without a name sends nothing.
+    "no field": [],
+    "one name three times": [("tag", "a"), ("tag", "b"), ("tag", "a")],
+    "button that was pressed": [("title", "Tea"), ("action", "save"), ("action", "publish")],
+    "file inputs left empty": [("a", "1"), ("photo", None), ("photo", None), ("b", "")],
+    "lines": [("text", "one\r\ntwo\r\n\r\nfour\r\n"), ("text", "\r\n")],
+    "lines in a name": [("a\r\nb", "1")],
+    "every ASCII sign": [("signs", "".join(map(chr, range(32, 127))))],
+    "signs in a name": [("a&b=c+d%20;e~*-._", "1")],
+    "markup": [("<b>", "</textarea><script>alert(1)</script>"), ("x", "&lt;&amp;&#0;")],
+    "other letters": [("größe", "ß"), ("名前", "山田"), ("עברית", "\u202eabc")],
+    "separators of Unicode": [("x", "a\u2028b\u2029c\x85d\u00a0e\ufeff")],
+    "looks like another field": [("x", "1&admin=1"), ("y", "a=b")],
+    "looks like another part": [("x", f"--{BOUNDARY[:-1]}--\r\n\r\n--\r\n")],
+    "the page's encoding by name": [("_charset_", "UTF-8"), ("x", "ä")],
+    "CSRF token of Flask-WTF": [("title", "Tea"), ("csrf_token", "IjEi.abc")],
+    "CSRF token behind prefixes": [("contact-csrf_token", "1"), ("a-b-csrf_token", "2")],
+}
+
+
 @BOTH
-@rows(
-    "fields",
-    {
-        # A button without a name sends nothing.
-        "no field": [],
-        "one name three times": [("tag", "a"), ("tag", "b"), ("tag", "a")],
-        "button that was pressed": [("title", "Tea"), ("action", "save"), ("action", "publish")],
-        "file inputs left empty": [("a", "1"), ("photo", None), ("photo", None), ("b", "")],
-        "lines": [("text", "one\r\ntwo\r\n\r\nfour\r\n"), ("text", "\r\n")],
-        "lines in a name": [("a\r\nb", "1")],
-        "every ASCII sign": [("signs", "".join(map(chr, range(32, 127))))],
-        "signs in a name": [("a&b=c+d%20;e~*-._", "1")],
-        "markup": [("<b>", "</textarea><script>alert(1)</script>"), ("x", "&lt;&amp;&#0;")],
-        "other letters": [("größe", "ß"), ("名前", "山田"), ("עברית", "\u202eabc")],
-        "separators of Unicode": [("x", "a\u2028b\u2029c\x85d\u00a0e\ufeff")],
-        "looks like another field": [("x", "1&admin=1"), ("y", "a=b")],
-        "looks like another part": [("x", f"--{BOUNDARY[:-1]}--\r\n\r\n--\r\n")],
-        "the page's encoding by name": [("_charset_", "UTF-8"), ("x", "ä")],
-        "CSRF token of Flask-WTF": [("title", "Tea"), ("csrf_token", "IjEi.abc")],
-        "CSRF token behind prefixes": [("contact-csrf_token", "1"), ("a-b-csrf_token", "2")],
-    },
-)
+@rows("fields", FORMS)
 def test_form_is_sent_again_as_it_was(content_type: str, fields: FieldList) -> None:
     body = encoded(content_type, fields)
     form = parse_replayable_form(content_type, body, "the owner")
@@ -200,19 +200,19 @@ def test_form_with_a_field_that_looks_secret_is_not_kept(
         assert kept(content_type, [("title", name), ("note", "1234")]) is not None, name
 
 
+FIELDS: dict[str, Any] = {
+    "NUL": ("x", "\0"),
+    # A hidden input without a name is not sent.
+    "no name": ("", "1"),
+    # The browser would submit the encoding of the refresh page.
+    "encoding of the page before": ("_charset_", "windows-1252"),
+    "encoding, spelled otherwise": ("_Charset_", "utf-8"),
+    "a secret of two words": ("pass word", "1"),
+}
+
+
 @BOTH
-@rows(
-    "field",
-    {
-        "NUL": ("x", "\0"),
-        # A hidden input without a name is not sent.
-        "no name": ("", "1"),
-        # The browser would submit the encoding of the refresh page.
-        "encoding of the page before": ("_charset_", "windows-1252"),
-        "encoding, spelled otherwise": ("_Charset_", "utf-8"),
-        "a secret of two words": ("pass word", "1"),
-    },
-)
+@rows("field", FIELDS)
 def test_field_that_no_page_can_send_again_is_not_kept(
     content_type: str, field: tuple[str, str]
 ) -> None:
@@ -287,21 +287,21 @@ def test_what_is_not_certain_to_come_out_as_it_went_in_is_not_kept(
 # --- before the body is read ---------------------------------------------------------------------
 
 
-@rows(
-    "content_type, length, may",
-    {
-        "urlencoded": (URLENCODED, 10, True),
-        "urlencoded, UTF-8": (f"{URLENCODED}; charset=UTF-8", 10, True),
-        "multipart": (MULTIPART, 10, True),
-        "begins like multipart": ("multipart/form-data-x", 10, False),
-        "a form as a parameter": (f"text/plain; x={URLENCODED}", 10, False),
-        "begins like urlencoded": ("application/x-www-form-urlencoded-x", 10, False),
-        "no type": (None, 10, False),
-        "the largest": (URLENCODED, 65_536, True),
-        "one byte larger": (URLENCODED, 65_537, False),
-        "of unknown length": (URLENCODED, None, False),
-    },
-)
+TYPES: dict[str, Any] = {
+    "urlencoded": (URLENCODED, 10, True),
+    "urlencoded, UTF-8": (f"{URLENCODED}; charset=UTF-8", 10, True),
+    "multipart": (MULTIPART, 10, True),
+    "begins like multipart": ("multipart/form-data-x", 10, False),
+    "a form as a parameter": (f"text/plain; x={URLENCODED}", 10, False),
+    "begins like urlencoded": ("application/x-www-form-urlencoded-x", 10, False),
+    "no type": (None, 10, False),
+    "the largest": (URLENCODED, 65_536, True),
+    "one byte larger": (URLENCODED, 65_537, False),
+    "of unknown length": (URLENCODED, None, False),
+}
+
+
+@rows("content_type, length, may", TYPES)
 def test_only_what_says_it_is_a_small_form_is_read(
     content_type: str | None, length: int | None, may: bool
 ) -> None:
@@ -336,24 +336,24 @@ NOBODY = {
 }
 
 
-@rows(
-    "tokens, fronts, owner",
-    {
-        "token": (["of a"], [], A),
-        "token of a user who is not ASCII": (["of größe 山田"], [], OTHER),
-        "one token twice": (["of a", "of a"], [], A),
-        "two users": (["of a", "of b"], [], None),
-        "two users, whatever the SDK says": (["of a", "of b"], [FRONT_A], None),
-        "token first": (["of a"], [FRONT_B], A),
-        "front token": ([], [front(b'{"uid": "foobar"}')], FOOBAR),
-        "front token in UTF-8": ([], [front('{"uid": "größe 山田"}'.encode())], OTHER),
-        "junk, front token": (["junk", ""], [FRONT_A], A),
-        "front token beside junk": ([], [FRONT_A, "junk"], A),
-        "two front tokens": ([], [FRONT_A, FRONT_B], None),
-        "nothing": ([], [], None),
-        **{f"front token: {name}": ([], [token], None) for name, token in NOBODY.items()},
-    },
-)
+OWNERS: dict[str, Any] = {
+    "token": (["of a"], [], A),
+    "token of a user who is not ASCII": (["of größe 山田"], [], OTHER),
+    "one token twice": (["of a", "of a"], [], A),
+    "two users": (["of a", "of b"], [], None),
+    "two users, whatever the SDK says": (["of a", "of b"], [FRONT_A], None),
+    "token first": (["of a"], [FRONT_B], A),
+    "front token": ([], [front(b'{"uid": "foobar"}')], FOOBAR),
+    "front token in UTF-8": ([], [front('{"uid": "größe 山田"}'.encode())], OTHER),
+    "junk, front token": (["junk", ""], [FRONT_A], A),
+    "front token beside junk": ([], [FRONT_A, "junk"], A),
+    "two front tokens": ([], [FRONT_A, FRONT_B], None),
+    "nothing": ([], [], None),
+    **{f"front token: {name}": ([], [token], None) for name, token in NOBODY.items()},
+}
+
+
+@rows("tokens, fronts, owner", OWNERS)
 def test_form_belongs_to_the_user_it_came_with(
     tokens: list[str], fronts: list[str], owner: str | None
 ) -> None:

@@ -65,19 +65,19 @@ def adds(_session: Any, validators: list[Any], _context: Any) -> list[Any]:
     return [*validators, MFA]
 
 
-@rows(
-    "override, ids",
-    {
-        "no override": (None, ["st-ev"]),
-        "it keeps all": (lambda _s, v, _c: v, ["st-ev"]),
-        "it keeps all, as a tuple": (lambda _s, v, _c: tuple(v), ["st-ev"]),
-        "it drops all": (lambda *_: [], []),
-        "it drops all, async without waiting": (drops_all, []),
-        "it adds one": (adds, ["st-ev", "st-mfa"]),
-        "it reads the user": (by_user, []),
-        "it reads the context": (by_context, []),
-    },
-)
+OVERRIDES: dict[str, Any] = {
+    "no override": (None, ["st-ev"]),
+    "it keeps all": (lambda _s, v, _c: v, ["st-ev"]),
+    "it keeps all, as a tuple": (lambda _s, v, _c: tuple(v), ["st-ev"]),
+    "it drops all": (lambda *_: [], []),
+    "it drops all, async without waiting": (drops_all, []),
+    "it adds one": (adds, ["st-ev", "st-mfa"]),
+    "it reads the user": (by_user, []),
+    "it reads the context": (by_context, []),
+}
+
+
+@rows("override, ids", OVERRIDES)
 def test_override_decides_what_an_unverified_user_fails(override: Any, ids: list[str]) -> None:
     source = FakeGlobalClaims(EMAIL, override=override)
     assert failed(source, session_of(st_ev={"v": False, "t": 1}, st_mfa=DUE)) == ids
@@ -119,16 +119,16 @@ def fails(*_: Any) -> Any:
     raise LookupError("hunter2")
 
 
-@rows(
-    "override, problem",
-    {
-        "it raises": (fails, "failed with LookupError at"),
-        "it waits": (waits, "waits for something"),
-        "it returns nothing": (lambda *_: None, "returned None"),
-        "it returns a text": (lambda *_: "all", "must return a list of claim validators"),
-        "it returns one validator": (lambda *_: EMAIL, "must return a list of claim validators"),
-    },
-)
+BROKEN: dict[str, Any] = {
+    "it raises": (fails, "failed with LookupError at"),
+    "it waits": (waits, "waits for something"),
+    "it returns nothing": (lambda *_: None, "returned None"),
+    "it returns a text": (lambda *_: "all", "must return a list of claim validators"),
+    "it returns one validator": (lambda *_: EMAIL, "must return a list of claim validators"),
+}
+
+
+@rows("override, problem", BROKEN)
 def test_override_that_cannot_be_asked_is_a_failed_claim(override: Any, problem: str) -> None:
     claims = GlobalClaims(FakeGlobalClaims(EMAIL, override=override))
     for _ in range(2):
@@ -165,14 +165,14 @@ def test_validator_that_fails_is_a_failed_claim_until_it_recovers() -> None:
 # --- how often -----------------------------------------------------------------------------------
 
 
-@rows(
-    "attributes, override, times",
-    {
-        "the result is kept with the session": ({}, None, 1),
-        "not where time counts": ({"max_age_in_sec": 5}, None, 3),
-        "not where the app overrides": ({}, lambda _s, v, _c: v, 3),
-    },
-)
+KEPT: dict[str, Any] = {
+    "the result is kept with the session": ({}, None, 1),
+    "not where time counts": ({"max_age_in_sec": 5}, None, 3),
+    "not where the app overrides": ({}, lambda _s, v, _c: v, 3),
+}
+
+
+@rows("attributes, override, times", KEPT)
 def test_result_is_kept_with_the_session(
     attributes: dict[str, Any], override: Any, times: int
 ) -> None:

@@ -28,30 +28,30 @@ def mfa(at: Any, factor: str = "totp") -> SSRSession:
 TOTP, TOTP_300 = Recency("totp"), Recency("totp", 300)
 
 
-@rows(
-    "required, given, is_met",
-    {
-        "completed at any time": (TOTP, mfa(1), True),
-        "another factor": (TOTP, mfa(NOW, "otp-email"), False),
-        "no claim": (TOTP, session(), False),
-        "a claim that is no object": (TOTP, session(**{"st-mfa": True}), False),
-        "factors in a list": (TOTP, session(**{"st-mfa": {"c": ["totp"]}}), False),
-        "a time that is true": (TOTP, mfa(True), False),
-        "a time that is a text": (TOTP, mfa("1"), False),
-        "a time that is no number": (TOTP, mfa(math.nan), False),
-        "a time before 1970": (TOTP, mfa(-1), False),
-        "a time that is far too large": (TOTP_300, mfa(10**400), False),
-        "a time that is far too small": (TOTP_300, mfa(-(10**400)), False),
-        "the same for any time, far too large": (TOTP, mfa(10**400), False),
-        "300 s ago": (TOTP_300, mfa(NOW - 300), True),
-        "a little longer ago": (TOTP_300, mfa(NOW - 300.001), False),
-        "a clock that is 60 s ahead": (TOTP_300, mfa(NOW + 60), True),
-        "a clock that is further ahead": (TOTP_300, mfa(NOW + 60.001), False),
-        "milliseconds in place of seconds": (TOTP_300, mfa(NOW * 1000), False),
-        "the same for any time": (TOTP, mfa(NOW * 1000), False),
-        "nothing required": (Recency(), session(), True),
-    },
-)
+FACTORS: dict[str, Any] = {
+    "completed at any time": (TOTP, mfa(1), True),
+    "another factor": (TOTP, mfa(NOW, "otp-email"), False),
+    "no claim": (TOTP, session(), False),
+    "a claim that is no object": (TOTP, session(**{"st-mfa": True}), False),
+    "factors in a list": (TOTP, session(**{"st-mfa": {"c": ["totp"]}}), False),
+    "a time that is true": (TOTP, mfa(True), False),
+    "a time that is a text": (TOTP, mfa("1"), False),
+    "a time that is no number": (TOTP, mfa(math.nan), False),
+    "a time before 1970": (TOTP, mfa(-1), False),
+    "a time that is far too large": (TOTP_300, mfa(10**400), False),
+    "a time that is far too small": (TOTP_300, mfa(-(10**400)), False),
+    "the same for any time, far too large": (TOTP, mfa(10**400), False),
+    "300 s ago": (TOTP_300, mfa(NOW - 300), True),
+    "a little longer ago": (TOTP_300, mfa(NOW - 300.001), False),
+    "a clock that is 60 s ahead": (TOTP_300, mfa(NOW + 60), True),
+    "a clock that is further ahead": (TOTP_300, mfa(NOW + 60.001), False),
+    "milliseconds in place of seconds": (TOTP_300, mfa(NOW * 1000), False),
+    "the same for any time": (TOTP, mfa(NOW * 1000), False),
+    "nothing required": (Recency(), session(), True),
+}
+
+
+@rows("required, given, is_met", FACTORS)
 def test_factor_is_completed_recently(required: Recency, given: SSRSession, is_met: bool) -> None:
     failures = required.failures(given, None, NOW)
     limit = {} if required.within is None else {"within": 300}
@@ -59,17 +59,17 @@ def test_factor_is_completed_recently(required: Recency, given: SSRSession, is_m
     assert failures == ([] if is_met else [("st-mfa", reason, "totp", False)])
 
 
-@rows(
-    "signed_in_at, is_met",
-    {
-        "just now": (NOW, True),
-        "an hour ago": (NOW - 3600, True),
-        "a little longer ago": (NOW - 3600.001, False),
-        "a clock that is 60 s ahead": (NOW + 60, True),
-        "a clock that is further ahead": (NOW + 60.001, False),
-        "unknown": (None, False),
-    },
-)
+SIGN_INS: dict[str, Any] = {
+    "just now": (NOW, True),
+    "an hour ago": (NOW - 3600, True),
+    "a little longer ago": (NOW - 3600.001, False),
+    "a clock that is 60 s ahead": (NOW + 60, True),
+    "a clock that is further ahead": (NOW + 60.001, False),
+    "unknown": (None, False),
+}
+
+
+@rows("signed_in_at, is_met", SIGN_INS)
 def test_sign_in_is_recent(signed_in_at: float | None, is_met: bool) -> None:
     # The token was issued now, but a refresh is no sign-in.
     failures = Recency(signed_in_within=3600).failures(session(iat=NOW), signed_in_at, NOW)
@@ -77,25 +77,25 @@ def test_sign_in_is_recent(signed_in_at: float | None, is_met: bool) -> None:
     assert failures == ([] if is_met else [("signed_in_within", reason, "", True)])
 
 
-@rows(
-    "arguments, message",
-    {
-        "nothing": ((UNSET, UNSET, UNSET), None),
-        "a factor": (("totp", UNSET, UNSET), None),
-        "a factor and a limit": (("totp", 1, UNSET), None),
-        "a sign-in": ((UNSET, UNSET, 0.5), None),
-        "a sign-in of whole seconds": ((UNSET, UNSET, 15), None),
-        "no factor": ((None, UNSET, UNSET), "factor="),
-        "an empty factor": (("", UNSET, UNSET), "factor="),
-        "several factors": ((["totp"], UNSET, UNSET), "factor="),
-        "a limit of nothing": ((UNSET, 300, UNSET), "within= bounds the age of a factor"),
-        "a limit of 0": (("totp", 0, UNSET), "within="),
-        "a limit that is true": (("totp", True, UNSET), "within="),
-        "an endless limit": (("totp", math.inf, UNSET), "within="),
-        "a limit in words": ((UNSET, UNSET, "1 h"), "signed_in_within="),
-        "no limit": ((UNSET, UNSET, None), "signed_in_within="),
-    },
-)
+ARGUMENTS: dict[str, Any] = {
+    "nothing": ((UNSET, UNSET, UNSET), None),
+    "a factor": (("totp", UNSET, UNSET), None),
+    "a factor and a limit": (("totp", 1, UNSET), None),
+    "a sign-in": ((UNSET, UNSET, 0.5), None),
+    "a sign-in of whole seconds": ((UNSET, UNSET, 15), None),
+    "no factor": ((None, UNSET, UNSET), "factor="),
+    "an empty factor": (("", UNSET, UNSET), "factor="),
+    "several factors": ((["totp"], UNSET, UNSET), "factor="),
+    "a limit of nothing": ((UNSET, 300, UNSET), "within= bounds the age of a factor"),
+    "a limit of 0": (("totp", 0, UNSET), "within="),
+    "a limit that is true": (("totp", True, UNSET), "within="),
+    "an endless limit": (("totp", math.inf, UNSET), "within="),
+    "a limit in words": ((UNSET, UNSET, "1 h"), "signed_in_within="),
+    "no limit": ((UNSET, UNSET, None), "signed_in_within="),
+}
+
+
+@rows("arguments, message", ARGUMENTS)
 def test_arguments_are_checked(arguments: tuple[Any, Any, Any], message: str | None) -> None:
     if message is None:
         expected = [None if each is UNSET else each for each in arguments]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from werkzeug.datastructures import Headers
 
 from flask_ssr_session.sansio.request_kind import SAFE_METHODS, kind_of_request
@@ -114,12 +116,14 @@ SCRIPTS = {
 }
 
 
-@rows(
-    "kind, headers",
+CLIENTS: dict[str, Any] = (
     {f"{name} asks for a page": (RequestKind.DOCUMENT, sent) for name, sent in PAGES.items()}
     | {f"{name} prefetches": (RequestKind.PREFETCH, sent) for name, sent in PREFETCHES.items()}
-    | {f"{name} is no page": (RequestKind.SCRIPT, sent) for name, sent in SCRIPTS.items()},
+    | {f"{name} is no page": (RequestKind.SCRIPT, sent) for name, sent in SCRIPTS.items()}
 )
+
+
+@rows("kind, headers", CLIENTS)
 def test_client_is_taken_for_what_it_is(kind: RequestKind, headers: dict[str, str]) -> None:
     assert kind_of_request(Headers(headers).get) is kind
 

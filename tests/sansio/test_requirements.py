@@ -57,16 +57,16 @@ def test_switch_takes_true_or_false() -> None:
             )
 
 
-@rows(
-    "claims, recency, expected",
-    {
-        "nothing": ({}, Recency(), ()),
-        "a role": ({"role": "admin"}, Recency(signed_in_within=60), ()),
-        "a verified address": ({"email_verified": True}, Recency(), (("st-ev", ""),)),
-        "a validator": ({"validators": (SimpleNamespace(id="plan"),)}, Recency(), (("plan", ""),)),
-        "a factor": ({}, Recency("totp"), (("st-mfa", "totp"),)),
-    },
-)
+CURABLE: dict[str, Any] = {
+    "nothing": ({}, Recency(), ()),
+    "a role": ({"role": "admin"}, Recency(signed_in_within=60), ()),
+    "a verified address": ({"email_verified": True}, Recency(), (("st-ev", ""),)),
+    "a validator": ({"validators": (SimpleNamespace(id="plan"),)}, Recency(), (("plan", ""),)),
+    "a factor": ({}, Recency("totp"), (("st-mfa", "totp"),)),
+}
+
+
+@rows("claims, recency, expected", CURABLE)
 def test_mark_names_what_a_page_may_cure(claims: Any, recency: Recency, expected: Any) -> None:
     curable = Requirements(claims=ClaimRequirements(**claims), recency=recency).curable
     assert tuple((failure.id, failure.step_up) for failure in curable) == expected
@@ -74,24 +74,24 @@ def test_mark_names_what_a_page_may_cure(claims: Any, recency: Recency, expected
     assert view_mark(wrapping(inner, ViewMark(curable=curable))).curable == curable * 2
 
 
-@rows(
-    "view, expected",
-    {
-        "no mark": (plain, ViewMark()),
-        "no mark below another decorator": (wrapping(plain), ViewMark()),
-        "exempt": (marked(exempt=True), ViewMark(exempt=True)),
-        "exempt below others": (wrapping(wrapping(marked(exempt=True))), ViewMark(exempt=True)),
-        "optional": (marked(optional=True), ViewMark(optional=True)),
-        "allow_pending": (marked(allow_pending=True), ViewMark(allow_pending=True)),
-        "keep_form": (marked(keep_form=True), ViewMark(keep_form=True)),
-        "no global claims": (marked(global_claims=False), ViewMark(global_claims=False)),
-        "two marks add up": (
-            wrapping(wrapping(marked(exempt=True)), ViewMark(global_claims=False)),
-            ViewMark(exempt=True, global_claims=False),
-        ),
-        "None": (None, ViewMark()),
-    },
-)
+MARKS: dict[str, Any] = {
+    "no mark": (plain, ViewMark()),
+    "no mark below another decorator": (wrapping(plain), ViewMark()),
+    "exempt": (marked(exempt=True), ViewMark(exempt=True)),
+    "exempt below others": (wrapping(wrapping(marked(exempt=True))), ViewMark(exempt=True)),
+    "optional": (marked(optional=True), ViewMark(optional=True)),
+    "allow_pending": (marked(allow_pending=True), ViewMark(allow_pending=True)),
+    "keep_form": (marked(keep_form=True), ViewMark(keep_form=True)),
+    "no global claims": (marked(global_claims=False), ViewMark(global_claims=False)),
+    "two marks add up": (
+        wrapping(wrapping(marked(exempt=True)), ViewMark(global_claims=False)),
+        ViewMark(exempt=True, global_claims=False),
+    ),
+    "None": (None, ViewMark()),
+}
+
+
+@rows("view, expected", MARKS)
 def test_mark_shows_through_the_decorators_above_it(view: Any, expected: ViewMark) -> None:
     assert view_mark(view) == expected
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -88,15 +89,15 @@ def test_long_values_cost_little() -> None:
         target("/" + unit * 200_000)
 
 
-@rows(
-    "url, expected",
-    {
-        "a path": ("/auth", "/auth?back=/a%3Fb%3D1%26c%23d"),
-        "a query": ("/auth?x=1", "/auth?x=1&back=/a%3Fb%3D1%26c%23d"),
-        "a fragment": ("/auth#form", "/auth?back=/a%3Fb%3D1%26c%23d#form"),
-        "both": ("https://a.example/x?y#z?", "https://a.example/x?y&back=/a%3Fb%3D1%26c%23d#z?"),
-    },
-)
+QUERIES: dict[str, Any] = {
+    "a path": ("/auth", "/auth?back=/a%3Fb%3D1%26c%23d"),
+    "a query": ("/auth?x=1", "/auth?x=1&back=/a%3Fb%3D1%26c%23d"),
+    "a fragment": ("/auth#form", "/auth?back=/a%3Fb%3D1%26c%23d#form"),
+    "both": ("https://a.example/x?y#z?", "https://a.example/x?y&back=/a%3Fb%3D1%26c%23d#z?"),
+}
+
+
+@rows("url, expected", QUERIES)
 def test_query_is_added_in_front_of_the_fragment(url: str, expected: str) -> None:
     assert with_query(url, back="/a?b=1&c#d") == expected
 
@@ -115,23 +116,23 @@ def test_value_that_makes_an_address_of_more_than_4000_characters_is_left_out(ur
         assert location == (with_query(url, back=back) if is_kept else url), chars
 
 
-@rows(
-    "root, path, query, expected",
-    {
-        "a path": ("", "/a/b", b"", "/a/b"),
-        "mounted": ("/app", "/a", b"", "/app/a"),
-        "mounted with a slash": ("/app/", "/a", b"", "/app/a"),
-        "a query": ("", "/a", b"x=%2F&y=+", "/a?x=%2F&y=+"),
-        "letters and a blank": ("", "/caf\u00e9 \u00fc", b"", "/caf%C3%A9%20%C3%BC"),
-        "a percent sign": ("", "/100%", b"", "/100%25"),
-        "signs that end a path": ("", "/a?b#c", b"", "/a%3Fb%23c"),
-        "a backslash": ("", "/a\\b", b"", "/a%5Cb"),
-        "signs kept in a path": ("", "/~@!$&'()*+,;=:|[]^", b"", "/~@!$&'()*+,;=:|[]^"),
-        "signs kept in a query": ("", "/a", b"x='\\`{}|^", "/a?x='\\`{}|^"),
-        "bytes in a query": ("", "/a", b'x="<\xe9>#', "/a?x=%22%3C%E9%3E%23"),
-        "line feeds in a query": ("", "/a", b"x=\r\n", "/a?x=%0D%0A"),
-    },
-)
+PATHS: dict[str, Any] = {
+    "a path": ("", "/a/b", b"", "/a/b"),
+    "mounted": ("/app", "/a", b"", "/app/a"),
+    "mounted with a slash": ("/app/", "/a", b"", "/app/a"),
+    "a query": ("", "/a", b"x=%2F&y=+", "/a?x=%2F&y=+"),
+    "letters and a blank": ("", "/caf\u00e9 \u00fc", b"", "/caf%C3%A9%20%C3%BC"),
+    "a percent sign": ("", "/100%", b"", "/100%25"),
+    "signs that end a path": ("", "/a?b#c", b"", "/a%3Fb%23c"),
+    "a backslash": ("", "/a\\b", b"", "/a%5Cb"),
+    "signs kept in a path": ("", "/~@!$&'()*+,;=:|[]^", b"", "/~@!$&'()*+,;=:|[]^"),
+    "signs kept in a query": ("", "/a", b"x='\\`{}|^", "/a?x='\\`{}|^"),
+    "bytes in a query": ("", "/a", b'x="<\xe9>#', "/a?x=%22%3C%E9%3E%23"),
+    "line feeds in a query": ("", "/a", b"x=\r\n", "/a?x=%0D%0A"),
+}
+
+
+@rows("root, path, query, expected", PATHS)
 def test_path_of_a_request_is_written_as_a_browser_writes_it(
     root: str, path: str, query: bytes, expected: str
 ) -> None:

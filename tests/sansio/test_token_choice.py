@@ -29,31 +29,31 @@ def forged(**claims: Any) -> str:
 OLD, NEW = {"iat": NOW - 20, "sessionHandle": "old"}, {"iat": NOW - 10, "sessionHandle": "new"}
 
 
-@rows(
-    "made, reason",
-    {
-        "two of one user": (lambda: [t(**OLD), t(**NEW)], R.ACTIVE),
-        "two users": (lambda: [t(), t(sub="bert", iat=NOW - 10)], R.DUPLICATE),
-        "two users, and junk": (lambda: [t(), t(sub="bert"), "junk"], R.DUPLICATE),
-        # It may be wrong about these, since the worst that it leads to is a refresh.
-        "another user, forged": (lambda: [t(), forged(sub="bert")], R.DUPLICATE),
-        "another's, expired": (lambda: [t(), forged(sub="bert", exp=NOW)], R.DUPLICATE),
-        "another user's token of another type": (lambda: [t(), t(sub="bert", stt=1)], R.ACTIVE),
-        "an expired one": (lambda: [t(), t(exp=NOW)], R.ACTIVE),
-        "one of a retired key": (lambda: [t(), t(kid="d-retired")], R.ACTIVE),
-        "one from the future": (lambda: [t(), t(iat=NOW + 61)], R.ACTIVE),
-        "a forged one": (lambda: [t(), forged()], R.ACTIVE),
-        "junk": (lambda: [t(), "junk"], R.ACTIVE),
-        "an expired one beside junk": (lambda: [t(exp=NOW), "junk"], R.EXPIRED),
-        "an expired one beside an older one": (lambda: [t(exp=NOW), t(kid="x", iat=1)], R.EXPIRED),
-        "an expired one beside a newer one": (lambda: [t(exp=NOW, iat=1), t(kid="x")], R.INVALID),
-        "expired, and from the future": (lambda: [t(exp=NOW), t(iat=NOW + 61)], R.CLOCK),
-        "one token twice, and an empty cookie": (lambda: [t(), t(), ""], R.ACTIVE),
-        "four different": (lambda: [t(), "a", "b", "c"], R.ACTIVE),
-        "four different, one of them twice": (lambda: [t(), "a", "b", "c", "c"], R.ACTIVE),
-        "five different": (lambda: [t(), "a", "b", "c", "d"], R.DUPLICATE),
-    },
-)
+TOKENS: dict[str, Any] = {
+    "two of one user": (lambda: [t(**OLD), t(**NEW)], R.ACTIVE),
+    "two users": (lambda: [t(), t(sub="bert", iat=NOW - 10)], R.DUPLICATE),
+    "two users, and junk": (lambda: [t(), t(sub="bert"), "junk"], R.DUPLICATE),
+    # It may be wrong about these, since the worst that it leads to is a refresh.
+    "another user, forged": (lambda: [t(), forged(sub="bert")], R.DUPLICATE),
+    "another's, expired": (lambda: [t(), forged(sub="bert", exp=NOW)], R.DUPLICATE),
+    "another user's token of another type": (lambda: [t(), t(sub="bert", stt=1)], R.ACTIVE),
+    "an expired one": (lambda: [t(), t(exp=NOW)], R.ACTIVE),
+    "one of a retired key": (lambda: [t(), t(kid="d-retired")], R.ACTIVE),
+    "one from the future": (lambda: [t(), t(iat=NOW + 61)], R.ACTIVE),
+    "a forged one": (lambda: [t(), forged()], R.ACTIVE),
+    "junk": (lambda: [t(), "junk"], R.ACTIVE),
+    "an expired one beside junk": (lambda: [t(exp=NOW), "junk"], R.EXPIRED),
+    "an expired one beside an older one": (lambda: [t(exp=NOW), t(kid="x", iat=1)], R.EXPIRED),
+    "an expired one beside a newer one": (lambda: [t(exp=NOW, iat=1), t(kid="x")], R.INVALID),
+    "expired, and from the future": (lambda: [t(exp=NOW), t(iat=NOW + 61)], R.CLOCK),
+    "one token twice, and an empty cookie": (lambda: [t(), t(), ""], R.ACTIVE),
+    "four different": (lambda: [t(), "a", "b", "c"], R.ACTIVE),
+    "four different, one of them twice": (lambda: [t(), "a", "b", "c", "c"], R.ACTIVE),
+    "five different": (lambda: [t(), "a", "b", "c", "d"], R.DUPLICATE),
+}
+
+
+@rows("made, reason", TOKENS)
 def test_tokens_in_every_order(made: Any, reason: R) -> None:
     tokens = made()
     for order in permutations(tokens):

@@ -88,18 +88,18 @@ def test_request_without_a_token(clock: SteppedClock, raw_tokens: list[str]) -> 
 
 
 # The table of tokens says what each defect leads to, with keys. These depend on more.
-@rows(
-    "claims, now, is_outage, reason",
-    {
-        "a good token in an outage": ({}, NOW, True, R.KEYS_UNAVAILABLE),
-        "expired in an outage": ({}, NOW + 3600, True, R.EXPIRED),
-        "from the future": ({"iat": NOW + 61}, NOW, False, R.CLOCK),
-        "from the future in an outage": ({"iat": NOW + 61}, NOW, True, R.KEYS_UNAVAILABLE),
-        "no session's token in an outage": ({"stt": 1}, NOW, True, R.INVALID),
-        "an old unknown key": ({"kid": "d-new", "iat": NOW - 60}, NOW, False, R.INVALID),
-        "a key that may be too new": ({"kid": "d-new"}, NOW, False, R.KEYS_UNAVAILABLE),
-    },
-)
+TOKENS: dict[str, Any] = {
+    "a good token in an outage": ({}, NOW, True, R.KEYS_UNAVAILABLE),
+    "expired in an outage": ({}, NOW + 3600, True, R.EXPIRED),
+    "from the future": ({"iat": NOW + 61}, NOW, False, R.CLOCK),
+    "from the future in an outage": ({"iat": NOW + 61}, NOW, True, R.KEYS_UNAVAILABLE),
+    "no session's token in an outage": ({"stt": 1}, NOW, True, R.INVALID),
+    "an old unknown key": ({"kid": "d-new", "iat": NOW - 60}, NOW, False, R.INVALID),
+    "a key that may be too new": ({"kid": "d-new"}, NOW, False, R.KEYS_UNAVAILABLE),
+}
+
+
+@rows("claims, now, is_outage, reason", TOKENS)
 def test_one_token(
     clock: SteppedClock, claims: dict[str, Any], now: float, is_outage: bool, reason: R
 ) -> None:
@@ -148,19 +148,19 @@ def test_verdict_shows_no_claim_and_no_token() -> None:
         assert raw not in shown
 
 
-@rows(
-    "claim, is_required, reason",
-    {
-        "no claim, none required": (None, False, R.ACTIVE),
-        "no claim, one required": (None, True, R.MFA_PENDING),
-        "complete": ({"c": {}, "v": True}, True, R.ACTIVE),
-        "incomplete": ({"c": {}, "v": False}, False, R.MFA_PENDING),
-        "no value": ({"c": {}}, False, R.MFA_PENDING),
-        "a number for true": ({"v": 1}, False, R.MFA_PENDING),
-        "true without its wrapping": (True, False, R.MFA_PENDING),
-        "a list": ([True], False, R.MFA_PENDING),
-    },
-)
+PENDING: dict[str, Any] = {
+    "no claim, none required": (None, False, R.ACTIVE),
+    "no claim, one required": (None, True, R.MFA_PENDING),
+    "complete": ({"c": {}, "v": True}, True, R.ACTIVE),
+    "incomplete": ({"c": {}, "v": False}, False, R.MFA_PENDING),
+    "no value": ({"c": {}}, False, R.MFA_PENDING),
+    "a number for true": ({"v": 1}, False, R.MFA_PENDING),
+    "true without its wrapping": (True, False, R.MFA_PENDING),
+    "a list": ([True], False, R.MFA_PENDING),
+}
+
+
+@rows("claim, is_required, reason", PENDING)
 def test_session_is_pending_until_all_factors_are_complete(
     claim: object, is_required: bool, reason: R
 ) -> None:

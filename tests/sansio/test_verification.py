@@ -214,25 +214,25 @@ def test_pinned_token_verifies_with_pinned_key() -> None:
 A, RULES = "https://a.example/auth", TokenRules
 
 
-@rows(
-    "rules, token, defect",
-    {
-        "the issuer is the one of the settings": (RULES(issuer=A), c({"iss": A}), None),
-        "the settings name no issuer": (RULES(), c({"iss": "x"}), None),
-        "the issuer is absent": (RULES(issuer=A), c({"iss": ABSENT}), D.ISSUER),
-        "the issuer is null": (RULES(issuer=A), c({"iss": None}), D.ISSUER),
-        "the issuer has a slash more": (RULES(issuer=A), c({"iss": f"{A}/"}), D.ISSUER),
-        "the issuer is a list": (RULES(issuer=A), c({"iss": [A]}), D.ISSUER),
-        "a dynamic key is required": (RULES(kid_prefix="d-"), h({"kid": "d-test"}), None),
-        "any kind of key will do": (RULES(), h({"kid": "d"}), None),
-        "another kind of key": (RULES(kid_prefix="s-"), h({"kid": "d-test"}), D.KEY_KIND),
-        "a key of no kind": (RULES(kid_prefix="d-"), h({"kid": "d"}), D.KEY_KIND),
-        "the prefix within": (RULES(kid_prefix="d-"), h({"kid": "xd-test"}), D.KEY_KIND),
-        "a capital prefix": (RULES(kid_prefix="d-"), h({"kid": "D-test"}), D.KEY_KIND),
-        "expired within the leeway": (RULES(leeway_seconds=30), c({"exp": NOW - 29}), None),
-        "expired at its end": (RULES(leeway_seconds=30), c({"exp": NOW - 30}), D.EXPIRED),
-    },
-)
+SETTINGS: dict[str, Any] = {
+    "the issuer is the one of the settings": (RULES(issuer=A), c({"iss": A}), None),
+    "the settings name no issuer": (RULES(), c({"iss": "x"}), None),
+    "the issuer is absent": (RULES(issuer=A), c({"iss": ABSENT}), D.ISSUER),
+    "the issuer is null": (RULES(issuer=A), c({"iss": None}), D.ISSUER),
+    "the issuer has a slash more": (RULES(issuer=A), c({"iss": f"{A}/"}), D.ISSUER),
+    "the issuer is a list": (RULES(issuer=A), c({"iss": [A]}), D.ISSUER),
+    "a dynamic key is required": (RULES(kid_prefix="d-"), h({"kid": "d-test"}), None),
+    "any kind of key will do": (RULES(), h({"kid": "d"}), None),
+    "another kind of key": (RULES(kid_prefix="s-"), h({"kid": "d-test"}), D.KEY_KIND),
+    "a key of no kind": (RULES(kid_prefix="d-"), h({"kid": "d"}), D.KEY_KIND),
+    "the prefix within": (RULES(kid_prefix="d-"), h({"kid": "xd-test"}), D.KEY_KIND),
+    "a capital prefix": (RULES(kid_prefix="d-"), h({"kid": "D-test"}), D.KEY_KIND),
+    "expired within the leeway": (RULES(leeway_seconds=30), c({"exp": NOW - 29}), None),
+    "expired at its end": (RULES(leeway_seconds=30), c({"exp": NOW - 30}), D.EXPIRED),
+}
+
+
+@rows("rules, token, defect", SETTINGS)
 def test_settings_decide(rules: TokenRules, token: Any, defect: D | None) -> None:
     keys = CountedKeys()
 

@@ -274,14 +274,14 @@ def test_page_lets_nobody_in_whom_the_sdk_turns_away(
         assert admits("/theirs-waived", headers) is (override is not fails)
 
 
+CURES: dict[str, Any] = {
+    "EV, unverified": (EV, NO, "st-ev", "email"),
+    "MFA, second factor due": (MFA, DUE, "st-mfa", "mfa"),
+}
+
+
 @pytest.mark.usefixtures("sdk_environment")
-@rows(
-    "recipes, claims, claim, call",
-    {
-        "EV, unverified": (EV, NO, "st-ev", "email"),
-        "MFA, second factor due": (MFA, DUE, "st-mfa", "mfa"),
-    },
-)
+@rows("recipes, claims, claim, call", CURES)
 def test_scripts_get_the_body_of_the_sdk_and_documents_a_page(
     core: DevelopmentCore, recipes: str, claims: Claims, claim: str, call: str
 ) -> None:
@@ -311,15 +311,15 @@ def test_the_documentation_gives_the_reason_of_every_difference() -> None:
 # --- what only the API may do: fetch a claim -----------------------------------------------------
 
 
+FETCHED: dict[str, Any] = {
+    "no claim: the token is older than the recipe": ({}, EV),
+    "no st-mfa: the token is older than the recipe": ({}, MFA),
+    "not verified, as of long ago": (ev(False, 1), EV),
+}
+
+
 @pytest.mark.usefixtures("sdk_environment")
-@rows(
-    "claims, recipe",
-    {
-        "no claim: the token is older than the recipe": ({}, EV),
-        "no st-mfa: the token is older than the recipe": ({}, MFA),
-        "not verified, as of long ago": (ev(False, 1), EV),
-    },
-)
+@rows("claims, recipe", FETCHED)
 def test_claim_that_the_api_would_fetch_is_not_fetched_by_a_page(
     core: DevelopmentCore, claims: Claims, recipe: str
 ) -> None:

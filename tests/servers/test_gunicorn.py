@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from socket import socket
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -67,15 +68,15 @@ def ask_all(server: Server, path: str, tokens: dict[str, str], workers: int) -> 
     return seen
 
 
-@rows(
-    "options",
-    {
-        "threads": GTHREAD,
-        "threads, preloaded": (*GTHREAD, "--preload"),
-        "greenlets": GEVENT,
-        "greenlets, preloaded": (*GEVENT, "--preload"),
-    },
-)
+WORKERS: dict[str, Any] = {
+    "threads": GTHREAD,
+    "threads, preloaded": (*GTHREAD, "--preload"),
+    "greenlets": GEVENT,
+    "greenlets, preloaded": (*GEVENT, "--preload"),
+}
+
+
+@rows("options", WORKERS)
 def test_each_worker_fetches_once_serves_everybody_and_ends_when_told(
     tmp_path: Path,
     key_server: KeyServer,

@@ -300,22 +300,22 @@ def test_claims_of_the_signed_in_user_can_be_chosen(client: FlaskClient) -> None
         assert not [name for name in g.session.access_token_payload if name.startswith("st-")]
 
 
-@rows(
-    "claims, message",
-    {
-        "one role": ({"roles": "admin"}, "roles= takes a list"),
-        "one permission": ({"permissions": "read"}, "permissions= takes a list"),
-        "verified as a text": ({"email_verified": "yes"}, "email_verified= takes True, False or"),
-        "complete as a text": ({"mfa_complete": "yes"}, "mfa_complete= takes True, False or"),
-        "roles as a number": ({"roles": 1}, "roles= takes a list"),
-        "one factor": ({"factors": "totp"}, "factors= takes a list of names, or a mapping"),
-        "an age as a text": ({"factors": {"totp": "600"}}, "factors={'totp': …} takes a number"),
-        "a negative age": ({"factors": {"totp": -1}}, "factors={'totp': …} takes a number"),
-        "role=": ({"role": "admin"}, "role= is not a SuperTokens claim: use roles=."),
-        "permission=": ({"permission": ["read"]}, "SuperTokens claim: use permissions=."),
-        "factor=": ({"factor": "totp"}, "factor= is not a SuperTokens claim: use factors=."),
-    },
-)
+ODD_CLAIMS: dict[str, Any] = {
+    "one role": ({"roles": "admin"}, "roles= takes a list"),
+    "one permission": ({"permissions": "read"}, "permissions= takes a list"),
+    "verified as a text": ({"email_verified": "yes"}, "email_verified= takes True, False or"),
+    "complete as a text": ({"mfa_complete": "yes"}, "mfa_complete= takes True, False or"),
+    "roles as a number": ({"roles": 1}, "roles= takes a list"),
+    "one factor": ({"factors": "totp"}, "factors= takes a list of names, or a mapping"),
+    "an age as a text": ({"factors": {"totp": "600"}}, "factors={'totp': …} takes a number"),
+    "a negative age": ({"factors": {"totp": -1}}, "factors={'totp': …} takes a number"),
+    "role=": ({"role": "admin"}, "role= is not a SuperTokens claim: use roles=."),
+    "permission=": ({"permission": ["read"]}, "SuperTokens claim: use permissions=."),
+    "factor=": ({"factor": "totp"}, "factor= is not a SuperTokens claim: use factors=."),
+}
+
+
+@rows("claims, message", ODD_CLAIMS)
 def test_claim_that_would_not_say_what_it_seems_to_is_an_error(
     client: FlaskClient, claims: dict[str, Any], message: str
 ) -> None:
@@ -326,20 +326,20 @@ def test_claim_that_would_not_say_what_it_seems_to_is_an_error(
         change_claims(client, **claims)
 
 
-@rows(
-    "given, is_allowed",
-    {
-        "now": (0, True),
-        "a part of a second": (0.5, True),
-        "a number in a text": ("1", False),
-        "a unit": ("1h", False),
-        "the future": (-1, False),
-        "for ever": (float("inf"), False),
-        "no number": (float("nan"), False),
-        "a switch": (True, False),
-        "nothing": (None, False),
-    },
-)
+AGES: dict[str, Any] = {
+    "now": (0, True),
+    "a part of a second": (0.5, True),
+    "a number in a text": ("1", False),
+    "a unit": ("1h", False),
+    "the future": (-1, False),
+    "for ever": (float("inf"), False),
+    "no number": (float("nan"), False),
+    "a switch": (True, False),
+    "nothing": (None, False),
+}
+
+
+@rows("given, is_allowed", AGES)
 def test_age_is_a_number_of_seconds(client: FlaskClient, given: Any, is_allowed: bool) -> None:
     sign_in(client)
     calls: list[Callable[[], None]] = [
@@ -356,19 +356,19 @@ def test_age_is_a_number_of_seconds(client: FlaskClient, given: Any, is_allowed:
             call()
 
 
-@rows(
-    "recipes, claims, status",
-    {
-        "verified by itself": ((EMAIL,), {}, 200),
-        "verified is set to False": ((EMAIL,), {"email_verified": False}, 403),
-        "complete by itself": ((MFA,), {}, 200),
-        "complete is set to False": ((MFA,), {"mfa_complete": False}, 403),
-        "incomplete without the recipe": ((), {"mfa_complete": False}, 403),
-        "both by themselves": ((EMAIL, MFA), {}, 200),
-        "verified is set as a claim": ((EMAIL, MFA), {"st-ev": {"v": False, "t": 1}}, 403),
-        "complete is set as an odd claim": ((EMAIL, MFA), {"st-mfa": {"c": {}}}, 403),
-    },
-)
+RECIPES: dict[str, Any] = {
+    "verified by itself": ((EMAIL,), {}, 200),
+    "verified is set to False": ((EMAIL,), {"email_verified": False}, 403),
+    "complete by itself": ((MFA,), {}, 200),
+    "complete is set to False": ((MFA,), {"mfa_complete": False}, 403),
+    "incomplete without the recipe": ((), {"mfa_complete": False}, 403),
+    "both by themselves": ((EMAIL, MFA), {}, 200),
+    "verified is set as a claim": ((EMAIL, MFA), {"st-ev": {"v": False, "t": 1}}, 403),
+    "complete is set as an odd claim": ((EMAIL, MFA), {"st-mfa": {"c": {}}}, 403),
+}
+
+
+@rows("recipes, claims, status", RECIPES)
 def test_sign_in_satisfies_the_recipes_in_the_process_unless_told_otherwise(
     recipes: tuple[Any, ...], claims: dict[str, Any], status: int
 ) -> None:
@@ -381,15 +381,15 @@ def test_sign_in_satisfies_the_recipes_in_the_process_unless_told_otherwise(
 # --- hosts and other clients ---------------------------------------------------------------------
 
 
-@rows(
-    "cookie_domain, at_shop",
-    {
-        "host-only cookies": (None, 401),
-        "cookies of the domain": (".example.com", 200),
-        "cookies of the domain without a dot": ("example.com", 200),
-        "cookies of another domain": (".elsewhere.example", 401),
-    },
-)
+COOKIE_DOMAINS: dict[str, Any] = {
+    "host-only cookies": (None, 401),
+    "cookies of the domain": (".example.com", 200),
+    "cookies of the domain without a dot": ("example.com", 200),
+    "cookies of another domain": (".elsewhere.example", 401),
+}
+
+
+@rows("cookie_domain, at_shop", COOKIE_DOMAINS)
 def test_cookies_go_where_the_cookie_domain_lets_them(
     cookie_domain: str | None, at_shop: int
 ) -> None:

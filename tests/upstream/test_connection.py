@@ -24,22 +24,22 @@ LATE = "no complete response in time"
 UNTRUSTED = "the connection failed (SSLCertVerificationError)"
 
 
-@rows(
-    "url, problem",
-    {
-        "nothing": ("", "the address is not http or https"),
-        "no scheme": ("/jwks.json", "the address is not http or https"),
-        "another scheme": ("ftp://127.0.0.1/", "the address is not http or https"),
-        "a file": ("file:///etc/passwd", "the address is not http or https"),
-        "no host": ("http:///jwks.json", "the address is not http or https"),
-        "half an IPv6 address": ("http://[::1/", "the connection failed (ValueError)"),
-        "a port beyond 65535": ("http://127.0.0.1:99999/", "the connection failed (ValueError)"),
-        "a port that is no number": ("http://127.0.0.1:p/", "the connection failed (ValueError)"),
-        "a long label": (f"http://{'a' * 70}.example/", "the connection failed (UnicodeError)"),
-        "an empty label": ("http://a..example/", "the connection failed (UnicodeError)"),
-        "a surrogate": ("http://\ud800.example/", "the connection failed (UnicodeError)"),
-    },
-)
+BAD_ADDRESSES: dict[str, Any] = {
+    "nothing": ("", "the address is not http or https"),
+    "no scheme": ("/jwks.json", "the address is not http or https"),
+    "another scheme": ("ftp://127.0.0.1/", "the address is not http or https"),
+    "a file": ("file:///etc/passwd", "the address is not http or https"),
+    "no host": ("http:///jwks.json", "the address is not http or https"),
+    "half an IPv6 address": ("http://[::1/", "the connection failed (ValueError)"),
+    "a port beyond 65535": ("http://127.0.0.1:99999/", "the connection failed (ValueError)"),
+    "a port that is no number": ("http://127.0.0.1:p/", "the connection failed (ValueError)"),
+    "a long label": (f"http://{'a' * 70}.example/", "the connection failed (UnicodeError)"),
+    "an empty label": ("http://a..example/", "the connection failed (UnicodeError)"),
+    "a surrogate": ("http://\ud800.example/", "the connection failed (UnicodeError)"),
+}
+
+
+@rows("url, problem", BAD_ADDRESSES)
 def test_bad_address_is_a_failure(url: str, problem: str) -> None:
     assert failure(url) == problem
 
@@ -211,14 +211,14 @@ def certificate(
     return write(tmp_path_factory.mktemp("tls"), other_private_key)
 
 
-@rows(
-    "host, is_trusted, problem",
-    {
-        "a trusted authority vouches for the name": ("localhost", True, ""),
-        "nobody vouches for it": ("localhost", False, UNTRUSTED),
-        "the certificate is another host's": ("127.0.0.1", True, UNTRUSTED),
-    },
-)
+CERTIFICATES: dict[str, Any] = {
+    "a trusted authority vouches for the name": ("localhost", True, ""),
+    "nobody vouches for it": ("localhost", False, UNTRUSTED),
+    "the certificate is another host's": ("127.0.0.1", True, UNTRUSTED),
+}
+
+
+@rows("host, is_trusted, problem", CERTIFICATES)
 def test_certificate_must_be_trusted_for_the_host(
     serve: Serve,
     certificate: tuple[Path, Path],
@@ -238,15 +238,15 @@ def test_certificate_must_be_trusted_for_the_host(
         assert fetch(url)[0] == BODY
 
 
-@rows(
-    "behave, problem",
-    {
-        "it sends nothing": (hang(), LATE),
-        # The header of a TLS record of 16 KiB.
-        "it lets the handshake drip": (dribble(b"\x16\x03\x03\x40\x00"), LATE),
-        "it answers without TLS": (hang(ok(BODY)), "the connection failed (SSLError)"),
-    },
-)
+HANDSHAKES: dict[str, Any] = {
+    "it sends nothing": (hang(), LATE),
+    # The header of a TLS record of 16 KiB.
+    "it lets the handshake drip": (dribble(b"\x16\x03\x03\x40\x00"), LATE),
+    "it answers without TLS": (hang(ok(BODY)), "the connection failed (SSLError)"),
+}
+
+
+@rows("behave, problem", HANDSHAKES)
 def test_tls_handshake_has_no_time_of_its_own(
     serve: Serve, behave: Behaviour, problem: str
 ) -> None:

@@ -125,16 +125,16 @@ def test_complete_response_with_status_200_is_a_document(
     )
 
 
-@rows(
-    "start, problem",
-    {
-        "a body until the end": (OLD, TOO_LARGE),
-        "a body of 99,999,999,999 bytes": (OK + b"Content-Length: 99999999999\r\n\r\n", TOO_LARGE),
-        "a chunk of -1 bytes": (CHUNKED + b"-1\r\n", TOO_LARGE),
-        "a chunk of 64 GiB": (CHUNKED + b"fffffffff\r\n", TOO_LARGE),
-        "a header": (OK + b"X: ", failed("LineTooLong")),
-    },
-)
+ENDLESS: dict[str, Any] = {
+    "a body until the end": (OLD, TOO_LARGE),
+    "a body of 99,999,999,999 bytes": (OK + b"Content-Length: 99999999999\r\n\r\n", TOO_LARGE),
+    "a chunk of -1 bytes": (CHUNKED + b"-1\r\n", TOO_LARGE),
+    "a chunk of 64 GiB": (CHUNKED + b"fffffffff\r\n", TOO_LARGE),
+    "a header": (OK + b"X: ", failed("LineTooLong")),
+}
+
+
+@rows("start, problem", ENDLESS)
 def test_endless_answer_is_not_read_for_long(
     serve: Serve, monkeypatch: pytest.MonkeyPatch, start: bytes, problem: str
 ) -> None:
@@ -152,21 +152,21 @@ def test_endless_answer_is_not_read_for_long(
     assert sum(sizes) <= 2**20 + 2**16 + io.DEFAULT_BUFFER_SIZE
 
 
-@rows(
-    "behave, seconds",
-    {
-        "it sends nothing": (hang(), 0.2),
-        "it sends a status line": (hang(OK), 0.2),
-        "it sends all but the last byte": (hang(ok(BODY)[:-1]), 0.2),
-        "it lets a header drip": (dribble(OK + b"X: "), 0.2),
-        "it lets headers drip": (dribble(OK, b"X: y\r\n"), 0.2),
-        "it lets continues drip": (dribble(b"", b"HTTP/1.1 100 Continue\r\n\r\n"), 0.2),
-        "it lets a body drip": (dribble(OLD), 0.2),
-        "it lets a body with a length drip": (dribble(ok(MANY)[:60]), 0.2),
-        "it lets chunks drip": (dribble(CHUNKED, b"1\r\nx\r\n"), 0.2),
-        "it answers, after the deadline": (answer(ok(BODY)), 0.0),
-    },
-)
+SLOW: dict[str, Any] = {
+    "it sends nothing": (hang(), 0.2),
+    "it sends a status line": (hang(OK), 0.2),
+    "it sends all but the last byte": (hang(ok(BODY)[:-1]), 0.2),
+    "it lets a header drip": (dribble(OK + b"X: "), 0.2),
+    "it lets headers drip": (dribble(OK, b"X: y\r\n"), 0.2),
+    "it lets continues drip": (dribble(b"", b"HTTP/1.1 100 Continue\r\n\r\n"), 0.2),
+    "it lets a body drip": (dribble(OLD), 0.2),
+    "it lets a body with a length drip": (dribble(ok(MANY)[:60]), 0.2),
+    "it lets chunks drip": (dribble(CHUNKED, b"1\r\nx\r\n"), 0.2),
+    "it answers, after the deadline": (answer(ok(BODY)), 0.0),
+}
+
+
+@rows("behave, seconds", SLOW)
 def test_nothing_stretches_the_deadline(serve: Serve, behave: Behaviour, seconds: float) -> None:
     """The servers close after five seconds, which would be another failure."""
     assert failure(serve(behave).url, seconds) == LATE
@@ -188,18 +188,18 @@ def test_response_of_any_status_may_be_had_within_the_same_limits(serve: Serve, 
 # The request
 
 
-@rows(
-    "target, line",
-    {
-        "a query is sent, a fragment is not": ("/jwks?x=1#y", b"GET /jwks?x=1 HTTP/1.1"),
-        "no path is the root": ("", b"GET / HTTP/1.1"),
-        "a tab vanishes": ("/a\tb", b"GET /ab HTTP/1.1"),
-        "a blank is not sent": ("/a b", b""),
-        "a blank in a query is not sent": ("/a?b c", b""),
-        "a letter beyond ASCII is not sent": ("/ü", b""),
-        "a control character is not sent": ("/a\x7f", b""),
-    },
-)
+TARGETS: dict[str, Any] = {
+    "a query is sent, a fragment is not": ("/jwks?x=1#y", b"GET /jwks?x=1 HTTP/1.1"),
+    "no path is the root": ("", b"GET / HTTP/1.1"),
+    "a tab vanishes": ("/a\tb", b"GET /ab HTTP/1.1"),
+    "a blank is not sent": ("/a b", b""),
+    "a blank in a query is not sent": ("/a?b c", b""),
+    "a letter beyond ASCII is not sent": ("/ü", b""),
+    "a control character is not sent": ("/a\x7f", b""),
+}
+
+
+@rows("target, line", TARGETS)
 def test_request_asks_for_plain_json_and_nothing_else(
     serve: Serve, target: str, line: bytes
 ) -> None:

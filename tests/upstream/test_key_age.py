@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -112,36 +113,36 @@ def test_nothing_is_fetched_before_a_token_asks(cold: Bench) -> None:
     cold.check((0, HANGS, TEST, TEST, KEY, 0, 1))
 
 
-@rows(
-    "max_age, step",
-    {
-        # The published key is new: a look-up of the old key shows which keys serve.
-        "keys are used as they are under 240 s": (None, (239.9, SLOW, NEW, TEST, KEY, 0, 0)),
-        "keys are renewed from 240 s on": (None, (240, SLOW, NEW, TEST, KEY, 0, 1)),
-        "a long max-age lets them be for 240 s": (3600, (239.9, SLOW, NEW, TEST, KEY, 0, 0)),
-        "a long max-age lets them be no longer": (3600, (240, SLOW, NEW, TEST, KEY, 0, 1)),
-        "a short max-age lets them be under it": (60, (59.9, SLOW, NEW, TEST, KEY, 0, 0)),
-        "a short max-age has them renewed at it": (60, (60, SLOW, NEW, TEST, KEY, 0, 1)),
-        "a max-age of 0 does not end the cooldown": (0, (9.9, SLOW, NEW, TEST, KEY, 0, 0)),
-        "a max-age of 0 has them renewed after 10 s": (0, (10, SLOW, NEW, TEST, KEY, 0, 1)),
-        "under 300 s nobody waits": (None, (299.9, SLOW, NEW, TEST, KEY, 0, 1)),
-        "from 300 s on, a request waits for new keys": (None, (300, SLOW, NEW, TEST, NO_KEY, 1, 1)),
-        "the request that waited gets them": (None, (300, SLOW, NEW, NEW, KEY, 1, 1)),
-        "a request after a night waits, too": (None, (8 * 3600, SLOW, NEW, TEST, NO_KEY, 1, 1)),
-        "a request waits a second, then old keys serve": (None, (300, HANGS, NEW, TEST, KEY, 1, 1)),
-        "a request fetches too old keys itself": (None, (DAY + 0.1, HANGS, NEW, NEW, KEY, 0, 1)),
-        "old keys and an unknown key are one wait": (None, (300, HANGS, NEW, NEW, UNKNOWN, 1, 1)),
-        "without threads, a request renews keys": (None, (240, NO_THREAD, NEW, NEW, KEY, 0, 1)),
-        "without threads, it renews old keys, too": (None, (300, NO_THREAD, NEW, NEW, KEY, 0, 1)),
-        "an unknown key is looked for": (None, (10, SLOW, NEW, NEW, KEY, 1, 1)),
-        "within the cooldown nothing is looked for": (None, (9.9, SLOW, NEW, NEW, UNKNOWN, 0, 0)),
-        "keys fetched just now know every key": (None, (0, SLOW, NEW, NEW, NO_KEY, 0, 0)),
-        "new keys without it show that there is none": (None, (10, SLOW, NEW, OTHER, NO_KEY, 1, 1)),
-        "a fetch that hangs shows nothing": (None, (10, HANGS, NEW, OTHER, UNKNOWN, 1, 1)),
-        "an outage shows nothing": (None, (10, SLOW, DOWN, OTHER, UNKNOWN, 1, 1)),
-        "in an outage known keys serve": (None, (300, SLOW, DOWN, TEST, KEY, 1, 1)),
-    },
-)
+AGES: dict[str, Any] = {
+    # The published key is new: a look-up of the old key shows which keys serve.
+    "keys are used as they are under 240 s": (None, (239.9, SLOW, NEW, TEST, KEY, 0, 0)),
+    "keys are renewed from 240 s on": (None, (240, SLOW, NEW, TEST, KEY, 0, 1)),
+    "a long max-age lets them be for 240 s": (3600, (239.9, SLOW, NEW, TEST, KEY, 0, 0)),
+    "a long max-age lets them be no longer": (3600, (240, SLOW, NEW, TEST, KEY, 0, 1)),
+    "a short max-age lets them be under it": (60, (59.9, SLOW, NEW, TEST, KEY, 0, 0)),
+    "a short max-age has them renewed at it": (60, (60, SLOW, NEW, TEST, KEY, 0, 1)),
+    "a max-age of 0 does not end the cooldown": (0, (9.9, SLOW, NEW, TEST, KEY, 0, 0)),
+    "a max-age of 0 has them renewed after 10 s": (0, (10, SLOW, NEW, TEST, KEY, 0, 1)),
+    "under 300 s nobody waits": (None, (299.9, SLOW, NEW, TEST, KEY, 0, 1)),
+    "from 300 s on, a request waits for new keys": (None, (300, SLOW, NEW, TEST, NO_KEY, 1, 1)),
+    "the request that waited gets them": (None, (300, SLOW, NEW, NEW, KEY, 1, 1)),
+    "a request after a night waits, too": (None, (8 * 3600, SLOW, NEW, TEST, NO_KEY, 1, 1)),
+    "a request waits a second, then old keys serve": (None, (300, HANGS, NEW, TEST, KEY, 1, 1)),
+    "a request fetches too old keys itself": (None, (DAY + 0.1, HANGS, NEW, NEW, KEY, 0, 1)),
+    "old keys and an unknown key are one wait": (None, (300, HANGS, NEW, NEW, UNKNOWN, 1, 1)),
+    "without threads, a request renews keys": (None, (240, NO_THREAD, NEW, NEW, KEY, 0, 1)),
+    "without threads, it renews old keys, too": (None, (300, NO_THREAD, NEW, NEW, KEY, 0, 1)),
+    "an unknown key is looked for": (None, (10, SLOW, NEW, NEW, KEY, 1, 1)),
+    "within the cooldown nothing is looked for": (None, (9.9, SLOW, NEW, NEW, UNKNOWN, 0, 0)),
+    "keys fetched just now know every key": (None, (0, SLOW, NEW, NEW, NO_KEY, 0, 0)),
+    "new keys without it show that there is none": (None, (10, SLOW, NEW, OTHER, NO_KEY, 1, 1)),
+    "a fetch that hangs shows nothing": (None, (10, HANGS, NEW, OTHER, UNKNOWN, 1, 1)),
+    "an outage shows nothing": (None, (10, SLOW, DOWN, OTHER, UNKNOWN, 1, 1)),
+    "in an outage known keys serve": (None, (300, SLOW, DOWN, TEST, KEY, 1, 1)),
+}
+
+
+@rows("max_age, step", AGES)
 def test_age_decides_what_is_served_and_who_waits(
     cold: Bench, max_age: float | None, step: Step
 ) -> None:
@@ -151,14 +152,14 @@ def test_age_decides_what_is_served_and_who_waits(
     cold.check(step)
 
 
-@rows(
-    "wall_seconds, monotonic_seconds, fetches",
-    {
-        "the machine slept": (240.0, 10.0, 1),
-        "the wall clock was set back": (-3600.0, 240.0, 1),
-        "both are young": (239.9, 239.9, 0),
-    },
-)
+CLOCKS: dict[str, Any] = {
+    "the machine slept": (240.0, 10.0, 1),
+    "the wall clock was set back": (-3600.0, 240.0, 1),
+    "both are young": (239.9, 239.9, 0),
+}
+
+
+@rows("wall_seconds, monotonic_seconds, fetches", CLOCKS)
 def test_the_older_of_both_clocks_counts(
     warm: Bench, wall_seconds: float, monotonic_seconds: float, fetches: int
 ) -> None:
@@ -168,15 +169,15 @@ def test_the_older_of_both_clocks_counts(
     warm.check((0, SLOW, NEW, TEST, KEY, 0, fetches))
 
 
-@rows(
-    "issued_before, said",
-    {
-        "issued when the keys were fetched": (0.0, KEY),
-        "issued after it": (-60.0, KEY),
-        "issued 5 s before it, which clocks may differ": (5.0, KEY),
-        "issued longer before it": (5.1, NO_KEY),
-    },
-)
+ISSUED: dict[str, Any] = {
+    "issued when the keys were fetched": (0.0, KEY),
+    "issued after it": (-60.0, KEY),
+    "issued 5 s before it, which clocks may differ": (5.0, KEY),
+    "issued longer before it": (5.1, NO_KEY),
+}
+
+
+@rows("issued_before, said", ISSUED)
 def test_key_is_looked_for_if_it_could_be_newer_than_the_known_keys(
     warm: Bench, issued_before: float, said: str
 ) -> None:
@@ -284,16 +285,16 @@ def test_keys_over_time(cold: Bench, steps: list[Step | str]) -> None:
             cold.check(step)
 
 
-@rows(
-    "is_warm, age, published, kid, fetched_at",
-    {
-        "without keys every 10 s": (False, 0, DOWN, TEST, [0, *range(10, 251, 10)]),
-        "with too old keys every 10 s": (True, DAY + 1, DOWN, TEST, [0, *range(10, 251, 10)]),
-        "usable keys lengthen the pauses": (True, 240, DOWN, TEST, [0, 10, 30, 70, 130, 190, 250]),
-        "for an unknown key every 10 s": (True, 0, TEST, OTHER, [*range(10, 251, 10)]),
-        "for an unknown key in an outage": (True, 0, DOWN, OTHER, [*range(10, 251, 10)]),
-    },
-)
+FETCHES: dict[str, Any] = {
+    "without keys every 10 s": (False, 0, DOWN, TEST, [0, *range(10, 251, 10)]),
+    "with too old keys every 10 s": (True, DAY + 1, DOWN, TEST, [0, *range(10, 251, 10)]),
+    "usable keys lengthen the pauses": (True, 240, DOWN, TEST, [0, 10, 30, 70, 130, 190, 250]),
+    "for an unknown key every 10 s": (True, 0, TEST, OTHER, [*range(10, 251, 10)]),
+    "for an unknown key in an outage": (True, 0, DOWN, OTHER, [*range(10, 251, 10)]),
+}
+
+
+@rows("is_warm, age, published, kid, fetched_at", FETCHES)
 def test_one_fetch_at_a_time_however_many_requests(
     cold: Bench, is_warm: bool, age: float, published: str, kid: str, fetched_at: list[int]
 ) -> None:
@@ -313,15 +314,15 @@ def test_one_fetch_at_a_time_however_many_requests(
     assert fetched == fetched_at
 
 
-@rows(
-    "max_stale_seconds, serves_for",
-    {
-        "a day": (DAY, DAY),
-        "ten minutes": (600.0, 600.0),
-        "as long as keys count as young": (300.0, 300.0),
-        "a setting of 0 still lets young keys serve": (0.0, 300.0),
-    },
-)
+OUTAGES: dict[str, Any] = {
+    "a day": (DAY, DAY),
+    "ten minutes": (600.0, 600.0),
+    "as long as keys count as young": (300.0, 300.0),
+    "a setting of 0 still lets young keys serve": (0.0, 300.0),
+}
+
+
+@rows("max_stale_seconds, serves_for", OUTAGES)
 def test_last_good_keys_serve_through_an_outage(
     signer: SessionSigner, clock: SteppedClock, max_stale_seconds: float, serves_for: float
 ) -> None:
@@ -337,14 +338,14 @@ def test_last_good_keys_serve_through_an_outage(
         assert bench.keys.usable_cache_or_fetch() is bench.keys.token_cache
 
 
-@rows(
-    "body, problem",
-    {
-        "nothing": (b"", "the document is not JSON"),
-        "a list": (b"[]", "the document is not a key set"),
-        "no keys": (b'{"keys": []}', "the key set contains no usable RSA signing key"),
-    },
-)
+BAD_ANSWERS: dict[str, Any] = {
+    "nothing": (b"", "the document is not JSON"),
+    "a list": (b"[]", "the document is not a key set"),
+    "no keys": (b'{"keys": []}', "the key set contains no usable RSA signing key"),
+}
+
+
+@rows("body, problem", BAD_ANSWERS)
 def test_bad_answer_is_an_outage(
     warm: Bench, caplog: pytest.LogCaptureFixture, body: bytes, problem: str
 ) -> None:
@@ -402,19 +403,19 @@ def test_addresses_are_tried_in_turn_within_three_seconds(
 
 
 # A token is valid for two days and was verified once; then the server changes.
-@rows(
-    "age, published, error, reason",
-    {
-        "it is not verified again with the same keys": (239, TEST, None, None),
-        "it stays valid for 299 s after its key was removed": (299, NEW, None, None),
-        "after 300 s its key is known to be gone": (300, NEW, TokenInvalidError, "key_unknown"),
-        "a night without requests is no excuse": (8 * 3600, NEW, TokenInvalidError, "key_unknown"),
-        "it is still valid in an outage": (DAY, DOWN, None, None),
-        "too old keys verify nothing in an outage": (DAY + 1, DOWN, KeysUnavailableError, None),
-        "it expires in an outage": (2 * DAY + 1, DOWN, TokenExpiredError, "expired"),
-        "its key was replaced under the same name": (300, "forger", TokenInvalidError, "signature"),
-    },
-)
+VERIFIED: dict[str, Any] = {
+    "it is not verified again with the same keys": (239, TEST, None, None),
+    "it stays valid for 299 s after its key was removed": (299, NEW, None, None),
+    "after 300 s its key is known to be gone": (300, NEW, TokenInvalidError, "key_unknown"),
+    "a night without requests is no excuse": (8 * 3600, NEW, TokenInvalidError, "key_unknown"),
+    "it is still valid in an outage": (DAY, DOWN, None, None),
+    "too old keys verify nothing in an outage": (DAY + 1, DOWN, KeysUnavailableError, None),
+    "it expires in an outage": (2 * DAY + 1, DOWN, TokenExpiredError, "expired"),
+    "its key was replaced under the same name": (300, "forger", TokenInvalidError, "signature"),
+}
+
+
+@rows("age, published, error, reason", VERIFIED)
 def test_verified_token_lives_no_longer_than_its_key(
     warm: Bench,
     signer: SessionSigner,

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from typing import Any
 
 import pytest
 
@@ -61,21 +62,21 @@ def bench(clock: SteppedClock) -> Iterator[Bench]:
         yield bench
 
 
-@rows(
-    "failures, pause, starts, has_keys, waited",
-    {
-        "who starts a fetch waits for it": (0, 10, True, False, 2),
-        "with usable keys, too": (0, 10, True, True, 2),
-        "and who joins it": (0, 10, False, False, 2),
-        "and who joins it with usable keys": (0, 10, False, True, 2),
-        "in an outage, who starts a fetch without usable keys waits": (1, 10, True, False, 2),
-        "with usable keys nobody waits": (1, 10, True, True, 0),
-        "nor who joins a fetch": (1, 10, False, False, 0),
-        "nor who joins it with usable keys": (1, 10, False, True, 0),
-        "a failure less than 120 s ago is an outage": (1, 119.9, False, False, 0),
-        "an older one is not": (1, 120, False, False, 2),
-    },
-)
+WAITS: dict[str, Any] = {
+    "who starts a fetch waits for it": (0, 10, True, False, 2),
+    "with usable keys, too": (0, 10, True, True, 2),
+    "and who joins it": (0, 10, False, False, 2),
+    "and who joins it with usable keys": (0, 10, False, True, 2),
+    "in an outage, who starts a fetch without usable keys waits": (1, 10, True, False, 2),
+    "with usable keys nobody waits": (1, 10, True, True, 0),
+    "nor who joins a fetch": (1, 10, False, False, 0),
+    "nor who joins it with usable keys": (1, 10, False, True, 0),
+    "a failure less than 120 s ago is an outage": (1, 119.9, False, False, 0),
+    "an older one is not": (1, 120, False, False, 2),
+}
+
+
+@rows("failures, pause, starts, has_keys, waited", WAITS)
 def test_who_waits_for_a_fetch(
     bench: Bench, failures: int, pause: float, starts: bool, has_keys: bool, waited: float
 ) -> None:

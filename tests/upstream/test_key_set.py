@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import tracemalloc
+from typing import Any
 
 import pytest
 
@@ -24,15 +25,15 @@ def key_set(signer: SessionSigner) -> KeySet:
     return KeySet({"d-test": signer.public_key})
 
 
-@rows(
-    "token, kid, is_same_key, is_kept",
-    {
-        "a token of 4,096 characters with its key": ("a" * 4096, "d-test", True, True),
-        "a longer one": ("a" * 4097, "d-test", True, False),
-        "an equal key of an earlier set": ("token", "d-test", False, False),
-        "a key id that is not in the set": ("token", "d-gone", True, False),
-    },
-)
+KEPT: dict[str, Any] = {
+    "a token of 4,096 characters with its key": ("a" * 4096, "d-test", True, True),
+    "a longer one": ("a" * 4097, "d-test", True, False),
+    "an equal key of an earlier set": ("token", "d-test", False, False),
+    "a key id that is not in the set": ("token", "d-gone", True, False),
+}
+
+
+@rows("token, kid, is_same_key, is_kept", KEPT)
 def test_token_is_kept_with_the_very_key_that_verified_it(
     key_set: KeySet, signer: SessionSigner, token: str, kid: str, is_same_key: bool, is_kept: bool
 ) -> None:
@@ -68,20 +69,20 @@ def many(count: int, element: str) -> str:
 
 
 # JSON that grows most in memory, in the 2,600 characters that a token of 4 KiB has for claims.
-@rows(
-    "document, takes_one_slot",
-    {
-        "one long text": (json.dumps("a" * 2600), True),
-        "empty objects": (many(860, "{}"), False),
-        "objects in objects": (many(320, '{"":{}}'), False),
-        "objects 28 deep": (many(18, '{"":' * 28 + "0" + "}" * 28), False),
-        "arrays of one": (many(650, "[0]"), False),
-        "arrays 28 deep": (many(45, "[" * 28 + "0" + "]" * 28), False),
-        "many members": (json.dumps({f"{n:x}": 0 for n in range(260)}), False),
-        "short texts": (json.dumps([f"{n:02x}" for n in range(400)]), False),
-        "numbers": (many(650, "1e9"), False),
-    },
-)
+DOCUMENTS: dict[str, Any] = {
+    "one long text": (json.dumps("a" * 2600), True),
+    "empty objects": (many(860, "{}"), False),
+    "objects in objects": (many(320, '{"":{}}'), False),
+    "objects 28 deep": (many(18, '{"":' * 28 + "0" + "}" * 28), False),
+    "arrays of one": (many(650, "[0]"), False),
+    "arrays 28 deep": (many(45, "[" * 28 + "0" + "]" * 28), False),
+    "many members": (json.dumps({f"{n:x}": 0 for n in range(260)}), False),
+    "short texts": (json.dumps([f"{n:02x}" for n in range(400)]), False),
+    "numbers": (many(650, "1e9"), False),
+}
+
+
+@rows("document, takes_one_slot", DOCUMENTS)
 def test_cache_takes_9_mb_whatever_the_claims(
     key_set: KeySet, signer: SessionSigner, document: str, takes_one_slot: bool
 ) -> None:

@@ -76,17 +76,17 @@ def outcome(check: SessionLookup, handle: str = "handle-1") -> bool | str:
         return "down"
 
 
-@rows(
-    "body, expected",
-    {
-        "the core knows the session": (KNOWN, False),
-        "the core does not know it": (GONE, True),
-        "nothing": (b"", "down"),
-        "a page": (b"<html>OK</html>", "down"),
-        "an empty object": (b"{}", "down"),
-        "another session": (KNOWN.replace(b"-1", b"-2"), "down"),
-    },
-)
+BODIES: dict[str, Any] = {
+    "the core knows the session": (KNOWN, False),
+    "the core does not know it": (GONE, True),
+    "nothing": (b"", "down"),
+    "a page": (b"<html>OK</html>", "down"),
+    "an empty object": (b"{}", "down"),
+    "another session": (KNOWN.replace(b"-1", b"-2"), "down"),
+}
+
+
+@rows("body, expected", BODIES)
 def test_only_the_core_s_two_answers_count(
     core: Core, check: SessionLookup, body: bytes, expected: bool | str
 ) -> None:
@@ -97,17 +97,17 @@ def test_only_the_core_s_two_answers_count(
     assert outcome(check) == ("down" if expected == "down" else False)
 
 
-@rows(
-    "handle",
-    {
-        "of the core": "5a6d2d0e-8d4e-4c7c-9d0e-0c2c8f6e7a11_tenant-1",
-        "that adds a parameter": "a&sessionHandle=b",
-        "with a fragment": "a#b",
-        "with blanks and escapes": "a b+c%20d",
-        "with a path": "../../user?x=1",
-        "beyond ASCII": "größe 😀",
-    },
-)
+HANDLES: dict[str, Any] = {
+    "of the core": "5a6d2d0e-8d4e-4c7c-9d0e-0c2c8f6e7a11_tenant-1",
+    "that adds a parameter": "a&sessionHandle=b",
+    "with a fragment": "a#b",
+    "with blanks and escapes": "a b+c%20d",
+    "with a path": "../../user?x=1",
+    "beyond ASCII": "größe 😀",
+}
+
+
+@rows("handle", HANDLES)
 def test_handle_cannot_ask_for_another_session(
     core: Core, check: SessionLookup, handle: str
 ) -> None:
