@@ -346,8 +346,7 @@ def write_certificate(folder: Path, private_key: RSAPrivateKey) -> tuple[Path, P
         .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .add_extension(
-            x509.SubjectKeyIdentifier.from_public_key(private_key.public_key()),
-            critical=False,
+            x509.SubjectKeyIdentifier.from_public_key(private_key.public_key()), critical=False
         )
         .sign(private_key, SHA256())
     )

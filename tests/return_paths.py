@@ -153,7 +153,7 @@ _LEGITIMATE = (
 )
 HARMLESS = {shown(value): value for value in _HARMLESS}
 LEGITIMATE = {shown(value): value for value in _LEGITIMATE} | {
-    "long query": "/x/a?" + "&".join(f"k{n}=%C3%A9+{n}" for n in range(140)),
+    "long query": "/x/a?" + "&".join(f"k{n}=%C3%A9+{n}" for n in range(140))
 }
 
 # They are accepted, and written as browsers write them.

@@ -10,12 +10,7 @@ from flask import Flask, request
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.test import Client, TestResponse
 
-from flask_ssr_session import (
-    app_state,
-    require_session,
-    session_optional,
-    session_required,
-)
+from flask_ssr_session import app_state, require_session, session_optional, session_required
 from flask_ssr_session.testing import expire, sign_in
 from tests.browser_requests import FETCH, PAGE
 from tests.tables import rows

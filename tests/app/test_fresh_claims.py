@@ -20,12 +20,7 @@ from flask_ssr_session import (
     session_required,
 )
 from flask_ssr_session.signals import session_active
-from flask_ssr_session.testing import (
-    change_claims,
-    core_outage,
-    revoke,
-    sign_in,
-)
+from flask_ssr_session.testing import change_claims, core_outage, revoke, sign_in
 
 from ..browser_requests import FETCH, PAGE
 from ..tables import rows

@@ -9,12 +9,7 @@ import pytest
 from flask import Flask, g, render_template
 from supertokens_python.recipe.session.interfaces import ClaimValidationResult
 
-from flask_ssr_session import (
-    InvalidClaimsError,
-    MisuseError,
-    require_session,
-    session_required,
-)
+from flask_ssr_session import InvalidClaimsError, MisuseError, require_session, session_required
 from flask_ssr_session.testing import sign_in
 from tests.browser_requests import FETCH, PAGE
 from tests.tables import rows

@@ -293,11 +293,7 @@ FAILURES: dict[str, Any] = {
     "nothing else fails": (lambda *_: None, 401, "invalid: signature"),
     "the app is debugged": (debugging, 401, "invalid: signature"),
     "keys cannot be fetched": (fetching(FetchError("status 502")), 503, "keys_unavailable: "),
-    "keys are junk": (
-        fetching(lambda: {"keys": [_token(), {"kid": _token()}]}),
-        503,
-        "keys_un",
-    ),
+    "keys are junk": (fetching(lambda: {"keys": [_token(), {"kid": _token()}]}), 503, "keys_un"),
     "the macro of the app": (overriding("refresh_page"), 200, "override_broken: "),
     "the document of the app": (overriding("refresh_document"), 200, "override_broken: "),
     "the plan, behind the verdict": (NO_PLAN, 500, "RuntimeError: no answer"),

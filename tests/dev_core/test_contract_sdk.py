@@ -45,8 +45,7 @@ def sdk(core_uri: str, sdk_environment: None) -> None:  # noqa: ARG001
 def sdk_with_verification(core_uri: str, sdk: None) -> None:  # noqa: ARG001
     reset_sdk()
     init_sdk(
-        core_uri,
-        [emailpassword.init(), emailverification.init(mode="OPTIONAL"), session.init()],
+        core_uri, [emailpassword.init(), emailverification.init(mode="OPTIONAL"), session.init()]
     )
 
 
@@ -129,10 +128,7 @@ def test_password_is_reset_with_a_token_that_works_once(email: str) -> None:
 
 @rows(
     "is_taken, result",
-    {
-        "free": (False, "UpdateEmailOrPasswordOkResult"),
-        "taken": (True, "EmailAlreadyExistsError"),
-    },
+    {"free": (False, "UpdateEmailOrPasswordOkResult"), "taken": (True, "EmailAlreadyExistsError")},
 )
 def test_address_is_changed_unless_it_is_taken(email: str, is_taken: bool, result: str) -> None:
     user = sign_up(email).recipe_user_id

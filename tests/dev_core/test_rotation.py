@@ -158,11 +158,7 @@ def cores(key_factory: KeyFactory, clock: SteppedClock) -> Iterator[dict[str, st
 
 @rows("cdi, steps", RULES)
 def test_refresh_tokens_replace_each_other(
-    cdi: str,
-    steps: str,
-    cores: dict[str, str],
-    clock: SteppedClock,
-    request: pytest.FixtureRequest,
+    cdi: str, steps: str, cores: dict[str, str], clock: SteppedClock, request: pytest.FixtureRequest
 ) -> None:
     uri = request.config.getoption("core") or cores[cdi]
     if uri not in cores.values():

@@ -130,19 +130,17 @@ def older(domain: str | None, older: str | None) -> dict[str, Any]:
     return {"sdk": {"cookie_domain": domain}, "cookies": {"older_domain": older}}
 
 
-test_cookies_of_an_earlier_domain = table(
-    check_cookies.check_older_cookie_domain,
-    {
-        "host cookies were older": (older(".example.com", ""), ""),
-        "a host's cookies were older": (older(".example.com", ".www.example.com"), ""),
-        "older is now": (older(".example.com", "example.com"), SAME),
-        # Not a warning: nobody could resolve it.
-        "nothing is older": (older(".example.com", None), NOT_SET),
-        "nothing is shared": (older(None, None), ""),
-        "shared cookies were older": (older(None, ".example.com"), ""),
-        "host cookies are not older": (older(None, ""), SAME),
-    },
-)
+OLDER: dict[str, Any] = {
+    "host cookies were older": (older(".example.com", ""), ""),
+    "a host's cookies were older": (older(".example.com", ".www.example.com"), ""),
+    "older is now": (older(".example.com", "example.com"), SAME),
+    # Not a warning: nobody could resolve it.
+    "nothing is older": (older(".example.com", None), NOT_SET),
+    "nothing is shared": (older(None, None), ""),
+    "shared cookies were older": (older(None, ".example.com"), ""),
+    "host cookies are not older": (older(None, ""), SAME),
+}
+test_cookies_of_an_earlier_domain = table(check_cookies.check_older_cookie_domain, OLDER)
 
 # --- cookies of a running API --------------------------------------------------------------------
 
@@ -171,25 +169,23 @@ DOMAIN = "problem api_cookies the API sets session cookies for {}, but this proc
 PATH = "problem api_cookies the API sets the refresh token for a different path than browsers refr"
 
 
-test_cookies_of_the_running_api = table(
-    check_cookies.check_api_cookies,
-    {
-        "as here": (sets(*cleared()), WELL),
-        "in another spelling": (sets(*cleared("; domain=.Example.com")), WELL),
-        "for the host alone": (sets(*cleared("")), DOMAIN.format("its own host only")),
-        "narrower": (sets(*cleared(OF_API)), DOMAIN.format("api.example.com") + "or example.com"),
-        "sent everywhere": (sets(*cleared(path="/")), WELL),
-        "sent to the folder above": (sets(*cleared(path="/auth/")), WELL),
-        "sent to half a name": (sets(*cleared(path="/auth/session/ref")), PATH),
-        "sent to a gateway": (sets(*cleared(path=f"/api{REFRESH}")), PATH),
-        "partitioned": (sets(*cleared(more="; Partitioned; Secure")), WELL),
-        # The SDK of this process is checked instead.
-        "not Secure": (sets(*cleared(more="")), WELL),
-        "none": (sets(), NONE_SET),
-        "no refresh token": (sets(*cleared()[:1]), NONE_SET),
-        "no access token": (sets(*cleared()[1:]), NONE_SET),
-    },
-)
+RUNNING: dict[str, Any] = {
+    "as here": (sets(*cleared()), WELL),
+    "in another spelling": (sets(*cleared("; domain=.Example.com")), WELL),
+    "for the host alone": (sets(*cleared("")), DOMAIN.format("its own host only")),
+    "narrower": (sets(*cleared(OF_API)), DOMAIN.format("api.example.com") + "or example.com"),
+    "sent everywhere": (sets(*cleared(path="/")), WELL),
+    "sent to the folder above": (sets(*cleared(path="/auth/")), WELL),
+    "sent to half a name": (sets(*cleared(path="/auth/session/ref")), PATH),
+    "sent to a gateway": (sets(*cleared(path=f"/api{REFRESH}")), PATH),
+    "partitioned": (sets(*cleared(more="; Partitioned; Secure")), WELL),
+    # The SDK of this process is checked instead.
+    "not Secure": (sets(*cleared(more="")), WELL),
+    "none": (sets(), NONE_SET),
+    "no refresh token": (sets(*cleared()[:1]), NONE_SET),
+    "no access token": (sets(*cleared()[1:]), NONE_SET),
+}
+test_cookies_of_the_running_api = table(check_cookies.check_api_cookies, RUNNING)
 
 SUB = "https://sub.www.example.com"
 
@@ -201,32 +197,31 @@ def on_one_host(site: str | None, configured: str | None, domain: str) -> dict[s
 
 WIDER, HOST_ONLY = (DOMAIN.format(whose) for whose in ("example.com", "its own host only"))
 NO_DOMAIN = "; Domain="
+ONE_HOST_ONLY: dict[str, Any] = {
+    "no domain at both": (on_one_host(PAGES, None, NO_DOMAIN), WELL),
+    "the host's at the API": (on_one_host(PAGES, None, OF_WWW), WELL),
+    "the host's here": (on_one_host(PAGES, HOST, NO_DOMAIN), WELL),
+    "the host's at both": (on_one_host(PAGES, HOST, OF_WWW), WELL),
+    "wider than here": (on_one_host(PAGES, None, OF_EXAMPLE), WIDER + "or one host only"),
+    "wider than the host's here": (on_one_host(PAGES, HOST, OF_EXAMPLE), WIDER),
+    "wider here": (on_one_host(PAGES, "example.com", NO_DOMAIN), HOST_ONLY),
+    "pages below need the domain": (on_one_host(SUB, HOST, NO_DOMAIN), HOST_ONLY),
+    "pages below get it": (on_one_host(SUB, HOST, OF_WWW), WELL),
+    "unknown pages may need it": (on_one_host(None, HOST, NO_DOMAIN), HOST_ONLY),
+    "unknown pages get it": (on_one_host(None, HOST, OF_WWW), WELL),
+}
 test_domain_or_none_is_the_same_for_the_only_host = table(
-    check_cookies.check_api_cookies,
-    {
-        "no domain at both": (on_one_host(PAGES, None, NO_DOMAIN), WELL),
-        "the host's at the API": (on_one_host(PAGES, None, OF_WWW), WELL),
-        "the host's here": (on_one_host(PAGES, HOST, NO_DOMAIN), WELL),
-        "the host's at both": (on_one_host(PAGES, HOST, OF_WWW), WELL),
-        "wider than here": (on_one_host(PAGES, None, OF_EXAMPLE), WIDER + "or one host only"),
-        "wider than the host's here": (on_one_host(PAGES, HOST, OF_EXAMPLE), WIDER),
-        "wider here": (on_one_host(PAGES, "example.com", NO_DOMAIN), HOST_ONLY),
-        "pages below need the domain": (on_one_host(SUB, HOST, NO_DOMAIN), HOST_ONLY),
-        "pages below get it": (on_one_host(SUB, HOST, OF_WWW), WELL),
-        "unknown pages may need it": (on_one_host(None, HOST, NO_DOMAIN), HOST_ONLY),
-        "unknown pages get it": (on_one_host(None, HOST, OF_WWW), WELL),
-    },
+    check_cookies.check_api_cookies, ONE_HOST_ONLY
 )
 
 
+WITHOUT_SDK: dict[str, Any] = {
+    "Secure": (sets(*cleared(more="; Secure; SameSite=Lax")), (WELL, SECURE)),
+    "in the clear": (sets(*cleared(more="; SameSite=Lax")), (WELL, IN_CLEAR)),
+    "None in the clear": (sets(*cleared(more="; SameSite=None")), (WELL, IN_CLEAR, REJECTED)),
+    "Strict": (sets(*cleared(more="; Secure; SameSite=Strict")), (WELL, SECURE, STRICT)),
+    "in the clear, to unknown pages": (sets(*cleared(more=""), site=None), WELL),
+}
 test_running_api_shows_attributes_without_an_sdk = table(
-    check_cookies.check_api_cookies,
-    {
-        "Secure": (sets(*cleared(more="; Secure; SameSite=Lax")), (WELL, SECURE)),
-        "in the clear": (sets(*cleared(more="; SameSite=Lax")), (WELL, IN_CLEAR)),
-        "None in the clear": (sets(*cleared(more="; SameSite=None")), (WELL, IN_CLEAR, REJECTED)),
-        "Strict": (sets(*cleared(more="; Secure; SameSite=Strict")), (WELL, SECURE, STRICT)),
-        "in the clear, to unknown pages": (sets(*cleared(more=""), site=None), WELL),
-    },
-    has_sdk=False,
+    check_cookies.check_api_cookies, WITHOUT_SDK, has_sdk=False
 )

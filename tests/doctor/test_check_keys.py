@@ -31,26 +31,25 @@ THREE = (f"d-{NEW - 7_200_000} d-1 s-1",)
 DISJOINT = "problem keys core-1:3567, core-2:3567 and core-0:3567 have no key in common: two dat"
 
 
+KEY_SERVERS: dict[str, Any] = {
+    "a dynamic key": (("d-1",), f"{FIRST} 19676 d old"),
+    "an older key, too": (("d-1", "d-1 d-2"), FIRST),
+    "three keys": (THREE, "ok keys 3 keys (2 dynamic, 1 static)…one 2 h old"),
+    "a key of this moment": ((f"d-{NEW}",), f"{FIRST} 0 s old"),
+    # The check of the clocks reports it.
+    "a key of the future": ((f"d-{FUTURE}",), AT_CORE.format("1 key (1 dynamic)")),
+    "the first server is down": ((DOWN, "d-1"), (MISSING.format(0, DOWN), "ok keys 1 key")),
+    "the second is down": (("d-1", DOWN), (MISSING.format(1, DOWN), FIRST)),
+    "the second has none": (("d-1", reply()), (NO_SET, FIRST)),
+    "two databases": (("d-1", "d-2", "d-1"), ("problem keys core-1:3567 and core-0", FIRST)),
+    "three databases": (("d-1", "d-2", "d-3"), (DISJOINT, FIRST)),
+    "all are down": ((ERROR[0], DOWN), NO_KEYS.format("status 500), core-1:3567 (no c")),
+    "keys of an error": (ERROR, NO_KEYS.format("status 500")),
+    "a page": ((reply("<html>"),), NO_KEYS.format("unexpected content")),
+    "static keys only": (("s-1",), WRONG_KIND.format("core-0:3567", "dynamic")),
+}
 test_key_servers_need_the_same_keys_of_the_right_kind = table(
-    check_keys,
-    {
-        "a dynamic key": (("d-1",), f"{FIRST} 19676 d old"),
-        "an older key, too": (("d-1", "d-1 d-2"), FIRST),
-        "three keys": (THREE, "ok keys 3 keys (2 dynamic, 1 static)…one 2 h old"),
-        "a key of this moment": ((f"d-{NEW}",), f"{FIRST} 0 s old"),
-        # The check of the clocks reports it.
-        "a key of the future": ((f"d-{FUTURE}",), AT_CORE.format("1 key (1 dynamic)")),
-        "the first server is down": ((DOWN, "d-1"), (MISSING.format(0, DOWN), "ok keys 1 key")),
-        "the second is down": (("d-1", DOWN), (MISSING.format(1, DOWN), FIRST)),
-        "the second has none": (("d-1", reply()), (NO_SET, FIRST)),
-        "two databases": (("d-1", "d-2", "d-1"), ("problem keys core-1:3567 and core-0", FIRST)),
-        "three databases": (("d-1", "d-2", "d-3"), (DISJOINT, FIRST)),
-        "all are down": ((ERROR[0], DOWN), NO_KEYS.format("status 500), core-1:3567 (no c")),
-        "keys of an error": (ERROR, NO_KEYS.format("status 500")),
-        "a page": ((reply("<html>"),), NO_KEYS.format("unexpected content")),
-        "static keys only": (("s-1",), WRONG_KIND.format("core-0:3567", "dynamic")),
-    },
-    "key_servers",
+    check_keys, KEY_SERVERS, "key_servers"
 )
 
 
@@ -62,17 +61,15 @@ def held(dynamic: bool | None, *kids: str) -> dict[str, Any]:
     return {"sdk": {"dynamic_signing_key": dynamic}, "static_kids": kids}
 
 
-test_kind_of_fetched_keys = table(
-    check_keys,
-    {
-        "dynamic ones sign": (fetched(True, "d-1"), FIRST),
-        "static ones sign": (fetched(False, "s-1"), AT_CORE.format("1 key (1 static)")),
-        "dynamic ones should": (fetched(True, "s-1"), WRONG_KIND.format("core-0:3567", "dynamic")),
-        "static ones should": (fetched(False, "d-1"), WRONG_KIND.format("core-0:3567", "static")),
-        "nobody says which, dynamic": (fetched(None, "d-1"), FIRST),
-        "nobody says which, own": (fetched(None, "mine"), AT_CORE.format("1 key")),
-    },
-)
+FETCHED: dict[str, Any] = {
+    "dynamic ones sign": (fetched(True, "d-1"), FIRST),
+    "static ones sign": (fetched(False, "s-1"), AT_CORE.format("1 key (1 static)")),
+    "dynamic ones should": (fetched(True, "s-1"), WRONG_KIND.format("core-0:3567", "dynamic")),
+    "static ones should": (fetched(False, "d-1"), WRONG_KIND.format("core-0:3567", "static")),
+    "nobody says which, dynamic": (fetched(None, "d-1"), FIRST),
+    "nobody says which, own": (fetched(None, "mine"), AT_CORE.format("1 key")),
+}
+test_kind_of_fetched_keys = table(check_keys, FETCHED)
 
 
 NOT_DYNAMIC = WRONG_KIND.format("SSR_SESSION_JWKS", "dynamic")
@@ -80,22 +77,20 @@ HELD = "ok keys {} in SSR_SESSION_JWKS, so none are fetched"
 DYNAMIC = "warning keys SSR_SESSION_JWKS holds dynamic keys: every token is rejected when"
 
 
-test_keys_in_the_settings_should_be_static = table(
-    check_static_keys,
-    {
-        "none": (held(True), ""),
-        "static ones, which sign": (held(False, "s-1"), HELD.format("1 key (1 static)")),
-        "dynamic ones, which sign": (held(True, "d-1"), DYNAMIC),
-        "static ones, dynamic ones sign": (held(True, "s-1"), NOT_DYNAMIC),
-        "dynamic ones, static ones sign": (held(False, "d-1"), "problem keys SSR"),
-        # Without an SDK, the ids show the kind.
-        "static": (held(None, "s-1"), HELD.format("1 key (1 static)")),
-        "both kinds": (held(None, "d-1", "s-1"), HELD.format("2 keys (1 dynamic, 1 static)")),
-        "the app's own": (held(None, "mine"), HELD.format("1 key")),
-        "dynamic": (held(None, "d-1"), DYNAMIC),
-        "dynamic and the app's own": (held(None, "d-1", "mine"), DYNAMIC),
-    },
-)
+IN_SETTINGS: dict[str, Any] = {
+    "none": (held(True), ""),
+    "static ones, which sign": (held(False, "s-1"), HELD.format("1 key (1 static)")),
+    "dynamic ones, which sign": (held(True, "d-1"), DYNAMIC),
+    "static ones, dynamic ones sign": (held(True, "s-1"), NOT_DYNAMIC),
+    "dynamic ones, static ones sign": (held(False, "d-1"), "problem keys SSR"),
+    # Without an SDK, the ids show the kind.
+    "static": (held(None, "s-1"), HELD.format("1 key (1 static)")),
+    "both kinds": (held(None, "d-1", "s-1"), HELD.format("2 keys (1 dynamic, 1 static)")),
+    "the app's own": (held(None, "mine"), HELD.format("1 key")),
+    "dynamic": (held(None, "d-1"), DYNAMIC),
+    "dynamic and the app's own": (held(None, "d-1", "mine"), DYNAMIC),
+}
+test_keys_in_the_settings_should_be_static = table(check_static_keys, IN_SETTINGS)
 
 
 # --- clocks --------------------------------------------------------------------------------------

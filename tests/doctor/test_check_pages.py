@@ -276,28 +276,26 @@ def to(location: str, status: int = 302, **headers: str) -> FetchedResponse:
     return reply(status=status, Location=location, **headers)
 
 
+SIGN_IN: dict[str, Any] = {
+    "a page": (reply(), OPEN),
+    "a redirect to another page": (to("/auth/login"), OPEN),
+    "a redirect to another site": (to("https://id.example.net/auth"), OPEN),
+    "a redirect to itself": (to("/auth?next=/auth"), CLOSED),
+    "a redirect back to the first page": (to("/enter"), CLOSED),
+    "a redirect of this package": (to("/auth/login", **OURS), CLOSED),
+    "a last redirect": (reply(status=399), OPEN),
+    "a bad request": (reply(status=400), RESPONDS.format(400)),
+    "unauthorised": (reply(status=401), CLOSED),
+    "not paid": (reply(status=402), RESPONDS.format(402)),
+    "forbidden": (reply(status=403), CLOSED),
+    "not found": (reply(status=404), NO_PAGE),
+    "no pages": (reply(status=405), RESPONDS.format(405)),
+    "a last status of visitors": (reply(status=499), RESPONDS.format(499)),
+    "an error": (reply(status=500), FAILS),
+    "silence": (DOWN, f"problem sign_in nothing responds at www.example.com ({DOWN}) -> set"),
+}
 test_visitors_without_a_session_have_to_reach_sign_in = table(
-    check_pages.check_sign_in,
-    {
-        "a page": (reply(), OPEN),
-        "a redirect to another page": (to("/auth/login"), OPEN),
-        "a redirect to another site": (to("https://id.example.net/auth"), OPEN),
-        "a redirect to itself": (to("/auth?next=/auth"), CLOSED),
-        "a redirect back to the first page": (to("/enter"), CLOSED),
-        "a redirect of this package": (to("/auth/login", **OURS), CLOSED),
-        "a last redirect": (reply(status=399), OPEN),
-        "a bad request": (reply(status=400), RESPONDS.format(400)),
-        "unauthorised": (reply(status=401), CLOSED),
-        "not paid": (reply(status=402), RESPONDS.format(402)),
-        "forbidden": (reply(status=403), CLOSED),
-        "not found": (reply(status=404), NO_PAGE),
-        "no pages": (reply(status=405), RESPONDS.format(405)),
-        "a last status of visitors": (reply(status=499), RESPONDS.format(499)),
-        "an error": (reply(status=500), FAILS),
-        "silence": (DOWN, f"problem sign_in nothing responds at www.example.com ({DOWN}) -> set"),
-    },
-    "sign_in",
-    login_url="/enter",
+    check_pages.check_sign_in, SIGN_IN, "sign_in", login_url="/enter"
 )
 UPPER = "https://WWW.example.com:443/a"
 

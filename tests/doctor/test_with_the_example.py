@@ -95,9 +95,7 @@ def test_core_that_is_down_is_the_only_problem(
 def test_pages_without_an_sdk_are_compared_with_the_api(example: tuple[Flask, str]) -> None:
     _, url = example
     apart = pages_app(
-        api_domain=url,
-        jwks={"keys": [SessionSigner("s-1").jwk()]},
-        cookie_domain="sub.localhost",
+        api_domain=url, jwks={"keys": [SessionSigner("s-1").jwk()]}, cookie_domain="sub.localhost"
     )
     result = run(apart, "--url", url)
     assert "its own host only" in line(result, "api_cookies")

@@ -7,11 +7,7 @@ from typing import Any
 
 import pytest
 
-from flask_ssr_session.sansio.core_session import (
-    CoreSession,
-    parse_core_session,
-    with_fresh_claims,
-)
+from flask_ssr_session.sansio.core_session import CoreSession, parse_core_session, with_fresh_claims
 from flask_ssr_session.session import deep_freeze
 
 from ..tables import rows

@@ -50,14 +50,7 @@ def fetched(clock: SteppedClock, *, is_outage: bool) -> FetchedKeys:
 REASONS = {
     S.ACTIVE: {R.ACTIVE},
     S.PENDING: {R.MFA_PENDING},
-    S.REFRESH: {
-        R.EXPIRED,
-        R.INVALID,
-        R.DUPLICATE,
-        R.REVOKED,
-        R.REVOKED_BY_APP,
-        R.TOKEN_MISSING,
-    },
+    S.REFRESH: {R.EXPIRED, R.INVALID, R.DUPLICATE, R.REVOKED, R.REVOKED_BY_APP, R.TOKEN_MISSING},
     S.ANONYMOUS: {R.ANONYMOUS},
     S.UNAVAILABLE: {
         R.KEYS_UNAVAILABLE,

@@ -375,10 +375,7 @@ def test_log_tells_each_outage_and_its_end_by_the_host_alone(
     assert [(record.levelno, record.getMessage()) for record in caplog.records] == [
         (logging.ERROR, f"keys_not_fetched: {down}; there are no keys"),
         (logging.WARNING, "keys_renewed: keys were renewed; failed attempts before: 1"),
-        (
-            logging.WARNING,
-            f"keys_not_renewed: {down}; keys 400 s old stay in use, at most 86400 s",
-        ),
+        (logging.WARNING, f"keys_not_renewed: {down}; keys 400 s old stay in use, at most 86400 s"),
         (logging.ERROR, f"keys_not_fetched: {down}; keys 86800 s old are too old to be used"),
     ]
 
