@@ -26,7 +26,7 @@ from flask_ssr_session import (
 )
 from flask_ssr_session.sansio.claims import ClaimFailure
 from flask_ssr_session.testing import sign_in
-from tests.browser_requests import ACCEPT_PAGE, FETCH, PAGE
+from tests.browser_requests import FETCH, PAGE
 from tests.tables import rows
 
 from .conftest import make_app, page_shown, sdk_values, with_templates
@@ -88,15 +88,11 @@ REQUESTS: dict[str, Any] = {
     "a page": ("GET", PAGE, "page"),
     "a form": ("POST", PAGE, "page"),
     "the head of a page": ("HEAD", PAGE, ""),
-    "a page over plain http": ("GET", {"Accept": ACCEPT_PAGE}, "page"),
-    "a frame": ("GET", PAGE | {"Sec-Fetch-Dest": "iframe"}, "page"),
     "a prefetched page": ("GET", PAGE | {"Sec-Purpose": "prefetch"}, "declined"),
     "fetch": ("GET", FETCH, "json"),
     "fetch that posts": ("POST", FETCH, "json"),
     "the browser SDK": ("GET", FETCH | {"rid": "anti-csrf", "st-auth-mode": "cookie"}, "json"),
     "htmx": ("POST", FETCH | {"HX-Request": "true"}, "json"),
-    "a JSON client": ("GET", {"Accept": "application/json"}, "json"),
-    "no headers": ("GET", {}, "json"),
 }
 
 

@@ -35,12 +35,12 @@ from flask_ssr_session.upstream.key_set import KeySet, StaticKeys
 from tests.browser_requests import FETCH, PAGE
 from tests.clocks import SteppedClock
 from tests.tables import rows
-from tests.tokens import ABSENT, make_token
+from tests.token_table import NOW, TABLE, can_be_sent, token_of
+from tests.tokens import make_token
 
 from .conftest import cookies, make_app, with_templates, with_views
 
 WINDOW = 12
-NOW = 1_700_000_000
 HANDLE, HASH = "7c6d5d9e-3f43-4a3c-9a35-0d3f1a0f9a11", sha256(b"refresh hash").hexdigest()
 FRONT_TOKEN = b64encode(json.dumps({"uid": "anna", "up": {"role": "admin"}}).encode()).decode()
 REFRESH_TOKEN = sha256(b"refresh").hexdigest()
@@ -56,42 +56,19 @@ def _token(**edits: Any) -> str:
 
 @cache
 def tokens() -> dict[str, str]:
-    """Return a token for every way in which one can fail, and good ones."""
-    good = _token()
-    head, payload, signature = good.split(".")
-    signer, claims = SessionSigner(), json.dumps(SessionSigner().claims("anna")).encode()
-    headers: list[dict[str, Any]] = [
-        {"alg": "none"},
-        {"alg": "HS256"},
-        {"kid": "d-nobody"},
-        {"kid": ABSENT},
-        {"kid": 5},
-        {"typ": "at+jwt"},
-        {"crit": ["exp"]},
-        {"jku": "https://evil.example/jwks.json"},
-    ]
-    edits: list[dict[str, Any]] = [
-        {"sub": 5},
-        {"exp": "soon"},
-        {"iat": ABSENT},
-        {"tId": None},
-        {"sessionHandle": ABSENT},
-        {"refreshTokenHash1": 7},
-    ]
-    return (
-        {"good": good, "another user": _token(user_id="other")}
-        | {"expired": _token(issued_at=NOW - 7200), "early": _token(issued_at=NOW + 10**9)}
-        | {"tampered": good[:-20] + "A" * 20, "cut": f"{head}.{payload}", "longer": f"{good}.x"}
-        | {"swapped": f"{payload}.{head}.{signature}", "no token": "something-that-is-none-of-ours"}
-        | {
-            "no JSON": signer.sign_raw(b'{"alg":"RS256"', claims),
-            "no text": "s\u00fcr\udcffprise-öäü",
-        }
-        | {"no object": signer.sign_raw(json.dumps(signer.header()).encode(), b'["claims-list"]')}
-        | {"large": head + "." + payload * 60 + "." + signature, "padded": f"{head}==.{payload}.x"}
-        | {f"header {edit}": _token(header=edit) for edit in headers}
-        | {f"claim {edit}": _token(**edit) for edit in edits}
-    )
+    """Return a token of the table for each defect that one can have, and a few others."""
+    good, found = _token(), dict[str, str]()
+    for row, (_, defect) in TABLE.items():
+        if str(defect) not in found and can_be_sent(token_of(row)):
+            found[str(defect)] = token_of(row)
+    return found | {
+        "good": good,
+        "another user": _token(user_id="other"),
+        "expired": _token(issued_at=NOW - 7200),
+        "tampered": good[:-20] + "A" * 20,
+        "no token": "something-that-is-none-of-ours",
+        "no text": "s\u00fcr\udcffprise-öäü",
+    }
 
 
 def _windows(text: str) -> Iterator[str]:

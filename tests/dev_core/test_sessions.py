@@ -242,50 +242,27 @@ def test_access_token_of_a_dropped_key_wants_a_refresh(bench: Bench, is_dropped:
 # Against cross-site requests
 
 ON = {"enable_anti_csrf": True}
-
-
+# How the session was made, the options of the call, the value sent; whether both calls accept it.
 ANTI_CSRF: dict[str, Any] = {
-    "the right value": (ON | {"do_anti_csrf_check": True}, "right", True),
-    "another value": (ON | {"do_anti_csrf_check": True}, "wrong", False),
-    "no value": (ON | {"do_anti_csrf_check": True}, None, False),
-    "not wanted": (ON | {"do_anti_csrf_check": False}, None, True),
-    "switched off": ({"do_anti_csrf_check": True}, None, True),
+    "the right value": (ON, ON, "right", True, True),
+    "another value": (ON, ON, "wrong", False, False),
+    "no value": (ON, ON, None, False, False),
+    "switched off": (ON, {}, None, True, True),
+    "a session without one": ({}, ON, None, False, True),
 }
 
 
-@rows("options, sends, is_accepted", ANTI_CSRF)
-def test_verify_checks_the_anti_csrf_token(
-    bench: Bench, options: dict[str, Any], sends: str | None, is_accepted: bool
-) -> None:
-    first = bench.create(**ON)
-    value = first.anti_csrf_token if sends == "right" else sends
-    outcome = bench.verify(access(first), anti_csrf_token=value, **options)
-
-    assert isinstance(outcome, Granted if is_accepted else TryRefresh)
-
-
-ANTI_CSRF_OF_REFRESH: dict[str, Any] = {
-    "the right value": (ON, ON, "right", True),
-    "another value": (ON, ON, "wrong", False),
-    "no value": (ON, ON, None, False),
-    "switched off": (ON, {}, None, True),
-    "a session without one": ({}, ON, None, True),
-}
-
-
-@rows("created, options, sends, is_accepted", ANTI_CSRF_OF_REFRESH)
-def test_refresh_checks_the_anti_csrf_token(
-    bench: Bench,
-    created: dict[str, Any],
-    options: dict[str, Any],
-    sends: str | None,
-    is_accepted: bool,
+@rows("created, options, sends, verifies, refreshes", ANTI_CSRF)
+def test_anti_csrf_token_is_checked(
+    bench: Bench, created: Any, options: Any, sends: str | None, verifies: bool, refreshes: bool
 ) -> None:
     first = bench.create(**created)
-    value = first.anti_csrf_token if sends == "right" else sends
-    outcome = bench.refresh(spent(first), anti_csrf_token=value, **options)
-
-    assert isinstance(outcome, Granted if is_accepted else Unauthorised)
+    sent = {"anti_csrf_token": first.anti_csrf_token if sends == "right" else sends}
+    verified = bench.verify(access(first), do_anti_csrf_check=True, **sent, **options)
+    assert isinstance(verified, Granted if verifies else TryRefresh)
+    assert isinstance(bench.verify(access(first), do_anti_csrf_check=False, **ON), Granted)
+    refreshed = bench.refresh(spent(first), **sent, **options)
+    assert isinstance(refreshed, Granted if refreshes else Unauthorised)
 
 
 def test_anti_csrf_token_is_new_with_a_refresh_and_kept_by_a_renewal(bench: Bench) -> None:
