@@ -248,21 +248,18 @@ def overriding(name: str) -> Callable[..., None]:
 
 OURS = r"internal: RuntimeError at \S+test_secrets.py:\d+, in the app 'app'"
 NO_PLAN = replacing(request_state, "plan_response", quietly_broken)
+PARTS: dict[object, str] = {
+    request_verdict: "decide",
+    verdict_module: "verify_access_token _rejected",
+    verification: "decode_unverified_token deep_freeze SSRSession",
+    jwt: "_json_object _decode_segment",
+    KeySet: "get put",
+    StaticKeys: "get_or_fetch",
+}
 FAILS: dict[str, Any] = {
-    each: (replacing(holder, each), 503, OURS)
-    for holder, each in (
-        (request_verdict, "decide"),
-        (verdict_module, "verify_access_token"),
-        (verdict_module, "_rejected"),
-        (verification, "decode_unverified_token"),
-        (jwt, "_json_object"),
-        (jwt, "_decode_segment"),
-        (verification, "deep_freeze"),
-        (verification, "SSRSession"),
-        (KeySet, "get"),
-        (KeySet, "put"),
-        (StaticKeys, "get_or_fetch"),
-    )
+    name: (replacing(holder, name), 503, OURS)
+    for holder, names in PARTS.items()
+    for name in names.split()
 }
 
 

@@ -8,19 +8,9 @@ from typing import Any
 from flask.testing import FlaskClient
 from supertokens_python import InputAppInfo, Supertokens, SupertokensConfig, init
 from supertokens_python.querier import Querier
-from supertokens_python.recipe.accountlinking.recipe import AccountLinkingRecipe
-from supertokens_python.recipe.emailpassword.recipe import EmailPasswordRecipe
-from supertokens_python.recipe.emailverification.recipe import EmailVerificationRecipe
-from supertokens_python.recipe.jwt.recipe import JWTRecipe
-from supertokens_python.recipe.multifactorauth.recipe import MultiFactorAuthRecipe
-from supertokens_python.recipe.multitenancy.recipe import MultitenancyRecipe
-from supertokens_python.recipe.oauth2provider.recipe import OAuth2ProviderRecipe
-from supertokens_python.recipe.openid.recipe import OpenIdRecipe
-from supertokens_python.recipe.session import SessionRecipe
-from supertokens_python.recipe.totp.recipe import TOTPRecipe
-from supertokens_python.recipe.usermetadata.recipe import UserMetadataRecipe
-from supertokens_python.recipe.userroles.recipe import UserRolesRecipe
+from supertokens_python.recipe_module import RecipeModule
 
+SITE = "http://localhost:5000"
 EMAIL = {"id": "email", "value": "Ada@example.test"}
 FIELDS = [EMAIL, {"id": "password", "value": "correct horse 1"}]
 
@@ -28,11 +18,7 @@ FIELDS = [EMAIL, {"id": "password", "value": "correct horse 1"}]
 def init_sdk(uri: str, recipes: Sequence[Any]) -> None:
     """Initialise the SDK for an application on localhost. It needs the ``sdk_environment``."""
     init(
-        app_info=InputAppInfo(
-            app_name="Test",
-            api_domain="http://localhost:5000",
-            website_domain="http://localhost:5000",
-        ),
+        app_info=InputAppInfo(app_name="Test", api_domain=SITE, website_domain=SITE),
         framework="flask",
         supertokens_config=SupertokensConfig(connection_uri=uri),
         recipe_list=list(recipes),
@@ -52,18 +38,5 @@ def reset_sdk() -> None:
     """Reset the SDK, which it allows only if SUPERTOKENS_ENV is ``testing``."""
     Supertokens.reset()  # type: ignore[no-untyped-call]
     Querier.reset()  # type: ignore[no-untyped-call]
-    for recipe in (
-        AccountLinkingRecipe,
-        EmailPasswordRecipe,
-        EmailVerificationRecipe,
-        JWTRecipe,
-        MultiFactorAuthRecipe,
-        MultitenancyRecipe,
-        OAuth2ProviderRecipe,
-        OpenIdRecipe,
-        SessionRecipe,
-        TOTPRecipe,
-        UserMetadataRecipe,
-        UserRolesRecipe,
-    ):
-        recipe.reset()  # type: ignore[no-untyped-call]
+    for recipe in RecipeModule.__subclasses__():
+        recipe.reset()  # type: ignore[attr-defined]

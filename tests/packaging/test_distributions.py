@@ -14,6 +14,7 @@ import venv
 import zipfile
 from email import message_from_bytes
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -63,10 +64,14 @@ print(flask_ssr_session.__file__)
 """
 
 
-def run_python(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+def run_python(
+    *arguments: str, folder: Path, python: str = sys.executable, **more: str
+) -> subprocess.CompletedProcess[str]:
+    """Run Python in a folder, with *more* variables; what it prints and its errors are one."""
     return subprocess.run(
-        [sys.executable, *arguments],
+        [python, *arguments],
         cwd=folder,
+        env=os.environ | more,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -171,25 +176,17 @@ def test_the_installed_wheel_works_without_a_checkout(wheel: Path, tmp_path: Pat
     assert installed.returncode == 0, installed.stdout
     (tmp_path / "use.py").write_text(USE)
     # Files that lead to a checkout, as editable installs have them, are not read from there.
-    lent = {**os.environ, "PYTHONPATH": sysconfig.get_path("purelib")}
-    command = [str(python), "use.py"]
-    used = subprocess.run(
-        command, cwd=tmp_path, env=lent, capture_output=True, text=True, check=False
-    )
-    assert used.returncode == 0, used.stderr
-    assert Path(used.stdout.strip()).is_relative_to(folder)
+    lent: dict[str, Any] = {"PYTHONPATH": sysconfig.get_path("purelib")}
+    lent |= {"folder": tmp_path, "python": str(python)}
+    used = run_python("use.py", **lent)
+    assert used.returncode == 0, used.stdout
+    assert Path(used.stdout.splitlines()[-1]).is_relative_to(folder)
     # The development core starts without an app, and refuses a port in use in one line.
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        started = subprocess.run(
-            [str(python), "-m", "flask", "ssr-session", "dev-core", f"--port={port}"],
-            cwd=tmp_path,
-            env=lent,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    assert started.stderr == f"Error: port {port} is in use; choose another with --port.\n"
+        command = ("-m", "flask", "ssr-session", "dev-core", f"--port={port}")
+        started = run_python(*command, **lent)
+    assert started.stdout == f"Error: port {port} is in use; choose another with --port.\n"
 
 
 def test_the_wheel_is_small(wheel: Path) -> None:

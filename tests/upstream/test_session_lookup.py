@@ -143,85 +143,43 @@ def test_error_says_why_and_nothing_of_the_session(core: Core, check_three: Sess
     assert first.value.__suppress_context__
 
 
-# Seconds since the first look-up, the answers of the cores in the order in which they are asked,
-# and the result.
-Step = tuple[float, dict[int, Any], bool | str]
-STORIES: dict[str, list[Step]] = {
-    "the first core that answers counts": [(0, {1: DOWN, 2: b"{}", 3: GONE}, True)],
-    "a core that fails is passed over for 10 s": [
-        (0, {1: DOWN, 2: KNOWN}, False),
-        (0, {2: GONE}, True),
-        (9.999, {2: KNOWN}, False),
-        (10, {1: DOWN, 2: KNOWN}, False),
-        (10, {2: KNOWN}, False),
-        (20, {1: KNOWN}, False),
-        (20, {1: GONE}, True),
-    ],
-    "an odd answer is a failure": [(0, {1: b"{}", 2: KNOWN}, False), (1, {2: KNOWN}, False)],
-    "a refusal is an answer, and may concern this session alone": [
-        (0, {1: REFUSED, 2: KNOWN}, False),
-        (0, {1: KNOWN}, False),
-    ],
-    "a refusal ends the pause": [
-        (0, {1: DOWN, 2: KNOWN}, False),
-        (10, {1: REFUSED, 2: KNOWN}, False),
-        (10, {1: KNOWN}, False),
-    ],
-    "the second fails while the first is passed over": [
-        (0, {1: DOWN, 2: KNOWN}, False),
-        (5, {2: DOWN, 3: GONE}, True),
-        (9.999, {3: KNOWN}, False),
-        (10, {1: KNOWN}, False),
-        (12, {1: DOWN, 3: KNOWN}, False),
-        (15, {2: KNOWN}, False),
-        (22, {1: KNOWN}, False),
-    ],
-    "all fail, then the first answers": [
-        (0, {1: DOWN, 2: DOWN, 3: DOWN}, "down"),
-        (0, {}, "down"),
-        (9.999, {}, "down"),
-        (10, {1: KNOWN}, False),
-        # The first answer ended the pause of the others, too.
-        (10, {1: DOWN, 2: KNOWN}, False),
-    ],
-    "all fail, and again": [
-        (0, {1: DOWN, 2: DOWN, 3: DOWN}, "down"),
-        (10, {1: DOWN, 2: DOWN, 3: DOWN}, "down"),
-        (19.999, {}, "down"),
-        (20, {1: DOWN, 2: DOWN, 3: KNOWN}, False),
-        (20, {3: KNOWN}, False),
-    ],
-    "all fail, one after the other": [
-        (0, {1: DOWN, 2: KNOWN}, False),
-        (4, {2: DOWN, 3: KNOWN}, False),
-        (8, {3: DOWN}, "down"),
-        (9.999, {}, "down"),
-        (10, {1: KNOWN}, False),
-        (14, {1: DOWN, 2: KNOWN}, False),
-    ],
-    "the only one left refuses": [
-        (0, {1: DOWN, 2: DOWN, 3: KNOWN}, False),
-        (1, {3: REFUSED}, "down"),
-        (1, {3: KNOWN}, False),
-    ],
+# Steps: the seconds since the first look-up, then the cores that are asked, each with what it does:
+# "+" it knows the session, "-" it does not, "x" it is down, "o" its answer is odd, "!" it refuses.
+# The last answer is the outcome; if that says nothing, or nobody is asked, the core is down.
+ANSWERS = {"+": KNOWN, "-": GONE, "x": DOWN, "o": b"{}", "!": REFUSED}
+STORIES = {
+    "the first core that answers counts": "0 1x 2o 3-",
+    "one that fails is passed over for 10 s": (
+        "0 1x 2+; 0 2-; 9.999 2+; 10 1x 2+; 10 2+; 20 1+; 20 1-"
+    ),
+    "an odd answer is a failure": "0 1o 2+; 1 2+",
+    "a refusal is an answer, and may concern this session alone": "0 1! 2+; 0 1+",
+    "a refusal ends the pause": "0 1x 2+; 10 1! 2+; 10 1+",
+    "the second fails while the first is passed over": (
+        "0 1x 2+; 5 2x 3-; 9.999 3+; 10 1+; 12 1x 3+; 15 2+; 22 1+"
+    ),
+    "all fail, then the first answer ends all pauses": "0 1x 2x 3x; 0; 9.999; 10 1+; 10 1x 2+",
+    "all fail, and again": "0 1x 2x 3x; 10 1x 2x 3x; 19.999; 20 1x 2x 3+; 20 3+",
+    "all fail, one after the other": "0 1x 2+; 4 2x 3+; 8 3x; 9.999; 10 1+; 14 1x 2+",
+    "the only one left refuses": "0 1x 2x 3+; 1 3!; 1 3+",
 }
 
 
 @rows("steps", STORIES)
 def test_core_that_failed_is_passed_over_while_another_answers(
-    core: Core, clock: SteppedClock, check_three: SessionLookup, steps: list[Step]
+    core: Core, clock: SteppedClock, check_three: SessionLookup, steps: str
 ) -> None:
     begin = clock.monotonic()
     # The wall clock is not what counts.
     clock.wall_now -= 10**6
 
-    for step in steps:
-        seconds, answers, expected = step
-        clock.monotonic_now = begin + seconds
+    for step in steps.split("; "):
+        seconds, *asked = step.split()
+        clock.monotonic_now = begin + float(seconds)
         core.asked.clear()
-        core.answers = list(answers.values())
-        assert outcome(check_three) == expected, step
-        assert core.asked_cores() == [CORES[number - 1] for number in answers], step
+        core.answers = [ANSWERS[each[1]] for each in asked]
+        assert outcome(check_three) == {"+": False, "-": True}.get(step[-1], "down"), step
+        assert core.asked_cores() == [CORES[int(each[0]) - 1] for each in asked], step
 
 
 def test_every_core_gets_its_share_of_three_seconds(
