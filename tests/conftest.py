@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 
@@ -7,6 +9,7 @@ from flask_ssr_session.dev_core.cdi import CDI_VERSIONS
 from flask_ssr_session.testing import SessionSigner
 
 from .clocks import SteppedClock
+from .key_servers import write_certificate
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -38,3 +41,11 @@ def signer() -> SessionSigner:
 def other_private_key() -> RSAPrivateKey:
     """A second key, which the app does not trust unless a test adds it."""
     return generate_private_key(public_exponent=65537, key_size=2048)
+
+
+@pytest.fixture(scope="session")
+def certificate(
+    tmp_path_factory: pytest.TempPathFactory, other_private_key: RSAPrivateKey
+) -> tuple[Path, Path]:
+    """A certificate for ``localhost`` that no authority vouches for, and its key."""
+    return write_certificate(tmp_path_factory.mktemp("certificate"), other_private_key)

@@ -111,8 +111,8 @@ def sdk_values(**values: Any) -> SDKSettings:
     """Return the settings of an initialised SDK, with *values* replaced."""
     usual: dict[str, Any] = {
         "api_domain": API_DOMAIN,
-        "api_base_path": "/auth",
         "website_origin": "https://www.example.com",
+        "api_base_path": "/auth",
         "website_base_path": "/auth",
         "cookie_domain": None,
         "dynamic_signing_key": True,

@@ -323,14 +323,9 @@ ALL, NONE = [sorted(CONDITIONS), [True] * 6], [[], [False] * 6]
 
 def conditions_seen() -> Any:
     """Return which conditions a view sees: in the headers, and as Werkzeug parses them."""
-    parsed = [
-        bool(request.if_none_match),
-        request.if_modified_since is not None,
-        bool(request.if_match),
-        request.if_unmodified_since is not None,
-        bool(request.if_range.etag),
-        request.range is not None,
-    ]
+    tags = [bool(each) for each in (request.if_none_match, request.if_match, request.if_range.etag)]
+    others = (request.if_modified_since, request.if_unmodified_since, request.range)
+    parsed = [*tags, *(each is not None for each in others)]
     return jsonify(sorted(set(CONDITIONS) & set(request.headers.keys())), parsed)
 
 

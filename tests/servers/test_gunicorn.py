@@ -11,24 +11,16 @@ from socket import socket
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from flask_ssr_session.testing import SessionSigner
 
-from ..key_servers import KeyServer, answer, hang, ok, speak_tls, write_certificate
+from ..key_servers import KeyServer, answer, hang, ok, speak_tls
 from ..tables import rows
 from .support import Server, serve
 
 GTHREAD = ("--worker-class=gthread", "--threads=8")
 # It replaces ``ssl`` and ``socket`` in a process that has long imported both.
 GEVENT = ("--worker-class=gevent",)
-
-
-@pytest.fixture(scope="module")
-def certificate(
-    tmp_path_factory: pytest.TempPathFactory, other_private_key: RSAPrivateKey
-) -> tuple[Path, Path]:
-    return write_certificate(tmp_path_factory.mktemp("certificate"), other_private_key)
 
 
 @pytest.fixture

@@ -9,14 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from flask_ssr_session.upstream import deadline
 from flask_ssr_session.upstream.connection import DeadlineSocket
 
 from ..clocks import SteppedClock
 from ..key_servers import Behaviour, KeyServer, answer, dribble, hang, ok, speak_tls
-from ..key_servers import write_certificate as write
 from ..tables import rows
 from .conftest import BODY, Serve, failure, fetch, recorded
 
@@ -202,13 +200,6 @@ def test_next_address_is_tried_when_one_fails(
 
 
 # TLS
-
-
-@pytest.fixture(scope="module")
-def certificate(
-    tmp_path_factory: pytest.TempPathFactory, other_private_key: RSAPrivateKey
-) -> tuple[Path, Path]:
-    return write(tmp_path_factory.mktemp("tls"), other_private_key)
 
 
 CERTIFICATES: dict[str, Any] = {
