@@ -13,8 +13,9 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from flask_ssr_session.dev_core import DevelopmentCore
 from flask_ssr_session.dev_core.keys import generate_rsa_key
 
+from ..clocks import SteppedClock
 from .sdk import reset_sdk
-from .support import LaggingClock, SteppedClock
+from .support import LaggingClock
 
 __all__ = (  # for other folders
     *("key_factory", "lagging_clock", "live_core", "loopback_only", "rsa_keys", "sdk_environment"),
@@ -50,14 +51,9 @@ def key_factory(rsa_keys: list[RSAPrivateKey]) -> KeyFactory:
 
 
 @pytest.fixture
-def clock() -> SteppedClock:
-    return SteppedClock()
-
-
-@pytest.fixture
 def core(clock: SteppedClock, key_factory: KeyFactory) -> Iterator[DevelopmentCore]:
     """A running core with a clock that stands still."""
-    with DevelopmentCore(clock=clock, key_factory=key_factory) as core:
+    with DevelopmentCore(clock=clock.wall, key_factory=key_factory) as core:
         yield core
 
 

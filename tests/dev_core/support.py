@@ -14,19 +14,6 @@ CDI = {"cdi-version": "5.4"}
 CONTROL = {"x-development-core": "1"}
 
 
-class SteppedClock:
-    """A clock that stands still until it is advanced."""
-
-    def __init__(self, now: float = 1_700_000_000.0) -> None:
-        self.now = now
-
-    def __call__(self) -> float:
-        return self.now
-
-    def advance(self, seconds: float) -> None:
-        self.now += seconds
-
-
 class LaggingClock:
     """A clock some seconds behind the machine's.
 

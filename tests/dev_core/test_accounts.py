@@ -9,8 +9,8 @@ from flask_ssr_session.dev_core.roles import Roles
 from flask_ssr_session.dev_core.store import Store
 from flask_ssr_session.dev_core.users import Users
 
+from ..clocks import SteppedClock
 from ..tables import rows
-from .support import SteppedClock
 
 PASSWORD = "correct horse 1"
 EMAIL, RESET = Purpose.EMAIL_VERIFICATION, Purpose.PASSWORD_RESET
@@ -23,12 +23,12 @@ def store() -> Store:
 
 @pytest.fixture
 def users(store: Store, clock: SteppedClock) -> Users:
-    return Users(store, clock=clock)
+    return Users(store, clock=clock.wall)
 
 
 @pytest.fixture
 def verification(store: Store, clock: SteppedClock) -> Verification:
-    return Verification(store, clock=clock)
+    return Verification(store, clock=clock.wall)
 
 
 def sign_up(users: Users, email: str = "ada@example.com") -> str:

@@ -9,8 +9,9 @@ import pytest
 
 from flask_ssr_session.dev_core import DevelopmentCore, RequestLogEntry
 
+from ..clocks import SteppedClock
 from ..tables import rows
-from .support import CONTROL, SteppedClock, send
+from .support import CONTROL, send
 from .test_contract import NEW_SESSION, SPEND
 
 KEY_SET = "/.well-known/jwks.json"
@@ -161,9 +162,9 @@ def test_log_has_method_bare_path_time_and_status(
     control(core, "GET", "state")
 
     assert core.request_log() == [
-        RequestLogEntry("POST", "/recipe/session", clock.now - 1, 200),
-        RequestLogEntry("GET", "/users/by-accountinfo", clock.now, 200),
-        RequestLogEntry("DELETE", "/unknown", clock.now, 404),
+        RequestLogEntry("POST", "/recipe/session", clock.wall_now - 1, 200),
+        RequestLogEntry("GET", "/users/by-accountinfo", clock.wall_now, 200),
+        RequestLogEntry("DELETE", "/unknown", clock.wall_now, 404),
     ]
     control(core, "POST", "requests/clear")
     assert core.request_log() == []

@@ -19,9 +19,9 @@ from flask_ssr_session.dev_core.keys import (
 )
 from flask_ssr_session.dev_core.store import Store
 
+from ..clocks import SteppedClock
 from ..tables import rows
 from .conftest import KeyFactory
-from .support import SteppedClock
 
 INTERVAL = UPDATE_INTERVAL_MS // 1000
 LEAD = PUBLISHED_BEFORE_SIGNING_MS // 1000
@@ -31,7 +31,7 @@ def make_keys(
     store: Store, clock: SteppedClock, factory: KeyFactory, validity: int = 20
 ) -> SigningKeys:
     return SigningKeys(
-        store, access_token_validity_seconds=validity, clock=clock, key_factory=factory
+        store, access_token_validity_seconds=validity, clock=clock.wall, key_factory=factory
     )
 
 
@@ -51,7 +51,7 @@ def signing(keys: SigningKeys) -> str:
 def test_first_keys_are_named_after_their_kind_and_sign_at_once(
     keys: SigningKeys, clock: SteppedClock
 ) -> None:
-    assert signing(keys) == f"d-{int(clock.now * 1000)}"
+    assert signing(keys) == f"d-{int(clock.wall_now * 1000)}"
     assert keys.signing_key(dynamic=False).kid.startswith("s-")
     assert generate_rsa_key().key_size == 2048
 
@@ -121,7 +121,7 @@ def test_next_key_is_published_a_minute_before_the_interval_ends_and_signs_from_
     clock.advance(INTERVAL - LEAD - 772)
     assert (kids(keys), keys.seconds_until_next_key()) == ([old, static], 1)
     clock.advance(1)
-    new = f"d-{int(clock.now * 1000)}"
+    new = f"d-{int(clock.wall_now * 1000)}"
     assert kids(keys) == [new, old, static]
     clock.advance(LEAD - 1)
     assert signing(keys) == old

@@ -24,9 +24,10 @@ import pytest
 
 from flask_ssr_session.dev_core import DevelopmentCore
 
+from ..clocks import SteppedClock
 from ..tables import rows
 from .conftest import KeyFactory
-from .support import SteppedClock, send
+from .support import send
 from .test_contract import NEW_SESSION, SPEND, VERIFY
 
 AT_FIRST_USE = {
@@ -149,7 +150,7 @@ def cores(key_factory: KeyFactory, clock: SteppedClock) -> Iterator[dict[str, st
 
     def start(cdi: str) -> DevelopmentCore:
         return DevelopmentCore(
-            cdi=cdi, clock=clock, key_factory=key_factory, refresh_token_validity_minutes=60
+            cdi=cdi, clock=clock.wall, key_factory=key_factory, refresh_token_validity_minutes=60
         )
 
     with start("5.4") as older, start("5.6") as newer:

@@ -17,9 +17,10 @@ from supertokens_python.recipe.multifactorauth.syncio import (
 from flask_ssr_session.dev_core import DevelopmentCore
 from flask_ssr_session.dev_core.totp import COOLDOWN_MS, MAX_ATTEMPTS
 
+from ..clocks import SteppedClock
 from ..tables import rows
 from .sdk import init_sdk, sign_up
-from .support import LaggingClock, SteppedClock, send
+from .support import LaggingClock, send
 
 PERIOD = 30
 
@@ -43,7 +44,7 @@ class User:
         return self.call("POST", "totp/device", skew=skew, period=PERIOD, **fields)
 
     def code(self, device: Any, periods_late: int = 0) -> str:
-        at = int(self._clock.now) - periods_late * PERIOD
+        at = int(self._clock.wall_now) - periods_late * PERIOD
         return pyotp.TOTP(device["secret"], interval=PERIOD).at(at)
 
     def verify_device(self, device: Any, code: str) -> Any:

@@ -14,10 +14,10 @@ from flask_ssr_session.dev_core.sessions import Sessions
 from flask_ssr_session.dev_core.store import Store
 from flask_ssr_session.dev_core.tokens import InvalidAccessTokenError, hash_token
 
+from ..clocks import SteppedClock
 from ..tables import rows
 from ..tokens import ABSENT, edited
 from .conftest import KeyFactory
-from .support import SteppedClock
 
 ACCESS_SECONDS = 20
 REFRESH_SECONDS = 600
@@ -53,14 +53,17 @@ class Bench:
 def bench(clock: SteppedClock, key_factory: KeyFactory) -> Bench:
     store = Store(None)
     keys = SigningKeys(
-        store, access_token_validity_seconds=ACCESS_SECONDS, clock=clock, key_factory=key_factory
+        store,
+        access_token_validity_seconds=ACCESS_SECONDS,
+        clock=clock.wall,
+        key_factory=key_factory,
     )
     sessions = Sessions(
         store,
         keys,
         access_token_validity_seconds=ACCESS_SECONDS,
         refresh_token_validity_minutes=REFRESH_SECONDS // 60,
-        clock=clock,
+        clock=clock.wall,
     )
     return Bench(sessions, keys, clock)
 
@@ -80,7 +83,7 @@ def claims(outcome: Any) -> dict[str, Any]:
 
 
 def test_new_session_has_the_claims_of_token_version_5(bench: Bench) -> None:
-    bench.clock.now = 1_700_000_000.9
+    bench.clock.wall_now = 1_700_000_000.9
     granted = bench.create(payload={"iss": "http://localhost/auth", "st-role": {"v": []}})
 
     assert claims(granted) == {
@@ -285,9 +288,9 @@ def test_renewed_token_has_a_whole_life_and_a_regenerated_one_the_rest(bench: Be
     regenerated = bench.sessions.regenerate(access(child), {"plan": "paid"})
     renewed = bench.verify(access(child))
 
-    changes = {"plan": "paid", "iat": bench.clock.now}
+    changes = {"plan": "paid", "iat": bench.clock.wall_now}
     assert claims(regenerated) == edited(claims(child), changes | {"old": ABSENT})
-    changes |= {"exp": bench.clock.now + ACCESS_SECONDS, "parentRefreshTokenHash1": None}
+    changes |= {"exp": bench.clock.wall_now + ACCESS_SECONDS, "parentRefreshTokenHash1": None}
     assert claims(renewed) == edited(claims(child), changes | {"old": ABSENT})
 
 
