@@ -327,13 +327,14 @@ UNASKABLE: dict[str, Any] = {
 def test_validator_that_cannot_be_asked_lets_nobody_in(
     answer: Callable[[Any], Any], problem: str
 ) -> None:
-    required = rules(validators=[Validator(answer)])
+    required = rules(validators=[Validator(answer), COLOUR.has_value("blue")])
     with pytest.raises(MisuseError, match=f"^the claim validator 'own' {problem}") as caught:
         required.failures(session_of({}))
     assert "hunter2" not in str(caught.value)
     reported: list[str] = []
     failures = required.failures(session_of({}), None, lambda *told: reported.append(told[1]))
-    assert failures == [ClaimFailure("own", UNCHECKED)]
+    assert failures[0] == ClaimFailure("own", UNCHECKED)
+    assert [failure.id for failure in failures] == ["own", "colour"]
     assert [one.startswith(problem) for one in reported] == [True]
     assert (caught.value.__cause__ is None) <= (problem in (WAITS, "returned None"))
     if problem is WAITS:
