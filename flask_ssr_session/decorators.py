@@ -35,6 +35,7 @@ def session_required(
     signed_in_within: float = UNSET,
     check_revoked: bool = False,
     keep_form: bool = False,
+    user: bool = False,
     allow_pending: bool = False,
     global_claims: bool = True,
 ) -> Callable[[_View], _View]: ...
@@ -50,6 +51,7 @@ def session_required(
     signed_in_within: float = UNSET,
     check_revoked: bool = False,
     keep_form: bool = False,
+    user: bool = False,
     allow_pending: bool = False,
     global_claims: bool = True,
 ) -> Callable[..., Any]:
@@ -85,6 +87,9 @@ def session_required(
         of at most 3 s. The view is unavailable while the core is down.
     :param keep_form: if the token of a POST has expired, the refresh page offers to send the form
         again: up to 64 KB, from this host, without files and fields that look secret.
+    :param user: the app must have a user for the session (``user_loader``), after all other
+        conditions are met. If it has none the response is 403; ``SSR_SESSION_CLAIM_PAGES`` may name
+        a page for ``user`` where it is created.
     :param allow_pending: run the view for users who have not completed all factors of sign-in,
         too: for the pages where they complete them. ``g.session`` is set for them.
     :param global_claims: False skips the claims that the SDK's recipes require of every session,
@@ -96,6 +101,7 @@ def session_required(
         Recency.of(factor, within, signed_in_within),
         check_revoked=check_revoked,
         keep_form=keep_form,
+        user=user,
         allow_pending=allow_pending,
         global_claims=global_claims,
     )
@@ -138,6 +144,7 @@ def require_session(
     signed_in_within: float = UNSET,
     check_revoked: bool = False,
     keep_form: bool = False,
+    user: bool = False,
     allow_pending: bool = False,
     global_claims: bool = True,
 ) -> None:
@@ -149,8 +156,8 @@ def require_session(
 
     As a hook, it lets these requests pass: static files, CORS preflights that Flask handles,
     SuperTokens' own API, the sign-in and refresh pages, safe methods below the sign-in page that
-    the same endpoint serves, and views marked ``session_exempt``. Without conditions on claims, it
-    respects the marks of the view: ``session_optional``, ``allow_pending`` and
+    the same endpoint serves, and views marked ``session_exempt``. Without conditions on claims or
+    the user, it respects the marks of the view: ``session_optional``, ``allow_pending`` and
     ``global_claims=False``. Inside a view or an error handler it lets no request pass.
 
     :raises SessionRequired: an HTTPException that carries the response.
@@ -168,6 +175,7 @@ def require_session(
         Recency.of(factor, within, signed_in_within),
         check_revoked=check_revoked,
         keep_form=keep_form,
+        user=user,
         allow_pending=allow_pending,
         global_claims=global_claims,
     )
@@ -192,7 +200,8 @@ def require_session(
 
 def _as_marked(state: RequestState, requirements: Requirements) -> Requirements:
     """Return the requirements of a hook for the current view, lowered by the view's marks."""
-    if requirements.claims != ClaimRequirements() or requirements.recency != Recency():
+    is_plain = requirements.claims == ClaimRequirements() and requirements.recency == Recency()
+    if requirements.user or not is_plain:
         return requirements
     app_state = state.app_state
     mark = app_state.view_marks.of(app_state.app.view_functions, state.request.endpoint)

@@ -25,7 +25,7 @@ from flask_ssr_session.sansio import form_replay
 from flask_ssr_session.sansio.jwt import decode_unverified_token
 from flask_ssr_session.sansio.states import Reason
 from flask_ssr_session.sansio.verdict import Verdict
-from flask_ssr_session.testing import SessionSigner, expire, install_test_keys, sign_in
+from flask_ssr_session.testing import SessionSigner, expire, install_test_keys, outage, sign_in
 from tests.sdk.conftest import *  # noqa: F403 - fixtures, for pytest to find
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -254,6 +254,27 @@ def test_conditions_that_are_shown_close_their_views(run: Run) -> None:
     assert client.get("/drafts", headers=BROWSER).text == "You have no right to see this page"
     sign_in(client, tenant_id="other")
     assert client.get("/account", headers=BROWSER).status_code == 404
+
+
+def test_the_users_of_the_app_are_loaded_as_shown(run: Run) -> None:
+    names = run("users")
+    client = signed_in(names["app"])
+    assert client.get("/", headers=BROWSER).text == "Desk of Ada"
+    sign_in(client, "user-2")
+    assert 'data-cure="/welcome?redirectToPath=/"' in client.get("/", headers=BROWSER).text
+    assert client.post("/welcome", data={"name": "Bea"}, headers=BROWSER).location == "/"
+    assert client.get("/", headers=BROWSER).text == "Desk of Bea"
+
+
+def test_flask_login_is_connected_as_shown(run: Run) -> None:
+    app = run("flask-login")["app"]
+    assert signed_in(app).get("/account", headers=BROWSER).text == "Hello, user-1"
+    assert 'data-ssr-session="refresh"' in expired(app).get("/account", headers=BROWSER).text
+    assert expired(app).get("/account").status_code == 401
+    stranger = app.test_client().get("/account", headers=BROWSER)
+    assert stranger.location == "/auth?redirectToPath=/account"
+    with outage(app):
+        assert signed_in(app).get("/account", headers=BROWSER).status_code == 503
 
 
 def test_the_doctor_says_what_is_shown_of_it(run: Run) -> None:

@@ -15,6 +15,9 @@ MAX_WRAPPERS = 100
 
 _MARK = "_ssr_session_mark"
 
+# The session is valid, but the app knows no user for it. An app may name a page that cures it.
+NO_USER = ClaimFailure("user", {"message": "the app has no user for this session"})
+
 
 class Requirements(NamedTuple):
     """What a view requires.
@@ -26,6 +29,7 @@ class Requirements(NamedTuple):
     :ivar recency: how recent the sign-in must be.
     :ivar check_revoked: the core is asked whether the session still exists.
     :ivar keep_form: the refresh page may carry a form that was posted with an expired session.
+    :ivar user: the app has a user for the session.
     """
 
     optional: bool = False
@@ -35,6 +39,7 @@ class Requirements(NamedTuple):
     allow_pending: bool = False
     check_revoked: bool = False
     keep_form: bool = False
+    user: bool = False
 
     @classmethod
     def of(cls, claims: ClaimRequirements, recency: Recency, **switches: bool) -> Requirements:
@@ -55,6 +60,8 @@ class Requirements(NamedTuple):
         failures = [ClaimFailure(claim_id, None) for claim_id in ids]
         if self.recency.factor:
             failures.append(ClaimFailure(MFA_CLAIM, None, step_up=self.recency.factor))
+        if self.user:
+            failures.append(NO_USER)
         return tuple(failures)
 
     @property
