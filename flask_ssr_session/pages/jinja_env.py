@@ -143,14 +143,28 @@ LOADER_ADVICE = (
 )
 
 
-def templates_are_unmodified() -> bool:
-    """Return whether the app overrides no packaged template, so that their contents are known."""
+def overridden_templates() -> list[str]:
+    """Return the names of the packaged templates that the app overrides."""
     folder = templates_folder()
+    overridden = []
     for name in (DOCUMENT, MACRO):
         try:
             filename = current_app.jinja_env.get_template(name).filename
         except Exception:  # noqa: BLE001 - an override that does not even compile
-            return False
+            filename = None
         if filename is None or Path(filename).parent != folder:
-            return False
-    return True
+            overridden.append(name)
+    return overridden
+
+
+def templates_are_unmodified() -> bool:
+    """Return whether the app overrides no packaged template, so that their contents are known."""
+    return not overridden_templates()
+
+
+def has_macro() -> bool:
+    """Return whether ``refresh_page.html``, perhaps the app's own, defines ``refresh_page()``."""
+    try:
+        return hasattr(current_app.jinja_env.get_template(MACRO).module, "refresh_page")
+    except Exception:  # noqa: BLE001 - it fails for another reason, or is asynchronous
+        return True

@@ -41,10 +41,8 @@ OUTAGE = (
     "{{ original() }}{% if ssr_refresh_view().page_kind == 'outage' %}{{ no.thing }}{% endif %}"
 )
 OURS, OWN = "ok templates the refresh page has its original", "ok templates the app's own templates"
-UNDEFINED = (
-    "problem templates refresh_document.html or refresh_page.html…failed with UndefinedError"
-)
-NO_SCRIPT = "problem templates refresh_document.html or refresh_page.html…shows no refresh"
+UNDEFINED = "problem templates refresh_page.html of the app failed with UndefinedError"
+NO_SCRIPT = "problem templates refresh_page.html of the app lacks the script of the refresh page"
 NOT_HERE = "problem templates the refresh page cannot be rendered in this app (ZeroDivisionError)"
 
 
