@@ -51,6 +51,8 @@ class InvalidClaimsError(Forbidden):
 
     The app's error handler shows it.
 
+    Its ``str`` says in words what the session lacks, without claim values.
+
     :ivar failures: every condition that was not met. Their reasons may hold claim values.
     """
 
@@ -59,6 +61,9 @@ class InvalidClaimsError(Forbidden):
     def __init__(self, failures: Sequence[ClaimFailure]) -> None:
         super().__init__()
         self.failures = tuple(failures)
+
+    def __str__(self) -> str:
+        return f"{super().__str__()} ({'; '.join(map(str, self.failures))})"
 
 
 def respond(state: RequestState) -> Response:
