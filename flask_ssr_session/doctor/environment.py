@@ -13,7 +13,12 @@ from flask import Flask
 
 from ..app_state import AppState
 from ..config.resolved import ResolvedSettings, SDKSettings
-from ..config.sdk import SDKCookieSettings, read_cookie_settings, read_sdk
+from ..config.sdk import (
+    SDKCookieSettings,
+    read_cookie_settings,
+    read_recipe_ids,
+    read_sdk,
+)
 from ..config.settings import Settings
 from ..config.static_keys import read_static_keys
 from ..errors import FetchError
@@ -45,6 +50,7 @@ class Environment:
     :ivar sdk: None if no SDK is initialised in this process; *cookies* likewise.
     :ivar sdk_version: version of the installed SDK, or None.
     :ivar has_sdk_middleware: the app runs the SDK's middleware.
+    :ivar recipe_ids: ids of the initialised recipes of the SDK; None without an SDK.
     :ivar front_page: URL of the front page as browsers see it; None if it is unknown.
     :ivar static_kids: ids of the keys in ``SSR_SESSION_JWKS``.
     :ivar is_public_suffix: returns whether anyone can register names below a domain.
@@ -56,6 +62,7 @@ class Environment:
     cookies: SDKCookieSettings | None = None
     sdk_version: str | None = None
     has_sdk_middleware: bool = False
+    recipe_ids: frozenset[str] | None = None
     front_page: str | None = None
     static_kids: frozenset[str] = frozenset()
     is_public_suffix: Callable[[str], bool] = is_top_level
@@ -95,7 +102,7 @@ class Environment:
         """Which claims the SDK and the app require."""
         resolved = self.resolved
         pages = CurePages(resolved.claim_pages, resolved.factors_path, self.settings.step_up_url)
-        return read_claim_setup(self.state, self.sdk, pages)
+        return read_claim_setup(self.state, self.sdk, pages, self.recipe_ids)
 
     @cached_property
     def key_servers(self) -> tuple[ProbeResult, ...]:
@@ -202,6 +209,7 @@ def read_environment(state: AppState, url: str | None, *, offline: bool) -> Envi
         front_page=front_page,
         static_kids=frozenset(read_static_keys(state.settings) or ()),
         is_public_suffix=public_suffix_test(),
+        recipe_ids=read_recipe_ids(),
         is_offline=offline,
     )
 

@@ -16,6 +16,7 @@ from .check_claims import (
     check_claims,
     check_cures,
     check_factors,
+    check_inner_calls,
     check_pending,
     check_session_guards,
 )
@@ -64,6 +65,7 @@ CHECKS: tuple[Callable[[Environment], Iterator[Finding]], ...] = (
     check_cures,
     check_factors,
     check_templates,
+    check_inner_calls,
     check_static_keys,
     check_keys,
     check_key_server_clock,

@@ -14,6 +14,7 @@ from flask_ssr_session.doctor.check_claims import (
     check_claims,
     check_cures,
     check_factors,
+    check_inner_calls,
     check_pending,
     check_session_guards,
 )
@@ -194,6 +195,26 @@ test_factors_that_views_require = table(
         "two are not": (
             {"unwritten_factors": ("totp", "otp-email")},
             "warning factors views require totp, otp-email, but…-> put multifactorauth.init()",
+        ),
+        "no page asks for one": (
+            {"factors_without_page": ("hardware",)},
+            "warning factors views require hardware, but no page…403 -> name a page of yours in SS",
+        ),
+        "recipes are missing": (
+            {"missing_recipes": ("totp", "passwordless")},
+            "warning factors…totp, passwordless -> put totp.init() and passwordless.init() into",
+        ),
+    },
+    "claims",
+)
+
+test_calls_that_hide_requirements = table(
+    check_inner_calls,
+    {
+        "there are none": ({}, ""),
+        "two are listed": (
+            {"inner_calls": ("a", "b")},
+            "ok inner_calls require_session() is called in the code of a, b;",
         ),
     },
     "claims",
