@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator
 
 from ..config.settings import Settings
-from ..sansio.origins import is_loopback
 from .environment import Environment, configured_front_page
 from .finding import Finding, ok, problem, warning
 from .hosts import bare_domain, browser_origin
@@ -148,12 +147,13 @@ def check_site(environment: Environment) -> Iterator[Finding]:
             "serve the API over https, and set api_domain to its https URL",
         )
     # Browsers treat the scheme as part of the site: they send no SameSite cookies across schemes,
-    # and other cookies have to be Secure.
-    elif api.startswith("https:") and site.startswith("http:") and not is_loopback(site):
+    # and other cookies have to be Secure. On localhost, Firefox sends them, but Chromium does not.
+    elif api.startswith("https:") and site.startswith("http:"):
         yield problem(
             "site",
-            "the site uses plain http and the API https, so no cookie works for both",
-            "serve the site over https, and pass its https URL with --url",
+            "the site uses plain http and the API https, so the API's Secure cookies never arrive "
+            "at the pages",
+            "use one scheme for both: serve the site over https, and pass its https URL with --url",
         )
     elif website is not None and website != site:
         yield warning(

@@ -27,9 +27,11 @@ from ..sansio.cures import CurePages
 from ..sansio.origins import parse_origin
 from .claim_setup import ClaimSetup, read_claim_setup
 from .hosts import browser_origin, is_top_level, public_suffix_test
+from .obstacles import find_obstacle
 from .page_files import find_script
 from .probes import (
     PAGE_HEADERS,
+    RETURN_PATH,
     ProbeResult,
     next_url,
     preflight_headers,
@@ -48,9 +50,9 @@ class Environment:
 
     :ivar resolved: the settings, resolved with those of the SDK.
     :ivar sdk: None if no SDK is initialised in this process; *cookies* likewise.
+    :ivar recipe_ids: ids of the initialised recipes of the SDK; None without an SDK.
     :ivar sdk_version: version of the installed SDK, or None.
     :ivar has_sdk_middleware: the app runs the SDK's middleware.
-    :ivar recipe_ids: ids of the initialised recipes of the SDK; None without an SDK.
     :ivar front_page: URL of the front page as browsers see it; None if it is unknown.
     :ivar static_kids: ids of the keys in ``SSR_SESSION_JWKS``.
     :ivar is_public_suffix: returns whether anyone can register names below a domain.
@@ -60,9 +62,9 @@ class Environment:
     resolved: ResolvedSettings
     sdk: SDKSettings | None = None
     cookies: SDKCookieSettings | None = None
+    recipe_ids: frozenset[str] | None = None
     sdk_version: str | None = None
     has_sdk_middleware: bool = False
-    recipe_ids: frozenset[str] | None = None
     front_page: str | None = None
     static_kids: frozenset[str] = frozenset()
     is_public_suffix: Callable[[str], bool] = is_top_level
@@ -154,7 +156,8 @@ class Environment:
         """The refresh page; an offline run requests it from the app in this process."""
         if self.front_page is None:
             return None
-        path = self.settings.refresh_path
+        # A page that does not repeat the return path shows that a proxy drops the query.
+        path = f"{self.settings.refresh_path}?redirectBack={RETURN_PATH}"
         if self.is_offline:
             return probe_app(self.state.clock, self.state.app, self.front_page, path)
         return send_probe(self.state.clock, self.front_page + path, PAGE_HEADERS)
@@ -176,9 +179,11 @@ class Environment:
 
     @cached_property
     def sign_in(self) -> ProbeResult | None:
-        """The sign-in page, after at most one redirect; None also if the site does not respond."""
+        """The sign-in page, after at most one redirect; None also if the site is down."""
         page = self.refresh_page
         if self.is_offline or page is None or isinstance(page.answer, FetchError):
+            return None
+        if find_obstacle(page, "") is not None:
             return None
         if (url := self.sign_in_url) is None:
             return None
@@ -204,12 +209,12 @@ def read_environment(state: AppState, url: str | None, *, offline: bool) -> Envi
         resolved=ResolvedSettings.resolve(state.settings, sdk),
         sdk=sdk,
         cookies=read_cookie_settings(),
+        recipe_ids=read_recipe_ids(),
         sdk_version=_sdk_version(),
         has_sdk_middleware=any(map(is_sdk_hook, state.app.before_request_funcs.get(None, []))),
         front_page=front_page,
         static_kids=frozenset(read_static_keys(state.settings) or ()),
         is_public_suffix=public_suffix_test(),
-        recipe_ids=read_recipe_ids(),
         is_offline=offline,
     )
 

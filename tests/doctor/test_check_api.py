@@ -11,6 +11,7 @@ from tests.tables import rows
 from .factories import API, DOWN, PAGES, assert_findings, make_environment, reply, table
 
 SIGNED_OUT: dict[str, Any] = {"front_token": "remove", "status": 401}
+SET = {"Set_Cookie": "sAccessToken=; Path=/"}
 WORKS: dict[str, Any] = {"refresh_api": reply(**SIGNED_OUT)}
 ON_440, AS_440 = reply(front_token="remove", status=440), {"session_expired_status": 440}
 WELL = "ok refresh_api the refresh API at api.example.com, below {}, responds as SuperTokens does"
@@ -26,7 +27,10 @@ test_refresh_api_has_to_report_no_session = table(
         "no session": (reply(**SIGNED_OUT), WELL.format("/auth")),
         "no session, by another status": (ON_440, OTHER.format(440, 401)),
         "no word of the front token": (reply(status=401), BLOCKED.format(401)),
-        "another word of it": (reply(status=401, front_token="e30="), BLOCKED.format(401)),
+        "another word of it": (
+            reply(**SIGNED_OUT | {"front_token": "e30=", **SET}),
+            BLOCKED.format(401),
+        ),
         "just no redirect": (reply(status=299), BLOCKED.format(299)),
         "a redirect": (reply(status=300), ELSEWHERE.format(300)),
         "a last redirect": (reply(status=399), ELSEWHERE.format(399)),
@@ -147,6 +151,8 @@ test_preflight_matters_to_pages_elsewhere = table(
         "pages elsewhere": ({}, f"problem cors the API at api.example.com does not…({DOWN}) -> st"),
         "pages of the API's origin": ({"site": API}, ""),
         "pages of an unknown origin": ({"site": None}, ""),
+        # Another check names the cause.
+        "pages of another scheme": ({"site": "http://www.example.com"}, ""),
     },
     preflight=DOWN,
     **WORKS,

@@ -8,13 +8,10 @@ from typing import Any
 
 import pytest
 
-from flask_ssr_session.doctor.check_keys import (
-    check_api_clock,
-    check_key_server_clock,
-    check_keys,
-    check_static_keys,
-)
+from flask_ssr_session.doctor.check_clocks import check_clocks
+from flask_ssr_session.doctor.check_keys import check_keys, check_static_keys
 from flask_ssr_session.doctor.finding import format_age
+from flask_ssr_session.errors import CertificateError
 from tests.tables import rows
 
 from .factories import DOWN, NOW, Expected, assert_findings, keys, make_environment, reply, table
@@ -23,6 +20,8 @@ NEW, FUTURE = int(NOW) * 1000, int(NOW + 1) * 1000
 WRONG_KIND = "problem keys {0} holds no {1} key, but the SDK in this process says that {1} keys"
 NO_KEYS = "problem keys no keys could be fetched from core-0:3567 ({}"
 MISSING = "problem keys no keys from core-{}:3567 ({})…-> start it, or remove it"
+UNTRUSTED = CertificateError("not trusted")
+DISTRUSTED = "problem keys no keys from core-{}:3567 (not trusted)…-> renew it if it has expired"
 AT_CORE = "ok keys {} at core-0:3567"
 NO_SET = "problem keys no keys from core-1:3567 (unexpected content)…-> correct its address"
 FIRST = "ok keys 1 key (1 dynamic) at core-0:3567, the newest dynamic one"
@@ -43,6 +42,8 @@ test_key_servers_need_the_same_keys_of_the_right_kind = table(
         "the first server is down": ((DOWN, "d-1"), (MISSING.format(0, DOWN), "ok keys 1 key")),
         "the second is down": (("d-1", DOWN), (MISSING.format(1, DOWN), FIRST)),
         "the second has none": (("d-1", reply()), (NO_SET, FIRST)),
+        "the second is not trusted": (("d-1", UNTRUSTED), (DISTRUSTED.format(1), FIRST)),
+        "all are not trusted": ((UNTRUSTED,), f"{NO_KEYS.format('not trusted)')}…-> renew it if"),
         "two databases": (("d-1", "d-2", "d-1"), ("problem keys core-1:3567 and core-0", FIRST)),
         "three databases": (("d-1", "d-2", "d-3"), (DISJOINT, FIRST)),
         "all are down": (
@@ -103,9 +104,9 @@ test_keys_in_the_settings_should_be_static = table(
 
 # --- clocks --------------------------------------------------------------------------------------
 
-SAME = "ok clock this machine and the API have the same time"
-AHEAD = "{} clock the API's clock is {} ahead of this machine's"
-BEHIND = "{} clock the API's clock is {} behind this machine's"
+SAME = "ok clock this process and the API have the same time"
+AHEAD = "{} clock the clock of the API is {} ahead of that of this process"
+BEHIND = "{} clock the clock of the API is {} behind that of this process"
 EARLY = ": tokens are not valid yet, and pages respond with 503 -> synchronise"
 LATE = ": tokens expire early, or as soon as they are issued -> synchronise"
 
@@ -150,20 +151,55 @@ def test_clocks_may_differ_by_seconds(
         if hasattr(time, "tzset"):  # the local zone does not count
             patch.setenv("TZ", "Asia/Tokyo")
             time.tzset()
-        findings = list(check_api_clock(environment))
+        findings = list(check_clocks(environment))
     if hasattr(time, "tzset"):
         time.tzset()
     assert_findings(findings, expected)
 
 
-def test_clock_of_the_first_server_with_keys_comes_before_the_api() -> None:
-    now, late = reply(**date(0)), keys("d-1", **date(61))
-    servers = make_environment(key_servers=(DOWN, late, keys("d-1", **date(0))), refresh_api=now)
-    assert_findings(check_key_server_clock(servers), "problem clock the key server's clock is 61 s")
-    assert_findings(check_api_clock(servers), "")
-    for answers in ({"key_servers": (DOWN,)}, {"refresh_api": None}, {"refresh_api": DOWN}):
-        for check in (check_key_server_clock, check_api_clock):
-            assert_findings(check(make_environment(**answers)), "")
+KEYS_AT, API_AT, SITE_AT = "key_servers", "refresh_api", "refresh_page"
+SITE_LATE = (
+    "problem clock the clock of the site is 61 s behind those of this process, the key server"
+)
+BOTH_LATE = "problem clock the clocks of this process and the site are 61 s behind those of the key"
+CORE_FIRST = "problem clock the clock of the key server is 61 s ahead of those of this process, the"
+APART = ("problem clock the clock of the key server", "problem clock the clock of the API")
+
+
+@rows(
+    "ahead, expected",
+    {
+        "all are right": ({KEYS_AT: 0, API_AT: 5, SITE_AT: -5}, "ok clock this process, the key s"),
+        "the site is behind": ({KEYS_AT: 0, API_AT: 0, SITE_AT: -61}, f"{SITE_LATE}…{EARLY}"),
+        "the site is ahead": ({KEYS_AT: 0, SITE_AT: 61}, f"problem…of the site is…ahead…{LATE}"),
+        "this process is behind": ({KEYS_AT: 61, API_AT: 65}, f"problem…this process is…{EARLY}"),
+        "this process is ahead": ({KEYS_AT: -61, API_AT: -61}, f"problem…this process is…{LATE}"),
+        "pages are behind": ({KEYS_AT: 61, API_AT: 61, SITE_AT: 0}, f"{BOTH_LATE}…{EARLY}"),
+        "the core is ahead": ({KEYS_AT: 61, API_AT: 0, SITE_AT: 0}, f"{CORE_FIRST}…{EARLY}"),
+        "all differ": ({KEYS_AT: 61, API_AT: 67}, APART),
+        "no server has a clock": ({KEYS_AT: None, API_AT: None, SITE_AT: None}, ""),
+    },
+)
+def test_clock_that_differs_from_the_others_is_named(
+    ahead: dict[str, float | None], expected: Expected
+) -> None:
+    shown = {name: {} if seconds is None else date(seconds) for name, seconds in ahead.items()}
+    servers: dict[str, Any] = {name: reply(**headers) for name, headers in shown.items()}
+    # Only a key server that has keys counts.
+    servers[KEYS_AT] = (DOWN, keys("d-1", **shown[KEYS_AT]), keys("d-1", **date(99)))
+    assert_findings(check_clocks(make_environment(**servers)), expected)
+
+
+def test_pages_and_api_of_one_server_are_one_clock() -> None:
+    late = reply(**date(-61))
+    answers: dict[str, Any] = {
+        "key_servers": (keys("d-1", **date(0)),),
+        "refresh_api": late,
+        "refresh_page": late,
+    }
+    environment = make_environment(**answers)
+    vars(environment)["refresh_api"] = environment.refresh_page
+    assert_findings(check_clocks(environment), SITE_LATE.replace(",", " and"))
 
 
 @rows(

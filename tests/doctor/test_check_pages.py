@@ -11,7 +11,7 @@ import pytest
 from flask_ssr_session.doctor import check_pages
 from flask_ssr_session.doctor.csp import blocked_directives
 from flask_ssr_session.doctor.page_files import PageFile, find_script
-from flask_ssr_session.doctor.probes import Answer, next_url
+from flask_ssr_session.doctor.probes import RETURN_PATH, Answer, next_url
 from flask_ssr_session.pages import assets
 from flask_ssr_session.upstream.fetch import FetchedResponse
 from tests.tables import rows
@@ -31,7 +31,8 @@ from .factories import (
 REFRESH_PAGE = f"{PAGES}/refresh-session"
 PAGE = (
     '<link rel="stylesheet" href="/refresh-session/ssr-session-0a.css" nonce="abc">'
-    '<script src="/refresh-session/ssr-session-0b.js" nonce="abc" data-mode="refresh"></script>'
+    '<script src="/refresh-session/ssr-session-0b.js" nonce="abc" data-mode="refresh"'
+    ' data-return-to="/flask-ssr-session-doctor"></script>'
 )
 LAYOUT = PAGE.replace('"refresh"', '"session"').replace("abc", "of the layout")
 
@@ -49,6 +50,7 @@ ALLOWED = "ok csp the Content-Security-Policy allows the refresh page"
 BOTH = (WELL, ALLOWED)
 STORED = ("problem refresh_page caches may store /refresh-session", ALLOWED)
 SOURCE = ("problem refresh_page /refresh-session is not sent as HTML", ALLOWED)
+NO_QUERY = "problem refresh_page the query of a URL does not reach the app…-> make the proxy pass"
 OTHER = "problem refresh_page /refresh-session does not show the refresh page (status {}) -> {}"
 HOOKS, URL = "make hooks of the app, and proxies in front of it", "pass --url with the front page"
 
@@ -66,12 +68,14 @@ def blocked(*directives: str) -> tuple[str, str]:
         "for caches": (shown(Cache_Control="max-age=60"), STORED),
         "as text": (shown(Content_Type="text/plain"), SOURCE),
         "without a type": (shown(Content_Type=()), SOURCE),
+        "without its query": (shown(page=PAGE.replace(RETURN_PATH, "/")), (NO_QUERY, ALLOWED)),
         "another page": (shown(page="sign in"), OTHER.format(200, HOOKS)),
         "with the script of session_script() only": (shown(page=LAYOUT), OTHER.format(200, HOOKS)),
         "not quite": (shown(299), OTHER.format(299, HOOKS)),
         "redirected": (shown(300), OTHER.format(300, URL)),
         "redirected at last": (shown(399), OTHER.format(399, URL)),
         "rejected": (shown(400), OTHER.format(400, HOOKS)),
+        "an outage of the app's own": (shown(503, SSR_Session="x"), OTHER.format(503, HOOKS)),
         "not found": (shown(404), OTHER.format(404, URL)),
         "not at all": (DOWN, f"problem refresh_page nothing responds at www.example.com ({DOWN})"),
         "without leave for the API": (shown(csp="default-src 'self'"), blocked("connect-src")),
@@ -95,6 +99,11 @@ def test_refresh_page_has_to_be_html_not_cached_and_allowed(
     environment = make_environment(refresh_page=answer)
     checks = check_pages.check_refresh_page, check_pages.check_csp
     assert_findings([found for check in checks for found in check(environment)], expected)
+
+
+def test_site_and_api_of_two_hosts_are_both_reported() -> None:
+    down = make_environment(refresh_api=reply(status=502), refresh_page=reply(status=502))
+    assert_findings(check_pages.check_refresh_page(down), "problem refresh_page the site at www.ex")
 
 
 def test_pages_that_were_not_requested_give_no_finding() -> None:
@@ -314,6 +323,10 @@ test_visitors_without_a_session_have_to_reach_sign_in = table(
         "no pages": (reply(status=405), RESPONDS.format(405)),
         "a last status of visitors": (reply(status=499), RESPONDS.format(499)),
         "an error": (reply(status=500), FAILS),
+        "a proxy": (
+            reply(status=502),
+            "problem sign_in the sign-in page at www.example.com does n",
+        ),
         "silence": (DOWN, f"problem sign_in nothing responds at www.example.com ({DOWN}) -> set"),
     },
     "sign_in",

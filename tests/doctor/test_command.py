@@ -161,7 +161,7 @@ LONG = f"https://{'x' * 63}.example"
     "url, site",
     {
         "capitals, spaces and the default port": (" HTTPS://WWW.Example.com:443/ ", PAGES),
-        "an IPv6 address": ("http://[::1]:5000", "http://[::1]:5000"),
+        "an IPv6 address": ("https://[::1]:5000", "https://[::1]:5000"),
         "a label of 63 characters": (f"{LONG}/", LONG),
         "a mount point": (f"{PAGES}/mounted/a/", PAGES),
     },
