@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
+from flask import Flask
+from flask.cli import NoAppException, ScriptInfo
 
 from flask_ssr_session.doctor import probes
+from flask_ssr_session.doctor.command import doctor
 from flask_ssr_session.errors import CertificateError
 from flask_ssr_session.testing import SessionSigner
 from flask_ssr_session.upstream.fetch import FetchedResponse
@@ -105,3 +110,52 @@ def test_one_break_on_the_way_is_one_finding(
     start, _, more = expected.partition("…")
     assert len(found) == bool(expected), found
     assert all(line.startswith(start) and more in line and " -> " in line for line in found), found
+
+
+# --- the app itself ------------------------------------------------------------------------------
+
+
+def raised(error: Exception) -> Callable[[], Flask]:
+    def create_app() -> Flask:
+        raise error
+
+    return create_app
+
+
+WRONG_FOLDER = "Could not locate a Flask application. Use the 'flask --app' option."
+IMPORT = "While importing 'x', an ImportError was raised:\n\nTraceback: …\nImportError: No module y"
+
+
+@rows(
+    "create_app, expected",
+    {
+        "the wrong folder": (raised(NoAppException(WRONG_FOLDER)), "app flask finds no app: Could"),
+        "a missing module": (
+            raised(NoAppException(IMPORT)),
+            "app the app cannot be imported: ImportError: No module y -> install what is missing",
+        ),
+        "another app": (lambda: Flask("shop"), "app the app 'shop' does not use flask_ssr_session"),
+        "a wrong value": (
+            lambda: pages_app(refresh_flow="secret"),
+            "setup refresh_flow must be either inline or redirect, for example inline. -> fix this",
+        ),
+        "an error of the app": (
+            lambda: json.loads("secret"),
+            f"app the app fails while it is created: JSONDecodeError at {__file__}:",
+        ),
+        "an error of Python": (
+            lambda: compile("secret = = 1", "shop.py", "exec"),
+            "app the app fails while it is created: SyntaxError at shop.py:1 -> fix this first",
+        ),
+    },
+)
+@pytest.mark.parametrize("arguments", [[], ["--token", "-"]])
+def test_app_that_cannot_be_checked_is_one_line(
+    create_app: Callable[..., Any], expected: str, arguments: list[str]
+) -> None:
+    script = ScriptInfo(create_app=create_app, set_debug_flag=False)
+    result = CliRunner().invoke(doctor, arguments, obj=script)
+    line, counts = result.stdout.splitlines()
+    assert " ".join(line.split()).startswith(f"problem {expected}")
+    assert (result.exit_code, counts) == (1, "0 ok, 0 warnings, 1 problem")
+    assert "secret" not in result.output
