@@ -2,6 +2,7 @@
 import { isSameOriginPost, snapshotForm, submitSnapshot, supportsSubmitter } from "./form.js";
 import { REFRESH_TIMEOUT_MS, refreshForAllTabs } from "./sdk.js";
 import { isTokenExpired } from "./token_expiry.js";
+import { isHeldForOtherUser } from "./user_guard.js";
 
 // Refresh an expired session before a form is sent, so that the visitor's entries are not lost. The
 // form is sent even if the refresh fails: the server's response then names the cause.
@@ -18,7 +19,7 @@ export function guardForms() {
     const timeout = new Promise((resolve) => setTimeout(resolve, REFRESH_TIMEOUT_MS));
     await Promise.race([refreshForAllTabs(() => !isTokenExpired()), timeout]).catch(() => {});
     waiting.delete(form);
-    submitSnapshot(copy);
+    if (!isHeldForOtherUser()) submitSnapshot(copy);
   }
   // Run after all other submit listeners: one of them may handle the form itself.
   addEventListener("submit", () => {

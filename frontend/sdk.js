@@ -4,6 +4,7 @@ import * as bundledSdk from "supertokens-website";
 import { makeLock, removeInvalidLock, withWebLock } from "./lock.js";
 import { settings, warn } from "./page.js";
 import { deleteUpdateCookie, hasCookie } from "./sdk_cookies.js";
+import { onSdkEvent } from "./session_watch.js";
 
 export const REFRESH_TIMEOUT_MS = 10000;
 
@@ -28,6 +29,7 @@ export function startSdk() {
     sessionExpiredStatusCode: Number(settings.expiredStatus),
     preAPIHook: beforeApiRequest,
     lockFactory: makeLock,
+    onHandleEvent: onSdkEvent,
   };
   if (new URL(settings.apiDomain).hostname !== location.hostname) {
     if (settings.cookieDomain) {

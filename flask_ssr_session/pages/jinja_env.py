@@ -7,8 +7,8 @@ their own. Each can import, call and extend the other.
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
-from functools import cache
+from collections.abc import Hashable, MutableMapping
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from ..errors import ConfigError
 
 DOCUMENT = "refresh_document.html"
 MACRO = "refresh_page.html"
+NOTICE = "session_notice.html"
 TEMPLATE_PREFIX = "flask_ssr_session/"
 
 _EXTENSION_NAME = "ssr_session_templates"
@@ -93,6 +94,8 @@ class _PackagedLoader(FileSystemLoader):
             is_async: _PackagedEnvironment(app, self, is_async=is_async)
             for is_async in (False, True)
         }
+        # Rendering costs more than everything else that session_script() does.
+        self.render_notice = lru_cache(maxsize=64)(self._render_notice)
 
     def load(
         self,
@@ -102,6 +105,9 @@ class _PackagedLoader(FileSystemLoader):
     ) -> Template:
         """Return a packaged template that templates of *environment* can import and extend."""
         return super().load(self._environments[environment.is_async], name, globals)
+
+    def _render_notice(self, **values: Hashable) -> str:
+        return self.original(NOTICE).render(values)
 
     def original(self, name: str) -> Template:
         """Return a packaged template that uses nothing of the app but its globals."""
@@ -118,6 +124,12 @@ def original_document(app: Flask) -> Template:
     """Return the whole page in its original look, which no template of *app* can break."""
     loader: _PackagedLoader = app.extensions[_EXTENSION_NAME]
     return loader.original(DOCUMENT)
+
+
+def render_notice(app: Flask, **values: Hashable) -> str:
+    """Return the notice for other users, rendered once for the same values."""
+    loader: _PackagedLoader = app.extensions[_EXTENSION_NAME]
+    return loader.render_notice(**values)
 
 
 def is_loader_replaced(app: Flask) -> bool:

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, NamedTuple
 
 from flask import Request, current_app
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from ..app_state import SDKBinding, current_state
 from ..errors import MisuseError
@@ -20,6 +20,8 @@ from ..sansio.request_kind import SAFE_METHODS
 from ..sansio.states import ResponseKind
 from ..withholding import signal_refresh, withhold
 from . import assets
+from .jinja_env import render_notice
+from .sign_out import HAS_SCRIPT
 
 if TYPE_CHECKING:
     from ..sansio.form_replay import ReplayableForm
@@ -67,10 +69,11 @@ _PAGE_KINDS = {
 }
 
 
-# What the script of a page does; the other pages have no script.
+# What the script of a page does, if the page has one and does not refresh.
 _SCRIPT_MODES = {
     ResponseKind.REPAIR_PAGE: "repair",
     ResponseKind.SIGN_IN_AGAIN_PAGE: "sign-in-again",
+    ResponseKind.SIGN_IN_PAGE: "sign-in",
 }
 
 
@@ -139,8 +142,8 @@ def _claim_name(plan: Plan) -> str:
     return f"{failure.id} {failure.step_up}".rstrip()
 
 
-def refresh_texts(defaults: Mapping[str, str], texts: Mapping[str, str]) -> dict[str, str]:
-    """Return the texts of the macro: *texts* over *defaults*.
+def chosen_texts(defaults: Mapping[str, str], texts: Mapping[str, str]) -> dict[str, str]:
+    """Return the texts of a template: *texts* over *defaults*.
 
     :raises MisuseError: in debug only, *texts* has an unknown name. In production a visitor reads
         the default text instead.
@@ -150,37 +153,48 @@ def refresh_texts(defaults: Mapping[str, str], texts: Mapping[str, str]) -> dict
             if name not in defaults:
                 near = get_close_matches(name, defaults, 1)
                 hint = f"; did you mean {near[0]!r}?" if near else ""
-                raise MisuseError(f"refresh_page() has no text named {name!r}{hint}")
+                raise MisuseError(f"there is no text named {name!r}{hint}")
     return {**defaults, **texts}
 
 
-def session_script(nonce: str | None = None) -> Markup:
+def session_script(nonce: str | None = None, texts: Mapping[str, str] | None = None) -> Markup:
     """Return a script element that starts the SuperTokens browser SDK on an ordinary page.
 
     fetch and XMLHttpRequest then refresh an expired session by themselves. Put it into the head,
-    before any script that sends requests.
+    before any script that sends requests. On a page for a session, a template element follows: the
+    notice that hides what a visitor has entered once another user, or nobody, is signed in.
 
     :param nonce: for a Content-Security-Policy; None calls the app's ``csp_nonce()`` template
         global, if it has one.
-    :raises MisuseError: ``init_app`` was not called for this app.
+    :param texts: replacements for texts of the notice, by their names in ``notice_texts`` of
+        ``refresh_texts.html``.
+    :raises MisuseError: ``init_app`` was not called for this app, or, in debug only, *texts* has an
+        unknown name.
     """
     request, binding = current_request(), current_state().sdk_binding()
-    return _script_element(
+    verdict = current_request_state().verdict
+    asset_folder, nonce = refresh_path(request, binding), nonce or _app_nonce()
+    request.environ[HAS_SCRIPT] = True
+    script = _script_element(
         binding,
-        refresh_path(request, binding),
-        nonce or _app_nonce(),
+        asset_folder,
+        nonce,
         {
             "mode": "session",
             "unsafe": None if request.method in SAFE_METHODS else "",
-            "stale-claims": "" if _has_stale_claims() else None,
+            "stale-claims": "" if verdict is not None and verdict.has_stale_claims else None,
         },
     )
-
-
-def _has_stale_claims() -> bool:
-    """Return whether the core has other claims for the session than the browser's token."""
-    verdict = current_request_state().verdict
-    return verdict is not None and verdict.has_stale_claims
+    if verdict is None or (verdict.session or verdict.pending_session) is None:
+        return script
+    notice = render_notice(
+        current_app,
+        style_url=_asset_url(asset_folder, assets.style()),
+        sign_in_url=binding.policy.login_url,
+        # Escaped, because Markup equals the same text without markup.
+        texts=tuple((name, escape(text)) for name, text in (texts or {}).items()),
+    )
+    return script + Markup(notice)  # noqa: S704 - our own template escapes
 
 
 def script_url(request: Request, binding: SDKBinding) -> str:

@@ -166,8 +166,39 @@ id="abroad">15</button></form>
     "simple": PAGE
     + """<form method="post" action="{{ request.args.get('to', '') }}">
 <input name="title"><button>Send</button></form>""",
+    "fields": PAGE
+    + """<style>body { display: block }</style>
+<input id="text" value="a"><input id="range" type="range"><input id="colour" type="color">
+<input id="number" type="number" value="x"><input type="hidden" value="h"><input type="submit">
+<input id="box" type="checkbox"><input type="checkbox" checked><input type="file">
+<input type="radio" name="one"><input id="radio" type="radio" name="one" checked>
+<textarea id="lines">
+a
+b</textarea>
+<select id="one"><option disabled>a<option>b<option>c</select>
+<select id="marked"><option>a<option selected>b</select>
+<select id="many" multiple><option selected>a<option>b</select>
+<p id="editable" contenteditable>a</p>""",
     "wtf": PAGE
     + '<form method="post">{{ form.csrf_token }}{{ form.title }}<button>Send</button></form>',
+}
+
+# What a visitor may do on the page "fields", and how it is undone.
+_TYPED = "editable.dispatchEvent(new Event('input', { bubbles: true }))"
+FIELDS = {
+    "nothing": ("", ""),
+    "text": ("text.value = ''", "text.value = 'a'"),
+    "a range": ("range.value = 51", "range.value = 50"),
+    "a colour": ("colour.value = '#00ff00'", "colour.value = '#000000'"),
+    "a number": ("number.value = 1", "number.value = ''"),
+    "a box": ("box.checked = true", "box.checked = false"),
+    "a radio button": ("radio.checked = false", "radio.checked = true"),
+    "lines": ("lines.value += 'c'", "lines.value = 'a\\nb'"),
+    "one of several": ("one.value = 'c'", "one.value = 'b'"),
+    "another than the marked one": ("marked.value = 'a'", "marked.value = 'b'"),
+    "many of several": ("many.options[1].selected = true", "many.options[1].selected = false"),
+    "nothing again": ("", ""),
+    "editable text": (_TYPED, ""),
 }
 
 # --- kinds of requests ---------------------------------------------------------------------------

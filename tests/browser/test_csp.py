@@ -98,6 +98,13 @@ def test_every_page_of_ours_works_under_a_strict_policy(
         page.goto(site.url(path))
         expect_user(page, user)
 
+    page.evaluate("document.body.append(document.createElement('textarea'))")
+    page.fill("textarea", "half")
+    page.context.clear_cookies(name="sFrontToken")
+    page.evaluate("dispatchEvent(new Event('focus'))")
+    expect(page.get_by_role("heading")).to_have_text("You are signed out")
+    expect(page.locator(".ssr-session")).to_have_css("text-align", "center")
+
     site.expire(page)
     site.core.stop_refresh_endpoint()
     page.goto(site.url(DASHBOARD))
@@ -321,3 +328,5 @@ def test_content_that_takes_names_changes_nothing(
     user = site.signed_up_and_expired(page)
     page.goto(site.url(f"/clobbered/{kind}/{names}"))
     expect_user(page, user)
+    page.get_by_role("button", name="Sign out").click()
+    page.wait_for_url(site.url("/"))
