@@ -1,6 +1,6 @@
 """Build hook: builds the browser bundle and puts the templates into the wheel.
 
-npm and esbuild build the bundle from ``frontend/`` into ``flask_ssr_session/static``, which git
+npm, esbuild and Terser build the bundle from ``frontend/`` into ``flask_ssr_session/static``, which git
 ignores and both sdist and wheel contain. It is built again only if an input changes: a build from
 an sdist or a second editable install needs no Node.js.
 """
