@@ -233,13 +233,14 @@ supertokensWebsite.attemptRefreshingSession()
     + BODY
     + """<button hx-get="/kinds/fragment" hx-target="#out">Get</button>
 <form hx-post="/kinds/fragment" hx-target="#out"><input name="note"><button>Send</button></form>
-<p hx-boost="true"><a href="/kinds/plain?boosted">Boosted</a></p><div id="out">old</div>""",
+<p><a href="/kinds/plain?boosted" hx-boost="true">Boosted</a></p><div id="out">old</div>""",
     "loading": LAYOUT
     + HTMX
     + BODY
     + """<div id="out" hx-get="/kinds/fragment" hx-trigger="load">old</div>""",
     "turbo": LAYOUT
-    + """<script src="/kinds/library/@hotwired/turbo/dist/turbo.es2017-umd.js"></script>"""
+    + """<script src="/kinds/library/@hotwired/turbo/dist/turbo.es2017-umd.js"></script>
+{% if "sdk-last" in request.args %}{{ session_script() }}{% endif %}"""
     + BODY
     + """<a href="/kinds/plain?visited">Visit</a>
 <form method="post" action="/kinds/sent"><input name="note"><button>Send</button></form>
