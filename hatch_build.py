@@ -1,8 +1,8 @@
 """Build hook: builds the browser bundle and puts the templates into the wheel.
 
-npm, esbuild and Terser build the bundle from ``frontend/`` into ``flask_ssr_session/static``, which git
-ignores and both sdist and wheel contain. It is built again only if an input changes: a build from
-an sdist or a second editable install needs no Node.js.
+npm, esbuild and Terser build the bundle from ``frontend/`` into ``flask_ssr_session/static``, which
+git ignores and both sdist and wheel contain. It is built again only if an input changes: a build
+from an sdist or a second editable install needs no Node.js.
 """
 
 from __future__ import annotations

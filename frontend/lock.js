@@ -43,6 +43,9 @@ function lockHolder() {
   }
 }
 
+// Return whether the SDK of this page refreshes now.
+export const isRefreshing = () => ownLocks.has(lockHolder());
+
 // The SDK never removes a lock that is junk or that has a time in the future.
 export function removeInvalidLock() {
   try {

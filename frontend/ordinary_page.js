@@ -1,5 +1,6 @@
 // Runs on ordinary pages: starts the SDK and keeps the session of a page in use.
 import { guardForms } from "./form_guard.js";
+import { guardLinks } from "./link_guard.js";
 import { settings, warn } from "./page.js";
 import { refreshForAllTabs, startSdk } from "./sdk.js";
 import { offerSignOut } from "./sign_out.js";
@@ -13,9 +14,10 @@ export function runOrdinaryPage() {
     if (!window[STARTED]) {
       window[STARTED] = true;
       guardUser();
-      guardForms();
       offerSignOut();
       startSdk();
+      guardForms();
+      guardLinks();
     }
     // The page was made with newer claims than the token has: the next pages should have them, too.
     if (settings.staleClaims !== undefined) refreshForAllTabs(() => false).catch(() => {});

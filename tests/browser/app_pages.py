@@ -141,6 +141,7 @@ FORMS = {
     # Buttons that change what is sent. The responses go into a frame, so that the page stays.
     "buttons": PAGE
     + """<iframe name="answer"></iframe>
+<img name="baseURI" alt=""><img name="documentElement" alt=""><img name="documentElement" alt="">
 <form id="main" method="post" target="answer"><input name="text" value="x">
 <input name="submit"><input name="action"><input name="method"><input name="target">
 <button id="first" name="go" value="1">1</button><input name="between">
@@ -201,6 +202,36 @@ FIELDS = {
     "editable text": (_TYPED, ""),
 }
 
+# --- links ---------------------------------------------------------------------------------------
+
+# Each link leads to a view that answers 204, so the page stays. The images, fields and links are
+# named like what scripts look up in their documents, forms and windows.
+LINKS = """<!doctype html><title>Links</title><link rel="icon" href="data:,">{{ session_script() }}
+<img name="baseURI" alt=""><img name="documentElement" alt=""><img name="createElement" alt="">
+<img name="addEventListener" alt=""><img name="querySelectorAll" alt="">
+<p onclick="heard.push(event.target.id)"><a id="plain" href="{{ to }}plain?a=1&b=ö#part">Plain</a>
+<a id="inner" href="{{ to }}inner" target="_SELF"><b id="bold">Inner</b></a>
+<a id="secret" href="{{ to }}secret" rel="noopener noreferrer">No referrer</a>
+<a id="policy" href="{{ to }}policy" referrerpolicy="origin">Policy</a>
+<a id="pings" href="{{ to }}pings" ping="{{ to }}ping">Pings</a>
+<a id="changed" href="/" onclick="this.href = '{{ to }}changed'">Changed</a></p>
+<svg viewBox="0 0 40 10" width="400">
+<a id="svg" href="{{ to }}svg"><rect width="20" height="9"/></a>
+<a id="xlink" xlink:href="{{ to }}xlink"><rect x="20" width="20" height="9"/></a></svg>
+<img usemap="#map" alt="" width="9" height="9" src="data:image/svg+xml,<svg xmlns=
+'http://www.w3.org/2000/svg' width='9' height='9'/>">
+<map name="map"><area id="area" href="{{ to }}area" coords="0,0,9,9" alt="Area"></map>
+<shadow-host id="host"></shadow-host>
+<form id="search" action="{{ to }}search?lost#part"><input name="q"><input name="submit"
+value="ä &amp;"><input name="setAttribute"><button name="go" value="1">Search</button></form>
+<form method="post" action="/"><input name="text" value="x"><button id="gets" formmethod="GET"
+formaction="{{ to }}gets">Gets</button></form>
+<form method="post" action="{{ to }}posted" id="posts"><button>Posts</button></form>
+<div id="box"></div>
+<script>heard = [];
+host.attachShadow({ mode: "open" }).innerHTML = "<a id=shadow href='{{ to }}shadow'>Shadow</a>";
+</script>"""
+
 # --- kinds of requests ---------------------------------------------------------------------------
 
 # In the order that the README asks for: the SDK has to come before what sends requests.
@@ -209,6 +240,7 @@ LAYOUT = """<!doctype html><html lang="en"><head><title>{{ request.path }}</titl
 HTMX = """<script src="/kinds/library/{{ request.args.htmx }}/dist/htmx.js"></script>"""
 BODY = """</head><body><p data-user>{{ g.session.user_id }}</p>"""
 KINDS = {
+    "links": LINKS.replace("{{ to }}", "/kinds/note/{{ request.args.run }}/"),
     "remembered": """<!doctype html><title>Page</title>
 {%- if with_script %}{{ session_script() }}{% endif %}
 <link rel="stylesheet" href="/style/history.css">
