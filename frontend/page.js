@@ -6,6 +6,12 @@
 const { get: currentScript } = Object.getOwnPropertyDescriptor(Document.prototype, "currentScript");
 export const { dataset: settings, nonce } = currentScript.call(document);
 
+const { get: visibilityState } = Object.getOwnPropertyDescriptor(
+  Document.prototype,
+  "visibilityState",
+);
+export const isVisible = () => visibilityState.call(document) === "visible";
+
 export const queryAll = (selector) => Document.prototype.querySelectorAll.call(document, selector);
 export const createElement = (tag) => Document.prototype.createElement.call(document, tag);
 export const attribute = (element, name) => Element.prototype.getAttribute.call(element, name);

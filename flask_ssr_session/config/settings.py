@@ -61,6 +61,7 @@ if TYPE_CHECKING:
         login_return_param: str | None
         refresh_path: str | None
         refresh_flow: Literal["inline", "redirect"] | None
+        refresh_ahead: bool | None
         always_try_refresh: bool | None
         check_revoked: bool | None
         global_claims: bool | None
@@ -88,6 +89,7 @@ class Settings:
     login_return_param: str = _setting("redirectToPath", QUERY_NAME, "redirectToPath")
     refresh_path: str = _setting("/refresh-session", REFRESH_PATH, "/refresh-session")
     refresh_flow: str = _setting("inline", FLOW, "inline")
+    refresh_ahead: bool = _setting(True, FLAG, "True")
     always_try_refresh: bool = _setting(False, FLAG, "False")
     check_revoked: bool = _setting(False, FLAG, "False")
     global_claims: bool = _setting(True, FLAG, "True")

@@ -160,9 +160,10 @@ def chosen_texts(defaults: Mapping[str, str], texts: Mapping[str, str]) -> dict[
 def session_script(nonce: str | None = None, texts: Mapping[str, str] | None = None) -> Markup:
     """Return a script element that starts the SuperTokens browser SDK on an ordinary page.
 
-    fetch and XMLHttpRequest then refresh an expired session by themselves. Put it into the head,
-    before any script that sends requests. On a page for a session, a template element follows: the
-    notice that hides what a visitor has entered once another user, or nobody, is signed in.
+    fetch and XMLHttpRequest then refresh an expired session by themselves, and a page in use does
+    so before the session expires. Put it into the head, before any script that sends requests. On a
+    page for a session, a template element follows: the notice that hides what a visitor has entered
+    once another user, or nobody, is signed in.
 
     :param nonce: for a Content-Security-Policy; None calls the app's ``csp_nonce()`` template
         global, if it has one.
@@ -183,6 +184,7 @@ def session_script(nonce: str | None = None, texts: Mapping[str, str] | None = N
             "mode": "session",
             "unsafe": None if request.method in SAFE_METHODS else "",
             "stale-claims": "" if verdict is not None and verdict.has_stale_claims else None,
+            "refresh-ahead": "" if binding.settings.refresh_ahead else None,
         },
     )
     if verdict is None or (verdict.session or verdict.pending_session) is None:

@@ -37,6 +37,7 @@ def test_nothing_is_required() -> None:
         dict.fromkeys((*unset, "cookie_domain", "claim_pages", "step_up_url"))
         | dict.fromkeys(off, False)
         | {"trusted_origins": (), "redirect_origins": (), "global_claims": True}
+        | {"refresh_ahead": True}
         | {"jwks_max_stale_seconds": 86400.0, "leeway_seconds": 0.0, "refresh_flow": "inline"}
         | {"login_return_param": "redirectToPath", "refresh_path": "/refresh-session"}
     )
@@ -186,6 +187,7 @@ IMPOSSIBLE: dict[str, list[Any]] = {
     "login_return_param": ["", "a b", "a=b", "a&b", "_", "-", "a[]", 5],
     "refresh_path": ["", "/", "refresh", "//refresh", "/<path:x>", "/a?b", 5],
     "refresh_flow": ["", "Inline", "both", True, 5, ["inline"]],
+    "refresh_ahead": [0, 1, "yes"],
     "always_try_refresh": [0, 1, "yes"],
     "check_revoked": [0, 1, "yes"],
     "global_claims": [0, 1, "yes"],

@@ -227,10 +227,13 @@ def test_session_script_starts_the_sdk_on_an_ordinary_page() -> None:
         assert script == {
             "nonce": "n",
             "data-mode": "session",
+            "data-refresh-ahead": "",
             "data-api-domain": "https://api.example.com",
             "data-api-base-path": "/",
             "data-expired-status": "401",
         }
+    app = app_showing("{{ session_script() }}", make_app(refresh_ahead=False))
+    assert "data-refresh-ahead" not in script_of(text_of(app))
 
 
 SOFT = "needs_refresh(optional=True)"

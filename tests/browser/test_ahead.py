@@ -1,0 +1,288 @@
+"""A page in use refreshes before its token expires."""
+
+from __future__ import annotations
+
+import json
+import time
+from base64 import b64encode
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, Route
+
+from ..tables import rows
+from .conftest import (
+    REFRESH_API,
+    VALID_SECONDS,
+    Launch,
+    Serve,
+    Site,
+    both_engines,
+    calls_of,
+    follow,
+    held_at_the_server,
+    wait_for_address,
+)
+
+pytestmark = pytest.mark.browser
+
+FORM, START = "/forms/plain/simple", "/tabs/start"
+# A token of 600 seconds is due when 30 are left of it.
+DUE_SECONDS, SOON_SECONDS = VALID_SECONDS - 20, VALID_SECONDS - 50
+LIFE = VALID_SECONDS * 1000
+# A refresh on this page holds the lock until it is done.
+SETTLE = "navigator.locks.request('flask-ssr-session-refresh', () => null)"
+
+# A tab that can be hidden and seen again.
+HIDEABLE = """let state = 'visible';
+Object.defineProperty(Document.prototype, 'visibilityState', { get: () => state });
+window.see = (isSeen) => {
+    state = isSeen ? 'visible' : 'hidden';
+    document.dispatchEvent(new Event('visibilitychange', { bubbles: true }));
+};"""
+
+
+def age_token(site: Site, page: Page, seconds: float) -> None:
+    """Give the browser of *page* an access token that is *seconds* old."""
+    with site.clock.shifted(-seconds):
+        site.call_api(page.context, "session/refresh")
+    site.let_time_pass(page)
+    site.core.clear_request_log()
+
+
+def press(page: Page) -> None:
+    page.keyboard.press("Shift")
+
+
+def refreshes(site: Site, page: Page) -> int:
+    """Count the refreshes, after those that *page* has begun."""
+    page.evaluate(SETTLE)
+    return site.refresh_calls()
+
+
+# --- when a page refreshes -----------------------------------------------------------------------
+
+
+def test_input_refreshes_a_token_that_is_due_and_nothing_else_does(site: Site, page: Page) -> None:
+    site.sign_up(page, to=FORM)
+    field = page.locator("[name=title]")
+    age_token(site, page, SOON_SECONDS)
+    field.press("a")
+    assert refreshes(site, page) == 0  # not due, until
+    acts: list[Callable[[], None]] = [
+        lambda: field.press("a"),
+        lambda: page.mouse.click(1, 1),
+        lambda: field.fill("b"),
+    ]
+    for act in acts:
+        age_token(site, page, DUE_SECONDS)
+        page.mouse.move(9, 9)
+        page.mouse.wheel(0, 9)
+        field.dispatch_event("keydown")
+        field.dispatch_event("input")
+        page.evaluate("field => { field.blur(); field.focus() }", field.element_handle())
+        page.evaluate("dispatchEvent(new Event('focus'))")
+        assert refreshes(site, page) == 0
+        act()
+        act()
+        assert refreshes(site, page) == 1
+
+
+@rows(
+    "is_used, calls",
+    {
+        "an untouched page lets its session end": (False, 0),
+        "a page used once makes one token last, and the next end": (True, 1),
+    },
+)
+def test_idle(site: Site, page: Page, is_used: bool, calls: int) -> None:
+    page.clock.install()
+    site.sign_up(page, to=FORM)
+    if is_used:
+        press(page)
+    page.clock.fast_forward(LIFE - 32_000)
+    assert refreshes(site, page) == 0
+    page.clock.fast_forward(3_000)
+    assert refreshes(site, page) == calls
+    for _ in range(4):
+        page.clock.fast_forward(LIFE // 2)
+    page.evaluate("dispatchEvent(new Event('focus'))")
+    assert refreshes(site, page) == calls
+
+
+def test_a_page_refreshes_only_while_it_is_seen(site: Site, page: Page) -> None:
+    page.add_init_script(HIDEABLE)
+    page.clock.install()
+    site.sign_up(page, to=FORM)
+    for case, (is_used, seconds, total) in {
+        "used before, and seen again in time": (True, DUE_SECONDS, 1),
+        "not used, and seen again in time": (False, DUE_SECONDS, 1),
+        "not used, and seen again soon after the token expired": (False, 25, 2),
+        "used before, and seen again too late": (True, 2 * VALID_SECONDS + 5, 2),
+        "touched then": (True, 0, 3),
+        "not used, and seen again too late": (False, 2 * VALID_SECONDS + 5, 3),
+    }.items():
+        if is_used:
+            press(page)
+        before = refreshes(site, page)
+        page.evaluate("see(false)")
+        page.clock.fast_forward(seconds * 1000)
+        page.evaluate("dispatchEvent(new Event('focus'))")
+        assert refreshes(site, page) == before, case
+        page.evaluate("see(true)")
+        assert refreshes(site, page) == total, case
+
+
+@both_engines
+def test_all_tabs_share_one_refresh(site: Site, context: BrowserContext, page: Page) -> None:
+    context.clock.install()
+    site.sign_up(page)
+    tabs = [context.new_page() for _ in range(3)]
+    for tab in tabs:
+        tab.goto(site.url(FORM))
+        press(tab)
+    context.clock.fast_forward(DUE_SECONDS * 1000)
+    assert [refreshes(site, tab) for tab in tabs] == [1, 1, 1]
+
+
+@rows(
+    "slept, calls",
+    {
+        "wakes soon after the token has expired": (VALID_SECONDS + 5, 1),
+        "slept too long": (2 * VALID_SECONDS + 5, 0),
+    },
+)
+def test_a_computer_that(site: Site, page: Page, slept: int, calls: int) -> None:
+    """Its timers stood still meanwhile, and end much later."""
+    page.clock.install()
+    site.sign_up(page, to=FORM)
+    press(page)
+    page.clock.set_system_time(time.time() + slept)
+    assert refreshes(site, page) == 0
+    page.evaluate("dispatchEvent(new Event('focus'))")
+    assert refreshes(site, page) == calls
+    press(page)
+    assert refreshes(site, page) == 1
+    # The SDK has learned the difference of the clocks: the new token is not due.
+    press(page)
+    assert refreshes(site, page) == 1
+
+
+def test_a_clock_set_back_delays_no_refresh(site: Site, page: Page) -> None:
+    page.clock.install()
+    site.sign_up(page, to=FORM)
+    press(page)
+    page.clock.set_system_time(time.time() - 7200)
+    page.clock.fast_forward(DUE_SECONDS * 1000)
+    assert refreshes(site, page) == 1
+    press(page)
+    assert refreshes(site, page) == 1
+
+
+@rows("answer, each", {"no connection": (None, 2), "an error": (500, 1)})
+def test_a_failure_is_silent_and_repeated_by_new_input_after_a_pause(
+    site: Site, page: Page, answer: int | None, each: int
+) -> None:
+    calls = calls_of(page)
+
+    def fail(route: Route) -> None:
+        route.fulfill(status=answer) if answer else route.abort("connectionrefused")
+
+    page.route(REFRESH_API, fail)
+    page.clock.install()
+    site.sign_up(page, to=FORM)
+    before = page.content()
+    page.clock.fast_forward(DUE_SECONDS * 1000)
+    press(page)
+    refreshes(site, page)
+    assert len(calls) == each
+    for pause, total in ((9_000, each), (2_000, 2 * each), (19_000, 2 * each), (2_000, 3 * each)):
+        press(page)
+        page.clock.fast_forward(pause)
+        refreshes(site, page)
+        assert len(calls) == total
+    # Without new input, it is not repeated at all.
+    page.clock.fast_forward(LIFE // 2)
+    refreshes(site, page)
+    assert len(calls) == 3 * each
+    assert page.content() == before
+    page.unroute(REFRESH_API)
+    press(page)
+    assert refreshes(site, page) == 1
+
+
+def test_tokens_that_are_always_due_are_not_asked_for_at_every_key(site: Site, page: Page) -> None:
+    """A clock of the API's machine is wrong; the SDK takes the difference for the browser's."""
+    site.sign_up(page, to=FORM)
+    age_token(site, page, DUE_SECONDS)
+    short = b64encode(json.dumps({"ate": 5000, "uid": "x", "up": {"iat": 4}}).encode()).decode()
+    answer = {"front-token": short}
+    page.route(REFRESH_API, lambda route: route.fulfill(status=200, headers=answer, body="{}"))
+    calls = calls_of(page)
+    for _ in range(5):
+        press(page)
+        refreshes(site, page)
+    assert len(calls) == 1
+
+
+def test_a_site_can_switch_it_off(site: Site, page: Page) -> None:
+    def switch_off(route: Route) -> None:
+        response = route.fetch()
+        assert 'data-refresh-ahead=""' in response.text()
+        route.fulfill(response=response, body=response.text().replace("data-refresh-ahead", "x"))
+
+    page.route(f"**{FORM}", switch_off)
+    site.sign_up(page, to=FORM)
+    age_token(site, page, DUE_SECONDS)
+    press(page)
+    assert refreshes(site, page) == 0
+    page.unroute(f"**{FORM}")
+    page.reload()
+    press(page)
+    assert refreshes(site, page) == 1
+
+
+@both_engines
+def test_a_page_from_memory_is_seen_again(site: Site, engine: str, launch: Launch) -> None:
+    browser = launch("keeping chromium" if engine == "chromium" else engine)
+    with browser.new_context() as context:
+        page = context.new_page()
+        site.sign_up(page, to=FORM)
+        page.evaluate("window.isKept = true")
+        follow(page, site.url(START))
+        wait_for_address(page, site.url(START))
+        age_token(site, page, VALID_SECONDS + 5)
+        page.evaluate("setTimeout(() => history.back())")
+        wait_for_address(page, site.url(FORM))
+        assert page.evaluate("window.isKept")
+        assert refreshes(site, page) == 1
+
+
+@both_engines
+def test_a_page_that_asks_before_it_is_left_and_stays(site: Site, page: Page) -> None:
+    site.sign_up(page, to=FORM)
+    page.evaluate(
+        """addEventListener('beforeunload', (event) => event.preventDefault());
+        document.body.insertAdjacentHTML('beforeend', '<a href="/panel/">Panel</a>')"""
+    )
+    age_token(site, page, DUE_SECONDS)
+    page.once("dialog", lambda dialog: dialog.dismiss())
+    with held_at_the_server(site), page.expect_event("dialog"), page.expect_request(REFRESH_API):
+        page.get_by_text("Panel").click(no_wait_after=True)
+    assert refreshes(site, page) == 1
+    assert page.url == site.url(FORM)
+
+
+def test_a_visit_by_turbo_keeps_the_script(serve: Serve, libraries: Path, page: Page) -> None:
+    site = serve(LIBRARIES=str(libraries))
+    site.sign_up(page, to="/kinds/turbo?sdk")
+    page.evaluate("window.isKept = true")
+    age_token(site, page, SOON_SECONDS)
+    press(page)
+    page.get_by_text("Visit").click()
+    page.wait_for_url("**/kinds/plain?visited")
+    assert page.evaluate("window.isKept")
+    age_token(site, page, DUE_SECONDS)
+    press(page)
+    assert refreshes(site, page) == 1
