@@ -4,7 +4,7 @@ import { addListeners, runAttempt, whenVisible } from "./attempt.js";
 import { takeMarker } from "./loop_guard.js";
 import { continueToPage, goToCure, goToSignIn } from "./navigation.js";
 import { queryAll, settings, show, shown, warn } from "./page.js";
-import { apiFetch, signOutRevokedSession } from "./sdk.js";
+import { apiFetch, repeatLostRefresh, signOutRevokedSession, startSdk } from "./sdk.js";
 import { onSignIn } from "./session_watch.js";
 
 // What the API says about a claim, by the name of the call; undefined if it does not say. It puts the
@@ -17,6 +17,7 @@ const CALLS = {
 // `isRetry`: the visitor pressed a button. `isBack`: the visitor comes straight from the step.
 function checkAndContinue({ isRetry = false, isBack = false }) {
   return runAttempt("checking a claim", async () => {
+    await repeatLostRefresh();
     const call = CALLS[settings.cureCall];
     const isForm = settings.unsafe !== undefined;
     const response = call && (await apiFetch(call.method, call.path));
@@ -75,6 +76,12 @@ export function runSignInPage() {
 // sign nobody out.
 export function runSignInAgainPage() {
   addListeners(() => {});
+  try {
+    startSdk();
+    repeatLostRefresh();
+  } catch {
+    // the attempt below says so
+  }
   const signOut = () =>
     runAttempt("signing out", async () => {
       await signOutRevokedSession();

@@ -1,15 +1,17 @@
-"""A page in use refreshes before its token expires."""
+"""A page in use refreshes before its token expires; a refresh whose answer is lost is repeated."""
 
 from __future__ import annotations
 
 import json
 import time
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, Route
+from playwright.sync_api import BrowserContext, Page, Route, expect
+
+from flask_ssr_session.dev_core import DevelopmentCore
 
 from ..tables import rows
 from .conftest import (
@@ -17,17 +19,26 @@ from .conftest import (
     VALID_SECONDS,
     Launch,
     Serve,
+    ShiftedClock,
     Site,
     both_engines,
     calls_of,
+    expect_user,
     follow,
     held_at_the_server,
+    hold_refresh,
+    open_tabs,
+    reload_at_once,
+    served,
     wait_for_address,
 )
 
 pytestmark = pytest.mark.browser
 
 FORM, START = "/forms/plain/simple", "/tabs/start"
+NOTE = "ssr-session-refreshing"
+READ_NOTE = f"localStorage.getItem('{NOTE}')"
+NO_NOTE = f"() => !{READ_NOTE}"
 # A token of 600 seconds is due when 30 are left of it.
 DUE_SECONDS, SOON_SECONDS = VALID_SECONDS - 20, VALID_SECONDS - 50
 LIFE = VALID_SECONDS * 1000
@@ -271,6 +282,7 @@ def test_a_page_that_asks_before_it_is_left_and_stays(site: Site, page: Page) ->
     with held_at_the_server(site), page.expect_event("dialog"), page.expect_request(REFRESH_API):
         page.get_by_text("Panel").click(no_wait_after=True)
     assert refreshes(site, page) == 1
+    assert page.evaluate(READ_NOTE) is None
     assert page.url == site.url(FORM)
 
 
@@ -286,3 +298,175 @@ def test_a_visit_by_turbo_keeps_the_script(serve: Serve, libraries: Path, page: 
     age_token(site, page, DUE_SECONDS)
     press(page)
     assert refreshes(site, page) == 1
+
+
+# --- a refresh whose answer is lost --------------------------------------------------------------
+
+
+@pytest.fixture(scope="module", params=["5.4", "5.6"])
+def core_site(request: pytest.FixtureRequest) -> Iterator[Site]:
+    """A site with a core of its own, of either version."""
+    clock = ShiftedClock()
+    cdi: str = request.param
+    with (
+        DevelopmentCore(clock=clock, access_token_validity_seconds=VALID_SECONDS, cdi=cdi) as core,
+        served(core.uri) as origin,
+    ):
+        yield Site(origin, core, clock)
+
+
+def refresh_unheard(site: Site, page: Page) -> None:
+    """Let the API refresh with the cookies of *page*, which does not get the answer."""
+    browser = page.context.browser
+    assert browser is not None
+    with browser.new_context(storage_state=page.context.storage_state()) as context:
+        site.call_api(context, "session/refresh")
+
+
+@both_engines
+def test_a_page_left_in_mid_refresh_may_be_followed_by_a_minute_of_reading(
+    core_site: Site, context: BrowserContext, page: Page, engine: str
+) -> None:
+    site, reader = core_site, context.new_page()
+    user = site.sign_up(page, to="/panel/")
+    age_token(site, page, DUE_SECONDS)
+    hold_refresh(page)
+    calls = calls_of(context)
+    with page.expect_request(REFRESH_API):
+        press(page)
+    refresh_unheard(site, page)
+    follow(page, site.url(START))
+    page.wait_for_url(site.url(START))
+    # Firefox stops the refresh when the next page is asked for, so this one has time to ask again.
+    assert len(calls) <= (1 if engine == "chromium" else 2)
+    calls.clear()
+    # Two pages find the note at the same time.
+    reload_at_once(open_tabs(context, site.url(START), "/account", 2))
+    reader.goto(site.url("/account"))
+    expect_user(reader, user)
+    reader.wait_for_function(NO_NOTE)
+    reader.evaluate(SETTLE)
+    assert len(calls) == 1
+    with site.clock.shifted(60):
+        site.call_api(context, "session/refresh")
+    assert len(site.core.list_sessions(user)) == 1
+
+
+WITHOUT_WEB_LOCKS = "delete Navigator.prototype.locks"
+
+
+@rows("script", {"with web locks": "", "without": WITHOUT_WEB_LOCKS})
+def test_a_refresh_that_goes_on_in_another_tab_is_not_repeated(
+    site: Site, context: BrowserContext, page: Page, script: str
+) -> None:
+    context.add_init_script(script)
+    user = site.sign_up(page, to="/panel/")
+    age_token(site, page, DUE_SECONDS)
+    other = context.new_page()
+    with held_at_the_server(site):
+        with page.expect_request(REFRESH_API):
+            press(page)
+        other.goto(site.url("/account"))
+        expect_user(other, user)
+    other.wait_for_function(NO_NOTE)
+    other.evaluate("supertokensWebsite.doesSessionExist()")
+    assert site.refresh_calls() == 1
+
+
+def test_a_note_counts_for_seconds(site: Site, page: Page) -> None:
+    site.sign_up(page, to="/panel/")
+    calls = calls_of(page)
+    for note, is_repeated in {
+        "junk": False,
+        "": False,
+        "[]": False,
+        "null": False,
+        "Infinity": False,
+        "now - 21000": False,
+        "now + 21000": False,
+        "now - 18000": True,
+        "now + 18000": True,  # the clock has been set back since
+    }.items():
+        calls.clear()
+        page.evaluate(
+            """([key, note]) => localStorage.setItem(key,
+                note.startsWith('now') ? Date.now() + Number(note.slice(4).replace(' ', '')) : note)
+            """,
+            [NOTE, note],
+        )
+        page.reload()
+        refreshes(site, page)
+        assert len(calls) == is_repeated, note
+        assert (page.evaluate(READ_NOTE) is None) is is_repeated, note
+
+
+@pytest.mark.parametrize("path", ["/repair/mail", "/repair/recent"])
+def test_pages_about_claims_ask_for_a_lost_answer(site: Site, page: Page, path: str) -> None:
+    with site.clock.shifted(-7200):
+        site.sign_up(page, to=START)
+    site.call_api(page.context, "session/refresh")
+    page.evaluate(f"localStorage.setItem('{NOTE}', Date.now())")
+    with page.expect_request(REFRESH_API):
+        follow(page, site.url(path))
+    page.wait_for_function(NO_NOTE)
+
+
+# --- how often the API is asked ------------------------------------------------------------------
+
+OK, EMPTY, UNREADABLE, LOST = "ok", "empty", "unreadable", "lost"
+
+
+@rows(
+    "answers, is_shown",
+    {
+        "no connection": ([LOST, LOST], False),
+        "a connection that fails once": ([LOST, OK], True),
+        "an error": ([500], False),
+        "an error behind a connection that fails": ([LOST, 503], False),
+        "a front token that the SDK cannot read": ([UNREADABLE], False),
+        "older cookies that are removed first": ([EMPTY, OK], True),
+        "and the connection fails each time": ([LOST, EMPTY, LOST, OK], True),
+        "and it fails for good": ([LOST, EMPTY, LOST, LOST], False),
+        "older cookies that stay": ([LOST, EMPTY, LOST, EMPTY], False),
+    },
+)
+def test_the_api_is_asked_at_most(
+    site: Site, page: Page, answers: list[str | int], is_shown: bool
+) -> None:
+    user = site.signed_up_and_expired(page)
+    token = next(c for c in page.context.cookies() if c["name"] == "sAccessToken")
+    if EMPTY in answers:
+        second = {**token, "path": "/account"}
+        page.context.add_cookies([second])  # type: ignore[list-item]
+    left = list(answers)
+
+    def answer(route: Route) -> None:
+        kind = left.pop(0)
+        if kind == LOST:
+            route.abort("connectionreset")
+        elif kind == OK:
+            page.context.clear_cookies(path="/account")
+            route.continue_()
+        else:
+            headers = {"front-token": b64encode(b"null").decode()} if kind == UNREADABLE else {}
+            status = kind if isinstance(kind, int) else 200
+            route.fulfill(status=status, headers=headers, body="{}")
+
+    page.route(REFRESH_API, answer)
+    calls = calls_of(page)
+    page.goto(site.url("/account"))
+    if is_shown:
+        expect_user(page, user)
+    else:
+        expect(page.get_by_role("button", name="Try again")).to_be_focused()
+    assert (len(calls), left) == (len(answers), [])
+
+
+def test_a_call_of_the_repair_page_refreshes_once(site: Site, page: Page) -> None:
+    """The API refuses its own new tokens; the SDK would refresh ten times."""
+    site.sign_up(page)
+    page.route("**/user/email/verify", lambda route: route.fulfill(status=401, body="{}"))
+    calls = calls_of(page)
+    page.goto(site.url("/repair/mail"))
+    expect(page.locator("[data-ssr-cause=answer]")).to_be_visible()
+    assert len(calls) == 1
