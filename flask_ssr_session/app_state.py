@@ -134,7 +134,7 @@ class AppState:
             settings=settings,
             resolved=resolved,
             policy=PolicyOptions(
-                login_url=resolved.login_url,
+                login_url=resolved.default_login_url,
                 login_return_param=settings.login_return_param,
                 cures=CurePages(resolved.claim_pages, resolved.factors_path, settings.step_up_url),
                 always_try_refresh=settings.always_try_refresh,

@@ -10,6 +10,7 @@ from flask import Flask, request_started
 
 from .app_state import APPS, EXTENSION_NAME, AppState, current_state
 from .cli import commands
+from .config.field_types import takes_one_argument
 from .config.settings import Settings
 from .current_session import install_current_user
 from .dispatch_watch import watch_dispatch
@@ -51,7 +52,8 @@ class FlaskSSRSession:
         is_revoked: Callable[[SSRSession], Any] | None = None,
         **settings: Unpack[SettingsKeywords],
     ) -> None:
-        if is_revoked is not None and not _takes_session(is_revoked):
+        is_plain = takes_one_argument(is_revoked) and not inspect.iscoroutinefunction(is_revoked)
+        if is_revoked is not None and not is_plain:
             raise ConfigError("is_revoked takes a plain function of one argument, the session.")
         self._is_revoked = is_revoked
         self._user_loader: Callable[[SSRSession], Any] | None = None
@@ -109,7 +111,7 @@ class FlaskSSRSession:
 
         :raises MisuseError: *loader* cannot be called with one argument.
         """
-        if not _takes_one_argument(loader):
+        if not takes_one_argument(loader):
             raise MisuseError("user_loader takes a function of one argument, the session.")
         self._user_loader = loader
         return loader
@@ -124,20 +126,3 @@ class FlaskSSRSession:
         :raises RuntimeError: there is no app context.
         """
         current_state().clear_keys()
-
-
-def _takes_session(function: object) -> bool:
-    """Return whether *function* is a plain function that can be called with one argument."""
-    return _takes_one_argument(function) and not inspect.iscoroutinefunction(function)
-
-
-def _takes_one_argument(function: object) -> bool:
-    if not callable(function):
-        return False
-    try:
-        inspect.signature(function).bind(None)
-    except TypeError:
-        return False
-    except ValueError:  # some builtins have no signature
-        pass
-    return True

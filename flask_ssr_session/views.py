@@ -12,7 +12,7 @@ from werkzeug.routing import Map, Rule
 from .cache_headers import mark_no_store
 from .flask_context import current_request, query_args, trusted_host
 from .pages import assets
-from .request_paths import REFRESH_ENDPOINT, safe_target
+from .request_paths import REFRESH_ENDPOINT, request_policy, safe_target
 from .request_state import current_request_state
 from .responses import full_page_response, render
 from .sansio.requirements import ViewMark, mark_view
@@ -106,7 +106,7 @@ def _refresh(**_host: str) -> Response:
     args, binding = query_args(state.request), state.app_state.sdk_binding()
     state.refresh_plan = plan_refresh_page(
         safe_target(state.request, binding, args.get("redirectBack")),
-        binding.policy,
+        request_policy(binding),
         optional="optional" in args,
     )
     return mark_no_store(state, full_page_response(state))

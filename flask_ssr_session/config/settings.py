@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from os import PathLike
@@ -23,7 +23,7 @@ from .field_types import (
     PAGE_PATH,
     QUERY_NAME,
     REFRESH_PATH,
-    SIGN_IN_URL,
+    SIGN_IN,
     TEXT,
     URL_PATH,
     WEB_ORIGIN,
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
         insecure_jwks_http: bool | None
         issuer: str | None
         leeway_seconds: float | None
-        login_url: str | None
+        login_url: str | Callable[[Any], str] | None
         login_return_param: str | None
         refresh_path: str | None
         refresh_flow: Literal["inline", "redirect"] | None
@@ -85,7 +85,7 @@ class Settings:
     insecure_jwks_http: bool = _setting(False, FLAG, "False")
     issuer: str | None = _setting(None, TEXT, "https://api.example.com/auth")
     leeway_seconds: float = _setting(0.0, seconds(300.0), "0")
-    login_url: str | None = _setting(None, SIGN_IN_URL, "/auth")
+    login_url: str | Callable[[Any], Any] | None = _setting(None, SIGN_IN, "/auth")  # noqa: RUF009
     login_return_param: str = _setting("redirectToPath", QUERY_NAME, "redirectToPath")
     refresh_path: str = _setting("/refresh-session", REFRESH_PATH, "/refresh-session")
     refresh_flow: str = _setting("inline", FLOW, "inline")

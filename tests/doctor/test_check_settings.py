@@ -80,6 +80,7 @@ test_sdk_of_this_process = table(
 
 FINE = "ok settings no settings contradict each other"
 DIFFERS = "problem settings SSR_SESSION_{0} differs from the SDK's value in this process -> remove "
+LOGIN_URL = "settings SSR_SESSION_LOGIN_URL"
 ONE_PATH = "problem settings sign-in and the refresh page have the same path"
 ON = "warning settings SSR_SESSION_INSECURE_{0} is on"
 JWKS: dict[str, Any] = {"jwks": {"keys": []}}
@@ -104,6 +105,10 @@ test_settings = table(
         "refresh at sign-in": ({"refresh_path": "/auth"}, ONE_PATH),
         "sign-in at refresh": ({"login_url": "/refresh-session/?a=b"}, ONE_PATH),
         "sign-in below refresh": ({"login_url": "/refresh-session/in"}, FINE),
+        "sign-in by a function": ({"login_url": lambda _: "/in"}, FINE),
+        "a function leads to refresh": ({"login_url": lambda _: "/refresh-session"}, ONE_PATH),
+        "a function that fails": ({"login_url": lambda _: None}, f"warning {LOGIN_URL} gives no"),
+        "no such endpoint": ({"login_url": "in"}, f"problem {LOGIN_URL} is 'in': the app has no"),
         "two sources of keys": (JWKS | URI, "warning settings SSR_SESSION_JWKS is set, so"),
         "keys that are given": (JWKS, FINE),
         "keys that are fetched": (URI, FINE),

@@ -127,13 +127,14 @@ AWAY = {"/auth": to("https://id.example.net/")}
     "login_url, answers, expected",
     {
         "a page": ("/auth", {}, ["/auth"]),
+        "a page by a function": (lambda asked: f"/in?{asked.host}", {}, ["/in?www.example.com"]),
         "a page that redirects": ("/auth", {"/auth": to("/auth/")}, ["/auth", "/auth/"]),
         "a page that redirects twice": ("/enter", TWICE, ["/enter", "/auth/"]),
         "a page that leads elsewhere": ("/auth", AWAY, ["/auth"]),
     },
 )
 def test_sign_in_page_is_requested_after_one_redirect(
-    network: Network, login_url: str, answers: dict[str, Any], expected: list[str]
+    network: Network, login_url: Any, answers: dict[str, Any], expected: list[str]
 ) -> None:
     network.answers |= {f"GET {PAGES}{path}": answer for path, answer in answers.items()}
     run(app_at(0, login_url=login_url), "--url", PAGES)
