@@ -11,7 +11,7 @@ from .errors import MisuseError
 from .exemptions import is_exempt
 from .guards import NOT_GIVEN, check_requirements, exempt_view, guard_view
 from .request_paths import REFRESH_ENDPOINT
-from .request_state import RequestState, current_request_state
+from .request_state import current_request_state
 from .responses import SessionRequired
 from .sansio.claims import UNSET, ClaimRequirements, ClaimValidator
 from .sansio.recency import Recency
@@ -135,6 +135,7 @@ def session_exempt(view: _View) -> _View:
 
 def require_session(
     *,
+    optional: bool = False,
     role: str = UNSET,
     permission: str = UNSET,
     email_verified: bool = False,
@@ -152,7 +153,9 @@ def require_session(
 
     Register it for an app or a blueprint, ``blueprint.before_request(require_session)`` or, with
     conditions, ``blueprint.before_request(partial(require_session, role="admin"))``; or call it
-    in a view. The conditions are those of :func:`session_required`.
+    in a view. The conditions are those of :func:`session_required`. With ``optional=True``, it asks
+    what :func:`session_optional` asks, for all views of a blueprint; a view or another hook may ask
+    for more.
 
     As a hook, it lets these requests pass: static files, CORS preflights that Flask handles,
     SuperTokens' own API, the sign-in and refresh pages, safe methods below the sign-in page that
@@ -160,6 +163,8 @@ def require_session(
     the user, it respects the marks of the view: ``session_optional``, ``allow_pending`` and
     ``global_claims=False``. Inside a view or an error handler it lets no request pass.
 
+    :param optional: continue without a session, too, with ``g.session`` None; an expired token gets
+        the refresh page first. It takes no other condition.
     :raises SessionRequired: an HTTPException that carries the response.
     :raises InvalidClaimsError: a document was requested, and a claim without a cure failed.
     :raises MisuseError: there is no request, or a condition would not check what it seems to.
@@ -173,6 +178,7 @@ def require_session(
     requirements = Requirements.of(
         claims,
         Recency.of(factor, within, signed_in_within),
+        optional=optional,
         check_revoked=check_revoked,
         keep_form=keep_form,
         user=user,
@@ -189,24 +195,12 @@ def require_session(
     ):
         return
     else:
-        response = check_requirements(state, _as_marked(state, requirements))
+        marks, views = state.app_state.view_marks, state.app_state.app.view_functions
+        mark = marks.of(views, state.request.endpoint)
+        response = check_requirements(state, requirements.lowered_by(mark))
         # Marks lower the requirements of the view only: a decorator above it runs first.
         if response is None:
             admits_pending = state.admits_pending and requirements.allow_pending
             state.require(requirements, admits_pending=admits_pending)
     if response is not None:
         raise SessionRequired(response=response)
-
-
-def _as_marked(state: RequestState, requirements: Requirements) -> Requirements:
-    """Return the requirements of a hook for the current view, lowered by the view's marks."""
-    is_plain = requirements.claims == ClaimRequirements() and requirements.recency == Recency()
-    if requirements.user or not is_plain:
-        return requirements
-    app_state = state.app_state
-    mark = app_state.view_marks.of(app_state.app.view_functions, state.request.endpoint)
-    return requirements._replace(
-        optional=mark.optional,
-        allow_pending=requirements.allow_pending or mark.allow_pending,
-        global_claims=requirements.global_claims and mark.global_claims,
-    )

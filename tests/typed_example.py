@@ -37,6 +37,7 @@ ssr_session = FlaskSSRSession(leeway_seconds=5, redirect_origins=["https://app.e
 reports = Blueprint("reports", __name__)
 reports.before_request(require_session)
 reports.before_request(partial(require_session, role="admin", check_revoked=True))
+reports.before_request(partial(require_session, optional=True))
 
 
 def create_app() -> Flask:

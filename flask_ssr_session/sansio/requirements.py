@@ -45,12 +45,31 @@ class Requirements(NamedTuple):
     def of(cls, claims: ClaimRequirements, recency: Recency, **switches: bool) -> Requirements:
         """Return the requirements that a decorator declares.
 
-        :raises MisuseError: a switch is neither True nor False.
+        :raises MisuseError: a switch is neither True nor False, or *optional* has a condition.
         """
         for name, value in switches.items():
             if not isinstance(value, bool):
                 raise MisuseError(f"{name}= takes True or False.")
-        return cls(claims=claims, recency=recency, **switches)
+        requirements = cls(claims=claims, recency=recency, **switches)
+        if requirements.optional and requirements != cls(optional=True):
+            raise MisuseError(
+                "optional=True takes no other condition: without a session, nothing can meet it."
+            )
+        return requirements
+
+    def lowered_by(self, mark: ViewMark) -> Requirements:
+        """Return these requirements of a hook for a view with *mark*.
+
+        The view's mark does not lower conditions on claims or the user.
+        """
+        is_plain = self.claims == ClaimRequirements() and self.recency == Recency()
+        if self.user or not is_plain:
+            return self
+        return self._replace(
+            optional=self.optional or mark.optional,
+            allow_pending=self.allow_pending or mark.allow_pending,
+            global_claims=self.global_claims and mark.global_claims,
+        )
 
     @property
     def curable(self) -> tuple[ClaimFailure, ...]:
