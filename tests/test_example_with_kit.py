@@ -16,7 +16,14 @@ from werkzeug.test import TestResponse
 
 from example_app import create_app
 from example_app.core import Core
-from flask_ssr_session.testing import PAGE_HEADERS, ClientMaker, set_token, sign_in, sign_out
+from flask_ssr_session.testing import (
+    PAGE_HEADERS,
+    SCRIPT_HEADERS,
+    ClientMaker,
+    set_token,
+    sign_in,
+    sign_out,
+)
 from tests.sdk.conftest import sdk_environment
 from tests.tables import rows
 
@@ -157,7 +164,8 @@ def test_only_the_page_that_asks_the_core_needs_it(signed_in_client: FlaskClient
 
 @pytest.mark.parametrize("header", ["Accept", "HX-Request"])
 def test_live_fragment_tells_a_script_to_refresh(expired_client: FlaskClient, header: str) -> None:
-    response = expired_client.get("/live/fragment", headers={header: "true"})
+    headers = {**SCRIPT_HEADERS, header: "true"}
+    response = expired_client.get("/live/fragment", headers=headers)
     assert (response.status_code, response.json) == (401, {"message": "try refresh token"})
 
 
