@@ -290,6 +290,18 @@ def test_the_doctor_says_what_is_shown_of_it(run: Run) -> None:
     assert told == expected
 
 
+def test_the_list_of_routes_says_what_is_shown_of_it(run: Run) -> None:
+    app = run("routes")["app"]
+    (shown,) = (block.source for block in blocks(TEXTS["routes"]) if block.language == "console")
+    command, _, output = shown.lstrip("\n").partition("\n")
+    told = app.test_cli_runner().invoke(args=command.split()[2:]).output
+    # The page leaves out other routes, and breaks long lines.
+    said = {" ".join(line.split()) for line in told.splitlines()}
+    *table, note = output.split("\n\n")
+    assert {" ".join(line.split()) for line in table[0].splitlines()} <= said
+    assert " ".join(note.split()) in said
+
+
 # --- what the pages name -------------------------------------------------------------------------
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from itertools import chain
 from typing import NamedTuple
 
@@ -16,8 +14,7 @@ from werkzeug.test import EnvironBuilder
 
 from ..app_state import AppState
 from ..config.resolved import SDKSettings
-from ..decorators import require_session, session_required
-from ..errors import MisuseError
+from ..middleware_order import is_require_session
 from ..sansio.builtin_claims import MFA_CLAIM
 from ..sansio.claims import ClaimFailure, ClaimValidator
 from ..sansio.cures import Cure, CurePages
@@ -25,6 +22,7 @@ from ..sansio.global_claims import GlobalClaims, is_about
 from ..sansio.requirements import view_mark
 from ..session import SSRSession, deep_freeze
 from .inner_calls import inner_calls
+from .route_list import hook_requirements
 
 # No database has this user, so an override that queries users fails here, too.
 _MADE_UP_USER = {
@@ -140,13 +138,9 @@ def read_claim_setup(
 
 def _hook_failures(app: Flask) -> list[ClaimFailure]:
     """Return what hooks require and a page may cure; only a partial shows its requirements."""
-    failures: list[ClaimFailure] = []
-    for hook in chain.from_iterable(app.before_request_funcs.values()):
-        if isinstance(hook, partial) and hook.func is require_session:
-            with suppress(MisuseError):  # every request raises it
-                view = session_required(**hook.keywords)(lambda: None)
-                failures += view_mark(view).curable
-    return failures
+    hooks = chain.from_iterable(app.before_request_funcs.values())
+    asking = [hook_requirements(hook) for hook in hooks if is_require_session(hook)]
+    return [failure for requirements in asking for failure in requirements.curable]
 
 
 def _claim_pages(

@@ -94,6 +94,7 @@ class ViewMark(NamedTuple):
 
     :ivar exempt: the view is exempt from session handling.
     :ivar curable: the failures that a page may cure, without their reasons.
+    :ivar requirements: those of each decorator, the outermost first.
     """
 
     exempt: bool = False
@@ -102,6 +103,7 @@ class ViewMark(NamedTuple):
     global_claims: bool = True
     keep_form: bool = False
     curable: tuple[ClaimFailure, ...] = ()
+    requirements: tuple[Requirements, ...] = ()
 
 
 _UNMARKED = ViewMark()
@@ -122,7 +124,7 @@ def view_mark(view: Any) -> ViewMark:
     The hook runs before any decorator. A decorator above the mark, for example a rate limit, must
     not hide it.
     """
-    marks = list(_marks(view))
+    marks = [own_mark(function) for function in wrapped_chain(view)]
     return ViewMark(
         exempt=any(mark.exempt for mark in marks),
         optional=any(mark.optional for mark in marks),
@@ -130,6 +132,7 @@ def view_mark(view: Any) -> ViewMark:
         global_claims=all(mark.global_claims for mark in marks),
         keep_form=any(mark.keep_form for mark in marks),
         curable=tuple(failure for mark in marks for failure in mark.curable),
+        requirements=tuple(each for mark in marks for each in mark.requirements),
     )
 
 
@@ -164,11 +167,10 @@ class ViewMarks:
         return known
 
 
-def _marks(view: Any) -> Iterator[ViewMark]:
-    for function in wrapped_chain(view):
-        owner, mark = getattr(function, "__dict__", {}).get(_MARK, (None, _UNMARKED))
-        if owner is function:
-            yield mark
+def own_mark(function: Any) -> ViewMark:
+    """Return the mark of *function* itself."""
+    owner, mark = getattr(function, "__dict__", {}).get(_MARK, (None, _UNMARKED))
+    return mark if owner is function else _UNMARKED
 
 
 def wrapped_chain(view: Any) -> Iterator[Any]:
