@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from urllib.parse import unquote
 
-from flask import Request, url_for
+from flask import Request
 
 from .app_state import SDKBinding, current_state
 from .flask_context import current_request
 from .sansio.policy_values import PolicyOptions
 from .sansio.return_path import is_plain_path, local_path, quote_path, redirect_target
-from .sign_in_url import sign_in_url
+from .sign_in_url import locate_claim_page, sign_in_url
 
 # The endpoint of the refresh page.
 REFRESH_ENDPOINT = "ssr_session.refresh"
@@ -49,7 +48,7 @@ def request_policy(binding: SDKBinding) -> PolicyOptions:
     login_url = sign_in_url(current_request(), binding.resolved)
     if login_url != policy.login_url:
         policy = policy._replace(login_url=login_url)
-    cures = policy.cures.located(lambda endpoint: unquote(url_for(endpoint)))
+    cures = policy.cures.located(locate_claim_page)
     return policy if cures is policy.cures else policy._replace(cures=cures)
 
 

@@ -1,9 +1,11 @@
-"""Locate the sign-in page for a request: the one place that makes a URL of the setting."""
+"""Make URLs of the pages that settings name: sign-in, at one place, and the pages of claims."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from flask import Request, current_app, url_for
@@ -45,18 +47,15 @@ def locate_sign_in(request: Request, resolved: ResolvedSettings, report: Report)
     :param report: receives the failure.
     """
     setting = resolved.login_url
-    locate = partial(setting, request) if callable(setting) else partial(url_for, setting)
-    url = call_app_code(locate, _SETTING, report)
-    if url is None:
-        return None
-    try:
-        # The app registers the hosts of its endpoints. A function may read the request.
-        return _checked(url, resolved if callable(setting) else None)
-    except ValueError:
-        # The value is not repeated: it may hold a claim.
-        problem = "leads neither to a path of this host nor to a URL that the settings allow"
-        report(_SETTING, problem, None)
-        return None
+    if not callable(setting):
+        # The app registers the hosts of its endpoints.
+        return _located(partial(url_for, setting), _SETTING, None, report)
+    return _located(partial(setting, request), _SETTING, resolved, report)
+
+
+def locate_claim_page(endpoint: str) -> str | None:
+    """Return the path of the page that cures a claim; None if it has none for this request."""
+    return _located(partial(url_for, endpoint), f"the page {endpoint!r}", None, _log_claim_page)
 
 
 def is_sign_in_endpoint(request: Request, resolved: ResolvedSettings) -> bool:
@@ -78,11 +77,30 @@ def sign_in_name(resolved: ResolvedSettings) -> str:
     return repr(setting) if isinstance(setting, str) else f"of {_SETTING}"
 
 
+def _located(
+    locate: Callable[[], Any], name: str, resolved: ResolvedSettings | None, report: Report
+) -> str | None:
+    """Return the checked result of *locate*, or None if it fails.
+
+    :param name: how a log names it.
+    :param resolved: as for :func:`_checked`.
+    """
+    url = call_app_code(locate, name, report)
+    if url is None:
+        return None
+    try:
+        return _checked(url, resolved)
+    except ValueError:
+        # The value is not repeated: it may hold a claim.
+        report(name, "leads neither to a path of this host nor to a URL that is allowed", None)
+        return None
+
+
 def _checked(url: object, resolved: ResolvedSettings | None) -> str:
     """Return *url* as :func:`sign_in_url` does.
 
     :param resolved: names the origins that a full URL may have; None for any.
-    :raises ValueError: it may not be a sign-in page.
+    :raises ValueError: it may not be such a page.
     """
     if not isinstance(url, str):
         raise ValueError
@@ -97,6 +115,11 @@ def _checked(url: object, resolved: ResolvedSettings | None) -> str:
     decoded = unquote(path) + mark + query
     page_address(decoded)
     return decoded
+
+
+def _log_claim_page(name: str, problem: str, _error: BaseException | None) -> None:
+    message = f"{name} {problem}: visitors without its claim are rejected"
+    current_state().log.write(logging.ERROR, "claim_page_failed", message)
 
 
 def _log_failure(name: str, problem: str, _error: BaseException | None) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from flask import Flask
+from flask import Flask, g
 
 from flask_ssr_session.doctor import environment, probes
+from flask_ssr_session.doctor.environment import read_environment
 from flask_ssr_session.testing import SessionSigner
 from flask_ssr_session.upstream.fetch import FetchedResponse
 from tests.clocks import SteppedClock
@@ -141,6 +142,16 @@ def test_sign_in_page_is_requested_after_one_redirect(
     assert network.requests[network.requests.index(SCRIPT) + 1 :] == [
         f"GET {PAGES}{path}" for path in expected
     ]
+
+
+def test_sign_in_endpoint_gets_the_language_of_the_front_page() -> None:
+    app = pages_app(login_url="in")
+    app.url_value_preprocessor(lambda _endpoint, _values: setattr(g, "language", "de"))
+    app.url_defaults(lambda _endpoint, values: values.setdefault("language", g.language))
+    app.add_url_rule("/<language>/in", "in", lambda **_: "")
+    found = read_environment(app.extensions["ssr_session"], PAGES, offline=True)
+    with app.app_context():
+        assert found.sign_in_url == f"{PAGES}/de/in"
 
 
 def test_this_machines_clock_is_the_apps(network: Network) -> None:
