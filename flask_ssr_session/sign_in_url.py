@@ -1,4 +1,4 @@
-"""Make URLs of the pages that settings name: sign-in, at one place, and the pages of claims."""
+"""Make the URLs of pages that settings name by endpoint or function: sign-in and claim pages."""
 
 from __future__ import annotations
 

@@ -299,7 +299,7 @@ SESSION, GETS = ["g.session"], ["get_ssr_session"]
         "another attribute": (lambda: g.user, [], "open"),
         "Flask's own session": (lambda: (session["x"], flask.session), [], "open"),
         "a text": (lambda: "session", [], "open"),
-        "two texts": (lambda: "g" + "session", [], "open"),
+        "two texts": (lambda: nothing(first="g", second="session"), [], "open"),
         "both, but not the one of the other": (lambda: (g, session), [], "open"),
         "a comprehension": (lambda: [g.session for _ in ()], SESSION, "open"),
         "a function inside": (lambda: lambda: g.session, SESSION, "open"),
