@@ -70,9 +70,7 @@ def _functions(view: Any) -> Iterator[FunctionType]:
         if isinstance(function, FunctionType):
             yield function
             for each in getattr(vars(function).get("view_class"), "__mro__", ()):
-                # Flask's own classes call the methods of the app's.
-                if not each.__module__.startswith("flask."):
-                    waiting += filter(_is_function, vars(each).values())
+                waiting += filter(_is_function, vars(each).values())
 
 
 def _is_function(value: object) -> bool:
