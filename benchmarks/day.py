@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import math
 import os
 import statistics
 import subprocess
@@ -19,7 +18,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
-from itertools import accumulate, pairwise
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +27,23 @@ from playwright.async_api import Browser, async_playwright
 from flask_ssr_session.dev_core import DevelopmentCore
 from tests.browser.conftest import build_bare_sdk, launch_chromium, launch_firefox, served
 
-from .day_visitor import LIFE_SECONDS, PLAIN, Visitor, plan, say
+from .day_plan import KINDS, LIFE_SECONDS, calls_by_rule, lives, plan
+from .day_visitor import Visitor, say
 
 ROOT = Path(__file__).resolve().parents[1]
 BY_HAND = "by hand"
 RELEASED = "9b044de"  # version 0.1.0
 LAUNCH: dict[str, Any] = {"chromium": launch_chromium, "firefox": launch_firefox}
+
+PROBLEMS = (
+    "never arrived",
+    "another user",
+    "stale",
+    "lost entries",
+    "forms sent twice",
+    "forms that waited for a click",
+    "thefts",
+)
 
 Column = dict[str, str]
 
@@ -46,64 +56,38 @@ def install(revision: str, folder: Path) -> Path:
     return folder
 
 
-def calls_by_rule(inputs: list[float], life: float, ahead: float) -> int:
-    """Return how many refresh calls this visitor needs.
-
-    :param inputs: seconds.
-    :param ahead: how many seconds before its end the token of a page in use is refreshed; 0: never.
-    """
-    calls, ends = 0, inputs[0] + life
-    for at, following in pairwise([*inputs, math.inf]):
-        if at >= ends - ahead:
-            calls, ends = calls + 1, at + life
-        elif ahead and following > ends - ahead:
-            calls, ends = calls + 1, ends + life - ahead
-    return calls
-
-
-def lives(inputs: list[float], life: float) -> float:
-    """Return the active time in token lives: a visitor is active for a life after an input."""
-    return sum(min(after - before, life) for before, after in pairwise(inputs)) / life
-
-
 def median(values: list[float]) -> str:
     """Return the median and how many there are."""
     return f"{statistics.median(values):.0f} ({len(values)})" if values else "-"
 
 
-def column_of(visitor: Visitor, counted: dict[str, Any], count: int, seed: int) -> Column:
-    """Return the figures of one visitor by the name of their row."""
-    column = {}
-    for label in (*PLAIN, "bare", "back", "tab", "reload", "typed"):
-        column[f"refresh pages: {label}"] = f"{visitor.met[label]} of {visitor.steps[label]}"
-    calls, stored = counted["calls"], counted["tokens"] - visitor.met["sign-ins"]
-    column["refresh calls / tokens stored"] = f"{calls}/{stored} = {calls / max(stored, 1):.2f}"
+def column_of(visitor: Visitor, longer: list[float]) -> Column:
+    """Return the figures of one visitor by the name of their row.
+
+    :param longer: the seconds at which one acts who makes pauses of the same length for longer.
+    """
+    counts, column = visitor.counts, {}
+    for kind in KINDS:
+        column[f"refresh pages: {kind}"] = f"{counts[f'refresh pages: {kind}']} of {counts[kind]}"
+    calls, stored = counts["calls"], counts["tokens"] - counts["sign-ins"]
+    column["refresh calls / tokens stored"] = f"{calls} / {stored}"
     ratio = calls / lives(visitor.inputs, LIFE_SECONDS)
     column["refresh calls / active token lives"] = f"{ratio:.2f}"
-    longer = [*accumulate(step.pause for step in plan(seed, 30 * count))]
     for life, inputs in ((LIFE_SECONDS, visitor.inputs), (600, longer)):
         ahead = min(0.2 * life, 30) if visitor.rival.startswith("ours") else 0
         by_rule = calls_by_rule(inputs, life, ahead) / lives(inputs, life)
         column[f"the same by the rule, {life} s"] = f"{by_rule:.2f}"
     good = [click.shown for click in visitor.clicks if click.left > 3000]
     late = [click for click in visitor.clicks if click.left <= 0]
-    calling = [click for click in late if click.call is not None]
+    calling = [(click.shown, click.call) for click in late if click.call is not None]
     column["click to content, good token, ms"] = median(good)
     column["the same, expired token"] = median([click.shown for click in late])
-    column["... without the refresh call"] = median([c.shown - (c.call or 0) for c in calling])
-    column["the refresh call"] = median([c.call or 0 for c in calling])
-    column["the SDK's lock"] = median([c.lock for c in calling if c.lock is not None])
-    for problem in (
-        "never arrived",
-        "wrong user or none",
-        "stale",
-        "lost entries",
-        "forms sent twice",
-    ):
-        column[problem] = str(visitor.problems[problem])
-    column["forms that waited for a click"] = str(visitor.met["waited"])
-    column["sign-outs"] = str(visitor.met["sign-ins"] - 1)
-    column["thefts"] = str(counted["thefts"])
+    column["... without the refresh call"] = median([shown - call for shown, call in calling])
+    column["the refresh call"] = median([call for _, call in calling])
+    column["the lock, from the SDK's first look"] = median([c.lock for c in late if c.lock])
+    for row in PROBLEMS:
+        column[row] = str(counts[row])
+    column["sign-outs"] = str(counts["sign-ins"] - 1)
     return column
 
 
@@ -119,6 +103,7 @@ async def visit(
 ) -> dict[str, dict[str, Column]]:
     """Let all visitors live their day at the same time."""
     steps = plan(seed, count)
+    longer = [*accumulate(step.pause for step in plan(seed, 30 * count))]
     found: dict[str, dict[str, Column]] = {}
     async with async_playwright() as playwright:
         visitors = []
@@ -126,11 +111,10 @@ async def visit(
             browser: Browser = await LAUNCH[engine](playwright)
             for name, origin in sites.items():
                 context = await browser.new_context()
-                visitors.append((engine, Visitor(name, engine, context, origin)))
-        counted = await asyncio.gather(*(visitor.live(steps) for _, visitor in visitors))
-        for (engine, visitor), counts in zip(visitors, counted, strict=True):
-            column = column_of(visitor, counts, count, seed)
-            found.setdefault(engine, {})[visitor.rival] = column
+                visitors.append(Visitor(name, engine, context, origin))
+        await asyncio.gather(*(visitor.live(steps) for visitor in visitors))
+    for visitor in visitors:
+        found.setdefault(visitor.engine, {})[visitor.rival] = column_of(visitor, longer)
     return found
 
 

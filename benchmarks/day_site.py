@@ -8,7 +8,7 @@ import gzip
 import os
 import sys
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -17,14 +17,14 @@ from typing import Any
 from urllib.parse import urlencode
 
 import jwt
-from flask import Flask, Response, g, jsonify, redirect, render_template_string, request
+from flask import Flask, Response, g, redirect, render_template_string, request
 from supertokens_python import InputAppInfo, SupertokensConfig, init
 from supertokens_python.framework.flask import Middleware
 from supertokens_python.recipe import emailpassword, session
 
-NOTHING = {"calls": 0, "thefts": 0}
+PAGES = ("page", "bare", "notes")
 # The header of each page that is not a refresh page.
-CONTENT = "Day-Content"
+CONTENT = "day-content"
 SDK = """<script src="/bare-sdk.js"></script>
 <script>supertokensWebsite.init({ apiDomain: location.origin, apiBasePath: "/auth" })</script>"""
 # As in SuperTokens' guide.
@@ -40,6 +40,15 @@ PAGE = """<!doctype html><html lang="en"><title>Page</title><link rel="icon" hre
 <button>Send</button></form>
 <script>shownAt = performance.timeOrigin + performance.now()</script>"""
 
+HOME = """<!doctype html><html lang="en"><title>Home</title><link rel="icon" href="data:,">
+{{ script }}<script>async function signUp(email) {
+  const values = { email, password: "correct horse 1" };
+  const formFields = Object.entries(values).map(([id, value]) => ({ id, value }));
+  const headers = { rid: "emailpassword", "content-type": "application/json" };
+  const body = JSON.stringify({ formFields });
+  return (await (await fetch("/auth/signup", { method: "POST", headers, body })).json()).user.id;
+}</script>"""
+
 
 @functools.lru_cache
 def bare_sdk() -> Response:
@@ -49,24 +58,17 @@ def bare_sdk() -> Response:
     return Response(text, headers=headers, mimetype="text/javascript")
 
 
-def by_hand(keys: jwt.PyJWKClient) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Return a decorator that verifies the token, and lets the browser refresh if that fails."""
-
-    def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(view)
-        def guarded(**arguments: Any) -> Any:
-            raw_token = request.cookies.get("sAccessToken", "")
-            try:
-                key = keys.get_signing_key_from_jwt(raw_token)
-                claims = jwt.decode(raw_token, key, algorithms=["RS256"])
-            except jwt.PyJWTError:
-                return REFRESH_BY_HAND
-            g.session = SimpleNamespace(user_id=claims["sub"])
-            return view(**arguments)
-
-        return guarded
-
-    return decorate
+def verify_by_hand(keys: jwt.PyJWKClient) -> str | None:
+    """Verify the token of a page; let the browser refresh if that fails."""
+    if request.endpoint not in PAGES:
+        return None
+    raw_token = request.cookies.get("sAccessToken", "")
+    try:
+        key = keys.get_signing_key_from_jwt(raw_token)
+        g.session = SimpleNamespace(user_id=jwt.decode(raw_token, key, algorithms=["RS256"])["sub"])
+    except jwt.PyJWTError:
+        return REFRESH_BY_HAND
+    return None
 
 
 def make_app(site: str, flow: str, *, is_by_hand: bool) -> Flask:
@@ -82,50 +84,55 @@ def make_app(site: str, flow: str, *, is_by_hand: bool) -> Flask:
         mode="wsgi",
         telemetry=False,
     )
+    script: str = SDK
+    required: Callable[..., Any] = lambda view: view  # noqa: E731
     if is_by_hand:
-        required = by_hand(jwt.PyJWKClient(f"{core_uri}/.well-known/jwks.json"))
-        script = SDK
+        keys = jwt.PyJWKClient(f"{core_uri}/.well-known/jwks.json")
+        app.before_request(lambda: verify_by_hand(keys))
     else:
         package = import_module("flask_ssr_session")
         package.FlaskSSRSession(app)
-        required = package.session_required(keep_form=True)
-        script = "{{ session_script() }}"
+        script, required = "{{ session_script() }}", package.session_required(keep_form=True)
     Middleware(app)
-    counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    tokens: defaultdict[str, set[str]] = defaultdict(set)
-    notes: defaultdict[str, list[str]] = defaultdict(list)
+    visitors: defaultdict[str, dict[str, Any]] = defaultdict(
+        lambda: {"calls": 0, "thefts": 0, "tokens": set(), "notes": []}
+    )
+
+    def visitor() -> dict[str, Any]:
+        return visitors[request.cookies["visitor"]]
 
     @app.after_request
     def watch(response: Response) -> Response:
-        visitor = request.cookies.get("visitor", "")
-        tokens[visitor].add(request.cookies.get("sAccessToken", ""))
+        if "sAccessToken" in request.cookies:
+            visitor()["tokens"].add(request.cookies["sAccessToken"])
         if "sRefreshToken" in request.cookies:  # the browser sends it to the refresh API only
-            counts[visitor]["calls"] += 1
-            counts[visitor]["thefts"] += b"theft" in response.data
+            visitor()["calls"] += 1
+            visitor()["thefts"] += b"theft" in response.data
         return response
 
     def page(number: int) -> Response:
-        with_script = script if request.path.startswith("/page/") else ""
-        text = PAGE.replace("{{ script }}", with_script)
+        text = PAGE.replace("{{ script }}", script if request.endpoint == "page" else "")
         content = render_template_string(text, number=number, at=time.time() * 1000)
         return Response(content, headers={CONTENT: "yes"})
 
     def take_note(number: int) -> Any:
-        notes[request.cookies["visitor"]].append(request.form["note"])
+        visitor()["notes"].append(request.form["note"])
         return redirect(f"/page/{number}?{urlencode({'q': request.form['note']})}", 303)
 
     app.add_url_rule("/page/<int:number>", "page", required(page))
     app.add_url_rule("/bare/<int:number>", "bare", required(page))
     app.add_url_rule("/notes/<int:number>", "notes", required(take_note), methods=["POST"])
     app.add_url_rule("/bare-sdk.js", "bare_sdk", bare_sdk)
+    home = HOME.replace("{{ script }}", script)
     # The path that served() asks for.
-    app.add_url_rule("/panel/", "home", lambda: render_template_string(f"Welcome {script}"))
+    app.add_url_rule("/panel/", "home", lambda: render_template_string(home))
     app.add_url_rule("/auth", "sign_in", lambda: "Sign in")
 
-    @app.get("/visitors/<name>")
-    def visitor(name: str) -> Response:
-        stored = {*tokens[name], request.cookies.get("sAccessToken", "")} - {""}
-        return jsonify(tokens=len(stored), notes=notes[name], **{**NOTHING, **counts[name]})
+    @app.get("/counted")
+    def counted() -> dict[str, Any]:
+        """Return what the requests of this visitor have shown."""
+        tokens = visitor()["tokens"] | {request.cookies.get("sAccessToken")}
+        return {**visitor(), "tokens": len(tokens - {None})}
 
     return app
 
