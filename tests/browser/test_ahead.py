@@ -39,8 +39,9 @@ FORM, START = "/forms/plain/simple", "/tabs/start"
 NOTE = "ssr-session-refreshing"
 READ_NOTE = f"localStorage.getItem('{NOTE}')"
 NO_NOTE = f"() => !{READ_NOTE}"
-# A token of 600 seconds is due when 30 are left of it.
-DUE_SECONDS, SOON_SECONDS = VALID_SECONDS - 20, VALID_SECONDS - 50
+# A token of 600 seconds is due when 30 are left of it. A slow machine may need half a minute for a
+# step, in which the browser's clock runs on.
+DUE_SECONDS, FRESH_SECONDS = VALID_SECONDS - 20, VALID_SECONDS / 2
 LIFE = VALID_SECONDS * 1000
 # A refresh on this page holds the lock until it is done.
 SETTLE = "navigator.locks.request('flask-ssr-session-refresh', () => null)"
@@ -78,7 +79,7 @@ def refreshes(site: Site, page: Page) -> int:
 def test_input_refreshes_a_token_that_is_due_and_nothing_else_does(site: Site, page: Page) -> None:
     site.sign_up(page, to=FORM)
     field = page.locator("[name=title]")
-    age_token(site, page, SOON_SECONDS)
+    age_token(site, page, FRESH_SECONDS)
     field.press("a")
     assert refreshes(site, page) == 0  # not due, until
     acts: list[Callable[[], None]] = [
@@ -112,9 +113,9 @@ def test_idle(site: Site, page: Page, is_used: bool, calls: int) -> None:
     site.sign_up(page, to=FORM)
     if is_used:
         press(page)
-    page.clock.fast_forward(LIFE - 32_000)
+    page.clock.fast_forward(LIFE - 90_000)
     assert refreshes(site, page) == 0
-    page.clock.fast_forward(3_000)
+    page.clock.fast_forward(65_000)
     assert refreshes(site, page) == calls
     for _ in range(4):
         page.clock.fast_forward(LIFE // 2)
@@ -128,11 +129,11 @@ def test_a_page_refreshes_only_while_it_is_seen(site: Site, page: Page) -> None:
     site.sign_up(page, to=FORM)
     for case, (is_used, seconds, total) in {
         "used before, and seen again in time": (True, DUE_SECONDS, 1),
-        "not used, and seen again in time": (False, DUE_SECONDS, 1),
-        "not used, and seen again soon after the token expired": (False, 25, 2),
-        "used before, and seen again too late": (True, 2 * VALID_SECONDS + 5, 2),
+        "not used, and seen again in time": (False, 400, 1),
+        "not used, and seen again soon after the token expired": (False, 400, 2),
+        "used before, and seen again too late": (True, 2 * VALID_SECONDS + 60, 2),
         "touched then": (True, 0, 3),
-        "not used, and seen again too late": (False, 2 * VALID_SECONDS + 5, 3),
+        "not used, and seen again too late": (False, 2 * VALID_SECONDS + 60, 3),
     }.items():
         if is_used:
             press(page)
@@ -160,8 +161,8 @@ def test_all_tabs_share_one_refresh(site: Site, context: BrowserContext, page: P
 @rows(
     "slept, calls",
     {
-        "wakes soon after the token has expired": (VALID_SECONDS + 5, 1),
-        "slept too long": (2 * VALID_SECONDS + 5, 0),
+        "wakes soon after the token has expired": (VALID_SECONDS + 60, 1),
+        "slept too long": (2 * VALID_SECONDS + 60, 0),
     },
 )
 def test_a_computer_that(site: Site, page: Page, slept: int, calls: int) -> None:
@@ -208,7 +209,7 @@ def test_a_failure_is_silent_and_repeated_by_new_input_after_a_pause(
     press(page)
     refreshes(site, page)
     assert len(calls) == each
-    for pause, total in ((9_000, each), (2_000, 2 * each), (19_000, 2 * each), (2_000, 3 * each)):
+    for pause, total in ((1_000, each), (10_000, 2 * each), (5_000, 2 * each), (16_000, 3 * each)):
         press(page)
         page.clock.fast_forward(pause)
         refreshes(site, page)
@@ -290,7 +291,7 @@ def test_a_visit_by_turbo_keeps_the_script(serve: Serve, libraries: Path, page: 
     site = serve(LIBRARIES=str(libraries))
     site.sign_up(page, to="/kinds/turbo?sdk")
     page.evaluate("window.isKept = true")
-    age_token(site, page, SOON_SECONDS)
+    age_token(site, page, FRESH_SECONDS)
     press(page)
     page.get_by_text("Visit").click()
     page.wait_for_url("**/kinds/plain?visited")
