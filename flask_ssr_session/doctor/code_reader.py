@@ -37,10 +37,12 @@ class CodeFindings(NamedTuple):
     """What the code of a view names.
 
     :ivar reads: ``g.session``, ``get_ssr_session``, ``needs_refresh`` and the like.
-    :ivar asks: it calls ``require_session``, or a function behind a session decorator.
+    :ivar calls: it calls ``require_session``.
+    :ivar asks: it does, or it calls a function behind a session decorator.
     """
 
     reads: frozenset[str] = frozenset()
+    calls: bool = False
     asks: bool = False
 
 
@@ -54,8 +56,8 @@ def read_code(app: Flask, view: Any) -> CodeFindings:
             names |= _names(code, values)
             texts.update(each for each in code.co_consts if isinstance(each, str))
     names |= {name for text in texts for name in _template_names(app, text)}
-    asks = is_guarded or "require_session" in names
-    return CodeFindings(frozenset(names - {"require_session"}), asks)
+    calls = "require_session" in names
+    return CodeFindings(frozenset(names - {"require_session"}), calls, is_guarded or calls)
 
 
 def _functions(view: Any) -> Iterator[FunctionType]:

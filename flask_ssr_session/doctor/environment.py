@@ -12,7 +12,6 @@ from urllib.parse import urljoin
 from flask import Flask
 
 from ..app_state import AppState
-from ..config.field_types import is_address
 from ..config.resolved import ResolvedSettings, SDKSettings
 from ..config.sdk import (
     SDKCookieSettings,
@@ -23,14 +22,11 @@ from ..config.sdk import (
 from ..config.settings import Settings
 from ..config.static_keys import read_static_keys
 from ..errors import FetchError
-from ..flask_context import current_request
-from ..hooks import begin_request
 from ..middleware_order import is_sdk_hook
-from ..sansio.app_code import raise_misuse
 from ..sansio.cures import CurePages
 from ..sansio.origins import parse_origin
-from ..sign_in_url import locate_sign_in
 from .claim_setup import ClaimSetup, read_claim_setup
+from .find_sign_in import find_login_url
 from .hosts import browser_origin, is_top_level, public_suffix_test
 from .obstacles import find_obstacle
 from .page_files import find_script
@@ -178,19 +174,7 @@ class Environment:
     @cached_property
     def login_url(self) -> str | None:
         """Path or URL of sign-in for a visitor of the front page; None if the app gives none."""
-        setting, app = self.resolved.login_url, self.state.app
-        if isinstance(setting, str) and is_address(setting):
-            return setting
-        try:
-            with app.test_request_context(base_url=self.front_page):
-                begin_request(self.state)
-                request = current_request()
-                # Hooks would ask for a session; these functions may set the language.
-                for function in app.url_value_preprocessors.get(None, ()):
-                    function(request.endpoint, request.view_args)
-                return locate_sign_in(request, self.resolved, raise_misuse)
-        except Exception:  # noqa: BLE001 - the app's code can raise anything
-            return None
+        return find_login_url(self.state, self.resolved, self.front_page)
 
     @property
     def sign_in_url(self) -> str | None:
