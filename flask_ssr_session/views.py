@@ -20,8 +20,6 @@ from .sansio.response_policy import plan_refresh_page
 from .sansio.states import RequestKind, ResponseKind, SessionState
 from .withholding import withhold
 
-_ONE_YEAR_SECONDS = 365 * 24 * 3600
-
 _REPORTED_TO_SCRIPTS = (SessionState.REFRESH, SessionState.UNAVAILABLE)
 
 _BLUEPRINT, _, _REFRESH = REFRESH_ENDPOINT.partition(".")
@@ -121,12 +119,7 @@ def _asset(digest: str, suffix: str, **_host: str) -> Response:
     response.vary.add("Accept-Encoding")
     if gzip:
         response.headers["Content-Encoding"] = "gzip"
-    # During a rolling deployment, a page may request the other version's file. It gets this one,
-    # which does the same work, but no cache may store it under that name.
-    is_current = digest == asset.digest
-    response.headers["Cache-Control"] = (
-        f"public, max-age={_ONE_YEAR_SECONDS}, immutable" if is_current else "no-store"
-    )
+    response.headers["Cache-Control"] = asset.cache_control(digest)
     return response
 
 

@@ -20,7 +20,7 @@ import flask_ssr_session
 from flask_ssr_session import ConfigError, FlaskSSRSession
 from flask_ssr_session.config.settings import Settings
 from flask_ssr_session.dev_core import DevelopmentCore
-from flask_ssr_session.pages.jinja_env import MACRO
+from flask_ssr_session.pages.packaged_templates import MACRO
 from flask_ssr_session.sansio import form_replay
 from flask_ssr_session.sansio.jwt import decode_unverified_token
 from flask_ssr_session.sansio.states import Reason

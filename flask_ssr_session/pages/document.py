@@ -11,16 +11,14 @@ from ..app_state import AppState
 from ..request_state import RequestState
 from ..sansio.states import ResponseKind
 from .jinja_env import (
-    DOCUMENT,
     LOADER_ADVICE,
     LOADER_REPLACED,
-    MACRO,
-    TEMPLATE_PREFIX,
     has_macro,
     is_loader_replaced,
     original_document,
     overridden_templates,
 )
+from .packaged_templates import DOCUMENT, MACRO, TEMPLATE_PREFIX
 from .refresh_page import script_url
 
 
@@ -61,15 +59,6 @@ def warn_of_replaced_loader(app_state: AppState) -> None:
     """Log, once, that the app's templates cannot find those of this package."""
     if is_loader_replaced(app_state.app):
         app_state.warn_once("loader_replaced", f"{LOADER_REPLACED}: {LOADER_ADVICE}")
-
-
-def content_security_policy(app_state: AppState) -> str:
-    """Return a policy that allows exactly what the unmodified pages use."""
-    return (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-        f"connect-src 'self' {app_state.sdk_binding().resolved.api_domain}; "
-        "base-uri 'none'; form-action 'self'; frame-ancestors 'self'"
-    )
 
 
 def _has_refresh_script(state: RequestState, page: str) -> bool:

@@ -8,7 +8,7 @@ their own. Each can import, call and extend the other.
 from __future__ import annotations
 
 from collections.abc import Hashable, MutableMapping
-from functools import cache, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,31 +22,9 @@ from jinja2 import (
     TemplateNotFound,
 )
 
-from ..errors import ConfigError
-
-DOCUMENT = "refresh_document.html"
-MACRO = "refresh_page.html"
-NOTICE = "session_notice.html"
-TEMPLATE_PREFIX = "flask_ssr_session/"
+from .packaged_templates import DOCUMENT, MACRO, NOTICE, TEMPLATE_PREFIX, templates_folder
 
 _EXTENSION_NAME = "ssr_session_templates"
-
-
-@cache
-def templates_folder() -> Path:
-    """Return the folder of the packaged templates: in the package, or next to it in a checkout.
-
-    :raises ConfigError: it is in neither.
-    """
-    package = Path(__file__).resolve().parents[1]
-    inside = package / "templates"
-    if (inside / MACRO).is_file():
-        return inside
-    # Only a checkout of this project counts, not a site-packages/templates.
-    checkout = package.parent
-    if (checkout / "hatch_build.py").is_file() and (checkout / "templates" / MACRO).is_file():
-        return checkout / "templates"
-    raise ConfigError("the templates of flask_ssr_session are missing: install it with pip")
 
 
 class _PackagedEnvironment(Environment):

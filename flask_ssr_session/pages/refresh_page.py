@@ -1,10 +1,9 @@
-"""The data of the macro ``refresh_page()``, and the script elements of this package."""
+"""The template globals of the current Flask request: its refresh page and its scripts."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, NamedTuple
 
 from flask import Request, current_app
 from markupsafe import Markup, escape
@@ -15,71 +14,25 @@ from ..flask_context import current_request
 from ..request_paths import refresh_path
 from ..request_state import current_request_state
 from ..sansio.cookie_header import ACCESS_TOKEN_COOKIE
-from ..sansio.policy_values import Plan
 from ..sansio.request_kind import SAFE_METHODS
-from ..sansio.states import ResponseKind
+from ..sign_in_url import sign_in_url
 from ..withholding import signal_refresh, withhold
 from . import assets
 from .jinja_env import render_notice
+from .refresh_view import (
+    PAGE_KINDS,
+    BrowserSettings,
+    RefreshView,
+    asset_url,
+    make_refresh_view,
+    script_element,
+)
 from .sign_out import HAS_SCRIPT
-
-if TYPE_CHECKING:
-    from ..sansio.form_replay import ReplayableForm
-
-
-class RefreshView(NamedTuple):
-    """What the macro ``refresh_page()`` shows; every URL in it has been validated.
-
-    :ivar page_kind: ``refresh``, ``sign_in``, ``repair``, ``sign_in_again``, ``claims``, ``outage``
-        or ``refused``.
-    :ivar reason: the slug of the verdict's reason.
-    :ivar is_safe: the browser may repeat the request by itself; false after a form was sent.
-    :ivar auto_redirect: the page takes the visitor to sign-in by itself.
-    :ivar retry_url: the path to request again.
-    :ivar sign_in_url: sign-in, with the return path.
-    :ivar cure_url: the page that cures the failed claims, with the return path; empty for none.
-    :ivar continue_url: the page without a session; empty if it needs one.
-    :ivar form: the sent form, if it can be sent again, or None.
-    :ivar nonce: for the style sheet; the script element has it already.
-    :ivar script: the script element, with all its data.
-    """
-
-    page_kind: str
-    reason: str
-    is_safe: bool
-    auto_redirect: bool
-    retry_url: str
-    sign_in_url: str
-    cure_url: str
-    continue_url: str
-    form: ReplayableForm | None
-    style_url: str
-    nonce: str | None
-    script: Markup
-
-
-_PAGE_KINDS = {
-    ResponseKind.REFRESH_PAGE: "refresh",
-    ResponseKind.SIGN_IN_PAGE: "sign_in",
-    ResponseKind.OUTAGE_PAGE: "outage",
-    ResponseKind.CROSS_SITE_PAGE: "refused",
-    ResponseKind.REPAIR_PAGE: "repair",
-    ResponseKind.SIGN_IN_AGAIN_PAGE: "sign_in_again",
-    ResponseKind.CLAIMS_PAGE: "claims",
-}
-
-
-# What the script of a page does, if the page has one and does not refresh.
-_SCRIPT_MODES = {
-    ResponseKind.REPAIR_PAGE: "repair",
-    ResponseKind.SIGN_IN_AGAIN_PAGE: "sign-in-again",
-    ResponseKind.SIGN_IN_PAGE: "sign-in",
-}
 
 
 def page_kind() -> str:
     """Return the name, for templates, of the page that the current request shows."""
-    return _PAGE_KINDS[current_request_state().page_plan.page]
+    return PAGE_KINDS[current_request_state().page_plan.page]
 
 
 def refresh_view(nonce: str | None = None) -> RefreshView:
@@ -95,51 +48,17 @@ def refresh_view(nonce: str | None = None) -> RefreshView:
     if state.streaming:
         signal_refresh(state)
     binding = state.app_state.sdk_binding()
-    asset_folder = facts.refresh_path
-    nonce = nonce or _app_nonce()
-    duplicates = len(state.request.cookies.getlist(ACCESS_TOKEN_COOKIE)) > 1
-    return RefreshView(
-        page_kind=_PAGE_KINDS[plan.page],
-        reason=verdict.reason.value,
-        is_safe=facts.is_safe,
-        auto_redirect=plan.auto_redirect,
-        retry_url=plan.target,
-        sign_in_url=plan.sign_in_url,
-        cure_url=plan.cure_url,
-        continue_url=plan.continue_url,
+    return make_refresh_view(
+        plan,
+        verdict,
+        facts,
+        _browser_settings(binding),
+        return_param=binding.policy.login_return_param,
+        has_duplicates=len(state.request.cookies.getlist(ACCESS_TOKEN_COOKIE)) > 1,
+        at_refresh_path=state.refresh_plan is not None,
         form=state.form,
-        style_url=_asset_url(asset_folder, assets.style()),
-        nonce=nonce,
-        script=_script_element(
-            binding,
-            asset_folder,
-            nonce,
-            {
-                "mode": _SCRIPT_MODES.get(plan.page, "refresh"),
-                "reason": verdict.reason.value,
-                "token": verdict.fingerprint,
-                # SuperTokens' refresh API counts duplicates the same way, equal values too.
-                "duplicates": "" if duplicates else None,
-                "unsafe": None if facts.is_safe else "",
-                "return-to": None if state.refresh_plan is None else plan.target,
-                "sign-in": plan.sign_in_url,
-                "return-param": binding.policy.login_return_param,
-                "cure": plan.cure_url or None,
-                "cure-call": plan.cure_call or None,
-                "claim": _claim_name(plan) if plan.cure_url else None,
-                "optional": "" if plan.continues_signed_out else None,
-            },
-        ),
+        nonce=nonce or _app_nonce(),
     )
-
-
-def _claim_name(plan: Plan) -> str:
-    """Return the name, for the script, of the claim that is cured next.
-
-    Not its id alone: a session may first need ``st-mfa`` at all, then a factor of it again.
-    """
-    failure = plan.failures[0]
-    return f"{failure.id} {failure.step_up}".rstrip()
 
 
 def chosen_texts(defaults: Mapping[str, str], texts: Mapping[str, str]) -> dict[str, str]:
@@ -176,8 +95,8 @@ def session_script(nonce: str | None = None, texts: Mapping[str, str] | None = N
     verdict = current_request_state().verdict
     asset_folder, nonce = refresh_path(request, binding), nonce or _app_nonce()
     request.environ[HAS_SCRIPT] = True
-    script = _script_element(
-        binding,
+    script = script_element(
+        _browser_settings(binding),
         asset_folder,
         nonce,
         {
@@ -191,8 +110,8 @@ def session_script(nonce: str | None = None, texts: Mapping[str, str] | None = N
         return script
     notice = render_notice(
         current_app,
-        style_url=_asset_url(asset_folder, assets.style()),
-        sign_in_url=binding.policy.login_url,
+        style_url=asset_url(asset_folder, assets.style()),
+        sign_in_url=sign_in_url(request, binding.resolved),
         # Escaped, because Markup equals the same text without markup.
         texts=tuple((name, escape(text)) for name, text in (texts or {}).items()),
     )
@@ -201,32 +120,16 @@ def session_script(nonce: str | None = None, texts: Mapping[str, str] | None = N
 
 def script_url(request: Request, binding: SDKBinding) -> str:
     """Return the URL of the browser script."""
-    return _asset_url(refresh_path(request, binding), assets.script())
+    return asset_url(refresh_path(request, binding), assets.script())
 
 
-def _script_element(
-    binding: SDKBinding, asset_folder: str, nonce: str | None, data: dict[str, str | None]
-) -> Markup:
+def _browser_settings(binding: SDKBinding) -> BrowserSettings:
     resolved = binding.resolved
-    data |= {
-        "api-domain": resolved.api_domain,
-        "api-base-path": resolved.api_base_path or "/",
-        "cookie-domain": resolved.cookie_domain,
-        "expired-status": str(resolved.session_expired_status),
-    }
-    attributes: dict[str, str | None] = {
-        "src": _asset_url(asset_folder, assets.script()),
-        "nonce": nonce,
-        **{f"data-{name}": value for name, value in data.items()},
-    }
-    return Markup("<script{}></script>").format(
-        Markup("").join(
-            [
-                Markup(' {}="{}"').format(name, value)
-                for name, value in attributes.items()
-                if value is not None
-            ]
-        )
+    return BrowserSettings(
+        resolved.api_domain,
+        resolved.api_base_path,
+        resolved.cookie_domain,
+        resolved.session_expired_status,
     )
 
 
@@ -235,7 +138,3 @@ def _app_nonce() -> str | None:
     csp_nonce = current_app.jinja_env.globals.get("csp_nonce")
     # Flask-Talisman's is empty if its policy has no nonce.
     return str(csp_nonce()) or None if callable(csp_nonce) else None
-
-
-def _asset_url(folder: str, asset: assets.Asset) -> str:
-    return f"{folder}/ssr-session-{asset.digest}.{asset.suffix}"

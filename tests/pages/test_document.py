@@ -10,7 +10,7 @@ import pytest
 from flask import Blueprint, Flask, abort, render_template_string
 
 from flask_ssr_session import session_required
-from flask_ssr_session.pages.jinja_env import templates_folder
+from flask_ssr_session.pages.packaged_templates import templates_folder
 from flask_ssr_session.testing import outage
 from tests.app.conftest import TEMPLATE_GUARD, cookies, make_app, page_shown, with_views
 from tests.browser_requests import PAGE
