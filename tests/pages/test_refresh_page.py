@@ -13,7 +13,7 @@ from flask_talisman import Talisman
 
 from flask_ssr_session import app_state, session_required
 from flask_ssr_session.errors import MisuseError
-from flask_ssr_session.pages.jinja_env import templates_folder
+from flask_ssr_session.pages.packaged_templates import templates_folder
 from flask_ssr_session.testing import outage
 from tests.app.conftest import (
     EMAIL,
