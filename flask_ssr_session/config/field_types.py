@@ -8,6 +8,7 @@ from os import PathLike
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from ..sansio.languages import LANGUAGES
 from ..sansio.origins import parse_origin
 
 
@@ -162,6 +163,12 @@ def _flow(value: Any) -> str:
     return str(value)
 
 
+def _language(value: Any) -> str:
+    if value not in LANGUAGES:
+        raise ValueError
+    return str(value)
+
+
 def _domain(value: Any) -> str:
     domain = _text(value).lower()
     if set(domain) & set("/:@ "):
@@ -201,4 +208,5 @@ KEY_URI = FieldType("an http or https URL", _key_uri)
 KEY_SET = FieldType("a key set as a mapping, or the path of its JSON file", _key_set)
 QUERY_NAME = FieldType("a name of letters, digits, dashes and underscores", _query_name)
 FLOW = FieldType("either inline or redirect", _flow)
+LANGUAGE = FieldType(f"one of {', '.join(LANGUAGES)}", _language)
 DOMAIN = FieldType("a domain, with or without a leading dot", _domain)

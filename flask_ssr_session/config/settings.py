@@ -19,6 +19,7 @@ from .field_types import (
     FLOW,
     KEY_SET,
     KEY_URI,
+    LANGUAGE,
     ORIGINS,
     PAGE_PATH,
     QUERY_NAME,
@@ -71,6 +72,7 @@ if TYPE_CHECKING:
         cookie_domain: str | None
         claim_pages: Mapping[str, str] | None
         step_up_url: str | None
+        language: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +103,7 @@ class Settings:
         None, CLAIM_PAGES, "{'st-ev': '/confirm-email'}"
     )
     step_up_url: str | None = _setting(None, PAGE_PATH, "/step-up")
+    language: str | None = _setting(None, LANGUAGE, "de")
 
     @classmethod
     def from_mappings(cls, config: Mapping[str, Any], keywords: Mapping[str, Any]) -> Settings:
