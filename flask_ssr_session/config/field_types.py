@@ -164,9 +164,10 @@ def _flow(value: Any) -> str:
 
 
 def _language(value: Any) -> str:
-    if value not in LANGUAGES:
+    name = _text(value)
+    if name not in LANGUAGES:
         raise ValueError
-    return str(value)
+    return name
 
 
 def _domain(value: Any) -> str:

@@ -34,7 +34,7 @@ def test_nothing_is_required() -> None:
     unset = ("api_domain", "api_base_path", "jwks", "jwks_uri", "issuer", "login_url")
     off = ("insecure_jwks_http", "insecure_cross_site", "always_try_refresh", "check_revoked")
     assert dataclasses.asdict(Settings.from_mappings({}, {})) == (
-        dict.fromkeys((*unset, "cookie_domain", "claim_pages", "step_up_url"))
+        dict.fromkeys((*unset, "cookie_domain", "claim_pages", "step_up_url", "language"))
         | dict.fromkeys(off, False)
         | {"trusted_origins": (), "redirect_origins": (), "global_claims": True}
         | {"refresh_ahead": True}
@@ -218,6 +218,7 @@ IMPOSSIBLE: dict[str, list[Any]] = {
         *({"": "/x"}, {1: "/x"}, {"st-ev": None}),
     ],
     "step_up_url": ["", "x", "https://a.example/x", "//a.example", 5, True],
+    "language": ["", "DE", "de-DE", "deutsch", "sv", 5, ["de"]],
 }
 
 
