@@ -24,8 +24,11 @@ def current_language() -> Language:
 
 def translate(texts: Mapping[str, str]) -> dict[str, str]:
     """Return the English *texts*, by name, in the language of the current request."""
-    catalogue = _catalogue(_current_name())
-    return {name: catalogue.pgettext(name, text) for name, text in texts.items()}
+    name = _current_name()
+    if name == "en":
+        return dict(texts)
+    catalogue = _catalogue(name)
+    return {key: catalogue.pgettext(key, text) for key, text in texts.items()}
 
 
 def _current_name() -> str:

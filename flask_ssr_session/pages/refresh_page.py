@@ -19,6 +19,7 @@ from ..sign_in_url import sign_in_url
 from ..withholding import signal_refresh, withhold
 from . import assets
 from .jinja_env import render_notice
+from .languages import current_language, translate
 from .refresh_view import (
     PAGE_KINDS,
     BrowserSettings,
@@ -62,7 +63,7 @@ def refresh_view(nonce: str | None = None) -> RefreshView:
 
 
 def chosen_texts(defaults: Mapping[str, str], texts: Mapping[str, str]) -> dict[str, str]:
-    """Return the texts of a template: *texts* over *defaults*.
+    """Return the texts of a template: *texts* over the translated *defaults*.
 
     :raises MisuseError: in debug only, *texts* has an unknown name. In production a visitor reads
         the default text instead.
@@ -73,7 +74,7 @@ def chosen_texts(defaults: Mapping[str, str], texts: Mapping[str, str]) -> dict[
                 near = get_close_matches(name, defaults, 1)
                 hint = f"; did you mean {near[0]!r}?" if near else ""
                 raise MisuseError(f"there is no text named {name!r}{hint}")
-    return {**defaults, **texts}
+    return {**translate(defaults), **texts}
 
 
 def session_script(nonce: str | None = None, texts: Mapping[str, str] | None = None) -> Markup:
@@ -110,6 +111,7 @@ def session_script(nonce: str | None = None, texts: Mapping[str, str] | None = N
         return script
     notice = render_notice(
         current_app,
+        language=current_language(),
         style_url=asset_url(asset_folder, assets.style()),
         sign_in_url=sign_in_url(request, binding.resolved),
         # Escaped, because Markup equals the same text without markup.

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from jinja2 import Environment, FileSystemLoader, PrefixLoader
 from markupsafe import Markup
 
+from ..sansio.languages import LANGUAGES
 from ..sansio.policy_values import Plan, PolicyOptions, RequestFacts
 from ..sansio.response_policy import is_page, page_status, plan_response
 from ..sansio.script_response import RETRY_AFTER_SECONDS, script_response
@@ -74,6 +75,7 @@ class StandalonePages:
             auto_reload=False,
         )
         environment.globals.update(
+            ssr_language=lambda: LANGUAGES["en"],
             ssr_page_kind=lambda: self._view.get().page_kind,
             ssr_refresh_texts=lambda defaults, _texts: defaults,
             ssr_refresh_view=lambda _nonce: self._view.get(),
