@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import random
 from itertools import pairwise
 from typing import NamedTuple
@@ -41,17 +40,15 @@ def plan(seed: int, count: int) -> list[Step]:
 
 
 def calls_by_rule(inputs: list[float], life: float, ahead: float) -> int:
-    """Return how many refresh calls this visitor needs.
+    """Return how many refresh calls a visitor needs: each input opens the next page.
 
     :param inputs: seconds.
-    :param ahead: how many seconds before its end the token of a page in use is refreshed; 0: never.
+    :param ahead: how many seconds before its end an input refreshes the token; 0: not before.
     """
     calls, ends = 0, inputs[0] + life
-    for at, following in pairwise([*inputs, math.inf]):
+    for at in inputs:
         if at >= ends - ahead:
             calls, ends = calls + 1, at + life
-        elif ahead and following > ends - ahead:
-            calls, ends = calls + 1, ends + life - ahead
     return calls
 
 

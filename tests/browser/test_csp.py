@@ -264,7 +264,7 @@ def test_no_address_becomes_script_on_the_way_to_sign_in(hostile: Site, page: Pa
         # After a form was sent, nothing leads away by itself.
         page.goto(hostile.url(PANEL))
         post_form(page, f"/{path}/{ENCODED}?{ENCODED}")
-        expect(page.get_by_text("nothing was sent")).to_be_visible()
+        expect(page.get_by_text("so nothing was sent")).to_be_visible()
         assert_unspoiled(page, f"form for {path}")
     for target in TARGETS:
         visit(hostile, page, f"/auth?redirectToPath={quote(target)}", "form")
