@@ -13,7 +13,7 @@ const FIRST_PAUSE_MS = 10000;
 const MAX_PAUSE_MS = 300000;
 const MAX_TIMER_MS = 2 ** 31 - 1; // setTimeout() takes more for 0
 
-let usedToken; // the `ate` of the token that there was input with; undefined after a refresh
+let usedId; // of the token that there was input with; undefined after a refresh
 let isRefreshing = false;
 let timer;
 let pauseMs = 0;
@@ -26,8 +26,8 @@ function msUntilDue() {
 
 async function refreshIfDue(isInput) {
   clearTimeout(timer);
-  const { ate, leftMs, lifeMs } = tokenTimes();
-  if (isRefreshing || ate !== usedToken || !isVisible()) return;
+  const { id, leftMs, lifeMs } = tokenTimes();
+  if (isRefreshing || id !== usedId || !isVisible()) return;
   // Timers are late after a computer has slept, and input from before is too old then. Without a
   // token, there is nothing to refresh.
   if (!(leftMs > -lifeMs || isInput)) return;
@@ -38,9 +38,9 @@ async function refreshIfDue(isInput) {
   }
   isRefreshing = true;
   // A failure changes nothing for the visitor: the next click or form refreshes, or says why not.
-  await refreshForAllTabs(() => tokenTimes().ate !== ate || !isVisible()).catch(() => {});
+  await refreshForAllTabs(() => tokenTimes().id !== id || !isVisible()).catch(() => {});
   isRefreshing = false;
-  usedToken = undefined;
+  usedId = undefined;
   // The new token may be due at once, where clocks differ. That also calls for a pause.
   pauseMs = msUntilDue() > 0 ? 0 : Math.min(pauseMs * 2 || FIRST_PAUSE_MS, MAX_PAUSE_MS);
   pauseEnd = performance.now() + pauseMs;
@@ -48,14 +48,14 @@ async function refreshIfDue(isInput) {
 
 function onInput(event) {
   if (!event.isTrusted) return;
-  usedToken = tokenTimes().ate;
+  usedId = tokenTimes().id;
   refreshIfDue(true);
 }
 
 // A visitor who comes back soon goes on. After a longer time, they have to touch the page.
 function onVisibilityChange() {
-  const { ate, leftMs, lifeMs } = tokenTimes();
-  if (isVisible() && leftMs <= 0 && leftMs > -lifeMs) usedToken = ate;
+  const { id, leftMs, lifeMs } = tokenTimes();
+  if (isVisible() && leftMs <= 0 && leftMs > -lifeMs) usedId = id;
   refreshIfDue();
 }
 

@@ -4,7 +4,7 @@ import { frontToken } from "./sdk_cookies.js";
 // A token that expires this soon counts as expired: it must last until an upload has arrived.
 const EXPIRY_MARGIN_MS = 2000;
 
-let seenToken; // the `ate` of the token that was looked at last
+let seenId; // of the token that was looked at last
 let seenUntil; // when it expires, by performance.now()
 
 function serverNow() {
@@ -17,16 +17,18 @@ function serverNow() {
   return Date.now() + clockSkew;
 }
 
-// Return the token's `ate`, by which it is recognised, the time that is left of it, and its whole
-// life. Without a token, the times are NaN.
+// Return an id that each refresh changes, the time that is left of the token, and its whole life.
+// Without a token, the times are NaN.
 export function tokenTimes() {
   const { ate, up } = frontToken();
   const now = performance.now();
   let leftMs = ate - serverNow();
-  if (ate !== seenToken) [seenToken, seenUntil] = [ate, now + leftMs];
+  // Two refreshes in one second have the same `ate`; a claim that changes keeps both.
+  const id = `${ate} ${up?.refreshTokenHash1}`;
+  if (id !== seenId) [seenId, seenUntil] = [id, now + leftMs];
   // The one clock may be set back meanwhile, the other stops while the computer sleeps.
   leftMs = Math.min(leftMs, seenUntil - now);
-  return { ate, leftMs, lifeMs: ate - up?.iat * 1000 };
+  return { id, leftMs, lifeMs: ate - up?.iat * 1000 };
 }
 
 export function isTokenExpired() {
