@@ -52,10 +52,10 @@ function onInput(event) {
   refreshIfDue(true);
 }
 
-// A visitor who comes back soon goes on. After a longer time, they have to touch the page.
+// A visitor who comes back soon goes on. After a longer time, refreshIfDue() wants input.
 function onVisibilityChange() {
-  const { id, leftMs, lifeMs } = tokenTimes();
-  if (isVisible() && leftMs <= 0 && leftMs > -lifeMs) usedId = id;
+  const { id, leftMs } = tokenTimes();
+  if (isVisible() && leftMs <= 0) usedId = id;
   refreshIfDue();
 }
 

@@ -5,7 +5,7 @@ import { askForRefresh } from "./ask_refresh.js";
 import { makeLock, withWebLock } from "./lock.js";
 import { settings, warn } from "./page.js";
 import { forgetRefresh, isAnswerMissing, noteRefresh } from "./refresh_note.js";
-import { deleteUpdateCookie, hasCookie } from "./sdk_cookies.js";
+import { deleteUpdateCookie, hasCookie, lastTokenUpdate } from "./sdk_cookies.js";
 import { onSdkEvent } from "./session_watch.js";
 
 export { errorCause } from "./ask_refresh.js";
@@ -102,7 +102,11 @@ export function refreshForAllTabs(isDone) {
 
 // Ask again if the page before this one was left before its refresh was answered.
 export async function repeatLostRefresh() {
-  if (isAnswerMissing()) await refreshForAllTabs(() => !isAnswerMissing()).catch(() => {});
+  if (!isAnswerMissing()) return;
+  const lastUpdate = lastTokenUpdate();
+  // Firefox may show a note for a moment that another tab has removed.
+  const isDone = () => !isAnswerMissing() || lastTokenUpdate() !== lastUpdate;
+  await refreshForAllTabs(isDone).catch(() => {});
 }
 
 // Send a request to the API through the SDK, which refreshes first if it must, and keeps new tokens.

@@ -129,8 +129,8 @@ def test_a_page_refreshes_only_while_it_is_seen(site: Site, page: Page) -> None:
     site.sign_up(page, to=FORM)
     for case, (is_used, seconds, total) in {
         "used before, and seen again in time": (True, DUE_SECONDS, 1),
-        "not used, and seen again in time": (False, 400, 1),
-        "not used, and seen again soon after the token expired": (False, 400, 2),
+        "not used, and seen again in time": (False, 300, 1),
+        "not used, and seen again soon after the token expired": (False, 100, 2),
         "used before, and seen again too late": (True, 2 * VALID_SECONDS + 60, 2),
         "touched then": (True, 0, 3),
         "not used, and seen again too late": (False, 2 * VALID_SECONDS + 60, 3),
@@ -143,6 +143,7 @@ def test_a_page_refreshes_only_while_it_is_seen(site: Site, page: Page) -> None:
         page.evaluate("dispatchEvent(new Event('focus'))")
         assert refreshes(site, page) == before, case
         page.evaluate("see(true)")
+        page.clock.fast_forward(275_000 if "in time" in case else 0)
         assert refreshes(site, page) == total, case
 
 
@@ -216,6 +217,7 @@ def test_a_failure_is_silent_and_repeated_by_new_input_after_a_pause(
         assert len(calls) == total
     # Without new input, it is not repeated at all.
     page.clock.fast_forward(LIFE // 2)
+    page.evaluate("dispatchEvent(new Event('focus'))")
     refreshes(site, page)
     assert len(calls) == 3 * each
     assert page.content() == before
@@ -347,10 +349,29 @@ def test_a_page_left_in_mid_refresh_may_be_followed_by_a_minute_of_reading(
     expect_user(reader, user)
     reader.wait_for_function(NO_NOTE)
     reader.evaluate(SETTLE)
-    assert len(calls) == 1
+    # As in test_tabs.py, Firefox may make a second one on a busy machine.
+    assert 1 <= len(calls) <= (1 if engine == "chromium" else 2)
     with site.clock.shifted(60):
         site.call_api(context, "session/refresh")
     assert len(site.core.list_sessions(user)) == 1
+
+
+NOTES_LATE_CALLS = """let isLeft = false;
+const send = window.fetch;
+window.fetch = (...given) => { if (isLeft) localStorage.late = 'yes'; return send(...given); };
+addEventListener('pagehide', () => { isLeft = true; });"""
+
+
+def test_a_page_that_is_left_asks_no_more(site: Site, page: Page) -> None:
+    """Chromium lets its script run on, and the request would reach the API late."""
+    page.add_init_script(NOTES_LATE_CALLS)
+    site.sign_up(page, to="/panel/")
+    age_token(site, page, DUE_SECONDS)
+    with held_at_the_server(site):
+        with page.expect_request(REFRESH_API):
+            press(page)
+        page.goto(site.url(START))
+        assert page.evaluate("localStorage.late") is None
 
 
 WITHOUT_WEB_LOCKS = "delete Navigator.prototype.locks"
@@ -407,8 +428,9 @@ def test_pages_about_claims_ask_for_a_lost_answer(site: Site, page: Page, path: 
         site.sign_up(page, to=START)
     site.call_api(page.context, "session/refresh")
     page.evaluate(f"localStorage.setItem('{NOTE}', Date.now())")
-    with page.expect_request(REFRESH_API):
+    with page.expect_request(REFRESH_API) as asked:
         follow(page, site.url(path))
+    assert asked.value.headers["referer"] == site.url(path)
     page.wait_for_function(NO_NOTE)
 
 
