@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import pytest
 from flask import Flask, render_template
 from flask.testing import FlaskClient
+from flask_babel import Babel
 
 import flask_ssr_session
 from flask_ssr_session import ConfigError, FlaskSSRSession
@@ -96,6 +97,7 @@ def run(
         names = vars(module)
         names["app"] = Flask(module.__name__)
         FlaskSSRSession(names["app"], api_domain="http://localhost")
+        Babel(names["app"])  # Flask-Admin needs it where it is installed
         for block in page:
             if block.language == "python":
                 source = block.source.replace("http://127.0.0.1:3567", live_core.uri)
