@@ -1,8 +1,8 @@
-"""Build hook: builds the browser bundle and puts the templates into the wheel.
+"""Build hook: builds the browser bundle and the catalogues, and adds the templates to the wheel.
 
-npm and esbuild build the bundle from ``frontend/`` into ``flask_ssr_session/static``, which git
-ignores and both sdist and wheel contain. It is built again only if an input changes: a build from
-an sdist or a second editable install needs no Node.js.
+npm, esbuild and Terser build the bundle from ``frontend/`` into ``flask_ssr_session/static``, which
+git ignores and both sdist and wheel contain. It is built again only if an input changes: a build
+from an sdist or a second editable install needs no Node.js.
 """
 
 from __future__ import annotations
@@ -70,9 +70,21 @@ class BrowserBundleHook(BuildHookInterface[Any]):
             except BundleError as error:
                 self.app.abort(str(error))
         build_data["artifacts"] += [f"/flask_ssr_session/static/{name}" for name in OUTPUTS]
+        compile_catalogues(root)
+        build_data["artifacts"].append("/flask_ssr_session/translations/**/*.mo")
         # An editable install reads the templates in place: a copy would go stale unnoticed.
         if self.target_name == "wheel" and version == "standard":
             build_data["force_include"]["templates"] = "flask_ssr_session/templates"
+
+
+def compile_catalogues(root: Path) -> None:
+    """Compile each catalogue of translated texts to the file next to it that gettext reads."""
+    from babel.messages.mofile import write_mo
+    from babel.messages.pofile import read_po
+
+    for source in (root / "flask_ssr_session" / "translations").rglob("*.po"):
+        with source.open("rb") as po_file, source.with_suffix(".mo").open("wb") as mo_file:
+            write_mo(mo_file, read_po(po_file))
 
 
 def input_files(root: Path) -> list[Path]:

@@ -56,11 +56,13 @@ class Waited(NamedTuple):
 
     :ivar elapsed: milliseconds until the last tab showed its content; NaN if none did.
     :ivar lost: the number of tabs sent to sign-in although the session could be refreshed.
+    :ivar thefts: the number of sessions that ended because a refresh token was used twice.
     """
 
     elapsed: float
     refreshes: int
     lost: int
+    thefts: int
 
 
 class Bench:
@@ -105,7 +107,10 @@ class Bench:
             started = min(self._number(tab, "Number(sessionStorage.reloadedAt)") for tab in tabs)
             for tab in tabs:
                 tab.close()
-        return Waited(shown - started, self._site.refresh_calls(), count - len(served))
+        paths = [entry.path for entry in self._site.core.request_log()]
+        thefts = paths.count("/recipe/session/remove")
+        lost = count - len(served)
+        return Waited(shown - started, self._site.refresh_calls(), lost, thefts)
 
     def bare_requests(self) -> float:
         """Return the milliseconds of the three requests."""
@@ -206,7 +211,8 @@ def measure(bench: Bench, runs: int, tab_count: int, tab_runs: int) -> Iterator[
         times = shown[name]
         notes = f"{by_hand / statistics.median(times):.1f} x as fast as by hand, "
         notes += f"refreshes: {', '.join(str(waited.refreshes) for waited in results)}, "
-        notes += f"sent to sign-in: {', '.join(str(waited.lost) for waited in results)}"
+        notes += f"sent to sign-in: {', '.join(str(waited.lost) for waited in results)}, "
+        notes += f"thefts: {sum(waited.thefts for waited in results)}"
         yield line(f"{name}, {tab_count} tabs", times, notes)
 
 

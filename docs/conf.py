@@ -37,7 +37,7 @@ nitpick_ignore_regex = [
         "py:.*",
         r"(flask_ssr_session\..*\.)?(Claim|ClaimValidator|RecipeUserIdText|SettingsKeywords)",
     ),
-    ("py:.*", r"flask_ssr_session\.\w+\._View|_View"),
+    ("py:.*", r"(flask_ssr_session\.\w+\.)?_(View|UserLoader)"),
     ("py:exc", "RuntimeError"),
 ]
 

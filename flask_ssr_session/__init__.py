@@ -6,7 +6,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .current_session import get_session_state, get_ssr_session
+    from .current_session import (
+        current_user,
+        get_current_user,
+        get_session_state,
+        get_ssr_session,
+    )
     from .decorators import (
         require_session,
         session_exempt,
@@ -38,6 +43,8 @@ __all__ = [
     "SSRSessionError",
     "SessionRequired",
     "SessionState",
+    "current_user",
+    "get_current_user",
     "get_session_state",
     "get_ssr_session",
     "keys_failing",
@@ -63,6 +70,8 @@ _HOMES = {
     "SSRSessionError": "errors",
     "SessionRequired": "responses",
     "SessionState": "sansio.states",
+    "current_user": "current_session",
+    "get_current_user": "current_session",
     "get_session_state": "current_session",
     "get_ssr_session": "current_session",
     "keys_failing": "signals",

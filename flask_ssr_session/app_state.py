@@ -74,11 +74,13 @@ class AppState:
         settings: Settings,
         *,
         is_revoked: Callable[[SSRSession], Any] | None = None,
+        user_loader: Callable[[], Callable[[SSRSession], Any] | None] = lambda: None,
         clock: Clock | None = None,
         sdk_reader: Callable[[], SDKSettings | None] | None = None,
     ) -> None:
         """Check what can be checked without the SDK.
 
+        :param user_loader: returns the app's loader of users, which may be registered later.
         :param sdk_reader: returns the settings of the SDK, or None without one; None reads those of
             this process.
         :raises ConfigError: a static key set cannot be read.
@@ -86,6 +88,7 @@ class AppState:
         self.app = app
         self.settings = settings
         self.is_revoked = is_revoked
+        self._get_user_loader = user_loader
         self.clock: Clock = clock or SystemClock()
         self.log = ThrottledLog(self.clock)
         self.checks: list[Callable[[AppState, ResolvedSettings], None]] = []
@@ -98,6 +101,11 @@ class AppState:
         self._warned: set[str] = set()
         self._fixed_keys: StaticKeys | FetchedKeys | None = _static_keys(settings)
         self._fixed_look_up: LookUp | None = None
+
+    @property
+    def user_loader(self) -> Callable[[SSRSession], Any] | None:
+        """The function that returns the app's user of a session, or None."""
+        return self._get_user_loader()
 
     def prepare(self) -> None:
         """Run the preparations; each of several simultaneous first requests runs all of them."""
@@ -126,7 +134,7 @@ class AppState:
             settings=settings,
             resolved=resolved,
             policy=PolicyOptions(
-                login_url=resolved.login_url,
+                login_url=resolved.default_login_url,
                 login_return_param=settings.login_return_param,
                 cures=CurePages(resolved.claim_pages, resolved.factors_path, settings.step_up_url),
                 always_try_refresh=settings.always_try_refresh,

@@ -8,7 +8,11 @@ from typing import cast
 from click import Command, Context
 from flask.cli import AppGroup
 
-_HOMES = {"dev-core": "dev_core", "doctor": "doctor"}
+_HOMES = {
+    "dev-core": "dev_core.command",
+    "doctor": "doctor.command",
+    "routes": "doctor.routes_command",
+}
 
 
 class _LazyGroup(AppGroup):
@@ -20,11 +24,11 @@ class _LazyGroup(AppGroup):
 
     def get_command(self, ctx: Context, cmd_name: str) -> Command | None:  # noqa: ARG002
         """Import and return a command, or None if there is none by that name."""
-        folder = _HOMES.get(cmd_name)
-        if folder is None:
+        home = _HOMES.get(cmd_name)
+        if home is None:
             return None
-        module = import_module(f".{folder}.command", __package__)
-        return cast("Command", getattr(module, folder))
+        module = import_module(f".{home}", __package__)
+        return cast("Command", getattr(module, cmd_name.replace("-", "_")))
 
 
 commands = _LazyGroup(

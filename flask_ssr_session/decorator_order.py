@@ -136,13 +136,13 @@ def _walk(root: Any, origin: str, found: _Registered) -> None:
             continue
         waiting += (
             inner
-            for inner in _inner(function)
+            for inner in inner_functions(function)
             # A recursive function closes over its own guard, which has taken its name.
             if not (_is_guard(inner) and key in _below(inner))
         )
 
 
-def _inner(function: Any) -> Iterator[Any]:
+def inner_functions(function: Any) -> Iterator[Any]:
     """Yield what *function* wraps, holds or closes over."""
     if isinstance(function, functools.partial):
         yield function.func

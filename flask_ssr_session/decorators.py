@@ -11,7 +11,7 @@ from .errors import MisuseError
 from .exemptions import is_exempt
 from .guards import NOT_GIVEN, check_requirements, exempt_view, guard_view
 from .request_paths import REFRESH_ENDPOINT
-from .request_state import RequestState, current_request_state
+from .request_state import current_request_state
 from .responses import SessionRequired
 from .sansio.claims import UNSET, ClaimRequirements, ClaimValidator
 from .sansio.recency import Recency
@@ -35,6 +35,7 @@ def session_required(
     signed_in_within: float = UNSET,
     check_revoked: bool = False,
     keep_form: bool = False,
+    user: bool = False,
     allow_pending: bool = False,
     global_claims: bool = True,
 ) -> Callable[[_View], _View]: ...
@@ -50,6 +51,7 @@ def session_required(
     signed_in_within: float = UNSET,
     check_revoked: bool = False,
     keep_form: bool = False,
+    user: bool = False,
     allow_pending: bool = False,
     global_claims: bool = True,
 ) -> Callable[..., Any]:
@@ -85,6 +87,9 @@ def session_required(
         of at most 3 s. The view is unavailable while the core is down.
     :param keep_form: if the token of a POST has expired, the refresh page offers to send the form
         again: up to 64 KB, from this host, without files and fields that look secret.
+    :param user: the app must have a user for the session (``user_loader``), after all other
+        conditions are met. If it has none the response is 403; ``SSR_SESSION_CLAIM_PAGES`` may name
+        a page for ``user`` where it is created.
     :param allow_pending: run the view for users who have not completed all factors of sign-in,
         too: for the pages where they complete them. ``g.session`` is set for them.
     :param global_claims: False skips the claims that the SDK's recipes require of every session,
@@ -96,6 +101,7 @@ def session_required(
         Recency.of(factor, within, signed_in_within),
         check_revoked=check_revoked,
         keep_form=keep_form,
+        user=user,
         allow_pending=allow_pending,
         global_claims=global_claims,
     )
@@ -129,6 +135,7 @@ def session_exempt(view: _View) -> _View:
 
 def require_session(
     *,
+    optional: bool = False,
     role: str = UNSET,
     permission: str = UNSET,
     email_verified: bool = False,
@@ -138,6 +145,7 @@ def require_session(
     signed_in_within: float = UNSET,
     check_revoked: bool = False,
     keep_form: bool = False,
+    user: bool = False,
     allow_pending: bool = False,
     global_claims: bool = True,
 ) -> None:
@@ -145,14 +153,18 @@ def require_session(
 
     Register it for an app or a blueprint, ``blueprint.before_request(require_session)`` or, with
     conditions, ``blueprint.before_request(partial(require_session, role="admin"))``; or call it
-    in a view. The conditions are those of :func:`session_required`.
+    in a view. The conditions are those of :func:`session_required`. With ``optional=True``, it asks
+    what :func:`session_optional` asks, for all views of a blueprint; a view or another hook may ask
+    for more.
 
     As a hook, it lets these requests pass: static files, CORS preflights that Flask handles,
     SuperTokens' own API, the sign-in and refresh pages, safe methods below the sign-in page that
-    the same endpoint serves, and views marked ``session_exempt``. Without conditions on claims, it
-    respects the marks of the view: ``session_optional``, ``allow_pending`` and
+    the same endpoint serves, and views marked ``session_exempt``. Without conditions on claims or
+    the user, it respects the marks of the view: ``session_optional``, ``allow_pending`` and
     ``global_claims=False``. Inside a view or an error handler it lets no request pass.
 
+    :param optional: continue without a session, too, with ``g.session`` None; an expired token gets
+        the refresh page first. It takes no other condition.
     :raises SessionRequired: an HTTPException that carries the response.
     :raises InvalidClaimsError: a document was requested, and a claim without a cure failed.
     :raises MisuseError: there is no request, or a condition would not check what it seems to.
@@ -166,8 +178,10 @@ def require_session(
     requirements = Requirements.of(
         claims,
         Recency.of(factor, within, signed_in_within),
+        optional=optional,
         check_revoked=check_revoked,
         keep_form=keep_form,
+        user=user,
         allow_pending=allow_pending,
         global_claims=global_claims,
     )
@@ -181,23 +195,12 @@ def require_session(
     ):
         return
     else:
-        response = check_requirements(state, _as_marked(state, requirements))
+        marks, views = state.app_state.view_marks, state.app_state.app.view_functions
+        mark = marks.of(views, state.request.endpoint)
+        response = check_requirements(state, requirements.lowered_by(mark))
         # Marks lower the requirements of the view only: a decorator above it runs first.
         if response is None:
             admits_pending = state.admits_pending and requirements.allow_pending
             state.require(requirements, admits_pending=admits_pending)
     if response is not None:
         raise SessionRequired(response=response)
-
-
-def _as_marked(state: RequestState, requirements: Requirements) -> Requirements:
-    """Return the requirements of a hook for the current view, lowered by the view's marks."""
-    if requirements.claims != ClaimRequirements() or requirements.recency != Recency():
-        return requirements
-    app_state = state.app_state
-    mark = app_state.view_marks.of(app_state.app.view_functions, state.request.endpoint)
-    return requirements._replace(
-        optional=mark.optional,
-        allow_pending=requirements.allow_pending or mark.allow_pending,
-        global_claims=requirements.global_claims and mark.global_claims,
-    )

@@ -98,6 +98,10 @@ class FetchError(SSRSessionError):
     """Raised if a document could not be fetched; the message says why."""
 
 
+class CertificateError(FetchError):
+    """Raised if a server responds with a certificate that this process does not trust."""
+
+
 class HTTPClientError(FetchError):
     """Raised if a server is available, but rejects the request (HTTP status 4xx)."""
 

@@ -15,7 +15,7 @@ def is_exempt(app_state: AppState, request: Request) -> bool:
     if rule is None:
         return _is_api_request(app_state, request)
     endpoint: str = rule.endpoint
-    if endpoint.endswith("static") and _serves_static_files(app_state.app, endpoint):
+    if endpoint.endswith("static") and serves_static_files(app_state.app, endpoint):
         return True
     if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
         # Anyone can send this: it is exempt only if Flask responds in place of the view.
@@ -30,7 +30,7 @@ def _is_api_request(app_state: AppState, request: Request) -> bool:
     return f"{full_path(request)}/".startswith(f"{base_path}/")
 
 
-def _serves_static_files(app: Flask, endpoint: str) -> bool:
+def serves_static_files(app: Flask, endpoint: str) -> bool:
     """Return whether *endpoint* is Flask's own for the static folder of the app or a blueprint."""
     owner, _, name = endpoint.rpartition(".")
     if name != "static":

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from flask import Flask, request_started
 
 from .app_state import APPS, EXTENSION_NAME, AppState, current_state
 from .cli import commands
+from .config.field_types import takes_one_argument
 from .config.settings import Settings
+from .current_session import install_current_user
 from .dispatch_watch import watch_dispatch
-from .errors import ConfigError
+from .errors import ConfigError, MisuseError
 from .hooks import register_hooks
 from .pages.document import warn_of_replaced_loader
 from .pages.template_guard import install_templates
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from .config.settings import SettingsKeywords
+
+
+_UserLoader = TypeVar("_UserLoader", bound="Callable[[SSRSession], Any]")
 
 
 class FlaskSSRSession:
@@ -47,9 +52,11 @@ class FlaskSSRSession:
         is_revoked: Callable[[SSRSession], Any] | None = None,
         **settings: Unpack[SettingsKeywords],
     ) -> None:
-        if is_revoked is not None and not _takes_session(is_revoked):
+        is_plain = takes_one_argument(is_revoked) and not inspect.iscoroutinefunction(is_revoked)
+        if is_revoked is not None and not is_plain:
             raise ConfigError("is_revoked takes a plain function of one argument, the session.")
         self._is_revoked = is_revoked
+        self._user_loader: Callable[[SSRSession], Any] | None = None
         self._keywords = settings
         # An unknown keyword raises where it is written, not where the app is created.
         Settings.from_mappings({}, settings)
@@ -73,8 +80,10 @@ class FlaskSSRSession:
         if EXTENSION_NAME in app.extensions:
             raise ConfigError(f"flask_ssr_session is set up for the app {app.name!r} already.")
         settings = Settings.from_mappings(app.config, self._keywords)
-        app_state = AppState(app, settings, is_revoked=self._is_revoked)
-        app_state.preparations.append(watch_dispatch)
+        app_state = AppState(
+            app, settings, is_revoked=self._is_revoked, user_loader=lambda: self._user_loader
+        )
+        app_state.preparations += [watch_dispatch, install_current_user]
         watch_dispatch(app_state)
         app_state.checks.append(check_setup)
         app_state.checks.append(lambda _app_state, _resolved: warn_of_replaced_loader(app_state))
@@ -88,6 +97,25 @@ class FlaskSSRSession:
         APPS[id(app)] = app
         app.extensions[EXTENSION_NAME] = app_state
 
+    def user_loader(self, loader: _UserLoader) -> _UserLoader:
+        """Register the function that returns the app's user of a session; a decorator.
+
+        *loader*, plain or async, takes the :class:`SSRSession` and returns the app's user, or None
+        if the app has none for it. It runs when ``current_user`` is first used, or a view asks for
+        ``user=True``, at most once per request unless the session changes; never without a session.
+        What it raises reaches the view::
+
+            @ssr_session.user_loader
+            def load_user(session):
+                return db.session.get(User, session.user_id)
+
+        :raises MisuseError: *loader* cannot be called with one argument.
+        """
+        if not takes_one_argument(loader):
+            raise MisuseError("user_loader takes a function of one argument, the session.")
+        self._user_loader = loader
+        return loader
+
     def clear_keys(self) -> None:
         """Drop the signing keys of the current app in this process, and all cached tokens.
 
@@ -98,16 +126,3 @@ class FlaskSSRSession:
         :raises RuntimeError: there is no app context.
         """
         current_state().clear_keys()
-
-
-def _takes_session(function: object) -> bool:
-    """Return whether *function* is a plain function that can be called with one argument."""
-    if not callable(function) or inspect.iscoroutinefunction(function):
-        return False
-    try:
-        inspect.signature(function).bind(None)
-    except TypeError:
-        return False
-    except ValueError:  # some builtins have no signature
-        pass
-    return True

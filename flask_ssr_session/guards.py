@@ -74,6 +74,7 @@ def guard_view(view: Callable[..., Any], requirements: Requirements) -> Callable
             global_claims=requirements.global_claims,
             keep_form=requirements.keep_form,
             curable=requirements.curable,
+            requirements=(requirements,),
         ),
     )
     GUARDS[id(guard)] = guard

@@ -30,7 +30,7 @@ from .setup_warnings import warn_of_header_tokens
 from .withholding import signal_refresh, withhold
 
 # The conditions of require_session that lead to a page with the form.
-_CURABLE = frozenset({"email_verified", "validators", "factor"})
+_CURABLE = frozenset({"email_verified", "validators", "factor", "user"})
 
 
 def register_hooks(app_state: AppState) -> None:

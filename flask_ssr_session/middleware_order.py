@@ -8,7 +8,9 @@ from urllib.parse import urlsplit
 
 from flask import Flask, has_request_context, request
 from werkzeug.exceptions import HTTPException
+from werkzeug.routing import MapAdapter, Rule
 
+from .config.field_types import is_address
 from .config.resolved import ResolvedSettings
 from .decorators import require_session
 from .sansio.requirements import view_mark
@@ -56,8 +58,7 @@ def hook_before_api(app: Flask, resolved: ResolvedSettings) -> str | None:
         mark = view_mark(app.view_functions.get(rule.endpoint))
         if mark.exempt or mark.optional:
             continue
-        is_sign_in = rule.endpoint == sign_in_endpoint(adapter, resolved, mount_point)
-        if method == "GET" and is_sign_in and is_below_sign_in(resolved, mount_point, path):
+        if method == "GET" and _is_open(adapter, rule, resolved, mount_point, path):
             continue
         return (
             "app.before_request(require_session) stands before SuperTokens' Middleware(app), and "
@@ -65,6 +66,17 @@ def hook_before_api(app: Flask, resolved: ResolvedSettings) -> str | None:
             "rejects the requests that sign visitors in. Put Middleware(app) first."
         )
     return None
+
+
+def _is_open(
+    adapter: MapAdapter, rule: Rule, resolved: ResolvedSettings, mount_point: str, path: str
+) -> bool:
+    """Return whether hooks let a GET of *path* pass, because visitors sign in there."""
+    login_url = resolved.login_url
+    if not (isinstance(login_url, str) and is_address(login_url)):
+        return True  # only requests tell, so nothing is reported
+    is_sign_in = rule.endpoint == sign_in_endpoint(adapter, login_url, mount_point)
+    return is_sign_in and is_below_sign_in(login_url, resolved, mount_point, path)
 
 
 def is_require_session(hook: Any) -> bool:

@@ -9,7 +9,7 @@ A test then names the visitor::
 
     def test_account(signed_in_client, anonymous_client):
         assert signed_in_client.get("/account").status_code == 200
-        assert anonymous_client.get("/account").status_code == 401
+        assert anonymous_client.get("/account").location == "/auth?redirectToPath=/account"
 
 
     def test_admin_is_closed_to_readers(signed_in_as):
@@ -19,7 +19,14 @@ A test then names the visitor::
     def test_account_in_an_outage(signed_in_client, key_outage):
         assert signed_in_client.get("/account").status_code == 503
 
-Each fixture makes a separate test client, of the app's own client class.
+Each fixture makes a separate test client, of the app's own client class. It asks as a browser asks
+for a page, unless a request has other headers::
+
+    from flask_ssr_session.testing import SCRIPT_HEADERS
+
+
+    def test_script_is_told_to_refresh(expired_client):
+        assert expired_client.get("/account", headers=SCRIPT_HEADERS).status_code == 401
 """
 
 from __future__ import annotations
@@ -48,7 +55,7 @@ def ssr_session_app(app: Flask) -> Flask:
 @pytest.fixture
 def anonymous_client(ssr_session_app: Flask) -> FlaskClient:
     """Return the client of a visitor without a session."""
-    return ssr_session_app.test_client()
+    return testing.page_client(ssr_session_app)
 
 
 @pytest.fixture
@@ -56,7 +63,7 @@ def signed_in_as(ssr_session_app: Flask) -> ClientMaker:
     """Return a maker of signed-in clients: ``signed_in_as("user-1", roles=["admin"])``."""
 
     def signed_in_as(user_id: str = "user-1", **claims: Any) -> FlaskClient:
-        client = ssr_session_app.test_client()
+        client = testing.page_client(ssr_session_app)
         testing.sign_in(client, user_id, **claims)
         return client
 

@@ -41,7 +41,7 @@ def _is_full_sign_in_url(request: Request, binding: SDKBinding) -> bool:
 
     The Host header decides, which is good enough to end a loop, but not to admit a request.
     """
-    sign_in = sign_in_path(binding.resolved)
+    sign_in = sign_in_path(request, binding.resolved)
     return "://" in sign_in and bool(trusted_host(request)) and request.base_url == sign_in
 
 

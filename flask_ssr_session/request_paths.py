@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from urllib.parse import unquote
 
-from flask import Request, url_for
+from flask import Request
 
 from .app_state import SDKBinding, current_state
 from .flask_context import current_request
 from .sansio.policy_values import PolicyOptions
 from .sansio.return_path import is_plain_path, local_path, quote_path, redirect_target
+from .sign_in_url import locate_claim_page, sign_in_url
 
 # The endpoint of the refresh page.
 REFRESH_ENDPOINT = "ssr_session.refresh"
@@ -40,9 +40,15 @@ def refresh_path(request: Request, binding: SDKBinding) -> str:
 
 
 def request_policy(binding: SDKBinding) -> PolicyOptions:
-    """Return the policy for the current request: pages named by endpoint have their paths."""
+    """Return the policy for the current request, with its URL of sign-in.
+
+    Pages that are named by endpoint have their paths.
+    """
     policy = binding.policy
-    cures = policy.cures.located(lambda endpoint: unquote(url_for(endpoint)))
+    login_url = sign_in_url(current_request(), binding.resolved)
+    if login_url != policy.login_url:
+        policy = policy._replace(login_url=login_url)
+    cures = policy.cures.located(locate_claim_page)
     return policy if cures is policy.cures else policy._replace(cures=cures)
 
 
@@ -54,9 +60,10 @@ def safe_target(
     :param own_pages: more pages that must not return to themselves.
     """
     resolved = binding.resolved
+    login_url = sign_in_url(request, resolved)
     own_paths = {
         mounted(request.root_path, binding.settings.refresh_path),
-        *(page.partition("?")[0].rstrip("/") for page in (resolved.login_url, *own_pages)),
+        *(page.partition("?")[0].rstrip("/") for page in (login_url, *own_pages)),
     }
     return redirect_target(raw, allowed_origins=resolved.return_origins, looping_paths=own_paths)
 

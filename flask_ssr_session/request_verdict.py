@@ -7,6 +7,7 @@ from functools import partial
 from flask import Request
 
 from .app_state import AppState, SDKBinding
+from .app_user import load_user
 from .errors import MisuseError, error_location
 from .flask_context import query_args, trusted_host
 from .request_paths import full_path, request_policy
@@ -15,7 +16,7 @@ from .sansio.builtin_claims import MFA_CLAIM
 from .sansio.claims import ClaimFailure
 from .sansio.cookie_header import ACCESS_TOKEN_COOKIE, FRONT_TOKEN_COOKIE, plain_values
 from .sansio.cross_site import is_cross_site, is_trivially_safe, is_unsafe
-from .sansio.requirements import Requirements
+from .sansio.requirements import NO_USER, Requirements
 from .sansio.states import Reason
 from .sansio.verdict import Verdict, apply_app_revocation, apply_core_session, apply_mfa, decide
 from .session import SSRSession
@@ -107,6 +108,9 @@ def check_claims(
         *requirements.claims.failures(session, context, report),
         *requirements.recency.failures(session, signed_in_at, app_state.clock.wall()),
     )
+    # A user is loaded only for a session that lacks nothing else.
+    if requirements.user and not failures and load_user(app_state, request, session) is None:
+        failures = (NO_USER,)
     return failures and tuple(
         each for each in failures if not is_cured_here(app_state, request, each)
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from flask import Response, current_app, jsonify, make_response, redirect
 from werkzeug.exceptions import Forbidden, HTTPException
@@ -12,16 +12,16 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 from .cache_headers import mark_no_store
 from .flask_context import check_trusted_host
 from .form_capture import capture_form
-from .pages.document import content_security_policy, render_document
+from .pages.document import render_document
 from .pages.jinja_env import templates_are_unmodified
+from .pages.packaged_templates import content_security_policy
 from .request_state import RequestState
 from .sansio.claims import ClaimFailure
 from .sansio.policy_values import Plan
 from .sansio.response_policy import is_page, leads_to_sign_in, page_status
+from .sansio.script_response import RETRY_AFTER_SECONDS, script_response
 from .sansio.states import ResponseKind
 from .withholding import withhold
-
-RETRY_AFTER_SECONDS = 10
 
 _REDIRECTS = frozenset(
     {
@@ -31,11 +31,6 @@ _REDIRECTS = frozenset(
 )
 # The pages that can offer to send a form again.
 FORM_PAGES = frozenset({ResponseKind.REFRESH_PAGE, ResponseKind.REPAIR_PAGE})
-# The messages that SuperTokens' own SDK sends; its browser SDK refreshes on the status alone.
-_SDK_MESSAGES = {
-    ResponseKind.TRY_REFRESH: "try refresh token",
-    ResponseKind.UNAUTHORISED: "unauthorised",
-}
 
 
 class SessionRequired(HTTPException):
@@ -51,6 +46,8 @@ class InvalidClaimsError(Forbidden):
 
     The app's error handler shows it.
 
+    Its ``str`` says in words what the session lacks, without claim values.
+
     :ivar failures: every condition that was not met. Their reasons may hold claim values.
     """
 
@@ -59,6 +56,9 @@ class InvalidClaimsError(Forbidden):
     def __init__(self, failures: Sequence[ClaimFailure]) -> None:
         super().__init__()
         self.failures = tuple(failures)
+
+    def __str__(self) -> str:
+        return f"{super().__str__()} ({'; '.join(map(str, self.failures))})"
 
 
 def respond(state: RequestState) -> Response:
@@ -88,7 +88,7 @@ def render(state: RequestState, plan: Plan) -> Response:
         response = full_page_response(state)
         set_page_status(state, response, plan.kind)
     else:
-        response = _SCRIPT_RESPONSES[plan.kind](state, plan)
+        response = _respond_to_script(state, plan)
         if plan.location:
             response.headers["HX-Redirect"] = iri_to_uri(plan.location)
     if "HX-Request" in state.request.headers:
@@ -106,7 +106,7 @@ def full_page_response(state: RequestState) -> Response:
     headers.setdefault("Referrer-Policy", "same-origin")
     policy = "frame-ancestors 'self'"
     if templates_are_unmodified():
-        policy = content_security_policy(state.app_state)
+        policy = content_security_policy(state.app_state.sdk_binding().resolved.api_domain)
     headers.setdefault("Content-Security-Policy", policy)
     return response
 
@@ -119,46 +119,15 @@ def set_page_status(state: RequestState, response: WerkzeugResponse, page: Respo
         response.status_code = page_status(page, is_safe=state.facts.is_safe)
 
 
-def _decline_prefetch(_state: RequestState, _plan: Plan) -> Response:
-    return make_response("", 503)
-
-
-def _unavailable(state: RequestState, _plan: Plan) -> Response:
-    response = make_response(jsonify(message="session cannot be checked right now"))
-    set_page_status(state, response, ResponseKind.OUTAGE_PAGE)
-    return response
-
-
-def _revoked(_state: RequestState, _plan: Plan) -> Response:
-    return make_response(jsonify(message="session is revoked"), 403)
-
-
-def _refuse_cross_site(_state: RequestState, _plan: Plan) -> Response:
-    return make_response(jsonify(message="refused: another site sent this request"), 403)
-
-
-def _invalid_claims(state: RequestState, plan: Plan) -> Response:
-    """Return the body that SuperTokens' own SDK sends, so that the browser SDK informs the page."""
-    return make_response(
-        jsonify(
-            message="invalid claim",
-            claimValidationErrors=[{"id": f.id, "reason": f.reason} for f in plan.failures],
-        ),
-        state.app_state.sdk_binding().resolved.invalid_claim_status,
+def _respond_to_script(state: RequestState, plan: Plan) -> Response:
+    resolved = state.app_state.sdk_binding().resolved
+    answer = script_response(
+        plan,
+        session_expired_status=resolved.session_expired_status,
+        invalid_claim_status=resolved.invalid_claim_status,
     )
-
-
-def _session_expired(state: RequestState, plan: Plan) -> Response:
-    status = state.app_state.sdk_binding().resolved.session_expired_status
-    return make_response(jsonify(message=_SDK_MESSAGES[plan.kind]), status)
-
-
-_SCRIPT_RESPONSES: dict[ResponseKind, Callable[[RequestState, Plan], Response]] = {
-    ResponseKind.PREFETCH_DECLINED: _decline_prefetch,
-    ResponseKind.UNAVAILABLE_JSON: _unavailable,
-    ResponseKind.REVOKED_JSON: _revoked,
-    ResponseKind.CROSS_SITE_JSON: _refuse_cross_site,
-    ResponseKind.CLAIMS_JSON: _invalid_claims,
-    ResponseKind.TRY_REFRESH: _session_expired,
-    ResponseKind.UNAUTHORISED: _session_expired,
-}
+    body = "" if answer.body is None else jsonify(answer.body)
+    response = make_response(body, answer.status)
+    if answer.retry_after is not None:
+        response.headers["Retry-After"] = str(answer.retry_after)
+    return response

@@ -19,6 +19,7 @@ from .sansio.response_policy import leads_to_sign_in
 from .sansio.states import ResponseKind
 from .session import SSRSession
 from .sign_in import has_sign_in_route
+from .sign_in_url import sign_in_name
 
 # The recipe of each claim that a view can require; it writes the claim even for an empty value.
 _RECIPES = {
@@ -69,8 +70,8 @@ def _warn_of_sign_in_setup(app_state: AppState, request: Request) -> None:
     if not has_sign_in_route(request, resolved):
         app_state.warn_once(
             "no_sign_in",
-            f"no view of this app serves {resolved.login_url}, where visitors are sent to "
-            "sign in; set SSR_SESSION_LOGIN_URL if it is elsewhere",
+            f"no view of this app serves the sign-in page {sign_in_name(resolved)}, where visitors "
+            "are sent; set SSR_SESSION_LOGIN_URL if it is elsewhere",
         )
 
 

@@ -12,15 +12,13 @@ from werkzeug.routing import Map, Rule
 from .cache_headers import mark_no_store
 from .flask_context import current_request, query_args, trusted_host
 from .pages import assets
-from .request_paths import REFRESH_ENDPOINT, safe_target
+from .request_paths import REFRESH_ENDPOINT, request_policy, safe_target
 from .request_state import current_request_state
 from .responses import full_page_response, render
 from .sansio.requirements import ViewMark, mark_view
 from .sansio.response_policy import plan_refresh_page
 from .sansio.states import RequestKind, ResponseKind, SessionState
 from .withholding import withhold
-
-_ONE_YEAR_SECONDS = 365 * 24 * 3600
 
 _REPORTED_TO_SCRIPTS = (SessionState.REFRESH, SessionState.UNAVAILABLE)
 
@@ -106,7 +104,7 @@ def _refresh(**_host: str) -> Response:
     args, binding = query_args(state.request), state.app_state.sdk_binding()
     state.refresh_plan = plan_refresh_page(
         safe_target(state.request, binding, args.get("redirectBack")),
-        binding.policy,
+        request_policy(binding),
         optional="optional" in args,
     )
     return mark_no_store(state, full_page_response(state))
@@ -121,12 +119,7 @@ def _asset(digest: str, suffix: str, **_host: str) -> Response:
     response.vary.add("Accept-Encoding")
     if gzip:
         response.headers["Content-Encoding"] = "gzip"
-    # During a rolling deployment, a page may request the other version's file. It gets this one,
-    # which does the same work, but no cache may store it under that name.
-    is_current = digest == asset.digest
-    response.headers["Cache-Control"] = (
-        f"public, max-age={_ONE_YEAR_SECONDS}, immutable" if is_current else "no-store"
-    )
+    response.headers["Cache-Control"] = asset.cache_control(digest)
     return response
 
 

@@ -3,6 +3,7 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { build } from "esbuild";
+import { minify } from "terser";
 
 const NOTICES = "THIRD_PARTY_NOTICES.txt";
 const [outputFolder, inputsDigest] = process.argv.slice(2);
@@ -58,9 +59,9 @@ const withoutAxios = {
   },
 };
 mkdirSync(outputFolder, { recursive: true });
-const { metafile } = await build({
+const { metafile, outputFiles } = await build({
   entryPoints: ["main.js"],
-  outfile: join(outputFolder, "ssr-session.js"),
+  write: false,
   bundle: true,
   minify: true,
   format: "iife",
@@ -71,9 +72,15 @@ const { metafile } = await build({
   metafile: true,
   plugins: [withoutAxios],
   logLevel: "warning",
-  // hatch_build.py reads the digest in this line to check whether the outputs are up to date.
-  banner: { js: banner },
 });
+// Terser removes another 6 % of what esbuild leaves.
+const { code } = await minify(outputFiles[0].text, {
+  ecma: 2017,
+  compress: { ecma: 2017, passes: 3 },
+  // hatch_build.py reads the digest in the first line to check whether the outputs are up to date.
+  format: { ascii_only: true, preamble: banner },
+});
+writeFileSync(join(outputFolder, "ssr-session.js"), code);
 await build({
   entryPoints: ["ssr-session.css"],
   outfile: join(outputFolder, "ssr-session.css"),

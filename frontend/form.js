@@ -1,5 +1,5 @@
 // Reads forms: who filled one in, and what the browser would send.
-import { attribute, createElement } from "./page.js";
+import { attribute, createElement, queryAll } from "./page.js";
 import { frontToken } from "./sdk_cookies.js";
 
 // Return whether the signed-in user filled the form in. The server's form_owner() hashes the user
@@ -14,17 +14,21 @@ export function isOwner(form) {
 }
 
 // The pressed button's formmethod, formaction and so on take precedence over the form's attributes.
-function effectiveAttribute(name, form, button) {
+export function formAttribute(name, form, button) {
   return (button && attribute(button, `form${name}`)) ?? attribute(form, name);
 }
 
-// Return whether the browser would post the form to this origin.
-export function isSameOriginPost(form, button) {
-  // Only the browser can send the coordinates of a click on an image button.
-  if (button && attribute(button, "type")?.toLowerCase() === "image") return false;
-  if (effectiveAttribute("method", form, button)?.toLowerCase() !== "post") return false;
-  const action = effectiveAttribute("action", form, button) || location.href;
-  return new URL(action, document.baseURI).origin === location.origin;
+// Return how the browser submits the form: "post", "dialog" or "get", which is also the default.
+export function formMethod(form, button) {
+  const method = formAttribute("method", form, button)?.toLowerCase();
+  return method === "post" || method === "dialog" ? method : "get";
+}
+
+// Return whether the browser would send the form to this origin.
+export function isSameOrigin(form, button) {
+  const action = createElement("a"); // resolves URLs against the page's <base>
+  action.href = formAttribute("action", form, button) || location.href;
+  return action.origin === location.origin;
 }
 
 // Return whether FormData accepts the pressed button. Older browsers ignore the second argument;
@@ -42,7 +46,7 @@ export function supportsSubmitter() {
 export function snapshotForm(form, button) {
   const copy = createElement("form");
   for (const name of ["action", "enctype", "method", "rel", "target"]) {
-    const value = effectiveAttribute(name, form, button);
+    const value = formAttribute(name, form, button);
     if (value !== null) copy.setAttribute(name, value);
   }
   copy.acceptCharset = attribute(form, "accept-charset") ?? "";
@@ -64,7 +68,7 @@ export function snapshotForm(form, button) {
 }
 
 export function submitSnapshot(copy) {
-  document.documentElement.append(copy);
+  queryAll(":root")[0].append(copy);
   // A field named "submit" or "remove" would hide the method.
   HTMLFormElement.prototype.submit.call(copy);
   setTimeout(() => Element.prototype.remove.call(copy));

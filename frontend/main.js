@@ -6,11 +6,12 @@
 import { runOrdinaryPage } from "./ordinary_page.js";
 import { settings } from "./page.js";
 import { runRefreshPage } from "./refresh_page.js";
-import { runRepairPage, runSignInAgainPage } from "./repair_page.js";
+import { runRepairPage, runSignInAgainPage, runSignInPage } from "./repair_page.js";
 
 const PAGES = {
   refresh: runRefreshPage,
   repair: runRepairPage,
+  "sign-in": runSignInPage,
   "sign-in-again": runSignInAgainPage,
 };
 

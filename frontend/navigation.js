@@ -10,7 +10,7 @@ const MAX_URL_CHARS = 4000;
 export const CURE_RETURN_PARAM = "redirectToPath";
 
 // The server has validated the target. This check keeps javascript: URLs out in any case.
-function navigateTo(target) {
+export function navigateTo(target) {
   const url = new URL(target, location.href);
   if (url.protocol === "https:" || url.protocol === "http:") location.replace(url.href);
 }

@@ -1,30 +1,29 @@
 // Runs on ordinary pages: starts the SDK and keeps the session of a page in use.
 import { guardForms } from "./form_guard.js";
-import { queryAll, settings, warn } from "./page.js";
-import { refreshForAllTabs, startSdk } from "./sdk.js";
-import { frontToken } from "./sdk_cookies.js";
+import { guardLinks } from "./link_guard.js";
+import { settings, warn } from "./page.js";
+import { refreshAhead } from "./refresh_ahead.js";
+import { refreshForAllTabs, repeatLostRefresh, startSdk } from "./sdk.js";
+import { offerSignOut } from "./sign_out.js";
+import { guardUser } from "./user_guard.js";
 
-// The back/forward cache may restore a page that was loaded for another user. Hide and reload it.
-function reloadForAnotherUser() {
-  const loadedFor = frontToken().uid;
-  addEventListener("pageshow", (event) => {
-    if (!event.persisted || frontToken().uid === loadedFor) return;
-    document.documentElement.style.setProperty("display", "none", "important");
-    // Firefox fills the fields of a reloaded page in again, with what the other user has typed.
-    for (const form of queryAll("form")) HTMLFormElement.prototype.reset.call(form);
-    // Reloading the response to a form would send the form again, now as the current user.
-    if (settings.unsafe === undefined) location.reload();
-    else location.replace(location.pathname + location.search);
-  });
-}
+// A page may have two script elements. Turbo runs a second one if its settings differ.
+const STARTED = Symbol.for("flask-ssr-session-guards");
 
 export function runOrdinaryPage() {
-  reloadForAnotherUser();
-  guardForms();
   try {
-    startSdk();
+    if (!window[STARTED]) {
+      window[STARTED] = true;
+      guardUser();
+      offerSignOut();
+      startSdk();
+      guardForms();
+      guardLinks();
+      if (settings.refreshAhead !== undefined) refreshAhead();
+    }
     // The page was made with newer claims than the token has: the next pages should have them, too.
     if (settings.staleClaims !== undefined) refreshForAllTabs(() => false).catch(() => {});
+    else repeatLostRefresh();
   } catch (error) {
     warn(`the SuperTokens SDK cannot start here (${error.name})`);
   }

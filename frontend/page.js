@@ -4,7 +4,13 @@
 // "querySelectorAll" or "getAttribute" would replace that property of its document or form.
 
 const { get: currentScript } = Object.getOwnPropertyDescriptor(Document.prototype, "currentScript");
-export const settings = currentScript.call(document).dataset;
+export const { dataset: settings, nonce } = currentScript.call(document);
+
+const { get: visibilityState } = Object.getOwnPropertyDescriptor(
+  Document.prototype,
+  "visibilityState",
+);
+export const isVisible = () => visibilityState.call(document) === "visible";
 
 export const queryAll = (selector) => Document.prototype.querySelectorAll.call(document, selector);
 export const createElement = (tag) => Document.prototype.createElement.call(document, tag);
@@ -16,7 +22,11 @@ export function warn(problem) {
   console.warn(`flask_ssr_session: ${problem}. The refresh API is ${api}/session/refresh.`);
 }
 
+// What show() has shown last.
+export const shown = { part: "", cause: "" };
+
 export function show(part, cause, detail) {
+  Object.assign(shown, { part, cause });
   for (const element of queryAll("[data-ssr-part]")) {
     element.hidden = element.dataset.ssrPart !== part;
   }

@@ -5,6 +5,7 @@ import { continueToPage, goToSignIn } from "./navigation.js";
 import { settings, show, warn } from "./page.js";
 import { refreshForAllTabs, signOutRevokedSession } from "./sdk.js";
 import { wasRefreshedElsewhere } from "./sdk_cookies.js";
+import { onSignIn } from "./session_watch.js";
 
 // Date and performance are rounded and differ by some milliseconds. A token that was stored just
 // before this page was requested must not seem to be stored after the request.
@@ -20,6 +21,7 @@ function refreshAndContinue(isRetry) {
 
 export async function runRefreshPage() {
   addListeners(() => refreshAndContinue(true));
+  onSignIn(continueToPage);
   show("working");
   await whenVisible();
   // A session that is active was not refused: the visitor opened /refresh-session directly.

@@ -3,8 +3,9 @@
 import { addListeners, runAttempt, whenVisible } from "./attempt.js";
 import { takeMarker } from "./loop_guard.js";
 import { continueToPage, goToCure, goToSignIn } from "./navigation.js";
-import { queryAll, settings, show, warn } from "./page.js";
-import { apiFetch, signOutRevokedSession } from "./sdk.js";
+import { queryAll, settings, show, shown, warn } from "./page.js";
+import { apiFetch, repeatLostRefresh, signOutRevokedSession, startSdk } from "./sdk.js";
+import { onSignIn } from "./session_watch.js";
 
 // What the API says about a claim, by the name of the call; undefined if it does not say. It puts the
 // claim into a new token.
@@ -16,6 +17,7 @@ const CALLS = {
 // `isRetry`: the visitor pressed a button. `isBack`: the visitor comes straight from the step.
 function checkAndContinue({ isRetry = false, isBack = false }) {
   return runAttempt("checking a claim", async () => {
+    await repeatLostRefresh();
     const call = CALLS[settings.cureCall];
     const isForm = settings.unsafe !== undefined;
     const response = call && (await apiFetch(call.method, call.path));
@@ -53,6 +55,7 @@ function showUnhelped() {
 
 export async function runRepairPage() {
   addListeners(() => checkAndContinue({ isRetry: true }));
+  onSignIn(() => checkAndContinue({}));
   show("working");
   await whenVisible();
   const marker = settings.unsafe === undefined && takeMarker();
@@ -62,10 +65,23 @@ export async function runRepairPage() {
   else await checkAndContinue({ isBack: Boolean(marker) });
 }
 
+// Runs the page that a stranger's form gets: once the visitor has signed in, it leads back to the form.
+export function runSignInPage() {
+  addListeners(() => {});
+  shown.part = "sign_in";
+  onSignIn(continueToPage);
+}
+
 // Runs the page that asks to sign in again. Only the visitor's click signs out: a link to a page must
 // sign nobody out.
 export function runSignInAgainPage() {
   addListeners(() => {});
+  try {
+    startSdk();
+    repeatLostRefresh();
+  } catch {
+    // the attempt below says so
+  }
   const signOut = () =>
     runAttempt("signing out", async () => {
       await signOutRevokedSession();

@@ -1,10 +1,14 @@
 // Calls SuperTokens' browser SDK: starts it, refreshes, signs out.
 import * as bundledSdk from "supertokens-website";
 
-import { makeLock, removeInvalidLock, withWebLock } from "./lock.js";
+import { askForRefresh } from "./ask_refresh.js";
+import { makeLock, withWebLock } from "./lock.js";
 import { settings, warn } from "./page.js";
-import { deleteUpdateCookie, hasCookie } from "./sdk_cookies.js";
+import { forgetRefresh, isAnswerMissing, noteRefresh } from "./refresh_note.js";
+import { deleteUpdateCookie, hasCookie, lastTokenUpdate } from "./sdk_cookies.js";
+import { onSdkEvent } from "./session_watch.js";
 
+export { errorCause } from "./ask_refresh.js";
 export const REFRESH_TIMEOUT_MS = 10000;
 
 // Use the page's own copy of the SDK if there is one: two copies would share one state.
@@ -19,15 +23,20 @@ if (!Object.prototype.hasOwnProperty.call(window, "__supertokensOriginalFetch"))
   window.__supertokensOriginalFetch = undefined;
 }
 
+let lacksHooks = false;
+
 export function startSdk() {
   // The page has started the SDK itself, perhaps with its own hooks.
-  if (pageHasSdk && window.__supertokensOriginalFetch) return;
+  lacksHooks = Boolean(pageHasSdk && window.__supertokensOriginalFetch);
+  if (lacksHooks) return;
   const options = {
     apiDomain: settings.apiDomain,
     apiBasePath: settings.apiBasePath,
     sessionExpiredStatusCode: Number(settings.expiredStatus),
     preAPIHook: beforeApiRequest,
+    postAPIHook: afterApiAnswer,
     lockFactory: makeLock,
+    onHandleEvent: onSdkEvent,
   };
   if (new URL(settings.apiDomain).hostname !== location.hostname) {
     if (settings.cookieDomain) {
@@ -49,45 +58,41 @@ export function startAttempt() {
   return attempt;
 }
 
-// The SDK refreshes when the API answers a sign-out with 401. If the API rejects its own new
-// tokens, the SDK would repeat that for ever, so a sign-out may refresh only once.
+// The SDK refreshes when the API answers any other call with 401. If the API rejects its own new
+// tokens, the SDK would repeat that ten times or for ever, so such a call may refresh only once.
 let refreshesLeft = Infinity;
 
-async function beforeApiRequest({ action, url, requestInit }) {
-  if (action !== "REFRESH_SESSION" && action !== "SIGN_OUT") return { url, requestInit };
-  if (action === "REFRESH_SESSION" && refreshesLeft-- <= 0) throw new Error("already refreshed");
-  return { url, requestInit: { ...requestInit, signal: attempt.signal } };
-}
-
-// The SDK rejects with the Response if the API answers with an error, with a TypeError if the
-// connection fails, and with a DOMException if storage is blocked.
-export function errorCause(error) {
-  if (error instanceof Response) return settings.duplicates === undefined ? "status" : "duplicate";
-  if (error instanceof TypeError) return "network";
-  // atob() also throws a DOMException, for a front token that is not base64.
-  const isBlocked = error instanceof DOMException && error.name !== "InvalidCharacterError";
-  return isBlocked ? "blocked" : "answer";
-}
-
-// If the browser sends several session cookies, the API's first response only deletes the older
-// ones and contains no token. The SDK rejects it, and a second refresh succeeds.
-async function attemptRefresh() {
-  removeInvalidLock();
+async function withOneRefresh(call) {
+  refreshesLeft = 1;
   try {
-    return await sdk.attemptRefreshingSession();
-  } catch (error) {
-    if (settings.duplicates === undefined || errorCause(error) !== "answer") throw error;
-    return sdk.attemptRefreshingSession();
+    return await call();
+  } finally {
+    refreshesLeft = Infinity;
   }
 }
 
+async function beforeApiRequest({ action, url, requestInit }) {
+  if (action !== "REFRESH_SESSION" && action !== "SIGN_OUT") return { url, requestInit };
+  if (action === "REFRESH_SESSION") {
+    if (refreshesLeft-- <= 0) throw new Error("already refreshed");
+    noteRefresh();
+  }
+  return { url, requestInit: { ...requestInit, signal: attempt.signal } };
+}
+
+// The SDK calls this only if the API has refreshed or signed out.
+async function afterApiAnswer({ action }) {
+  if (action === "REFRESH_SESSION") forgetRefresh();
+}
+
 async function refresh() {
+  if (lacksHooks) noteRefresh();
   const looksSignedOut = hasCookie("st-last-access-token-update") && !hasCookie("sFrontToken");
-  if (await attemptRefresh()) return true;
+  if (await askForRefresh(sdk)) return true;
   // The SDK's cookies say "signed out", so it sent no request. But the server saw a token.
   if (!looksSignedOut || !settings.token) return false;
   deleteUpdateCookie();
-  return attemptRefresh();
+  return askForRefresh(sdk);
 }
 
 // Refresh unless `isDone` says, once this tab has the lock, that another tab has refreshed.
@@ -95,20 +100,25 @@ export function refreshForAllTabs(isDone) {
   return withWebLock(attempt, async () => isDone() || (await refresh()));
 }
 
+// Ask again if the page before this one was left before its refresh was answered.
+export async function repeatLostRefresh() {
+  if (!isAnswerMissing()) return;
+  const lastUpdate = lastTokenUpdate();
+  // Firefox may show a note for a moment that another tab has removed.
+  const isDone = () => !isAnswerMissing() || lastTokenUpdate() !== lastUpdate;
+  await refreshForAllTabs(isDone).catch(() => {});
+}
+
 // Send a request to the API through the SDK, which refreshes first if it must, and keeps new tokens.
 export function apiFetch(method, path) {
   const base = settings.apiBasePath === "/" ? "" : settings.apiBasePath;
-  return fetch(settings.apiDomain + base + path, { method, signal: attempt.signal });
+  const { signal } = attempt;
+  return withOneRefresh(() => fetch(settings.apiDomain + base + path, { method, signal }));
 }
 
 // Sign out of a session that the site treats as revoked but the API still refreshes. Otherwise the
 // sign-in page would send the visitor back as signed in, and the loop would never end.
 export async function signOutRevokedSession() {
-  refreshesLeft = 1;
-  try {
-    await sdk.signOut();
-  } finally {
-    refreshesLeft = Infinity;
-  }
+  await withOneRefresh(() => sdk.signOut());
   if (hasCookie("sFrontToken")) throw new Error("the session still exists");
 }

@@ -1,11 +1,14 @@
 // Reads the cookies that the SDK shares with scripts: the front token and the update cookie.
 import { settings } from "./page.js";
 
-// In a sandboxed frame, reading document.cookie throws. The SDK then fails to start, and the page
-// names that cause.
+// An image named "cookie" would replace that property of its document.
+const { get: getCookies } = Object.getOwnPropertyDescriptor(Document.prototype, "cookie");
+
+// In a sandboxed frame, reading the cookies throws. The SDK then fails to start, and the page names
+// that cause.
 function readCookies() {
   try {
-    return document.cookie;
+    return getCookies.call(document);
   } catch {
     return "";
   }
@@ -30,7 +33,7 @@ export function deleteUpdateCookie() {
 // Return the front token's fields, or an empty object. They are not verified: only compare them.
 export function frontToken() {
   try {
-    const encoded = atob(/(?:^|; )sFrontToken=([^;]*)/.exec(document.cookie)[1]);
+    const encoded = atob(/(?:^|; )sFrontToken=([^;]*)/.exec(readCookies())[1]);
     const bytes = Uint8Array.from(encoded, (char) => char.charCodeAt(0));
     return JSON.parse(new TextDecoder().decode(bytes)) ?? {};
   } catch {

@@ -199,7 +199,9 @@ def install_digest() -> str:
     """
     digest = hashlib.sha256(str(ROOT).encode())
     frontend = [path for path in (ROOT / "frontend").rglob("*") if "node_modules" not in path.parts]
-    for path in (ROOT / "pyproject.toml", ROOT / "hatch_build.py", BUNDLE, *sorted(frontend)):
+    catalogues = (ROOT / "flask_ssr_session" / "translations").rglob("*.po")
+    inputs = [*sorted(frontend), *sorted(catalogues)]
+    for path in (ROOT / "pyproject.toml", ROOT / "hatch_build.py", BUNDLE, *inputs):
         if path.is_file():
             digest.update(f"{path.relative_to(ROOT)}\0".encode())
             digest.update(hashlib.sha256(path.read_bytes()).digest())

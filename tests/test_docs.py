@@ -15,18 +15,18 @@ from typing import Any, NamedTuple
 import pytest
 from flask import Flask, render_template
 from flask.testing import FlaskClient
+from flask_babel import Babel
 
 import flask_ssr_session
 from flask_ssr_session import ConfigError, FlaskSSRSession
 from flask_ssr_session.config.settings import Settings
 from flask_ssr_session.dev_core import DevelopmentCore
-from flask_ssr_session.pages.jinja_env import MACRO
+from flask_ssr_session.pages.packaged_templates import MACRO
 from flask_ssr_session.sansio import form_replay
 from flask_ssr_session.sansio.jwt import decode_unverified_token
 from flask_ssr_session.sansio.states import Reason
 from flask_ssr_session.sansio.verdict import Verdict
-from flask_ssr_session.testing import SessionSigner, expire, install_test_keys, sign_in
-from tests.dev_core.sdk import sign_up
+from flask_ssr_session.testing import SessionSigner, expire, install_test_keys, outage, sign_in
 from tests.sdk.conftest import *  # noqa: F403 - fixtures, for pytest to find
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -63,10 +63,13 @@ def blocks(text: str) -> list[Block]:
     ]
 
 
+# tests/test_other_frameworks.py runs the examples of these.
+WITHOUT_FLASK = {"django", "fastapi"}
 WITH_CODE = [
     name
     for name, text in TEXTS.items()
-    if {"python", "jinja"} & {block.language for block in blocks(text)}
+    if name not in WITHOUT_FLASK
+    and {"python", "jinja"} & {block.language for block in blocks(text)}
 ]
 
 
@@ -94,6 +97,7 @@ def run(
         names = vars(module)
         names["app"] = Flask(module.__name__)
         FlaskSSRSession(names["app"], api_domain="http://localhost")
+        Babel(names["app"])  # Flask-Admin needs it where it is installed
         for block in page:
             if block.language == "python":
                 source = block.source.replace("http://127.0.0.1:3567", live_core.uri)
@@ -175,14 +179,24 @@ def test_the_quickstart_signs_up_and_greets(run: Run) -> None:
     client = run("index")["app"].test_client()
     assert client.get("/", headers=BROWSER).location == "/auth?redirectToPath=/"
     assert 'data-return-path="/"' in client.get("/auth?redirectToPath=/", headers=BROWSER).text
-    user_id = sign_up(client)
+    user_id = signed_up(client)
     assert f"Hello, {user_id}." in client.get("/", headers=BROWSER).text
+
+
+def signed_up(client: FlaskClient) -> str:
+    """Sign a user up through the app's SDK, and return the user's id."""
+    form = [{"id": "email", "value": "a@b.test"}, {"id": "password", "value": "password1"}]
+    answer = client.post(
+        "/auth/signup", json={"formFields": form}, headers={"st-auth-mode": "cookie"}
+    )
+    assert answer.json is not None
+    return str(answer.json["user"]["id"])
 
 
 def test_forms_under_both_decorators_change_the_session_and_end_it(run: Run) -> None:
     app = run("moving")["app"]
     client = app.test_client()
-    user_id = sign_up(client)
+    user_id = signed_up(client)
     client.set_cookie("sFrontToken", "the browser SDK's")
     changed = client.post("/theme", data={"theme": "dark"}, headers=BROWSER)
     assert changed.location == "/account"
@@ -200,7 +214,7 @@ def test_forms_under_both_decorators_change_the_session_and_end_it(run: Run) -> 
 
 def test_the_page_for_the_address_is_where_visitors_are_led(run: Run) -> None:
     client = run("moving")["app"].test_client()
-    sign_up(client)
+    signed_up(client)
     drafts = client.get("/drafts", headers=BROWSER)
     assert drafts.status_code == 403
     assert 'data-cure="/auth/verify-email?redirectToPath=/drafts"' in drafts.text
@@ -247,6 +261,27 @@ def test_conditions_that_are_shown_close_their_views(run: Run) -> None:
     assert client.get("/account", headers=BROWSER).status_code == 404
 
 
+def test_the_users_of_the_app_are_loaded_as_shown(run: Run) -> None:
+    names = run("users")
+    client = signed_in(names["app"])
+    assert client.get("/", headers=BROWSER).text == "Desk of Ada"
+    sign_in(client, "user-2")
+    assert 'data-cure="/welcome?redirectToPath=/"' in client.get("/", headers=BROWSER).text
+    assert client.post("/welcome", data={"name": "Bea"}, headers=BROWSER).location == "/"
+    assert client.get("/", headers=BROWSER).text == "Desk of Bea"
+
+
+def test_flask_login_is_connected_as_shown(run: Run) -> None:
+    app = run("flask-login")["app"]
+    assert signed_in(app).get("/account", headers=BROWSER).text == "Hello, user-1"
+    assert 'data-ssr-session="refresh"' in expired(app).get("/account", headers=BROWSER).text
+    assert expired(app).get("/account").status_code == 401
+    stranger = app.test_client().get("/account", headers=BROWSER)
+    assert stranger.location == "/auth?redirectToPath=/account"
+    with outage(app):
+        assert signed_in(app).get("/account", headers=BROWSER).status_code == 503
+
+
 def test_the_doctor_says_what_is_shown_of_it(run: Run) -> None:
     app = run("doctor")["app"]
     (shown,) = (block.source for block in blocks(TEXTS["doctor"]) if block.language == "console")
@@ -258,6 +293,18 @@ def test_the_doctor_says_what_is_shown_of_it(run: Run) -> None:
         re.sub(r"supertokens-python \S+|\s+", " ", text).strip() for text in (said, output)
     )
     assert told == expected
+
+
+def test_the_list_of_routes_says_what_is_shown_of_it(run: Run) -> None:
+    app = run("routes")["app"]
+    (shown,) = (block.source for block in blocks(TEXTS["routes"]) if block.language == "console")
+    command, _, output = shown.lstrip("\n").partition("\n")
+    told = app.test_cli_runner().invoke(args=command.split()[2:]).output
+    # The page leaves out other routes, and breaks long lines.
+    said = {" ".join(line.split()) for line in told.splitlines()}
+    *table, note = output.split("\n\n")
+    assert {" ".join(line.split()) for line in table[0].splitlines()} <= said
+    assert " ".join(note.split()) in said
 
 
 # --- what the pages name -------------------------------------------------------------------------

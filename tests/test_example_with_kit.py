@@ -16,8 +16,15 @@ from werkzeug.test import TestResponse
 
 from example_app import create_app
 from example_app.core import Core
-from flask_ssr_session.testing import PAGE_HEADERS, ClientMaker, sign_in
-from tests.dev_core.conftest import sdk_environment
+from flask_ssr_session.testing import (
+    PAGE_HEADERS,
+    SCRIPT_HEADERS,
+    ClientMaker,
+    set_token,
+    sign_in,
+    sign_out,
+)
+from tests.sdk.conftest import sdk_environment
 from tests.tables import rows
 
 __all__ = ["sdk_environment"]
@@ -43,6 +50,10 @@ def app(sdk_environment: None, monkeypatch: pytest.MonkeyPatch) -> Flask:  # noq
 
 def page(client: FlaskClient, path: str) -> TestResponse:
     return client.get(path, headers=PAGE_HEADERS)
+
+
+def reason(client: FlaskClient, path: str) -> str:
+    return page(client, path).headers.get("SSR-Session", "content").rpartition("=")[2]
 
 
 def test_members_pages_are_for_members(
@@ -87,15 +98,15 @@ def test_home_greets_whom_it_knows(
     assert "continueSignedOut=1" in refresh
 
 
-HEADERS: dict[str, Any] = {
-    "a stranger": ("/", None, 'data-state="anonymous"><a href="/auth/">Sign in</a>'),
-    "a user": ("/", {}, 'data-state="active">Signed in<'),
-    "a user half signed in": ("/", {"mfa_complete": False}, 'data-state="pending">Signing in<'),
-    "an expired session": ("/nowhere", {"valid_seconds": -5}, 'data-state="refresh"><'),
-}
-
-
-@rows("path, claims, shown", HEADERS)
+@rows(
+    "path, claims, shown",
+    {
+        "a stranger": ("/", None, 'data-state="anonymous"><a href="/auth/">Sign in</a>'),
+        "a user": ("/", {}, 'data-state="active">Signed in<'),
+        "a user half signed in": ("/", {"mfa_complete": False}, 'data-state="pending">Signing in<'),
+        "an expired session": ("/nowhere", {"valid_seconds": -5}, 'data-state="refresh"><'),
+    },
+)
 def test_header_asks_strangers_alone_to_sign_in(
     app: Flask, signed_in_as: ClientMaker, path: str, claims: dict[str, Any] | None, shown: str
 ) -> None:
@@ -153,7 +164,8 @@ def test_only_the_page_that_asks_the_core_needs_it(signed_in_client: FlaskClient
 
 @pytest.mark.parametrize("header", ["Accept", "HX-Request"])
 def test_live_fragment_tells_a_script_to_refresh(expired_client: FlaskClient, header: str) -> None:
-    response = expired_client.get("/live/fragment", headers={header: "true"})
+    headers = {**SCRIPT_HEADERS, header: "true"}
+    response = expired_client.get("/live/fragment", headers=headers)
     assert (response.status_code, response.json) == (401, {"message": "try refresh token"})
 
 
@@ -174,16 +186,16 @@ def test_signing_in_is_open_to_everybody_and_leads_back_into_this_site(
         assert f'data-return-path="{target}"' in shown, asked
 
 
-LACKING: dict[str, Any] = {
-    "an address that is not verified": ("/verified", {"email_verified": False}, "verify-email"),
-    "a verified address": ("/verified", {"email_verified": True}, None),
-    "a code that is too old": ("/vault", {"factors": {"totp": 121}}, "mfa/totp"),
-    "a recent code": ("/vault", {"factors": {"totp": 60}}, None),
-    "a user half signed in": ("/account", {"mfa_complete": False}, "mfa"),
-}
-
-
-@rows("path, claims, cure", LACKING)
+@rows(
+    "path, claims, cure",
+    {
+        "an address that is not verified": ("/verified", {"email_verified": False}, "verify-email"),
+        "a verified address": ("/verified", {"email_verified": True}, None),
+        "a code that is too old": ("/vault", {"factors": {"totp": 121}}, "mfa/totp"),
+        "a recent code": ("/vault", {"factors": {"totp": 60}}, None),
+        "a user half signed in": ("/account", {"mfa_complete": False}, "mfa"),
+    },
+)
 def test_page_leads_to_what_the_visitor_lacks(
     signed_in_as: ClientMaker, path: str, claims: dict[str, Any], cure: str | None
 ) -> None:
@@ -213,3 +225,14 @@ def test_error_page_is_the_sites_own_for_everybody(
     for client in (anonymous_client, signed_in_client):
         response = page(client, "/no-such-page")
         assert (response.status_code, "No such page" in response.text) == (404, True)
+
+
+def test_one_visitor_goes_through_a_day(revoked_client: FlaskClient) -> None:
+    client = revoked_client
+    assert (reason(client, "/account"), reason(client, "/checked")) == ("content", "revoked")
+    sign_in(client)
+    assert reason(client, "/checked") == "content"
+    set_token(client, "nonsense")
+    assert reason(client, "/account") == "invalid"
+    sign_out(client)
+    assert reason(client, "/account") == "anonymous"

@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from flask import Blueprint, Flask, redirect, request
+from flask import Blueprint, Flask, Request, redirect, request
 from supertokens_python.recipe.userroles import UserRoleClaim
 from typing_extensions import assert_type
 from werkzeug.wrappers import Response
@@ -33,10 +33,18 @@ from flask_ssr_session import (
 )
 from flask_ssr_session.testing import expire, install_test_keys, outage, revoke, sign_in, sign_out
 
-ssr_session = FlaskSSRSession(leeway_seconds=5, redirect_origins=["https://app.example.com"])
+
+def sign_in_page(request: Request) -> str:
+    return f"/{request.accept_languages.best or 'en'}/sign-in"
+
+
+ssr_session = FlaskSSRSession(
+    leeway_seconds=5, redirect_origins=["https://app.example.com"], login_url=sign_in_page
+)
 reports = Blueprint("reports", __name__)
 reports.before_request(require_session)
 reports.before_request(partial(require_session, role="admin", check_revoked=True))
+reports.before_request(partial(require_session, optional=True))
 
 
 def create_app() -> Flask:

@@ -37,13 +37,6 @@ for (const form of document.querySelectorAll("form[data-auth]")) {
   });
 }
 
-for (const button of document.querySelectorAll("[data-sign-out]")) {
-  button.addEventListener("click", async () => {
-    await supertokensWebsite.signOut();
-    location.assign("/");
-  });
-}
-
 for (const element of document.querySelectorAll("[data-expires]")) {
   const text = element.textContent;
   const show = () => {

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from os import PathLike
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from ..sansio.languages import LANGUAGES
 from ..sansio.origins import parse_origin
 
 
@@ -66,7 +68,30 @@ def _check_origin_of(url: str) -> None:
     parse_origin("/".join(url.split("/", 3)[:3]))
 
 
-def _sign_in_url(value: Any) -> str:
+def is_address(page: object) -> bool:
+    """Return whether the setting *page* is a path or URL, and not an endpoint or a function."""
+    return isinstance(page, str) and (page.startswith("/") or "://" in page)
+
+
+def takes_one_argument(function: object) -> bool:
+    """Return whether *function* can be called with one argument."""
+    if not callable(function):
+        return False
+    try:
+        inspect.signature(function).bind(None)
+    except TypeError:
+        return False
+    except ValueError:  # some builtins have no signature
+        pass
+    return True
+
+
+def page_address(value: Any) -> str:
+    """Check a path on this site, perhaps with a query, or a URL.
+
+    :returns: *value* without a slash at the end of the path.
+    :raises ValueError: it is neither.
+    """
     url = _text(value)
     if url.startswith("/"):
         path, mark, query = url.partition("?")
@@ -77,8 +102,23 @@ def _sign_in_url(value: Any) -> str:
     return url
 
 
+def _endpoint(text: str) -> str:
+    if not all(name.replace("-", "_").isidentifier() for name in text.split(".")):
+        raise ValueError
+    return text
+
+
+def _sign_in(value: Any) -> Any:
+    if callable(value):
+        if not takes_one_argument(value):
+            raise ValueError("the function takes one argument, the request")
+        return value
+    text = _text(value)
+    return page_address(text) if is_address(text) else _endpoint(text)
+
+
 def _page_path(value: Any) -> str:
-    url = _sign_in_url(value)
+    url = page_address(value)
     if not url.startswith("/"):
         raise ValueError("the page is on the site itself")
     return url
@@ -86,8 +126,7 @@ def _page_path(value: Any) -> str:
 
 def _page_or_endpoint(value: Any) -> str:
     text = _text(value)
-    is_endpoint = all(name.replace("-", "_").isidentifier() for name in text.split("."))
-    return text if is_endpoint else _page_path(text)
+    return _page_path(text) if is_address(text) else _endpoint(text)
 
 
 def _claim_pages(value: Any) -> Mapping[str, str]:
@@ -124,6 +163,13 @@ def _flow(value: Any) -> str:
     return str(value)
 
 
+def _language(value: Any) -> str:
+    name = _text(value)
+    if name not in LANGUAGES:
+        raise ValueError
+    return name
+
+
 def _domain(value: Any) -> str:
     domain = _text(value).lower()
     if set(domain) & set("/:@ "):
@@ -150,7 +196,11 @@ URL_PATH = FieldType("a path that begins with one slash", _url_path)
 REFRESH_PATH = FieldType("a path that begins with one slash, but not / itself", _refresh_path)
 WEB_ORIGIN = FieldType("an origin: scheme, host and optional port", _web_origin)
 ORIGINS = FieldType("a list, tuple or set of origins", _origins)
-SIGN_IN_URL = FieldType("a path that begins with one slash, or an http or https URL", _sign_in_url)
+SIGN_IN = FieldType(
+    "a path that begins with one slash, an http or https URL, an endpoint, or a function of the "
+    "request",
+    _sign_in,
+)
 PAGE_PATH = FieldType("a path that begins with one slash", _page_path)
 CLAIM_PAGES = FieldType(
     "a mapping of claim ids to endpoints, or to paths that begin with one slash", _claim_pages
@@ -159,4 +209,5 @@ KEY_URI = FieldType("an http or https URL", _key_uri)
 KEY_SET = FieldType("a key set as a mapping, or the path of its JSON file", _key_set)
 QUERY_NAME = FieldType("a name of letters, digits, dashes and underscores", _query_name)
 FLOW = FieldType("either inline or redirect", _flow)
+LANGUAGE = FieldType(f"one of {', '.join(LANGUAGES)}", _language)
 DOMAIN = FieldType("a domain, with or without a leading dot", _domain)

@@ -5,8 +5,9 @@ Both are read at the first request, because an app may initialise the SDK after 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from typing import Any
 from urllib.parse import urlsplit
 
 from ..errors import ConfigError
@@ -60,7 +61,9 @@ class SDKSettings(_SharedSettings):
 class ResolvedSettings(_SharedSettings):
     """The settings of the app, completed with those of the SDK.
 
-    :ivar login_url: path or URL of sign-in, without the return path.
+    :ivar login_url: path, URL or endpoint of sign-in, or the app's function; ``sign_in_url`` makes
+        a URL of it.
+    :ivar default_login_url: the path of sign-in if *login_url* fails: that of the SDK.
     :ivar website_host: host and port of the SDK's website; empty without an SDK.
     :ivar website_base_path: the path above the SDK's own pages, for example ``/auth``; empty for
         the whole site; None without an SDK.
@@ -71,7 +74,8 @@ class ResolvedSettings(_SharedSettings):
     :ivar factors_path: the path below which the prebuilt UI asks for a factor; None without an SDK.
     """
 
-    login_url: str
+    login_url: str | Callable[[Any], Any]
+    default_login_url: str
     website_host: str
     website_base_path: str | None
     return_origins: frozenset[str]
@@ -117,10 +121,12 @@ class ResolvedSettings(_SharedSettings):
             key_uris=_key_uris(settings, sdk, f"{api_domain}{api_base_path}"),
             global_claims=defaults.global_claims if settings.global_claims else None,
         )
+        default_login_url = defaults.website_base_path or "/"
         website = [defaults.website_origin] if defaults.website_origin else []
         return cls(
             **{each.name: getattr(shared, each.name) for each in fields(_SharedSettings)},
-            login_url=settings.login_url or defaults.website_base_path or "/",
+            login_url=settings.login_url or default_login_url,
+            default_login_url=default_login_url,
             website_host=urlsplit(defaults.website_origin or "").netloc,
             website_base_path=sdk.website_base_path if sdk else None,
             return_origins=frozenset([*website, *settings.redirect_origins]),

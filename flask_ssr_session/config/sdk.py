@@ -147,6 +147,17 @@ def read_cookie_settings() -> SDKCookieSettings | None:
     )
 
 
+def read_recipe_ids() -> frozenset[str] | None:
+    """Return the ids of the SDK's initialised recipes, for example ``totp``; None without an SDK.
+
+    The doctor reads it; no verdict depends on it.
+    """
+    instance = _singleton("supertokens_python.supertokens", "Supertokens")
+    if instance is None:
+        return None
+    return frozenset(str(recipe.get_recipe_id()) for recipe in instance.recipe_modules)
+
+
 def _singleton(module_name: str, class_name: str) -> Any:
     """Return the SDK's object of this class, or None before it is initialised."""
     module: ModuleType | None = sys.modules.get(module_name)

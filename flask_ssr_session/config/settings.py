@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from os import PathLike
@@ -19,11 +19,12 @@ from .field_types import (
     FLOW,
     KEY_SET,
     KEY_URI,
+    LANGUAGE,
     ORIGINS,
     PAGE_PATH,
     QUERY_NAME,
     REFRESH_PATH,
-    SIGN_IN_URL,
+    SIGN_IN,
     TEXT,
     URL_PATH,
     WEB_ORIGIN,
@@ -57,10 +58,11 @@ if TYPE_CHECKING:
         insecure_jwks_http: bool | None
         issuer: str | None
         leeway_seconds: float | None
-        login_url: str | None
+        login_url: str | Callable[[Any], str] | None
         login_return_param: str | None
         refresh_path: str | None
         refresh_flow: Literal["inline", "redirect"] | None
+        refresh_ahead: bool | None
         always_try_refresh: bool | None
         check_revoked: bool | None
         global_claims: bool | None
@@ -70,6 +72,7 @@ if TYPE_CHECKING:
         cookie_domain: str | None
         claim_pages: Mapping[str, str] | None
         step_up_url: str | None
+        language: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,10 +87,11 @@ class Settings:
     insecure_jwks_http: bool = _setting(False, FLAG, "False")
     issuer: str | None = _setting(None, TEXT, "https://api.example.com/auth")
     leeway_seconds: float = _setting(0.0, seconds(300.0), "0")
-    login_url: str | None = _setting(None, SIGN_IN_URL, "/auth")
+    login_url: str | Callable[[Any], Any] | None = _setting(None, SIGN_IN, "/auth")  # noqa: RUF009
     login_return_param: str = _setting("redirectToPath", QUERY_NAME, "redirectToPath")
     refresh_path: str = _setting("/refresh-session", REFRESH_PATH, "/refresh-session")
     refresh_flow: str = _setting("inline", FLOW, "inline")
+    refresh_ahead: bool = _setting(True, FLAG, "True")
     always_try_refresh: bool = _setting(False, FLAG, "False")
     check_revoked: bool = _setting(False, FLAG, "False")
     global_claims: bool = _setting(True, FLAG, "True")
@@ -99,6 +103,7 @@ class Settings:
         None, CLAIM_PAGES, "{'st-ev': '/confirm-email'}"
     )
     step_up_url: str | None = _setting(None, PAGE_PATH, "/step-up")
+    language: str | None = _setting(None, LANGUAGE, "de")
 
     @classmethod
     def from_mappings(cls, config: Mapping[str, Any], keywords: Mapping[str, Any]) -> Settings:

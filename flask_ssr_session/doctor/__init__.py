@@ -1,1 +1,1 @@
-"""The command ``flask ssr-session doctor``. Only ``cli`` imports it, when the command runs."""
+"""``flask ssr-session doctor`` and ``routes``. Only ``cli`` imports them, when a command runs."""

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from urllib.parse import urlsplit
 
 from ..errors import FetchError
 from ..upstream.fetch import FetchedResponse
 from .environment import Environment
 from .finding import Finding, Level, ok, problem, warning
 from .hosts import host_and_port
+from .obstacles import find_obstacle
 from .probes import CORS_HEADERS, ProbeResult
 
 
@@ -73,6 +75,8 @@ def _check_no_session(environment: Environment, probe: ProbeResult) -> Finding:
     resolved, answer = environment.resolved, probe.answer
     status = resolved.session_expired_status
     where = f"the refresh API at {probe.host}, below {resolved.api_base_path or '/'},"
+    if obstacle := find_obstacle(probe, where):
+        return problem("refresh_api", *obstacle)
     if isinstance(answer, FetchError):
         return problem(
             "refresh_api",
@@ -81,6 +85,14 @@ def _check_no_session(environment: Environment, probe: ProbeResult) -> Finding:
         )
     # Besides the status, SuperTokens tells the browser SDK to remove its front token.
     if answer.headers.get("front-token") != "remove":
+        if lost := _lost_headers(answer):
+            return problem(
+                "refresh_api",
+                f"{where} responds, but something on the way removes {lost} from its responses, so "
+                "every refresh fails",
+                "make proxies and CDNs in front of the API, and hooks of its app, pass these "
+                "response headers",
+            )
         is_elsewhere = 300 <= answer.status < 400 or answer.status in (404, 405)
         return problem(
             "refresh_api",
@@ -102,6 +114,21 @@ def _check_no_session(environment: Environment, probe: ProbeResult) -> Finding:
     return ok("refresh_api", f"{where} responds as SuperTokens does")
 
 
+def _lost_headers(answer: FetchedResponse) -> str:
+    """Return which headers SuperTokens' response has lost; empty for any other response."""
+    if "front-token" in answer.headers:
+        return ""
+    cookies = answer.headers.get_all("Set-Cookie") or []
+    if any(cookie.startswith("sAccessToken=") for cookie in cookies):
+        return "front-token"
+    try:
+        body = json.loads(answer.body)
+    except (ValueError, RecursionError):
+        return ""
+    # The body of the SDK's response to a refresh without a session.
+    return "front-token and Set-Cookie" if body == {"message": "unauthorised"} else ""
+
+
 def working_refresh_api(environment: Environment) -> FetchedResponse | None:
     """Return the refresh API's response, or None if :func:`check_refresh_api` reports a problem."""
     probe = environment.refresh_api
@@ -115,6 +142,8 @@ def check_cors(environment: Environment) -> Iterator[Finding]:
     site, answer = environment.site, working_refresh_api(environment)
     if site is None or site == environment.api_origin or answer is None:
         return
+    if urlsplit(site).scheme != urlsplit(environment.api_origin).scheme:
+        return  # check_site reports it, and no header helps
     if (preflight := environment.preflight) is None:
         return
     where = f"the API at {preflight.host}"

@@ -77,14 +77,38 @@ def check_cures(environment: Environment) -> Iterator[Finding]:
         )
 
 
+def check_inner_calls(environment: Environment) -> Iterator[Finding]:
+    """List the views and hooks whose requirements the doctor does not know."""
+    if calls := environment.claims.inner_calls:
+        yield ok(
+            "inner_calls",
+            f"require_session() is called in the code of {_listed(calls)}; the doctor does not see "
+            "what these calls require",
+        )
+
+
 def check_factors(environment: Environment) -> Iterator[Finding]:
-    """Check that tokens tell which factors a user completed."""
-    if factors := environment.claims.unwritten_factors:
+    """Check that users can complete the factors that views require, and that tokens say so."""
+    setup = environment.claims
+    if factors := setup.factors_without_page:
+        yield warning(
+            "factors",
+            f"views require {_listed(factors)}, but no page asks for it: users without it get 403",
+            "name a page of yours in SSR_SESSION_STEP_UP_URL",
+        )
+    if recipes := setup.missing_recipes:
+        yield warning(
+            "factors",
+            "views require factors that users cannot complete: the SDK in this process has not "
+            f"initialised {_listed(recipes)}",
+            f"put {' and '.join(f'{recipe}.init()' for recipe in recipes)} into the SDK's "
+            "recipe_list",
+        )
+    if factors := setup.unwritten_factors:
         yield warning(
             "factors",
             f"views require {_listed(factors)}, but the SDK writes no factor into tokens",
-            "put multifactorauth.init() into the SDK's recipe_list, and the recipe of the factor, "
-            "for example totp.init()",
+            "put multifactorauth.init() into the SDK's recipe_list",
         )
 
 

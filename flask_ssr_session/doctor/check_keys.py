@@ -1,4 +1,4 @@
-"""Check the keys that pages verify tokens with, and the clocks.
+"""Check the keys that pages verify tokens with.
 
 A server's response is untrusted: findings show statuses and counts, never its text.
 """
@@ -7,17 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
-from datetime import timezone
-from email.utils import parsedate_to_datetime
 
-from ..errors import FetchError
-from ..sansio.verification import MAX_CLOCK_AHEAD_SECONDS
+from ..errors import CertificateError, FetchError
 from .environment import Environment
 from .finding import Finding, format_age, ok, problem, warning
+from .obstacles import TRUST_ADVICE
 from .probes import ProbeResult
-
-# ``Date`` has whole seconds, and the response took some time.
-_CLOCK_TOLERANCE_SECONDS = 5.0
 
 _KINDS = {"d-": "dynamic", "s-": "static"}
 
@@ -49,12 +44,15 @@ def check_keys(environment: Environment) -> Iterator[Finding]:
         return
     bad = [probe for probe in probes if not probe.kids]
     failed = ", ".join(f"{probe.host} ({probe.failure_text})" for probe in bad)
+    is_distrusted = any(isinstance(probe.answer, CertificateError) for probe in bad)
     good = [probe for probe in probes if probe.kids]
     if not good:
         yield problem(
             "keys",
             f"no keys could be fetched from {failed}, so no token can be verified",
-            "start the core, or correct connection_uri or SSR_SESSION_JWKS_URI",
+            TRUST_ADVICE
+            if is_distrusted
+            else "start the core, or correct connection_uri or SSR_SESSION_JWKS_URI",
         )
         return
     if bad:
@@ -62,7 +60,9 @@ def check_keys(environment: Environment) -> Iterator[Finding]:
             "keys",
             f"no keys from {failed}: requests that turn to it first wait, and if the others stop, "
             "none can be served",
-            "start it, or remove it from connection_uri"
+            TRUST_ADVICE
+            if is_distrusted
+            else "start it, or remove it from connection_uri"
             if all(isinstance(probe.answer, FetchError) for probe in bad)
             else "correct its address in connection_uri, or remove it",
         )
@@ -114,53 +114,3 @@ def _counted(kids: Collection[str]) -> str:
     ]
     noun = "key" if len(kids) == 1 else "keys"
     return f"{len(kids)} {noun}" + (f" ({', '.join(counts)})" if counts else "")
-
-
-def check_key_server_clock(environment: Environment) -> Iterator[Finding]:
-    """Compare this machine's clock with that of the first key server that has keys."""
-    probe = next((probe for probe in environment.key_servers if probe.kids), None)
-    if probe is not None:
-        yield from _compare_clocks(probe, "the key server")
-
-
-def check_api_clock(environment: Environment) -> Iterator[Finding]:
-    """Compare this machine's clock with the API's, if no key server shows the time."""
-    if not environment.key_servers and environment.refresh_api is not None:
-        yield from _compare_clocks(environment.refresh_api, "the API")
-
-
-def _compare_clocks(probe: ProbeResult, whose: str) -> Iterator[Finding]:
-    ahead = _seconds_ahead(probe)
-    if ahead is None:
-        return
-    if abs(ahead) <= _CLOCK_TOLERANCE_SECONDS:
-        yield ok("clock", f"this machine and {whose} have the same time")
-        return
-    difference = f"{format_age(ahead)} {'ahead of' if ahead > 0 else 'behind'} this machine's"
-    message = f"{whose}'s clock is {difference}"
-    advice = "synchronise the clocks of both machines with NTP"
-    if ahead > MAX_CLOCK_AHEAD_SECONDS:
-        yield problem(
-            "clock", f"{message}: tokens are not valid yet, and pages respond with 503", advice
-        )
-    elif ahead < -MAX_CLOCK_AHEAD_SECONDS:
-        yield problem(
-            "clock", f"{message}: tokens expire early, or as soon as they are issued", advice
-        )
-    else:
-        yield warning("clock", message, advice)
-
-
-def _seconds_ahead(probe: ProbeResult) -> float | None:
-    """Return by how much the server's clock is ahead, or None if the response has no time."""
-    if isinstance(probe.answer, FetchError):
-        return None
-    headers = probe.answer.headers
-    try:
-        date = parsedate_to_datetime(headers.get("Date", ""))
-        # "-0000" is UTC, too (RFC 5322 section 3.3).
-        sent_at = date.replace(tzinfo=date.tzinfo or timezone.utc).timestamp()
-        # A cache keeps the date, and adds how long it has stored the response.
-        return sent_at + max(0, int(headers.get("Age", "0"))) - probe.received_at
-    except (TypeError, ValueError, OverflowError):
-        return None

@@ -15,8 +15,9 @@ from .csp import blocked_directives
 from .environment import Environment
 from .finding import Finding, ok, problem, warning
 from .hosts import host_and_port
-from .page_files import PageFile, find_script, find_style
-from .probes import next_url
+from .obstacles import find_obstacle
+from .page_files import PageFile, find_script, find_style, return_path
+from .probes import RETURN_PATH, next_url
 
 
 def check_refresh_page(environment: Environment) -> Iterator[Finding]:
@@ -24,8 +25,12 @@ def check_refresh_page(environment: Environment) -> Iterator[Finding]:
     page, path = environment.refresh_page, environment.settings.refresh_path
     if page is None:
         return
-    answer = page.answer
-    if isinstance(answer, FetchError):
+    answer, api = page.answer, environment.refresh_api
+    if obstacle := find_obstacle(page, f"the site at {page.host}"):
+        # If the API has the same host, check_refresh_api has reported it.
+        if api is None or api.host != page.host or find_obstacle(api, "") is None:
+            yield problem("refresh_page", *obstacle)
+    elif isinstance(answer, FetchError):
         yield problem(
             "refresh_page",
             f"nothing responds at {page.host} ({answer})",
@@ -51,6 +56,14 @@ def check_refresh_page(environment: Environment) -> Iterator[Finding]:
             "refresh_page",
             f"caches may store {path}, so visitors would see an old response again and again",
             "do not change its Cache-Control: no-store in hooks or proxies",
+        )
+    elif return_path(page) != RETURN_PATH:
+        yield problem(
+            "refresh_page",
+            "the query of a URL does not reach the app: pages miss their parameters, and visitors "
+            "do not return to the page they asked for",
+            "make the proxy pass the query: in nginx, write proxy_pass without a path, or with "
+            "$request_uri in place of $uri",
         )
     else:
         yield ok("refresh_page", f"{path} shows the refresh page")
@@ -139,7 +152,12 @@ def check_sign_in(environment: Environment) -> Iterator[Finding]:
     """Check that visitors without a session can open the sign-in page."""
     url, probe = environment.sign_in_url, environment.sign_in
     if url is not None and probe is not None:
-        yield _check_sign_in(url, probe.url, probe.answer)
+        obstacle = find_obstacle(probe, f"the sign-in page at {probe.host}")
+        yield (
+            problem("sign_in", *obstacle)
+            if obstacle
+            else _check_sign_in(url, probe.url, probe.answer)
+        )
 
 
 def _check_sign_in(url: str, final_url: str, answer: FetchedResponse | FetchError) -> Finding:

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator
 
 from ..config.settings import Settings
-from ..sansio.origins import is_loopback
+from ..errors import ConfigError
+from ..setup_checks import check_pages
 from .environment import Environment, configured_front_page
 from .finding import Finding, ok, problem, warning
 from .hosts import bare_domain, browser_origin
@@ -106,7 +107,19 @@ def _against_each_other(environment: Environment) -> Iterator[Finding]:
             "SSR_SESSION_JWKS is set, so SSR_SESSION_JWKS_URI is never fetched",
             "remove one of them",
         )
-    if environment.resolved.login_url.partition("?")[0].rstrip("/") == settings.refresh_path:
+    try:
+        check_pages(environment.state.app, environment.resolved)
+    except ConfigError as error:
+        yield problem("settings", str(error), "every request fails until it is correct")
+        return
+    if environment.login_url is None:
+        yield warning(
+            "settings",
+            "SSR_SESSION_LOGIN_URL gives no sign-in page for a visitor of the front page",
+            "make the function, or url_defaults for the endpoint, work for every request; without "
+            "a result, visitors sign in at the SDK's own path",
+        )
+    elif environment.login_url.partition("?")[0].rstrip("/") == settings.refresh_path:
         yield problem(
             "settings",
             "sign-in and the refresh page have the same path",
@@ -148,12 +161,13 @@ def check_site(environment: Environment) -> Iterator[Finding]:
             "serve the API over https, and set api_domain to its https URL",
         )
     # Browsers treat the scheme as part of the site: they send no SameSite cookies across schemes,
-    # and other cookies have to be Secure.
-    elif api.startswith("https:") and site.startswith("http:") and not is_loopback(site):
+    # and other cookies have to be Secure. On localhost, Firefox sends them, but Chromium does not.
+    elif api.startswith("https:") and site.startswith("http:"):
         yield problem(
             "site",
-            "the site uses plain http and the API https, so no cookie works for both",
-            "serve the site over https, and pass its https URL with --url",
+            "the site uses plain http and the API https, so the API's Secure cookies never arrive "
+            "at the pages",
+            "use one scheme for both: serve the site over https, and pass its https URL with --url",
         )
     elif website is not None and website != site:
         yield warning(

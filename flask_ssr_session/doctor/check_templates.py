@@ -83,6 +83,10 @@ def check_templates(environment: Environment) -> Iterator[Finding]:
             )
             return
         if messages:
-            yield problem("templates", messages[0], "fix the template, or remove it")
+            yield problem(
+                "templates",
+                messages[0],
+                "fix the template, or remove it: in pages that call its macro, nothing replaces it",
+            )
             return
     yield ok("templates", "the app's own templates show every page of this package")

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import chain
 from typing import NamedTuple
 
@@ -16,14 +14,15 @@ from werkzeug.test import EnvironBuilder
 
 from ..app_state import AppState
 from ..config.resolved import SDKSettings
-from ..decorators import require_session, session_required
-from ..errors import MisuseError
+from ..middleware_order import is_require_session
 from ..sansio.builtin_claims import MFA_CLAIM
 from ..sansio.claims import ClaimFailure, ClaimValidator
-from ..sansio.cures import CurePages
+from ..sansio.cures import Cure, CurePages
 from ..sansio.global_claims import GlobalClaims, is_about
 from ..sansio.requirements import view_mark
 from ..session import SSRSession, deep_freeze
+from .inner_calls import inner_calls
+from .route_list import hook_requirements
 
 # No database has this user, so an override that queries users fails here, too.
 _MADE_UP_USER = {
@@ -32,6 +31,12 @@ _MADE_UP_USER = {
     "tId": "public",
     "sessionHandle": "flask-ssr-session-doctor",
     MFA_CLAIM: {"c": {}, "v": True},
+}
+
+# The ids of the recipes by which users complete a factor.
+_FACTOR_RECIPES = {
+    "totp": "totp",
+    **dict.fromkeys(("otp-email", "otp-phone", "link-email", "link-phone"), "passwordless"),
 }
 
 _SESSION_DECIDES = re.compile(r"{%-?\s*(?:el)?if\s[^%]*\bg\.session\b[^%]*%}")
@@ -63,6 +68,10 @@ class ClaimSetup:
     :ivar pending: endpoints marked ``allow_pending``.
     :ivar missing_pages: pages that users are sent to, and that no view of the app serves.
     :ivar unwritten_factors: factors that views require, while the SDK here writes none.
+    :ivar missing_recipes: ids of the recipes that users need to complete the factors that views
+        require, and that the SDK here has not initialised.
+    :ivar factors_without_page: factors that views require and that no page asks users for.
+    :ivar inner_calls: views and hooks whose own code calls ``require_session()``.
     :ivar guarded_by_session: templates that decide by ``g.session`` whether to show a page.
     """
 
@@ -73,14 +82,23 @@ class ClaimSetup:
     pending: tuple[str, ...] = ()
     missing_pages: tuple[MissingPage, ...] = ()
     unwritten_factors: tuple[str, ...] = ()
+    missing_recipes: tuple[str, ...] = ()
+    factors_without_page: tuple[str, ...] = ()
+    inner_calls: tuple[str, ...] = ()
     guarded_by_session: tuple[str, ...] = ()
 
 
-def read_claim_setup(state: AppState, sdk: SDKSettings | None, pages: CurePages) -> ClaimSetup:
+def read_claim_setup(
+    state: AppState,
+    sdk: SDKSettings | None,
+    pages: CurePages,
+    recipe_ids: Collection[str] | None = None,
+) -> ClaimSetup:
     """Return the claim setup of an app.
 
     :param sdk: None if no SDK is initialised in this process.
     :param pages: the pages that cure claims.
+    :param recipe_ids: the recipes that the SDK has initialised; None if they are unknown.
     """
     app = state.app
     source = sdk.global_claims if sdk else None
@@ -111,19 +129,18 @@ def read_claim_setup(state: AppState, sdk: SDKSettings | None, pages: CurePages)
             if _endpoint_at(app, page.url.partition("?")[0]) is None
         ),
         unwritten_factors=() if source is None or source.has_mfa else factors,
+        missing_recipes=() if recipe_ids is None else _missing_recipes(factors, recipe_ids),
+        factors_without_page=tuple(each for each in factors if _cure_of(pages, each) is None),
+        inner_calls=tuple(inner_calls(app)),
         guarded_by_session=_guarded_by_session(app),
     )
 
 
 def _hook_failures(app: Flask) -> list[ClaimFailure]:
     """Return what hooks require and a page may cure; only a partial shows its requirements."""
-    failures: list[ClaimFailure] = []
-    for hook in chain.from_iterable(app.before_request_funcs.values()):
-        if isinstance(hook, partial) and hook.func is require_session:
-            with suppress(MisuseError):  # every request raises it
-                view = session_required(**hook.keywords)(lambda: None)
-                failures += view_mark(view).curable
-    return failures
+    hooks = chain.from_iterable(app.before_request_funcs.values())
+    asking = [hook_requirements(hook) for hook in hooks if is_require_session(hook)]
+    return [failure for requirements in asking for failure in requirements.curable]
 
 
 def _claim_pages(
@@ -156,8 +173,17 @@ def _factor_pages(pages: CurePages, factors: Sequence[str]) -> Iterator[MissingP
         yield MissingPage("a recent factor", pages.step_up, setting)
         return
     for factor in factors:
-        if cure := pages.cure([ClaimFailure(MFA_CLAIM, None, step_up=factor)]):
+        if cure := _cure_of(pages, factor):
             yield MissingPage(f"factor {factor}", cure.url, setting)
+
+
+def _cure_of(pages: CurePages, factor: str) -> Cure | None:
+    return pages.cure([ClaimFailure(MFA_CLAIM, None, step_up=factor)])
+
+
+def _missing_recipes(factors: Sequence[str], recipe_ids: Collection[str]) -> tuple[str, ...]:
+    needed = dict.fromkeys(_FACTOR_RECIPES[each] for each in factors if each in _FACTOR_RECIPES)
+    return tuple(each for each in needed if each not in recipe_ids)
 
 
 def _endpoint_at(app: Flask, path: str) -> str | None:

@@ -11,11 +11,12 @@ from collections.abc import Iterable, Iterator
 from typing import NoReturn
 
 import click
-from flask.cli import with_appcontext
+from flask.cli import ScriptInfo, pass_script_info
 
-from ..app_state import current_state
+from ..app_state import EXTENSION_NAME, AppState
 from ..sansio.origins import parse_origin
 from .finding import Finding
+from .load_app import load_app
 from .run import explain_input, run_checks
 
 _COLOURS = {"ok": "green", "warning": "yellow", "problem": "red"}
@@ -92,8 +93,10 @@ def _reject_extra_arguments(
 )
 # Click would repeat unexpected arguments in its error message.
 @click.argument("more", nargs=-1, metavar="", callback=_reject_extra_arguments, expose_value=False)
-@with_appcontext
-def doctor(url: str | None, offline: bool, as_json: bool, explain: bool) -> None:
+@pass_script_info
+def doctor(
+    script_info: ScriptInfo, url: str | None, offline: bool, as_json: bool, explain: bool
+) -> None:
     """Report why sessions do not work, and what to do.
 
     The doctor changes nothing: it requests pages as the browser of a new visitor does, and calls
@@ -101,11 +104,21 @@ def doctor(url: str | None, offline: bool, as_json: bool, explain: bool) -> None
 
     The exit status is 1 if there is a problem, and 0 if there are warnings at most.
     """
-    state = current_state()
-    if explain:
-        findings = explain_input(state, _read_token(), offline=offline)
-    else:
-        findings = run_checks(state, url, offline=offline)
+    app = load_app(script_info)
+    if isinstance(app, Finding):
+        _report([app], as_json=as_json, explain=explain)
+    with app.app_context():
+        state: AppState = app.extensions[EXTENSION_NAME]
+        findings = (
+            explain_input(state, _read_token(), offline=offline)
+            if explain
+            else run_checks(state, url, offline=offline)
+        )
+        _report(findings, as_json=as_json, explain=explain)
+
+
+def _report(findings: Iterable[Finding], *, as_json: bool, explain: bool) -> NoReturn:
+    """Print *findings*, and end the command with their exit status."""
     rows = _rows(findings)
     if as_json:
         all_rows = list(rows)

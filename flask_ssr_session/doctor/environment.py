@@ -13,7 +13,12 @@ from flask import Flask
 
 from ..app_state import AppState
 from ..config.resolved import ResolvedSettings, SDKSettings
-from ..config.sdk import SDKCookieSettings, read_cookie_settings, read_sdk
+from ..config.sdk import (
+    SDKCookieSettings,
+    read_cookie_settings,
+    read_recipe_ids,
+    read_sdk,
+)
 from ..config.settings import Settings
 from ..config.static_keys import read_static_keys
 from ..errors import FetchError
@@ -21,10 +26,13 @@ from ..middleware_order import is_sdk_hook
 from ..sansio.cures import CurePages
 from ..sansio.origins import parse_origin
 from .claim_setup import ClaimSetup, read_claim_setup
+from .find_sign_in import find_login_url
 from .hosts import browser_origin, is_top_level, public_suffix_test
+from .obstacles import find_obstacle
 from .page_files import find_script
 from .probes import (
     PAGE_HEADERS,
+    RETURN_PATH,
     ProbeResult,
     next_url,
     preflight_headers,
@@ -43,6 +51,7 @@ class Environment:
 
     :ivar resolved: the settings, resolved with those of the SDK.
     :ivar sdk: None if no SDK is initialised in this process; *cookies* likewise.
+    :ivar recipe_ids: ids of the initialised recipes of the SDK; None without an SDK.
     :ivar sdk_version: version of the installed SDK, or None.
     :ivar has_sdk_middleware: the app runs the SDK's middleware.
     :ivar front_page: URL of the front page as browsers see it; None if it is unknown.
@@ -54,6 +63,7 @@ class Environment:
     resolved: ResolvedSettings
     sdk: SDKSettings | None = None
     cookies: SDKCookieSettings | None = None
+    recipe_ids: frozenset[str] | None = None
     sdk_version: str | None = None
     has_sdk_middleware: bool = False
     front_page: str | None = None
@@ -95,7 +105,7 @@ class Environment:
         """Which claims the SDK and the app require."""
         resolved = self.resolved
         pages = CurePages(resolved.claim_pages, resolved.factors_path, self.settings.step_up_url)
-        return read_claim_setup(self.state, self.sdk, pages)
+        return read_claim_setup(self.state, self.sdk, pages, self.recipe_ids)
 
     @cached_property
     def key_servers(self) -> tuple[ProbeResult, ...]:
@@ -147,7 +157,8 @@ class Environment:
         """The refresh page; an offline run requests it from the app in this process."""
         if self.front_page is None:
             return None
-        path = self.settings.refresh_path
+        # A page that does not repeat the return path shows that a proxy drops the query.
+        path = f"{self.settings.refresh_path}?redirectBack={RETURN_PATH}"
         if self.is_offline:
             return probe_app(self.state.clock, self.state.app, self.front_page, path)
         return send_probe(self.state.clock, self.front_page + path, PAGE_HEADERS)
@@ -160,18 +171,25 @@ class Environment:
         script = find_script(self.refresh_page)
         return None if script is None else send_probe(self.state.clock, script.url)
 
+    @cached_property
+    def login_url(self) -> str | None:
+        """Path or URL of sign-in for a visitor of the front page; None if the app gives none."""
+        return find_login_url(self.state, self.resolved, self.front_page)
+
     @property
     def sign_in_url(self) -> str | None:
         """The URL that visitors sign in at; None if it is unknown."""
-        if self.front_page is None:
+        if self.front_page is None or self.login_url is None:
             return None
-        return urljoin(self.front_page + self.settings.refresh_path, self.resolved.login_url)
+        return urljoin(self.front_page + self.settings.refresh_path, self.login_url)
 
     @cached_property
     def sign_in(self) -> ProbeResult | None:
-        """The sign-in page, after at most one redirect; None also if the site does not respond."""
+        """The sign-in page, after at most one redirect; None also if the site is down."""
         page = self.refresh_page
         if self.is_offline or page is None or isinstance(page.answer, FetchError):
+            return None
+        if find_obstacle(page, "") is not None:
             return None
         if (url := self.sign_in_url) is None:
             return None
@@ -197,6 +215,7 @@ def read_environment(state: AppState, url: str | None, *, offline: bool) -> Envi
         resolved=ResolvedSettings.resolve(state.settings, sdk),
         sdk=sdk,
         cookies=read_cookie_settings(),
+        recipe_ids=read_recipe_ids(),
         sdk_version=_sdk_version(),
         has_sdk_middleware=any(map(is_sdk_hook, state.app.before_request_funcs.get(None, []))),
         front_page=front_page,

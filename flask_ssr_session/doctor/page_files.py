@@ -17,6 +17,7 @@ _PATH = r"/(?![/\\])[!#-;=?-\[\]-~]*/ssr-session-[0-9a-f]+"
 _SCRIPT = re.compile(rf'<script src="({_PATH}\.js)"[^<>]* data-mode="refresh"[^<>]*>')
 _STYLE = re.compile(rf'<link rel="stylesheet" href="({_PATH}\.css)"[^<>]*>')
 _NONCE = re.compile(r' nonce="([^"]+)"')
+_RETURN_PATH = re.compile(r' data-return-to="([^"]*)"')
 
 
 class PageFile(NamedTuple):
@@ -31,15 +32,26 @@ def find_script(page: ProbeResult) -> PageFile | None:
     return _find(_SCRIPT, page)
 
 
+def return_path(page: ProbeResult) -> str | None:
+    """Return where the refresh page returns to, or None if its script does not say it."""
+    element = _search(_SCRIPT, page)
+    found = element and _RETURN_PATH.search(element[0])
+    return found[1] if found else None
+
+
 def find_style(page: ProbeResult) -> PageFile | None:
     """Return the refresh page's style sheet, or None if the page loads none."""
     return _find(_STYLE, page)
 
 
-def _find(element: re.Pattern[str], page: ProbeResult) -> PageFile | None:
+def _search(element: re.Pattern[str], page: ProbeResult) -> re.Match[str] | None:
     if isinstance(page.answer, FetchError) or page.answer.status != 200:
         return None
-    found = element.search(page.answer.body.decode("utf-8", "replace"))
+    return element.search(page.answer.body.decode("utf-8", "replace"))
+
+
+def _find(element: re.Pattern[str], page: ProbeResult) -> PageFile | None:
+    found = _search(element, page)
     if found is None:
         return None
     nonce = _NONCE.search(found[0])

@@ -22,6 +22,9 @@ from ..upstream.deadline import FETCH_SECONDS, Deadline
 from ..upstream.fetch import FetchedResponse, request
 from .hosts import browser_origin, host_and_port
 
+# Where the probe of the refresh page wants to return to; no app has this page.
+RETURN_PATH = "/flask-ssr-session-doctor"
+
 Answer = FetchedResponse | FetchError
 
 # A page request.

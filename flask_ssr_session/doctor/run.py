@@ -16,9 +16,11 @@ from .check_claims import (
     check_claims,
     check_cures,
     check_factors,
+    check_inner_calls,
     check_pending,
     check_session_guards,
 )
+from .check_clocks import check_clocks
 from .check_cookies import (
     check_api_cookies,
     check_cookie_attributes,
@@ -26,7 +28,7 @@ from .check_cookies import (
     check_older_cookie_domain,
 )
 from .check_hooks import check_decorators, check_middleware
-from .check_keys import check_api_clock, check_key_server_clock, check_keys, check_static_keys
+from .check_keys import check_keys, check_static_keys
 from .check_pages import (
     check_connection_allowlist,
     check_csp,
@@ -63,16 +65,16 @@ CHECKS: tuple[Callable[[Environment], Iterator[Finding]], ...] = (
     check_pending,
     check_cures,
     check_factors,
+    check_inner_calls,
     check_templates,
     check_static_keys,
     check_keys,
-    check_key_server_clock,
     check_core,
     check_refresh_api,
-    check_api_clock,
     check_cors,
     check_api_cookies,
     check_api_keys,
+    check_clocks,
     check_refresh_page,
     check_csp,
     check_connection_allowlist,

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from ..errors import ConfigError
 
+_ONE_YEAR_SECONDS = 365 * 24 * 3600
 _STATIC = Path(__file__).resolve().parents[1] / "static"
 
 
@@ -24,6 +25,15 @@ class Asset(NamedTuple):
     content_type: str
     content: bytes
     gzipped: bytes
+
+    def cache_control(self, requested_digest: str) -> str:
+        """Return the header ``Cache-Control`` of a response with this file.
+
+        During a rolling deployment, a page may request the other version's file. It gets this one,
+        which does the same work, but no cache may store it under that name.
+        """
+        is_current = requested_digest == self.digest
+        return f"public, max-age={_ONE_YEAR_SECONDS}, immutable" if is_current else "no-store"
 
 
 @lru_cache

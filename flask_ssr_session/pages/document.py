@@ -11,14 +11,14 @@ from ..app_state import AppState
 from ..request_state import RequestState
 from ..sansio.states import ResponseKind
 from .jinja_env import (
-    DOCUMENT,
     LOADER_ADVICE,
     LOADER_REPLACED,
-    MACRO,
-    TEMPLATE_PREFIX,
+    has_macro,
     is_loader_replaced,
     original_document,
+    overridden_templates,
 )
+from .packaged_templates import DOCUMENT, MACRO, TEMPLATE_PREFIX
 from .refresh_page import script_url
 
 
@@ -34,19 +34,22 @@ def render_document(state: RequestState) -> str:
     except Exception as error:  # noqa: BLE001 - the app's code may raise anything
         # The message may quote the app's values; the type and the template's location do not.
         problem = f"failed with {type(error).__name__}{_template_location(error)}"
+        if not has_macro():
+            problem = "defines no macro refresh_page()"
     else:
         # Without the script a visitor would stay on the refresh page for ever.
         is_refresh_page = state.page_plan.page is ResponseKind.REFRESH_PAGE
         if not is_refresh_page or _has_refresh_script(state, page):
             return page
         problem = (
-            "shows no refresh page: call refresh_page() of flask_ssr_session/refresh_page.html"
+            "lacks the script of the refresh page: call refresh_page() of "
+            "flask_ssr_session/refresh_page.html"
         )
     if not is_loader_replaced(app_state.app):
         app_state.log.write(
             logging.ERROR,
             "override_broken",
-            f"{DOCUMENT} or {MACRO} of the app {problem}; the original is shown",
+            f"{_app_templates()} {problem}; the original is shown",
         )
     warn_of_replaced_loader(app_state)
     return original_document(app_state.app).render(refresh_page_template=TEMPLATE_PREFIX + MACRO)
@@ -58,15 +61,6 @@ def warn_of_replaced_loader(app_state: AppState) -> None:
         app_state.warn_once("loader_replaced", f"{LOADER_REPLACED}: {LOADER_ADVICE}")
 
 
-def content_security_policy(app_state: AppState) -> str:
-    """Return a policy that allows exactly what the unmodified pages use."""
-    return (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-        f"connect-src 'self' {app_state.sdk_binding().resolved.api_domain}; "
-        "base-uri 'none'; form-action 'self'; frame-ancestors 'self'"
-    )
-
-
 def _has_refresh_script(state: RequestState, page: str) -> bool:
     """Return whether *page* has the script of the refresh page.
 
@@ -75,6 +69,12 @@ def _has_refresh_script(state: RequestState, page: str) -> bool:
     script = re.escape(script_url(state.request, state.app_state.sdk_binding()))
     # The app's nonce may stand before the mode; Markup has escaped its brackets and quotes.
     return re.search(rf'<script src="{script}"[^<>]* data-mode="refresh"', page) is not None
+
+
+def _app_templates() -> str:
+    """Return which templates of the app the page consists of."""
+    overridden = overridden_templates()
+    return f"{' or '.join(overridden)} of the app" if overridden else "the app"
 
 
 def _template_location(error: Exception) -> str:

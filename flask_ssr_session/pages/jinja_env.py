@@ -7,8 +7,8 @@ their own. Each can import, call and extend the other.
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
-from functools import cache
+from collections.abc import Hashable, MutableMapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,30 +22,9 @@ from jinja2 import (
     TemplateNotFound,
 )
 
-from ..errors import ConfigError
-
-DOCUMENT = "refresh_document.html"
-MACRO = "refresh_page.html"
-TEMPLATE_PREFIX = "flask_ssr_session/"
+from .packaged_templates import DOCUMENT, MACRO, NOTICE, TEMPLATE_PREFIX, templates_folder
 
 _EXTENSION_NAME = "ssr_session_templates"
-
-
-@cache
-def templates_folder() -> Path:
-    """Return the folder of the packaged templates: in the package, or next to it in a checkout.
-
-    :raises ConfigError: it is in neither.
-    """
-    package = Path(__file__).resolve().parents[1]
-    inside = package / "templates"
-    if (inside / MACRO).is_file():
-        return inside
-    # Only a checkout of this project counts, not a site-packages/templates.
-    checkout = package.parent
-    if (checkout / "hatch_build.py").is_file() and (checkout / "templates" / MACRO).is_file():
-        return checkout / "templates"
-    raise ConfigError("the templates of flask_ssr_session are missing: install it with pip")
 
 
 class _PackagedEnvironment(Environment):
@@ -93,6 +72,8 @@ class _PackagedLoader(FileSystemLoader):
             is_async: _PackagedEnvironment(app, self, is_async=is_async)
             for is_async in (False, True)
         }
+        # Rendering costs more than everything else that session_script() does.
+        self.render_notice = lru_cache(maxsize=64)(self._render_notice)
 
     def load(
         self,
@@ -102,6 +83,9 @@ class _PackagedLoader(FileSystemLoader):
     ) -> Template:
         """Return a packaged template that templates of *environment* can import and extend."""
         return super().load(self._environments[environment.is_async], name, globals)
+
+    def _render_notice(self, **values: Hashable) -> str:
+        return self.original(NOTICE).render(values)
 
     def original(self, name: str) -> Template:
         """Return a packaged template that uses nothing of the app but its globals."""
@@ -118,6 +102,12 @@ def original_document(app: Flask) -> Template:
     """Return the whole page in its original look, which no template of *app* can break."""
     loader: _PackagedLoader = app.extensions[_EXTENSION_NAME]
     return loader.original(DOCUMENT)
+
+
+def render_notice(app: Flask, **values: Hashable) -> str:
+    """Return the notice for other users, rendered once for the same values."""
+    loader: _PackagedLoader = app.extensions[_EXTENSION_NAME]
+    return loader.render_notice(**values)
 
 
 def is_loader_replaced(app: Flask) -> bool:
@@ -143,14 +133,28 @@ LOADER_ADVICE = (
 )
 
 
-def templates_are_unmodified() -> bool:
-    """Return whether the app overrides no packaged template, so that their contents are known."""
+def overridden_templates() -> list[str]:
+    """Return the names of the packaged templates that the app overrides."""
     folder = templates_folder()
+    overridden = []
     for name in (DOCUMENT, MACRO):
         try:
             filename = current_app.jinja_env.get_template(name).filename
         except Exception:  # noqa: BLE001 - an override that does not even compile
-            return False
+            filename = None
         if filename is None or Path(filename).parent != folder:
-            return False
-    return True
+            overridden.append(name)
+    return overridden
+
+
+def templates_are_unmodified() -> bool:
+    """Return whether the app overrides no packaged template, so that their contents are known."""
+    return not overridden_templates()
+
+
+def has_macro() -> bool:
+    """Return whether ``refresh_page.html``, perhaps the app's own, defines ``refresh_page()``."""
+    try:
+        return hasattr(current_app.jinja_env.get_template(MACRO).module, "refresh_page")
+    except Exception:  # noqa: BLE001 - it fails for another reason, or is asynchronous
+        return True

@@ -11,7 +11,9 @@ from werkzeug.local import LocalProxy
 from ..request_state import current_request_state
 from ..sansio.states import SessionState
 from .jinja_env import install_loader
-from .refresh_page import page_kind, refresh_texts, refresh_view, session_script
+from .languages import current_language
+from .refresh_page import chosen_texts, page_kind, refresh_view, session_script
+from .sign_out import sign_out_view
 
 
 class NeedsRefresh:
@@ -92,9 +94,11 @@ def install_templates(app: Flask) -> None:
         needs_refresh=NeedsRefresh(),
         session_script=session_script,
         session_state=LocalProxy(session_state),
+        ssr_language=current_language,
         ssr_page_kind=page_kind,
-        ssr_refresh_texts=refresh_texts,
+        ssr_refresh_texts=chosen_texts,
         ssr_refresh_view=refresh_view,
+        ssr_sign_out_view=sign_out_view,
     )
 
 

@@ -15,6 +15,7 @@ from ..errors import MisuseError
 from ..session import SSRSession
 from .app_code import Report, call_app_code, raise_misuse
 from .builtin_claims import EMAIL_VERIFIED_CLAIM, PERMISSIONS_CLAIM, ROLES_CLAIM
+from .claim_words import UNCHECKED, VALUE_ABSENT, reason_in_words
 
 
 class _Default(Enum):
@@ -46,7 +47,8 @@ class ClaimFailure(NamedTuple):
 
     :ivar id: the validator's id; ``st-role``, ``st-perm`` or ``st-ev`` for *role*, *permission*
         and *email_verified*.
-    :ivar reason: the reason in the SDK's form; it may contain values of the claim.
+    :ivar reason: the reason in the SDK's form; it may contain values of the claim, and so may the
+        ``repr``. The ``str`` contains none.
     :ivar step_up: the factor that cures the failure if the user completes it again, or empty.
     :ivar sign_in_again: the failure is cured if the user signs in again.
     """
@@ -56,9 +58,13 @@ class ClaimFailure(NamedTuple):
     step_up: str = ""
     sign_in_again: bool = False
 
-
-# The reason if a validator gives none.
-UNCHECKED: Final = {"message": "this claim could not be checked"}
+    def __str__(self) -> str:
+        """Return what the session lacks, in words; no value of a claim is among them."""
+        if self.sign_in_again:
+            return "the user has to sign in again"
+        if self.step_up:
+            return f"the user has to complete the factor {self.step_up} again"
+        return reason_in_words(self.id, self.reason)
 
 
 class ClaimRequirements(NamedTuple):
@@ -208,7 +214,7 @@ def _check_validator(given: object) -> None:
 
 def _failure(claim_id: str, is_present: bool, **details: Any) -> ClaimFailure:
     """Return a failure in the words of the SDK's validators."""
-    message = "wrong value" if is_present else "value does not exist"
+    message = "wrong value" if is_present else VALUE_ABSENT
     return ClaimFailure(claim_id, {"message": message, **details})
 
 

@@ -1,4 +1,4 @@
-"""Find one cookie in a request's header without parsing the others."""
+"""Find the cookies of one name in a request's header."""
 
 from __future__ import annotations
 
@@ -30,3 +30,13 @@ def plain_values(header: str, name: str) -> list[str] | None:
         and value == value.strip()
     )
     return [value] if is_plain else None
+
+
+def cookie_values(header: str, name: str) -> list[str]:
+    """Return the values of all cookies called *name*, in the order of the header.
+
+    For frameworks whose own parser returns one value per name: a request may carry several access
+    tokens. Values stay as they are, quotes included, because no token has quotes.
+    """
+    pairs = (pair.partition("=") for pair in header.split(";"))
+    return [value.strip() for key, _, value in pairs if key.strip() == name]

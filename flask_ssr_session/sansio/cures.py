@@ -46,19 +46,19 @@ class CurePages(NamedTuple):
     factors: str | None = None
     step_up: str | None = None
 
-    def located(self, path_of: Callable[[str], str]) -> CurePages:
+    def located(self, path_of: Callable[[str], str | None]) -> CurePages:
         """Return these pages with paths in place of endpoints of the app.
 
-        :param path_of: returns the path of an endpoint.
+        :param path_of: returns the path of an endpoint; None leaves the page out.
         """
         if all(page.startswith("/") for page in self.pages.values()):
             return self
-        return self._replace(
-            pages={
-                claim: page if page.startswith("/") else path_of(page)
-                for claim, page in self.pages.items()
-            }
-        )
+        located = {
+            claim: page if page.startswith("/") else path_of(page)
+            for claim, page in self.pages.items()
+        }
+        pages = {claim: path for claim, path in located.items() if path is not None}
+        return self._replace(pages=pages)
 
     def cure(self, failures: Sequence[ClaimFailure]) -> Cure | None:
         """Return the cure of the first failure; None if one of them has none."""

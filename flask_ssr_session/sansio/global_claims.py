@@ -13,7 +13,8 @@ from weakref import WeakKeyDictionary
 
 from ..session import SSRSession
 from .app_code import Report, call_app_code
-from .claims import UNCHECKED, ClaimFailure, ClaimValidator, run_validators
+from .claim_words import UNCHECKED
+from .claims import ClaimFailure, ClaimValidator, run_validators
 
 # The SDK's function that an app may override.
 OVERRIDE_NAME = "get_global_claim_validators"

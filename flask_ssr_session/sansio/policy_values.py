@@ -18,7 +18,7 @@ CURE_RETURN_PARAMETER = "redirectToPath"
 
 
 class PolicyOptions(NamedTuple):
-    """The settings that responses depend on; the same for all requests of an app.
+    """The settings that responses depend on; only URLs of pages may depend on the request.
 
     :ivar login_url: path or URL of sign-in, without a return path.
     :ivar login_return_param: the query parameter in which sign-in reads the return path.

@@ -15,6 +15,9 @@ MAX_WRAPPERS = 100
 
 _MARK = "_ssr_session_mark"
 
+# The session is valid, but the app knows no user for it. An app may name a page that cures it.
+NO_USER = ClaimFailure("user", {"message": "the app has no user for this session"})
+
 
 class Requirements(NamedTuple):
     """What a view requires.
@@ -26,6 +29,7 @@ class Requirements(NamedTuple):
     :ivar recency: how recent the sign-in must be.
     :ivar check_revoked: the core is asked whether the session still exists.
     :ivar keep_form: the refresh page may carry a form that was posted with an expired session.
+    :ivar user: the app has a user for the session.
     """
 
     optional: bool = False
@@ -35,17 +39,37 @@ class Requirements(NamedTuple):
     allow_pending: bool = False
     check_revoked: bool = False
     keep_form: bool = False
+    user: bool = False
 
     @classmethod
     def of(cls, claims: ClaimRequirements, recency: Recency, **switches: bool) -> Requirements:
         """Return the requirements that a decorator declares.
 
-        :raises MisuseError: a switch is neither True nor False.
+        :raises MisuseError: a switch is neither True nor False, or *optional* has a condition.
         """
         for name, value in switches.items():
             if not isinstance(value, bool):
                 raise MisuseError(f"{name}= takes True or False.")
-        return cls(claims=claims, recency=recency, **switches)
+        requirements = cls(claims=claims, recency=recency, **switches)
+        if requirements.optional and requirements != cls(optional=True):
+            raise MisuseError(
+                "optional=True takes no other condition: without a session, nothing can meet it."
+            )
+        return requirements
+
+    def lowered_by(self, mark: ViewMark) -> Requirements:
+        """Return these requirements of a hook for a view with *mark*.
+
+        The view's mark does not lower conditions on claims or the user.
+        """
+        is_plain = self.claims == ClaimRequirements() and self.recency == Recency()
+        if self.user or not is_plain:
+            return self
+        return self._replace(
+            optional=self.optional or mark.optional,
+            allow_pending=self.allow_pending or mark.allow_pending,
+            global_claims=self.global_claims and mark.global_claims,
+        )
 
     @property
     def curable(self) -> tuple[ClaimFailure, ...]:
@@ -55,6 +79,8 @@ class Requirements(NamedTuple):
         failures = [ClaimFailure(claim_id, None) for claim_id in ids]
         if self.recency.factor:
             failures.append(ClaimFailure(MFA_CLAIM, None, step_up=self.recency.factor))
+        if self.user:
+            failures.append(NO_USER)
         return tuple(failures)
 
     @property
@@ -68,6 +94,7 @@ class ViewMark(NamedTuple):
 
     :ivar exempt: the view is exempt from session handling.
     :ivar curable: the failures that a page may cure, without their reasons.
+    :ivar requirements: those of each decorator, the outermost first.
     """
 
     exempt: bool = False
@@ -76,6 +103,7 @@ class ViewMark(NamedTuple):
     global_claims: bool = True
     keep_form: bool = False
     curable: tuple[ClaimFailure, ...] = ()
+    requirements: tuple[Requirements, ...] = ()
 
 
 _UNMARKED = ViewMark()
@@ -96,7 +124,7 @@ def view_mark(view: Any) -> ViewMark:
     The hook runs before any decorator. A decorator above the mark, for example a rate limit, must
     not hide it.
     """
-    marks = list(_marks(view))
+    marks = [own_mark(function) for function in wrapped_chain(view)]
     return ViewMark(
         exempt=any(mark.exempt for mark in marks),
         optional=any(mark.optional for mark in marks),
@@ -104,6 +132,7 @@ def view_mark(view: Any) -> ViewMark:
         global_claims=all(mark.global_claims for mark in marks),
         keep_form=any(mark.keep_form for mark in marks),
         curable=tuple(failure for mark in marks for failure in mark.curable),
+        requirements=tuple(each for mark in marks for each in mark.requirements),
     )
 
 
@@ -138,11 +167,10 @@ class ViewMarks:
         return known
 
 
-def _marks(view: Any) -> Iterator[ViewMark]:
-    for function in wrapped_chain(view):
-        owner, mark = getattr(function, "__dict__", {}).get(_MARK, (None, _UNMARKED))
-        if owner is function:
-            yield mark
+def own_mark(function: Any) -> ViewMark:
+    """Return the mark of *function* itself."""
+    owner, mark = getattr(function, "__dict__", {}).get(_MARK, (None, _UNMARKED))
+    return mark if owner is function else _UNMARKED
 
 
 def wrapped_chain(view: Any) -> Iterator[Any]:

@@ -8,6 +8,7 @@ each wait, from resolving the name to the last byte, gets only the time that is 
 from __future__ import annotations
 
 import re
+import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from email.message import Message
@@ -16,7 +17,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
-from ..errors import FetchError, HTTPClientError
+from ..errors import CertificateError, FetchError, HTTPClientError
 from ..sansio.origins import DEFAULT_PORTS
 from .connection import DeadlineSocket, connect
 from .deadline import Deadline
@@ -126,6 +127,10 @@ def _open_response(
                 yield response
     except TimeoutError:
         raise FetchError("no complete response in time") from None
+    except ssl.SSLCertVerificationError as error:
+        # OpenSSL's own words; at most, they repeat the requested host.
+        reason = error.verify_message.rstrip(".")
+        raise CertificateError(f"this process does not trust its certificate: {reason}") from None
     except (OSError, HTTPException, ValueError) as error:
         # Only the type: text from a server does not belong in the log.
         raise FetchError(f"the connection failed ({type(error).__name__})") from None

@@ -188,6 +188,7 @@ def test_failed_claim_leaves_no_claim_value_in_the_log(
         editor.get("/", headers=headers)
     assert HIDDEN not in caplog.text
     error = InvalidClaimsError([ClaimFailure("st-role", REASON)])
+    assert "the roles of the user do not meet the requirement" in str(error)
     assert HIDDEN not in f"{error} {error!r} {error.get_response().get_data(as_text=True)}"
     assert not isinstance(error, SessionRequired)
 

@@ -17,7 +17,9 @@ from .conftest import cookies
 def is_kept(text: str) -> bool:
     """Return whether a container of this process holds a string with this text."""
     gc.collect()
-    containers = (kept for kept in gc.get_objects() if isinstance(kept, dict | list | tuple | set))
+    # The type itself: isinstance() would also ask the proxies of other libraries, which may raise.
+    kinds = (dict, list, tuple, set)
+    containers = (kept for kept in gc.get_objects() if issubclass(type(kept), kinds))
     for kept in containers:
         items: Iterable[object] = [*kept, *kept.values()] if isinstance(kept, dict) else [*kept]
         if any(isinstance(item, str) and text in item for item in items):

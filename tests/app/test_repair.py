@@ -264,6 +264,33 @@ def test_endpoint_of_a_cure_is_checked_before_the_first_page(
         app.test_client().get("/any", headers=PAGE)
 
 
+@rows(
+    "language, mount, shown",
+    {
+        "a language": ("de", "", "repair"),
+        "none": ("", "", "claims"),
+        # A proxy's header may say so.
+        "a mount point that names a host": ("de", "//evil.example", "claims"),
+    },
+)
+def test_endpoint_that_no_link_leads_to_is_no_cure(
+    sdk: None,  # noqa: ARG001
+    caplog: pytest.LogCaptureFixture,
+    language: str,
+    mount: str,
+    shown: str,
+) -> None:
+    app = make_app(claim_pages={"st-ev": "of_language"})
+    app.add_url_rule("/<language>/page", "of_language", lambda language: language)
+    app.url_defaults(lambda _endpoint, values: values.update(language and {"language": language}))
+    client = app.test_client()
+    sign_in(client, **UNVERIFIED)
+    page = client.get("/mail", headers=PAGE, environ_overrides={"SCRIPT_NAME": mount})
+    assert page.status_code == 403
+    assert ("data-cure" in page.text) is (shown == "repair")
+    assert ("claim_page_failed: the page 'of_language' " in caplog.text) is (shown == "claims")
+
+
 def test_htmx_gets_an_encoded_path(sdk: None) -> None:  # noqa: ARG001
     client = make_site(claim_pages={"st-ev": "/подтвердить"}).test_client()
     sign_in(client, **UNVERIFIED)

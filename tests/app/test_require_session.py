@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flask import Flask, Response, abort, g, render_template, request
+from flask import Blueprint, Flask, Response, abort, g, render_template, request
 from flask import render_template_string as render
 from flask import stream_template_string as stream
 from flask.views import MethodView
@@ -21,6 +21,7 @@ from werkzeug.test import TestResponse
 
 from flask_ssr_session import (
     InvalidClaimsError,
+    MisuseError,
     SessionRequired,
     app_state,
     require_session,
@@ -31,7 +32,7 @@ from flask_ssr_session import (
 from flask_ssr_session.testing import outage, sign_in
 from tests.browser_requests import FETCH, PAGE
 from tests.tables import rows
-from tests.tokens import make_token
+from tests.tokens import expired_token, make_token
 
 from .conftest import (
     EMAIL,
@@ -172,6 +173,120 @@ def test_decorator_that_asks_for_a_role_means_it(below: Function, closed: bool) 
     for path in ("/", "/twice", "/static/conftest.py"):
         for claims, status in ((STRANGER, 401), (READER, 403), (ADMIN, 200)):
             assert ask(app, path, claims).status_code == status, path
+
+
+# --- optional for a blueprint --------------------------------------------------------------------
+
+ABROAD = PAGE | {"Sec-Fetch-Site": "cross-site"}
+OPTIONAL = functools.partial(require_session, optional=True)
+
+
+def open_area(app: Flask, *hooks: Function) -> Flask:
+    """Give *app* a blueprint with *hooks*, and the view that they should be like."""
+    area = Blueprint("area", "area", url_prefix="/area")
+    for hook in hooks:
+        area.before_request(hook)
+    views = {"plain": page, "guarded": session_required(page), "exempt": session_exempt(page)}
+    views |= {"optional": session_optional(page), "admin": for_admins(page)}
+    for name, view in views.items():
+        area.add_url_rule(f"/{name}", name, view, methods=["GET", "POST"])
+    app.register_blueprint(area)
+    app.add_url_rule("/marked", "marked", session_optional(page), methods=["GET", "POST"])
+    return app
+
+
+def page() -> str:
+    return f"{content()}, held back: {render('{{ needs_refresh }}')}"
+
+
+@rows("headers", {"page": PAGE, "script": FETCH, "another site": ABROAD})
+@rows("path", {"": "", "by choice": "?continueSignedOut=1"})
+@rows("method", {"GET": "GET", "POST": "POST"})
+@rows("in_outage", {"": False, "outage": True})
+def test_optional_hook_asks_what_session_optional_asks(
+    claims_app: Flask, headers: dict[str, str], path: str, method: str, in_outage: bool
+) -> None:
+    app = open_area(claims_app, OPTIONAL)
+    client = app.test_client(use_cookies=False)
+    tokens = [make_token(**claims) for claims in (UNVERIFIED, GOOD, PENDING)]
+    shown = set()
+    with outage(app) if in_outage else app.app_context():
+        for cookie in ({}, *map(cookies, (*tokens, expired_token(), "junk"))):
+            answers = [
+                client.open(at + path, method=method, headers=headers | cookie)
+                for at in ("/marked", "/area/plain", "/area/optional")
+            ]
+            told = {
+                (
+                    answer.status_code,
+                    answer.headers.get("SSR-Session"),
+                    answer.headers.get("Cache-Control"),
+                    answer.text.startswith("content for") and answer.text,
+                )
+                for answer in answers
+            }
+            assert len(told) == 1, cookie
+            shown |= told
+    # Nobody is sent to sign in, and without the choice an expired token is refreshed.
+    assert {status for status, *_ in shown} <= {200, 401, 403, 503}
+    assert any(text == "content for strangers, held back: False" for *_, text in shown)
+
+
+@rows(
+    "hooks, closed, name, claims, status",
+    {
+        "stranger": ([OPTIONAL], False, "plain", STRANGER, 200),
+        "a view that requires a session": ([OPTIONAL], False, "guarded", STRANGER, 401),
+        "a session there": ([OPTIONAL], False, "guarded", READER, 200),
+        "a view that requires a role": ([OPTIONAL], False, "admin", READER, 403),
+        "the role": ([OPTIONAL], False, "admin", ADMIN, 200),
+        "an exempt view": ([OPTIONAL], False, "exempt", STRANGER, 200),
+        "a stricter hook after it": ([OPTIONAL, require_session], False, "plain", STRANGER, 401),
+        "a stricter hook before it": ([require_session, OPTIONAL], False, "plain", STRANGER, 401),
+        "a session for both": ([require_session, OPTIONAL], False, "plain", READER, 200),
+        "a closed app": ([OPTIONAL], True, "plain", STRANGER, 401),
+    },
+)
+def test_optional_hook_lowers_nothing_else(
+    hooks: list[Function], closed: bool, name: str, claims: dict[str, Any] | None, status: int
+) -> None:
+    app = make_app()
+    if closed:
+        app.before_request(require_session)
+    open_area(app, *hooks)
+    assert ask(app, f"/area/{name}", claims).status_code == status
+
+
+@rows(
+    "condition",
+    {
+        "a role": {"role": "admin"},
+        "a claim": {"email_verified": True},
+        "a factor": {"factor": "totp"},
+        "a recent sign-in": {"signed_in_within": 60},
+        "the core": {"check_revoked": True},
+        "a form": {"keep_form": True},
+        "half signed in": {"allow_pending": True},
+        "no global claims": {"global_claims": False},
+    },
+)
+def test_optional_takes_no_condition(app: Flask, condition: dict[str, Any]) -> None:
+    given: dict[str, Any] = {}
+
+    def view() -> str:
+        require_session(**given)
+        return "content"
+
+    app.add_url_rule("/", "view", view)
+    for twin, status in (({"optional": True}, 200), (condition, 401)):
+        given = twin
+        assert ask(app, "/", STRANGER).status_code == status
+    given = condition | {"optional": True}
+    with pytest.raises(MisuseError, match="optional=True takes no other condition"):
+        ask(app, "/", STRANGER)
+    given = {"optional": 1}
+    with pytest.raises(MisuseError, match="optional= takes True or False"):
+        ask(app, "/", STRANGER)
 
 
 # --- inside a view -------------------------------------------------------------------------------

@@ -104,10 +104,11 @@ BARE = "<!doctype html><title>Bare</title><p data-user>{{ g.session.user_id }}</
 RAW = "<!doctype html><title>Raw</title>{{ request.args.text|safe }}"
 pages.add_url_rule("/bare", "bare", session_required(lambda: render_template_string(BARE)))
 pages.add_url_rule("/raw", "raw", session_exempt(lambda: render_template_string(RAW)))
-DECIDES = """{% from "refresh_page.html" import refresh_page %}<!doctype html><title>Page</title>
+DECIDES = """{% from "refresh_page.html" import refresh_page %}
+{% from "sign_out_button.html" import sign_out_button %}<!doctype html><title>Page</title>
 {{ before|safe }}{% if needs_refresh %}{{ refresh_page(nonce=nonce, texts=texts) }}
 {% if twice %}{{ refresh_page() }}{% endif %}{% else %}{{ session_script(nonce=nonce) }}
-<p data-user>{{ g.session.user_id }}</p>{% endif %}"""
+<p data-user>{{ g.session.user_id }}</p>{{ sign_out_button("Sign out") }}{% endif %}"""
 
 
 def decide(**arguments: Any) -> str:
@@ -171,7 +172,7 @@ pages.add_url_rule(
 )
 STYLES = {
     "own": "body { background: Canvas; color: CanvasText }",
-    "history": "html { display: flow-root }",
+    "history": "body { display: flow-root !important }",
 }
 pages.add_url_rule(
     "/style/<name>.css", "style", lambda name: Response(STYLES[name], mimetype="text/css")

@@ -141,6 +141,7 @@ FORMS = {
     # Buttons that change what is sent. The responses go into a frame, so that the page stays.
     "buttons": PAGE
     + """<iframe name="answer"></iframe>
+<img name="baseURI" alt=""><img name="documentElement" alt=""><img name="documentElement" alt="">
 <form id="main" method="post" target="answer"><input name="text" value="x">
 <input name="submit"><input name="action"><input name="method"><input name="target">
 <button id="first" name="go" value="1">1</button><input name="between">
@@ -166,9 +167,70 @@ id="abroad">15</button></form>
     "simple": PAGE
     + """<form method="post" action="{{ request.args.get('to', '') }}">
 <input name="title"><button>Send</button></form>""",
+    "fields": PAGE
+    + """<style>body { display: block }</style>
+<input id="text" value="a"><input id="range" type="range"><input id="colour" type="color">
+<input id="number" type="number" value="x"><input type="hidden" value="h"><input type="submit">
+<input id="box" type="checkbox"><input type="checkbox" checked><input type="file">
+<input type="radio" name="one"><input id="radio" type="radio" name="one" checked>
+<textarea id="lines">
+a
+b</textarea>
+<select id="one"><option disabled>a<option>b<option>c</select>
+<select id="marked"><option>a<option selected>b</select>
+<select id="many" multiple><option selected>a<option>b</select>
+<p id="editable" contenteditable>a</p>""",
     "wtf": PAGE
     + '<form method="post">{{ form.csrf_token }}{{ form.title }}<button>Send</button></form>',
 }
+
+# What a visitor may do on the page "fields", and how it is undone.
+_TYPED = "editable.dispatchEvent(new Event('input', { bubbles: true }))"
+FIELDS = {
+    "nothing": ("", ""),
+    "text": ("text.value = ''", "text.value = 'a'"),
+    "a range": ("range.value = 51", "range.value = 50"),
+    "a colour": ("colour.value = '#00ff00'", "colour.value = '#000000'"),
+    "a number": ("number.value = 1", "number.value = ''"),
+    "a box": ("box.checked = true", "box.checked = false"),
+    "a radio button": ("radio.checked = false", "radio.checked = true"),
+    "lines": ("lines.value += 'c'", "lines.value = 'a\\nb'"),
+    "one of several": ("one.value = 'c'", "one.value = 'b'"),
+    "another than the marked one": ("marked.value = 'a'", "marked.value = 'b'"),
+    "many of several": ("many.options[1].selected = true", "many.options[1].selected = false"),
+    "nothing again": ("", ""),
+    "editable text": (_TYPED, ""),
+}
+
+# --- links ---------------------------------------------------------------------------------------
+
+# Each link leads to a view that answers 204, so the page stays. The images, fields and links are
+# named like what scripts look up in their documents, forms and windows.
+LINKS = """<!doctype html><title>Links</title><link rel="icon" href="data:,">{{ session_script() }}
+<img name="baseURI" alt=""><img name="documentElement" alt=""><img name="createElement" alt="">
+<img name="addEventListener" alt=""><img name="querySelectorAll" alt="">
+<p onclick="heard.push(event.target.id)"><a id="plain" href="{{ to }}plain?a=1&b=ö#part">Plain</a>
+<a id="inner" href="{{ to }}inner" target="_SELF"><b id="bold">Inner</b></a>
+<a id="secret" href="{{ to }}secret" rel="noopener noreferrer">No referrer</a>
+<a id="policy" href="{{ to }}policy" referrerpolicy="origin">Policy</a>
+<a id="pings" href="{{ to }}pings" ping="{{ to }}ping">Pings</a>
+<a id="changed" href="/" onclick="this.href = '{{ to }}changed'">Changed</a></p>
+<svg viewBox="0 0 40 10" width="400">
+<a id="svg" href="{{ to }}svg"><rect width="20" height="9"/></a>
+<a id="xlink" xlink:href="{{ to }}xlink"><rect x="20" width="20" height="9"/></a></svg>
+<img usemap="#map" alt="" width="9" height="9" src="data:image/svg+xml,<svg xmlns=
+'http://www.w3.org/2000/svg' width='9' height='9'/>">
+<map name="map"><area id="area" href="{{ to }}area" coords="0,0,9,9" alt="Area"></map>
+<shadow-host id="host"></shadow-host>
+<form id="search" action="{{ to }}search?lost#part"><input name="q"><input name="submit"
+value="ä &amp;"><input name="setAttribute"><button name="go" value="1">Search</button></form>
+<form method="post" action="/"><input name="text" value="x"><button id="gets" formmethod="GET"
+formaction="{{ to }}gets">Gets</button></form>
+<form method="post" action="{{ to }}posted" id="posts"><button>Posts</button></form>
+<div id="box"></div>
+<script>heard = [];
+host.attachShadow({ mode: "open" }).innerHTML = "<a id=shadow href='{{ to }}shadow'>Shadow</a>";
+</script>"""
 
 # --- kinds of requests ---------------------------------------------------------------------------
 
@@ -178,6 +240,7 @@ LAYOUT = """<!doctype html><html lang="en"><head><title>{{ request.path }}</titl
 HTMX = """<script src="/kinds/library/{{ request.args.htmx }}/dist/htmx.js"></script>"""
 BODY = """</head><body><p data-user>{{ g.session.user_id }}</p>"""
 KINDS = {
+    "links": LINKS.replace("{{ to }}", "/kinds/note/{{ request.args.run }}/"),
     "remembered": """<!doctype html><title>Page</title>
 {%- if with_script %}{{ session_script() }}{% endif %}
 <link rel="stylesheet" href="/style/history.css">
@@ -202,13 +265,14 @@ supertokensWebsite.attemptRefreshingSession()
     + BODY
     + """<button hx-get="/kinds/fragment" hx-target="#out">Get</button>
 <form hx-post="/kinds/fragment" hx-target="#out"><input name="note"><button>Send</button></form>
-<p hx-boost="true"><a href="/kinds/plain?boosted">Boosted</a></p><div id="out">old</div>""",
+<p><a href="/kinds/plain?boosted" hx-boost="true">Boosted</a></p><div id="out">old</div>""",
     "loading": LAYOUT
     + HTMX
     + BODY
     + """<div id="out" hx-get="/kinds/fragment" hx-trigger="load">old</div>""",
     "turbo": LAYOUT
-    + """<script src="/kinds/library/@hotwired/turbo/dist/turbo.es2017-umd.js"></script>"""
+    + """<script src="/kinds/library/@hotwired/turbo/dist/turbo.es2017-umd.js"></script>
+{% if "sdk-last" in request.args %}{{ session_script() }}{% endif %}"""
     + BODY
     + """<a href="/kinds/plain?visited">Visit</a>
 <form method="post" action="/kinds/sent"><input name="note"><button>Send</button></form>

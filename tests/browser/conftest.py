@@ -586,6 +586,19 @@ def hold_refresh(page: Page) -> list[Route]:
     return held
 
 
+@contextmanager
+def held_at_the_server(site: Site) -> Iterator[None]:
+    """Hold all responses of the refresh API until the block ends.
+
+    What Playwright holds, a browser drops early when the page is left, and the SDK can tidy up.
+    """
+    site.ask("/tabs/hold")
+    try:
+        yield
+    finally:
+        site.ask("/tabs/let-go")
+
+
 def expect_cause(page: Page, name: str, *, sign_in: str = "/auth?redirectToPath=") -> None:
     """Wait until the page names this cause, no other, and both links."""
     expect(page.locator(f"[data-ssr-cause={name}]")).to_be_visible()

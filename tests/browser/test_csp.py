@@ -98,6 +98,13 @@ def test_every_page_of_ours_works_under_a_strict_policy(
         page.goto(site.url(path))
         expect_user(page, user)
 
+    page.evaluate("document.body.append(document.createElement('textarea'))")
+    page.fill("textarea", "half")
+    page.context.clear_cookies(name="sFrontToken")
+    page.evaluate("dispatchEvent(new Event('focus'))")
+    expect(page.get_by_role("heading")).to_have_text("You are signed out")
+    expect(page.locator(".ssr-session")).to_have_css("text-align", "center")
+
     site.expire(page)
     site.core.stop_refresh_endpoint()
     page.goto(site.url(DASHBOARD))
@@ -257,7 +264,7 @@ def test_no_address_becomes_script_on_the_way_to_sign_in(hostile: Site, page: Pa
         # After a form was sent, nothing leads away by itself.
         page.goto(hostile.url(PANEL))
         post_form(page, f"/{path}/{ENCODED}?{ENCODED}")
-        expect(page.get_by_text("nothing was sent")).to_be_visible()
+        expect(page.get_by_text("so nothing was sent")).to_be_visible()
         assert_unspoiled(page, f"form for {path}")
     for target in TARGETS:
         visit(hostile, page, f"/auth?redirectToPath={quote(target)}", "form")
@@ -321,3 +328,5 @@ def test_content_that_takes_names_changes_nothing(
     user = site.signed_up_and_expired(page)
     page.goto(site.url(f"/clobbered/{kind}/{names}"))
     expect_user(page, user)
+    page.get_by_role("button", name="Sign out").click()
+    page.wait_for_url(site.url("/"))

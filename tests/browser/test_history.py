@@ -30,7 +30,7 @@ pytestmark = pytest.mark.browser
 NOTE = """addEventListener("DOMContentLoaded", () => addEventListener("pageshow", (event) => {
   if (!event.persisted) return;
   window.wasKept = true;
-  sessionStorage.setItem("shown", getComputedStyle(document.documentElement).display);
+  sessionStorage.setItem("shown", getComputedStyle(document.body).display);
 }));"""
 
 
@@ -111,10 +111,10 @@ def test_no_other_refresh_leaves_a_trace(flowing_site: Site, kept: Page, is_revo
 # --- pages that come back from memory ------------------------------------------------------------
 
 
-def signed_in_and_gone_on(site: Site, page: Page, name: str) -> str:
+def signed_in_and_gone_on(site: Site, page: Page, name: str, *, entry: str = "half") -> str:
     """Fill half a form in on the page *name* and go on to the panel; return the user's id."""
     user = site.sign_up(page, to=f"/pages/{name}")
-    page.fill("#field", "half")
+    page.fill("#field", entry)
     go_to(page, site.url("/panel/"))
     return user
 
@@ -144,7 +144,7 @@ def test_a_page_that_comes_back_to_its_user_is_not_loaded_anew(site: Site, kept:
     },
 )
 def test_a_page_back_after_sign_out(site: Site, kept: Page, name: str, is_shown: bool) -> None:
-    user = signed_in_and_gone_on(site, kept, name)
+    user = signed_in_and_gone_on(site, kept, name, entry="")
     sign_out(kept)
     go_back(kept)
     path = f"/pages/{name}"
@@ -164,8 +164,14 @@ def test_a_page_that_comes_back_to_another_user_is_theirs(site: Site, kept: Page
     assert second != first
     go_back(kept, 3)  # sign-up and the panel are two more places
     wait_for_address(kept, site.url("/pages/with-script"))
-    expect(kept.locator("#whose")).to_have_text(second)
-    expect(kept.locator("#field")).to_have_value("")
+    # Of a page that Firefox has from memory, Playwright waits for a navigation that never ends.
+    kept.wait_for_function("() => window.wasKept", polling=100)
+    assert kept.evaluate("!document.querySelector('[data-ssr-part=other_user]').hidden")
+    assert kept.evaluate("sessionStorage.getItem('shown')") == "none"
+    kept.evaluate("document.querySelector('[data-ssr-part=other_user] button').click()")
+    shows = "user => document.querySelector('#whose')?.textContent === user"
+    kept.wait_for_function(shows, arg=second, polling=100)
+    assert kept.evaluate("document.querySelector('#field').value") == ""
 
 
 JUST_REFRESHED = """key => sessionStorage.setItem(key, JSON.stringify(
@@ -204,7 +210,7 @@ def test_a_form_of_an_ended_session_is_there_after_sign_in(site: Site, kept: Pag
         kept.get_by_role("link", name="Sign in").click()
     site.fill_in(opened.value)
     opened.value.wait_for_url(site.url("/asks-the-core"))
-    try_again(kept)
+    kept.evaluate("dispatchEvent(new Event('focus'))")  # the visitor returns to this tab
     expect(kept.locator("[data-ssr-part=renewed]")).to_be_visible()
     go_back(kept)
     expect(kept.locator("#field")).to_have_value("half")
@@ -227,7 +233,9 @@ def test_the_answer_to_a_form_is_never_sent_for_again(site: Site, kept: Page, en
     kept.on("request", lambda request: sent.append(request.method))
     if engine == "firefox":
         go_back(kept)
-        kept.wait_for_function("() => !document.body.textContent.includes('for nobody else')")
+        kept.wait_for_function(
+            "() => document.body && !document.body.textContent.includes('for nobody else')"
+        )
     else:
         with kept.expect_event("requestfailed"):  # Chromium stores no such page, and prompts first
             go_back(kept)

@@ -191,6 +191,29 @@ def test_the_quickstart_signs_in_and_refreshes(site: Site, serve: Serve, page: P
     assert documents == [AGAIN, "200"]
 
 
+@pytest.mark.parametrize("docs_page", ["fastapi", "django"])
+def test_a_site_of_another_framework_signs_in_and_refreshes(
+    site: Site, serve: Serve, page: Page, docs_page: str
+) -> None:
+    told = {"CORE": site.core.uri, "SUPERTOKENS_TLDEXTRACT_DISABLE_HTTP": "1"}
+    pasted = serve("tests.browser.other_framework", **told, DOCS_PAGE=docs_page)
+    user = site.sign_up(page)
+    page.context.clear_cookies()
+    page.goto(pasted.url("/?page=2"))
+    page.wait_for_url(pasted.url("/auth?redirectToPath=/%3Fpage%3D2"))
+    page.fill("[name=email]", site.email)
+    page.fill("[name=password]", "correct horse 1")
+    page.click("button")
+    hello = page.get_by_text(f"Hello, {user}")
+    expect(hello).to_be_visible()
+    pasted.expire(page)
+    documents = documents_of(page)
+    page.goto(pasted.url("/?page=3#part"))
+    expect(hello).to_be_visible()
+    assert page.url == pasted.url("/?page=3#part")
+    assert documents == [AGAIN, "200"]
+
+
 # --- trouble -------------------------------------------------------------------------------------
 
 

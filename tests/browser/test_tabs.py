@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -21,6 +19,7 @@ from .conftest import (
     build_bare_sdk,
     expect_user,
     expect_working,
+    held_at_the_server,
     hold_refresh,
     open_tabs,
     reload_at_once,
@@ -41,7 +40,7 @@ IN_BACKGROUND = """
 const { isSeen = '', laterMs = '0' } = sessionStorage;
 const { now } = Date, { timeOrigin } = performance, tick = performance.now.bind(performance);
 let state = isSeen ? 'visible' : 'hidden', passedMs = 0;
-Object.defineProperty(document, 'visibilityState', { get: () => state });
+Object.defineProperty(Document.prototype, 'visibilityState', { get: () => state });
 Object.defineProperty(performance, 'timeOrigin', { get: () => timeOrigin + Number(laterMs) });
 performance.now = () => tick() + passedMs;
 Date.now = () => now() + Number(laterMs) + passedMs;
@@ -90,19 +89,6 @@ def assert_session_lives(site: Site, page: Page, user: str) -> None:
     tab.goto(site.url(DECORATED))
     expect_user(tab, user)
     assert len(site.core.list_sessions(user)) == 1
-
-
-@contextmanager
-def held_at_the_server(site: Site) -> Iterator[None]:
-    """Hold all responses of the refresh API until the block ends.
-
-    What Playwright holds, a browser drops early when the page is left, and the SDK can tidy up.
-    """
-    site.ask("/tabs/hold")
-    try:
-        yield
-    finally:
-        site.ask("/tabs/let-go")
 
 
 def start_refresh(page: Page, url: str) -> None:

@@ -31,6 +31,7 @@ WITH_SDK: dict[str, Any] = {
     "api_domain": "https://api.example.com",
     "api_base_path": "/api/auth",
     "login_url": "/login",
+    "default_login_url": "/login",
     "website_base_path": "/login",
     "website_host": "www.example.com",
     "return_origins": {"https://www.example.com"},
@@ -61,6 +62,7 @@ def test_without_an_sdk_the_api_domain_is_required_and_the_rest_has_defaults() -
     nothing = ("website_base_path", "cookie_domain", "kid_prefix", "factors_path", "global_claims")
     assert vars(resolve(api_domain=A)) == (
         {"api_domain": A, "api_base_path": "/auth", "login_url": "/auth", "website_host": ""}
+        | {"default_login_url": "/auth"}
         | {"return_origins": set(), "trusted_origins": set(), "core_headers": {}}
         | {"claim_pages": {}}
         | {"session_expired_status": 401, "invalid_claim_status": 403, "session_uris": ()}
@@ -99,6 +101,7 @@ def test_with_an_sdk_nothing_is_required_and_settings_win() -> None:
             {"website_base_path": ""},
             {
                 "login_url": "/",
+                "default_login_url": "/",
                 "website_base_path": "",
                 "factors_path": "/mfa",
                 "claim_pages": {"st-ev": "/verify-email", "st-mfa": "/mfa"},

@@ -12,7 +12,12 @@ from supertokens_python.framework.request import BaseRequest
 from supertokens_python.recipe import emailpassword, session
 
 from flask_ssr_session.config.resolved import SDKSettings
-from flask_ssr_session.config.sdk import SDKCookieSettings, read_cookie_settings, read_sdk
+from flask_ssr_session.config.sdk import (
+    SDKCookieSettings,
+    read_cookie_settings,
+    read_recipe_ids,
+    read_sdk,
+)
 from flask_ssr_session.errors import ConfigError
 from tests.dev_core.conftest import sdk_environment
 from tests.tables import rows
@@ -80,7 +85,13 @@ def test_sdk_is_not_imported_to_look_for_it() -> None:
 
 
 def test_imported_sdk_that_was_not_initialised_tells_nothing() -> None:
-    assert (read_sdk(), read_cookie_settings()) == (None, None)
+    assert (read_sdk(), read_cookie_settings(), read_recipe_ids()) == (None, None, None)
+
+
+def test_ids_of_initialised_recipes_are_read() -> None:
+    init_sdk()
+    assert "totp" not in (read_recipe_ids() or ())
+    assert "session" in (read_recipe_ids() or ())
 
 
 W = "website_domain"

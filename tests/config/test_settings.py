@@ -34,9 +34,10 @@ def test_nothing_is_required() -> None:
     unset = ("api_domain", "api_base_path", "jwks", "jwks_uri", "issuer", "login_url")
     off = ("insecure_jwks_http", "insecure_cross_site", "always_try_refresh", "check_revoked")
     assert dataclasses.asdict(Settings.from_mappings({}, {})) == (
-        dict.fromkeys((*unset, "cookie_domain", "claim_pages", "step_up_url"))
+        dict.fromkeys((*unset, "cookie_domain", "claim_pages", "step_up_url", "language"))
         | dict.fromkeys(off, False)
         | {"trusted_origins": (), "redirect_origins": (), "global_claims": True}
+        | {"refresh_ahead": True}
         | {"jwks_max_stale_seconds": 86400.0, "leeway_seconds": 0.0, "refresh_flow": "inline"}
         | {"login_return_param": "redirectToPath", "refresh_path": "/refresh-session"}
     )
@@ -141,6 +142,8 @@ KEY_URI = "https://a.example/jwks.json?x=1"
         "sign-in at the root with a query": ("login_url", "/?show=signin", SAME),
         "sign-in at another site": ("login_url", "https://sign.example.com/in?x#y", SAME),
         "sign-in over http": ("login_url", "http://localhost/in", SAME),
+        "an endpoint of sign-in": ("login_url", "shop.sign-in", SAME),
+        "a function that finds sign-in": ("login_url", str.lower, SAME),
         "a parameter": ("login_return_param", "next", SAME),
         "a parameter with dashes": ("login_return_param", "return_to-2", SAME),
         "a refresh path": ("refresh_path", "/session/refresh-me/", "/session/refresh-me"),
@@ -180,12 +183,25 @@ IMPOSSIBLE: dict[str, list[Any]] = {
     "issuer": ["", "  ", "a\x00", 5],
     "leeway_seconds": [-1, 300.1, math.nan, -math.inf, 10**400, "0", False, Decimal(1)],
     "login_url": [
-        *("", "auth", "//evil.example", "/\\evil.example", "/a#b", "/a b", 5, "ftp://a/"),
+        *(
+            "",
+            "sign in",
+            "a..b",
+            "auth/in",
+            "//evil.example",
+            "/\\evil.example",
+            "/a#b",
+            "/a b",
+            5,
+            "ftp://a/",
+        ),
         *("javascript:alert(1)", "https://u@a.example/", "https://"),
+        *(lambda: "/in", lambda _request, _more: "/in"),
     ],
     "login_return_param": ["", "a b", "a=b", "a&b", "_", "-", "a[]", 5],
     "refresh_path": ["", "/", "refresh", "//refresh", "/<path:x>", "/a?b", 5],
     "refresh_flow": ["", "Inline", "both", True, 5, ["inline"]],
+    "refresh_ahead": [0, 1, "yes"],
     "always_try_refresh": [0, 1, "yes"],
     "check_revoked": [0, 1, "yes"],
     "global_claims": [0, 1, "yes"],
@@ -202,6 +218,7 @@ IMPOSSIBLE: dict[str, list[Any]] = {
         *({"": "/x"}, {1: "/x"}, {"st-ev": None}),
     ],
     "step_up_url": ["", "x", "https://a.example/x", "//a.example", 5, True],
+    "language": ["", "DE", "de-DE", "deutsch", "sv", 5, ["de"]],
 }
 
 

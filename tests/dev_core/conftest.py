@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -83,20 +84,31 @@ def core_uri(request: pytest.FixtureRequest, key_factory: KeyFactory) -> Iterato
         yield core.uri
 
 
+@contextmanager
+def fresh_sdk(folder: Path) -> Iterator[None]:
+    """Allow this process to initialise supertokens-python, and reset it at the end.
+
+    :param folder: an empty one.
+    """
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("SUPERTOKENS_ENV", "testing")
+        monkeypatch.setenv("SUPERTOKENS_TLDEXTRACT_DISABLE_HTTP", "1")
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        # The SDK makes a TLS context per call to the core, which is faster without certificates.
+        monkeypatch.setenv("SSL_CERT_DIR", str(folder))
+        monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+        reset_sdk()
+        # The SDK's synchronous functions run the thread's event loop and never close it.
+        loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(loop)
+        yield
+        asyncio.set_event_loop(None)
+        loop.close()
+        reset_sdk()
+
+
 @pytest.fixture
-def sdk_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+def sdk_environment(tmp_path: Path) -> Iterator[None]:
     """Allow the test to initialise supertokens-python, and reset it afterwards."""
-    monkeypatch.setenv("SUPERTOKENS_ENV", "testing")
-    monkeypatch.setenv("SUPERTOKENS_TLDEXTRACT_DISABLE_HTTP", "1")
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    # The SDK makes a TLS context per call to the core, which is faster without certificates.
-    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
-    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
-    reset_sdk()
-    # The SDK's synchronous functions run the thread's event loop and never close it.
-    loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)
-    yield
-    asyncio.set_event_loop(None)
-    loop.close()
-    reset_sdk()
+    with fresh_sdk(tmp_path):
+        yield

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from flask import Flask, g
 from flask.typing import ResponseReturnValue
+from flask.views import MethodView
 from jinja2 import FunctionLoader
 
 from flask_ssr_session import require_session, session_required
@@ -41,10 +42,8 @@ OUTAGE = (
     "{{ original() }}{% if ssr_refresh_view().page_kind == 'outage' %}{{ no.thing }}{% endif %}"
 )
 OURS, OWN = "ok templates the refresh page has its original", "ok templates the app's own templates"
-UNDEFINED = (
-    "problem templates refresh_document.html or refresh_page.html…failed with UndefinedError"
-)
-NO_SCRIPT = "problem templates refresh_document.html or refresh_page.html…shows no refresh"
+UNDEFINED = "problem templates refresh_page.html of the app failed with UndefinedError"
+NO_SCRIPT = "problem templates refresh_page.html of the app lacks the script of the refresh page"
 NOT_HERE = "problem templates the refresh page cannot be rendered in this app (ZeroDivisionError)"
 
 
@@ -223,6 +222,56 @@ def test_factors_are_written_by_a_recipe(conditions: Any, added: Any, unwritten:
     assert claims_of(app, *added).unwritten_factors == unwritten
     without_sdk = read_claim_setup(app.extensions["ssr_session"], None, PAGES_OF_CLAIMS)
     assert without_sdk.unwritten_factors == ()
+
+
+@rows(
+    "factor, recipes, missing, is_page_missing",
+    {
+        "a factor of a recipe": ("totp", ["totp", "session"], (), False),
+        "a factor without it": ("totp", ["session"], ("totp",), False),
+        "a code by e-mail": ("otp-email", ["passwordless"], (), False),
+        "a link by e-mail, which no page asks for": ("link-email", [], ("passwordless",), True),
+        "a factor of the app": ("hardware", [], (), True),
+        "recipes that are unknown": ("totp", None, (), False),
+    },
+)
+def test_factors_need_a_recipe_and_a_page(
+    factor: str, recipes: Any, missing: Any, is_page_missing: bool
+) -> None:
+    app = pages_app()
+    app.add_url_rule("/", "view", session_required(factor=factor)(_empty))
+    state = app.extensions["ssr_session"]
+    found = read_claim_setup(state, None, PAGES_OF_CLAIMS, recipes)
+    assert found.missing_recipes == missing
+    assert found.factors_without_page == (factor,) * is_page_missing
+    own_page = PAGES_OF_CLAIMS._replace(step_up="/step-up")
+    assert read_claim_setup(state, None, own_page, recipes).factors_without_page == ()
+
+
+def test_views_and_hooks_that_call_require_session_are_listed() -> None:
+    class Page(MethodView):
+        def get(self) -> str:
+            require_session()
+            return ""
+
+    def inner() -> list[str]:
+        def check(role: str) -> str:
+            require_session(role=role)
+            return role
+
+        return list(map(check, ["admin"]))
+
+    def hook() -> None:
+        require_session()
+
+    app = pages_app()
+    app.add_url_rule("/page", view_func=Page.as_view("page"))
+    app.add_url_rule("/inner", "inner", session_required(inner))
+    app.add_url_rule("/outer", "outer", session_required(_empty))
+    app.before_request(hook)
+    for known in (require_session, partial(require_session, role="admin"), _empty, [].clear):
+        app.before_request(known)
+    assert claims_of(app).inner_calls == ("page", "inner", "hook")
 
 
 def _empty(**_: str) -> str:

@@ -11,6 +11,7 @@ from tests.tables import rows
 from .factories import API, DOWN, PAGES, assert_findings, make_environment, reply, table
 
 SIGNED_OUT: dict[str, Any] = {"front_token": "remove", "status": 401}
+SET = {"Set_Cookie": "sAccessToken=; Path=/"}
 WORKS: dict[str, Any] = {"refresh_api": reply(**SIGNED_OUT)}
 ON_440, AS_440 = reply(front_token="remove", status=440), {"session_expired_status": 440}
 WELL = "ok refresh_api the refresh API at api.example.com, below {}, responds as SuperTokens does"
@@ -20,31 +21,35 @@ ELSEWHERE = (
 BLOCKED = "problem refresh_api…does not respond as SuperTokens does (status {}) -> see its log, and"
 OTHER = "problem refresh_api…reports 'no session' with status {}, but this process expects {} ->"
 
-ANSWERS: dict[str, Any] = {
-    "no session": (reply(**SIGNED_OUT), WELL.format("/auth")),
-    "no session, by another status": (ON_440, OTHER.format(440, 401)),
-    "no word of the front token": (reply(status=401), BLOCKED.format(401)),
-    "another word of it": (reply(status=401, front_token="e30="), BLOCKED.format(401)),
-    "just no redirect": (reply(status=299), BLOCKED.format(299)),
-    "a redirect": (reply(status=300), ELSEWHERE.format(300)),
-    "a last redirect": (reply(status=399), ELSEWHERE.format(399)),
-    "a bad request": (reply(status=400), BLOCKED.format(400)),
-    "nothing there": (reply(status=404), ELSEWHERE.format(404)),
-    "only pages there": (reply(status=405), ELSEWHERE.format(405)),
-    "an error": (reply(status=500), BLOCKED.format(500)),
-    "silence": (DOWN, f"problem refresh_api…below /auth, does not respond ({DOWN}) -> start"),
-    "it was not asked": (None, ""),
-}
 test_refresh_api_has_to_report_no_session = table(
-    check_api.check_refresh_api, ANSWERS, "refresh_api"
+    check_api.check_refresh_api,
+    {
+        "no session": (reply(**SIGNED_OUT), WELL.format("/auth")),
+        "no session, by another status": (ON_440, OTHER.format(440, 401)),
+        "no word of the front token": (reply(status=401), BLOCKED.format(401)),
+        "another word of it": (
+            reply(**SIGNED_OUT | {"front_token": "e30=", **SET}),
+            BLOCKED.format(401),
+        ),
+        "just no redirect": (reply(status=299), BLOCKED.format(299)),
+        "a redirect": (reply(status=300), ELSEWHERE.format(300)),
+        "a last redirect": (reply(status=399), ELSEWHERE.format(399)),
+        "a bad request": (reply(status=400), BLOCKED.format(400)),
+        "nothing there": (reply(status=404), ELSEWHERE.format(404)),
+        "only pages there": (reply(status=405), ELSEWHERE.format(405)),
+        "an error": (reply(status=500), BLOCKED.format(500)),
+        "silence": (DOWN, f"problem refresh_api…below /auth, does not respond ({DOWN}) -> start"),
+        "it was not asked": (None, ""),
+    },
+    "refresh_api",
 )
-NAMED_BY_THE_SDK: dict[str, Any] = {
-    "its own status": ({"refresh_api": ON_440, "sdk": AS_440}, WELL.format("/auth")),
-    "not that status": ({**WORKS, "sdk": AS_440}, OTHER.format(401, 440)),
-    "no path": ({**WORKS, "sdk": {"api_base_path": ""}}, WELL.format("/")),
-}
 test_sdk_names_the_status_and_the_path_of_the_refresh_api = table(
-    check_api.check_refresh_api, NAMED_BY_THE_SDK
+    check_api.check_refresh_api,
+    {
+        "its own status": ({"refresh_api": ON_440, "sdk": AS_440}, WELL.format("/auth")),
+        "not that status": ({**WORKS, "sdk": AS_440}, OTHER.format(401, 440)),
+        "no path": ({**WORKS, "sdk": {"api_base_path": ""}}, WELL.format("/")),
+    },
 )
 
 
@@ -64,24 +69,29 @@ UNKNOWN = f"warning {AT_API} publishes no keys ({{}}), so the doctor cannot see"
 TWO_CORES = f"problem {AT_API} has different keys than pages verify with: two cores"
 OF_API: dict[str, Any] = {"jwks_uri": f"{API}/auth/jwt/jwks.json"}
 
-KEYS: dict[str, Any] = {
-    "a key in common": ("d-1 d-2", f"ok {AT_API} has the keys that pages verify with"),
-    "another key": ("d-2", TWO_CORES),
-    "no key set": (reply(status=404), UNKNOWN.format("status 404")),
-    "silence": (DOWN, UNKNOWN.format(DOWN)),
-    "it was not asked": (None, ""),
-}
 test_api_has_to_have_the_keys_that_pages_verify_with = table(
-    check_api.check_api_keys, KEYS, "api_key_set", static_kids=["d-1", "d-3"], **WORKS
+    check_api.check_api_keys,
+    {
+        "a key in common": ("d-1 d-2", f"ok {AT_API} has the keys that pages verify with"),
+        "another key": ("d-2", TWO_CORES),
+        "no key set": (reply(status=404), UNKNOWN.format("status 404")),
+        "silence": (DOWN, UNKNOWN.format(DOWN)),
+        "it was not asked": (None, ""),
+    },
+    "api_key_set",
+    static_kids=["d-1", "d-3"],
+    **WORKS,
 )
-KEYS_FROM_ELSEWHERE: dict[str, Any] = {
-    "pages have keys in their settings": ({"static_kids": ["d-1"]}, TWO_CORES),
-    "pages have keys of a core": ({"key_servers": ("d-1",)}, TWO_CORES),
-    "pages have no keys": ({"key_servers": (DOWN,)}, ""),
-    "pages fetched their keys from the API": ({"key_servers": ("d-1",), **OF_API}, ""),
-}
 test_keys_of_the_api_matter_to_pages_with_keys_from_elsewhere = table(
-    check_api.check_api_keys, KEYS_FROM_ELSEWHERE, api_key_set="d-2", **WORKS
+    check_api.check_api_keys,
+    {
+        "pages have keys in their settings": ({"static_kids": ["d-1"]}, TWO_CORES),
+        "pages have keys of a core": ({"key_servers": ("d-1",)}, TWO_CORES),
+        "pages have no keys": ({"key_servers": (DOWN,)}, ""),
+        "pages fetched their keys from the API": ({"key_servers": ("d-1",), **OF_API}, ""),
+    },
+    api_key_set="d-2",
+    **WORKS,
 )
 
 # --- CORS ----------------------------------------------------------------------------------------
@@ -99,32 +109,32 @@ NO_HEADERS = f"does not list {', '.join(CORS_HEADERS)} in Access-Control-Allow-H
 HIDDEN = "does not list front-token in Access-Control-Expose-Headers"
 
 
-CORS: dict[str, Any] = {
-    "all is allowed": ({}, {}, ""),
-    "headers are allowed line by line": ({ALLOWED: CORS_HEADERS}, {}, ""),
-    "headers are exposed line by line": ({}, {EXPOSED: ("anti-csrf", "Front-Token")}, ""),
-    "the preflight has no body": ({"status": 204}, {}, ""),
-    "the preflight has a first status": ({"status": 199}, {}, STATUS.format(199)),
-    "the preflight redirects": ({"status": 300}, {}, STATUS.format(300)),
-    "the preflight names all": ({ORIGIN: "*"}, {}, NAMED),
-    "the response names all": ({}, {ORIGIN: "*"}, NAMED),
-    "the preflight names none": ({ORIGIN: ()}, {}, NAMED),
-    "the response names none": ({}, {ORIGIN: ()}, NAMED),
-    # A proxy and the app both add it; browsers read "a, a".
-    "the preflight names it twice": ({ORIGIN: (PAGES, PAGES)}, {}, TWICE),
-    "the response names it twice": ({}, {ORIGIN: (PAGES, PAGES)}, TWICE),
-    "the preflight takes no cookies": ({CREDENTIALS: ""}, {}, ONCE),
-    "the response takes no cookies": ({}, {CREDENTIALS: ""}, ONCE),
-    "the preflight takes them twice": ({CREDENTIALS: ("true", "true")}, {}, ONCE),
-    "the response takes them twice": ({}, {CREDENTIALS: ("true", "true")}, ONCE),
-    "a header is missing": ({ALLOWED: "rid, fdi-version"}, {}, NO_MODE),
-    # With credentials, browsers read this as a name.
-    "all headers": ({ALLOWED: "*"}, {}, NO_HEADERS),
-    "the front token is hidden": ({}, {EXPOSED: "st-access-token"}, HIDDEN),
-}
-
-
-@rows("preflight, response, defect", CORS)
+@rows(
+    "preflight, response, defect",
+    {
+        "all is allowed": ({}, {}, ""),
+        "headers are allowed line by line": ({ALLOWED: CORS_HEADERS}, {}, ""),
+        "headers are exposed line by line": ({}, {EXPOSED: ("anti-csrf", "Front-Token")}, ""),
+        "the preflight has no body": ({"status": 204}, {}, ""),
+        "the preflight has a first status": ({"status": 199}, {}, STATUS.format(199)),
+        "the preflight redirects": ({"status": 300}, {}, STATUS.format(300)),
+        "the preflight names all": ({ORIGIN: "*"}, {}, NAMED),
+        "the response names all": ({}, {ORIGIN: "*"}, NAMED),
+        "the preflight names none": ({ORIGIN: ()}, {}, NAMED),
+        "the response names none": ({}, {ORIGIN: ()}, NAMED),
+        # A proxy and the app both add it; browsers read "a, a".
+        "the preflight names it twice": ({ORIGIN: (PAGES, PAGES)}, {}, TWICE),
+        "the response names it twice": ({}, {ORIGIN: (PAGES, PAGES)}, TWICE),
+        "the preflight takes no cookies": ({CREDENTIALS: ""}, {}, ONCE),
+        "the response takes no cookies": ({}, {CREDENTIALS: ""}, ONCE),
+        "the preflight takes them twice": ({CREDENTIALS: ("true", "true")}, {}, ONCE),
+        "the response takes them twice": ({}, {CREDENTIALS: ("true", "true")}, ONCE),
+        "a header is missing": ({ALLOWED: "rid, fdi-version"}, {}, NO_MODE),
+        # With credentials, browsers read this as a name.
+        "all headers": ({ALLOWED: "*"}, {}, NO_HEADERS),
+        "the front token is hidden": ({}, {EXPOSED: "st-access-token"}, HIDDEN),
+    },
+)
 def test_api_elsewhere_has_to_let_the_pages_in(
     preflight: dict[str, Any], response: dict[str, Any], defect: str
 ) -> None:
@@ -135,13 +145,17 @@ def test_api_elsewhere_has_to_let_the_pages_in(
     assert_findings(check_api.check_cors(environment), expected)
 
 
-PREFLIGHTS: dict[str, Any] = {
-    "pages elsewhere": ({}, f"problem cors the API at api.example.com does not…({DOWN}) -> st"),
-    "pages of the API's origin": ({"site": API}, ""),
-    "pages of an unknown origin": ({"site": None}, ""),
-}
 test_preflight_matters_to_pages_elsewhere = table(
-    check_api.check_cors, PREFLIGHTS, preflight=DOWN, **WORKS
+    check_api.check_cors,
+    {
+        "pages elsewhere": ({}, f"problem cors the API at api.example.com does not…({DOWN}) -> st"),
+        "pages of the API's origin": ({"site": API}, ""),
+        "pages of an unknown origin": ({"site": None}, ""),
+        # Another check names the cause.
+        "pages of another scheme": ({"site": "http://www.example.com"}, ""),
+    },
+    preflight=DOWN,
+    **WORKS,
 )
 
 # --- the core ------------------------------------------------------------------------------------
@@ -153,20 +167,22 @@ NOT_ACCEPTED = "problem core the core at core-0:3567 does not accept the SDK's r
 OLD_VERSION = "problem core the core at core-0:3567 refuses this SDK's version…CDI 5.4 (status 400)"
 UNEXPECTED = NOT_ACCEPTED.format("unexpected content")
 
-CORES: dict[str, Any] = {
-    "it knows no session": ((NO_SESSION, NO_SESSION), ACCEPTS),
-    "it was not asked": ((), ""),
-    "the key is wrong": ((NO_SESSION, reply("secret", 401)), REJECTS),
-    "it refuses the version": ((reply("", 400), NO_SESSION), OLD_VERSION),
-    "an error": ((NO_SESSION._replace(status=500),), NOT_ACCEPTED.format("status 500")),
-    "a page": ((reply("<html>"),), UNEXPECTED),
-    "endless": ((reply("[" * 100_000),), UNEXPECTED),
-    "a list": ((reply("[]"),), UNEXPECTED),
-    "a session": ((reply({"status": "OK"}),), UNEXPECTED),
-    "all are broken": ((DOWN, reply("", 401)), NOT_ACCEPTED.format(DOWN)),
-}
 test_core_has_to_accept_the_sdks_requests = table(
-    check_api.check_core, CORES, "cores", static_kids=["d-1"]
+    check_api.check_core,
+    {
+        "it knows no session": ((NO_SESSION, NO_SESSION), ACCEPTS),
+        "it was not asked": ((), ""),
+        "the key is wrong": ((NO_SESSION, reply("secret", 401)), REJECTS),
+        "it refuses the version": ((reply("", 400), NO_SESSION), OLD_VERSION),
+        "an error": ((NO_SESSION._replace(status=500),), NOT_ACCEPTED.format("status 500")),
+        "a page": ((reply("<html>"),), UNEXPECTED),
+        "endless": ((reply("[" * 100_000),), UNEXPECTED),
+        "a list": ((reply("[]"),), UNEXPECTED),
+        "a session": ((reply({"status": "OK"}),), UNEXPECTED),
+        "all are broken": ((DOWN, reply("", 401)), NOT_ACCEPTED.format(DOWN)),
+    },
+    "cores",
+    static_kids=["d-1"],
 )
 # check_keys reports it.
 test_core_without_keys_is_no_finding = table(

@@ -14,6 +14,7 @@ from flask_ssr_session.doctor.check_claims import (
     check_claims,
     check_cures,
     check_factors,
+    check_inner_calls,
     check_pending,
     check_session_guards,
 )
@@ -34,14 +35,19 @@ NO_HOOK = {"has_sdk_middleware": False}
 OLD, NEW = "problem sdk_version supertokens-python 0.31.3 is older than", "ok sdk_version supert"
 
 
-VERSIONS: dict[str, Any] = {
-    "there is no SDK": ({"version": None}, "problem sdk_version…python is not installed"),
-    "the last SDK that is too old": ({"version": "0.31.3"}, OLD),
-    "the oldest SDK": ({"version": "0.31.4"}, f"{NEW}okens-python 0.31.4"),
-    "a greater first number counts more": ({"version": "1.0"}, NEW),
-    "a pre-release is a number": ({"version": "0.32.0rc1"}, NEW),
-}
-test_version_of_the_sdk = table(check_sdk_version, VERSIONS)
+test_version_of_the_sdk = table(
+    check_sdk_version,
+    {
+        "there is no SDK": (
+            {"version": None},
+            "problem sdk_version supertokens-python is not installed",
+        ),
+        "the last SDK that is too old": ({"version": "0.31.3"}, OLD),
+        "the oldest SDK": ({"version": "0.31.4"}, f"{NEW}okens-python 0.31.4"),
+        "a greater first number counts more": ({"version": "1.0"}, NEW),
+        "a pre-release is a number": ({"version": "0.32.0rc1"}, NEW),
+    },
+)
 
 
 def test_oldest_sdk_is_what_the_package_asks_for() -> None:
@@ -56,22 +62,25 @@ def at(api: str, **changes: Any) -> dict[str, Any]:
     return {"sdk": {"api_domain": api, **changes}}
 
 
-SDKS: dict[str, Any] = {
-    "the SDK has its recipe": ({}, "ok sdk the SDK is initialised with the Session recipe"),
-    "static keys sign": ({"sdk": {"dynamic_signing_key": False}}, "ok sdk the SDK is init"),
-    "another process has the SDK": ({"has_sdk": False}, "ok sdk no SDK is initialised in this"),
-    "the recipe is missing": ({"sdk": {"dynamic_signing_key": None}}, "problem sdk…without"),
-    "nothing serves the API here": (at(PAGES) | NO_HOOK, "warning sdk the API has the site's"),
-    # The SDK keeps a port that browsers leave out.
-    "nothing does, at the default port": (at(f"{PAGES}:443") | NO_HOOK, "warning sdk the API"),
-    "the middleware serves it": (at(PAGES), "ok sdk the SDK is"),
-    "the API is elsewhere": (NO_HOOK, "ok sdk the SDK is"),
-}
-test_sdk_of_this_process = table(check_sdk, SDKS)
+test_sdk_of_this_process = table(
+    check_sdk,
+    {
+        "the SDK has its recipe": ({}, "ok sdk the SDK is initialised with the Session recipe"),
+        "static keys sign": ({"sdk": {"dynamic_signing_key": False}}, "ok sdk the SDK is init"),
+        "another process has the SDK": ({"has_sdk": False}, "ok sdk no SDK is initialised in this"),
+        "the recipe is missing": ({"sdk": {"dynamic_signing_key": None}}, "problem sdk…without"),
+        "nothing serves the API here": (at(PAGES) | NO_HOOK, "warning sdk the API has the site's"),
+        # The SDK keeps a port that browsers leave out.
+        "nothing does, at the default port": (at(f"{PAGES}:443") | NO_HOOK, "warning sdk the API"),
+        "the middleware serves it": (at(PAGES), "ok sdk the SDK is"),
+        "the API is elsewhere": (NO_HOOK, "ok sdk the SDK is"),
+    },
+)
 
 
 FINE = "ok settings no settings contradict each other"
 DIFFERS = "problem settings SSR_SESSION_{0} differs from the SDK's value in this process -> remove "
+LOGIN_URL = "settings SSR_SESSION_LOGIN_URL"
 ONE_PATH = "problem settings sign-in and the refresh page have the same path"
 ON = "warning settings SSR_SESSION_INSECURE_{0} is on"
 JWKS: dict[str, Any] = {"jwks": {"keys": []}}
@@ -79,29 +88,35 @@ URI = {"jwks_uri": f"{API}/jwks"}
 TWO = {"api_domain": OTHER, "insecure_cross_site": True}
 
 
-SETTINGS: dict[str, Any] = {
-    "nothing is set": ({}, FINE),
-    "no SDK is there to differ from": ({"has_sdk": False, "api_base_path": "/api"}, FINE),
-    "another API": ({"api_domain": OTHER}, DIFFERS.format("API_DOMAIN")),
-    "the same API": ({"api_domain": API}, FINE),
-    "the same API with its port": (at(f"{API}:443") | {"api_domain": API}, FINE),
-    "another path": ({"api_base_path": "/api"}, DIFFERS.format("API_BASE_PATH")),
-    "the same path": ({"api_base_path": "/auth/"}, FINE),
-    "other cookies": ({"cookie_domain": "www.example.com"}, DIFFERS.format("COOKIE_DOMAIN")),
-    "the same cookies": ({"cookie_domain": "example.com"}, FINE),
-    "an issuer without its path": ({"issuer": API}, "problem settings SSR_SESSION_ISSUER diff"),
-    "the SDK's issuer": ({"issuer": f"{API}/auth"}, FINE),
-    "refresh at sign-in": ({"refresh_path": "/auth"}, ONE_PATH),
-    "sign-in at refresh": ({"login_url": "/refresh-session/?a=b"}, ONE_PATH),
-    "sign-in below refresh": ({"login_url": "/refresh-session/in"}, FINE),
-    "two sources of keys": (JWKS | URI, "warning settings SSR_SESSION_JWKS is set, so"),
-    "keys that are given": (JWKS, FINE),
-    "keys that are fetched": (URI, FINE),
-    "cross-site": ({"insecure_cross_site": True}, ON.format("CROSS_SITE")),
-    "keys in the clear": ({"insecure_jwks_http": True}, ON.format("JWKS_HTTP")),
-    "two faults": (TWO, (DIFFERS.format("API_DOMAIN"), ON.format("CROSS_SITE"))),
-}
-test_settings = table(check_settings, SETTINGS)
+test_settings = table(
+    check_settings,
+    {
+        "nothing is set": ({}, FINE),
+        "no SDK is there to differ from": ({"has_sdk": False, "api_base_path": "/api"}, FINE),
+        "another API": ({"api_domain": OTHER}, DIFFERS.format("API_DOMAIN")),
+        "the same API": ({"api_domain": API}, FINE),
+        "the same API with its port": (at(f"{API}:443") | {"api_domain": API}, FINE),
+        "another path": ({"api_base_path": "/api"}, DIFFERS.format("API_BASE_PATH")),
+        "the same path": ({"api_base_path": "/auth/"}, FINE),
+        "other cookies": ({"cookie_domain": "www.example.com"}, DIFFERS.format("COOKIE_DOMAIN")),
+        "the same cookies": ({"cookie_domain": "example.com"}, FINE),
+        "an issuer without its path": ({"issuer": API}, "problem settings SSR_SESSION_ISSUER diff"),
+        "the SDK's issuer": ({"issuer": f"{API}/auth"}, FINE),
+        "refresh at sign-in": ({"refresh_path": "/auth"}, ONE_PATH),
+        "sign-in at refresh": ({"login_url": "/refresh-session/?a=b"}, ONE_PATH),
+        "sign-in below refresh": ({"login_url": "/refresh-session/in"}, FINE),
+        "sign-in by a function": ({"login_url": lambda _: "/in"}, FINE),
+        "a function leads to refresh": ({"login_url": lambda _: "/refresh-session"}, ONE_PATH),
+        "a function that fails": ({"login_url": lambda _: None}, f"warning {LOGIN_URL} gives no"),
+        "no such endpoint": ({"login_url": "in"}, f"problem {LOGIN_URL} is 'in': the app has no"),
+        "two sources of keys": (JWKS | URI, "warning settings SSR_SESSION_JWKS is set, so"),
+        "keys that are given": (JWKS, FINE),
+        "keys that are fetched": (URI, FINE),
+        "cross-site": ({"insecure_cross_site": True}, ON.format("CROSS_SITE")),
+        "keys in the clear": ({"insecure_jwks_http": True}, ON.format("JWKS_HTTP")),
+        "two faults": (TWO, (DIFFERS.format("API_DOMAIN"), ON.format("CROSS_SITE"))),
+    },
+)
 
 
 # Browsers block plain requests of encrypted pages; no cookie works across schemes.
@@ -109,18 +124,20 @@ FAR = {"site": PLAIN, "sdk": {"website_origin": PLAIN}}
 NEAR = {"site": LOCAL, **at(f"https{LOCAL[4:]}:8443", website_origin=LOCAL)}
 
 
-SITES: dict[str, Any] = {
-    "two origins": ({}, f"ok site the site is at {PAGES}, and the API at {API}"),
-    "no site": ({"site": None}, "warning site the site's address is unknown, so cookies"),
-    "no SDK names the site": ({"has_sdk": False}, "ok site"),
-    "the SDK takes any site": ({"sdk": {"website_origin": None}}, "ok site"),
-    "the SDK names another": ({"site": OTHER}, f"warning site…is {PAGES}, but…checks {OTHER}"),
-    "a plain API, encrypted pages": (at("http://api.example.com"), "problem site…https and"),
-    "an encrypted API, plain pages": (FAR, "problem site the site uses plain http and the API"),
-    "an encrypted API, local pages": (NEAR, "ok site"),
-    "both are plain": ({"site": PLAIN, **at(PLAIN, website_origin=PLAIN)}, "ok site"),
-}
-test_address_of_the_site = table(check_site, SITES)
+test_address_of_the_site = table(
+    check_site,
+    {
+        "two origins": ({}, f"ok site the site is at {PAGES}, and the API at {API}"),
+        "no site": ({"site": None}, "warning site the site's address is unknown, so cookies"),
+        "no SDK names the site": ({"has_sdk": False}, "ok site"),
+        "the SDK takes any site": ({"sdk": {"website_origin": None}}, "ok site"),
+        "the SDK names another": ({"site": OTHER}, f"warning site…is {PAGES}, but…checks {OTHER}"),
+        "a plain API, encrypted pages": (at("http://api.example.com"), "problem site…https and"),
+        "an encrypted API, plain pages": (FAR, "problem site the site uses plain http and the API"),
+        "an encrypted API, local pages": (NEAR, "problem site the site uses plain http and"),
+        "both are plain": ({"site": PLAIN, **at(PLAIN, website_origin=PLAIN)}, "ok site"),
+    },
+)
 
 
 # --- claims and hooks ----------------------------------------------------------------------------
@@ -128,54 +145,96 @@ test_address_of_the_site = table(check_site, SITES)
 REQUIRED = "ok claims pages require what the SDK requires of every session: st-ev"
 BROKEN = {"broken": ("it waits",)}
 VIEWS = tuple(f"view{number}" for number in range(8))
-UNWRITTEN = {"unwritten_factors": ("totp", "otp-email")}
 FIVE = "view0, view1, view2, view3, view4"
 OFF, PAGE = {"pages_require_them": False}, {"guarded_by_session": ("page.html",)}
 MISSING = {"missing_pages": (("st-mfa", "/auth/mfa", "PAGES"), ("a factor", "/f", "STEP_UP"))}
-UNSERVED = (
-    "warning cures no view of this app serves /auth/mfa, where users without st-mfa",
-    "warning cures no view of this app serves /f, where…without a factor…in STEP_UP",
-)
 NOBODY = "ok claims no recipe of the SDK requires a claim of every session"
 BY_SESSION = "warning session_guards page.html shows…which does not check st-ev, st-mfa -> use"
 SWITCHED_OFF = "warning claims the SDK requires st-ev, st-mfa of every session, but pages do not"
 
 
-CLAIMS: dict[str, Any] = {
-    "no fault": ({}, f"{REQUIRED}, st-mfa"),
-    "no SDK": ({"added": None}, "ok claims no SDK in this process says"),
-    "no recipe": ({"added": ()}, NOBODY),
-    "switched off": (OFF, SWITCHED_OFF),
-    "switched off, no recipe": ({**OFF, "added": ()}, NOBODY),
-    "a broken override": (BROKEN, "warning claims for a made-up user…, it waits; pages reject"),
-    "an excused view": ({"waived": ("welcome",)}, f"{REQUIRED}…except on welcome"),
-    "many excused views": ({"waived": VIEWS}, f"{REQUIRED}…on {FIVE} and 3 more"),
-}
-test_claims_that_pages_require = table(check_claims, CLAIMS, "claims")
+test_claims_that_pages_require = table(
+    check_claims,
+    {
+        "no fault": ({}, f"{REQUIRED}, st-mfa"),
+        "no SDK": ({"added": None}, "ok claims no SDK in this process says"),
+        "no recipe": ({"added": ()}, NOBODY),
+        "switched off": (OFF, SWITCHED_OFF),
+        "switched off, no recipe": ({**OFF, "added": ()}, NOBODY),
+        "a broken override": (BROKEN, "warning claims for a made-up user…, it waits; pages reject"),
+        "an excused view": ({"waived": ("welcome",)}, f"{REQUIRED}…except on welcome"),
+        "many excused views": ({"waived": VIEWS}, f"{REQUIRED}…on {FIVE} and 3 more"),
+    },
+    "claims",
+)
 
-PENDING: dict[str, Any] = {
-    "nobody is pending": ({}, ""),
-    "a view for the pending": ({"pending": ("code",)}, "ok pending…see code be"),
-    "five views for them": ({"pending": VIEWS[:5]}, f"ok pending…{FIVE} before"),
-}
-test_views_for_pending_users = table(check_pending, PENDING, "claims")
+test_views_for_pending_users = table(
+    check_pending,
+    {
+        "nobody is pending": ({}, ""),
+        "a view for the pending": ({"pending": ("code",)}, "ok pending…see code be"),
+        "five views for them": ({"pending": VIEWS[:5]}, f"ok pending…{FIVE} before"),
+    },
+    "claims",
+)
 
-CURES: dict[str, Any] = {"all are served": ({}, ""), "two are not": (MISSING, UNSERVED)}
-test_pages_where_users_meet_claims = table(check_cures, CURES, "claims")
+test_pages_where_users_meet_claims = table(
+    check_cures,
+    {
+        "all are served": ({}, ""),
+        "two are not": (
+            MISSING,
+            (
+                "warning cures no view of this app serves /auth/mfa, where users without st-mfa",
+                "warning cures no view of this app serves /f, where…without a factor…in STEP_UP",
+            ),
+        ),
+    },
+    "claims",
+)
 
-FACTORS: dict[str, Any] = {
-    "none, or all are written": ({}, ""),
-    "two are not": (UNWRITTEN, "warning factors…require totp, otp-email, but…-> put multifact"),
-}
-test_factors_that_views_require = table(check_factors, FACTORS, "claims")
+test_factors_that_views_require = table(
+    check_factors,
+    {
+        "none, or all are written": ({}, ""),
+        "two are not": (
+            {"unwritten_factors": ("totp", "otp-email")},
+            "warning factors views require totp, otp-email, but…-> put multifactorauth.init()",
+        ),
+        "no page asks for one": (
+            {"factors_without_page": ("hardware",)},
+            "warning factors views require hardware, but no page…403 -> name a page of yours in SS",
+        ),
+        "recipes are missing": (
+            {"missing_recipes": ("totp", "passwordless")},
+            "warning factors…totp, passwordless -> put totp.init() and passwordless.init() into",
+        ),
+    },
+    "claims",
+)
 
-GUARDS: dict[str, Any] = {
-    "templates decide by needs_refresh": ({}, ""),
-    "a template decides by g.session": (PAGE, BY_SESSION),
-    "it does, but no recipe": ({**PAGE, "added": ()}, ""),
-    "it does, but switched off": ({**PAGE, **OFF}, ""),
-}
-test_templates_that_ignore_claims = table(check_session_guards, GUARDS, "claims")
+test_calls_that_hide_requirements = table(
+    check_inner_calls,
+    {
+        "there are none": ({}, ""),
+        "two are listed": (
+            {"inner_calls": ("a", "b")},
+            "ok inner_calls require_session() is called in the code of a, b;",
+        ),
+    },
+    "claims",
+)
+
+test_templates_that_ignore_claims = table(
+    check_session_guards,
+    {
+        "templates decide by needs_refresh": ({}, ""),
+        "a template decides by g.session": (PAGE, BY_SESSION),
+        "it does, but no recipe": ({**PAGE, "added": ()}, ""),
+        "it does, but switched off": ({**PAGE, **OFF}, ""),
+    },
+    "claims",
+)
 
 
 @rows("is_first, expected", {"before": (True, "problem middleware app.bef"), "after": (False, "")})

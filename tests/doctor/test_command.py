@@ -52,23 +52,23 @@ NO_PARTS, TOO_LARGE = (
 )
 
 
-TOKENS: dict[str, Any] = {
-    "a token": ("{}\n", KEPT, "", PROVES),
-    "a token that a terminal has broken": ("{:.80}\r\n {}", KEPT, "", PROVES),
-    "a header": (HEADER, KEPT, "", PROVES),
-    "a header with its name": (f"Cookie: {HEADER}", KEPT, "", PROVES),
-    "a header with its name in small letters": (f"cookie: {HEADER}", KEPT, "", PROVES),
-    "another header": ("X: sAccessToken={}", KEPT, "", NO_BASE64),
-    "keys that are at hand offline": ("{}", KEPT, "--offline", PROVES),
-    "keys that are elsewhere": ("{}", {}, "--offline", NOT_CHECKED),
-    "keys of another core": ("{}", OTHER_CORE, "", NO_KEY),
-    "nothing": ("", KEPT, "", NO_PARTS),
-    "no text": (b"\xff\xfeh\x00", KEPT, "", "problem token the token is rejected"),
-    "much that is no text": (b"\x80" * 100_000, KEPT, "", TOO_LARGE),
-}
-
-
-@rows("given, settings, arguments, expected", TOKENS)
+@rows(
+    "given, settings, arguments, expected",
+    {
+        "a token": ("{}\n", KEPT, "", PROVES),
+        "a token that a terminal has broken": ("{:.80}\r\n {}", KEPT, "", PROVES),
+        "a header": (HEADER, KEPT, "", PROVES),
+        "a header with its name": (f"Cookie: {HEADER}", KEPT, "", PROVES),
+        "a header with its name in small letters": (f"cookie: {HEADER}", KEPT, "", PROVES),
+        "another header": ("X: sAccessToken={}", KEPT, "", NO_BASE64),
+        "keys that are at hand offline": ("{}", KEPT, "--offline", PROVES),
+        "keys that are elsewhere": ("{}", {}, "--offline", NOT_CHECKED),
+        "keys of another core": ("{}", OTHER_CORE, "", NO_KEY),
+        "nothing": ("", KEPT, "", NO_PARTS),
+        "no text": (b"\xff\xfeh\x00", KEPT, "", "problem token the token is rejected"),
+        "much that is no text": (b"\x80" * 100_000, KEPT, "", TOO_LARGE),
+    },
+)
 def test_token_is_read_from_standard_input_and_not_repeated(
     given: str | bytes, settings: dict[str, Any], arguments: str, expected: str
 ) -> None:
@@ -91,14 +91,14 @@ def test_two_session_cookies_are_reported() -> None:
     assert checks_run(result) == {"cookies"}
 
 
-ON_THE_COMMAND_LINE: dict[str, Any] = {
-    "the value of the option": ["--token", "eyJhbGciOi"],
-    "an argument": ["eyJhbGciOi"],
-    "an argument too many": ["--token", "-", "eyJhbGciOi"],
-}
-
-
-@rows("arguments", ON_THE_COMMAND_LINE)
+@rows(
+    "arguments",
+    {
+        "the value of the option": ["--token", "eyJhbGciOi"],
+        "an argument": ["eyJhbGciOi"],
+        "an argument too many": ["--token", "-", "eyJhbGciOi"],
+    },
+)
 def test_token_on_the_command_line_is_rejected_and_not_repeated(arguments: list[str]) -> None:
     result = run(pages_app(), *arguments)
     assert result.exit_code == 2
@@ -122,31 +122,31 @@ def test_missing_api_domain_is_named(arguments: list[str]) -> None:
 # --- the address ---------------------------------------------------------------------------------
 
 
-INVALID: dict[str, Any] = {
-    "nothing": "",
-    "a host without a scheme": "www.example.com",
-    "a port without a scheme": "localhost:5000",
-    "another scheme": "ftp://x.example",
-    "no host": "https://",
-    "user information": "https://me:secret@x.example",
-    "half an address": "https://secret[x.example",
-    "a query": "https://x.example/?secret=1",
-    "a query of the host": "https://x.example?secret=1",
-    "a fragment": "https://x.example/a#secret",
-    "a space": "https://x.example/a b",
-    "an escape sequence": "https://x.example/\x1b[31m",
-    "a letter that is not ASCII": "https://x.example/\u00e9",
-    "a backslash": "https://x.example/a\\b",
-    "an empty first part": "https://x.example//a",
-    "an empty part": "https://x.example/a//b",
-    "a part of dots": "https://x.example/a/../b",
-    "no port": "https://x.example:99999",
-    "an empty label": "https://x..example",
-    "a label of 64 characters": f"https://{'x' * 64}.example",
-}
-
-
-@rows("url", INVALID)
+@rows(
+    "url",
+    {
+        "nothing": "",
+        "a host without a scheme": "www.example.com",
+        "a port without a scheme": "localhost:5000",
+        "another scheme": "ftp://x.example",
+        "no host": "https://",
+        "user information": "https://me:secret@x.example",
+        "half an address": "https://secret[x.example",
+        "a query": "https://x.example/?secret=1",
+        "a query of the host": "https://x.example?secret=1",
+        "a fragment": "https://x.example/a#secret",
+        "a space": "https://x.example/a b",
+        "an escape sequence": "https://x.example/\x1b[31m",
+        "a letter that is not ASCII": "https://x.example/\u00e9",
+        "a backslash": "https://x.example/a\\b",
+        "an empty first part": "https://x.example//a",
+        "an empty part": "https://x.example/a//b",
+        "a part of dots": "https://x.example/a/../b",
+        "no port": "https://x.example:99999",
+        "an empty label": "https://x..example",
+        "a label of 64 characters": f"https://{'x' * 64}.example",
+    },
+)
 def test_invalid_address_is_rejected(url: str) -> None:
     result = run(pages_app(), "--offline", "--url", url)
     assert result.exit_code == 2
@@ -157,15 +157,15 @@ def test_invalid_address_is_rejected(url: str) -> None:
 LONG = f"https://{'x' * 63}.example"
 
 
-ADDRESSES: dict[str, Any] = {
-    "capitals, spaces and the default port": (" HTTPS://WWW.Example.com:443/ ", PAGES),
-    "an IPv6 address": ("http://[::1]:5000", "http://[::1]:5000"),
-    "a label of 63 characters": (f"{LONG}/", LONG),
-    "a mount point": (f"{PAGES}/mounted/a/", PAGES),
-}
-
-
-@rows("url, site", ADDRESSES)
+@rows(
+    "url, site",
+    {
+        "capitals, spaces and the default port": (" HTTPS://WWW.Example.com:443/ ", PAGES),
+        "an IPv6 address": ("https://[::1]:5000", "https://[::1]:5000"),
+        "a label of 63 characters": (f"{LONG}/", LONG),
+        "a mount point": (f"{PAGES}/mounted/a/", PAGES),
+    },
+)
 def test_address_is_read_as_browsers_read_it(url: str, site: str) -> None:
     result = run(pages_app(), "--offline", "--url", url)
     assert f"the site is at {site}," in result.output

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from flask import Flask
+from flask import Flask, g
 
 from flask_ssr_session.doctor import environment, probes
+from flask_ssr_session.doctor.environment import read_environment
 from flask_ssr_session.testing import SessionSigner
 from flask_ssr_session.upstream.fetch import FetchedResponse
 from tests.clocks import SteppedClock
@@ -30,7 +31,8 @@ from .factories import (
 from .test_check_pages import PAGE
 
 CORE = "http://core:3567"
-PAGE_AT, SCRIPT = f"GET {PAGES}/refresh-session", f"GET {PAGES}/refresh-session/ssr-session-0b.js"
+PAGE_AT = f"GET {PAGES}/refresh-session?redirectBack=/flask-ssr-session-doctor"
+SCRIPT = f"GET {PAGES}/refresh-session/ssr-session-0b.js"
 KEYS, API_KEYS = f"GET {CORE}/.well-known/jwks.json", f"GET {API}/auth/jwt/jwks.json"
 REFRESH, PREFLIGHT = f"POST {API}/auth/session/refresh", f"OPTIONS {API}/auth/session/refresh"
 QUERY = f"GET {CORE}/recipe/session?sessionHandle=flask-ssr-session-doctor"
@@ -89,15 +91,15 @@ REST = PREFLIGHT, PAGE_AT, SCRIPT, SIGN_IN
 STATIC = {"jwks": {"keys": [SessionSigner("s-1").jwk()]}}
 
 
-NO_SDK: dict[str, Any] = {
-    "keys come from the API": ({}, (), [API_KEYS, REFRESH]),
-    "keys come with the settings": (STATIC, (), [REFRESH, API_KEYS]),
-    "nothing is asked offline": (STATIC, ("--offline", "--url", PAGES), []),
-    "the site is asked if it is known": ({}, ("--url", PAGES), [API_KEYS, REFRESH, *REST]),
-}
-
-
-@rows("settings, arguments, expected", NO_SDK)
+@rows(
+    "settings, arguments, expected",
+    {
+        "keys come from the API": ({}, (), [API_KEYS, REFRESH]),
+        "keys come with the settings": (STATIC, (), [REFRESH, API_KEYS]),
+        "nothing is asked offline": (STATIC, ("--offline", "--url", PAGES), []),
+        "the site is asked if it is known": ({}, ("--url", PAGES), [API_KEYS, REFRESH, *REST]),
+    },
+)
 def test_process_without_an_sdk_asks_no_core(
     network: Network, settings: dict[str, Any], arguments: tuple[str, ...], expected: list[str]
 ) -> None:
@@ -122,17 +124,18 @@ TWICE = {"/enter": to("/auth/"), "/auth/": to("/a")}
 AWAY = {"/auth": to("https://id.example.net/")}
 
 
-SIGN_IN_PAGES: dict[str, Any] = {
-    "a page": ("/auth", {}, ["/auth"]),
-    "a page that redirects": ("/auth", {"/auth": to("/auth/")}, ["/auth", "/auth/"]),
-    "a page that redirects twice": ("/enter", TWICE, ["/enter", "/auth/"]),
-    "a page that leads elsewhere": ("/auth", AWAY, ["/auth"]),
-}
-
-
-@rows("login_url, answers, expected", SIGN_IN_PAGES)
+@rows(
+    "login_url, answers, expected",
+    {
+        "a page": ("/auth", {}, ["/auth"]),
+        "a page by a function": (lambda asked: f"/in?{asked.host}", {}, ["/in?www.example.com"]),
+        "a page that redirects": ("/auth", {"/auth": to("/auth/")}, ["/auth", "/auth/"]),
+        "a page that redirects twice": ("/enter", TWICE, ["/enter", "/auth/"]),
+        "a page that leads elsewhere": ("/auth", AWAY, ["/auth"]),
+    },
+)
 def test_sign_in_page_is_requested_after_one_redirect(
-    network: Network, login_url: str, answers: dict[str, Any], expected: list[str]
+    network: Network, login_url: Any, answers: dict[str, Any], expected: list[str]
 ) -> None:
     network.answers |= {f"GET {PAGES}{path}": answer for path, answer in answers.items()}
     run(app_at(0, login_url=login_url), "--url", PAGES)
@@ -141,24 +144,35 @@ def test_sign_in_page_is_requested_after_one_redirect(
     ]
 
 
+def test_sign_in_endpoint_gets_the_language_of_the_front_page() -> None:
+    app = pages_app(login_url="in")
+    app.url_value_preprocessor(lambda _endpoint, _values: setattr(g, "language", "de"))
+    app.url_defaults(lambda _endpoint, values: values.setdefault("language", g.language))
+    app.add_url_rule("/<language>/in", "in", lambda **_: "")
+    found = read_environment(app.extensions["ssr_session"], PAGES, offline=True)
+    with app.app_context():
+        assert found.sign_in_url == f"{PAGES}/de/in"
+
+
 def test_this_machines_clock_is_the_apps(network: Network) -> None:
     network.answers[API_KEYS] = keys("d-1", Date="Tue, 14 Nov 2023 22:13:20 GMT")
-    for settings, whose in (({}, "the key server"), (STATIC, "the API")):
+    # Without an SDK, keys come from the API.
+    for settings in ({}, STATIC):
         for seconds, expected in ((0, "ok clock"), (30, "warning clock"), (-300, "problem clock")):
             found = line(run(app_at(seconds, **settings)), "clock")
-            assert found.startswith(expected), (whose, seconds)
-            assert whose in found
+            assert found.startswith(expected), seconds
+            assert "the API" in found
 
 
-SERVER_NAMES: dict[str, Any] = {
-    "a host": ("www.example.com", "https", "https://www.example.com"),
-    "a host with its port": ("localhost:5000", "http", "http://localhost:5000"),
-    "a host that is not ASCII": ("exämple.com", "https", None),
-    "a scheme that is no page's": ("www.example.com", "ws", None),
-}
-
-
-@rows("server_name, scheme, site", SERVER_NAMES)
+@rows(
+    "server_name, scheme, site",
+    {
+        "a host": ("www.example.com", "https", "https://www.example.com"),
+        "a host with its port": ("localhost:5000", "https", "https://localhost:5000"),
+        "a host that is not ASCII": ("exämple.com", "https", None),
+        "a scheme that is no page's": ("www.example.com", "ws", None),
+    },
+)
 def test_server_name_gives_the_address(server_name: str, scheme: str, site: str | None) -> None:
     app = pages_app()
     app.config.update(SERVER_NAME=server_name, PREFERRED_URL_SCHEME=scheme)
@@ -177,7 +191,7 @@ def test_mount_point_of_the_app_belongs_to_the_address(network: Network) -> None
     app = app_at(0)
     app.config["APPLICATION_ROOT"] = "/mounted"
     run(app)
-    assert f"GET {PAGES}/mounted/refresh-session" in network.requests
+    assert PAGE_AT.replace(PAGES, f"{PAGES}/mounted") in network.requests
 
 
 def test_no_secret_of_an_address_is_printed(network: Network) -> None:

@@ -10,7 +10,7 @@ import pytest
 from flask import Blueprint, Flask, abort, render_template_string
 
 from flask_ssr_session import session_required
-from flask_ssr_session.pages.jinja_env import templates_folder
+from flask_ssr_session.pages.packaged_templates import templates_folder
 from flask_ssr_session.testing import outage
 from tests.app.conftest import TEMPLATE_GUARD, cookies, make_app, page_shown, with_views
 from tests.browser_requests import PAGE
@@ -158,7 +158,7 @@ def test_override_is_taken_only_with_the_script_of_the_refresh_page(
         modes = [script.get("data-mode") for script in Elements(response.text).named("script")]
         assert page_shown(response) == "refresh", name
         assert "refresh" in modes, name
-        assert ("shows no refresh page" in caplog.text) is not is_taken, name
+        assert ("lacks the script of the refresh page" in caplog.text) is not is_taken, name
 
 
 # --- a look that fails ---------------------------------------------------------------------------
@@ -201,8 +201,9 @@ def test_broken_override_of_a_whole_page_falls_back_to_the_original(
             assert response.headers["Cache-Control"] == "no-store", (name, case)
             (record,) = [r for r in caplog.records if r.levelno == logging.ERROR]
             message = record.getMessage()
-            start = "override_broken: refresh_document.html or refresh_page.html of the app "
+            start = f"override_broken: {name}.html of the app "
             assert message.startswith(start), (name, case)
+            assert ("defines no macro" in message) is (source == "nothing in it"), (name, case)
             assert record.exc_info is None, (name, case)
             told = [v for v in ("4711", "told in confidence", "body", "junk") if v in message]
             assert not told, (name, case)

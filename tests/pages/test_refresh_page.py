@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
@@ -12,6 +13,7 @@ from flask_talisman import Talisman
 
 from flask_ssr_session import app_state, session_required
 from flask_ssr_session.errors import MisuseError
+from flask_ssr_session.pages.packaged_templates import templates_folder
 from flask_ssr_session.testing import outage
 from tests.app.conftest import (
     EMAIL,
@@ -225,10 +227,13 @@ def test_session_script_starts_the_sdk_on_an_ordinary_page() -> None:
         assert script == {
             "nonce": "n",
             "data-mode": "session",
+            "data-refresh-ahead": "",
             "data-api-domain": "https://api.example.com",
             "data-api-base-path": "/",
             "data-expired-status": "401",
         }
+    app = app_showing("{{ session_script() }}", make_app(refresh_ahead=False))
+    assert "data-refresh-ahead" not in script_of(text_of(app))
 
 
 SOFT = "needs_refresh(optional=True)"
@@ -258,6 +263,11 @@ def test_macro_offers_to_go_on_signed_out_on_optional_pages(
     assert (link in text_of(app, headers, "/?a=1")) is offers
     going_on = text_of(app, headers, "/?a=1&continueSignedOut=1")
     assert (going_on == "shown") is offers
+
+
+def test_texts_for_visitors_name_nothing_that_only_developers_know() -> None:
+    texts = (templates_folder() / "refresh_texts.html").read_text("utf-8").partition("-#}")[2]
+    assert not re.search(r"(?i)ssr_session|domain|signing key|jwks|\bcore\b", texts)
 
 
 # --- nonces --------------------------------------------------------------------------------------

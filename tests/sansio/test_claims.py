@@ -23,7 +23,8 @@ from supertokens_python.recipe.session.interfaces import ClaimValidationResult
 from supertokens_python.recipe.userroles import PermissionClaim, UserRoleClaim
 
 from flask_ssr_session.errors import MisuseError
-from flask_ssr_session.sansio.claims import UNCHECKED, UNSET, ClaimFailure, ClaimRequirements
+from flask_ssr_session.sansio.claim_words import UNCHECKED
+from flask_ssr_session.sansio.claims import UNSET, ClaimFailure, ClaimRequirements
 from flask_ssr_session.session import SSRSession, deep_freeze
 from tests.tables import rows
 
@@ -407,6 +408,39 @@ def test_what_a_validator_does_to_the_payload_reaches_nobody_else() -> None:
 def test_validator_without_an_id_goes_by_its_class() -> None:
     without_id: Any = SimpleNamespace(validate=lambda *_: INVALID)
     assert failed(rules(validators=[without_id]), {}) == ["SimpleNamespace"]
+
+
+# --- in words ------------------------------------------------------------------------------------
+
+ABSENT, WRONG = (
+    {"message": "value does not exist"},
+    {"message": "wrong value", "actualValue": "tea"},
+)
+
+
+@rows(
+    "failure, words",
+    {
+        "a role": (("st-role", WRONG), "the roles of the user do not meet the requirement"),
+        "a permission": (("st-perm", WRONG), "the permissions of the user do not meet the requir"),
+        "no role": (("st-role", ABSENT), "the roles…requirement (the token has no claim st-role)"),
+        "an address": (("st-ev", WRONG), "the e-mail address of the user is not verified"),
+        "factors": (("st-mfa", WRONG), "the user has not completed all required factors"),
+        "a factor": (("st-mfa", WRONG, "totp"), "the user has to complete the factor totp again"),
+        "a recent sign-in": (("in", WRONG, "", True), "the user has to sign in again"),
+        "a claim of the app": (("drink", WRONG), "the claim drink does not meet the requirement"),
+        "a text as its reason": (("drink", "tea"), "the claim drink does not meet the requirement"),
+        "one that fails": (("drink", UNCHECKED), "the claim drink could not be checked"),
+    },
+)
+def test_failure_says_in_words_what_is_missing_without_values(
+    failure: tuple[Any, ...], words: str
+) -> None:
+    start, _, end = words.partition("…")
+    for said in (str(ClaimFailure(*failure)), f"{ClaimFailure(*failure)}"):
+        assert said.startswith(start)
+        assert said.endswith(end)
+        assert "tea" not in said
 
 
 # --- misuse --------------------------------------------------------------------------------------

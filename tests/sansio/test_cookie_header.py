@@ -6,7 +6,7 @@ import random
 
 from werkzeug.sansio.http import parse_cookie
 
-from flask_ssr_session.sansio.cookie_header import plain_values
+from flask_ssr_session.sansio.cookie_header import cookie_values, plain_values
 from tests.tables import rows, shown
 
 NAME = "sAccessToken"
@@ -55,3 +55,25 @@ def test_plain_header_takes_the_short_way_and_any_other_is_left_to_werkzeug(
 ) -> None:
     assert plain_values(header, NAME) == values
     assert values in (None, parse_cookie(header).getlist(NAME))
+
+
+@rows(
+    "header, values",
+    {
+        "none": ("", []),
+        "one": ("a=1; token=x; b=2", ["x"]),
+        "two, in the order of the header": ("token=x; a=1; token=y", ["x", "y"]),
+        "two equal ones": ("token=x; token=x", ["x", "x"]),
+        "without spaces": ("a=1;token=x;b=2", ["x"]),
+        "with spaces": ("token = x ;b=2", ["x"]),
+        "an empty one": ("token=; a=1", [""]),
+        "a sign in the value": ("token=x=y", ["x=y"]),
+        "quotes stay": ('token="x"', ['"x"']),
+        "the name in another name": ("mytoken=x; token2=y", []),
+        "the name in a value": ("a=token=x", []),
+        "another case": ("Token=x", []),
+        "no sign": ("token", [""]),
+    },
+)
+def test_all_values_of_a_name_are_found(header: str, values: list[str]) -> None:
+    assert cookie_values(header, "token") == values

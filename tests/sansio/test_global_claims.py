@@ -8,7 +8,8 @@ from typing import Any
 
 from supertokens_python.recipe.session.interfaces import ClaimValidationResult
 
-from flask_ssr_session.sansio.claims import UNCHECKED, ClaimFailure
+from flask_ssr_session.sansio.claim_words import UNCHECKED
+from flask_ssr_session.sansio.claims import ClaimFailure
 from flask_ssr_session.sansio.global_claims import OVERRIDE_NAME, GlobalClaims, is_about
 from flask_ssr_session.session import SSRSession, deep_freeze
 from tests.app.conftest import EMAIL, MFA, FakeGlobalClaims

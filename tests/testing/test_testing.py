@@ -29,12 +29,14 @@ from flask_ssr_session import FlaskSSRSession, MisuseError, session_required
 from flask_ssr_session.sansio.jwt import decode_unverified_token
 from flask_ssr_session.testing import (
     PAGE_HEADERS,
+    SCRIPT_HEADERS,
     SessionSigner,
     change_claims,
     core_outage,
     expire,
     install_test_keys,
     outage,
+    page_client,
     revoke,
     set_token,
     sign_in,
@@ -437,6 +439,31 @@ def test_client_of_flask_login_carries_both_sign_ins(app: Flask, server_name: st
     assert client.get("/both", headers=PAGE_HEADERS).status_code == 302
 
 
+# --- what a client asks for ----------------------------------------------------------------------
+
+
+@rows(
+    "make, headers, is_page",
+    {
+        "page client": (page_client, {}, True),
+        "test client": (Flask.test_client, {}, False),
+        "test client, as a page": (Flask.test_client, PAGE_HEADERS, True),
+        "page client, as a script": (page_client, SCRIPT_HEADERS, False),
+        "page client, as htmx": (page_client, {**SCRIPT_HEADERS, "HX-Request": "true"}, False),
+        "page client, from another site": (page_client, {"Sec-Fetch-Site": "cross-site"}, True),
+    },
+)
+def test_page_client_asks_for_pages(
+    app: Flask, make: Callable[[Flask], FlaskClient], headers: dict[str, str], is_page: bool
+) -> None:
+    client = make(app)
+    sign_in(client)
+    expire(client)
+    answer = client.get("/account", headers=headers)
+    told = answer.text if is_page else str(answer.json)
+    assert told.startswith("<!doctype html>" if is_page else "{'message': 'try refresh token'}")
+
+
 # --- the pytest plugin ---------------------------------------------------------------------------
 
 _CONFTEST = """pytest_plugins = ["flask_ssr_session.pytest_plugin"]
@@ -458,6 +485,7 @@ def app():
 _OWN_TESTS = """
 import pytest
 from flask_ssr_session import MisuseError
+from flask_ssr_session.testing import SCRIPT_HEADERS
 
 
 def test_every_visitor(
@@ -468,7 +496,11 @@ def test_every_visitor(
     assert admin.get("/admin").text == "user-2"
     assert signed_in_as("user-3").get("/account").text == "user-3"
     for client, reason in ((expired_client, "expired"), (anonymous_client, "anonymous")):
-        assert client.get("/account").headers["SSR-Session"].endswith(reason)
+        page = client.get("/account")
+        assert page.headers["SSR-Session"].endswith(reason)
+        assert (page.location is None) is (reason == "expired")
+        assert "<script" in page.text or page.location
+    assert client.get("/account", headers=SCRIPT_HEADERS).json == {"message": "unauthorised"}
     assert revoked_client.get("/account").text == "user-1"
     assert revoked_client.get("/admin").headers["SSR-Session"].endswith("revoked")
 
@@ -491,10 +523,10 @@ def test_fixtures_are_there_where_they_are_asked_for(tmp_path: Path) -> None:
     plugin = Path(flask_ssr_session.__file__).with_name("pytest_plugin.py")
     text = plugin.read_text(encoding="utf-8")
     assert f"    {_CONFTEST.splitlines()[0]}\n" in text
-    documented = re.search(r"::\n\n((?:    def test_.*\n|     .*\n|\n)+)", text)
-    assert documented is not None
+    documented = re.findall(r"::\n\n((?:    (?:def test_|from ).*\n|     .*\n|\n)+)", text)
+    assert len(documented) == 2
     (tmp_path / "conftest.py").write_text(_CONFTEST)
-    (tmp_path / "test_own.py").write_text(_OWN_TESTS + textwrap.dedent(documented.group(1)))
+    (tmp_path / "test_own.py").write_text(_OWN_TESTS + textwrap.dedent("".join(documented)))
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error"]
     output = subprocess.run(
         [*command, "--rootdir", str(tmp_path), str(tmp_path)],
@@ -503,7 +535,7 @@ def test_fixtures_are_there_where_they_are_asked_for(tmp_path: Path) -> None:
         text=True,
         check=False,
     ).stdout
-    assert "6 passed" in output, output
+    assert "7 passed" in output, output
 
 
 def test_fixtures_are_not_there_where_nobody_asked() -> None:

@@ -1,0 +1,141 @@
+"""Read from the code of a view, and from its templates, whether it looks at the session.
+
+Nothing is executed. What a view calls in other functions, or names only while it runs, is not seen.
+"""
+
+from __future__ import annotations
+
+import dis
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from types import CodeType, FunctionType
+from typing import Any, NamedTuple
+
+import flask
+from flask import Flask
+
+from ..decorator_order import inner_functions
+from ..decorators import require_session
+from ..sansio.requirements import own_mark
+
+# No view closes over more functions.
+_MAX_FUNCTIONS = 200
+
+# Public functions that a view may call, by name; an import may rename the first.
+_CALLED = frozenset({"get_ssr_session", "get_session_state", "require_session"})
+
+_IN_TEMPLATES = {
+    "g.session": re.compile(r"\bg\.session\b"),
+    "needs_refresh": re.compile(r"\bneeds_refresh\b"),
+    "session_state": re.compile(r"\bsession_state\b"),
+}
+_NAMED_TEMPLATES = re.compile(r"{%-?\+?\s*(?:extends|include|import|from)\s+[\"']([^\"']+)[\"']")
+
+
+class CodeFindings(NamedTuple):
+    """What the code of a view names.
+
+    :ivar reads: ``g.session``, ``get_ssr_session``, ``needs_refresh`` and the like.
+    :ivar calls: it calls ``require_session``.
+    :ivar asks: it does, or it calls a function behind a session decorator.
+    """
+
+    reads: frozenset[str] = frozenset()
+    calls: bool = False
+    asks: bool = False
+
+
+def read_code(app: Flask, view: Any) -> CodeFindings:
+    """Return what *view* names: a function, a hook or a class-based view."""
+    names, texts, is_guarded = set[str](), set[str](), False
+    for function in _functions(view):
+        is_guarded = is_guarded or bool(own_mark(function).requirements)
+        values = {**function.__globals__, **_closure(function)}
+        for code in _codes(function.__code__):
+            names |= _names(code, values)
+            texts.update(each for each in code.co_consts if isinstance(each, str))
+    names |= {name for text in texts for name in _template_names(app, text)}
+    calls = "require_session" in names
+    return CodeFindings(frozenset(names - {"require_session"}), calls, is_guarded or calls)
+
+
+def _functions(view: Any) -> Iterator[FunctionType]:
+    """Yield *view* and the functions that it wraps, holds or closes over; methods of a class."""
+    waiting, seen = [view], set[int]()
+    while waiting and len(seen) < _MAX_FUNCTIONS:
+        function = waiting.pop()
+        if id(function) in seen:
+            continue
+        seen.add(id(function))
+        waiting += inner_functions(function)
+        if isinstance(function, FunctionType):
+            yield function
+            for each in getattr(vars(function).get("view_class"), "__mro__", ()):
+                waiting += filter(_is_function, vars(each).values())
+
+
+def _is_function(value: object) -> bool:
+    return isinstance(value, FunctionType)
+
+
+def _closure(function: FunctionType) -> dict[str, Any]:
+    values = {}
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        with suppress(ValueError):  # the name has no value yet
+            values[name] = cell.cell_contents
+    return values
+
+
+def _codes(code: CodeType) -> Iterator[CodeType]:
+    """Yield *code*, and that of the functions and comprehensions in it."""
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _codes(constant)
+
+
+def _names(code: CodeType, values: Mapping[str, Any]) -> set[str]:
+    """Return the names about sessions in *code*.
+
+    :param values: of the global names, and of the outer functions' names.
+    """
+    found, loads_g, after_g = set[str](), False, False
+    for instruction in dis.get_instructions(code):
+        name = instruction.argval
+        if not instruction.opname.startswith(("LOAD_", "IMPORT_FROM")) or not isinstance(name, str):
+            after_g = False
+            continue
+        if after_g and name == "session" and instruction.opname in ("LOAD_ATTR", "LOAD_METHOD"):
+            found.add("g.session")
+        is_constant = instruction.opname == "LOAD_CONST"
+        value = None if is_constant else values.get(name)
+        after_g = value is flask.g or (value is None and name == "g" and not is_constant)
+        loads_g = loads_g or after_g
+        if name in _CALLED and not is_constant:
+            found.add(name)
+        elif value is require_session:  # under another name
+            found.add("require_session")
+    # g.get("session"), getattr(g, "session", None)
+    if loads_g and "session" in code.co_consts:
+        found.add("g.session")
+    return found
+
+
+def _template_names(app: Flask, name: str) -> set[str]:
+    """Return the names about sessions in the template *name*, and in those that it names."""
+    found, waiting, seen = set[str](), [name], set[str]()
+    environment = app.jinja_env
+    while waiting and environment.loader is not None:
+        name = waiting.pop()
+        # Texts of a view are seldom names of templates.
+        if name in seen or "." not in name or not name.isprintable() or " " in name:
+            continue
+        seen.add(name)
+        try:
+            source, _, _ = environment.loader.get_source(environment, name)
+        except Exception:  # noqa: BLE001, S112 - there is none, or it is not text
+            continue
+        found.update(each for each, pattern in _IN_TEMPLATES.items() if pattern.search(source))
+        waiting += _NAMED_TEMPLATES.findall(source)
+    return found

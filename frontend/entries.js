@@ -1,0 +1,45 @@
+// Tells whether the visitor has entered anything that a reload would lose.
+import { attribute, createElement, queryAll } from "./page.js";
+
+const FIELDS = ["input", "select", "textarea"];
+
+// True after typing into an element that has no default to compare with: editable text, or a field
+// in a shadow tree.
+let hasTyped = false;
+
+addEventListener("input", ({ target }) => {
+  if (!FIELDS.includes(target.localName)) hasTyped = true;
+}, true);
+addEventListener("turbo:load", () => {
+  hasTyped = false; // Turbo has replaced the body
+});
+
+export function hasEntries() {
+  return hasTyped || [...queryAll(FIELDS.join())].some(isChanged);
+}
+
+// The value of a new field is the default one, as the browser corrects it: a range has 50.
+function isChanged(field) {
+  if (field.localName === "textarea") return field.value !== field.defaultValue;
+  if (field.localName === "select") {
+    const { options } = field.cloneNode(true);
+    return [...field.options].some(({ selected }, index) => selected !== options[index].selected);
+  }
+  const fresh = createElement("input");
+  for (const name of ["type", "min", "max", "step", "multiple", "value"]) {
+    const value = attribute(field, name);
+    if (value !== null) fresh.setAttribute(name, value);
+  }
+  return field.value !== fresh.value || field.checked !== field.defaultChecked;
+}
+
+// Firefox fills the fields of a reloaded page in again, unless a form has reset them.
+export function resetFields() {
+  const rest = createElement("form");
+  rest.id = "ssr-session-fields";
+  queryAll(":root")[0].append(rest);
+  for (const field of queryAll(FIELDS.join())) {
+    if (!field.form) field.setAttribute("form", rest.id);
+  }
+  for (const form of queryAll("form")) HTMLFormElement.prototype.reset.call(form);
+}

@@ -1,0 +1,495 @@
+"""A page in use refreshes before its token expires; a refresh whose answer is lost is repeated."""
+
+from __future__ import annotations
+
+import json
+import time
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, Route, expect
+
+from flask_ssr_session.dev_core import DevelopmentCore
+
+from ..tables import rows
+from .conftest import (
+    REFRESH_API,
+    VALID_SECONDS,
+    Launch,
+    Serve,
+    ShiftedClock,
+    Site,
+    both_engines,
+    calls_of,
+    expect_user,
+    follow,
+    held_at_the_server,
+    hold_refresh,
+    open_tabs,
+    reload_at_once,
+    served,
+    wait_for_address,
+)
+
+pytestmark = pytest.mark.browser
+
+FORM, START = "/forms/plain/simple", "/tabs/start"
+NOTE = "ssr-session-refreshing"
+READ_NOTE = f"localStorage.getItem('{NOTE}')"
+NO_NOTE = f"() => !{READ_NOTE}"
+# A token of 600 seconds is due when 30 are left of it. A slow machine may need half a minute for a
+# step, in which the browser's clock runs on.
+DUE_SECONDS, FRESH_SECONDS = VALID_SECONDS - 20, VALID_SECONDS / 2
+LIFE = VALID_SECONDS * 1000
+# A refresh on this page holds the lock until it is done.
+SETTLE = "navigator.locks.request('flask-ssr-session-refresh', () => null)"
+
+# A tab that can be hidden and seen again.
+HIDEABLE = """let state = 'visible';
+Object.defineProperty(Document.prototype, 'visibilityState', { get: () => state });
+window.see = (isSeen) => {
+    state = isSeen ? 'visible' : 'hidden';
+    document.dispatchEvent(new Event('visibilitychange', { bubbles: true }));
+};"""
+
+
+def age_token(site: Site, page: Page, seconds: float) -> None:
+    """Give the browser of *page* an access token that is *seconds* old."""
+    with site.clock.shifted(-seconds):
+        site.call_api(page.context, "session/refresh")
+    site.let_time_pass(page)
+    site.core.clear_request_log()
+
+
+def press(page: Page) -> None:
+    page.keyboard.press("Shift")
+
+
+def refreshes(site: Site, page: Page) -> int:
+    """Count the refreshes, after those that *page* has begun."""
+    page.evaluate(SETTLE)
+    return site.refresh_calls()
+
+
+# --- when a page refreshes -----------------------------------------------------------------------
+
+
+def test_input_refreshes_a_token_that_is_due_and_nothing_else_does(site: Site, page: Page) -> None:
+    site.sign_up(page, to=FORM)
+    field = page.locator("[name=title]")
+    age_token(site, page, FRESH_SECONDS)
+    field.press("a")
+    assert refreshes(site, page) == 0  # not due, until
+    acts: list[Callable[[], None]] = [
+        lambda: field.press("a"),
+        lambda: page.mouse.click(1, 1),
+        lambda: field.fill("b"),
+    ]
+    for act in acts:
+        age_token(site, page, DUE_SECONDS)
+        page.mouse.move(9, 9)
+        page.mouse.wheel(0, 9)
+        field.dispatch_event("keydown")
+        field.dispatch_event("input")
+        page.evaluate("field => { field.blur(); field.focus() }", field.element_handle())
+        page.evaluate("dispatchEvent(new Event('focus'))")
+        assert refreshes(site, page) == 0
+        act()
+        act()
+        assert refreshes(site, page) == 1
+
+
+@rows(
+    "is_used, calls",
+    {
+        "an untouched page lets its session end": (False, 0),
+        "a page used once makes one token last, and the next end": (True, 1),
+    },
+)
+def test_idle(site: Site, page: Page, is_used: bool, calls: int) -> None:
+    page.clock.install()
+    site.sign_up(page, to=FORM)
+    if is_used:
+        press(page)
+    page.clock.fast_forward(LIFE - 90_000)
+    assert refreshes(site, page) == 0
+    page.clock.fast_forward(65_000)
+    assert refreshes(site, page) == calls
+    for _ in range(4):
+        page.clock.fast_forward(LIFE // 2)
+    page.evaluate("dispatchEvent(new Event('focus'))")
+    assert refreshes(site, page) == calls
+
+
+def test_a_page_refreshes_only_while_it_is_seen(site: Site, page: Page) -> None:
+    page.add_init_script(HIDEABLE)
+    page.clock.install()
+    site.sign_up(page, to=FORM)
+    for case, (is_used, seconds, total) in {
+        "used before, and seen again in time": (True, DUE_SECONDS, 1),
+        "not used, and seen again in time": (False, 300, 1),
+        "not used, and seen again soon after the token expired": (False, 100, 2),
+        "used before, and seen again too late": (True, 2 * VALID_SECONDS + 60, 2),
+        "touched then": (True, 0, 3),
+        "not used, and seen again too late": (False, 2 * VALID_SECONDS + 60, 3),
+    }.items():
+        if is_used:
+            press(page)
+        before = refreshes(site, page)
+        page.evaluate("see(false)")
+        page.clock.fast_forward(seconds * 1000)
+        page.evaluate("dispatchEvent(new Event('focus'))")
+        assert refreshes(site, page) == before, case
+        page.evaluate("see(true)")
+        page.clock.fast_forward(275_000 if "in time" in case else 0)
+        assert refreshes(site, page) == total, case
+
+
+@both_engines
+def test_all_tabs_share_one_refresh(site: Site, context: BrowserContext, page: Page) -> None:
+    context.clock.install()
+    site.sign_up(page)
+    tabs = [context.new_page() for _ in range(3)]
+    for tab in tabs:
+        tab.goto(site.url(FORM))
+        press(tab)
+    context.clock.fast_forward(DUE_SECONDS * 1000)
+    assert [refreshes(site, tab) for tab in tabs] == [1, 1, 1]
+
+
+@rows(
+    "slept, calls",
+    {
+        "wakes soon after the token has expired": (VALID_SECONDS + 60, 1),
+        "slept too long": (2 * VALID_SECONDS + 60, 0),
+    },
+)
+def test_a_computer_that(site: Site, page: Page, slept: int, calls: int) -> None:
+    """Its timers stood still meanwhile, and end much later."""
+    page.clock.install()
+    site.sign_up(page, to=FORM)
+    press(page)
+    page.clock.set_system_time(time.time() + slept)
+    assert refreshes(site, page) == 0
+    page.evaluate("dispatchEvent(new Event('focus'))")
+    assert refreshes(site, page) == calls
+    press(page)
+    assert refreshes(site, page) == 1
+    # The SDK has learned the difference of the clocks: the new token is not due.
+    press(page)
+    assert refreshes(site, page) == 1
+
+
+def test_a_clock_set_back_delays_no_refresh(site: Site, page: Page) -> None:
+    page.clock.install()
+    site.sign_up(page, to=FORM)
+    press(page)
+    page.clock.set_system_time(time.time() - 7200)
+    page.clock.fast_forward(DUE_SECONDS * 1000)
+    assert refreshes(site, page) == 1
+    press(page)
+    assert refreshes(site, page) == 1
+
+
+@rows("answer, each", {"no connection": (None, 2), "an error": (500, 1)})
+def test_a_failure_is_silent_and_repeated_by_new_input_after_a_pause(
+    site: Site, page: Page, answer: int | None, each: int
+) -> None:
+    calls = calls_of(page)
+
+    def fail(route: Route) -> None:
+        route.fulfill(status=answer) if answer else route.abort("connectionrefused")
+
+    page.route(REFRESH_API, fail)
+    page.clock.install()
+    site.sign_up(page, to=FORM)
+    before = page.content()
+    page.clock.fast_forward(DUE_SECONDS * 1000)
+    press(page)
+    refreshes(site, page)
+    assert len(calls) == each
+    for pause, total in ((1_000, each), (10_000, 2 * each), (5_000, 2 * each), (16_000, 3 * each)):
+        press(page)
+        page.clock.fast_forward(pause)
+        refreshes(site, page)
+        assert len(calls) == total
+    # Without new input, it is not repeated at all.
+    page.clock.fast_forward(LIFE // 2)
+    page.evaluate("dispatchEvent(new Event('focus'))")
+    refreshes(site, page)
+    assert len(calls) == 3 * each
+    assert page.content() == before
+    page.unroute(REFRESH_API)
+    press(page)
+    assert refreshes(site, page) == 1
+
+
+def test_tokens_that_are_always_due_are_not_asked_for_at_every_key(site: Site, page: Page) -> None:
+    """A clock of the API's machine is wrong; the SDK takes the difference for the browser's."""
+    site.sign_up(page, to=FORM)
+    age_token(site, page, DUE_SECONDS)
+    short = b64encode(json.dumps({"ate": 5000, "uid": "x", "up": {"iat": 4}}).encode()).decode()
+    answer = {"front-token": short}
+    page.route(REFRESH_API, lambda route: route.fulfill(status=200, headers=answer, body="{}"))
+    calls = calls_of(page)
+    for _ in range(5):
+        press(page)
+        refreshes(site, page)
+    assert len(calls) == 1
+
+
+def test_a_site_can_switch_it_off(site: Site, page: Page) -> None:
+    def switch_off(route: Route) -> None:
+        response = route.fetch()
+        assert 'data-refresh-ahead=""' in response.text()
+        route.fulfill(response=response, body=response.text().replace("data-refresh-ahead", "x"))
+
+    page.route(f"**{FORM}", switch_off)
+    site.sign_up(page, to=FORM)
+    age_token(site, page, DUE_SECONDS)
+    press(page)
+    assert refreshes(site, page) == 0
+    page.unroute(f"**{FORM}")
+    page.reload()
+    press(page)
+    assert refreshes(site, page) == 1
+
+
+@both_engines
+def test_a_page_from_memory_is_seen_again(site: Site, engine: str, launch: Launch) -> None:
+    browser = launch("keeping chromium" if engine == "chromium" else engine)
+    with browser.new_context() as context:
+        page = context.new_page()
+        site.sign_up(page, to=FORM)
+        page.evaluate("window.isKept = true")
+        follow(page, site.url(START))
+        wait_for_address(page, site.url(START))
+        age_token(site, page, VALID_SECONDS + 5)
+        page.evaluate("setTimeout(() => history.back())")
+        wait_for_address(page, site.url(FORM))
+        assert page.evaluate("window.isKept")
+        assert refreshes(site, page) == 1
+
+
+@both_engines
+def test_a_page_that_asks_before_it_is_left_and_stays(site: Site, page: Page) -> None:
+    site.sign_up(page, to=FORM)
+    page.evaluate(
+        """addEventListener('beforeunload', (event) => event.preventDefault());
+        document.body.insertAdjacentHTML('beforeend', '<a href="/panel/">Panel</a>')"""
+    )
+    age_token(site, page, DUE_SECONDS)
+    page.once("dialog", lambda dialog: dialog.dismiss())
+    with held_at_the_server(site), page.expect_event("dialog"), page.expect_request(REFRESH_API):
+        page.get_by_text("Panel").click(no_wait_after=True)
+    assert refreshes(site, page) == 1
+    assert page.evaluate(READ_NOTE) is None
+    assert page.url == site.url(FORM)
+
+
+def test_a_visit_by_turbo_keeps_the_script(serve: Serve, libraries: Path, page: Page) -> None:
+    site = serve(LIBRARIES=str(libraries))
+    site.sign_up(page, to="/kinds/turbo?sdk")
+    page.evaluate("window.isKept = true")
+    age_token(site, page, FRESH_SECONDS)
+    press(page)
+    page.get_by_text("Visit").click()
+    page.wait_for_url("**/kinds/plain?visited")
+    assert page.evaluate("window.isKept")
+    age_token(site, page, DUE_SECONDS)
+    press(page)
+    assert refreshes(site, page) == 1
+
+
+# --- a refresh whose answer is lost --------------------------------------------------------------
+
+
+@pytest.fixture(scope="module", params=["5.4", "5.6"])
+def core_site(request: pytest.FixtureRequest) -> Iterator[Site]:
+    """A site with a core of its own, of either version."""
+    clock = ShiftedClock()
+    cdi: str = request.param
+    with (
+        DevelopmentCore(clock=clock, access_token_validity_seconds=VALID_SECONDS, cdi=cdi) as core,
+        served(core.uri) as origin,
+    ):
+        yield Site(origin, core, clock)
+
+
+def refresh_unheard(site: Site, page: Page) -> None:
+    """Let the API refresh with the cookies of *page*, which does not get the answer."""
+    browser = page.context.browser
+    assert browser is not None
+    with browser.new_context(storage_state=page.context.storage_state()) as context:
+        site.call_api(context, "session/refresh")
+
+
+@both_engines
+def test_a_page_left_in_mid_refresh_may_be_followed_by_a_minute_of_reading(
+    core_site: Site, context: BrowserContext, page: Page, engine: str
+) -> None:
+    site, reader = core_site, context.new_page()
+    user = site.sign_up(page, to="/panel/")
+    age_token(site, page, DUE_SECONDS)
+    hold_refresh(page)
+    calls = calls_of(context)
+    with page.expect_request(REFRESH_API):
+        press(page)
+    refresh_unheard(site, page)
+    follow(page, site.url(START))
+    page.wait_for_url(site.url(START))
+    # Firefox stops the refresh when the next page is asked for, so this one has time to ask again.
+    assert len(calls) <= (1 if engine == "chromium" else 2)
+    calls.clear()
+    # Two pages find the note at the same time.
+    reload_at_once(open_tabs(context, site.url(START), "/account", 2))
+    reader.goto(site.url("/account"))
+    expect_user(reader, user)
+    reader.wait_for_function(NO_NOTE)
+    reader.evaluate(SETTLE)
+    # As in test_tabs.py, Firefox may make a second one on a busy machine.
+    assert 1 <= len(calls) <= (1 if engine == "chromium" else 2)
+    with site.clock.shifted(60):
+        site.call_api(context, "session/refresh")
+    assert len(site.core.list_sessions(user)) == 1
+
+
+NOTES_LATE_CALLS = """let isLeft = false;
+const send = window.fetch;
+window.fetch = (...given) => { if (isLeft) localStorage.late = 'yes'; return send(...given); };
+addEventListener('pagehide', () => { isLeft = true; });"""
+
+
+def test_a_page_that_is_left_asks_no_more(site: Site, page: Page) -> None:
+    """Chromium lets its script run on, and the request would reach the API late."""
+    page.add_init_script(NOTES_LATE_CALLS)
+    site.sign_up(page, to="/panel/")
+    age_token(site, page, DUE_SECONDS)
+    with held_at_the_server(site):
+        with page.expect_request(REFRESH_API):
+            press(page)
+        page.goto(site.url(START))
+        assert page.evaluate("localStorage.late") is None
+
+
+WITHOUT_WEB_LOCKS = "delete Navigator.prototype.locks"
+
+
+@rows("script", {"with web locks": "", "without": WITHOUT_WEB_LOCKS})
+def test_a_refresh_that_goes_on_in_another_tab_is_not_repeated(
+    site: Site, context: BrowserContext, page: Page, script: str
+) -> None:
+    context.add_init_script(script)
+    user = site.sign_up(page, to="/panel/")
+    age_token(site, page, DUE_SECONDS)
+    other = context.new_page()
+    with held_at_the_server(site):
+        with page.expect_request(REFRESH_API):
+            press(page)
+        other.goto(site.url("/account"))
+        expect_user(other, user)
+    other.wait_for_function(NO_NOTE)
+    other.evaluate("supertokensWebsite.doesSessionExist()")
+    assert site.refresh_calls() == 1
+
+
+def test_a_note_counts_for_seconds(site: Site, page: Page) -> None:
+    site.sign_up(page, to="/panel/")
+    calls = calls_of(page)
+    for note, is_repeated in {
+        "junk": False,
+        "": False,
+        "[]": False,
+        "null": False,
+        "Infinity": False,
+        "now - 21000": False,
+        "now + 21000": False,
+        "now - 18000": True,
+        "now + 18000": True,  # the clock has been set back since
+    }.items():
+        calls.clear()
+        page.evaluate(
+            """([key, note]) => localStorage.setItem(key,
+                note.startsWith('now') ? Date.now() + Number(note.slice(4).replace(' ', '')) : note)
+            """,
+            [NOTE, note],
+        )
+        page.reload()
+        refreshes(site, page)
+        assert len(calls) == is_repeated, note
+        assert (page.evaluate(READ_NOTE) is None) is is_repeated, note
+
+
+@pytest.mark.parametrize("path", ["/repair/mail", "/repair/recent"])
+def test_pages_about_claims_ask_for_a_lost_answer(site: Site, page: Page, path: str) -> None:
+    with site.clock.shifted(-7200):
+        site.sign_up(page, to=START)
+    site.call_api(page.context, "session/refresh")
+    page.evaluate(f"localStorage.setItem('{NOTE}', Date.now())")
+    with page.expect_request(REFRESH_API) as asked:
+        follow(page, site.url(path))
+    assert asked.value.headers["referer"] == site.url(path)
+    page.wait_for_function(NO_NOTE)
+
+
+# --- how often the API is asked ------------------------------------------------------------------
+
+OK, EMPTY, UNREADABLE, LOST = "ok", "empty", "unreadable", "lost"
+
+
+@rows(
+    "answers, is_shown",
+    {
+        "no connection": ([LOST, LOST], False),
+        "a connection that fails once": ([LOST, OK], True),
+        "an error": ([500], False),
+        "an error behind a connection that fails": ([LOST, 503], False),
+        "a front token that the SDK cannot read": ([UNREADABLE], False),
+        "older cookies that are removed first": ([EMPTY, OK], True),
+        "and the connection fails each time": ([LOST, EMPTY, LOST, OK], True),
+        "and it fails for good": ([LOST, EMPTY, LOST, LOST], False),
+        "older cookies that stay": ([LOST, EMPTY, LOST, EMPTY], False),
+    },
+)
+def test_the_api_is_asked_at_most(
+    site: Site, page: Page, answers: list[str | int], is_shown: bool
+) -> None:
+    user = site.signed_up_and_expired(page)
+    token = next(c for c in page.context.cookies() if c["name"] == "sAccessToken")
+    if EMPTY in answers:
+        second = {**token, "path": "/account"}
+        page.context.add_cookies([second])  # type: ignore[list-item]
+    left = list(answers)
+
+    def answer(route: Route) -> None:
+        kind = left.pop(0)
+        if kind == LOST:
+            route.abort("connectionreset")
+        elif kind == OK:
+            page.context.clear_cookies(path="/account")
+            route.continue_()
+        else:
+            headers = {"front-token": b64encode(b"null").decode()} if kind == UNREADABLE else {}
+            status = kind if isinstance(kind, int) else 200
+            route.fulfill(status=status, headers=headers, body="{}")
+
+    page.route(REFRESH_API, answer)
+    calls = calls_of(page)
+    page.goto(site.url("/account"))
+    if is_shown:
+        expect_user(page, user)
+    else:
+        expect(page.get_by_role("button", name="Try again")).to_be_focused()
+    assert (len(calls), left) == (len(answers), [])
+
+
+def test_a_call_of_the_repair_page_refreshes_once(site: Site, page: Page) -> None:
+    """The API refuses its own new tokens; the SDK would refresh ten times."""
+    site.sign_up(page)
+    page.route("**/user/email/verify", lambda route: route.fulfill(status=401, body="{}"))
+    calls = calls_of(page)
+    page.goto(site.url("/repair/mail"))
+    expect(page.locator("[data-ssr-cause=answer]")).to_be_visible()
+    assert len(calls) == 1
