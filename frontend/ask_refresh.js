@@ -14,13 +14,8 @@ export function errorCause(error) {
   return isBlocked ? "blocked" : "answer";
 }
 
-// A page that is left cannot hear an answer: the next page asks again.
-let isLeft = false;
-addEventListener("pagehide", () => { isLeft = true; });
-addEventListener("pageshow", () => { isLeft = false; });
-
 // Refresh, and ask once more if the connection failed: the API may have refreshed, and only its
-// answer is lost.
+// answer is lost. The SDK's lock takes a moment, in which a page that is being left has ended.
 async function askOrRepeat(sdk) {
   removeInvalidLock();
   for (let isRepeated = false; ; isRepeated = true) {
@@ -33,7 +28,7 @@ async function askOrRepeat(sdk) {
       const cause = errorCause(error);
       // The SDK also fails with a TypeError on a front token that it has stored and cannot read.
       const isLost = cause === "network" && lastTokenUpdate() === lastUpdate;
-      if (isLost && !isRepeated && !isLeft) continue;
+      if (isLost && !isRepeated) continue;
       if (!isLost && cause !== "blocked") forgetRefresh(); // "blocked": or aborted
       throw error;
     }

@@ -22,7 +22,7 @@ def is_kept(text: str) -> bool:
     containers = (kept for kept in gc.get_objects() if issubclass(type(kept), kinds))
     for kept in containers:
         items: Iterable[object] = [*kept, *kept.values()] if isinstance(kept, dict) else [*kept]
-        if any(isinstance(item, str) and text in item for item in items):
+        if any(issubclass(type(item), str) and text in str(item) for item in items):
             return True
     return False
 

@@ -356,24 +356,6 @@ def test_a_page_left_in_mid_refresh_may_be_followed_by_a_minute_of_reading(
     assert len(site.core.list_sessions(user)) == 1
 
 
-NOTES_LATE_CALLS = """let isLeft = false;
-const send = window.fetch;
-window.fetch = (...given) => { if (isLeft) localStorage.late = 'yes'; return send(...given); };
-addEventListener('pagehide', () => { isLeft = true; });"""
-
-
-def test_a_page_that_is_left_asks_no_more(site: Site, page: Page) -> None:
-    """Chromium lets its script run on, and the request would reach the API late."""
-    page.add_init_script(NOTES_LATE_CALLS)
-    site.sign_up(page, to="/panel/")
-    age_token(site, page, DUE_SECONDS)
-    with held_at_the_server(site):
-        with page.expect_request(REFRESH_API):
-            press(page)
-        page.goto(site.url(START))
-        assert page.evaluate("localStorage.late") is None
-
-
 WITHOUT_WEB_LOCKS = "delete Navigator.prototype.locks"
 
 
@@ -483,6 +465,7 @@ def test_the_api_is_asked_at_most(
     else:
         expect(page.get_by_role("button", name="Try again")).to_be_focused()
     assert (len(calls), left) == (len(answers), [])
+    assert (page.evaluate(READ_NOTE) is None) is (answers[-1] != LOST)
 
 
 def test_a_call_of_the_repair_page_refreshes_once(site: Site, page: Page) -> None:
