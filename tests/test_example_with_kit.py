@@ -24,7 +24,7 @@ from flask_ssr_session.testing import (
     sign_in,
     sign_out,
 )
-from tests.sdk.conftest import sdk_environment
+from tests.dev_core.conftest import sdk_environment
 from tests.tables import rows
 
 __all__ = ["sdk_environment"]

@@ -280,7 +280,7 @@ def test_endpoint_that_no_link_leads_to_is_no_cure(
     mount: str,
     shown: str,
 ) -> None:
-    app = make_app(claim_pages={"st-ev": "of_language"})
+    app = make_site(claim_pages={"st-ev": "of_language"})
     app.add_url_rule("/<language>/page", "of_language", lambda language: language)
     app.url_defaults(lambda _endpoint, values: values.update(language and {"language": language}))
     client = app.test_client()
