@@ -157,20 +157,24 @@ def test_a_page_back_after_sign_out(site: Site, kept: Page, name: str, is_shown:
 
 
 @both_engines
-def test_a_page_that_comes_back_to_another_user_is_theirs(site: Site, kept: Page) -> None:
+def test_a_page_that_comes_back_to_another_user_is_theirs(
+    site: Site, kept: Page, engine: str
+) -> None:
     first = signed_in_and_gone_on(site, kept, "with-script")
     sign_out(kept)
     second = site.sign_up_by_form(kept, to="/panel/")
     assert second != first
     go_back(kept, 3)  # sign-up and the panel are two more places
     wait_for_address(kept, site.url("/pages/with-script"))
-    # Of a page that Firefox has from memory, Playwright waits for a navigation that never ends.
-    kept.wait_for_function("() => window.wasKept", polling=100)
-    assert kept.evaluate("!document.querySelector('[data-ssr-part=other_user]').hidden")
-    assert kept.evaluate("sessionStorage.getItem('shown')") == "none"
-    kept.evaluate("document.querySelector('[data-ssr-part=other_user] button').click()")
-    shows = "user => document.querySelector('#whose')?.textContent === user"
-    kept.wait_for_function(shows, arg=second, polling=100)
+    # Of a page that Firefox has from memory, Playwright waits for a navigation that never ends. And
+    # Firefox may have dropped the page: it then loads it for the second user.
+    shows = "document.querySelector('#whose')?.textContent === user"
+    kept.wait_for_function(f"user => window.wasKept || {shows}", arg=second, polling=100)
+    if kept.evaluate("window.wasKept") or engine == "chromium":
+        assert kept.evaluate("!document.querySelector('[data-ssr-part=other_user]').hidden")
+        assert kept.evaluate("sessionStorage.getItem('shown')") == "none"
+        kept.evaluate("document.querySelector('[data-ssr-part=other_user] button').click()")
+    kept.wait_for_function(f"user => {shows}", arg=second, polling=100)
     assert kept.evaluate("document.querySelector('#field').value") == ""
 
 
