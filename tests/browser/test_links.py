@@ -94,7 +94,9 @@ def wait_for_ping(site: Site, links: Page, name: str) -> None:
 
 
 @both_engines
-def test_every_link_and_search_sends_late_what_it_sends_in_time(site: Site, links: Page) -> None:
+def test_every_link_and_search_sends_late_what_it_sends_in_time(
+    site: Site, links: Page, engine: str
+) -> None:
     """In content that names its elements like what our script looks up."""
     sent: dict[bool, Any] = {}
     for is_late in (False, True):
@@ -110,7 +112,8 @@ def test_every_link_and_search_sends_late_what_it_sends_in_time(site: Site, link
             sent[is_late][name] = what_is_sent(request.value)
             assert site.refresh_calls() == is_late, name
         sent[is_late]["seen by the page"] = links.evaluate("heard")
-        wait_for_ping(site, links, f"ping-{is_late}")
+        if engine == "chromium":  # Firefox sends no pings
+            wait_for_ping(site, links, f"ping-{is_late}")
         assert links.locator("[aria-busy]").count() == 0
     assert sent[True] == sent[False]
 
