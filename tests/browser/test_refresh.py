@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, Route, expect
@@ -172,35 +173,23 @@ def test_an_address_is_verified_by_the_link_that_was_not_sent(site: Site, page: 
     expect(page.locator("dl")).to_contain_text("E-mail verifiedyes")
 
 
-def test_the_quickstart_signs_in_and_refreshes(site: Site, serve: Serve, page: Page) -> None:
-    told = {"CORE": site.core.uri, "SUPERTOKENS_TLDEXTRACT_DISABLE_HTTP": "1"}
-    pasted = serve("tests.browser.pasted_readme", **told)
-    user = site.sign_up(page)
-    page.context.clear_cookies()
-    page.goto(pasted.url("/dashboard"))
-    page.wait_for_url(pasted.url("/auth?redirectToPath=/dashboard"))
-    page.fill("[name=email]", site.email)
-    page.fill("[name=password]", "correct horse 1")
-    page.click("button")
-    hello = page.get_by_text(f"Hello, {user}")
-    expect(hello).to_be_visible()
-    pasted.expire(page)
-    documents = documents_of(page)
-    page.goto(pasted.url("/dashboard"))
-    expect(hello).to_be_visible()
-    assert documents == [AGAIN, "200"]
-
-
-@pytest.mark.parametrize("docs_page", ["fastapi", "django"])
-def test_a_site_of_another_framework_signs_in_and_refreshes(
-    site: Site, serve: Serve, page: Page, docs_page: str
+@rows(
+    "module, more, path, later",
+    {
+        "the quickstart": ("pasted_readme", {}, "/dashboard", "/dashboard"),
+        "FastAPI": ("other_framework", {"DOCS_PAGE": "fastapi"}, "/?page=2", "/?page=3#part"),
+        "Django": ("other_framework", {"DOCS_PAGE": "django"}, "/?page=2", "/?page=3#part"),
+    },
+)
+def test_a_site_of_the_documentation_signs_in_and_refreshes(
+    site: Site, serve: Serve, page: Page, module: str, more: dict[str, str], path: str, later: str
 ) -> None:
-    told = {"CORE": site.core.uri, "SUPERTOKENS_TLDEXTRACT_DISABLE_HTTP": "1"}
-    pasted = serve("tests.browser.other_framework", **told, DOCS_PAGE=docs_page)
+    told = {"CORE": site.core.uri, "SUPERTOKENS_TLDEXTRACT_DISABLE_HTTP": "1", **more}
+    pasted = serve(f"tests.browser.{module}", **told)
     user = site.sign_up(page)
     page.context.clear_cookies()
-    page.goto(pasted.url("/?page=2"))
-    page.wait_for_url(pasted.url("/auth?redirectToPath=/%3Fpage%3D2"))
+    page.goto(pasted.url(path))
+    page.wait_for_url(pasted.url(f"/auth?redirectToPath={quote(path)}"))
     page.fill("[name=email]", site.email)
     page.fill("[name=password]", "correct horse 1")
     page.click("button")
@@ -208,9 +197,9 @@ def test_a_site_of_another_framework_signs_in_and_refreshes(
     expect(hello).to_be_visible()
     pasted.expire(page)
     documents = documents_of(page)
-    page.goto(pasted.url("/?page=3#part"))
+    page.goto(pasted.url(later))
     expect(hello).to_be_visible()
-    assert page.url == pasted.url("/?page=3#part")
+    assert page.url == pasted.url(later)
     assert documents == [AGAIN, "200"]
 
 
