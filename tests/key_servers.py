@@ -331,9 +331,11 @@ def speak_tls(certificate: tuple[Path, Path], behave: Behaviour) -> Behaviour:
     return behave_within
 
 
-def write_certificate(folder: Path, private_key: RSAPrivateKey) -> tuple[Path, Path]:
-    """Write a self-signed certificate for ``localhost``, and its key."""
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+def write_certificate(
+    folder: Path, private_key: RSAPrivateKey, host: str = "localhost"
+) -> tuple[Path, Path]:
+    """Write a self-signed certificate for *host*, and its key."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
     now = datetime.datetime.now(datetime.timezone.utc)
     built = (
         x509.CertificateBuilder()
@@ -343,7 +345,7 @@ def write_certificate(folder: Path, private_key: RSAPrivateKey) -> tuple[Path, P
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(days=1))
         .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .add_extension(
             x509.SubjectKeyIdentifier.from_public_key(private_key.public_key()), critical=False

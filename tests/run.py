@@ -9,7 +9,8 @@ With pytest arguments, one process runs the tests that they select. A few browse
 while both engines run at once are run again alone, and the run names them.
 
 The browsers are those in ``SSR_SESSION_TEST_CHROMIUM`` and ``SSR_SESSION_TEST_FIREFOX``, else
-installed ones, else Debian's from apt where that can be had as root, else Playwright's own.
+installed ones, else Debian's from apt where that can be had as root, else Playwright's own. The
+tests of docs/nginx.rst are skipped without nginx; CI installs it in the same way.
 """
 
 from __future__ import annotations
@@ -122,6 +123,8 @@ def main(arguments: list[str]) -> int:
         step("install", install_package)
         for browser in () if is_quick else BROWSERS:
             os.environ[browser.variable] = step(browser.engine, partial(find_browser, browser))
+        if not is_quick:
+            step("nginx", find_nginx)
         for name, command in TOOLS.items():
             step(name, partial(run_tool, command))
         for name, options in pytest_parts(selection, is_quick=is_quick).items():
@@ -226,13 +229,26 @@ def installed_browser(browser: Browser) -> str | None:
 
 
 def browser_from_apt(browser: Browser) -> str | None:
+    install_from_apt(browser.package)
+    return installed_browser(browser)
+
+
+def find_nginx() -> str:
+    """Return the path of nginx, or what its absence means."""
+    # Debian starts nginx when it is installed, which a developer may not want.
+    if not shutil.which("nginx") and os.environ.get("CI"):
+        install_from_apt("nginx")
+    return shutil.which("nginx") or "not installed; its tests are skipped"
+
+
+def install_from_apt(package: str) -> None:
+    """Try to install a package of Debian, as root only."""
     if not shutil.which("apt-get") or os.geteuid() != 0:
-        return None
+        return
     apt = ["apt-get", "--quiet", "--option", "DPkg::Lock::Timeout=60"]
     run([*apt, "update"])
     unattended = ["env", "DEBIAN_FRONTEND=noninteractive", *apt]
-    run([*unattended, "install", "--yes", "--no-install-recommends", browser.package])
-    return installed_browser(browser)
+    run([*unattended, "install", "--yes", "--no-install-recommends", package])
 
 
 def browser_from_playwright(browser: Browser) -> str | None:

@@ -38,7 +38,8 @@ BLOCK = re.compile(
     r"(?P<body>(?:(?:   .*)?\n)+)",
     re.MULTILINE,
 )
-NOT_RUN = {"console", "javascript"}
+# tests/servers/test_nginx.py runs those for nginx.
+NOT_RUN = {"console", "javascript", "nginx"}
 
 BROWSER = {"Accept": "text/html,*/*"}
 
@@ -257,8 +258,34 @@ def test_conditions_that_are_shown_close_their_views(run: Run) -> None:
         assert (refused.status_code, text in refused.text) == (403, True)
     sign_in(client, roles=["editor"], email_verified=False)
     assert client.get("/drafts", headers=BROWSER).text == "You have no right to see this page"
-    sign_in(client, tenant_id="other")
-    assert client.get("/account", headers=BROWSER).status_code == 404
+
+
+def test_sessions_of_another_tenant_see_nothing(run: Run) -> None:
+    app = run("tenants")["app"]
+    app.config["SERVER_NAME"] = "example.com"
+    client = signed_in(app)
+    for tenant, host, status in (
+        ("red", "red.example.com", 200),
+        ("red", "blue.example.com", 403),
+        ("public", "red.example.com", 403),
+        ("public", "other.example.com", 404),
+    ):
+        sign_in(client, tenant_id=tenant)
+        shown = client.get("/account", base_url=f"http://{host}", headers=BROWSER)
+        assert (shown.status_code, "Account of" in shown.text) == (status, status == 200), host
+
+
+def test_each_sub_domain_has_its_sign_in_page(run: Run) -> None:
+    shops = run("tenants")["shops"]
+    shops.testing = True
+    client = signed_in(shops)
+    at_red = {"base_url": "http://red.example.com", "headers": BROWSER}
+    assert client.get("/orders", **at_red).text == "Orders at red"
+    expire(client)
+    assert 'data-ssr-session="refresh"' in client.get("/orders", **at_red).text
+    stranger = shops.test_client()
+    assert stranger.get("/orders", **at_red).location == "/auth?redirectToPath=/orders"
+    assert stranger.get("/auth", **at_red).text == "Sign in at red"
 
 
 def test_the_users_of_the_app_are_loaded_as_shown(run: Run) -> None:
