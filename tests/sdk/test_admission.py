@@ -166,11 +166,11 @@ SAME: dict[str, tuple[str, Claims, Override | None, bool]] = {
     "async override drops all": (EV, NO, drops_all_async, True),
 }
 # A page is stricter, each time for a reason that the documentation gives.
-NOT_TRUE, DROPS_MFA = "``v`` is not exactly ``true``", "an override that drops the MFA validator"
+NOT_TRUE, DROPS_MFA = "``v`` is not exactly ``true``", "an override drops the MFA validator"
 DIFFERENT: dict[str, tuple[str, Claims, Override | None, str]] = {
     "v of MFA counts as true in Python": (MFA, mfa(1, "totp"), None, NOT_TRUE),
     "v of MFA is text": (MFA, mfa("yes", "totp"), None, NOT_TRUE),
-    "no MFA recipe here, factor due": (NONE, DUE, None, "no MFA recipe is in the process"),
+    "no MFA recipe here, factor due": (NONE, DUE, None, "the process has no MFA recipe"),
     "override drops MFA, factor due": (MFA, DUE, without("st-mfa"), DROPS_MFA),
     "override drops all, factor due": (MFA, DUE, drops_all, DROPS_MFA),
     "override waits, verified": (EV, YES, waits, "an override that waits"),
