@@ -63,12 +63,12 @@ def blocks(text: str) -> list[Block]:
     ]
 
 
-# tests/test_other_frameworks.py runs the examples of these.
-WITHOUT_FLASK = {"django", "fastapi"}
+# tests/test_other_frameworks.py and tests/browser/test_sign_in_pages.py run the examples of these.
+RUN_ELSEWHERE = {"django", "fastapi", "sign-in"}
 WITH_CODE = [
     name
     for name, text in TEXTS.items()
-    if name not in WITHOUT_FLASK
+    if name not in RUN_ELSEWHERE
     and {"python", "jinja"} & {block.language for block in blocks(text)}
 ]
 
