@@ -67,6 +67,8 @@ def expect_refreshed_page(site: Site, page: Page) -> None:
 
 def test_the_prebuilt_pages_sign_up_and_lead_back(serve: Serve, bundles: Path, page: Page) -> None:
     site = serve("tests.browser.pasted_docs", SIGN_IN=PREBUILT, BUNDLES=str(bundles), **ENVIRONMENT)
+    requested: list[str] = []
+    page.on("request", lambda request: requested.append(request.url))
     page.goto(site.url("/auth/reset-password"))
     expect(page.get_by_text("Reset your password", exact=True)).to_be_visible()
     site.new_email()
@@ -80,6 +82,7 @@ def test_the_prebuilt_pages_sign_up_and_lead_back(serve: Serve, bundles: Path, p
     page.goto(site.url("/auth?redirectToPath=/%5Cevil.example.test"))
     expect(page.get_by_text("Welcome back.")).to_be_visible()
     assert page.url == site.url("/")
+    assert [url for url in requested if not url.startswith(site.origin)] == []
 
 
 def test_a_form_of_ones_own_names_its_errors_and_leads_back(serve: Serve, page: Page) -> None:
