@@ -64,12 +64,12 @@ def blocks(text: str) -> list[Block]:
     ]
 
 
-# tests/test_other_frameworks.py runs the examples of these.
-WITHOUT_FLASK = {"django", "fastapi"}
+# tests/test_other_frameworks.py and tests/browser/test_sign_in_pages.py run the examples of these.
+RUN_ELSEWHERE = {"django", "fastapi", "sign-in"}
 WITH_CODE = [
     name
     for name, text in TEXTS.items()
-    if name not in WITHOUT_FLASK
+    if name not in RUN_ELSEWHERE
     and {"python", "jinja"} & {block.language for block in blocks(text)}
 ]
 
@@ -176,19 +176,26 @@ def test_every_example_is_one_that_runs_or_is_no_python() -> None:
             assert block.caption.startswith("templates/") == (block.language == "jinja")
 
 
-def test_the_quickstart_signs_up_and_greets(run: Run) -> None:
-    client = run("index")["app"].test_client()
-    assert client.get("/", headers=BROWSER).location == "/auth?redirectToPath=/"
-    assert 'data-return-path="/"' in client.get("/auth?redirectToPath=/", headers=BROWSER).text
+def test_the_quickstart_signs_up_greets_and_knows_its_admin(run: Run) -> None:
+    app = run("quickstart")["app"]
+    client = app.test_client()
+    assert client.get("/account", headers=BROWSER).location == "/auth?redirectToPath=/account"
+    assert 'data-return-path="/account"' in client.get("/auth?redirectToPath=/account").text
     user_id = signed_up(client)
-    assert f"Hello, {user_id}." in client.get("/", headers=BROWSER).text
+    assert f"Hello, {user_id}." in client.get("/account", headers=BROWSER).text
+    refused = client.get("/admin", headers=BROWSER)
+    assert (refused.status_code, "for administrators" in refused.text) == (403, True)
+    (command,) = re.findall(r"\$ flask (make-admin) ", TEXTS["quickstart"])
+    app.test_cli_runner().invoke(args=[command, user_id], catch_exceptions=False)
+    signed_up(client, "signin")
+    assert "Your roles: admin" in client.get("/admin", headers=BROWSER).text
 
 
-def signed_up(client: FlaskClient) -> str:
-    """Sign a user up through the app's SDK, and return the user's id."""
+def signed_up(client: FlaskClient, how: str = "signup") -> str:
+    """Sign a user up, or in, through the app's SDK, and return the user's id."""
     form = [{"id": "email", "value": "a@b.test"}, {"id": "password", "value": "password1"}]
     answer = client.post(
-        "/auth/signup", json={"formFields": form}, headers={"st-auth-mode": "cookie"}
+        f"/auth/{how}", json={"formFields": form}, headers={"st-auth-mode": "cookie"}
     )
     assert answer.json is not None
     return str(answer.json["user"]["id"])

@@ -44,6 +44,7 @@ def take_refreshing(site: Site, page: Page, folder: Path) -> None:
 
 def take_late_form(site: Site, page: Page, folder: Path) -> None:
     """Show the page after a form that was posted with an expired token."""
+    page.set_viewport_size({"width": 740, "height": 280})
     site.sign_up(page, to="/form")
     site.expire(page)
     post_form(page, site.url("/form"), note="A long one, typed with care.")

@@ -176,7 +176,7 @@ def test_an_address_is_verified_by_the_link_that_was_not_sent(site: Site, page: 
 @rows(
     "module, more, path, later",
     {
-        "the quickstart": ("pasted_readme", {}, "/dashboard", "/dashboard"),
+        "the quickstart": ("pasted_docs", {}, "/account", "/account"),
         "FastAPI": ("other_framework", {"DOCS_PAGE": "fastapi"}, "/?page=2", "/?page=3#part"),
         "Django": ("other_framework", {"DOCS_PAGE": "django"}, "/?page=2", "/?page=3#part"),
     },

@@ -14,11 +14,12 @@ from hatch_build import BUNDLE, COMPRESSED, NOTICES, inputs_digest, is_fresh
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 FRONTEND = CHECKOUT / "frontend"
+LIBRARIES = CHECKOUT / "tests" / "browser"
 STATIC = CHECKOUT / "flask_ssr_session" / "static"
 
 
-def read_json(name: str) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((FRONTEND / name).read_text())
+def read_json(name: str, folder: Path = FRONTEND) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((folder / name).read_text())
     return content
 
 
@@ -50,14 +51,16 @@ def test_the_notices_name_every_locked_package_of_the_bundle() -> None:
     assert "Copyright (c) 2020, VRAI Labs" in notices
 
 
-def test_packages_have_exact_versions_and_checksums_and_no_address() -> None:
-    package = read_json("package.json")
-    versions = {**package["dependencies"], **package["devDependencies"]}
-    assert all(re.fullmatch(r"\d+\.\d+\.\d+", version) for version in versions.values())
-    locked = read_json("package-lock.json")["packages"]
+@pytest.mark.parametrize("folder", [FRONTEND, LIBRARIES / "libraries", LIBRARIES / "prebuilt"])
+def test_packages_have_exact_versions_and_checksums_and_no_address(folder: Path) -> None:
+    package = read_json("package.json", folder)
+    wanted = {**package["dependencies"], **package.get("devDependencies", {})}
+    assert all(re.fullmatch(r"(npm:.+@)?\d+\.\d+\.\d+", version) for version in wanted.values())
+    versions = {name: version.rpartition("@")[2] for name, version in wanted.items()}
+    locked = read_json("package-lock.json", folder)["packages"]
     assert versions == {name: locked[f"node_modules/{name}"]["version"] for name in versions}
     for path, each in locked.items():
         assert "resolved" not in each, path
         assert path == "" or each["integrity"].startswith("sha512-"), path
     for name in ("package.json", "package-lock.json", ".npmrc"):
-        assert "://" not in (FRONTEND / name).read_text(), name
+        assert "://" not in (folder / name).read_text(), name
