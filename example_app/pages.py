@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, g, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from flask_ssr_session import session_optional, session_required
+from flask_ssr_session import session_exempt, session_optional, session_required
 
 from .core import find_core
 
@@ -15,7 +15,7 @@ pages = Blueprint("pages", __name__)
 @pages.get("/")
 @session_optional
 def home() -> str:
-    """Greet signed-in visitors by id, and strangers without one."""
+    """Greet signed-in visitors by name, and strangers without one."""
     return render_template("home.html")
 
 
@@ -29,7 +29,10 @@ def dashboard() -> str:
 @session_required
 def account() -> str:
     """Decide before the view runs."""
-    return render_template("account.html", payload=g.session.get_access_token_payload())
+    payload = g.session.get_access_token_payload()
+    for name in ("antiCsrfToken", "parentRefreshTokenHash1", "refreshTokenHash1"):
+        payload.pop(name, None)  # what SuperTokens keeps there for itself
+    return render_template("account.html", payload=payload)
 
 
 @pages.get("/redirected")
@@ -42,9 +45,12 @@ def redirected() -> str | Response:
 
 @pages.route("/form", methods=["GET", "POST"])
 @session_required(keep_form=True)
-def form() -> str:
+def form() -> str | tuple[str, int]:
     """Accept a form from signed-in visitors. A refresh keeps a form that arrives too late."""
-    return render_template("form.html", received=request.form.get("note"))
+    note = request.form.get("note", "").strip()
+    if request.method == "POST" and not note:
+        return render_template("form.html", error="Please write something."), 422
+    return render_template("form.html", received=note)
 
 
 @pages.get("/admin")
@@ -75,6 +81,13 @@ def vault() -> str:
     return render_template("vault.html")
 
 
+@pages.get("/recent")
+@session_required(signed_in_within=120)
+def recent() -> str:
+    """Require a sign-in in the last two minutes; other visitors are asked to sign in again."""
+    return render_template("recent.html")
+
+
 @pages.get("/live")
 @session_required
 def live() -> str:
@@ -87,6 +100,13 @@ def live() -> str:
 def fragment() -> str:
     """Return the fragment; an expired token gets a 401, and the browser SDK refreshes it."""
     return render_template("fragment.html")
+
+
+@pages.get("/favicon.ico")
+@session_exempt
+def favicon() -> Response:
+    """Send a browser that asks for it, as it does on pages without an icon, to the site's icon."""
+    return redirect(url_for("static", filename="icon.svg"))
 
 
 @pages.app_errorhandler(403)

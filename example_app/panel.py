@@ -19,7 +19,7 @@ from werkzeug.wrappers import Response
 from flask_ssr_session import SSRSession, session_exempt, session_required
 
 from .core import control, find_core
-from .extensions import ssr_session
+from .extensions import ended_sessions, ssr_session
 from .sign_in import outbox
 
 panel = Blueprint("panel", __name__, url_prefix="/panel")
@@ -53,7 +53,25 @@ def act(action: str) -> Response:
     # If the core has stopped meanwhile, the panel says so.
     with suppress(OSError, HTTPException):
         _ACTIONS[action]()
-    return redirect(url_for("panel.show"), 303)
+    return _done(action)
+
+
+@panel.post("/drop-token")
+@session_exempt
+def drop_token() -> Response:
+    """Remove the access token from the browser, as its expiry would."""
+    response = _done("drop-token")
+    response.delete_cookie("sAccessToken")
+    return response
+
+
+@panel.post("/end-session")
+@session_required
+def end_session() -> Response:
+    """End the visitor's session in this app alone; the core does not know."""
+    session: SSRSession = g.session
+    ended_sessions.add(session.session_handle)
+    return _done("end-session")
 
 
 @panel.post("/become-admin")
@@ -66,7 +84,11 @@ def become_admin() -> Response:
     # From the next refresh on, every token contains the claim.
     fetch_and_set_claim(session.session_handle, UserRoleClaim)
     fetch_and_set_claim(session.session_handle, PermissionClaim)
-    return redirect(url_for("panel.show", made="admin"), 303)
+    return _done("become-admin")
+
+
+def _done(action: str) -> Response:
+    return redirect(url_for("panel.show", done=action), 303)
 
 
 def _revoke() -> None:

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from flask import Blueprint, render_template, request
 from supertokens_python import InputAppInfo, SupertokensConfig, init
+from supertokens_python.asyncio import get_user
 from supertokens_python.ingredients.emaildelivery.types import (
     EmailDeliveryConfig,
     EmailDeliveryInterface,
@@ -23,6 +24,9 @@ from supertokens_python.recipe import (
 )
 from supertokens_python.recipe.emailpassword.types import PasswordResetEmailTemplateVars
 from supertokens_python.recipe.emailverification.types import VerificationEmailTemplateVars
+from supertokens_python.recipe.session.interfaces import RecipeInterface, SessionContainer
+from supertokens_python.recipe.session.utils import SessionOverrideConfig
+from supertokens_python.types import RecipeUserId
 
 from flask_ssr_session import safe_return_path, session_exempt, session_required
 
@@ -49,6 +53,26 @@ class _Outbox(EmailDeliveryInterface[Any]):
             outbox.append(template_vars.password_reset_link)
 
 
+def _put_name_into_tokens(recipe: RecipeInterface) -> RecipeInterface:
+    """Let every session know its user's name: the part of the e-mail address before the @."""
+    create_new_session = recipe.create_new_session
+
+    async def create_named_session(
+        user_id: str,
+        recipe_user_id: RecipeUserId,
+        access_token_payload: dict[str, Any] | None,
+        *args: Any,
+        **kwargs: Any,
+    ) -> SessionContainer:
+        user = await get_user(user_id)
+        name = user.emails[0].partition("@")[0] if user and user.emails else user_id
+        payload = {**(access_token_payload or {}), "name": name}
+        return await create_new_session(user_id, recipe_user_id, payload, *args, **kwargs)
+
+    recipe.create_new_session = create_named_session  # type: ignore[method-assign]
+    return recipe
+
+
 def init_supertokens(core_uri: str, site: str) -> None:
     """Initialise the SDK for a site whose pages and API share one origin.
 
@@ -69,7 +93,7 @@ def init_supertokens(core_uri: str, site: str) -> None:
             # Nobody needs a second factor to sign in, but the page /vault asks for one.
             totp.init(),
             multifactorauth.init(first_factors=["emailpassword"]),
-            session.init(),
+            session.init(override=SessionOverrideConfig(functions=_put_name_into_tokens)),
         ],
         mode="wsgi",
         telemetry=False,

@@ -102,8 +102,10 @@ def test_home_greets_whom_it_knows(
     "path, claims, shown",
     {
         "a stranger": ("/", None, 'data-state="anonymous"><a href="/auth/">Sign in</a>'),
-        "a user": ("/", {}, 'data-state="active">Signed in<'),
-        "a user half signed in": ("/", {"mfa_complete": False}, 'data-state="pending">Signing in<'),
+        "a user": ("/", {"name": "Ada"}, "Signed in as <strong>Ada</strong>"),
+        "a user half signed in": (
+            *("/", {"mfa_complete": False}, 'data-state="pending">Not signed in yet'),
+        ),
         "an expired session": ("/nowhere", {"valid_seconds": -5}, 'data-state="refresh"><'),
     },
 )
@@ -205,6 +207,27 @@ def test_page_leads_to_what_the_visitor_lacks(
     assert (f'data-cure="/auth/{cure}?' in response.text) == (cure is not None)
     shown = page(client, f"/auth/{cure or 'mfa'}?redirectToPath={path}%3Fa%23b")
     assert f'data-return-path="{path}?a#b"' in shown.text
+
+
+def test_form_says_at_its_field_what_is_wrong(signed_in_client: FlaskClient) -> None:
+    for note, status, is_wrong in ((" ", 422, True), ("milk", 200, False)):
+        response = signed_in_client.post("/form", data={"note": note}, headers=PAGE_HEADERS)
+        assert (response.status_code, 'aria-invalid="true"' in response.text) == (status, is_wrong)
+
+
+def test_recent_page_is_for_those_who_have_just_signed_in(signed_in_as: ClientMaker) -> None:
+    for seconds, is_recent in ((60, True), (121, False)):
+        response = page(signed_in_as(signed_in=seconds), "/recent")
+        assert response.status_code == (200 if is_recent else 403), seconds
+        assert ("data-user" in response.text) == is_recent
+
+
+def test_panel_ends_sessions_and_drops_tokens_of_one_visitor(signed_in_as: ClientMaker) -> None:
+    ada, eve = signed_in_as("ada"), signed_in_as("eve")
+    assert ada.post("/panel/end-session", headers=PAGE_HEADERS).status_code == 303
+    assert (reason(ada, "/account"), reason(eve, "/account")) == ("revoked_by_app", "content")
+    eve.post("/panel/drop-token", headers=PAGE_HEADERS)
+    assert reason(eve, "/account") == "token_missing"
 
 
 def test_panel_says_what_becoming_admin_did(

@@ -1,7 +1,9 @@
-// session_script() starts the SuperTokens SDK before this script. When a fetch() here meets an
-// expired access token, the SDK refreshes it and retries.
+// The forms of sign-in, and the page "Live". session_script() starts the SuperTokens SDK before this
+// script. When a fetch() here meets an expired access token, the SDK refreshes it and retries.
 
 const TIME_LIMIT_SECONDS = 10;
+
+// --- the API -------------------------------------------------------------------------------------
 
 function post(url, body) {
   return fetch(url, {
@@ -12,40 +14,132 @@ function post(url, body) {
   });
 }
 
+// Return the answer of `call`, or {} after saying in `section` what failed.
+async function ask(section, call) {
+  for (const error of section.querySelectorAll(".error")) error.textContent = "";
+  for (const field of section.querySelectorAll("input")) field.removeAttribute("aria-invalid");
+  const problem = section.querySelector("[data-problem]");
+  setBusy(section, true);
+  try {
+    const response = await call();
+    if (response.ok) return await response.json();
+    problem.textContent =
+      response.status === 401
+        ? "Please sign in first."
+        : `The sign-in service failed (status ${response.status}): its core may be down. Please try again.`;
+  } catch (error) {
+    problem.textContent =
+      error.name === "TimeoutError"
+        ? `The sign-in service did not answer within ${TIME_LIMIT_SECONDS} seconds. Please try again.`
+        : "The sign-in service cannot be reached. Please try again.";
+  } finally {
+    setBusy(section, false);
+  }
+  return {};
+}
+
+function setBusy(section, isBusy) {
+  section.setAttribute("aria-busy", isBusy);
+  for (const button of section.querySelectorAll("button")) button.disabled = isBusy;
+}
+
+// The section stays busy until its page is left.
+function leaveFor(section, address) {
+  setBusy(section, true);
+  addEventListener("pagehide", () => setBusy(section, false), { once: true });
+  location.assign(address);
+}
+
+// The field names the element of its error in aria-describedby, so it is read out with the field.
+function showError(id, message) {
+  const field = document.getElementById(id);
+  document.getElementById(`${id}-error`).textContent = message;
+  field.setAttribute("aria-invalid", "true");
+  if (!document.activeElement.matches("[aria-invalid=true]")) field.focus();
+}
+
+// --- sign-up and sign-in -------------------------------------------------------------------------
+
 for (const form of document.querySelectorAll("form[data-auth]")) {
-  const error = form.querySelector("[data-error]");
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
-    error.textContent = "";
     const formFields = [...new FormData(form)].map(([id, value]) => ({ id, value }));
-    try {
-      const response = await post(form.dataset.auth, { formFields });
-      if (!response.ok) {
-        error.textContent = `The sign-in service failed (status ${response.status}): its core may be down. Please try again.`;
-        return;
-      }
-      const answer = await response.json();
-      if (answer.status === "OK") location.assign(form.dataset.returnPath);
-      else if (answer.status === "FIELD_ERROR") error.textContent = answer.formFields[0].error;
-      else error.textContent = "E-mail address and password do not match.";
-    } catch (problem) {
-      error.textContent =
-        problem.name === "TimeoutError"
-          ? `The sign-in service did not answer within ${TIME_LIMIT_SECONDS} seconds. Please try again.`
-          : "The sign-in service cannot be reached. Please try again.";
+    const answer = await ask(form, () => post(form.dataset.auth, { formFields }));
+    if (answer.status === "OK") leaveFor(form, form.dataset.returnPath);
+    else if (answer.status === "FIELD_ERROR") {
+      for (const { id, error } of answer.formFields) showError(id, error);
+    } else if (answer.status) showError("password", "E-mail address and password do not match.");
+  });
+}
+
+// --- the e-mail address --------------------------------------------------------------------------
+
+for (const section of document.querySelectorAll("[data-send-email]")) {
+  const { returnPath } = section.dataset;
+  const query = `?redirectToPath=${encodeURIComponent(returnPath)}`;
+  const sent = section.querySelector("[data-sent]");
+  section.querySelector("button").addEventListener("click", async () => {
+    const { status } = await ask(section, () => post(`/auth/user/email/verify/token${query}`, {}));
+    if (status === "OK" && sent) sent.hidden = false;
+    else if (status === "OK") location.reload(); // the panel, which shows the link
+    else if (status) leaveFor(section, returnPath); // verified already
+  });
+}
+
+for (const section of document.querySelectorAll("[data-verify]")) {
+  const token = new URLSearchParams(location.search).get("token");
+  const body = { method: "token", token };
+  ask(section, () => post("/auth/user/email/verify", body)).then(({ status }) => {
+    if (!status) return;
+    const isVerified = status === "OK";
+    const outcome = isVerified ? "Verified." : "This link is no longer valid.";
+    section.querySelector("[data-outcome]").textContent = outcome;
+    if (isVerified) leaveFor(section, section.dataset.returnPath);
+  });
+}
+
+// --- the second factor ---------------------------------------------------------------------------
+
+for (const section of document.querySelectorAll("[data-totp]")) {
+  const [setUp, secret, form] = ["set-up", "secret", "code"].map((name) =>
+    section.querySelector(`[data-${name}]`),
+  );
+  let deviceName; // of the app that is being set up
+  const askForCode = () => {
+    setUp.hidden = true;
+    form.hidden = false;
+    section.querySelector("input").focus();
+  };
+  ask(section, () => fetch("/auth/totp/device/list")).then(({ devices }) => {
+    if (devices?.some((device) => device.verified)) askForCode();
+    else if (devices) setUp.hidden = false;
+  });
+  setUp.querySelector("button").addEventListener("click", async () => {
+    const device = await ask(section, () => post("/auth/totp/device", {}));
+    if (device.status !== "OK") return;
+    deviceName = device.deviceName;
+    secret.querySelector("code").textContent = device.secret;
+    secret.hidden = false;
+    askForCode();
+  });
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const totp = section.querySelector("input").value.trim();
+    const { status } = await ask(section, () =>
+      deviceName
+        ? post("/auth/totp/device/verify", { deviceName, totp })
+        : post("/auth/totp/verify", { totp }),
+    );
+    if (status === "OK") leaveFor(section, section.dataset.returnPath);
+    else if (status === "LIMIT_REACHED_ERROR") {
+      showError("code", "Too many wrong codes. Please wait, then try again.");
+    } else if (status) {
+      showError("code", "This code is wrong, or no longer valid. Please enter the next one.");
     }
   });
 }
 
-for (const element of document.querySelectorAll("[data-expires]")) {
-  const text = element.textContent;
-  const show = () => {
-    const seconds = Math.ceil(Number(element.dataset.expires) - Date.now() / 1000);
-    element.textContent = seconds > 0 ? `${text}, in ${seconds} s` : "has expired: reload the page";
-  };
-  show();
-  setInterval(show, 1000);
-}
+// --- live content, and the menu ------------------------------------------------------------------
 
 for (const element of document.querySelectorAll("[data-live]")) {
   const load = async () => {
@@ -56,74 +150,11 @@ for (const element of document.querySelectorAll("[data-live]")) {
   setInterval(load, 3000);
 }
 
-for (const button of document.querySelectorAll("[data-send-email]")) {
-  const { returnPath } = button.dataset;
-  const sent = document.querySelector("[data-sent]");
-  button.addEventListener("click", async () => {
-    const query = `?redirectToPath=${encodeURIComponent(returnPath)}`;
-    const response = await post(`/auth/user/email/verify/token${query}`, {}).catch(() => ({}));
-    if (response.status === 401) button.textContent = "Sign in first";
-    else if (!response.ok) button.textContent = "That failed: try again";
-    else if ((await response.json()).status !== "OK") location.assign(returnPath); // verified already
-    else if (sent) sent.hidden = false;
-    else location.reload(); // the panel, which shows the link
-  });
-}
-
-for (const element of document.querySelectorAll("[data-verify]")) {
-  const token = new URLSearchParams(location.search).get("token");
-  post("/auth/user/email/verify", { method: "token", token })
-    .then((response) => response.json())
-    .then((answer) => {
-      const isVerified = answer.status === "OK";
-      element.textContent = isVerified ? "Verified." : "This link is no longer valid.";
-      if (isVerified) location.assign(element.dataset.returnPath);
-    })
-    .catch(() => {
-      element.textContent = "The sign-in service has a problem. Please reload this page.";
-    });
-}
-
-for (const section of document.querySelectorAll("[data-totp]")) {
-  const part = (name) => section.querySelector(`[data-${name}]`);
-  const [setUp, secret, code, error] = ["set-up", "secret", "code", "error"].map(part);
-  let deviceName; // of the app that is being set up
-  const call = async (path, body) => {
-    error.textContent = "";
-    try {
-      const response = body ? await post(`/auth/totp/${path}`, body) : await fetch(`/auth/totp/${path}`);
-      if (response.ok) return await response.json();
-      error.textContent = `The sign-in service failed (status ${response.status}). Please try again.`;
-    } catch {
-      error.textContent = "The sign-in service cannot be reached. Please try again.";
-    }
-    return {};
+for (const menu of document.querySelectorAll("[data-menu]")) {
+  const narrow = matchMedia("(max-width: 52rem)");
+  const fold = () => {
+    menu.open = !narrow.matches;
   };
-  const askForCode = () => {
-    setUp.hidden = true;
-    code.hidden = false;
-    section.querySelector("input").focus();
-  };
-  call("device/list").then(({ devices }) => {
-    if (devices && devices.some((device) => device.verified)) askForCode();
-    else if (devices) setUp.hidden = false;
-  });
-  setUp.querySelector("button").addEventListener("click", async () => {
-    const device = await call("device", {});
-    if (device.status !== "OK") return;
-    deviceName = device.deviceName;
-    secret.querySelector("code").textContent = device.secret;
-    secret.hidden = false;
-    askForCode();
-  });
-  section.querySelector("form").addEventListener("submit", async (event) => {
-    event.preventDefault();
-    const totp = section.querySelector("input").value.trim();
-    const { status } = await (deviceName
-      ? call("device/verify", { deviceName, totp })
-      : call("verify", { totp }));
-    if (status === "OK") location.assign(section.dataset.returnPath);
-    else if (status === "LIMIT_REACHED_ERROR") error.textContent = "Too many wrong codes. Please wait, then try again.";
-    else if (status) error.textContent = "This code is wrong, or no longer valid. Please enter the next one.";
-  });
+  fold();
+  narrow.addEventListener("change", fold);
 }

@@ -26,7 +26,7 @@ from supertokens_python.recipe.multifactorauth.syncio import (
 )
 from supertokens_python.types import RecipeUserId
 
-from example_app.extensions import ssr_session
+from example_app.extensions import load_user, ssr_session
 from flask_ssr_session import FlaskSSRSession, session_exempt, session_required
 
 repair = Blueprint("repair", __name__, url_prefix="/repair")
@@ -100,4 +100,5 @@ def set_up_recipes() -> None:
     emailverification.init = lambda **given: init(**{**given, **changes})
     if "LISTED" in os.environ:
         listed = FlaskSSRSession(is_revoked=lambda session: session.user_id in revoked)
+        listed.user_loader(load_user)
         ssr_session.init_app = listed.init_app  # type: ignore[method-assign]

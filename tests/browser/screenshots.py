@@ -65,7 +65,7 @@ def main() -> None:
         served(core.uri) as origin,
     ):
         for take in (take_refreshing, take_late_form):
-            page = browser.new_page(viewport={"width": 740, "height": 440})
+            page = browser.new_page(viewport={"width": 860, "height": 510})
             page.set_default_timeout(DOCUMENT_TIMEOUT_MS)
             take(Site(origin, core, clock), page, folder)
             page.close()

@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from ..tables import rows
 from ..tokens import expired_token, make_token
-from .conftest import REFRESH_API, Serve, Site, post_form
+from .conftest import REFRESH_API, Serve, Site, expect_user, post_form
 
 pytestmark = pytest.mark.browser
 
@@ -256,8 +256,11 @@ def test_a_checker_objects_to_nothing_in_the_example(site: Site, page: Page, axe
     for path in ("/", "/auth", "/auth/sign-up", "/auth/verify-email?token=x", "/nowhere"):
         page.goto(site.url(path))
         found += findings(page, axe)
-    site.sign_up(page)
-    for path in ("/", "/dashboard", "/account", "/form", "/live", "/admin", "/panel/"):
+    user = site.signed_up_and_expired(page)
+    page.goto(site.url("/dashboard"))
+    expect_user(page, user)  # by now, the timeline shows a refresh
+    done = "/panel/?done=stop-refresh"
+    for path in ("/", "/dashboard", "/account", "/form", "/live", "/admin", "/recent", done):
         page.goto(site.url(path))
         found += findings(page, axe)
     assert found == []

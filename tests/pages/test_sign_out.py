@@ -49,6 +49,16 @@ def test_the_button_takes_attributes_and_texts_and_escapes_them() -> None:
     assert button["type"] == "button"
 
 
+@rows("texts, count", {"ours": ("{}", 2), "the app's": ("{'failed': 'No'}", 0)})
+def test_only_our_messages_are_marked_with_our_language(texts: str, count: int) -> None:
+    """The message after a failure, and the one without JavaScript."""
+    app = make_app(language="ar")
+    call = f"{BUTTON}{{{{ sign_out_button('Bye', texts={texts}) }}}}"
+    app.add_url_rule("/page", view_func=lambda: render_template_string(call))
+    page = app.test_client().get("/page", headers=PAGE).text
+    assert page.count(' lang="ar" dir="rtl">') == count
+
+
 def test_a_button_above_the_script_says_so(caplog: pytest.LogCaptureFixture) -> None:
     app = app_showing(f"{BUTTON}{{{{ sign_out_button('Bye') }}}}{{{{ session_script() }}}}")
     text = text_of(app)
