@@ -67,8 +67,9 @@ def make_app(site: str, flow: str) -> Flask:
         app.before_request(lambda: verify_by_hand(keys))
         # Sent as this package's script is: compressed, and cacheable for ever.
         headers = {"Content-Encoding": "gzip", "Cache-Control": "max-age=31536000, immutable"}
-        sdk = gzip.compress(Path(os.environ["BARE_SDK"]).read_bytes())
-        app.add_url_rule("/bare-sdk.js", "sdk", lambda: Response(sdk, headers=headers))
+        text = gzip.compress(Path(os.environ["BARE_SDK"]).read_bytes())
+        sdk = Response(text, headers=headers, mimetype="text/javascript")
+        app.add_url_rule("/bare-sdk.js", "sdk", lambda: sdk)
     else:
         package = import_module("flask_ssr_session")
         package.FlaskSSRSession(app, refresh_flow=flow)

@@ -55,7 +55,7 @@ def visit(browser: Browser, site: Site, case: Case) -> tuple[float, int, int, in
 
 
 def main() -> None:
-    options = parser("refresh_page", __doc__, rounds=5, tabs=50, tabrounds=1)
+    options = parser("refresh_page", __doc__, rounds=3, tabs=50, tabrounds=1)
     options.set_defaults(revision=[RELEASED])
     options.add_argument("--engine", nargs="*", default=[*LAUNCH])
     chosen, clock = options.parse_args(), ShiftedClock()

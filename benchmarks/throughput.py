@@ -23,11 +23,9 @@ CONNECTIONS = 16
 # More tokens than are remembered, so that each is new in every turn.
 COLD_TOKENS = 4096
 REQUEST = "GET / HTTP/1.1\r\nHost: a\r\nAccept: text/html\r\nCookie: sAccessToken={}\r\n\r\n"
-# How the page ends, with a session and in the bare app.
-ENDS = (b"\r\n\r\nuser-1", b"\r\n\r\nok")
 
 
-def visit(port: int, requests: Iterator[bytes], seconds: float) -> tuple[float, float]:
+def visit(port: int, seconds: float, requests: Iterator[bytes], body: bytes) -> tuple[float, float]:
     """Return requests per second, and the milliseconds in which 99 % of them are answered."""
     spent: list[float] = []
     end = time.perf_counter() + seconds
@@ -37,7 +35,7 @@ def visit(port: int, requests: Iterator[bytes], seconds: float) -> tuple[float, 
             while (started := time.perf_counter()) < end:
                 connection.sendall(next(requests))
                 received = b""
-                while not received.endswith(ENDS):
+                while not received.endswith(b"\r\n\r\n" + body):
                     part = connection.recv(65536)
                     if not part:
                         raise ConnectionError(f"{received[:500]!r} is not the page")
@@ -56,7 +54,8 @@ def main() -> None:
     signer, seconds = SessionSigner(), chosen.milliseconds / 1000
     tokens = [signer.sign(signer.claims("user-1", roles=["reader"])) for _ in range(COLD_TOKENS)]
     texts = [REQUEST.format(token).encode() for token in tokens]
-    loads = {"": cycle(texts[:1]), "seen before": cycle(texts[:1]), "never seen": cycle(texts)}
+    loads = {"": (cycle(texts[:1]), b"ok"), "seen before": (cycle(texts[:1]), b"user-1")}
+    loads["never seen"] = (cycle(texts), b"user-1")
     ours = f"ours(api_domain='http://localhost', jwks={{'keys': [{signer.jwk()}]}})"
     ports: dict[tuple[int, str, str], int] = {}  # by threads, app and load
     with ExitStack() as stack:
@@ -67,11 +66,10 @@ def main() -> None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             server = serve(folder, None, *gthread, app=app, **{PACKAGE: package})
             port = stack.enter_context(server).port
-            ports |= {
-                (threads, name, load): port for load in loads if bool(load) != (name == "bare")
-            }
+            for load in [""] if name == "bare" else ["seen before", "never seen"]:
+                ports[threads, name, load] = port
         found = in_turns(
-            ports, chosen.rounds, lambda case: visit(ports[case], loads[case[2]], seconds)
+            ports, chosen.rounds, lambda case: visit(ports[case], seconds, *loads[case[2]])
         )
     medians = {case: [*map(statistics.median, zip(*found[case], strict=True))] for case in found}
     columns: dict[str, dict[str, str]] = {"requests/s": {}, "99 % within, ms": {}}
