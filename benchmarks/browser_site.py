@@ -12,7 +12,7 @@ from collections import Counter, defaultdict
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlencode
 
 import jwt
@@ -25,8 +25,7 @@ from supertokens_python.types import RecipeUserId
 from tests.dev_core.sdk import init_sdk
 
 PAGES = ("page", "bare", "notes")
-# The header of each page that is not a refresh page.
-CONTENT = "benchmark-content"
+CONTENT = "benchmark-content"  # the header of each page that is not a refresh page
 SDK = """<script src="/bare-sdk.js"></script>
 <script>supertokensWebsite.init({ apiDomain: location.origin, apiBasePath: "/auth" })</script>"""
 REFRESH_BY_HAND = f"""<!doctype html><html lang="en"><title>One moment</title><p>One moment …</p>
@@ -60,12 +59,10 @@ def make_app(site: str, flow: str) -> Flask:
     app = Flask(__name__)
     core_uri = os.environ["SUPERTOKENS_CONNECTION_URI"]
     init_sdk(core_uri, [emailpassword.init(), session.init()], site)
-    required: Any = lambda view: view  # noqa: E731
-    script = SDK
+    script, required = SDK, cast("Any", lambda view: view)
     if flow == "by hand":
         keys = jwt.PyJWKClient(f"{core_uri}/.well-known/jwks.json")
         app.before_request(lambda: verify_by_hand(keys))
-        # Sent as this package's script is: compressed, and cacheable for ever.
         headers = {"Content-Encoding": "gzip", "Cache-Control": "max-age=31536000, immutable"}
         text = gzip.compress(Path(os.environ["BARE_SDK"]).read_bytes())
         sdk = Response(text, headers=headers, mimetype="text/javascript")
@@ -104,7 +101,6 @@ def make_app(site: str, flow: str) -> Flask:
     app.add_url_rule("/notes/<int:number>", "notes", required(take_note), methods=["POST"])
     app.add_url_rule("/counted", "counted", lambda: counts[request.cookies["visitor"]])
     app.add_url_rule("/auth", "auth", lambda: "Sign in")
-    # The path that the starter of servers asks for.
     app.add_url_rule("/panel/", "home", lambda: render_template_string(script))
     app.add_url_rule("/sign-in", "sign_in", sign_in)
     return app

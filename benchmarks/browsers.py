@@ -11,7 +11,6 @@ from tests.browser.conftest import build_bare_sdk, launch_chromium, launch_firef
 from .frame import PACKAGE, packages
 
 BY_HAND = "by hand"
-# Their types are those of Playwright's synchronous interface; they serve the other one as well.
 LAUNCH: dict[str, Any] = {"chromium": launch_chromium, "firefox": launch_firefox}
 
 

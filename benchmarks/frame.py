@@ -69,10 +69,12 @@ def packages(revisions: Iterable[str]) -> dict[str, str]:
     """Return the folder of each revision, which is installed once, and of this one."""
     found = {THIS: ""}
     for revision in revisions:
-        folder = ROOT / "build" / "revisions" / revision
+        command = ["git", "rev-parse", revision]
+        commit = subprocess.check_output(command, cwd=ROOT, text=True).strip()
+        folder = ROOT / "build" / "revisions" / commit
         if not folder.exists():
             say(f"installing {revision}")
             pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target"]
-            subprocess.run([*pip, str(folder), f"git+file://{ROOT}@{revision}"], check=True)
+            subprocess.run([*pip, str(folder), f"git+file://{ROOT}@{commit}"], check=True)
         found[revision] = str(folder)
     return found

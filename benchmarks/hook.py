@@ -1,10 +1,10 @@
 """Measure the CPU time of the hook per request: ``python -m benchmarks.hook``.
 
 Each column is a kind of process: without the SDK, and with it and two recipes that require a claim
-of every session; for this package and other revisions. A round starts a process of each kind. Cells
-are medians of microseconds over a bare request, compared to the floor or the RSA check, and
-alternatives to a token seen before and to one never seen. Rows with + have another base:
-session_required that of a token seen before, and the others session_required or the same bytes.
+of every session. A round starts a process of each kind. Cells are medians of microseconds over a
+bare request, and compare them: to the floor or the RSA check; alternatives to a token seen before
+and to one never seen. The refused page and rows with + say what is added: to a render of the same
+bytes, by session_required to a token seen before, and by all others to session_required.
 """
 
 import json

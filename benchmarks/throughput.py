@@ -20,8 +20,7 @@ from tests.servers.support import serve
 from .frame import PACKAGE, in_turns, packages, parser, show
 
 CONNECTIONS = 16
-# More tokens than are remembered, so that each is new in every turn.
-COLD_TOKENS = 4096
+COLD_TOKENS = 4096  # more than are remembered, so that each is new in every turn
 REQUEST = "GET / HTTP/1.1\r\nHost: a\r\nAccept: text/html\r\nCookie: sAccessToken={}\r\n\r\n"
 
 
