@@ -1,7 +1,5 @@
 """The day of ``benchmarks.day``: what its visitors do and when, and the refreshes that it needs."""
 
-from __future__ import annotations
-
 import random
 from itertools import pairwise
 from typing import NamedTuple
@@ -14,17 +12,12 @@ PLAIN = ("link", "search", "post")
 
 
 class Step(NamedTuple):
-    """What a visitor does.
-
-    :ivar pause: seconds before it; for a form, in the middle of typing.
-    :ivar is_away: the visitor looks at another tab, or another site, in the meantime.
-    :ivar switches: it is done in the tab that was left first.
-    """
+    """What a visitor does."""
 
     kind: str
-    pause: float
-    is_away: bool
-    switches: bool
+    pause: float  # seconds before it; for a form, in the middle of typing
+    is_away: bool  # the visitor looks at another tab, or another site, in the meantime
+    switches: bool  # it is done in the tab that was left first
 
 
 def plan(seed: int, count: int) -> list[Step]:
@@ -39,17 +32,16 @@ def plan(seed: int, count: int) -> list[Step]:
     return steps
 
 
-def calls_by_rule(inputs: list[float], life: float, ahead: float) -> int:
-    """Return how many refresh calls a visitor needs: each input opens the next page.
+def calls_by_rule(inputs: list[float], life: float, ahead: float) -> float:
+    """Return how many refresh calls a visitor needs per token life of active time.
 
-    :param inputs: seconds.
-    :param ahead: how many seconds before its end an input refreshes the token; 0: not before.
+    An input, which opens the next page, refreshes a token with less than *ahead* seconds left.
     """
     calls, ends = 0, inputs[0] + life
     for at in inputs:
         if at >= ends - ahead:
             calls, ends = calls + 1, at + life
-    return calls
+    return calls / lives(inputs, life)
 
 
 def lives(inputs: list[float], life: float) -> float:

@@ -1,203 +1,77 @@
-"""Measure the cost of starting: ``python -m benchmarks.start``.
+"""Measure the CPU time of starting: ``python -m benchmarks.start``.
 
-New interpreters import Flask, and then this package or nothing, in turns. Each reports the CPU time
-and the resident memory on top of Flask's. Linux only, because memory is read from ``/proc``. An
-audit hook checks that setting up an app uses no network, and that the first token does. Then the
-cold start of a function is timed, from the start of its interpreter to the end of its first
-response: with a static key set and a token, and with a bare app.
+New interpreters import Flask, ``cryptography`` and this package, and set an app up. They also say
+what was loaded without need, and what the first request still had to import.
 """
 
-from __future__ import annotations
-
-import argparse
 import json
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
-from pathlib import Path
 from typing import Any
 
 from flask_ssr_session.testing import SessionSigner
 
-RESIDENT = "int(open('/proc/self/statm').read().split()[1]) * os.sysconf('SC_PAGE_SIZE') / 2**20"
+from .frame import PACKAGE, ROOT, in_turns, packages, parser, show
 
-# The package's names are loaded when they are first used.
-IMPORT = "from flask_ssr_session import FlaskSSRSession, session_required"
-
-AFTER_FLASK = f"""
+CODE = """
 import json, os, sys, time
-started = time.process_time()
-import flask
-flask_ms = (time.process_time() - started) * 1000
-started = time.process_time()
-{{statement}}
-elapsed = (time.process_time() - started) * 1000
-sdk = "supertokens_python" in sys.modules
-print(json.dumps({{{{"ms": elapsed, "flask_ms": flask_ms, "mib": {RESIDENT}, "sdk": sdk}}}}))
-"""
-
-# No server listens at the discard port, so the fetch for the first token fails at once.
-SET_UP = """
-import json, logging, sys, time
-import flask
-from flask_ssr_session import FlaskSSRSession, session_required
-from flask_ssr_session.testing import SessionSigner
-logging.disable()  # the first fetch fails on purpose
-events = []
-sys.addaudithook(lambda event, _: event.startswith("socket.") and events.append(event))
-started = time.process_time()
+rows, catalogues = {}, []
+sys.addaudithook(lambda event, arguments: event == "open" and str(arguments[0]).endswith(".mo")
+    and catalogues.append(arguments[0]))
+def timed(name, statement):
+    started = time.process_time()
+    exec(statement, globals())
+    rows[name + ", ms"] = (time.process_time() - started) * 1000
+def names(modules, prefixes):
+    return ", ".join(name for name in modules if name.startswith(prefixes)) or "nothing"
+settings, token = json.loads(os.environ["SETTINGS"]), os.environ["TOKEN"]
+timed("import of Flask", "import flask")
+timed("import of cryptography", '''
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa''')
 app = flask.Flask("start")
-bare = time.process_time()
-FlaskSSRSession(app, api_domain="http://127.0.0.1:9")
-elapsed = (time.process_time() - bare) * 1000
-app.add_url_rule("/", "page", session_required(lambda: ""))
-at_set_up = list(events)
-signer = SessionSigner()
+sys.path.insert(0, os.environ["MEASURED_PACKAGE"])
+timed("import of this package", "from flask_ssr_session import FlaskSSRSession, session_required")
+timed("FlaskSSRSession(app)", "FlaskSSRSession(app, **settings)")
+rows["the last two, ms"] = sum([*rows.values()][-2:])
+loaded, own = {*sys.modules}, "flask_ssr_session."
+unneeded = ("supertokens_python", own + "doctor", own + "dev_core", own + "testing", "/")
+rows["loaded without need"] = names([*loaded, *catalogues], unneeded)
+app.add_url_rule("/", "page", session_required(lambda: flask.g.session.user_id))
 client = app.test_client(use_cookies=False)
-token = signer.sign(signer.claims())
-status = client.get("/", headers={"Cookie": f"sAccessToken={token}"}).status_code
-print(json.dumps({"ms": elapsed, "at_set_up": at_set_up, "at_first_token": events, "status": status,
-    "sdk": "supertokens_python" in sys.modules}))
+assert client.get("/", headers={"Cookie": "sAccessToken=" + token}).text == "user-1"
+rows["imported by a request"] = names({*sys.modules} - loaded, ("cryptography", own))
+print(json.dumps(rows))
 """
 
 
-COLD = """
-import os, sys, time
-events = []
-sys.addaudithook(lambda event, _: event.startswith("socket.") and events.append(event))
-import flask
-app = flask.Flask("cold")
-def page():
-    return "ok"
-{statements}
-app.add_url_rule("/", "page", page)
-import io, json
-environ = {{"REQUEST_METHOD": "GET", "PATH_INFO": "/", "QUERY_STRING": "",
-    "SERVER_NAME": "localhost", "SERVER_PORT": "443", "SERVER_PROTOCOL": "HTTP/1.1",
-    "wsgi.url_scheme": "https", "wsgi.input": io.BytesIO(),
-    "HTTP_COOKIE": "sAccessToken=" + os.environ["TOKEN"]}}
-statuses = []
-body = b"".join(app(environ, lambda status, headers: statuses.append(status[:3])))
-print(json.dumps({{"ms": time.process_time() * 1000, "status": statuses[0], "body": body.decode(),
-    "network": events}}))
-"""
-
-WITH_SESSIONS = """
-import flask_ssr_session
-app.config.from_prefixed_env()
-flask_ssr_session.FlaskSSRSession(app, api_domain="https://api.example.com")
-page = flask_ssr_session.session_required(lambda: flask.g.session.user_id)
-"""
-
-
-class Interpreter:
-    """Starts new interpreters with compiled modules, as in an installed package."""
-
-    def __init__(self, compiled: str) -> None:
-        """Keep the folder for compiled modules.
-
-        :param compiled: an empty folder.
-        """
-        self._environment = os.environ | {"PYTHONPYCACHEPREFIX": compiled}
-        self._environment.pop("PYTHONDONTWRITEBYTECODE", None)
-        self.run(SET_UP)
-
-    def run(self, code: str, **environment: str) -> dict[str, Any]:
-        """Return the JSON that a new interpreter prints."""
-        done = subprocess.run(  # noqa: S603 - our own code
-            [sys.executable, "-c", code],
-            stdout=subprocess.PIPE,
-            text=True,
-            check=True,
-            env=self._environment | environment,
-        )
-        figures: dict[str, Any] = json.loads(done.stdout)
-        return figures
-
-
-def measure(interpreter: Interpreter, interpreters: int) -> dict[str, Any]:
-    """Return medians over the interpreters of each kind.
-
-    :raises RuntimeError: the SDK was imported, setting up used the network, or the first token did
-        not, so the audit hook sees nothing.
-    """
-    alone, ours, set_ups = [], [], []
-    for _ in range(interpreters):
-        alone.append(interpreter.run(AFTER_FLASK.format(statement="pass")))
-        ours.append(interpreter.run(AFTER_FLASK.format(statement=IMPORT)))
-        set_ups.append(interpreter.run(SET_UP))
-    if any(each["sdk"] for each in (*ours, *set_ups)):
-        raise RuntimeError("supertokens_python was imported")
-    if any(each["at_set_up"] for each in set_ups):
-        raise RuntimeError(f"setting an app up used the network: {set_ups[0]['at_set_up']}")
-    if not all("socket.connect" in each["at_first_token"] for each in set_ups):
-        raise RuntimeError("the first token fetched no keys")
-    return {
-        "flask_ms": statistics.median(each["flask_ms"] for each in (*alone, *ours)),
-        "import_ms": statistics.median(each["ms"] for each in ours),
-        "import_ms_least": min(each["ms"] for each in ours),
-        "import_mib": statistics.median(
-            own["mib"] - other["mib"] for own, other in zip(ours, alone, strict=True)
-        ),
-        "set_up_ms": statistics.median(each["ms"] for each in set_ups),
-        "interpreters": interpreters,
-    }
-
-
-def measure_cold(interpreter: Interpreter, interpreters: int) -> dict[str, Any]:
-    """Return the median CPU time of functions until their first response is complete.
-
-    :raises RuntimeError: the response is not the token's user id, or the network was used.
-    """
-    signer = SessionSigner()
-    environment = {
-        "TOKEN": signer.sign(signer.claims("user-1")),
-        "FLASK_SSR_SESSION_JWKS": json.dumps({"keys": [signer.jwk()]}),
-    }
-    bare, ours = [], []
-    for _ in range(interpreters + 1):
-        bare.append(interpreter.run(COLD.format(statements=""), **environment))
-        ours.append(interpreter.run(COLD.format(statements=WITH_SESSIONS), **environment))
-    # The first two compiled the modules.
-    del bare[0], ours[0]
-    for figures in ours:
-        if (figures["status"], figures["body"], figures["network"]) != ("200", "user-1", []):
-            raise RuntimeError(
-                f"a cold function responded {figures['status']}: {figures['network']}"
-            )
-    return {
-        "cold_ms": statistics.median(each["ms"] for each in ours),
-        "cold_ms_least": min(each["ms"] for each in ours),
-        "cold_bare_ms": statistics.median(each["ms"] for each in bare),
-    }
+def cell(values: list[Any]) -> str:
+    """Return the median, or a text, which is the same in all runs."""
+    return f"{statistics.median(values):.1f}" if isinstance(values[0], float) else values[0]
 
 
 def main() -> None:
-    """Print five lines."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.start", description=__doc__)
-    parser.add_argument("--interpreters", type=int, default=15, help="of each kind, default: 15")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as compiled:
-        interpreter = Interpreter(compiled)
-        found = measure(interpreter, options.interpreters)
-        found |= measure_cold(interpreter, options.interpreters)
-    milliseconds = f"{found['import_ms']:.1f} ms (least {found['import_ms_least']:.1f})"
-    cold = f"{found['cold_ms']:.0f} ms (least {found['cold_ms_least']:.0f})"
-    cold_bare = f"{found['cold_bare_ms']:.0f} ms"
-    count = f"medians of {options.interpreters} interpreters"
-    for line in (
-        f"import of Flask itself: {found['flask_ms']:.1f} ms",
-        f"import after Flask: {milliseconds}, {found['import_mib']:.1f} MiB; {count}",
-        f"FlaskSSRSession(app): {found['set_up_ms']:.1f} ms, no socket before the first token",
-        f"cold start to the first verified answer: {cold}, no socket; of a bare app: {cold_bare}",
-        "supertokens_python is not imported",
-    ):
-        print(line)  # noqa: T201
-    if options.json:
-        options.json.write_text(json.dumps(found, indent=1), encoding="utf-8")
+    chosen = parser("start", __doc__, rounds=15).parse_args()
+    signer, folders = SessionSigner(), packages(chosen.revision)
+    settings = {"api_domain": "https://api.example.com", "jwks": {"keys": [signer.jwk()]}}
+    told = {"SETTINGS": json.dumps(settings), "TOKEN": signer.sign(signer.claims("user-1"))}
+    with tempfile.TemporaryDirectory() as compiled:  # as an installed package has its modules
+        environment = os.environ | {"PYTHONPYCACHEPREFIX": compiled} | told
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
+
+        def start(name: str) -> Any:
+            command, variables = [sys.executable, "-c", CODE], {PACKAGE: folders[name]}
+            output = subprocess.check_output(command, cwd=ROOT, env=environment | variables)
+            return json.loads(output)
+
+        found = in_turns(folders, chosen.rounds, start)
+    columns = {}
+    for name, runs in found.items():
+        columns[name] = {row: cell([run[row] for run in runs]) for row in runs[0]}
+    show("CPU time", columns)
 
 
 if __name__ == "__main__":

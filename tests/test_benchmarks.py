@@ -2,83 +2,58 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from contextlib import nullcontext
+from itertools import count, repeat
 from pathlib import Path
 from typing import Any
 
 import pytest
-from flask import Flask
 
-from benchmarks.driving import Case, TimedRequest, always, environ, run_batch
-from benchmarks.sites import RIVALS, ours, site
-from benchmarks.visitors import never_seen, sign
-from flask_ssr_session.testing import SessionSigner
+from benchmarks import sites
+from benchmarks.frame import ROOT, in_turns
+from benchmarks.hook_cases import Case, environ, run
 from tests.tables import rows
 
-ROOT = Path(__file__).parents[1]
-GROWTH = "--quick --sessions 100 --rounds 2 --requests 8"
-RATIOS = ("supertokens get_session / this", "supertokens verify_session / this")
+MAX_LINES = 1200
 
-
-def run(module: str, *arguments: str, report: Path) -> dict[str, Any]:
-    """Run a benchmark as a user does, and return its report."""
-    command = [sys.executable, "-m", f"benchmarks.{module}", *arguments, "--json", str(report)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    figures: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
-    return figures
-
-
-def our_app() -> Flask:
-    jwks = {"keys": [SessionSigner().jwk()]}
-    return ours(api_domain="https://api.example.com", jwks=jwks)
-
-
-def test_hook_is_measured_beside_its_bounds_and_what_is_installed(tmp_path: Path) -> None:
-    figures = run("hook", "--quick", "--rounds", "2", "--batch", "2", report=tmp_path / "hook.json")
-    cases = {row["name"]: row for row in figures["cases"]}
-    bounds = {"bare", "bare, static file", "the RSA check alone"}
-    assert bounds | {"ours, cold", "ours, warm", "ours, anonymous"} <= set(cases)
-    assert all(cases["ours, cold"][ratio] > 0 for ratio in RATIOS)
-    missing = {text.partition(" (")[0] for text in figures["missing"]}
-    assert set(RIVALS) - set(cases) == missing
-
-
-FIGURES: dict[str, Any] = {
-    "the start": ("start", "--interpreters 1", "import_ms import_mib cold_ms cold_bare_ms"),
-    "the lines": ("lines", "--runs 1 --requests 2", "cold warm anonymous"),
-    "the growth": ("growth", GROWTH, "sessions keys size apps threads memory pauses"),
+TABLES: dict[str, Any] = {
+    "the hook": ("hook --batches 2 --batch 2", ["floor", "token never seen", "flask-login"]),
+    "the start": ("start", ["import of cryptography, ms", "loaded without need"]),
+    "the throughput": (
+        "throughput --threads 2 --milliseconds 200",
+        [" 2 threads, this never seen"],
+    ),
 }
 
 
-@rows("module, arguments, figures", FIGURES)
-def test_others_have_their_figures(
-    tmp_path: Path, module: str, arguments: str, figures: str
+@rows("command, names", TABLES)
+def test_a_benchmark_prints_its_table_and_the_load_and_its_progress(
+    command: str, names: list[str]
 ) -> None:
-    report = run(module, *arguments.split(), report=tmp_path / "report.json")
-    assert all(report[name] for name in figures.split())
+    arguments = [sys.executable, "-m", *f"benchmarks.{command} --rounds 1".split()]
+    done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    *table, machine = done.stdout.splitlines()
+    assert all(any(line.startswith(name) for line in table) for name in names), done.stdout
+    assert machine.startswith("load ")
+    assert "round 1 of 1" in done.stderr
 
 
-RESPONSES: dict[str, Any] = {
-    "as expected": ("200", b"ok", True),
-    "another status": ("401", b"ok", False),
-    "another body": ("200", b"user-1", False),
-}
-
-
-@rows("status, body, expected", RESPONSES)
-def test_every_timed_response_is_checked(status: str, body: bytes, expected: bool) -> None:
-    case = Case("site", site(lambda: "ok"), always(TimedRequest(environ(), status, body)), "site")
+@rows("text, expected", {"as expected": (b"ok", True), "another": (b"user-1", False)})
+def test_every_timed_response_is_checked(text: bytes, expected: bool) -> None:
+    case = Case(sites.bare(), repeat(environ()), text)
     with nullcontext() if expected else pytest.raises(RuntimeError, match="is not what was exp"):
-        assert run_batch(case, 2) > 0
+        assert run(case, 2) > 0
 
 
-def test_token_that_is_remembered_is_not_timed_as_a_new_one() -> None:
-    app = our_app()
-    case = Case("cold", app, never_seen(app, sign(SessionSigner(), 2)), "cold")
-    assert all(run_batch(case, 1) > 0 for _ in range(2))
-    with pytest.raises(RuntimeError, match="too few tokens"):
-        run_batch(case, 1)
+@rows("first, counted", {"the first round warms up": (0, [2, 3]), "each counts": (1, [1, 2])})
+def test_rounds_count(first: int, counted: list[int]) -> None:
+    runs = count(1)
+    assert in_turns(["case"], 2, lambda _case: next(runs), first) == {"case": counted}
+
+
+def test_benchmarks_are_short() -> None:
+    files = Path(ROOT, "benchmarks").glob("*.py")
+    assert sum(len(file.read_text(encoding="utf-8").splitlines()) for file in files) <= MAX_LINES

@@ -15,10 +15,10 @@ EMAIL = {"id": "email", "value": "Ada@example.test"}
 FIELDS = [EMAIL, {"id": "password", "value": "correct horse 1"}]
 
 
-def init_sdk(uri: str, recipes: Sequence[Any]) -> None:
+def init_sdk(uri: str, recipes: Sequence[Any], site: str = SITE) -> None:
     """Initialise the SDK for an application on localhost. It needs the ``sdk_environment``."""
     init(
-        app_info=InputAppInfo(app_name="Test", api_domain=SITE, website_domain=SITE),
+        app_info=InputAppInfo(app_name="Test", api_domain=site, website_domain=site),
         framework="flask",
         supertokens_config=SupertokensConfig(connection_uri=uri),
         recipe_list=list(recipes),
