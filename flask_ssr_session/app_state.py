@@ -15,7 +15,6 @@ from .clock import Clock, SystemClock
 from .config.resolved import ResolvedSettings, SDKSettings
 from .config.sdk import read_sdk
 from .config.settings import Settings
-from .config.static_keys import read_static_keys
 from .errors import MisuseError, error_location
 from .sansio.app_code import raise_misuse
 from .sansio.core_session import CoreSession
@@ -228,6 +227,9 @@ class AppState:
 
 
 def _static_keys(settings: Settings) -> StaticKeys | None:
+    # Loaded with init_app, not with the package: it brings cryptography.
+    from .config.static_keys import read_static_keys
+
     keys = read_static_keys(settings)
     return None if keys is None else StaticKeys(KeySet(keys))
 
