@@ -42,6 +42,8 @@ def decide_request(app_state: AppState, request: Request) -> Verdict:
             rules=binding.rules,
             now=app_state.clock.wall(),
         )
+        if verdict.session is None:
+            return verdict
         return apply_mfa(verdict, partial(_requires_mfa, app_state, binding, request, verdict))
     # Fails closed: an error in this package is an outage. It neither admits a visitor nor ends a
     # session.
@@ -103,14 +105,15 @@ def check_claims(
     if claims is not None and requirements.global_claims:
         skip_claim = MFA_CLAIM if admits_pending else None
         failures = claims.failures(session, context, report, skip_claim=skip_claim)
-    failures = (
-        *failures,
-        *requirements.claims.failures(session, context, report),
-        *requirements.recency.failures(session, signed_in_at, app_state.clock.wall()),
-    )
-    # A user is loaded only for a session that lacks nothing else.
-    if requirements.user and not failures and load_user(app_state, request, session) is None:
-        failures = (NO_USER,)
+    if requirements.has_conditions:
+        failures = (
+            *failures,
+            *requirements.claims.failures(session, context, report),
+            *requirements.recency.failures(session, signed_in_at, app_state.clock.wall()),
+        )
+        # A user is loaded only for a session that lacks nothing else.
+        if requirements.user and not failures and load_user(app_state, request, session) is None:
+            failures = (NO_USER,)
     return failures and tuple(
         each for each in failures if not is_cured_here(app_state, request, each)
     )
