@@ -135,16 +135,20 @@ LOADER_ADVICE = (
 
 def overridden_templates() -> list[str]:
     """Return the names of the packaged templates that the app overrides."""
-    folder = templates_folder()
     overridden = []
     for name in (DOCUMENT, MACRO):
         try:
             filename = current_app.jinja_env.get_template(name).filename
         except Exception:  # noqa: BLE001 - an override that does not even compile
             filename = None
-        if filename is None or Path(filename).parent != folder:
+        if filename is None or not _is_packaged(filename):
             overridden.append(name)
     return overridden
+
+
+@lru_cache(maxsize=16)
+def _is_packaged(filename: str) -> bool:
+    return Path(filename).parent == templates_folder()
 
 
 def templates_are_unmodified() -> bool:
