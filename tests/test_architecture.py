@@ -155,6 +155,29 @@ def test_loading_a_module_of_upstream_starts_nothing() -> None:
         assert called <= {"re.compile"} or folder_of(module) != "upstream", module
 
 
+START = """
+import sys
+import flask
+import flask_ssr_session
+for name in flask_ssr_session.__all__:
+    getattr(flask_ssr_session, name)
+at_import = set(sys.modules)
+flask_ssr_session.FlaskSSRSession(flask.Flask("started"), api_domain="http://127.0.0.1:9")
+loaded = [name for name in sys.modules if name in at_import or name == "cryptography"]
+parts = ("cli", "dev_core", "doctor", "testing", "pytest_plugin")
+unused = {"flask_babel", "supertokens_python", "werkzeug.test", "click.testing"} | {
+    f"flask_ssr_session.{part}" for part in parts[1:]
+}
+early = {"cryptography", "http.client", "ssl", "flask_ssr_session.upstream.key_age"} & at_import
+sys.stdout.write(",".join(sorted(unused & set(sys.modules) | early)))
+"""
+
+
+def test_start_loads_no_command_and_the_import_no_cryptography() -> None:
+    """``init_app`` loads what takes long, so that neither the import nor a request does."""
+    assert printed(START) == ""
+
+
 REQUESTS = """
 import sys
 from flask import Flask
