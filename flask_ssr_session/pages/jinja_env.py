@@ -100,6 +100,7 @@ class _PackagedLoader(FileSystemLoader):
         return self.original(NOTICE).render(values)
 
     def _render_page(self, view: RefreshView, _language: Language) -> tuple[str, ...]:
+        # The templates ask for the language themselves; here it is part of the cache's key only.
         token = template_view.set(view)
         try:
             return tuple(_PLACEHOLDER.split(self.original_document()))
