@@ -15,7 +15,6 @@ from .clock import Clock, SystemClock
 from .config.resolved import ResolvedSettings, SDKSettings
 from .config.sdk import read_sdk
 from .config.settings import Settings
-from .config.static_keys import read_static_keys
 from .errors import MisuseError, error_location
 from .sansio.app_code import raise_misuse
 from .sansio.core_session import CoreSession
@@ -60,9 +59,9 @@ class AppState:
     :ivar checks: run once, before the first verdict; each raises if the app protects less than it
         seems to.
     :ivar preparations: run at the first request of any kind, before anything else; each may run
-        twice.
-    :ivar is_prepared: the preparations ran.
+        twice. *is_prepared*: they ran.
     :ivar receivers: signal receivers, kept here because blinker holds them weakly.
+    :ivar checked_sign_in: host, mount point and sign-in path that were checked last.
     :ivar request_key: the name of this app's ``RequestState`` on a request.
     """
 
@@ -98,6 +97,7 @@ class AppState:
         self.request_key = f"_flask_ssr_session_{id(self)}"
         self._read_sdk = sdk_reader
         self.is_prepared = False
+        self.checked_sign_in: tuple[str, str, str] | None = None
         self._warned: set[str] = set()
         self._fixed_keys: StaticKeys | FetchedKeys | None = _static_keys(settings)
         self._fixed_look_up: LookUp | None = None
@@ -228,6 +228,9 @@ class AppState:
 
 
 def _static_keys(settings: Settings) -> StaticKeys | None:
+    # Loaded with init_app, not with the package: it brings cryptography.
+    from .config.static_keys import read_static_keys
+
     keys = read_static_keys(settings)
     return None if keys is None else StaticKeys(KeySet(keys))
 

@@ -13,6 +13,7 @@ from hashlib import sha256
 from flask import Request
 
 from .sansio.states import SessionState
+from .session import SSRSession
 
 
 def _environ_key(name: str) -> str:
@@ -53,20 +54,22 @@ def drop_conditions(request: Request) -> None:
     Only GET and HEAD get 304 and 206. For other methods the conditions stay: they keep one user's
     change from overwriting another's.
     """
-    if request.method in _CONDITIONAL_METHODS and not _ALL_KEYS.isdisjoint(request.environ):
+    # The view's method looks up each name; a set's would look at the whole environ.
+    has_condition = not request.environ.keys().isdisjoint(_ALL_KEYS)
+    if has_condition and request.method in _CONDITIONAL_METHODS:
         for name in _CONDITIONS:
             _set_condition(request, name, None)
 
 
-def unmark_tags(request: Request, session_handle: str) -> None:
-    """Remove the mark of this session from the entity tags, so that they equal those of the app.
+def unmark_tags(request: Request, session: SSRSession) -> None:
+    """Remove the mark of *session* from the entity tags, so that they equal those of the app.
 
     Tags of other sessions keep their mark, so they equal no tag of the app. For a page request,
     unmarked tags are dropped, too: such a copy is from before sign-in.
     """
-    if _TAG_KEYS.isdisjoint(request.environ):
+    if request.environ.keys().isdisjoint(_TAG_KEYS):
         return
-    mark = _mark(session_handle)
+    mark = _mark(session.session_handle)
     for name in _TAG_CONDITIONS:
         tags = request.environ.get(_ENVIRON_KEYS[name])
         if tags is None:

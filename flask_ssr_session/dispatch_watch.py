@@ -15,6 +15,7 @@ from flask import Response
 
 from .app_state import AppState
 from .flask_context import current_request
+from .hooks import begin_request
 from .request_state import request_state_of
 from .responses import InvalidClaimsError, SessionRequired
 
@@ -43,7 +44,7 @@ def watch_dispatch(app_state: AppState) -> None:
 def _wrap_preprocess(app_state: AppState, preprocess: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(preprocess)
     def preprocess_request(*args: Any, **kwargs: Any) -> Any:
-        state = request_state_of(app_state, current_request())
+        state = begin_request(app_state)
         state.in_hooks = True
         try:
             return preprocess(*args, **kwargs)

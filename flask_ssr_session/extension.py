@@ -71,9 +71,10 @@ class FlaskSSRSession:
 
         :raises ConfigError: a setting is wrong, or the app is set up already.
         """
-        # Loaded here: not with the package, whose import commands want to be fast; and not by a
-        # request, because a child forked during an import would wait for it for ever.
-        from .sansio import form_replay  # noqa: F401
+        # Loaded here: not with the package, whose import commands want to be fast (cryptography
+        # alone takes 12 ms); and not by a request, because a child forked during an import would
+        # wait for it for ever.
+        from .sansio import form_replay, signature  # noqa: F401
         from .setup_checks import check_setup
         from .upstream import key_age, session_lookup  # noqa: F401
 

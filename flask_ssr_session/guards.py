@@ -14,7 +14,7 @@ from flask import Flask, Response, current_app
 from .errors import MisuseError
 from .request_state import RequestState, current_request_state
 from .responses import respond
-from .sansio.requirements import Requirements, ViewMark, mark_view, wrapped_chain
+from .sansio.requirements import Requirements, ViewMark, is_part, mark_view, wrapped_chain
 
 # The functions that the decorators returned and that still exist, by id; for decorator_order.
 GUARDS: WeakValueDictionary[int, Callable[..., Any]] = WeakValueDictionary()
@@ -112,15 +112,27 @@ def _guard(view: Callable[..., Any], requirements: Requirements) -> Callable[...
 
         @functools.wraps(view)
         async def guard(*args: Any, **kwargs: Any) -> Any:
-            with _GuardScope(guard, requirements) as response:
+            state = current_request_state()
+            before = state.requirements, state.admits_pending
+            try:
+                response = check_requirements(state, requirements)
                 return await view(*args, **kwargs) if response is None else response
+            finally:
+                _restore(state, guard, *before)
 
     else:
 
         @functools.wraps(view)
         def guard(*args: Any, **kwargs: Any) -> Any:
-            with _GuardScope(guard, requirements) as response:
-                return _call(view, *args, **kwargs) if response is None else response
+            state = current_request_state()
+            before = state.requirements, state.admits_pending
+            try:
+                response = check_requirements(state, requirements)
+                if response is None:
+                    return state.app_state.app.ensure_sync(view)(*args, **kwargs)
+                return response
+            finally:
+                _restore(state, guard, *before)
 
     return guard
 
@@ -131,35 +143,17 @@ def _call(view: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     return app.ensure_sync(view)(*args, **kwargs)
 
 
-class _GuardScope:
-    """Apply a guard's requirements while its function runs; afterwards, those of the view again.
+def _restore(
+    state: RequestState,
+    guard: Callable[..., Any],
+    requirements: Requirements,
+    admits_pending: bool,
+) -> None:
+    """Set the requirements that applied before *guard* ran, unless it is the view's.
 
-    A function that the view calls, or a hook, may admit more requests than the page around it.
+    A function that the view calls, or a hook, may admit more requests than the page around it. The
+    requirements of the view itself stay: a stream is rendered later.
     """
-
-    __slots__ = ("_before", "_guard", "_requirements", "_state")
-
-    def __init__(self, guard: Callable[..., Any], requirements: Requirements) -> None:
-        self._guard = guard
-        self._requirements = requirements
-        self._state = current_request_state()
-        self._before = self._state.requirements, self._state.admits_pending
-
-    def __enter__(self) -> Response | None:
-        """Return the response that replaces the content, or None."""
-        try:
-            return check_requirements(self._state, self._requirements)
-        except BaseException:
-            self.__exit__()
-            raise
-
-    def __exit__(self, *_: object) -> None:
-        state = self._state
-        app_state = state.app_state
-        is_view = not state.in_hooks and app_state.view_marks.is_part(
-            app_state.app.view_functions, state.request.endpoint, self._guard
-        )
-        # The requirements of the view itself stay: a stream is rendered later.
-        if not is_view:
-            requirements, admits_pending = self._before
-            state.require(requirements, admits_pending=admits_pending)
+    view = state.app_state.app.view_functions.get(state.request.endpoint or "")
+    if state.in_hooks or not is_part(view, guard):
+        state.require(requirements, admits_pending=admits_pending)

@@ -10,11 +10,12 @@ from flask import Flask, Response, request_started
 
 from .app_state import AppState
 from .cache_headers import (
-    header_names,
+    header_fields,
     mark_no_store,
     replace_content,
     set_cache_headers,
     undo_conditional,
+    vary_by_cookie,
 )
 from .conditional_requests import drop_conditions, may_respond_304, unmark_tags
 from .decorators import require_session
@@ -58,27 +59,28 @@ def begin_request(app_state: AppState) -> RequestState:
 
 def before_request(app_state: AppState) -> None:
     """Set ``g.session``, and remove conditions that would show another session's page."""
-    state = begin_request(app_state)
-    state.exempt = is_exempt(app_state, state.request)
-    if state.exempt:
+    request = current_request()
+    state = request_state_of(app_state, request)
+    if is_exempt(app_state, request):
+        state.exempt = True
         return
     verdict = state.decide()
-    if not may_respond_304(verdict.state):
-        drop_conditions(state.request)
-    elif verdict.session is not None:
-        unmark_tags(state.request, verdict.session.session_handle)
-    _capture_form_before_hooks(state)
+    if verdict.session is not None:
+        unmark_tags(request, verdict.session)
+    elif not may_respond_304(verdict.state):
+        drop_conditions(request)
+    if request.method == "POST":
+        _capture_form_before_hooks(state)
 
 
 def _make_early_receiver(app_state: AppState) -> Callable[..., None]:
-    """Return a receiver that begins requests for functions that run before the hook."""
+    """Return a receiver that begins requests for other receivers of the same signal."""
 
     def begin_before_hook(app: Flask, **_more: Any) -> None:
         begin_request(app_state)
-        # A signal costs more than the hook. If the first request finds no such function, no later
-        # request will, because Flask registers none after it.
-        receivers = list(request_started.receivers_for(app))
-        if not app.url_value_preprocessors and receivers == [begin_before_hook]:
+        # A signal costs more than the hook. Without other receivers, nothing runs before
+        # dispatch_watch, which begins the request otherwise.
+        if list(request_started.receivers_for(app)) == [begin_before_hook]:
             request_started.disconnect(begin_before_hook)
 
     return begin_before_hook
@@ -86,8 +88,6 @@ def _make_early_receiver(app_state: AppState) -> Callable[..., None]:
 
 def _capture_form_before_hooks(state: RequestState) -> None:
     """Keep the form for a view that wants it, before a hook of the app (Flask-WTF's) parses it."""
-    if state.request.method != "POST":
-        return
     app_state, request = state.app_state, state.request
     mark = app_state.view_marks.of(app_state.app.view_functions, request.endpoint)
     # Only a partial shows its requirements before it runs.
@@ -123,13 +123,10 @@ def after_request(app_state: AppState, response: Response) -> Response:
             "g.session was replaced by the app during this request. Only flask_ssr_session sets "
             "it: decorators and needs_refresh ignore the new value."
         )
-    names = header_names(response)
-    if "vary" in names:
-        response.vary.add("Cookie")
-    else:  # as plain text: a set of values takes ten times as long
-        response.headers.add("Vary", "Cookie")
+    fields = header_fields(response)
+    vary_by_cookie(response, fields)
     if state.withheld is None:
-        set_cache_headers(state, state.verdict, response, names)
+        set_cache_headers(state, state.verdict, response, fields)
     else:
         if state.shown_page is not None:
             _complete_page(state, state.withheld, response, state.shown_page)

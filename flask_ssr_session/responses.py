@@ -99,13 +99,14 @@ def render(state: RequestState, plan: Plan) -> Response:
 
 def full_page_response(state: RequestState) -> Response:
     """Return the whole page that the plan of the request shows."""
-    response = make_response(render_document(state))
+    is_unmodified = templates_are_unmodified()
+    response = make_response(render_document(state, is_unmodified=is_unmodified))
     # An app's own document may show a page without calling the macro.
     state.shown_page = state.page_plan.page
     headers = response.headers
     headers.setdefault("Referrer-Policy", "same-origin")
     policy = "frame-ancestors 'self'"
-    if templates_are_unmodified():
+    if is_unmodified:
         policy = content_security_policy(state.app_state.sdk_binding().resolved.api_domain)
     headers.setdefault("Content-Security-Policy", policy)
     return response

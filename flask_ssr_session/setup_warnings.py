@@ -18,7 +18,7 @@ from .sansio.policy_values import Plan
 from .sansio.response_policy import leads_to_sign_in
 from .sansio.states import ResponseKind
 from .session import SSRSession
-from .sign_in import has_sign_in_route
+from .sign_in import has_sign_in_route, sign_in_path
 from .sign_in_url import sign_in_name
 
 # The recipe of each claim that a view can require; it writes the claim even for an empty value.
@@ -65,8 +65,13 @@ def _report_dead_end(app_state: AppState, reason: str, problem: str) -> None:
 
 
 def _warn_of_sign_in_setup(app_state: AppState, request: Request) -> None:
-    _warn_of_other_host(app_state, request)
     resolved = app_state.sdk_binding().resolved
+    checked = request.host, request.root_path, sign_in_path(request, resolved)
+    # Looking for the route takes 20 µs, and most requests ask for the same one.
+    if app_state.checked_sign_in == checked:
+        return
+    app_state.checked_sign_in = checked
+    _warn_of_other_host(app_state, request)
     if not has_sign_in_route(request, resolved):
         app_state.warn_once(
             "no_sign_in",

@@ -155,6 +155,28 @@ def test_loading_a_module_of_upstream_starts_nothing() -> None:
         assert called <= {"re.compile"} or folder_of(module) != "upstream", module
 
 
+START = """
+import sys
+import flask
+import flask_ssr_session
+for name in flask_ssr_session.__all__:
+    getattr(flask_ssr_session, name)
+assert "cryptography" not in sys.modules
+flask_ssr_session.FlaskSSRSession(flask.Flask("started"), api_domain="http://127.0.0.1:9")
+assert "cryptography" in sys.modules
+from flask_ssr_session.pages.languages import _catalogue
+assert _catalogue.cache_info().currsize == 0
+unused = ("dev_core", "doctor", "pytest_plugin", "testing")
+loaded = {name.removeprefix("flask_ssr_session.").partition(".")[0] for name in sys.modules}
+sys.stdout.write(",".join(sorted(loaded & {*unused, "supertokens_python"})))
+"""
+
+
+def test_start_loads_what_serves_and_the_import_no_cryptography() -> None:
+    """The import is fast for commands, and ``init_app`` loads what a request would wait for."""
+    assert printed(START) == ""
+
+
 REQUESTS = """
 import sys
 from flask import Flask

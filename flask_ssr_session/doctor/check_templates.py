@@ -74,7 +74,7 @@ def check_templates(environment: Environment) -> Iterator[Finding]:
                 state.app.preprocess_request()
                 request_state = request_state_of(state, current_request())
                 request_state.set_verdict(Verdict(reason))
-                render_document(request_state)
+                render_document(request_state, is_unmodified=False)
         except Exception as error:  # noqa: BLE001 - the app's code can raise anything
             yield problem(
                 "templates",

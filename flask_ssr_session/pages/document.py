@@ -18,16 +18,21 @@ from .jinja_env import (
     original_document,
     overridden_templates,
 )
-from .packaged_templates import DOCUMENT, MACRO, TEMPLATE_PREFIX
+from .packaged_templates import DOCUMENT, MACRO
+from .prerendered import unmodified_document
 from .refresh_page import script_url
 
 
-def render_document(state: RequestState) -> str:
+def render_document(state: RequestState, *, is_unmodified: bool) -> str:
     """Return the whole page for the request, in the app's look if the app has one.
+
+    :param is_unmodified: the result of ``templates_are_unmodified()``.
 
     If a template of the app fails, the original is rendered and the cause is logged: the page that
     a visitor sees in an outage must not depend on the app's templates.
     """
+    if is_unmodified:
+        return unmodified_document()
     app_state = state.app_state
     try:
         page = render_template(DOCUMENT, refresh_page_template=MACRO)
@@ -52,7 +57,7 @@ def render_document(state: RequestState) -> str:
             f"{_app_templates()} {problem}; the original is shown",
         )
     warn_of_replaced_loader(app_state)
-    return original_document(app_state.app).render(refresh_page_template=TEMPLATE_PREFIX + MACRO)
+    return original_document(app_state.app)
 
 
 def warn_of_replaced_loader(app_state: AppState) -> None:

@@ -7,10 +7,12 @@ their own. Each can import, call and extend the other.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, MutableMapping
+from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flask import Flask, current_app
 from jinja2 import (
@@ -24,7 +26,16 @@ from jinja2 import (
 
 from .packaged_templates import DOCUMENT, MACRO, NOTICE, TEMPLATE_PREFIX, templates_folder
 
+if TYPE_CHECKING:
+    from ..sansio.languages import Language
+    from .refresh_view import RefreshView
+
 _EXTENSION_NAME = "ssr_session_templates"
+
+_PLACEHOLDER = re.compile(r"\0(\w+)\0")
+
+# What the templates show in place of the current request's own view.
+template_view: ContextVar[RefreshView | None] = ContextVar("ssr_template_view", default=None)
 
 
 class _PackagedEnvironment(Environment):
@@ -74,6 +85,7 @@ class _PackagedLoader(FileSystemLoader):
         }
         # Rendering costs more than everything else that session_script() does.
         self.render_notice = lru_cache(maxsize=64)(self._render_notice)
+        self.render_page = lru_cache(maxsize=64)(self._render_page)
 
     def load(
         self,
@@ -87,6 +99,18 @@ class _PackagedLoader(FileSystemLoader):
     def _render_notice(self, **values: Hashable) -> str:
         return self.original(NOTICE).render(values)
 
+    def _render_page(self, view: RefreshView, _language: Language) -> tuple[str, ...]:
+        # The templates ask for the language themselves; here it is part of the cache's key only.
+        token = template_view.set(view)
+        try:
+            return tuple(_PLACEHOLDER.split(self.original_document()))
+        finally:
+            template_view.reset(token)
+
+    def original_document(self) -> str:
+        """Return the whole page in its original look, which no template of the app can break."""
+        return self.original(DOCUMENT).render(refresh_page_template=TEMPLATE_PREFIX + MACRO)
+
     def original(self, name: str) -> Template:
         """Return a packaged template that uses nothing of the app but its globals."""
         return self._environments[False].get_template(TEMPLATE_PREFIX + name)
@@ -98,10 +122,22 @@ def install_loader(app: Flask) -> None:
     app.jinja_env.loader = loader.entrance
 
 
-def original_document(app: Flask) -> Template:
+def original_document(app: Flask) -> str:
     """Return the whole page in its original look, which no template of *app* can break."""
     loader: _PackagedLoader = app.extensions[_EXTENSION_NAME]
-    return loader.original(DOCUMENT)
+    return loader.original_document()
+
+
+def render_page(app: Flask, view: RefreshView, language: Language) -> tuple[str, ...]:
+    """Return the whole page of *view* in its original look, rendered once for the same values.
+
+    The page is split at the placeholders of *view*, null characters around a name. Every second
+    part is such a name.
+
+    :param language: that of the current request.
+    """
+    loader: _PackagedLoader = app.extensions[_EXTENSION_NAME]
+    return loader.render_page(view, language)
 
 
 def render_notice(app: Flask, **values: Hashable) -> str:
@@ -135,16 +171,20 @@ LOADER_ADVICE = (
 
 def overridden_templates() -> list[str]:
     """Return the names of the packaged templates that the app overrides."""
-    folder = templates_folder()
     overridden = []
     for name in (DOCUMENT, MACRO):
         try:
             filename = current_app.jinja_env.get_template(name).filename
         except Exception:  # noqa: BLE001 - an override that does not even compile
             filename = None
-        if filename is None or Path(filename).parent != folder:
+        if filename is None or not _is_packaged(filename):
             overridden.append(name)
     return overridden
+
+
+@lru_cache(maxsize=16)
+def _is_packaged(filename: str) -> bool:
+    return Path(filename).parent == templates_folder()
 
 
 def templates_are_unmodified() -> bool:

@@ -12,7 +12,8 @@ from ..request_state import current_request_state
 from ..sansio.states import SessionState
 from .jinja_env import install_loader
 from .languages import current_language
-from .refresh_page import chosen_texts, page_kind, refresh_view, session_script
+from .prerendered import view_in_template
+from .refresh_page import chosen_texts, page_kind, session_script
 from .sign_out import sign_out_view
 
 
@@ -97,7 +98,7 @@ def install_templates(app: Flask) -> None:
         ssr_language=current_language,
         ssr_page_kind=page_kind,
         ssr_refresh_texts=chosen_texts,
-        ssr_refresh_view=refresh_view,
+        ssr_refresh_view=view_in_template,
         ssr_sign_out_view=sign_out_view,
     )
 

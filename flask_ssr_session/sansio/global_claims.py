@@ -8,6 +8,7 @@ cannot, so the payload alone decides.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import is_
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
@@ -51,13 +52,13 @@ class GlobalClaimSource(Protocol):
 
 
 class GlobalClaims:
-    """Checks the global claims of sessions, and caches the result per session."""
+    """Checks the global claims of sessions, and remembers which sessions meet them."""
 
     def __init__(self, source: GlobalClaimSource) -> None:
         self.source = source
-        self._cache: WeakKeyDictionary[
-            SSRSession, tuple[tuple[ClaimValidator, ...], tuple[ClaimFailure, ...]]
-        ] = WeakKeyDictionary()
+        # The validators that recipes and plugins had added when the session met all of them. A
+        # failure is not remembered: its reason may hold as much as the claim.
+        self._met: WeakKeyDictionary[SSRSession, tuple[ClaimValidator, ...]] = WeakKeyDictionary()
 
     def failures(
         self,
@@ -72,31 +73,24 @@ class GlobalClaims:
         :param report: receives each override or validator that fails; it is a failed claim.
         :param skip_claim: the key of a claim that is not checked.
         """
+        # Asking the SDK takes 20 µs and more. An override may depend on the request.
+        may_remember = not self.source.is_overridden
+        added = tuple(self.source.added_validators()) if may_remember else ()
+        met = self._met.get(session) if may_remember else None
+        if met is not None and len(met) == len(added) and all(map(is_, met, added)):
+            return ()
         validators = self._validators(session, user_context, report)
         if validators is None:
             return (ClaimFailure(OVERRIDE_NAME, UNCHECKED),)
-        applicable = tuple(
-            v for v in validators if skip_claim is None or not is_about(v, skip_claim)
-        )
-        if not applicable:
-            return ()
-        cached = self._cache.get(session)
-        if cached is not None and list(map(id, cached[0])) == list(map(id, applicable)):
-            return cached[1]
-        broken: list[str] = []
-
-        def collect_and_report(name: str, problem: str, error: BaseException | None) -> None:
-            broken.append(name)
-            report(name, problem, error)
-
-        failures = tuple(run_validators(applicable, session, user_context, collect_and_report))
-        # An override may depend on the request, and a broken validator may recover.
+        applicable = [v for v in validators if skip_claim is None or not is_about(v, skip_claim)]
+        failures = tuple(run_validators(applicable, session, user_context, report))
         if (
-            not broken
-            and not self.source.is_overridden
+            may_remember
+            and skip_claim is None
+            and not failures
             and all(map(self.source.is_timeless, applicable))
         ):
-            self._cache[session] = (applicable, failures)
+            self._met[session] = added
         return failures
 
     def requires(

@@ -18,6 +18,8 @@ _MARK = "_ssr_session_mark"
 # The session is valid, but the app knows no user for it. An app may name a page that cures it.
 NO_USER = ClaimFailure("user", {"message": "the app has no user for this session"})
 
+_NO_CLAIMS, _ANY_TIME = ClaimRequirements(), Recency()
+
 
 class Requirements(NamedTuple):
     """What a view requires.
@@ -33,8 +35,8 @@ class Requirements(NamedTuple):
     """
 
     optional: bool = False
-    claims: ClaimRequirements = ClaimRequirements()
-    recency: Recency = Recency()
+    claims: ClaimRequirements = _NO_CLAIMS
+    recency: Recency = _ANY_TIME
     global_claims: bool = True
     allow_pending: bool = False
     check_revoked: bool = False
@@ -62,8 +64,7 @@ class Requirements(NamedTuple):
 
         The view's mark does not lower conditions on claims or the user.
         """
-        is_plain = self.claims == ClaimRequirements() and self.recency == Recency()
-        if self.user or not is_plain:
+        if self.has_conditions:
             return self
         return self._replace(
             optional=self.optional or mark.optional,
@@ -82,6 +83,11 @@ class Requirements(NamedTuple):
         if self.user:
             failures.append(NO_USER)
         return tuple(failures)
+
+    @property
+    def has_conditions(self) -> bool:
+        """Whether not every active session is admitted, apart from the SDK's global claims."""
+        return self.user or self.claims != _NO_CLAIMS or self.recency != _ANY_TIME
 
     @property
     def asks_core(self) -> bool:
@@ -140,31 +146,24 @@ class ViewMarks:
     """Caches the marks of an app's views, which the hook needs for every request."""
 
     def __init__(self) -> None:
-        self._by_endpoint: dict[str, tuple[Any, ViewMark, frozenset[int]]] = {}
+        self._by_endpoint: dict[str | None, tuple[Any, ViewMark]] = {}
 
     def of(self, views: Mapping[str, Any], endpoint: str | None) -> ViewMark:
         """Return the marks of the view of *endpoint*; None stands for a request without a view.
 
         :param views: the registered views of the app, by endpoint.
         """
-        return self._known(views, endpoint)[1]
-
-    def is_part(
-        self, views: Mapping[str, Any], endpoint: str | None, function: Callable[..., Any]
-    ) -> bool:
-        """Return whether *function* is the view of *endpoint*, or is wrapped by it."""
-        return id(function) in self._known(views, endpoint)[2]
-
-    def _known(
-        self, views: Mapping[str, Any], endpoint: str | None
-    ) -> tuple[Any, ViewMark, frozenset[int]]:
-        view = views.get(endpoint or "")
-        known = self._by_endpoint.get(endpoint or "")
+        view = None if endpoint is None else views.get(endpoint)
+        known = self._by_endpoint.get(endpoint)
         # A view may be replaced, for instance by an extension that wraps all views.
         if known is None or known[0] is not view:
-            known = view, view_mark(view), frozenset(map(id, wrapped_chain(view)))
-            self._by_endpoint[endpoint or ""] = known
-        return known
+            known = self._by_endpoint[endpoint] = view, view_mark(view)
+        return known[1]
+
+
+def is_part(view: Any, function: Callable[..., Any]) -> bool:
+    """Return whether *function* is *view*, or is wrapped by it."""
+    return function is view or any(function is each for each in wrapped_chain(view))
 
 
 def own_mark(function: Any) -> ViewMark:

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import logging
 from functools import lru_cache
-from typing import NamedTuple, Protocol
-
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from cryptography.hazmat.primitives.hashes import SHA256
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from ..errors import TokenDefect, TokenExpiredError, TokenInvalidError, TokenNotYetValidError
 from ..session import SSRSession, deep_freeze
 from .jwt import NEWEST_KNOWN_VERSION, ParsedToken, decode_unverified_token
 
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
 # Clocks differ by seconds; a clock that is off by more than a minute is wrong.
 MAX_CLOCK_AHEAD_SECONDS = 60.0
-
-_PADDING = PKCS1v15()
-_HASH = SHA256()
 
 
 class TokenRules(NamedTuple):
@@ -107,10 +102,11 @@ def verify_access_token(
     key = keys.get_or_fetch(token.kid, token.iat)
     if key is None:
         raise TokenInvalidError(TokenDefect.KEY_UNKNOWN, token.kid)
-    try:
-        key.verify(token.signature, token.signed, _PADDING, _HASH)
-    except InvalidSignature:
-        raise TokenInvalidError(TokenDefect.SIGNATURE, token.kid) from None
+    # init_app has loaded it.
+    from .signature import is_signed_by
+
+    if not is_signed_by(key, token.signed, token.signature):
+        raise TokenInvalidError(TokenDefect.SIGNATURE, token.kid)
     if max(token.iat, token.payload.get("nbf", token.iat)) > now + MAX_CLOCK_AHEAD_SECONDS:
         raise TokenNotYetValidError(token.kid)
     if token.version > NEWEST_KNOWN_VERSION:

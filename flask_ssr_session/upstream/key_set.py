@@ -6,10 +6,12 @@ import sys
 from collections import OrderedDict
 from collections.abc import Mapping
 from types import MappingProxyType
-
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from typing import TYPE_CHECKING
 
 from ..session import SSRSession
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 MAX_CACHED_TOKENS = 1024
 # 1,024 tokens of at most 4 KiB: at most 4 MiB of token text.

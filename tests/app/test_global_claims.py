@@ -110,7 +110,7 @@ def test_what_cannot_be_asked_is_a_failed_claim_and_a_line_in_the_log(
         ask(app, path, **VERIFIED)
 
 
-def test_validators_are_asked_once_per_page_and_not_again_for_a_token() -> None:
+def test_validators_are_asked_once_per_page_and_not_again_for_a_token_that_meets_them() -> None:
     asked: list[Any] = []
 
     def validate(payload: dict[str, Any], _context: Any) -> Any:
@@ -128,7 +128,7 @@ def test_validators_are_asked_once_per_page_and_not_again_for_a_token() -> None:
         asked.clear()
         sign_in(client, user)
         assert [client.get("/both").status_code for _ in range(3)] == [status] * 3
-        assert asked == [user]
+        assert asked == [user] * (1 if status == 200 else 3)
     validator.max_age_in_sec = 5
     asked.clear()
     assert [ask(app, "/both").status_code for _ in range(2)] == [200, 200]

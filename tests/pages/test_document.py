@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flask import Blueprint, Flask, abort, render_template_string
+from flask import Blueprint, Flask, abort, render_template_string, request
+from flask_babel import Babel
 
 from flask_ssr_session import session_required
+from flask_ssr_session.pages import document
+from flask_ssr_session.pages.jinja_env import original_document
 from flask_ssr_session.pages.packaged_templates import templates_folder
 from flask_ssr_session.testing import outage
 from tests.app.conftest import TEMPLATE_GUARD, cookies, make_app, page_shown, with_views
@@ -52,6 +55,31 @@ def test_packaged_look_allows_exactly_what_it_uses() -> None:
         "connect-src 'self' https://api.example.com; base-uri 'none'; form-action 'self'; "
         "frame-ancestors 'self'"
     )
+
+
+def test_filled_in_page_is_what_jinja_makes_of_the_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = with_views(make_app())
+    Babel(app, locale_selector=lambda: request.args.get("lang", "en"))
+    app.jinja_env.globals["csp_nonce"] = lambda: request.args.get("nonce", "")
+    client = app.test_client(use_cookies=False)
+    asked = [
+        (path, method, headers)
+        for path in ("/account", "/news", "/account?lang=ar", "/news?nonce=%22%3E%3Cb&x='%00\"<")
+        for method in ("GET", "POST")
+        for headers in (JUNK, PAGE, PAGE | cookies(make_token(mfa_complete=False)))
+    ]
+
+    def pages() -> list[str]:
+        shown = [client.open(path, method=how, headers=sent).text for path, how, sent in asked]
+        with outage(app):
+            return [*shown, client.get("/account", headers=PAGE | cookies(make_token())).text]
+
+    first, again = pages(), pages()
+    monkeypatch.setattr(document, "unmodified_document", lambda: original_document(app))
+    assert first == again == pages()
+    # Each kind of page with other values, one of which tries to leave its attribute.
+    assert len({page for page in first if "data-ssr-session" in page}) == 11
+    assert 'nonce="&#34;&gt;&lt;b"' in "".join(first)
 
 
 def test_nothing_on_our_pages_is_inline() -> None:
@@ -218,10 +246,12 @@ def test_broken_override_names_the_template_and_line(
     assert "refresh_page.html:3" in caplog.text
 
 
+@rows("overrides", {"the original page": {}, "the app's": {"refresh_page": macro("<i>own</i>")}})
 def test_failing_context_processor_does_not_take_our_whole_pages_down(
-    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, overrides: dict[str, str]
 ) -> None:
-    app = with_views(make_app())
+    app = overriding(tmp_path, **overrides)
+    app.add_url_rule("/page", "page", lambda: render_template_string(TEMPLATE_GUARD))
 
     @app.context_processor
     def fails() -> dict[str, Any]:
@@ -230,8 +260,9 @@ def test_failing_context_processor_does_not_take_our_whole_pages_down(
     client = app.test_client(use_cookies=False)
     response = client.get("/account", headers=JUNK)
     assert (response.status_code, page_shown(response)) == (200, "refresh")
-    assert "override_broken" in caplog.text
-    assert "ValueError" in caplog.text
+    # The original page asks no function of the app.
+    assert ("override_broken: refresh_page.html" in caplog.text) is bool(overrides)
+    assert ("ValueError" in caplog.text) is bool(overrides)
     assert "told in confidence" not in caplog.text
     with pytest.raises(ValueError, match="told in confidence"):
         client.get("/page", headers=PAGE)

@@ -12,7 +12,10 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from flask_ssr_session.errors import KeysUnavailableError, TokenError
 from flask_ssr_session.errors import TokenDefect as D
-from flask_ssr_session.sansio import verification
+from flask_ssr_session.sansio import (
+    signature,  # noqa: F401 - as init_app, so that no token loads it
+    verification,
+)
 from flask_ssr_session.sansio.base64url import decode_base64url
 from flask_ssr_session.sansio.jwks import parse_key_set
 from flask_ssr_session.sansio.jwt import decode_unverified_token

@@ -2,7 +2,8 @@
 
 ``python -m tools.soak.memory`` sends a million different valid tokens, invalid tokens and unknown
 key ids through an app whose keys are renewed a thousand times meanwhile, which takes about half an
-hour. It fails if the process grows by 16 MiB in any of them, or if it takes more than 20 ms to
+hour; and before them, for each kind of claims that takes much memory, as many valid tokens as fill
+the cache. It fails if the process grows by 16 MiB in any of them, or if it takes more than 20 ms to
 reject a token of up to 8 KiB. Signing takes most of the time, so two other processes do it. Linux
 only: it reads the resident size from ``/proc``.
 """
@@ -33,7 +34,7 @@ from flask_ssr_session.sansio.verification import TokenRules
 from flask_ssr_session.testing import SessionSigner
 from flask_ssr_session.upstream.deadline import Deadline
 from flask_ssr_session.upstream.key_age import FetchedKeys
-from flask_ssr_session.upstream.key_set import KeySet, StaticKeys
+from flask_ssr_session.upstream.key_set import MAX_CACHED_TOKENS, KeySet, StaticKeys
 from tests.clocks import SteppedClock
 
 from .hostile import ROWS, encode
@@ -112,6 +113,13 @@ class Flood:
     def valid_tokens(self, count: int, **payload: Any) -> Iterator[str]:
         return (self.signer.sign(lasting_claims(self.signer, n, **payload)) for n in range(count))
 
+    def nested_tokens(self, document: str, count: int) -> Iterator[str]:
+        """Yield valid tokens of 4 KiB, the longest that are remembered, with *document* in them."""
+        for n in range(count):
+            claims = json.dumps(lasting_claims(self.signer, n, nested=0))
+            payload = claims.replace('"nested": 0', f'"nested": {document}')
+            yield self.signer.sign_raw(json.dumps(self.signer.header()).encode(), payload.encode())
+
     def invalid_tokens(self, count: int) -> Iterator[str]:
         """Yield tokens that are rejected for header, claims, expiry or signature."""
         head, payload, signature = self.signer.sign(lasting_claims(self.signer, 0)).split(".")
@@ -166,11 +174,16 @@ def resident_mib() -> float:
     return int(pages) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
-def print_growth(name: str, flood: Flood, tokens: Iterator[str], expected: set[str]) -> bool:
-    """Send every token and return whether the process stayed within its limits."""
-    before, asked, started = resident_mib(), 0, time.monotonic()
+def print_growth(
+    name: str, flood: Flood, tokens: Iterator[str], expected: set[str], before: float
+) -> bool:
+    """Send every token and return whether the process stayed within its limits.
+
+    :param before: its size before the first flood.
+    """
+    asked, started = 0, time.monotonic()
     most = 0.0
-    while batch := list(islice(tokens, 10_000)):
+    while batch := list(islice(tokens, 200)):
         statuses = set(map(flood.ask, batch))
         assert statuses <= expected, f"{name}: {statuses}"
         asked += len(batch)
@@ -197,15 +210,30 @@ def measure_growth(count: int) -> bool:
     for token in chain(flood.valid_tokens(4), flood.invalid_tokens(4), flood.unknown_kids(4)):
         flood.ask(token)  # modules loaded at first use do not count
     valid = (receiver.recv() for _ in range(count // 2) for receiver in receivers)
+    before = resident_mib()
     outcomes = [
-        print_growth("valid tokens", flood, valid, {"200"}),
-        print_growth("invalid tokens", flood, flood.invalid_tokens(count), {"401"}),
+        print_growth(f"tokens of {document[:9]}…", flood, tokens, {"200"}, before)
+        for document in dense_documents()
+        for tokens in [flood.nested_tokens(document, MAX_CACHED_TOKENS + 100)]
+    ]
+    outcomes += [
+        print_growth("valid tokens", flood, valid, {"200"}, before),
+        print_growth("invalid tokens", flood, flood.invalid_tokens(count), {"401"}, before),
         # A key id is "not known yet" until a fetch shows that it does not exist.
-        print_growth("unknown kids", flood, flood.unknown_kids(count), {"401", "503"}),
+        print_growth("unknown kids", flood, flood.unknown_kids(count), {"401", "503"}, before),
     ]
     for signer in signers:
         signer.join()
     return all(outcomes)
+
+
+def dense_documents() -> Iterator[str]:
+    """Yield the JSON values that take the most memory, for tokens of 4 KiB."""
+    room = 2_500
+    for element in ("{}", '{"":{}}', "[0]", "[[]]", "1e9", '"a"', '{"a":1}'):
+        yield f"[{','.join([element] * (room // (len(element) + 1)))}]"
+    yield json.dumps({f"{n:x}": 0 for n in range(room // 10)})
+    yield json.dumps("a" * room)
 
 
 # --- cost ----------------------------------------------------------------------------------------
