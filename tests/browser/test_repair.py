@@ -549,7 +549,7 @@ def test_without_scripts_a_link_leads_to_the_step(site: Site, browser: Browser) 
         page.goto(site.url("/vault"))
         page.locator("noscript").get_by_role("link", name="Go to this step").click()
         assert page.url == site.url("/auth/mfa/totp?stepUp=true&redirectToPath=/vault")
-        expect(page.get_by_text("requires JavaScript")).to_be_visible()
+        expect(page.locator("main noscript p")).to_contain_text("requires JavaScript")
 
 
 # --- forms ---------------------------------------------------------------------------------------

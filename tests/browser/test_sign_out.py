@@ -309,6 +309,6 @@ def test_a_page_that_offers_to_sign_in_goes_on_after_sign_in(
     page.goto(site.url("/?tab=2"))
     expect(page.locator("[data-ssr-cause=ended]")).to_be_visible()
     second = site.sign_up_by_form(other)
-    expect(page.locator("[data-greeting]")).to_have_text(f"Hello, {second}.")
+    expect_user(page, second)
     assert seen == ["refresh; reason=expired", "200"]
     assert len(calls) == 1
