@@ -52,6 +52,7 @@ function waitForRefresh(place, element, isPost, navigate) {
   const busyBefore = attribute(element, "aria-busy");
   const cancel = () => {
     clearTimeout(timer);
+    removeEventListener("beforeunload", cancelAll);
     waiting.delete(place);
     setBusy(element, busyBefore);
   };
@@ -62,6 +63,8 @@ function waitForRefresh(place, element, isPost, navigate) {
   };
   waiting.set(place, { element, isPost, cancel });
   setBusy(element, "true");
+  // The visitor goes back, or a script goes elsewhere: that page may take longer than the refresh.
+  addEventListener("beforeunload", cancelAll);
   const timer = setTimeout(goOn, isPost ? REFRESH_TIMEOUT_MS : READ_TIMEOUT_MS);
   // The server's response names the cause if the refresh fails.
   refreshForAllTabs(() => !isTokenExpired() && !isRefreshing()).catch(() => {}).then(goOn);

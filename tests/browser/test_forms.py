@@ -107,6 +107,7 @@ FIELDS: list[tuple[str, str | None]] = [
     ("method", ""),
     ("elements", BY_HAND["elements"]),
     ("length", ""),
+    ("append", ""),
     ("enctype", "text/plain"),
     ("_charset_", "UTF-8"),
     ('"><script>window.pwned=1</script>', MARKUP),
@@ -209,6 +210,7 @@ LOCK_LATER = """() => {
   main.addEventListener("submit", () => setTimeout(() => {
     first.disabled = true;
     first.value = "Sending";
+    history.replaceState(null, "", "/forms/keeps/elsewhere");
     main.reset();
     main.remove();
   }));
