@@ -119,6 +119,7 @@ export function apiFetch(method, path) {
 // Sign out of a session that the site treats as revoked but the API still refreshes. Otherwise the
 // sign-in page would send the visitor back as signed in, and the loop would never end.
 export async function signOutRevokedSession() {
-  await withOneRefresh(() => sdk.signOut());
+  // The answer to a refresh that runs now must not arrive last: it would sign the visitor in again.
+  await withWebLock(attempt, () => withOneRefresh(() => sdk.signOut()));
   if (hasCookie("sFrontToken")) throw new Error("the session still exists");
 }

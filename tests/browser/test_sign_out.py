@@ -12,6 +12,7 @@ from playwright.sync_api import BrowserContext, Page, Route, expect
 from ..tables import rows
 from .app_pages import FIELDS
 from .conftest import (
+    REFRESH_API,
     Site,
     both_engines,
     calls_of,
@@ -28,6 +29,8 @@ FORM = "/pages/with-script"
 FIELD = "#field"
 GONE, OTHER = "You are signed out", "You are signed in with a different account"
 FOCUS = "dispatchEvent(new Event('focus'))"
+REFRESH = """void navigator.locks.request("flask-ssr-session-refresh",
+  () => supertokensWebsite.attemptRefreshingSession())"""
 NO_CHANNEL = "delete window.BroadcastChannel"
 
 
@@ -100,6 +103,42 @@ def test_a_sign_out_reaches_every_tab(
     opened.value.wait_for_url(site.url("/"))
     expect_entries(edited)
     assert edited.text_content("#whose") == user
+
+
+def test_an_answer_that_comes_late_does_not_undo_a_sign_out(site: Site, page: Page) -> None:
+    """The API has refreshed before, and its answer is on its way."""
+    site.sign_up(page, to="/account")
+    held = hold_refresh(page)
+    with page.expect_request(REFRESH_API):
+        page.evaluate(REFRESH)
+    page.evaluate("0")  # Playwright hands a request over a bit later than it tells of it
+    answer = held[0].fetch()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.evaluate("void flaskSSRSession.signOut().then(() => { window.isOut = true })")
+    page.evaluate("fetch('/panel/')")  # a sign-out that does not wait is asked for before
+    assert site.url("/auth/signout") not in asked
+    held[0].fulfill(response=answer)
+    page.wait_for_function("() => window.isOut")
+    assert page.evaluate("supertokensWebsite.doesSessionExist()") is False
+
+
+@rows(
+    "to, where",
+    {
+        "a download": ("/kinds/note/sign-out/no-content", "/account"),
+        "a fragment of this page": ("/account#bye", "/auth?redirectToPath=/account"),
+    },
+)
+def test_the_button_is_not_busy_for_ever_if_it_leads_to(
+    site: Site, page: Page, to: str, where: str
+) -> None:
+    site.sign_up(page, to="/account")
+    button = page.get_by_role("button", name="Sign out")
+    button.evaluate("(button, to) => { button.dataset.ssrSignOutTo = to }", to)
+    button.click(no_wait_after=True)
+    page.wait_for_url(site.url(where))
+    page.wait_for_function("() => !document.querySelector('[aria-busy]')")
 
 
 @rows(
