@@ -22,8 +22,8 @@ export function hasEntries() {
 function isChanged(field) {
   if (field.localName === "textarea") return field.value !== field.defaultValue;
   if (field.localName === "select") {
-    const { options } = field.cloneNode(true);
-    return [...field.options].some(({ selected }, index) => selected !== options[index].selected);
+    const { options } = field.cloneNode(true); // in SVG, an element of this name has none
+    return [...(field.options ?? [])].some(({ selected }, index) => selected !== options[index].selected);
   }
   const fresh = createElement("input");
   for (const name of ["type", "min", "max", "step", "multiple", "value"]) {

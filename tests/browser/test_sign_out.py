@@ -257,6 +257,27 @@ def test_entries_of_one_user_are_neither_shown_nor_sent_to_another(
         page.get_by_role("button", name="Send").click()
 
 
+@rows(
+    "content",
+    {
+        "a field of SVG": "<svg><select></select></svg>",
+        "a template like the notice": "<template data-ssr-notice></template>",
+    },
+)
+def test_content_that_looks_like_ours_lets_no_form_through(
+    site: Site, page: Page, content: str
+) -> None:
+    site.sign_up(page, to=FORM)
+    page.evaluate("html => document.head.insertAdjacentHTML('afterbegin', html)", content)
+    page.fill(FIELD, "half")
+    posts: list[str] = []
+    page.on("request", lambda request: posts.append(request.method))
+    site.sign_up(page)
+    page.get_by_role("button", name="Send").click()
+    expect(page.locator("body")).to_be_hidden()
+    assert "POST" not in posts
+
+
 def test_a_form_that_waits_is_not_sent_as_the_next_user(site: Site, page: Page) -> None:
     site.sign_up(page, to=FORM)
     page.fill(FIELD, "half")
