@@ -26,7 +26,8 @@ function isChanged(field) {
     return [...(field.options ?? [])].some(({ selected }, index) => selected !== options[index].selected);
   }
   const fresh = createElement("input");
-  for (const name of ["type", "min", "max", "step", "multiple", "value"]) {
+  // The type comes last, so that the default is corrected by all the others at once.
+  for (const name of ["min", "max", "step", "multiple", "value", "type"]) {
     const value = attribute(field, name);
     if (value !== null) fresh.setAttribute(name, value);
   }

@@ -171,6 +171,7 @@ id="abroad">15</button></form>
     "fields": PAGE
     + """<style>body { display: block }</style>
 <input id="text" value="a"><input id="range" type="range"><input id="colour" type="color">
+<input type="range" min="60" max="90" step="7"><input type="email" multiple value=" a , b ">
 <input id="number" type="number" value="x"><input type="hidden" value="h"><input type="submit">
 <input id="box" type="checkbox"><input type="checkbox" checked><input type="file">
 <input type="radio" name="one"><input id="radio" type="radio" name="one" checked>
