@@ -418,6 +418,18 @@ def test_a_form_is_held_back_no_longer_than_ten_seconds(site: Site, page: Page) 
     assert posts.arrived() == [False, True]
 
 
+def test_a_form_for_a_new_tab_waits_while_browsers_open_one(site: Site, page: Page) -> None:
+    """Five seconds after the click, they open none."""
+    site.sign_up(page, to="/forms/keeps/buttons")
+    site.expire(page)
+    hold_refresh(page)
+    page.clock.install()
+    with page.expect_request(REFRESH_API):
+        page.evaluate("tab.click()")
+    with page.expect_popup():
+        page.clock.fast_forward(4_100)
+
+
 @both_engines
 def test_a_form_that_is_not_kept_is_still_there_on_the_way_back(site: Site, page: Page) -> None:
     site.sign_up(page)
