@@ -22,11 +22,12 @@ export function hasEntries() {
 function isChanged(field) {
   if (field.localName === "textarea") return field.value !== field.defaultValue;
   if (field.localName === "select") {
-    const { options } = field.cloneNode(true);
-    return [...field.options].some(({ selected }, index) => selected !== options[index].selected);
+    const { options } = field.cloneNode(true); // in SVG, an element of this name has none
+    return [...(field.options ?? [])].some(({ selected }, index) => selected !== options[index].selected);
   }
   const fresh = createElement("input");
-  for (const name of ["type", "min", "max", "step", "multiple", "value"]) {
+  // The type comes last, so that the default is corrected by all the others at once.
+  for (const name of ["min", "max", "step", "multiple", "value", "type"]) {
     const value = attribute(field, name);
     if (value !== null) fresh.setAttribute(name, value);
   }

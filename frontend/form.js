@@ -24,12 +24,15 @@ export function formMethod(form, button) {
   return method === "post" || method === "dialog" ? method : "get";
 }
 
-// Return whether the browser would send the form to this origin.
-export function isSameOrigin(form, button) {
-  const action = createElement("a"); // resolves URLs against the page's <base>
-  action.href = formAttribute("action", form, button) || location.href;
-  return action.origin === location.origin;
+// Return where the browser would send the form now, as a link.
+function formAction(form, button) {
+  const link = createElement("a"); // resolves URLs against the page's <base>
+  link.href = formAttribute("action", form, button) || location.href;
+  return link;
 }
+
+// Return whether the browser would send the form to this origin.
+export const isSameOrigin = (form, button) => formAction(form, button).origin === location.origin;
 
 // Return whether FormData accepts the pressed button. Older browsers ignore the second argument;
 // newer ones throw here, because a div is not a submit button.
@@ -45,7 +48,8 @@ export function supportsSubmitter() {
 // the fields once the form is submitted, and its submit handlers must not run a second time.
 export function snapshotForm(form, button) {
   const copy = createElement("form");
-  for (const name of ["action", "enctype", "method", "rel", "target"]) {
+  copy.action = formAction(form, button); // the page may get another URL meanwhile
+  for (const name of ["enctype", "method", "rel", "target"]) {
     const value = formAttribute(name, form, button);
     if (value !== null) copy.setAttribute(name, value);
   }
@@ -62,7 +66,7 @@ export function snapshotForm(form, button) {
       transfer.items.add(value);
       field.files = transfer.files;
     }
-    copy.append(field);
+    Element.prototype.append.call(copy, field); // a field named "append" hides the method
   }
   return copy;
 }

@@ -38,6 +38,7 @@ function copyLink(link) {
   if (!url) return undefined;
   const copy = createElement("a");
   copy.href = url;
+  copy.target = "_self"; // a <base> may be added meanwhile
   for (const name of ["ping", "referrerpolicy", "rel"]) {
     const value = attribute(link, name);
     if (value !== null) copy.setAttribute(name, value);

@@ -11,8 +11,10 @@ export const CURE_RETURN_PARAM = "redirectToPath";
 
 // The server has validated the target. This check keeps javascript: URLs out in any case.
 export function navigateTo(target) {
-  const url = new URL(target, location.href);
-  if (url.protocol === "https:" || url.protocol === "http:") location.replace(url.href);
+  const { href, protocol } = new URL(target, location.href);
+  const [page] = location.href.split("#");
+  // A new fragment alone would load no page.
+  if (/^https?:$/.test(protocol)) location.replace(href.startsWith(`${page}#`) ? page : href);
 }
 
 export function continueToPage() {

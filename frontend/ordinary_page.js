@@ -3,7 +3,7 @@ import { guardForms } from "./form_guard.js";
 import { guardLinks } from "./link_guard.js";
 import { settings, warn } from "./page.js";
 import { refreshAhead } from "./refresh_ahead.js";
-import { refreshForAllTabs, repeatLostRefresh, startSdk } from "./sdk.js";
+import { refreshInBackground, repeatLostRefresh, startSdk } from "./sdk.js";
 import { offerSignOut } from "./sign_out.js";
 import { guardUser } from "./user_guard.js";
 
@@ -22,7 +22,7 @@ export function runOrdinaryPage() {
       if (settings.refreshAhead !== undefined) refreshAhead();
     }
     // The page was made with newer claims than the token has: the next pages should have them, too.
-    if (settings.staleClaims !== undefined) refreshForAllTabs(() => false).catch(() => {});
+    if (settings.staleClaims !== undefined) refreshInBackground(() => false);
     else repeatLostRefresh();
   } catch (error) {
     warn(`the SuperTokens SDK cannot start here (${error.name})`);

@@ -16,6 +16,9 @@ export const queryAll = (selector) => Document.prototype.querySelectorAll.call(d
 export const createElement = (tag) => Document.prototype.createElement.call(document, tag);
 export const attribute = (element, name) => Element.prototype.getAttribute.call(element, name);
 
+// Return the notice that the server adds to a page that it made for a session, or undefined.
+export const noticeTemplate = () => queryAll("template[data-ssr-notice]")[0];
+
 // The console is for the site's developers; visitors read the page.
 export function warn(problem) {
   const api = settings.apiDomain + settings.apiBasePath;

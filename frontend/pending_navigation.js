@@ -4,8 +4,9 @@ import { attribute, queryAll } from "./page.js";
 import { REFRESH_TIMEOUT_MS, refreshForAllTabs } from "./sdk.js";
 import { isTokenExpired } from "./token_expiry.js";
 
-// Without a refresh, a link meets the refresh page, and a posted form may lose its entries.
-const READ_TIMEOUT_MS = 4000;
+// Without a refresh, a link meets the refresh page, and a posted form may lose its entries. Five
+// seconds after the click, browsers open no new tab.
+const SHORT_TIMEOUT_MS = 4000;
 
 // What waits: one navigation of this page, under the key `window`, and one of each form that is sent
 // to another tab or frame, under that form.
@@ -52,6 +53,7 @@ function waitForRefresh(place, element, isPost, navigate) {
   const busyBefore = attribute(element, "aria-busy");
   const cancel = () => {
     clearTimeout(timer);
+    removeEventListener("beforeunload", cancelAll);
     waiting.delete(place);
     setBusy(element, busyBefore);
   };
@@ -62,7 +64,10 @@ function waitForRefresh(place, element, isPost, navigate) {
   };
   waiting.set(place, { element, isPost, cancel });
   setBusy(element, "true");
-  const timer = setTimeout(goOn, isPost ? REFRESH_TIMEOUT_MS : READ_TIMEOUT_MS);
+  // The visitor goes back, or a script goes elsewhere: that page may take longer than the refresh.
+  addEventListener("beforeunload", cancelAll);
+  const mayTakeLong = isPost && place === window;
+  const timer = setTimeout(goOn, mayTakeLong ? REFRESH_TIMEOUT_MS : SHORT_TIMEOUT_MS);
   // The server's response names the cause if the refresh fails.
   refreshForAllTabs(() => !isTokenExpired() && !isRefreshing()).catch(() => {}).then(goOn);
 }

@@ -2,8 +2,8 @@
 //
 // Each refresh needs input since the last one. So after the last input at most one more token is
 // fetched, and the session of an untouched page ends as it would without this script.
-import { isVisible } from "./page.js";
-import { refreshForAllTabs } from "./sdk.js";
+import { isVisible, noticeTemplate } from "./page.js";
+import { refreshInBackground } from "./sdk.js";
 import { tokenTimes } from "./token_expiry.js";
 
 const MAX_AHEAD_MS = 30000;
@@ -29,8 +29,8 @@ async function refreshIfDue(isInput) {
   const { id, leftMs, lifeMs } = tokenTimes();
   if (isRefreshing || id !== usedId || !isVisible()) return;
   // Timers are late after a computer has slept, and input from before is too old then. Without a
-  // token, there is nothing to refresh.
-  if (!(leftMs > -lifeMs || isInput)) return;
+  // token, there is nothing to refresh, unless the page was made for a session.
+  if (!(leftMs > -lifeMs || (isInput && (leftMs <= 0 || noticeTemplate())))) return;
   const waitMs = Math.max(msUntilDue(), pauseEnd - performance.now());
   if (waitMs > 0) {
     timer = setTimeout(refreshIfDue, Math.min(waitMs, MAX_TIMER_MS));
@@ -38,7 +38,7 @@ async function refreshIfDue(isInput) {
   }
   isRefreshing = true;
   // A failure changes nothing for the visitor: the next click or form refreshes, or says why not.
-  await refreshForAllTabs(() => tokenTimes().id !== id || !isVisible()).catch(() => {});
+  await refreshInBackground(() => tokenTimes().id !== id || !isVisible());
   isRefreshing = false;
   usedId = undefined;
   // The new token may be due at once, where clocks differ. That also calls for a pause.

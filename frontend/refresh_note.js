@@ -9,8 +9,9 @@ const MAX_AGE_MS = 20000;
 let ownNote = null;
 
 export function noteRefresh() {
-  ownNote = String(Date.now());
   try {
+    // A repetition keeps the time of the first request, so that a note does not last for ever.
+    ownNote = isAnswerMissing() ? localStorage.getItem(NOTE) : String(Date.now());
     localStorage.setItem(NOTE, ownNote);
   } catch {
     // storage is blocked or full

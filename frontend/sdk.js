@@ -100,13 +100,20 @@ export function refreshForAllTabs(isDone) {
   return withWebLock(attempt, async () => isDone() || (await refresh()));
 }
 
+// Refresh where nobody waits for it. All tabs wait for the lock, so the request must not hang.
+export async function refreshInBackground(isDone) {
+  const timer = setTimeout(startAttempt, REFRESH_TIMEOUT_MS);
+  await refreshForAllTabs(isDone).catch(() => {});
+  clearTimeout(timer);
+}
+
 // Ask again if the page before this one was left before its refresh was answered.
 export async function repeatLostRefresh() {
   if (!isAnswerMissing()) return;
   const lastUpdate = lastTokenUpdate();
   // Firefox may show a note for a moment that another tab has removed.
   const isDone = () => !isAnswerMissing() || lastTokenUpdate() !== lastUpdate;
-  await refreshForAllTabs(isDone).catch(() => {});
+  await refreshInBackground(isDone);
 }
 
 // Send a request to the API through the SDK, which refreshes first if it must, and keeps new tokens.
@@ -119,6 +126,7 @@ export function apiFetch(method, path) {
 // Sign out of a session that the site treats as revoked but the API still refreshes. Otherwise the
 // sign-in page would send the visitor back as signed in, and the loop would never end.
 export async function signOutRevokedSession() {
-  await withOneRefresh(() => sdk.signOut());
+  // The answer to a refresh that runs now must not arrive last: it would sign the visitor in again.
+  await withWebLock(attempt, () => withOneRefresh(() => sdk.signOut()));
   if (hasCookie("sFrontToken")) throw new Error("the session still exists");
 }

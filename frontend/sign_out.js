@@ -42,8 +42,8 @@ async function pressButton(button) {
     navigateTo(attribute(button, "data-ssr-sign-out-to"));
   } catch {
     message.textContent = attribute(button, "data-ssr-failed");
-    button.removeAttribute("aria-busy");
   }
+  button.removeAttribute("aria-busy");
 }
 
 export function offerSignOut() {

@@ -1,7 +1,7 @@
 // Shows a page only to the user it was loaded for. After a sign-out or another user's sign-in, the
 // page is loaded again, or, if the visitor has entered something, hidden behind a notice.
 import { resetFields, hasEntries } from "./entries.js";
-import { createElement, nonce, queryAll, settings, show } from "./page.js";
+import { createElement, nonce, noticeTemplate, queryAll, settings, show } from "./page.js";
 import { currentSession, isHidden, watchSession } from "./session_watch.js";
 
 let loadedFor = currentSession();
@@ -18,10 +18,10 @@ function rememberSession() {
 
 // Return whether the page fits the session. If not, hide or leave it.
 function check({ persisted }) {
-  // The server adds the notice to pages that it made for a session. A page that asks for more, with
-  // an element of refresh_page(), may carry a form and has a script of its own.
+  // A page that asks for more, with an element of refresh_page(), may carry a form and has a script
+  // of its own.
   const isOurs = queryAll("[data-ssr-session]").length > 0;
-  const template = !isOurs && queryAll("template[data-ssr-notice]")[0];
+  const template = !isOurs && noticeTemplate();
   const { uid, handle } = currentSession();
   // The SDK's cookies were missing, as some browsers delete them after a week.
   if (template && !loadedFor.uid && !persisted) rememberSession();
@@ -97,8 +97,15 @@ export function guardUser() {
   addEventListener("turbo:load", rememberSession); // Turbo has replaced the body
   // Run before all other submit listeners, which may send the form themselves.
   addEventListener("submit", (event) => {
-    if (check(event)) return;
-    event.preventDefault();
-    event.stopImmediatePropagation();
+    let fits = false;
+    try {
+      fits = check(event);
+    } finally {
+      // Content that looks like the notice may make the check fail.
+      if (!fits) {
+        event.preventDefault();
+        event.stopImmediatePropagation();
+      }
+    }
   }, true);
 }

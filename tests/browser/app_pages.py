@@ -129,7 +129,8 @@ FORMS = {
 <input type="datetime-local" name="when"><input type="number" name="number" step="any">
 <input type="color" name="colour" value="#00ff7f"><input type="range" name="range" value="30">
 <input name="submit" value="1"><input name="action" value="//evil.test/"><input name="method">
-<input name="elements"><input name="length"><input name="enctype" value="text/plain">
+<input name="elements"><input name="length"><input name="append">
+<input name="enctype" value="text/plain">
 <input name="_charset_" type="hidden">
 <input name="&quot;><script>window.pwned=1</script>"><input name="</form>" value="</form>">
 <input name="list[0][größe 🦆]"><input name="{% raw %}{{ 7*7 }}{% endraw %}">
@@ -170,6 +171,7 @@ id="abroad">15</button></form>
     "fields": PAGE
     + """<style>body { display: block }</style>
 <input id="text" value="a"><input id="range" type="range"><input id="colour" type="color">
+<input type="range" min="60" max="90" step="7"><input type="email" multiple value=" a , b ">
 <input id="number" type="number" value="x"><input type="hidden" value="h"><input type="submit">
 <input id="box" type="checkbox"><input type="checkbox" checked><input type="file">
 <input type="radio" name="one"><input id="radio" type="radio" name="one" checked>

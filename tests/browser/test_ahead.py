@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator
@@ -240,6 +241,30 @@ def test_tokens_that_are_always_due_are_not_asked_for_at_every_key(site: Site, p
     assert len(calls) == 1
 
 
+def test_a_request_that_hangs_gives_the_lock_of_all_tabs_back(site: Site, page: Page) -> None:
+    hold_refresh(page)
+    page.clock.install()
+    site.sign_up(page, to=FORM)
+    page.clock.fast_forward(DUE_SECONDS * 1000)
+    with page.expect_request(REFRESH_API):
+        press(page)
+    page.clock.fast_forward(5_000)
+    assert page.evaluate("navigator.locks.query().then(({ held }) => held.length)") == 1
+    page.clock.fast_forward(6_000)
+    limited = SETTLE.replace("',", "', { signal: AbortSignal.timeout(20_000) },")
+    page.evaluate(limited)
+
+
+@rows("path, calls", {"a page for everybody": ("/panel/", 0), "a page for a session": (FORM, 1)})
+def test_input_without_a_token_on(site: Site, page: Page, path: str, calls: int) -> None:
+    """Some browsers delete the SDK's cookies after a week."""
+    site.sign_up(page)
+    page.context.clear_cookies(name=re.compile("^(sFrontToken|st-last)"))
+    page.goto(site.url(path))
+    press(page)
+    assert refreshes(site, page) == calls
+
+
 def test_a_site_can_switch_it_off(site: Site, page: Page) -> None:
     def switch_off(route: Route) -> None:
         response = route.fetch()
@@ -402,6 +427,17 @@ def test_a_note_counts_for_seconds(site: Site, page: Page) -> None:
         refreshes(site, page)
         assert len(calls) == is_repeated, note
         assert (page.evaluate(READ_NOTE) is None) is is_repeated, note
+
+
+def test_a_repetition_does_not_renew_the_note(site: Site, page: Page) -> None:
+    site.sign_up(page, to="/panel/")
+    page.route(REFRESH_API, lambda route: route.abort())
+    page.evaluate(f"localStorage.setItem('{NOTE}', Date.now() - 9000)")
+    note = page.evaluate(READ_NOTE)
+    with page.expect_request(REFRESH_API):
+        page.reload()
+    refreshes(site, page)
+    assert page.evaluate(READ_NOTE) == note
 
 
 @pytest.mark.parametrize("path", ["/repair/mail", "/repair/recent"])

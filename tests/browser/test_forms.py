@@ -107,6 +107,7 @@ FIELDS: list[tuple[str, str | None]] = [
     ("method", ""),
     ("elements", BY_HAND["elements"]),
     ("length", ""),
+    ("append", ""),
     ("enctype", "text/plain"),
     ("_charset_", "UTF-8"),
     ('"><script>window.pwned=1</script>', MARKUP),
@@ -209,6 +210,7 @@ LOCK_LATER = """() => {
   main.addEventListener("submit", () => setTimeout(() => {
     first.disabled = true;
     first.value = "Sending";
+    history.replaceState(null, "", "/forms/keeps/elsewhere");
     main.reset();
     main.remove();
   }));
@@ -414,6 +416,18 @@ def test_a_form_is_held_back_no_longer_than_ten_seconds(site: Site, page: Page) 
     send_kept(page)
     expect(page.locator(ARRIVED)).to_be_visible()
     assert posts.arrived() == [False, True]
+
+
+def test_a_form_for_a_new_tab_waits_while_browsers_open_one(site: Site, page: Page) -> None:
+    """Five seconds after the click, they open none."""
+    site.sign_up(page, to="/forms/keeps/buttons")
+    site.expire(page)
+    hold_refresh(page)
+    page.clock.install()
+    with page.expect_request(REFRESH_API):
+        page.evaluate("tab.click()")
+    with page.expect_popup():
+        page.clock.fast_forward(4_100)
 
 
 @both_engines

@@ -12,6 +12,7 @@ from playwright.sync_api import BrowserContext, Page, Route, expect
 from ..tables import rows
 from .app_pages import FIELDS
 from .conftest import (
+    REFRESH_API,
     Site,
     both_engines,
     calls_of,
@@ -28,6 +29,9 @@ FORM = "/pages/with-script"
 FIELD = "#field"
 GONE, OTHER = "You are signed out", "You are signed in with a different account"
 FOCUS = "dispatchEvent(new Event('focus'))"
+SEEN = "document.dispatchEvent(new Event('visibilitychange', { bubbles: true }))"
+REFRESH = """void navigator.locks.request("flask-ssr-session-refresh",
+  () => supertokensWebsite.attemptRefreshingSession())"""
 NO_CHANNEL = "delete window.BroadcastChannel"
 
 
@@ -87,7 +91,7 @@ def test_a_sign_out_reaches_every_tab(
     sign_out(page)
     if sign_out is remove_cookies:
         for tab in tabs:
-            tab.evaluate(FOCUS)
+            tab.evaluate(SEEN)
     required.wait_for_url(site.url("/auth?redirectToPath=/account%3Ftab%3D2"))
     expect(optional.locator("[data-greeting]")).to_have_text("Hello, stranger.")
     expect_notice(edited, GONE)
@@ -100,6 +104,42 @@ def test_a_sign_out_reaches_every_tab(
     opened.value.wait_for_url(site.url("/"))
     expect_entries(edited)
     assert edited.text_content("#whose") == user
+
+
+def test_an_answer_that_comes_late_does_not_undo_a_sign_out(site: Site, page: Page) -> None:
+    """The API has refreshed before, and its answer is on its way."""
+    site.sign_up(page, to="/account")
+    held = hold_refresh(page)
+    with page.expect_request(REFRESH_API):
+        page.evaluate(REFRESH)
+    page.evaluate("0")  # Playwright hands a request over a bit later than it tells of it
+    answer = held[0].fetch()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.evaluate("void flaskSSRSession.signOut().then(() => { window.isOut = true })")
+    page.evaluate("fetch('/panel/')")  # a sign-out that does not wait is asked for before
+    assert site.url("/auth/signout") not in asked
+    held[0].fulfill(response=answer)
+    page.wait_for_function("() => window.isOut")
+    assert page.evaluate("supertokensWebsite.doesSessionExist()") is False
+
+
+@rows(
+    "to, where",
+    {
+        "a download": ("/kinds/note/sign-out/no-content", "/account"),
+        "a fragment of this page": ("/account#bye", "/auth?redirectToPath=/account"),
+    },
+)
+def test_the_button_is_not_busy_for_ever_if_it_leads_to(
+    site: Site, page: Page, to: str, where: str
+) -> None:
+    site.sign_up(page, to="/account")
+    button = page.get_by_role("button", name="Sign out")
+    button.evaluate("(button, to) => { button.dataset.ssrSignOutTo = to }", to)
+    button.click(no_wait_after=True)
+    page.wait_for_url(site.url(where))
+    page.wait_for_function("() => !document.querySelector('[aria-busy]')")
 
 
 @rows(
@@ -169,6 +209,7 @@ IS_HIDDEN_BEHIND_NOTICE = """([edit, undo]) => {
   eval(edit);
   document.cookie = "sFrontToken=; path=/; max-age=0";
   dispatchEvent(new Event("focus"));
+  dispatchEvent(new Event("focus"));
   const { display } = getComputedStyle(document.body);
   const hasNotice = document.querySelector("html > div [data-ssr-part=signed_out]:not([hidden])");
   document.cookie = `${cookie}; path=/`;
@@ -218,6 +259,29 @@ def test_entries_of_one_user_are_neither_shown_nor_sent_to_another(
         page.get_by_role("button", name="Send").click()
 
 
+@rows(
+    "content",
+    {
+        "a field of SVG": "<svg><select></select></svg>",
+        "a template like the notice": "<template data-ssr-notice></template>",
+    },
+)
+def test_content_that_looks_like_ours_lets_no_form_through(
+    site: Site, page: Page, content: str
+) -> None:
+    site.sign_up(page, to=FORM)
+    page.evaluate("html => document.head.insertAdjacentHTML('afterbegin', html)", content)
+    page.evaluate("addEventListener('submit', () => { window.isSent = true }, true)")
+    page.fill(FIELD, "half")
+    posts: list[str] = []
+    page.on("request", lambda request: posts.append(request.method))
+    site.sign_up(page)
+    page.get_by_role("button", name="Send").click()
+    expect(page.locator("body")).to_be_hidden()
+    assert "POST" not in posts
+    assert page.evaluate("window.isSent") is None
+
+
 def test_a_form_that_waits_is_not_sent_as_the_next_user(site: Site, page: Page) -> None:
     site.sign_up(page, to=FORM)
     page.fill(FIELD, "half")
@@ -241,6 +305,7 @@ def test_a_page_follows_a_sign_in_of_its_own(site: Site, page: Page) -> None:
     seen = documents_of(page)
     page.evaluate("supertokensWebsite.signOut()")
     page.evaluate(FOCUS)
+    expect_entries(page)
     fields = [{"id": "email", "value": email}, {"id": "password", "value": "correct horse 1"}]
     page.evaluate(
         """body => fetch("/auth/signin", { method: "POST", body,
@@ -249,7 +314,23 @@ def test_a_page_follows_a_sign_in_of_its_own(site: Site, page: Page) -> None:
     )
     page.evaluate(FOCUS)
     expect_entries(page)
+    page.evaluate("supertokensWebsite.signOut()")
+    site.sign_up(page)  # elsewhere
+    page.evaluate(FOCUS)
+    expect_notice(page, OTHER)
     assert seen == []
+
+
+def test_a_page_may_get_the_sdks_cookies_late(site: Site, page: Page) -> None:
+    """Some browsers delete them after a week; a refresh sets them again."""
+    site.sign_up(page)
+    cookies = page.context.cookies()
+    page.context.clear_cookies(name=re.compile("^(sFrontToken|st-last)"))
+    page.goto(site.url(FORM))
+    page.evaluate("field.value = 'half'")
+    page.context.add_cookies(cookies)  # type: ignore[arg-type]
+    page.evaluate(FOCUS)
+    expect_entries(page)
 
 
 # --- a sign-in wakes the tabs that wait for one ---------------------------------------------------
