@@ -18,6 +18,7 @@ from flask_ssr_session import (
     FlaskSSRSession,
     SSRSession,
     app_state,
+    require_session,
     session_optional,
     session_required,
 )
@@ -91,6 +92,23 @@ def with_views(app: Flask) -> Flask:
         return "open"
 
     return app
+
+
+def add_views(app: Flask, views: dict[str, Any]) -> Flask:
+    """Give *app* these views, by their path, which names the endpoint, too."""
+    for path, view in views.items():
+        app.add_url_rule(path, path, view, methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
+    return app
+
+
+def requiring(content: Callable[[], Any], **condition: Any) -> Callable[..., Any]:
+    """Return a view of *content* that calls ``require_session()`` itself."""
+
+    def view(**_: str) -> Any:
+        require_session(**condition)
+        return content()
+
+    return view
 
 
 def cookies(*tokens: str, front: bool = True) -> dict[str, str]:
