@@ -164,7 +164,6 @@ CACHING: dict[str, Any] = {  # one letter for each of ASKING
     "streamed page": (streaming("text/html", EDGE), "pnnnnnn"),
     "required page": (session_required(saying(EDGE)), "pnnnnnn"),
     "required feed": (session_required(saying(FEED)), "pnnnnnn"),
-    "required page that is gone": (session_required(saying(EDGE, 410)), "pnnnnnn"),
     "required redirect": (session_required(lambda: (redirect("/", 301), EDGE)), "pnnnnnn"),
     "optional page that checks later": (session_optional(checks_later), "pnnnnnn"),
     "feed": (saying(FEED), "-------"),
@@ -345,7 +344,6 @@ def test_conditions_reach_the_app_of_active_sessions_and_strangers_only(
 
 
 EXPIRED_CONDITIONS: dict[str, Any] = {
-    "a view": ("GET", lambda view: view, NONE),
     "an exempt view": ("GET", session_exempt, ALL),
     "a change, which If-Match guards": ("PUT", lambda view: view, ALL),
 }

@@ -105,9 +105,6 @@ def test_app_that_handled_a_request_cannot_be_set_up_any_more() -> None:
     assert app.test_client().get("/").text == "open"
 
 
-# --- hooks ---------------------------------------------------------------------------------------
-
-
 # --- what only the first request can tell --------------------------------------------------------
 
 

@@ -133,15 +133,10 @@ def test_every_answer_leads_back_byte_for_byte(
 # Servers pass decoded paths to an app, so all spellings of a path return as one.
 SPELLINGS: dict[str, Any] = {
     "a sign that needs no code": ("/x/%7Eme", "/x/~me"),
-    "a letter": ("/x/%41", "/x/A"),
-    "small letters": ("/x/caf%c3%a9", "/x/caf%C3%A9"),
     "a slash": ("/x/a%2Fb", "/x/a/b"),
-    "a backslash": ("/x/a%5cb", "/x/a%5Cb"),
-    "a colon and an at sign": ("/x/%3Aa%40", "/x/:a@"),
     "a question mark and a hash": ("/x/a%3fb%23c", "/x/a%3Fb%23c"),
     "signs of HTML": ("/x/a%22%3c", "/x/a%22%3C"),
     "Latin-1": ("/x/latin%E9", "/x/latin%EF%BF%BD"),
-    "half a character": ("/x/%FF", "/x/%EF%BF%BD"),
 }
 
 

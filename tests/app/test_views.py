@@ -90,11 +90,7 @@ def test_refresh_page_runs_the_script_whatever_the_verdict(added: str | None) ->
 
 
 TARGETS: dict[str, Any] = {
-    "a path": ("?redirectBack=/account", "/account"),
-    "query and fragment": ("?redirectBack=/a%3Fb%3D1%26c%3D2%23part", "/a?b=1&amp;c=2#part"),
     "an origin that is set": (f"?redirectBack={OTHER}/x", f"{OTHER}/x"),
-    "one that only begins so": (f"?redirectBack={OTHER}.evil.example/", "/"),
-    "markup": ('?redirectBack="><script>', "/"),
     "nothing": ("", "/"),
     "no text": ("?redirectBack=%FF%FE", "/"),
     "two: the first counts": ("?redirectBack=/a&redirectBack=https://evil.example", "/a"),
