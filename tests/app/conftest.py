@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import pytest
@@ -18,6 +20,7 @@ from flask_ssr_session import (
     FlaskSSRSession,
     SSRSession,
     app_state,
+    request_verdict,
     require_session,
     session_optional,
     session_required,
@@ -26,9 +29,10 @@ from flask_ssr_session.config.resolved import SDKSettings
 from flask_ssr_session.errors import CoreUnavailableError
 from flask_ssr_session.sansio.core_session import CoreSession
 from flask_ssr_session.sansio.global_claims import is_about
-from flask_ssr_session.testing import install_test_keys
+from flask_ssr_session.testing import core_outage, install_test_keys, outage, sign_in
+from flask_ssr_session.testing.backend import backend_of
 from tests.browser_requests import PAGE
-from tests.tokens import make_token
+from tests.tokens import expired_token, make_token
 
 API_DOMAIN = "https://api.example.com"
 
@@ -117,12 +121,55 @@ def cookies(*tokens: str, front: bool = True) -> dict[str, str]:
     return {"Cookie": "; ".join([*pairs, "sFrontToken=e30="] if front else pairs)}
 
 
+# The cookies of a visitor who gets this reason, as far as cookies decide it.
+VISITORS: dict[str, Callable[[], dict[str, str]]] = {
+    "active": lambda: cookies(make_token()),
+    "mfa_pending": lambda: cookies(make_token(mfa_complete=False)),
+    "expired": lambda: cookies(expired_token()),
+    "invalid": lambda: cookies("junk"),
+    "duplicate": lambda: cookies(make_token(user_id="a"), make_token(user_id="b")),
+    "revoked": lambda: cookies(make_token(sessionHandle="revoked")),
+    "token_missing": cookies,
+    "anonymous": dict,
+    "keys_unavailable": lambda: cookies(make_token()),
+    "clock": lambda: cookies(make_token(issued_at=time.time() + 120)),
+    "core_unavailable": lambda: cookies(make_token()),
+    "internal": lambda: cookies(make_token()),
+    "cross_site": lambda: cookies(make_token()) | {"Origin": "https://evil.example"},
+}
+
+
+@contextmanager
+def visiting(app: Flask, reason: str, headers: dict[str, str] = PAGE) -> Iterator[dict[str, str]]:
+    """Let visitors of *app* get this *reason*; the value is *headers* with those of a visitor."""
+    if reason == "cross_site":  # what is unsafe by its method alone is in test_cross_site.py
+        headers = headers | {"X-HTTP-Method-Override": "POST"}
+        if "Sec-Fetch-Site" in headers:
+            headers |= {"Sec-Fetch-Site": "cross-site"}
+    backend_of(app).revoked_handles.add("revoked")
+    ways: dict[str, AbstractContextManager[Any]] = {
+        "keys_unavailable": outage(app),
+        "core_unavailable": core_outage(app),
+    }
+    with ways.get(reason) or nullcontext(), pytest.MonkeyPatch.context() as patch:
+        if reason == "internal":
+            patch.setattr(request_verdict, "decide", None)
+        yield headers | VISITORS[reason]()
+
+
 def ask(
     app: Flask, path: str, headers: Any = PAGE, method: Any = "GET", **claims: Any
 ) -> TestResponse:
     """Return what *app* responds to a visitor with a token of these claims."""
     client = app.test_client(use_cookies=False)
     return client.open(path, method=method, headers={**headers, **cookies(make_token(**claims))})
+
+
+def signed_in(app: Flask, user_id: str = "user-1", **claims: Any) -> FlaskClient:
+    """Return a client of *app* with the cookies of a session."""
+    client = app.test_client()
+    sign_in(client, user_id, **claims)
+    return client
 
 
 def sdk_values(**values: Any) -> SDKSettings:

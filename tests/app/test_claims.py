@@ -41,6 +41,7 @@ from .conftest import (
     page_shown,
     requiring,
     sdk_values,
+    signed_in,
     stub_revocation,
     with_templates,
     with_views,
@@ -156,8 +157,7 @@ def test_claim_that_no_recipe_writes_is_warned_of_once(
     headers: Any, decorator: Any, recipe: str, claims: Any, is_warned: bool, caplog: Any
 ) -> None:
     app = app_with(decorator(content))
-    client = app.test_client()
-    sign_in(client, **claims)
+    client = signed_in(app, **claims)
     for _ in range(2):
         client.get("/", headers=headers)
     for word in ("claim_absent", f"{recipe}.init()"):

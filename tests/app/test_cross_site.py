@@ -36,6 +36,7 @@ from .conftest import (
     page_shown,
     requiring,
     sdk_values,
+    signed_in,
     with_templates,
     with_views,
 )
@@ -81,10 +82,8 @@ def app() -> Flask:
 
 
 @pytest.fixture
-def signed_in(app: Flask) -> FlaskClient:
-    client = app.test_client()
-    sign_in(client)
-    return client
+def member(app: Flask) -> FlaskClient:
+    return signed_in(app)
 
 
 def is_refused(response: TestResponse, page: bool = True) -> bool:
@@ -116,13 +115,13 @@ SENDERS: dict[str, Any] = {
 
 @rows("headers, answer", SENDERS)
 def test_view_that_asks_is_closed_to_other_sites_and_one_that_reads_sees_a_stranger(
-    signed_in: FlaskClient, headers: dict[str, str], answer: str
+    member: FlaskClient, headers: dict[str, str], answer: str
 ) -> None:
     """No decorator is needed for the latter: ``if g.session`` is what such views go by."""
     is_own = answer == "user-1"
     for method in UNSAFE:
         for path in ("/asks", "/asks?a=1&b=%22%3E"):
-            response = signed_in.open(path, method=method, headers=headers)
+            response = member.open(path, method=method, headers=headers)
             if is_own:
                 assert response.text == "seen by user-1", (method, path)
             else:
@@ -131,11 +130,11 @@ def test_view_that_asks_is_closed_to_other_sites_and_one_that_reads_sees_a_stran
                 href = path.replace("&", "&amp;")
                 assert f'<a class="ssr-session-button" href="{href}">' in response.text
         for path in ("/reads", "/may"):
-            response = signed_in.open(path, method=method, headers=headers)
+            response = member.open(path, method=method, headers=headers)
             user = "user-1" if is_own else "nobody"
             assert (response.status_code, response.text) == (200, f"seen by {user}"), (method, path)
     for method in ("GET", "HEAD"):  # links of other sites work
-        response = signed_in.open("/asks", method=method, headers=headers)
+        response = member.open("/asks", method=method, headers=headers)
         assert response.text == ("seen by user-1" if method == "GET" else "")
         assert (response.status_code, "SSR-Session" in response.headers) == (200, False)
 
@@ -212,8 +211,7 @@ def test_require_session_everywhere_refuses_and_leaves_open_what_is_open() -> No
     app = with_more_views(make_app(login_url="/sign-in"))
     app.before_request(require_session)
     app.add_url_rule("/sign-in", "sign_in", lambda: "sign in", methods=["GET", "POST"])
-    client = app.test_client()
-    sign_in(client)
+    client = signed_in(app)
     for path in ("/asks", "/reads", "/nowhere"):
         assert is_refused(client.post(path, headers=FOREIGN_FORM)), path
         assert is_refused(client.post(path, headers=FOREIGN_FETCH), page=False), path
@@ -283,15 +281,15 @@ def test_host_that_a_trusted_proxy_forwards_counts_and_a_visitors_does_not(app: 
 
 
 def test_host_that_the_app_does_not_trust_is_its_400_and_no_defect_of_ours(
-    app: Flask, signed_in: FlaskClient, caplog: pytest.LogCaptureFixture
+    app: Flask, member: FlaskClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Strict(Request):
         trusted_hosts = ["localhost"]  # noqa: RUF012 - as Werkzeug declares it
 
     app.request_class = Strict
-    assert signed_in.post("/asks", headers=OLD_FORM).text == "seen by user-1"
+    assert member.post("/asks", headers=OLD_FORM).text == "seen by user-1"
     cookie = cookies(make_token())
-    bad = signed_in.post("/asks", headers=OLD_FORM | cookie, base_url="https://other.test")
+    bad = member.post("/asks", headers=OLD_FORM | cookie, base_url="https://other.test")
     assert bad.status_code in (400, 403)
     assert "internal" not in caplog.text
 
@@ -299,22 +297,22 @@ def test_host_that_the_app_does_not_trust_is_its_400_and_no_defect_of_ours(
 # --- in disguise ---------------------------------------------------------------------------------
 
 
-def test_get_that_asks_to_be_taken_for_a_post_is_one(signed_in: FlaskClient) -> None:
+def test_get_that_asks_to_be_taken_for_a_post_is_one(member: FlaskClient) -> None:
     """Middleware that honours it may have handed the view another method than the browser's."""
     override = {"X-HTTP-Method-Override": "DELETE"}
-    assert is_refused(signed_in.get("/asks", headers=FOREIGN_FORM | override))
-    assert signed_in.get("/asks", headers=FORM | override).text == "seen by user-1"
+    assert is_refused(member.get("/asks", headers=FOREIGN_FORM | override))
+    assert member.get("/asks", headers=FORM | override).text == "seen by user-1"
 
 
-def test_method_that_middleware_has_replaced_counts(app: Flask, signed_in: FlaskClient) -> None:
+def test_method_that_middleware_has_replaced_counts(app: Flask, member: FlaskClient) -> None:
     inner: Any = app.wsgi_app
     delete = {"REQUEST_METHOD": "DELETE"}
     app.wsgi_app = lambda env, go: inner(env | delete, go)  # type: ignore[assignment, method-assign]
-    assert is_refused(signed_in.get("/asks", headers=FOREIGN_FORM))
-    assert signed_in.get("/asks", headers=FORM).text == "seen by user-1"
+    assert is_refused(member.get("/asks", headers=FOREIGN_FORM))
+    assert member.get("/asks", headers=FORM).text == "seen by user-1"
 
 
-def test_websocket_of_another_site_is_refused(app: Flask, signed_in: FlaskClient) -> None:
+def test_websocket_of_another_site_is_refused(app: Flask, member: FlaskClient) -> None:
     """Its handshake is a GET with cookies that no CORS stops."""
     connected: Any = session_required(lambda: "connected")
     app.add_url_rule("/feed", "feed", connected, websocket=True)
@@ -324,20 +322,20 @@ def test_websocket_of_another_site_is_refused(app: Flask, signed_in: FlaskClient
     foreign = handshake | {"Origin": EVIL}
     modern = foreign | {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Dest": "websocket"}
     for headers in (foreign, modern):
-        assert is_refused(signed_in.get("/feed", headers=headers), page=False)
-        assert signed_in.get("/chat", headers=headers).text == "nobody"
+        assert is_refused(member.get("/feed", headers=headers), page=False)
+        assert member.get("/chat", headers=headers).text == "nobody"
     own = handshake | {"Origin": "http://localhost"}
-    assert signed_in.get("/feed", headers=own).text == "connected"
+    assert member.get("/feed", headers=own).text == "connected"
 
 
 # --- what a visitor sees -------------------------------------------------------------------------
 
 
-def test_refusal_takes_no_words_from_the_refresh_page(signed_in: FlaskClient) -> None:
+def test_refusal_takes_no_words_from_the_refresh_page(member: FlaskClient) -> None:
     """Both pages of ours can be "refused": this request, or the token right after its renewal."""
-    refused = signed_in.post("/asks", headers=FOREIGN_FORM).text
-    expire(signed_in)
-    refresh = signed_in.post("/asks", headers=FORM).text
+    refused = member.post("/asks", headers=FOREIGN_FORM).text
+    expire(member)
+    refresh = member.post("/asks", headers=FORM).text
     our_words, its_words = "This was not done", "this site does not accept it"
     assert (our_words in refused, our_words in refresh) == (True, False)
     assert (its_words in refused, its_words in refresh) == (False, True)

@@ -19,7 +19,7 @@ from tests.key_servers import KeyServer, answer, ok
 from tests.tables import rows
 from tests.tokens import make_token
 
-from .conftest import API_DOMAIN, cookies, make_app, read_from, sdk_values, with_views
+from .conftest import API_DOMAIN, cookies, make_app, read_from, sdk_values, signed_in, with_views
 
 # --- init_app ------------------------------------------------------------------------------------
 
@@ -83,8 +83,7 @@ def test_wrong_setting_leaves_the_app_untouched_and_a_corrected_call_works(
     FlaskSSRSession(app, api_domain=API_DOMAIN)
     install_test_keys(app)
     assert traces(app) != before
-    client = with_views(app).test_client()
-    sign_in(client)
+    client = signed_in(with_views(app))
     assert client.get("/account").text == "account of user-1"
 
 

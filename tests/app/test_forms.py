@@ -44,6 +44,7 @@ from .conftest import (
     make_app,
     page_shown,
     requiring,
+    signed_in,
     with_templates,
 )
 
@@ -146,8 +147,7 @@ def client() -> FlaskClient:
 
 
 def expired_client(app: Flask) -> FlaskClient:
-    client = app.test_client()
-    sign_in(client)
+    client = signed_in(app)
     expire(client)
     return client
 
@@ -303,8 +303,7 @@ def test_form_is_kept_if_it_is_known_whose_it_is_and_where_it_came_from(
 
 
 def test_form_of_a_revoked_session_is_kept_and_none_in_an_outage() -> None:
-    client = shared_app().test_client()
-    sign_in(client)
+    client = signed_in(shared_app())
     with outage(shared_app()):
         assert kept(post(client, path="/checks"), "outage") is None
     assert post(client, path="/checks", content_type=MULTIPART).json == FIELDS_SEEN
@@ -346,8 +345,7 @@ def test_hook_keeps_the_form(
     shop.add_url_rule("/", "home", lambda: "done", methods=["POST"])
     app.register_blueprint(shop)
     app.register_blueprint(news)
-    client = app.test_client()
-    sign_in(client)
+    client = signed_in(app)
     assert post(client, path="/").text == "done"
     expire(client)
     assert kept(post(client, path="/")) == (FIELDS if is_kept else None)
@@ -454,8 +452,7 @@ def test_hook_that_read_the_form_before_leaves_it_whole_or_not_at_all(
     app.before_request(lambda: str(READS[name]())[:0] or None)
     # Nobody knew before the hook that the last two want the form: one looks up the session.
     for path, end in (("/entry", expire), ("/checks", revoke), ("/inside", expire)):
-        client = app.test_client()
-        sign_in(client)
+        client = signed_in(app)
         end(client)
         response = post(client, path=path, content_type=content_type)
         is_whole = path == "/entry" or name.startswith("get_")
@@ -518,8 +515,7 @@ def test_token_of_flask_wtf_survives_and_is_good_for_the_second_try(guards_all: 
     app.add_url_rule("/entry", "entry", view, methods=["GET", "POST"])
     if guards_all:  # it reads the form in a hook, so before any view's decorator
         CSRFProtect(app)
-    client = app.test_client()
-    sign_in(client)
+    client = signed_in(app)
     token = (client.get("/entry", headers=PAGE).json or {})["token"]
     fields = [("csrf_token", token), ("title", "Tea")]
     assert post(client, fields).text == "user-1 wrote Tea"

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from flask import Flask, current_app, g, render_template
-from flask.testing import FlaskClient
 from flask.views import MethodView, View
 
 from flask_ssr_session import (
@@ -21,7 +20,7 @@ from flask_ssr_session import (
     session_optional,
     session_required,
 )
-from flask_ssr_session.testing import outage, sign_in
+from flask_ssr_session.testing import outage
 from tests.browser_requests import FETCH, PAGE
 from tests.tokens import expired_token, make_token
 
@@ -34,6 +33,7 @@ from .conftest import (
     page_shown,
     requiring,
     sdk_values,
+    signed_in,
     stub_revocation,
     with_templates,
     with_views,
@@ -266,14 +266,8 @@ def test_decorator_keeps_the_name_of_a_view_and_takes_nothing_else(guard: Any) -
 # --- optional pages ------------------------------------------------------------------------------
 
 
-def signed_in_client(app: Flask, **options: Any) -> FlaskClient:
-    client = app.test_client()
-    sign_in(client, **options)
-    return client
-
-
 def test_going_on_signed_out_is_offered_and_honoured_on_optional_pages_only(app: Flask) -> None:
-    client, mark = signed_in_client(app, valid_seconds=-60), "?continueSignedOut=1"
+    client, mark = signed_in(app, valid_seconds=-60), "?continueSignedOut=1"
     for method in ("GET", "POST"):
         page = client.open("/news?a=1", method=method, headers=PAGE)
         assert page_shown(page) == "refresh"
@@ -286,7 +280,7 @@ def test_going_on_signed_out_is_offered_and_honoured_on_optional_pages_only(app:
         assert page_shown(required) == "refresh"
         assert "data-optional" not in required.text
         assert client.get(path + mark, headers=FETCH).status_code == 401
-    client = signed_in_client(app)
+    client = signed_in(app)
     assert client.get("/news" + mark, headers=PAGE).text == "news for user-1"
     with outage(app):  # an optional page is shown signed out
         assert client.get("/news", headers=PAGE).text == "news for everyone"
@@ -296,7 +290,7 @@ def test_going_on_signed_out_is_offered_and_honoured_on_optional_pages_only(app:
 def test_session_that_ended_on_an_open_sign_in_page_leads_to_its_form() -> None:
     app = make_app()
     app.add_url_rule("/auth", "sign_in", session_optional(lambda: "sign in"))
-    client = signed_in_client(app, valid_seconds=-60)
+    client = signed_in(app, valid_seconds=-60)
     page = client.get("/auth?redirectToPath=/account", headers=PAGE).text
     onward = "/auth?redirectToPath=/account&amp;continueSignedOut=1"
     assert f'data-sign-in="{onward}"' in page

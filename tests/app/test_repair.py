@@ -35,6 +35,7 @@ from .conftest import (
     make_app,
     page_shown,
     sdk_values,
+    signed_in,
     with_templates,
 )
 
@@ -152,8 +153,7 @@ def test_cure_page_does_not_ask_for_its_own_cure_and_opens_no_other_page(
 ) -> None:
     app = make_site(claim_pages={"st-mfa": cure} if cure else {})
     app.add_url_rule("/any/more", "more", session_required(lambda: "more"))
-    client = app.test_client()
-    sign_in(client, mfa_complete=False, email_verified=True)
+    client = signed_in(app, mfa_complete=False, email_verified=True)
     page = client.get(path, headers=PAGE, environ_overrides={"SCRIPT_NAME": mount})
     assert (page.status_code, page_shown(page)) == (403 if shown else 200, shown)
 
@@ -207,8 +207,7 @@ def test_sign_in_returns_to_a_cure_page_with_its_query(client: FlaskClient) -> N
 def test_cure_is_found_by_its_endpoint(sdk: None, mount: str) -> None:  # noqa: ARG001
     app = make_site(claim_pages={"st-ev": "confirm", "st-mfa": "/m"})
     app.add_url_rule("/café", "confirm", session_required(lambda: "your address"))
-    client = app.test_client()
-    sign_in(client, **UNVERIFIED)
+    client = signed_in(app, **UNVERIFIED)
 
     def get(path: str) -> Any:
         return client.get(path, headers=PAGE, environ_overrides={"SCRIPT_NAME": mount})
@@ -259,8 +258,7 @@ def test_endpoint_that_no_link_leads_to_is_no_cure(
     app = make_site(claim_pages={"st-ev": "of_language"})
     app.add_url_rule("/<language>/page", "of_language", lambda language: language)
     app.url_defaults(lambda _endpoint, values: values.update(language and {"language": language}))
-    client = app.test_client()
-    sign_in(client, **UNVERIFIED)
+    client = signed_in(app, **UNVERIFIED)
     page = client.get("/mail", headers=PAGE, environ_overrides={"SCRIPT_NAME": mount})
     assert page.status_code == 403
     assert ("data-cure" in page.text) is (shown == "repair")
@@ -268,8 +266,7 @@ def test_endpoint_that_no_link_leads_to_is_no_cure(
 
 
 def test_htmx_gets_an_encoded_path(sdk: None) -> None:  # noqa: ARG001
-    client = make_site(claim_pages={"st-ev": "/подтвердить"}).test_client()
-    sign_in(client, **UNVERIFIED)
+    client = signed_in(make_site(claim_pages={"st-ev": "/подтвердить"}), **UNVERIFIED)
     location = client.get("/mail", headers=HTMX).headers["HX-Redirect"]
     assert location.startswith("/%D0%BF%D0%BE%D0%B4")
 
@@ -311,8 +308,7 @@ FORMS: dict[str, Any] = {
 def posted(app: Flask, view: Any, **visitor: Any) -> str:
     """Return what a visitor gets who posts a form to *view*."""
     app.add_url_rule("/form", "form", view, methods=["POST"])
-    client = app.test_client()
-    sign_in(client, **visitor)
+    client = signed_in(app, **visitor)
     return client.post("/form", data={"a": "typed"}, headers=PAGE | SAME_ORIGIN).text
 
 
@@ -356,8 +352,9 @@ def test_form_is_kept_for_global_claims_that_are_asked(source: Any, asks: bool, 
 
 
 def test_pages_of_the_app_replace_the_prebuilt_ones(sdk: None) -> None:  # noqa: ARG001
-    client = make_site(claim_pages={"st-ev": "/confirm"}, step_up_url="/step-up").test_client()
-    sign_in(client, **UNVERIFIED)
+    client = signed_in(
+        make_site(claim_pages={"st-ev": "/confirm"}, step_up_url="/step-up"), **UNVERIFIED
+    )
     assert attribute("cure", client.get("/mail", headers=PAGE).text) == f"/confirm?{BACK}mail"
     assert client.get("/confirm", headers=PAGE).status_code == 200
     sign_in(client, **VERIFIED)
@@ -367,8 +364,7 @@ def test_pages_of_the_app_replace_the_prebuilt_ones(sdk: None) -> None:  # noqa:
 
 
 def test_without_an_sdk_only_named_pages_cure() -> None:
-    client = make_site(claim_pages={"st-mfa": "/2"}).test_client()
-    sign_in(client, **HALF)
+    client = signed_in(make_site(claim_pages={"st-mfa": "/2"}), **HALF)
     page = client.get("/any", headers=PAGE)
     assert (page.status_code, page_shown(page)) == (403, "repair")
 

@@ -42,6 +42,7 @@ from .conftest import (
     make_app,
     page_shown,
     sdk_values,
+    signed_in,
     with_templates,
     with_views,
 )
@@ -85,8 +86,7 @@ def plain() -> Function:
 
 
 def test_refresh_page_does_not_go_round_where_a_session_is_required_everywhere() -> None:
-    client = closed(with_views(make_app(refresh_flow="redirect"))).test_client()
-    sign_in(client, valid_seconds=-60)
+    client = signed_in(closed(with_views(make_app(refresh_flow="redirect"))), valid_seconds=-60)
     page = client.get("/account?a=1", headers=PAGE, follow_redirects=True)
     assert (page.status_code, page_shown(page)) == (200, "refresh")
     assert page.request.full_path == "/refresh-session?redirectBack=/account%3Fa%3D1"

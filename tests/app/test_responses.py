@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 import re
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import nullcontext
 from types import FrameType
 from typing import Any, TypeAlias
 
@@ -16,7 +15,7 @@ from flask import Flask, Request, Response, render_template
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from flask_ssr_session import MisuseError, request_verdict, require_session, session_required
+from flask_ssr_session import MisuseError, require_session, session_required
 from flask_ssr_session.pages.refresh_page import refresh_view
 from flask_ssr_session.request_facts import read_facts
 from flask_ssr_session.sansio.request_kind import kind_of_request
@@ -25,18 +24,19 @@ from flask_ssr_session.sansio.return_path import redirect_target
 from flask_ssr_session.sansio.states import STATE_OF_REASON, Reason
 from flask_ssr_session.sansio.verdict import decide
 from flask_ssr_session.sign_in import is_sign_in_page
-from flask_ssr_session.testing import core_outage, outage
-from flask_ssr_session.testing.backend import backend_of
+from flask_ssr_session.testing import outage
 from tests.browser_requests import ACCEPT_PAGE, FETCH, PAGE
 from tests.tables import rows
-from tests.tokens import expired_token, make_token
+from tests.tokens import make_token
 
 from .conftest import (
     TEMPLATE_GUARD,
+    VISITORS,
     cookies,
     make_app,
     page_shown,
     sdk_values,
+    visiting,
     with_templates,
     with_views,
 )
@@ -44,20 +44,13 @@ from .conftest import (
 Logs: TypeAlias = pytest.LogCaptureFixture
 
 HTMX = FETCH | {"HX-Request": "true"}
+expired, good = VISITORS["expired"], VISITORS["active"]
 PREFETCH = PAGE | {"Sec-Purpose": "prefetch"}
 
 
 def plain(app: Flask) -> FlaskClient:
     """Return a client that sends only the cookies of its requests."""
     return app.test_client(use_cookies=False)
-
-
-def expired() -> dict[str, str]:
-    return cookies(expired_token())
-
-
-def good() -> dict[str, str]:
-    return cookies(make_token())
 
 
 def shown(response: TestResponse) -> str:
@@ -70,46 +63,6 @@ def shown(response: TestResponse) -> str:
 
 
 # --- the matrix ----------------------------------------------------------------------------------
-
-# The cookies that lead to each reason.
-REASONS: dict[str, Callable[[], dict[str, str]]] = {
-    "active": good,
-    "mfa_pending": lambda: cookies(make_token(mfa_complete=False)),
-    "expired": expired,
-    "invalid": lambda: cookies("junk"),
-    "duplicate": lambda: cookies(make_token(user_id="a"), make_token(user_id="b")),
-    "revoked": lambda: cookies(make_token(sessionHandle="revoked")),
-    "token_missing": cookies,
-    "anonymous": dict,
-    "keys_unavailable": good,
-    "clock": lambda: cookies(make_token(issued_at=time.time() + 120)),
-    "core_unavailable": good,
-    "internal": good,
-    "cross_site": lambda: good() | {"Origin": "https://evil.example"},
-}
-
-
-def headers_for(reason: str, headers: dict[str, str]) -> dict[str, str]:
-    if reason == "cross_site":  # what is unsafe by its method alone is in test_cross_site.py
-        headers = headers | {"X-HTTP-Method-Override": "POST"}
-        if "Sec-Fetch-Site" in headers:
-            headers |= {"Sec-Fetch-Site": "cross-site"}
-    return headers | REASONS[reason]()
-
-
-@contextmanager
-def arranged(app: Flask, reason: str) -> Iterator[None]:
-    """Change the environment of *app* so that a good token gets this *reason*."""
-    backend_of(app).revoked_handles.add("revoked")
-    ways: dict[str, AbstractContextManager[Any]] = {
-        "keys_unavailable": outage(app),
-        "core_unavailable": core_outage(app),
-    }
-    with ways.get(reason) or nullcontext(), pytest.MonkeyPatch.context() as patch:
-        if reason == "internal":
-            patch.setattr(request_verdict, "decide", None)
-        yield
-
 
 REQUESTS: dict[str, tuple[str, dict[str, str]]] = {
     "page": ("GET", PAGE),
@@ -154,20 +107,19 @@ def matrix_app() -> Flask:
 
 
 @pytest.mark.parametrize("request_name", REQUESTS)
-@pytest.mark.parametrize("reason", REASONS)
+@pytest.mark.parametrize("reason", VISITORS)
 def test_response_fits_the_reason_and_the_request(
     matrix_app: Flask, reason: str, request_name: str
 ) -> None:
     state = STATE_OF_REASON[Reason(reason)].value
     method, headers = REQUESTS[request_name]
-    headers = headers_for(reason, headers)
     place = {"posted page": 2, "prefetch": 3}.get(request_name, 4)
     is_page = request_name in ("page", "page, plain http", "prerender")
     client = plain(matrix_app)
     for path, page in (("/account", 0), ("/page", 1)):
-        with arranged(matrix_app, reason):
-            response = client.open(f"{path}?q=1", method=method, headers=headers)
-            head = client.head(f"{path}?q=1", headers=headers) if method == "GET" else None
+        with visiting(matrix_app, reason, headers) as asked:
+            response = client.open(f"{path}?q=1", method=method, headers=asked)
+            head = client.head(f"{path}?q=1", headers=asked) if method == "GET" else None
         assert shown(response) == SHOWN[state][page if is_page else place], path
         sent = response.headers
         if head is not None:
@@ -175,7 +127,7 @@ def test_response_fits_the_reason_and_the_request(
             assert dict(head.headers) == dict(sent), path
         assert response.content_length == len(response.data), path
         # Invariants: nothing of the cookie leaves, nothing is set, no cache mixes two visitors.
-        token = headers.get("Cookie", "").partition("=")[2].partition(";")[0]
+        token = asked.get("Cookie", "").partition("=")[2].partition(";")[0]
         everything = f"{sent}{response.text}"
         assert not [part for part in token.split(".")[1:] if part in everything], path
         assert not {"Set-Cookie", "front-token"} & set(sent.keys()), path
@@ -201,14 +153,14 @@ def test_response_fits_the_reason_and_the_request(
             assert (clock in response.text) is (state == "unavailable"), path
 
 
-@pytest.mark.parametrize("reason", REASONS)
+@pytest.mark.parametrize("reason", VISITORS)
 def test_page_that_never_asks_is_open_and_the_log_says_what_the_reason_means(
     matrix_app: Flask, caplog: Logs, reason: str
 ) -> None:
     matrix_app.extensions["ssr_session"].log._last.clear()
     caplog.set_level(logging.DEBUG, "flask_ssr_session")
-    with arranged(matrix_app, reason):
-        response = plain(matrix_app).get("/open", headers=headers_for(reason, PAGE))
+    with visiting(matrix_app, reason) as headers:
+        response = plain(matrix_app).get("/open", headers=headers)
     assert shown(response) == "200 open"
     assert response.headers["Vary"] == "Cookie"
     assert "SSR-Session" not in response.headers

@@ -56,6 +56,7 @@ from .conftest import (
     page_shown,
     requiring,
     sdk_values,
+    signed_in,
     stub_revocation,
     with_templates,
 )
@@ -126,12 +127,6 @@ def app() -> Flask:
 def strict_app() -> Flask:
     """An app that checks revocation for every request."""
     return with_pages(make_app(sdk=sdk_values(), check_revoked=True))
-
-
-def signed_in(app: Flask, **claims: Any) -> FlaskClient:
-    client = app.test_client()
-    sign_in(client, **claims)
-    return client
 
 
 def ask(app: Flask, path: str, token: str | None = None, **headers: str) -> TestResponse:

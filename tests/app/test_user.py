@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from flask import Flask, render_template_string
-from flask.testing import FlaskClient
 
 from flask_ssr_session import (
     FlaskSSRSession,
@@ -26,7 +25,7 @@ from flask_ssr_session.testing import change_claims, expire, install_test_keys, 
 from tests.browser_requests import FETCH, PAGE
 from tests.tables import rows
 
-from .conftest import API_DOMAIN, add_views, with_templates
+from .conftest import API_DOMAIN, add_views, signed_in, with_templates
 
 
 class User:
@@ -88,12 +87,6 @@ def make_app(loader: Callable[[SSRSession], Any] | None, **settings: Any) -> Fla
     return add_views(app, views)
 
 
-def signed_in(app: Flask, user_id: str = "7", **claims: Any) -> FlaskClient:
-    client = app.test_client()
-    sign_in(client, user_id, **claims)
-    return client
-
-
 LOADED: dict[str, Any] = {
     "a page that needs a session": ("/account", "7", "user 7|user 7", 1),
     "one that does not": ("/news", "7", "user 7|user 7", 1),
@@ -115,7 +108,7 @@ def test_the_loader_runs_once_for(
 
 
 def test_an_async_loader_works() -> None:
-    client = signed_in(make_app(load_async))
+    client = signed_in(make_app(load_async), "7")
     assert client.get("/desk", headers=PAGE).text == "user 7|user 7"
 
 
@@ -224,7 +217,7 @@ def test_outside_a_request_there_is_no_user(app: Flask) -> None:
 def test_the_template_variable_of_flask_login_stays(loads: Loads) -> None:
     app = make_app(loads)
     app.login_manager = object()  # type: ignore[attr-defined]
-    client = signed_in(app)
+    client = signed_in(app, "7")
     assert client.get("/page", headers=PAGE).text == "|"
     assert client.get("/open", headers=PAGE).text == "user 7|user 7"
 
