@@ -40,15 +40,8 @@ from tests.browser_requests import FETCH, PAGE
 from tests.tables import rows
 from tests.tokens import expired_token, make_token
 
-from .conftest import (
-    TEMPLATE_GUARD,
-    VISITORS,
-    cookies,
-    make_app,
-    page_shown,
-    visiting,
-    with_templates,
-)
+from .apps import TEMPLATE_GUARD, make_app, with_templates
+from .visitors import VISITORS, cookies, page_shown, visiting
 
 View: TypeAlias = Callable[[], Any]
 Headers: TypeAlias = dict[str, str]

@@ -30,22 +30,20 @@ from flask_ssr_session.testing import sign_in
 from tests.browser_requests import FETCH, PAGE
 from tests.tables import rows
 
-from .conftest import (
+from .apps import (
     EMAIL,
     MFA,
     TEMPLATE_GUARD,
     FakeGlobalClaims,
     add_views,
-    ask,
     make_app,
-    page_shown,
     requiring,
     sdk_values,
-    signed_in,
     stub_revocation,
     with_templates,
     with_views,
 )
+from .visitors import ask, page_shown, signed_in
 
 View = Callable[..., Any]
 

@@ -28,18 +28,16 @@ from tests.browser_requests import ACCEPT_PAGE, FETCH, PAGE
 from tests.tables import rows
 from tests.tokens import expired_token, make_token
 
-from .conftest import (
+from .apps import (
     TEMPLATE_GUARD,
     add_views,
-    cookies,
     make_app,
-    page_shown,
     requiring,
     sdk_values,
-    signed_in,
     with_templates,
     with_views,
 )
+from .visitors import cookies, page_shown, signed_in
 
 EVIL = "https://evil.example"
 FORM = PAGE | {"Sec-Fetch-Site": "same-origin", "Origin": "http://localhost"}

@@ -19,7 +19,8 @@ from tests.key_servers import KeyServer, answer, ok
 from tests.tables import rows
 from tests.tokens import make_token
 
-from .conftest import API_DOMAIN, cookies, make_app, read_from, sdk_values, signed_in, with_views
+from .apps import API_DOMAIN, make_app, read_from, sdk_values, with_views
+from .visitors import cookies, signed_in
 
 # --- init_app ------------------------------------------------------------------------------------
 

@@ -37,16 +37,8 @@ from tests.browser_requests import ACCEPT_PAGE, PAGE
 from tests.tables import rows
 from tests.tokens import expired_token, make_token
 
-from .conftest import (
-    TEMPLATE_GUARD,
-    add_views,
-    cookies,
-    make_app,
-    page_shown,
-    requiring,
-    signed_in,
-    with_templates,
-)
+from .apps import TEMPLATE_GUARD, add_views, make_app, requiring, with_templates
+from .visitors import cookies, page_shown, signed_in
 
 FORM = PAGE | {"Sec-Fetch-Site": "same-origin", "Origin": "http://localhost"}
 OLD = {"Accept": ACCEPT_PAGE}

@@ -19,7 +19,8 @@ from flask_ssr_session.testing import expire, outage, revoke, sign_in
 from tests.browser_requests import FETCH
 from tests.tables import rows
 
-from .conftest import make_app, signed_in
+from .apps import make_app
+from .visitors import signed_in
 
 Tool = Callable[..., AbstractContextManager[Any]]
 

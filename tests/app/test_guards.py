@@ -24,20 +24,18 @@ from flask_ssr_session.testing import outage
 from tests.browser_requests import FETCH, PAGE
 from tests.tokens import expired_token, make_token
 
-from .conftest import (
+from .apps import (
     EMAIL,
     TEMPLATE_GUARD,
     FakeGlobalClaims,
-    cookies,
     make_app,
-    page_shown,
     requiring,
     sdk_values,
-    signed_in,
     stub_revocation,
     with_templates,
     with_views,
 )
+from .visitors import cookies, page_shown, signed_in
 
 Function = Callable[..., Any]
 

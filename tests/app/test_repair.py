@@ -27,17 +27,8 @@ from flask_ssr_session.testing import sign_in
 from ..browser_requests import FETCH, PAGE
 from ..tables import rows
 from ..tokens import make_token
-from .conftest import (
-    TEMPLATE_GUARD,
-    FakeGlobalClaims,
-    add_views,
-    cookies,
-    make_app,
-    page_shown,
-    sdk_values,
-    signed_in,
-    with_templates,
-)
+from .apps import TEMPLATE_GUARD, FakeGlobalClaims, add_views, make_app, sdk_values, with_templates
+from .visitors import cookies, page_shown, signed_in
 
 VERIFIED: dict[str, Any] = {"email_verified": True, "factors": ["totp"]}
 UNVERIFIED: dict[str, Any] = {"email_verified": False}

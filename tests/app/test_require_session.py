@@ -34,18 +34,16 @@ from tests.browser_requests import FETCH, PAGE
 from tests.tables import rows
 from tests.tokens import expired_token, make_token
 
-from .conftest import (
+from .apps import (
     EMAIL,
     TEMPLATE_GUARD,
     FakeGlobalClaims,
-    cookies,
     make_app,
-    page_shown,
     sdk_values,
-    signed_in,
     with_templates,
     with_views,
 )
+from .visitors import cookies, page_shown, signed_in
 
 Function = Callable[..., Any]
 CLOSED = rows("closed", {"open app": False, "closed app": True})

@@ -29,17 +29,8 @@ from tests.browser_requests import ACCEPT_PAGE, FETCH, PAGE
 from tests.tables import rows
 from tests.tokens import make_token
 
-from .conftest import (
-    TEMPLATE_GUARD,
-    VISITORS,
-    cookies,
-    make_app,
-    page_shown,
-    sdk_values,
-    visiting,
-    with_templates,
-    with_views,
-)
+from .apps import TEMPLATE_GUARD, make_app, sdk_values, with_templates, with_views
+from .visitors import VISITORS, cookies, page_shown, visiting
 
 Logs: TypeAlias = pytest.LogCaptureFixture
 

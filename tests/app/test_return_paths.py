@@ -19,7 +19,8 @@ from tests.return_paths import HOSTILE, LEGITIMATE, OWN_ORIGIN, REFRESH, SIGN_IN
 from tests.tables import rows, shown
 from tests.tokens import expired_token
 
-from .conftest import cookies, make_app, page_shown
+from .apps import make_app
+from .visitors import cookies, page_shown
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication

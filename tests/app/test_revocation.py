@@ -46,20 +46,18 @@ from tests.browser_requests import FETCH, PAGE
 from tests.tables import rows
 from tests.tokens import expired_token, make_token
 
-from .conftest import (
+from .apps import (
     API_DOMAIN,
     TEMPLATE_GUARD,
     add_views,
-    cookies,
     is_down,
     make_app,
-    page_shown,
     requiring,
     sdk_values,
-    signed_in,
     stub_revocation,
     with_templates,
 )
+from .visitors import cookies, page_shown, signed_in
 
 CHECKED = session_required(check_revoked=True)
 LATE = (

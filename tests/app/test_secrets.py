@@ -38,7 +38,8 @@ from tests.tables import rows
 from tests.token_table import NOW, TABLE, can_be_sent, token_of
 from tests.tokens import make_token
 
-from .conftest import cookies, make_app, with_templates, with_views
+from .apps import make_app, with_templates, with_views
+from .visitors import cookies
 
 WINDOW = 12
 HANDLE, HASH = "7c6d5d9e-3f43-4a3c-9a35-0d3f1a0f9a11", sha256(b"refresh hash").hexdigest()

@@ -27,7 +27,7 @@ from flask_ssr_session.testing import sign_in
 from tests.browser_requests import FETCH, PAGE
 from tests.tables import rows
 
-from .conftest import make_app
+from .apps import make_app
 
 Function = Callable[..., Any]
 

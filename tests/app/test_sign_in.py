@@ -27,7 +27,8 @@ from tests.browser_requests import FETCH, PAGE
 from tests.tables import rows
 from tests.tokens import expired_token
 
-from .conftest import cookies, make_app, sdk_values
+from .apps import make_app, sdk_values
+from .visitors import cookies
 
 LoginURL = str | Callable[..., Any] | None
 Logs = pytest.LogCaptureFixture

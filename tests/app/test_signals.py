@@ -40,7 +40,8 @@ from tests.tokens import make_token
 
 from ..clocks import SteppedClock
 from ..key_servers import FakeKeyServer, finish_background
-from .conftest import TEMPLATE_GUARD, make_app, signed_in, visiting, with_views
+from .apps import TEMPLATE_GUARD, make_app, with_views
+from .visitors import signed_in, visiting
 
 SIGNALS = (session_active, refresh_requested, keys_renewed, keys_failing)
 

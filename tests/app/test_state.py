@@ -40,16 +40,8 @@ from tests.browser_requests import FETCH, PAGE
 from tests.tables import rows
 from tests.tokens import expired_token, make_token
 
-from .conftest import (
-    API_DOMAIN,
-    cookies,
-    make_app,
-    page_shown,
-    requiring,
-    sdk_values,
-    with_templates,
-    with_views,
-)
+from .apps import API_DOMAIN, make_app, requiring, sdk_values, with_templates, with_views
+from .visitors import cookies, page_shown
 
 # --- g.session -----------------------------------------------------------------------------------
 

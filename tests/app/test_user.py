@@ -25,7 +25,8 @@ from flask_ssr_session.testing import change_claims, expire, install_test_keys, 
 from tests.browser_requests import FETCH, PAGE
 from tests.tables import rows
 
-from .conftest import API_DOMAIN, add_views, signed_in, with_templates
+from .apps import API_DOMAIN, add_views, with_templates
+from .visitors import signed_in
 
 
 class User:

@@ -19,7 +19,8 @@ from tests.browser_requests import FETCH, PAGE
 from tests.tables import rows
 from tests.tokens import make_token
 
-from .conftest import TEMPLATE_GUARD, cookies, make_app, page_shown, visiting, with_templates
+from .apps import TEMPLATE_GUARD, make_app, with_templates
+from .visitors import cookies, page_shown, visiting
 
 PREFETCH = PAGE | {"Sec-Purpose": "prefetch"}
 PRERENDER = PAGE | {"Sec-Purpose": "prefetch;prerender"}
