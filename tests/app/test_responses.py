@@ -473,15 +473,6 @@ def test_page_that_signs_in_without_asking_for_cookies_is_warned_of_once(
 # --- what no browser sends -----------------------------------------------------------------------
 
 
-@rows("host, status", {"not trusted": ("evil.example", 400), "trusted": ("localhost", 302)})
-def test_hook_that_refuses_leaves_an_untrusted_host_to_flask(host: str, status: int) -> None:
-    app = make_app()
-    app.config["TRUSTED_HOSTS"] = ["localhost"]
-    app.before_request(require_session)
-    app.add_url_rule("/account", "account", lambda: "account")
-    assert plain(app).get("/account", headers=PAGE | {"Host": host}).status_code == status
-
-
 @rows("host", {"trusted": "api.example.com", "not trusted": "evil.example"})
 def test_page_at_a_host_that_is_not_trusted_asks_for_a_session_all_the_same(
     host: str, caplog: Logs

@@ -250,8 +250,10 @@ def test_page_for_an_untrusted_host_is_an_error_of_the_request_alone() -> None:
     app.register_error_handler(
         400, lambda _error: (render_template_string("{{ needs_refresh }}") + request.path, 400)
     )
-    answer = app.test_client().get("/private", headers=PAGE, base_url="http://evil.example")
+    client = app.test_client()
+    answer = client.get("/private", headers=PAGE, base_url="http://evil.example")
     assert (answer.status_code, answer.text) == (400, "True/private")
+    assert sign_in_of(client, base_url="http://localhost") == "/in"
 
 
 # --- what a hook opens ---------------------------------------------------------------------------
