@@ -66,7 +66,6 @@ def blocked(*directives: str) -> tuple[str, str]:
         "as it is sent": (shown(), BOTH),
         "not to be cached in a second line": (shown(Cache_Control=("private", "NO-STORE")), BOTH),
         "without a word on caches": (shown(Cache_Control=()), STORED),
-        "for caches": (shown(Cache_Control="max-age=60"), STORED),
         "as text": (shown(Content_Type="text/plain"), SOURCE),
         "without a type": (shown(Content_Type=()), SOURCE),
         "without its query": (shown(page=PAGE.replace(RETURN_PATH, "/")), (NO_QUERY, ALLOWED)),
@@ -126,10 +125,7 @@ NAME = "ssr-session-0b.js"
         # URL parsers drop tabs and line ends, and read a backslash as a slash.
         "another host after a tab": (f"/\t/other.example/{NAME}", None),
         "another host after a line end": (f"/\n/other.example/{NAME}", None),
-        "no host after a line end": (f"/\r/[::1/{NAME}", None),
         "another host after a backslash": (f"/\\other.example/{NAME}", None),
-        "a space": (f"/x y/{NAME}", None),
-        "a letter that is not ASCII": (f"/é/{NAME}", None),
     },
 )
 def test_script_is_requested_from_the_site_only(source: str, at: str | None) -> None:
@@ -186,7 +182,6 @@ ALL, JS, CSS, CONNECT = "script-src style-src connect-src", "script-src", "style
         "the plain host": ("connect-src http://api.example.com", ""),
         "a folder": (f"connect-src {API}/auth/", ""),
         "a file that is a folder": (f"connect-src {API}/auth", CONNECT),
-        "the path": (f"connect-src {API}/auth/session/refresh", ""),
         "the root": (f"connect-src {API}/", ""),
         "a query is no scheme": ("script-src www.example.com/s/?x=://y", JS),
         "its nonce": ("script-src 'nonce-abc'", ""),
@@ -195,7 +190,6 @@ ALL, JS, CSS, CONNECT = "script-src style-src connect-src", "script-src", "style
         "strict-dynamic takes no host": ("script-src 'Strict-Dynamic' 'self'", JS),
         "strict-dynamic takes a nonce": ("script-src 'strict-dynamic' 'nonce-abc'", ""),
         "strict-dynamic is for scripts": ("default-src 'strict-dynamic' *", JS),
-        "words for inline code": ("script-src 'unsafe-inline' 'unsafe-eval'", JS),
         "no source": ("script-src", JS),
         "elements come first": ("script-src 'none'; script-src-elem 'self'", ""),
         "style elements come first": ("style-src 'none'; style-src-elem 'self'", ""),
@@ -296,7 +290,6 @@ test_visitors_without_a_session_have_to_reach_sign_in = table(
         "a last redirect": (reply(status=399), OPEN),
         "a bad request": (reply(status=400), RESPONDS.format(400)),
         "unauthorised": (reply(status=401), CLOSED),
-        "not paid": (reply(status=402), RESPONDS.format(402)),
         "forbidden": (reply(status=403), CLOSED),
         "not found": (reply(status=404), NO_PAGE),
         "no pages": (reply(status=405), RESPONDS.format(405)),
