@@ -142,10 +142,8 @@ def test_status_for_scripts_is_the_sdks() -> None:
 UNWRITTEN: dict[str, Any] = {
     "the token never heard of roles": (ADMIN, "userroles", {}, True),
     "the user has no role": (ADMIN, "userroles", {"roles": []}, False),
-    "the user has the role": (ADMIN, "userroles", {"roles": ["admin"]}, False),
     "the token never heard of factors": (TOTP, "multifactorauth", {}, True),
     "the user has no factor": (TOTP, "multifactorauth", {"mfa_complete": True}, False),
-    "the user has the factor": (TOTP, "multifactorauth", {"factors": ["totp"]}, False),
 }
 
 

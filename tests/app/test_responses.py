@@ -194,7 +194,6 @@ def test_script_gets_the_status_that_the_sdk_uses() -> None:
 
 
 MOUNT_POINTS: dict[str, Any] = {
-    "plain": ("/shop", "/shop/refresh-session"),
     "a blank": ("/s p", "/s%20p/refresh-session"),
     "brackets": ("/s(1)", "/s(1)/refresh-session"),
     "two slashes": ("//evil.example", "/evil.example/refresh-session"),

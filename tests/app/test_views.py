@@ -163,7 +163,6 @@ ACCEPTED: dict[str, Any] = {
     "gzip": ("gzip", True),
     "anything": ("*", True),
     "no header": (None, False),
-    "another": ("br", False),
     "refused": ("gzip;q=0", False),
     "refused, anything else": ("gzip;q=0, *;q=1", False),
 }
