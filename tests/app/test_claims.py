@@ -470,6 +470,7 @@ def test_templates_know_the_state() -> None:
     none = app.test_client(use_cookies=False).get("/").text
     assert none == "anonymous|False|<SessionState.ANONYMOUS: 'anonymous'>"
     assert ask(app, "/", **PENDING).text == "pending|True|<SessionState.PENDING: 'pending'>"
+    assert ask(app, "/", **COMPLETE).text == "active|False|<SessionState.ACTIVE: 'active'>"
     assert ask(app, "/", issued_at=1).text == "refresh|False|<SessionState.REFRESH: 'refresh'>"
     with app.app_context():
         assert render_template("state.html").startswith("anonymous|")
