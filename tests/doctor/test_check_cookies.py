@@ -180,7 +180,6 @@ RUNNING: dict[str, Any] = {
     "no refresh token": (sets(*cleared()[:1]), NONE_SET),
     "no access token": (sets(*cleared()[1:]), NONE_SET),
 }
-test_cookies_of_the_running_api = table(check_cookies.check_api_cookies, RUNNING)
 
 SUB = "https://sub.www.example.com"
 
@@ -203,18 +202,19 @@ ONE_HOST_ONLY: dict[str, Any] = {
     "pages below get it": (on_one_host(SUB, HOST, OF_WWW), WELL),
     "unknown pages may need it": (on_one_host(None, HOST, NO_DOMAIN), HOST_ONLY),
 }
-test_domain_or_none_is_the_same_for_the_only_host = table(
-    check_cookies.check_api_cookies, ONE_HOST_ONLY
-)
+
+
+def without_sdk(more: str, **changes: Any) -> dict[str, Any]:
+    return sets(*cleared(more=more), has_sdk=False, **changes)
 
 
 WITHOUT_SDK: dict[str, Any] = {
-    "Secure": (sets(*cleared(more="; Secure; SameSite=Lax")), (WELL, SECURE)),
-    "in the clear": (sets(*cleared(more="; SameSite=Lax")), (WELL, IN_CLEAR)),
-    "None in the clear": (sets(*cleared(more="; SameSite=None")), (WELL, IN_CLEAR, REJECTED)),
-    "Strict": (sets(*cleared(more="; Secure; SameSite=Strict")), (WELL, SECURE, STRICT)),
-    "in the clear, to unknown pages": (sets(*cleared(more=""), site=None), WELL),
+    "Secure": (without_sdk("; Secure; SameSite=Lax"), (WELL, SECURE)),
+    "in the clear": (without_sdk("; SameSite=Lax"), (WELL, IN_CLEAR)),
+    "None in the clear": (without_sdk("; SameSite=None"), (WELL, IN_CLEAR, REJECTED)),
+    "Strict": (without_sdk("; Secure; SameSite=Strict"), (WELL, SECURE, STRICT)),
+    "in the clear, to unknown pages": (without_sdk("", site=None), WELL),
 }
-test_running_api_shows_attributes_without_an_sdk = table(
-    check_cookies.check_api_cookies, WITHOUT_SDK, has_sdk=False
+test_cookies_of_the_running_api = table(
+    check_cookies.check_api_cookies, RUNNING | ONE_HOST_ONLY | WITHOUT_SDK
 )

@@ -30,6 +30,10 @@ THREE = (f"d-{NEW - 7_200_000} d-1 s-1",)
 DISJOINT = "problem keys core-1:3567, core-2:3567 and core-0:3567 have no key in common: two dat"
 
 
+def fetched(dynamic: bool | None, kids: str) -> dict[str, Any]:
+    return {"sdk": {"dynamic_signing_key": dynamic}, "key_servers": (kids,)}
+
+
 test_key_servers_need_the_same_keys_of_the_right_kind = table(
     check_keys,
     {
@@ -52,22 +56,7 @@ test_key_servers_need_the_same_keys_of_the_right_kind = table(
         "keys of an error": (ERROR, NO_KEYS.format("status 500")),
         "a page": ((reply("<html>"),), NO_KEYS.format("unexpected content")),
         "static keys only": (("s-1",), WRONG_KIND.format("core-0:3567", "dynamic")),
-    },
-    "key_servers",
-)
-
-
-def fetched(dynamic: bool | None, kids: str) -> dict[str, Any]:
-    return {"sdk": {"dynamic_signing_key": dynamic}, "key_servers": (kids,)}
-
-
-def held(dynamic: bool | None, *kids: str) -> dict[str, Any]:
-    return {"sdk": {"dynamic_signing_key": dynamic}, "static_kids": kids}
-
-
-test_kind_of_fetched_keys = table(
-    check_keys,
-    {
+        # The kind that signs.
         "dynamic ones sign": (fetched(True, "d-1"), FIRST),
         "static ones sign": (fetched(False, "s-1"), AT_CORE.format("1 key (1 static)")),
         "dynamic ones should": (fetched(True, "s-1"), WRONG_KIND.format("core-0:3567", "dynamic")),
@@ -75,7 +64,12 @@ test_kind_of_fetched_keys = table(
         "nobody says which, dynamic": (fetched(None, "d-1"), FIRST),
         "nobody says which, own": (fetched(None, "mine"), AT_CORE.format("1 key")),
     },
+    "key_servers",
 )
+
+
+def held(dynamic: bool | None, *kids: str) -> dict[str, Any]:
+    return {"sdk": {"dynamic_signing_key": dynamic}, "static_kids": kids}
 
 
 NOT_DYNAMIC = WRONG_KIND.format("SSR_SESSION_JWKS", "dynamic")
