@@ -247,6 +247,7 @@ def who(app: Flask, headers: dict[str, str], base_url: str | None = None) -> str
 TRUSTED: dict[str, Any] = {
     "partner by a setting": (TRUST, None, PARTNER, "user-1"),
     "website of the SDK": ([], WEBSITE, WEBSITE, "user-1"),
+    "partner beside a website": (TRUST, WEBSITE, PARTNER, "user-1"),
     "another site": (TRUST, WEBSITE, EVIL, "nobody"),
     "check switched off": ("insecure", None, EVIL, "user-1"),
 }

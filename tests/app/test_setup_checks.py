@@ -78,8 +78,10 @@ def assert_is_right(app: Flask, caplog: pytest.LogCaptureFixture) -> None:
 VIEW, HANDLER = "the view of endpoint 'echo'", "an error handler"
 LOGGED: dict[str, tuple[Function, str]] = {
     "route with a hidden wrapper": (partial(registers, hides), VIEW),
+    "route with two hidden wrappers": (partial(registers, lambda view: hides(hides(view))), VIEW),
     "partial": (partial(registers, partial), VIEW),
     "error handler": (lambda app: app.errorhandler(404), HANDLER),
+    "handler of an exception": (lambda app: app.errorhandler(KeyError), HANDLER),
     "blueprint's error handler": (partial(blueprints, "errorhandler"), HANDLER),
     "hook": (lambda app: app.before_request, "a before_request function"),
 }
@@ -311,6 +313,7 @@ HOOKS: dict[str, Any] = {
     "whole site": (BEFORE, "/<path:rest>", other_view, BOTH, "/auth", True),
     "one path": (BEFORE, "/auth/signin", other_view, BOTH, "/auth", True),
     "one path to refresh": (BEFORE, "/auth/session/refresh", other_view, BOTH, "/auth", True),
+    "one path, GET": (BEFORE, "/auth/authorisationurl", other_view, GET, "/auth", True),
     "beside": (BEFORE, "/shop/<path:rest>", other_view, BOTH, "/auth", False),
     "API elsewhere": (BEFORE, BELOW, other_view, BOTH, "/api", False),
     "optional": (BEFORE, BELOW, OPTIONAL, BOTH, "/auth", False),

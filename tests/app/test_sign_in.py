@@ -293,6 +293,7 @@ OPEN: dict[str, Any] = {
     "base path /: below a sign-in path": (UI_IN, "/in", "", "GET /in/mfa", False),
     "by query: sign-in": (SITE, "/?signin", "/auth", "GET /?signin", True),
     "by query: home": (SITE, "/?signin", "/auth", "GET /", False),
+    "by query: below the base path": (SITE, "/?signin", "/auth", "GET /auth/mfa", False),
     "by query: POST": (SITE, "/in?signin", "/auth", "POST /in?signin", False),
     "twin: POST without a query": (SITE, "/in", "/auth", "POST /in", True),
     # Of two values, some views read the first and others the last.
@@ -337,6 +338,7 @@ MOUNTED: dict[str, Any] = {
     "base path is above it": ("/shop/eu", "/shop", None, "/shop/eu/mfa", False),
     "sign-in of another app": ("/shop", "/shop/auth", "/in", "/shop/auth/mfa", False),
     "sign-in of its own": ("/shop", "/shop/auth", "/shop/in", "/shop/auth/mfa", True),
+    "and the UI of another app": ("/shop", "/auth", "/shop/in", "/shop/auth/mfa", False),
     "and the UI at the mount point": ("/shop", "/shop", "/shop/in", "/shop/admin", False),
 }
 

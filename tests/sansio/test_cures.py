@@ -57,6 +57,7 @@ CURED: dict[str, Any] = {
     "below the page of one factor": (PREBUILT, MFA, "/auth/mfa/totp/x", False),
     "up from the page of one factor": (PREBUILT, MFA, "/auth/mfa/totp/../../../x", False),
     "two slashes": (PREBUILT, MFA, "/auth//mfa", False),
+    "two slashes at the end": (PREBUILT, MFA, "/auth/mfa//", False),
     "capital letters": (PREBUILT, MFA, "/auth/MFA", False),
     "the home page": (HOME, EMAIL, "/", True),
     "every page below the home page": (HOME, EMAIL, "/account", False),
