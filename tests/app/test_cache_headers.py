@@ -35,12 +35,13 @@ from flask_ssr_session import (
     session_required,
 )
 from flask_ssr_session.request_state import current_request_state
-from flask_ssr_session.testing import core_outage, outage
+from flask_ssr_session.testing import core_outage
 from tests.browser_requests import FETCH, PAGE
 from tests.tables import rows
 from tests.tokens import expired_token, make_token
 
-from .conftest import TEMPLATE_GUARD, cookies, make_app, page_shown, with_templates
+from .apps import TEMPLATE_GUARD, make_app, with_templates
+from .visitors import VISITORS, cookies, page_shown, visiting
 
 View: TypeAlias = Callable[[], Any]
 Headers: TypeAlias = dict[str, str]
@@ -49,23 +50,18 @@ URL = "/it"
 LONG_AGO = http_date(0)
 FAR_OFF = http_date(4_000_000_000)
 
-ASKING: dict[str, Callable[[], Headers]] = {
-    "active": lambda: cookies(make_token(sessionHandle="handle-1")),
-    "stranger": dict,
-    "expired": lambda: cookies(expired_token()),
-    "signed out": lambda: cookies(expired_token()),  # chose to go on without a session
-    "outage": lambda: cookies(make_token()),
-    "clock": lambda: cookies(make_token(issued_at=time.time() + 120)),
-    "other site": lambda: (
-        cookies(make_token())
-        | {"X-HTTP-Method-Override": "POST", "Origin": "https://evil.example"}
-        | {"Sec-Fetch-Site": "cross-site"}
-    ),
-}
+# Who asks: a reason, or an expired visitor who chose to go on without a session.
+ASKING = (
+    *("active", "anonymous", "expired", "signed out", "keys_unavailable", "clock", "cross_site"),
+)
 
 
 def active() -> Headers:
-    return ASKING["active"]()
+    return cookies(make_token(sessionHandle="handle-1"))
+
+
+def expired() -> Headers:
+    return cookies(expired_token())
 
 
 def app_with(view: View, **settings: Any) -> Flask:
@@ -94,10 +90,10 @@ def ask(app: Flask, headers: Headers, method: str = "GET") -> TestResponse:
 
 def ask_as(app: Flask, asking: str, headers: Headers) -> TestResponse:
     """Return what a visitor of this name in ASKING gets."""
-    client = app.test_client(use_cookies=False)
-    url = f"{URL}?continueSignedOut=1" if asking == "signed out" else URL
-    with outage(app) if asking == "outage" else nullcontext():
-        return client.get(url, headers=headers | ASKING[asking](), buffered=True)
+    client, is_out = app.test_client(use_cookies=False), asking == "signed out"
+    with visiting(app, "expired" if is_out else asking, headers) as sent:
+        url = f"{URL}?continueSignedOut=1" if is_out else URL
+        return client.get(url, headers=sent, buffered=True)
 
 
 def name() -> str:
@@ -163,8 +159,6 @@ CACHING: dict[str, Any] = {  # one letter for each of ASKING
     "streamed template that looks": (template("looking", EDGE, stream_template), "pnnnnnn"),
     "streamed page": (streaming("text/html", EDGE), "pnnnnnn"),
     "required page": (session_required(saying(EDGE)), "pnnnnnn"),
-    "required feed": (session_required(saying(FEED)), "pnnnnnn"),
-    "required page that is gone": (session_required(saying(EDGE, 410)), "pnnnnnn"),
     "required redirect": (session_required(lambda: (redirect("/", 301), EDGE)), "pnnnnnn"),
     "optional page that checks later": (session_optional(checks_later), "pnnnnnn"),
     "feed": (saying(FEED), "-------"),
@@ -192,7 +186,7 @@ def test_caches_are_told_whose_a_response_is(
 
 def test_robots_may_list_a_streamed_page_that_strangers_may_see() -> None:
     app = app_with(template("page", EDGE, stream_template))
-    stranger, expired = (ask_as(app, asking, PAGE) for asking in ("stranger", "expired"))
+    stranger, expired = (ask_as(app, asking, PAGE) for asking in ("anonymous", "expired"))
     assert not {"X-Robots-Tag", "SSR-Session"} & set(stranger.headers.keys())
     assert expired.headers["X-Robots-Tag"] == "noindex"
     assert expired.headers["SSR-Session"] == "refresh; reason=expired"
@@ -217,7 +211,6 @@ SAID: dict[str, Any] = {
     "nothing": (None, "private"),
     "public": ("public, max-age=60", "max-age=60, private"),
     "s-maxage": ("s-maxage=60", "private"),
-    "both": ("public, s-maxage=60, max-age=5", "max-age=5, private"),
     "private": ("private, max-age=60", "private, max-age=60"),
     "private for one field": ('max-age=60, private="X-A"', "max-age=60, private"),
     "no-store": ("no-store", "no-store"),
@@ -297,8 +290,8 @@ def test_header_that_the_app_adds_to_all_responses_makes_none_of_ours_cacheable(
         return response.make_conditional(request)  # type: ignore[return-value]
 
     client = app.test_client(use_cookies=False)
-    for asking in ("stranger", "expired"):
-        visitor = headers | ASKING[asking]() | {"If-None-Match": '"tag"'}
+    for asking in ("anonymous", "expired"):
+        visitor = headers | VISITORS[asking]() | {"If-None-Match": '"tag"'}
         for path in (URL, "/page", "/refresh-session", "/nowhere"):
             response = client.get(path, headers=visitor)
             assert response.headers["Cache-Control"] == "no-store", path
@@ -340,12 +333,11 @@ def test_conditions_reach_the_app_of_active_sessions_and_strangers_only(
     app = app_with(conditions_seen)
     if read_before:
         request_started.connect(read, app)
-    expected = ALL if asking in ("active", "stranger") else NONE
+    expected = ALL if asking in ("active", "anonymous") else NONE
     assert ask_as(app, asking, FETCH | CONDITIONS).json == expected
 
 
 EXPIRED_CONDITIONS: dict[str, Any] = {
-    "a view": ("GET", lambda view: view, NONE),
     "an exempt view": ("GET", session_exempt, ALL),
     "a change, which If-Match guards": ("PUT", lambda view: view, ALL),
 }
@@ -354,7 +346,7 @@ EXPIRED_CONDITIONS: dict[str, Any] = {
 @rows("method, mark, expected", EXPIRED_CONDITIONS)
 def test_conditions_of_an_expired_session(method: str, mark: Any, expected: Any) -> None:
     app = app_with(mark(lambda: conditions_seen()))
-    assert ask(app, FETCH | CONDITIONS | ASKING["expired"](), method).json == expected
+    assert ask(app, FETCH | CONDITIONS | expired(), method).json == expected
 
 
 UNCONFIRMED: dict[str, Any] = {
@@ -404,11 +396,11 @@ def rendered_in_vain() -> Any:
 
 DECIDED = template("page")
 SHOWN = {
-    "stranger": "200 sign_in",
+    "anonymous": "200 sign_in",
     "expired": "200 refresh",
-    "outage": "503 outage",
+    "keys_unavailable": "503 outage",
     "clock": "503 outage",
-    "other site": "403 refused",
+    "cross_site": "403 refused",
 }
 
 
@@ -453,7 +445,7 @@ def test_content_keeps_its_conditions(condition: str, status: int) -> None:
     asked = PAGE | {condition: CONDITIONS[condition]}
     for method in ("GET", "HEAD"):
         assert ask(public, asked, method).status_code in (status, 200 if status == 206 else status)
-        assert ask(public, asked | ASKING["expired"](), method).status_code == 200, method
+        assert ask(public, asked | expired(), method).status_code == 200, method
     own = app_with(validated(DECIDED))
     first = ask(own, PAGE | active())
     if condition == "If-None-Match":  # only a tag with the session's mark is the session's own
@@ -488,11 +480,9 @@ TAGS: dict[str, Any] = {
     "script that accepts anything": ('"revision-7"', FETCH, 304),
     "of another session": ('"revision-7.ssr-0000000000000000"', PAGE, 200),
     "script, of another one": ('"revision-7.ssr-0000000000000000"', FETCH, 200),
-    "another revision": ('"old"', PAGE, 200),
     "own": ("{own}", PAGE, 304),
     "own, made weak by a proxy": ("W/{own}", PAGE, 304),
     "several, of a cache": ('"revision-7", {own}', PAGE, 304),
-    "several, none of them own": ('"revision-7", "a, b"', PAGE, 200),
     "any": ("*", PAGE, 200),
     "without quotes": ("revision-7", PAGE, 200),
 }

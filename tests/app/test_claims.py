@@ -1,4 +1,4 @@
-"""The response to a session that lacks a claim, wherever an app can require claims."""
+"""Sessions that lack a claim: of a view, of the SDK's global validators, or a second factor."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from flask import Blueprint, g, render_template
-from flask.testing import FlaskClient
+from flask import Blueprint, Flask, g, render_template
 from supertokens_python.recipe.session.claims import PrimitiveClaim
+from supertokens_python.recipe.session.interfaces import ClaimValidationResult
 from werkzeug.exceptions import Forbidden, HTTPException
 from werkzeug.test import TestResponse
 
@@ -19,6 +19,7 @@ from flask_ssr_session import (
     InvalidClaimsError,
     MisuseError,
     SessionRequired,
+    get_session_state,
     require_session,
     session_exempt,
     session_optional,
@@ -29,34 +30,57 @@ from flask_ssr_session.testing import sign_in
 from tests.browser_requests import FETCH, PAGE
 from tests.tables import rows
 
-from .conftest import make_app, page_shown, sdk_values, with_templates
+from .apps import (
+    EMAIL,
+    MFA,
+    TEMPLATE_GUARD,
+    FakeGlobalClaims,
+    add_views,
+    make_app,
+    requiring,
+    sdk_values,
+    stub_revocation,
+    with_templates,
+    with_views,
+)
+from .visitors import ask, page_shown, signed_in
+
+View = Callable[..., Any]
 
 COLOUR: Any = PrimitiveClaim("colour", lambda *_: None)
 COLOUR = COLOUR.validators.has_value("blue")
 ADMIN = session_required(role="admin")
+READERS = session_required(permission="read")
 TOTP = session_required(factor="totp")
+VERIFIED: dict[str, Any] = {"st-ev": {"v": True, "t": 1}}
+UNVERIFIED: dict[str, Any] = {"st-ev": {"v": False, "t": 1}}
+PENDING: dict[str, Any] = {"st-mfa": {"c": {"emailpassword": 1_700_000_000}, "v": False}}
+COMPLETE: dict[str, Any] = {"st-mfa": {"c": {"emailpassword": 1, "totp": 2}, "v": True}}
 HIDDEN = "role-nobody-should-see"
+EDITOR: dict[str, Any] = {"roles": ["editor", HIDDEN]}
 REASON = {"message": "wrong value", "expectedToInclude": "admin", "actualValue": ["editor", HIDDEN]}
-SDK_BODY = {
-    "message": "invalid claim",
-    "claimValidationErrors": [{"id": "st-role", "reason": REASON}],
-}
+PENDING_HEADER = "pending; reason=mfa_pending"
 
 
 def content() -> str:
     return f"for {g.session.user_id if g.session else 'everyone'}"
 
 
-def with_view(view: Callable[..., Any], **settings: Any) -> FlaskClient:
-    """Return a client of an app with this view at its root."""
-    app = make_app(**settings)
-    app.add_url_rule("/", "view", view, methods=["GET", "POST"])
-    return app.test_client()
+def app_with(views: dict[str, View] | View, **settings: Any) -> Flask:
+    """Return an app with these views, by path, or with one at its root."""
+    app = with_templates(make_app(**settings), page=TEMPLATE_GUARD)
+    return add_views(app, views if isinstance(views, dict) else {"/": views})
 
 
-def told(client: FlaskClient, path: str = "/") -> Any:
+def sdk_body(claim: str, reason: Any) -> dict[str, Any]:
+    """Return what the browser SDK is told of a failed claim."""
+    errors = [{"id": claim, "reason": reason}]
+    return {"message": "invalid claim", "claimValidationErrors": errors}
+
+
+def told(app: Flask, path: str = "/", **claims: Any) -> Any:
     """Return the status for a script, or the ids of the claims that failed."""
-    response = client.get(path, headers=FETCH)
+    response = ask(app, path, FETCH, **claims)
     errors = (response.json or {}).get("claimValidationErrors") if response.is_json else None
     return [error["id"] for error in errors] if errors else response.status_code
 
@@ -68,17 +92,13 @@ def assert_is_kept_by_nobody(response: TestResponse) -> None:
         "SSR-Session": "active; reason=claims",
         "Vary": "Cookie",
         "Set-Cookie": None,
-        "HX-Refresh": None,
     }.items():
         assert response.headers.get(name) == value, name
 
 
 @pytest.fixture
-def editor() -> FlaskClient:
-    """The client of an editor, before a view for admins."""
-    client = with_view(ADMIN(content))
-    sign_in(client, roles=["editor", HIDDEN])
-    return client
+def admins_app() -> Flask:
+    return app_with(ADMIN(content))
 
 
 # --- the response --------------------------------------------------------------------------------
@@ -86,106 +106,84 @@ def editor() -> FlaskClient:
 
 REQUESTS: dict[str, Any] = {
     "a page": ("GET", PAGE, "page"),
-    "a form": ("POST", PAGE, "page"),
+    "a form": ("POST", PAGE | {"Sec-Fetch-Site": "same-origin"}, "page"),
     "the head of a page": ("HEAD", PAGE, ""),
     "a prefetched page": ("GET", PAGE | {"Sec-Purpose": "prefetch"}, "declined"),
     "fetch": ("GET", FETCH, "json"),
-    "fetch that posts": ("POST", FETCH, "json"),
-    "the browser SDK": ("GET", FETCH | {"rid": "anti-csrf", "st-auth-mode": "cookie"}, "json"),
-    "htmx": ("POST", FETCH | {"HX-Request": "true"}, "json"),
+    "htmx that posts": ("POST", FETCH | {"HX-Request": "true"}, "json"),
 }
 
 
 @rows("method, headers, shown", REQUESTS)
 def test_editor_is_refused_and_admin_is_let_in(
-    editor: FlaskClient, method: str, headers: dict[str, str], shown: str
+    admins_app: Flask, method: str, headers: dict[str, str], shown: str
 ) -> None:
-    response = editor.open("/", method=method, headers=headers)
+    response = ask(admins_app, "/", headers, method, **EDITOR)
     # Never 401, which the browser SDK would answer with refresh after refresh.
     assert response.status_code == (503 if shown == "declined" else 403)
     assert_is_kept_by_nobody(response)
     if shown == "json":
-        assert response.json == SDK_BODY
+        assert response.json == sdk_body("st-role", REASON)
     else:
         assert page_shown(response) == ""
         says_why = "You are signed in, but may not see this page." in response.text
         assert says_why == (shown == "page")
         for secret in ("st-role", "editor", HIDDEN, "expectedToInclude"):
             assert secret not in response.text
-    sign_in(editor, roles=["editor", "admin"])
-    response = editor.open("/", method=method, headers=headers)
+    response = ask(admins_app, "/", headers, method, roles=["editor", "admin"])
     assert (response.status_code, response.text) == (200, "" if method == "HEAD" else "for user-1")
-    assert response.headers["Cache-Control"] == "private"
-    assert "SSR-Session" not in response.headers
 
 
 def test_status_for_scripts_is_the_sdks() -> None:
-    client = with_view(ADMIN(content), sdk=sdk_values(invalid_claim_status=499))
-    sign_in(client)
-    assert client.get("/", headers=FETCH).status_code == 499
-    assert client.get("/", headers=PAGE).status_code == 403
+    app = app_with(ADMIN(content), sdk=sdk_values(invalid_claim_status=499))
+    assert [ask(app, "/", headers).status_code for headers in (FETCH, PAGE)] == [499, 403]
 
 
 UNWRITTEN: dict[str, Any] = {
     "the token never heard of roles": (ADMIN, "userroles", {}, True),
     "the user has no role": (ADMIN, "userroles", {"roles": []}, False),
-    "the user has the role": (ADMIN, "userroles", {"roles": ["admin"]}, False),
     "the token never heard of factors": (TOTP, "multifactorauth", {}, True),
     "the user has no factor": (TOTP, "multifactorauth", {"mfa_complete": True}, False),
-    "the user has the factor": (TOTP, "multifactorauth", {"factors": ["totp"]}, False),
 }
 
 
 @rows("decorator, recipe, claims, is_warned", UNWRITTEN)
-@pytest.mark.parametrize("headers", [PAGE, FETCH], ids=["page", "script"])
+@rows("headers", {"page": PAGE, "script": FETCH})
 def test_claim_that_no_recipe_writes_is_warned_of_once(
-    headers: dict[str, str],
-    decorator: Any,
-    recipe: str,
-    claims: dict[str, Any],
-    is_warned: bool,
-    caplog: pytest.LogCaptureFixture,
+    headers: Any, decorator: Any, recipe: str, claims: Any, is_warned: bool, caplog: Any
 ) -> None:
-    client = with_view(decorator(content))
-    sign_in(client, **claims)
+    app = app_with(decorator(content))
+    client = signed_in(app, **claims)
     for _ in range(2):
         client.get("/", headers=headers)
-    assert caplog.text.count("claim_absent") == is_warned
-    assert caplog.text.count(f"{recipe}.init()") == is_warned
-
-
-# --- the app's own page --------------------------------------------------------------------------
+    for word in ("claim_absent", f"{recipe}.init()"):
+        assert caplog.text.count(word) == is_warned
 
 
 @pytest.mark.parametrize("error", [InvalidClaimsError, Forbidden, 403, HTTPException, Exception])
-def test_app_shows_a_page_of_its_own(editor: FlaskClient, error: Any) -> None:
+def test_app_shows_a_page_of_its_own(admins_app: Flask, error: Any) -> None:
     seen: list[ClaimFailure] = []
 
     def handler(caught: InvalidClaimsError) -> Any:
         seen.extend(caught.failures)
         return render_template("forbidden.html"), 200, {"Cache-Control": "public, max-age=3600"}
 
-    app = with_templates(
-        editor.application,
-        forbidden="{{ 'held back' if needs_refresh else g.session.user_id }} {{ g.session.roles }}",
-    )
-    app.register_error_handler(error, handler)
+    page = "{{ 'held back' if needs_refresh else g.session.user_id }} {{ g.session.roles }}"
+    with_templates(admins_app, forbidden=page).register_error_handler(error, handler)
     if error is InvalidClaimsError:  # it goes before the handler of its status
-        app.register_error_handler(403, lambda _error: "any 403")
-    response = editor.get("/", headers=PAGE)
+        admins_app.register_error_handler(403, lambda _error: "any 403")
+    response = ask(admins_app, "/", **EDITOR)
     assert (response.status_code, response.text[:8]) == (200, "user-1 (")
     assert_is_kept_by_nobody(response)
     assert seen == [ClaimFailure("st-role", REASON)]
     # The response to a script is for the browser SDK, so it stays unchanged.
-    assert editor.get("/", headers=FETCH).json == SDK_BODY
+    assert ask(admins_app, "/", FETCH, **EDITOR).json == sdk_body("st-role", REASON)
 
 
-def test_failed_claim_leaves_no_claim_value_in_the_log(
-    editor: FlaskClient, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_failed_claim_leaves_no_claim_value_in_the_log(admins_app: Flask, caplog: Any) -> None:
     caplog.set_level(logging.DEBUG)
     for headers in (PAGE, FETCH):
-        editor.get("/", headers=headers)
+        ask(admins_app, "/", headers, **EDITOR)
     assert HIDDEN not in caplog.text
     error = InvalidClaimsError([ClaimFailure("st-role", REASON)])
     assert "the roles of the user do not meet the requirement" in str(error)
@@ -196,30 +194,13 @@ def test_failed_claim_leaves_no_claim_value_in_the_log(
 # --- everywhere a claim can be required ----------------------------------------------------------
 
 
-def plain() -> str:
-    g.ran = True
-    return content()
-
-
-def inside(**condition: Any) -> str:
-    require_session(**condition)
-    return plain()
-
-
-READERS = session_required(permission="read")
-
-
-@pytest.mark.parametrize("order", [1, -1])
-def test_nested_decorators_ask_for_all_of_it(order: int) -> None:
-    view: Callable[..., str] = plain
-    for decorator in [ADMIN, READERS, session_required][::order]:
-        view = decorator(view)
-    client = with_view(view)
+@rows("decorators", {"inside": [ADMIN, READERS], "outside": [READERS, ADMIN]})
+def test_nested_decorators_ask_for_all_of_it(decorators: list[Any]) -> None:
+    inner, outer = decorators
+    app = app_with(outer(inner(content)))
     for roles, permissions in (((), ()), (["admin"], ()), ((), ["read"])):
-        sign_in(client, roles=roles, permissions=permissions)
-        assert isinstance(told(client), list), (roles, permissions)
-    sign_in(client, roles=["admin"], permissions=["read"])
-    assert told(client) == 200
+        assert isinstance(told(app, roles=roles, permissions=permissions), list), roles
+    assert told(app, roles=["admin"], permissions=["read"]) == 200
 
 
 CONDITIONS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
@@ -238,56 +219,45 @@ def test_every_condition_holds_wherever_it_is_asked(
     app = make_app()
     outer, inner = Blueprint("outer", "outer"), Blueprint("inner", "inner")
     hooks: dict[str, Any] = {"app": app, "blueprint": inner, "nested blueprint": outer}
-    view: Callable[..., Any] = plain
+    views = {
+        "decorator": session_required(**condition)(content),
+        "view": requiring(content, **condition),
+    }
     if where in hooks:
         hooks[where].before_request(partial(require_session, **condition))
-    elif where == "view":
-        view = partial(inside, **condition)
-    else:
-        view = session_required(**condition)(plain)
-    inner.add_url_rule("/", "view", view)
+    inner.add_url_rule("/", "view", views.get(where, lambda: content()))
     outer.register_blueprint(inner)
     app.register_blueprint(outer)
-    client = app.test_client()
-    assert told(client) == 401
-    sign_in(client, "user-2")
-    assert isinstance(told(client), list)
-    assert client.get("/", headers=PAGE).status_code == 403
-    sign_in(client, **claims)
-    assert told(client) == 200
+    assert app.test_client().get("/", headers=FETCH).status_code == 401
+    assert isinstance(told(app), list)
+    assert ask(app, "/").status_code == 403
+    assert told(app, **claims) == 200
 
 
 def test_whole_app_and_a_blueprint_ask_for_their_own_pages() -> None:
-    app = make_app(login_url="/sign-in")
+    app = app_with({"/": lambda: content(), "/news": session_optional(content)})
     app.before_request(partial(require_session, role="member"))
     staff = Blueprint("staff", "staff", url_prefix="/staff")
     staff.before_request(partial(require_session, role="admin"))
     staff.add_url_rule("/desk", "desk", READERS(content))
     staff.add_url_rule("/board", "board", session_optional(content))
     app.register_blueprint(staff)
-    app.add_url_rule("/", "home", content)
-    app.add_url_rule("/news", "news", session_optional(content))
     app.add_url_rule("/health", "health", session_exempt(lambda: "well"))
-    app.add_url_rule("/sign-in", "sign_in", lambda: "sign in here")
-    client = app.test_client()
+    app.add_url_rule("/auth", "sign_in", lambda: "sign in here")
 
-    def answers() -> list[Any]:
-        return [told(client, path) for path in ("/", "/news", "/nowhere", "/staff/board")]
+    def answers(*roles: str) -> list[Any]:
+        return [told(app, path, roles=roles) for path in ("/", "/news", "/nowhere", "/staff/board")]
 
     # A condition that needs a session closes optional pages, too.
-    assert answers() == [401] * 4
-    sign_in(client, roles=["editor"])
-    assert answers() == [["st-role"]] * 4
-    for path, text in (("/health", "well"), ("/sign-in", "sign in here")):
-        assert client.get(path, headers=PAGE).text == text
-    assert client.get("/refresh-session", headers=PAGE).status_code == 200
-    sign_in(client, roles=["member"])
-    assert answers() == [200, 200, 404, ["st-role"]]
-    sign_in(client, roles=["member", "admin"])
-    assert answers() == [200, 200, 404, 200]
-    assert told(client, "/staff/desk") == ["st-perm"]
-    sign_in(client, roles=["member", "admin"], permissions=["read"])
-    assert told(client, "/staff/desk") == 200
+    assert answers("editor") == [["st-role"]] * 4
+    for path, text in (("/health", "well"), ("/auth", "sign in here")):
+        assert ask(app, path).text == text
+    assert ask(app, "/refresh-session").status_code == 200
+    assert answers("member") == [200, 200, 404, ["st-role"]]
+    assert answers("member", "admin") == [200, 200, 404, 200]
+    both: dict[str, Any] = {"roles": ["member", "admin"]}
+    assert told(app, "/staff/desk", **both) == ["st-perm"]
+    assert told(app, "/staff/desk", permissions=["read"], **both) == 200
 
 
 def test_refusal_inside_a_view_is_an_exception_of_its_own() -> None:
@@ -298,16 +268,212 @@ def test_refusal_inside_a_view_is_an_exception_of_its_own() -> None:
             return f"without {error.failures[0].id}"
         return "with it"
 
-    client = with_view(lambda: inside(role="admin"))
-    app = client.application
+    app = app_with({"/": requiring(content, role="admin"), "/catches": session_required(catches)})
     app.register_error_handler(HTTPException, lambda _error: ("handled", 418))
-    app.add_url_rule("/catches", "catches", session_required(catches))
-    sign_in(client)
-    assert client.get("/", headers=FETCH).status_code == 403
-    assert client.get("/", headers=PAGE).status_code == 418
-    response = client.get("/catches", headers=PAGE)
+    assert [ask(app, "/", headers).status_code for headers in (FETCH, PAGE)] == [403, 418]
+    response = ask(app, "/catches")
     assert (response.status_code, response.text) == (200, "without st-role")
     assert_is_kept_by_nobody(response)
+
+
+# --- the global claim validators of the SDK ------------------------------------------------------
+
+
+def with_global_claims(source: FakeGlobalClaims | None, **settings: Any) -> Flask:
+    """Return an app with these global claims, and a view for each way to require a session."""
+    template = partial(render_template, "page.html")
+    failing = SimpleNamespace(id="own", validate=fails)
+    views: dict[str, View] = {
+        "/required": session_required(content),
+        "/template": template,
+        "/both": session_required(template),
+        "/inside": requiring(content),
+        "/all": ADMIN(content),
+        "/own": session_required(validators=[failing])(content),
+    }
+    return app_with(views, sdk=sdk_values(global_claims=source), **settings)
+
+
+def fails(*_: Any) -> Any:
+    raise LookupError("hunter2")
+
+
+def test_setting_waives_them_and_no_condition_of_a_view() -> None:
+    app = with_global_claims(FakeGlobalClaims(EMAIL), global_claims=False)
+    for path in ("/required", "/template", "/inside"):
+        assert ask(app, path, **UNVERIFIED).status_code == 200, path
+    assert ask(app, "/all", **UNVERIFIED).status_code == 403
+
+
+def test_template_says_why_and_error_handlers_hear_of_it() -> None:
+    app = with_global_claims(FakeGlobalClaims(EMAIL))
+    heard: list[str] = []
+
+    def handler(error: InvalidClaimsError) -> Any:
+        heard.extend(failure.id for failure in error.failures)
+        return render_template("page.html"), 403
+
+    app.register_error_handler(InvalidClaimsError, handler)
+    answer = ask(app, "/template", **UNVERIFIED)
+    assert (answer.status_code, page_shown(answer)) == (403, "repair")
+    # On an error page, too, needs_refresh admits no session that the SDK would reject.
+    assert page_shown(ask(app, "/required", **UNVERIFIED)) == "repair"
+    # It has a cure, so the app's page is not asked; with a role it has none.
+    assert heard == []
+    assert page_shown(ask(app, "/all", **UNVERIFIED)) == "repair"
+    assert heard == ["st-ev", "st-role"]
+    # The requirements of the view do not apply to its error page.
+    assert ask(app, "/all", **VERIFIED).text == "content"
+
+
+BROKEN: dict[str, Any] = {
+    "an override": (FakeGlobalClaims(override=fails), "/", "the override of get_global"),
+    "a validator": (FakeGlobalClaims(SimpleNamespace(id="own", validate=fails)), "/", "'own'"),
+    "a validator of the view": (FakeGlobalClaims(), "/own", "'own'"),
+}
+
+
+@rows("source, own_path, name", BROKEN)
+@pytest.mark.parametrize("path", ["/required", "/template", "/inside"])
+def test_what_cannot_be_asked_is_a_failed_claim_and_a_line_in_the_log(
+    caplog: pytest.LogCaptureFixture, path: str, source: Any, own_path: str, name: str
+) -> None:
+    app, path = with_global_claims(source), path if own_path == "/" else own_path
+    for headers in (PAGE, FETCH, PAGE, FETCH):
+        assert ask(app, path, headers, **VERIFIED).status_code == 403
+    (line,) = [line for line in caplog.messages if line.startswith("claim_unchecked")]
+    assert name in line
+    assert "hunter2" not in caplog.text
+    app.debug = True
+    with pytest.raises(MisuseError, match=name):
+        ask(app, path, **VERIFIED)
+
+
+def test_validators_are_asked_once_per_page_and_not_again_for_a_token_that_meets_them() -> None:
+    asked: list[Any] = []
+
+    def validate(payload: dict[str, Any], _context: Any) -> Any:
+        asked.append(payload["sub"])
+        return ClaimValidationResult(payload["sub"] == "user-1", {"message": "no"})
+
+    validator = SimpleNamespace(id="count", validate=validate)
+    source = FakeGlobalClaims(validator)
+    app = with_global_claims(source)
+    app.before_request(require_session)
+    client = app.test_client()
+    assert client.get("/required", headers=PAGE).status_code == 302
+    assert source.contexts == []
+    for user, status in (("user-1", 200), ("user-2", 403), ("user-1", 200)):
+        asked.clear()
+        sign_in(client, user)
+        assert [client.get("/both").status_code for _ in range(3)] == [status] * 3
+        assert asked == [user] * (1 if status == 200 else 3)
+    validator.max_age_in_sec = 5
+    asked.clear()
+    assert [ask(app, "/both").status_code for _ in range(2)] == [200, 200]
+    assert asked == ["user-1"] * 2
+
+
+# --- a sign-in that lacks a factor ---------------------------------------------------------------
+
+
+SOURCES: dict[str, Any] = {
+    "the recipe is there": (FakeGlobalClaims(MFA), {}, True),
+    "the recipe is not there": (FakeGlobalClaims(), {}, False),
+    "there is no Session recipe": (None, {}, False),
+    "the setting is off": (FakeGlobalClaims(MFA), {"global_claims": False}, False),
+    "an override drops it": (FakeGlobalClaims(MFA, override=lambda *_: []), {}, False),
+    "an override fails": (FakeGlobalClaims(MFA, override=fails), {}, True),
+}
+
+
+@rows("source, settings, is_pending", SOURCES)
+def test_token_without_the_claim_is_pending_where_the_recipe_asks_for_it(
+    source: FakeGlobalClaims | None, settings: dict[str, Any], is_pending: bool
+) -> None:
+    app = with_global_claims(source, **settings)
+    answer = ask(app, "/required", FETCH)
+    assert answer.headers.get("SSR-Session") == (PENDING_HEADER if is_pending else None)
+    assert answer.status_code == (403 if is_pending else 200)
+    # With the claim, it says so itself.
+    assert ask(app, "/required", FETCH, **PENDING).headers["SSR-Session"] == PENDING_HEADER
+
+
+def test_without_an_sdk_nobody_knows_where_to_lead_to() -> None:
+    app = with_views(make_app())
+    app.register_error_handler(
+        InvalidClaimsError, lambda error: (f"no {error.failures[0].id}", error.code)
+    )
+    for method in ("GET", "POST"):
+        answer = ask(app, "/account", PAGE | {"Sec-Fetch-Site": "same-origin"}, method, **PENDING)
+        assert (answer.status_code, answer.text) == (403, "no st-mfa")
+        assert answer.headers["SSR-Session"] == PENDING_HEADER
+        assert answer.headers["Cache-Control"] == "no-store"
+    body = sdk_body("st-mfa", {"message": "MFA requirement for auth is not satisfied"})
+    assert ask(app, "/account", FETCH, **PENDING).json == body
+    template = ask(app, "/page", PAGE, **PENDING)
+    assert (template.status_code, page_shown(template)) == (403, "claims")
+    assert "/auth/mfa" not in template.text
+
+
+def test_way_back_from_a_factor_leads_to_no_page_of_sign_in_and_no_other_site() -> None:
+    app = with_views(make_app(sdk=sdk_values()))
+    for wanted in ("/auth/mfa", "/auth/%6Dfa/?a", "/auth/mfa/totp/../", "/auth", "//evil.x"):
+        htmx = FETCH | {"HX-Request": "true", "HX-Current-URL": wanted}
+        answer = ask(app, "/account", htmx, **PENDING)
+        assert answer.headers["HX-Redirect"] == "/auth/mfa?redirectToPath=/", wanted
+    answer = ask(app, "/account", PAGE | {"Sec-Fetch-Site": "cross-site"}, "POST", **PENDING)
+    assert answer.headers["SSR-Session"] == "refused; reason=cross_site"
+
+
+def test_claim_of_factors_is_waived_for_a_pending_session_alone() -> None:
+    """A validator of the app's may ask more of that claim than the recipe does."""
+    refusing = SimpleNamespace(id="st-mfa", validate=lambda *_: ClaimValidationResult(False))
+    pending = session_required(allow_pending=True)(lambda: get_session_state().value)
+    app = app_with(pending, sdk=sdk_values(global_claims=FakeGlobalClaims(refusing)))
+    assert ask(app, "/", FETCH, **PENDING).text == "pending"
+    assert told(app, **COMPLETE) == ["st-mfa"]
+
+
+def test_revocation_is_asked_of_a_pending_session() -> None:
+    app = app_with(session_required(allow_pending=True, check_revoked=True)(content))
+    asked = stub_revocation(app, lambda _handle: True)
+    answer = ask(app, "/", FETCH, **PENDING)
+    assert (answer.status_code, len(asked)) == (401, 1)
+    assert answer.headers["SSR-Session"] == "refresh; reason=revoked"
+
+
+FACTOR_PAGES: dict[str, Any] = {
+    "allow_pending": (session_required(allow_pending=True), True),
+    "session_optional": (session_optional, False),
+    "session_exempt": (session_exempt, False),
+    "session_required": (session_required, True),
+}
+
+
+@rows("decorate, is_seen", FACTOR_PAGES)
+@pytest.mark.parametrize("closed", [False, True])
+def test_page_that_completes_sign_in_is_open(closed: bool, decorate: Any, is_seen: bool) -> None:
+    app = make_app(sdk=sdk_values())
+    app.add_url_rule("/auth/mfa", "mfa", decorate(lambda: f"factor page of {bool(g.session)}"))
+    if closed:
+        app.before_request(require_session)
+    assert ask(app, "/auth/mfa", **PENDING).text == f"factor page of {is_seen}"
+
+
+def test_templates_know_the_state() -> None:
+    state = "{{ session_state }}|{{ session_state == 'pending' }}"
+    app = with_templates(make_app(), state=state)
+    app.add_url_rule(
+        "/", "state", lambda: f"{render_template('state.html')}|{get_session_state()!r}"
+    )
+    none = app.test_client(use_cookies=False).get("/").text
+    assert none == "anonymous|False|<SessionState.ANONYMOUS: 'anonymous'>"
+    assert ask(app, "/", **PENDING).text == "pending|True|<SessionState.PENDING: 'pending'>"
+    assert ask(app, "/", **COMPLETE).text == "active|False|<SessionState.ACTIVE: 'active'>"
+    assert ask(app, "/", issued_at=1).text == "refresh|False|<SessionState.REFRESH: 'refresh'>"
+    with app.app_context():
+        assert render_template("state.html").startswith("anonymous|")
 
 
 # --- misuse --------------------------------------------------------------------------------------
@@ -332,19 +498,3 @@ def test_asking_outside_of_a_request_says_how_to_register_it(condition: dict[str
         require_session(**condition)
     with make_app().app_context(), pytest.raises(MisuseError, match=message):
         require_session(**condition)
-
-
-def test_validator_that_fails_lets_nobody_in_and_is_named_once(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    failing = SimpleNamespace(id="failing", validate=lambda payload, _: payload["missing"])
-    client = with_view(session_required(validators=[failing])(plain))
-    sign_in(client)
-    for headers in (PAGE, FETCH):
-        response = client.get("/", headers=headers)
-        assert (response.status_code, "user-1" in response.text) == (403, False)
-    (line,) = [line for line in caplog.messages if line.startswith("claim_unchecked")]
-    assert "the claim validator 'failing'" in line
-    client.application.debug = True
-    with pytest.raises(MisuseError, match="'failing'"):
-        client.get("/")

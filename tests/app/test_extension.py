@@ -19,7 +19,8 @@ from tests.key_servers import KeyServer, answer, ok
 from tests.tables import rows
 from tests.tokens import make_token
 
-from .conftest import API_DOMAIN, cookies, make_app, read_from, sdk_values, with_views
+from .apps import API_DOMAIN, make_app, read_from, sdk_values, with_views
+from .visitors import cookies, signed_in
 
 # --- init_app ------------------------------------------------------------------------------------
 
@@ -83,8 +84,7 @@ def test_wrong_setting_leaves_the_app_untouched_and_a_corrected_call_works(
     FlaskSSRSession(app, api_domain=API_DOMAIN)
     install_test_keys(app)
     assert traces(app) != before
-    client = with_views(app).test_client()
-    sign_in(client)
+    client = signed_in(with_views(app))
     assert client.get("/account").text == "account of user-1"
 
 
@@ -103,9 +103,6 @@ def test_app_that_handled_a_request_cannot_be_set_up_any_more() -> None:
         FlaskSSRSession(app, api_domain=API_DOMAIN)
     assert "ssr_session" not in app.extensions
     assert app.test_client().get("/").text == "open"
-
-
-# --- hooks ---------------------------------------------------------------------------------------
 
 
 # --- what only the first request can tell --------------------------------------------------------

@@ -19,7 +19,8 @@ from flask_ssr_session.testing import expire, outage, revoke, sign_in
 from tests.browser_requests import FETCH
 from tests.tables import rows
 
-from .conftest import make_app
+from .apps import make_app
+from .visitors import signed_in
 
 Tool = Callable[..., AbstractContextManager[Any]]
 
@@ -54,8 +55,7 @@ def test_verdicts_follow_the_clock_of_the_test(
     before = make_tested_app()
     with tool(moment, tick=ticks) as frozen:
         for app in (before, make_tested_app()):
-            client = app.test_client()
-            sign_in(client, valid_seconds=100)
+            client = signed_in(app, valid_seconds=100)
             assert reason(client) == "active"
             with outage(app):
                 assert reason(client) == "keys_unavailable"
@@ -74,8 +74,7 @@ def test_verdicts_follow_the_clock_of_the_test(
 
 @WITH_EACH_TOOL
 def test_token_is_judged_by_the_time_of_the_request(tool: Tool, shift: str) -> None:
-    client = make_tested_app().test_client()
-    sign_in(client)
+    client = signed_in(make_tested_app())
     assert reason(client) == "active"
     for moment, expected in ((PAST, "clock"), (FUTURE, "expired")):
         with tool(moment, tick=False):

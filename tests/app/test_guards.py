@@ -1,34 +1,43 @@
-"""Who is let in: each way to ask for a session, each visitor, and each hook for the whole app."""
+"""Who is let in: each kind of view and way to ask for a session, each visitor, and each hook."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from functools import cache, partial
 from typing import Any
 
 import pytest
-from flask import Flask, g, render_template
+from flask import Flask, current_app, g, render_template
+from flask.views import MethodView, View
 
 from flask_ssr_session import (
+    FlaskSSRSession,
+    MisuseError,
     get_ssr_session,
     require_session,
     session_exempt,
     session_optional,
     session_required,
 )
+from flask_ssr_session.testing import outage
 from tests.browser_requests import FETCH, PAGE
 from tests.tokens import expired_token, make_token
 
-from .conftest import (
+from .apps import (
     EMAIL,
     TEMPLATE_GUARD,
     FakeGlobalClaims,
-    cookies,
     make_app,
+    requiring,
     sdk_values,
     stub_revocation,
     with_templates,
+    with_views,
 )
+from .visitors import cookies, page_shown, signed_in
+
+Function = Callable[..., Any]
 
 VERIFIED: dict[str, Any] = {"st-ev": {"v": True, "t": 1}}
 UNVERIFIED: dict[str, Any] = {"st-ev": {"v": False, "t": 1}}
@@ -47,21 +56,97 @@ LETTERS = {"+": "user-1", ".": "nobody", "x": "refused"}
 USERS, ANYBODY, OPTIONAL, ADMINS = "xxxxx++", "...++++", ".x.++++", "xxxxxx+"
 
 
-def who() -> str:
+def who(name: str = "me") -> str:
+    assert name == "me"
     session = get_ssr_session()
     assert session is g.session
     return session.user_id if session else "nobody"
 
 
-def template() -> str:
+async def coroutine(name: str = "me") -> str:
+    return who(name)
+
+
+def template(**_: str) -> str:
     return render_template("page.html")
 
 
-def inside(**condition: Any) -> str:
-    require_session(**condition)
-    return who()
+# --- kinds of views ------------------------------------------------------------------------------
 
 
+class Pages:
+    def home(self, name: str) -> str:
+        return who(name)
+
+
+def logged(view: Function) -> Function:
+    """Stand for any decorator that uses functools.wraps."""
+
+    @functools.wraps(view)
+    def inner(*args: Any, **kwargs: Any) -> Any:
+        return current_app.ensure_sync(view)(*args, **kwargs)
+
+    return inner
+
+
+def hiding(view: Function) -> Function:
+    """Stand for any decorator that does not set ``__wrapped__``."""
+    return lambda *args, **kwargs: view(*args, **kwargs)
+
+
+def impostor(view: Function) -> Function:
+    """Return another view with the attributes of a marked one."""
+    other: Any = lambda **_: who()  # noqa: E731
+    vars(other).update(vars(view))
+    vars(other).pop("__wrapped__", None)
+    return other  # type: ignore[no-any-return]
+
+
+def view_class(guard: Function) -> Function:
+    class Page(View):
+        methods = ("GET", "POST")
+        decorators = [guard]  # noqa: RUF012 - as Flask's documentation writes it
+
+        def dispatch_request(self, **values: str) -> str:
+            return who(**values)
+
+    return Page.as_view("view")
+
+
+def method_view(guard: Function) -> Function:
+    class Methods(MethodView):
+        decorators = [guard]  # noqa: RUF012
+
+        def get(self, name: str) -> str:
+            return who(name)
+
+        async def post(self, name: str) -> str:
+            return await coroutine(name)
+
+    return Methods.as_view("view")
+
+
+KINDS: dict[str, Function] = {
+    "coroutine": lambda guard: guard(coroutine),
+    "above another": lambda guard: guard(logged(who)),
+    "above another, async": lambda guard: guard(logged(coroutine)),
+    "below another": lambda guard: logged(guard(who)),
+    "below another, async": lambda guard: logged(guard(coroutine)),
+    "between others": lambda guard: logged(logged(guard(logged(who)))),
+    "on itself": lambda guard: guard(guard(who)),
+    "bound method": lambda guard: guard(Pages().home),
+    "partial": lambda guard: guard(partial(who)),
+    "view class": view_class,
+    "method view": method_view,
+}
+ADMIN = session_required(role="admin")
+R, O, E = session_required, session_optional, session_exempt  # noqa: E741
+GUARDS: dict[str, tuple[Function, str]] = {
+    "required": (R, USERS),
+    "optional()": (session_optional(), OPTIONAL),
+    "exempt": (E, ANYBODY),
+    "of a role": (ADMIN, ADMINS),
+}
 PENDING_TOO = session_required(allow_pending=True)
 PENDING_ADMINS = session_required(allow_pending=True, role="admin")
 PENDING_CHECKED = session_required(allow_pending=True, check_revoked=True)
@@ -71,15 +156,16 @@ OF_ADMINS = session_required(role="admin", global_claims=False)
 
 # For each view: who is let in by an open app, and by one whose hook requires a session everywhere.
 VIEWS: dict[str, tuple[Any, str, str]] = {
-    "session_required": (session_required(who), USERS, USERS),
+    "session_required": (R(who), USERS, USERS),
+    "session_required()": (session_required()(who), USERS, USERS),
     "a template that asks": (template, USERS, USERS),
-    "both ask": (session_required(template), USERS, USERS),
-    "require_session": (lambda: inside(), USERS, USERS),
-    "nobody asks": (who, ANYBODY, USERS),
-    "session_optional": (session_optional(who), OPTIONAL, OPTIONAL),
-    "session_optional with a template": (session_optional(template), OPTIONAL, OPTIONAL),
-    "session_exempt": (session_exempt(who), ANYBODY, ANYBODY),
-    "a role": (session_required(role="admin")(who), ADMINS, ADMINS),
+    "both ask": (R(template), USERS, USERS),
+    "require_session": (requiring(who), USERS, USERS),
+    "nobody asks": (lambda **_: who(), ANYBODY, USERS),
+    "session_optional": (O(who), OPTIONAL, OPTIONAL),
+    "session_optional with a template": (O(template), OPTIONAL, OPTIONAL),
+    "session_exempt": (E(who), ANYBODY, ANYBODY),
+    "a role": (ADMIN(who), ADMINS, ADMINS),
     "global_claims=False": (WAIVES(who), "xxx++++", "xxx++++"),
     "it waives them for its template": (WAIVES(template), "xxx++++", "xxx++++"),
     "but no condition": (OF_ADMINS(who), "xxxx+x+", "xxxx+x+"),
@@ -87,10 +173,28 @@ VIEWS: dict[str, tuple[Any, str, str]] = {
     "allow_pending with a template": (PENDING_TOO(template), "xx+xx++", "xx+xx++"),
     "allow_pending and a role": (PENDING_ADMINS(who), "xx+xxx+", "xx+xxx+"),
     # The hook does not see what asks inside the view alone.
-    "allow_pending inside": (lambda: inside(allow_pending=True), "xx+xx++", USERS),
-    "allow_pending, asked again inside": (PENDING_TOO(lambda: inside()), USERS, USERS),
+    "allow_pending inside": (requiring(who, allow_pending=True), "xx+xx++", USERS),
+    "allow_pending, asked again inside": (PENDING_TOO(requiring(who)), USERS, USERS),
     "and check_revoked": (PENDING_CHECKED(who), "xx+xx++", "xx+xx++"),
+    # One mark on another, and a mark that does not show.
+    "optional on required": (O(R(who)), USERS, USERS),
+    "required on optional": (R(O(who)), USERS, USERS),
+    "exempt on required": (E(R(who)), USERS, USERS),
+    "required on exempt": (R(E(who)), USERS, USERS),
+    "optional on a role": (O(ADMIN(who)), ADMINS, ADMINS),
+    "a role on optional": (ADMIN(O(who)), ADMINS, ADMINS),
+    "exempt on a role": (E(ADMIN(who)), ADMINS, ADMINS),
+    "a role on exempt": (ADMIN(E(who)), ADMINS, ADMINS),
+    "a mark below what hides it": (hiding(E(who)), ANYBODY, USERS),
+    "a mark that was copied": (impostor(E(who)), ANYBODY, USERS),
 }
+VIEWS |= {
+    f"{name}, {kind}": (build(guard), expected, expected)
+    for name, (guard, expected) in GUARDS.items()
+    for kind, build in KINDS.items()
+}
+
+
 HOOKS: dict[str, Any] = {
     "": None,
     "closed": require_session,
@@ -104,7 +208,7 @@ def app_with(hook: str) -> Flask:
     with_templates(app, page=TEMPLATE_GUARD.replace("content", "{{ who() }}"))
     app.jinja_env.globals["who"] = who
     for name, (view, _, _) in VIEWS.items():
-        app.add_url_rule(f"/{name}", name, view, methods=["GET", "POST"])
+        app.add_url_rule(f"/{name}/<name>", name, view, methods=["GET", "POST"])
     if HOOKS[hook] is not None:
         app.before_request(HOOKS[hook])
     stub_revocation(app, lambda _handle: False)
@@ -116,12 +220,12 @@ def app_with(hook: str) -> Flask:
 def test_who_is_let_in(name: str, hook: str) -> None:
     _, opened, closed = VIEWS[name]
     # A hook with a condition honours no mark but session_exempt.
-    for_admins = opened if name == "session_exempt" else ADMINS
+    for_admins = closed if "exempt" in name else ADMINS
     expected = {"": opened, "closed": closed, "for admins": for_admins}[hook]
     client = app_with(hook).test_client(use_cookies=False)
     for (visitor, cookie), letter in zip(VISITORS.items(), expected, strict=True):
         for method, headers in (("GET", FETCH), ("POST", FETCH), ("GET", PAGE)):
-            answer = client.open(f"/{name}", method=method, headers=headers | cookie())
+            answer = client.open(f"/{name}/me", method=method, headers=headers | cookie())
             let_in = answer.text in ("user-1", "nobody")
             assert (answer.text if let_in else "refused") == LETTERS[letter], (visitor, method)
             if not let_in:
@@ -129,3 +233,77 @@ def test_who_is_let_in(name: str, hook: str) -> None:
                 assert answer.headers["Cache-Control"] == "no-store", visitor
                 refusal = 401 if visitor in ("stranger", "expired") else 403
                 assert headers is PAGE or answer.status_code == refusal, visitor
+
+
+def test_view_that_is_replaced_while_the_app_serves_has_its_own_mark() -> None:
+    app = make_app()
+    app.before_request(require_session)
+    bare = lambda: "content"  # noqa: E731
+    app.add_url_rule("/", "view", bare)
+    for view, status in ((bare, 401), (O(lambda: ""), 200), (bare, 401), (E(lambda: ""), 200)):
+        app.view_functions["view"] = view
+        assert app.test_client().get("/", headers=FETCH).status_code == status
+
+
+@pytest.mark.parametrize("guard", [session_required, session_optional])
+def test_decorator_keeps_the_name_of_a_view_and_takes_nothing_else(guard: Any) -> None:
+    assert [guard(view).__name__ for view in (who, coroutine, Pages().home)] == [
+        *("who", "coroutine", "home")
+    ]
+    with pytest.raises(MisuseError, match=r"decorators = \[session_required\]"):
+        guard(MethodView)
+    with pytest.raises(MisuseError, match="decorate a view function"):
+        guard("account")
+    for hook in (guard, guard()):
+        app = with_views(make_app())
+        app.before_request(hook)
+        with pytest.raises(MisuseError, match="before_request takes require_session"):
+            app.test_client().get("/open")
+
+
+# --- optional pages ------------------------------------------------------------------------------
+
+
+def test_going_on_signed_out_is_offered_and_honoured_on_optional_pages_only(app: Flask) -> None:
+    client, mark = signed_in(app, valid_seconds=-60), "?continueSignedOut=1"
+    for method in ("GET", "POST"):
+        page = client.open("/news?a=1", method=method, headers=PAGE)
+        assert page_shown(page) == "refresh"
+        assert 'href="/news?a=1&amp;continueSignedOut=1"' in page.text, method
+        assert "data-optional" in page.text
+    for headers in (PAGE, FETCH):
+        assert client.get("/news" + mark, headers=headers).text == "news for everyone"
+    for path in ("/account", "/page"):
+        required = client.get(path + mark, headers=PAGE)
+        assert page_shown(required) == "refresh"
+        assert "data-optional" not in required.text
+        assert client.get(path + mark, headers=FETCH).status_code == 401
+    client = signed_in(app)
+    assert client.get("/news" + mark, headers=PAGE).text == "news for user-1"
+    with outage(app):  # an optional page is shown signed out
+        assert client.get("/news", headers=PAGE).text == "news for everyone"
+        assert client.get("/account", headers=PAGE).status_code == 503
+
+
+def test_session_that_ended_on_an_open_sign_in_page_leads_to_its_form() -> None:
+    app = make_app()
+    app.add_url_rule("/auth", "sign_in", session_optional(lambda: "sign in"))
+    client = signed_in(app, valid_seconds=-60)
+    page = client.get("/auth?redirectToPath=/account", headers=PAGE).text
+    onward = "/auth?redirectToPath=/account&amp;continueSignedOut=1"
+    assert f'data-sign-in="{onward}"' in page
+    assert "data-optional" not in page
+    assert client.get(onward.replace("&amp;", "&"), headers=PAGE).text == "sign in"
+
+
+def test_exempt_view_works_without_keys_and_settings() -> None:
+    app = Flask("incomplete")
+    app.config["PROPAGATE_EXCEPTIONS"] = False
+    FlaskSSRSession(app)
+    app.add_url_rule("/health", "health", session_exempt(lambda: "well"))
+    app.add_url_rule("/other", "other", lambda: "other")
+    client = app.test_client()
+    response = client.get("/health")
+    assert (response.status_code, response.text) == (200, "well")
+    assert "Vary" not in response.headers
+    assert client.get("/other").status_code == 500

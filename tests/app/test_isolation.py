@@ -17,7 +17,8 @@ from flask_ssr_session import get_ssr_session, require_session, session_optional
 from ..browser_requests import PAGE
 from ..tables import rows
 from ..tokens import make_token
-from .conftest import cookies, make_app, with_templates
+from .apps import make_app, with_templates
+from .visitors import cookies
 
 
 class Site:

@@ -11,7 +11,7 @@ from flask import Flask
 from ..browser_requests import FETCH
 from ..tables import rows
 from ..tokens import expired_token, make_token
-from .conftest import cookies
+from .visitors import cookies
 
 
 def is_kept(text: str) -> bool:

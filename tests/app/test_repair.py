@@ -16,7 +16,6 @@ from flask.testing import FlaskClient
 from flask_ssr_session import (
     ConfigError,
     InvalidClaimsError,
-    app_state,
     require_session,
     safe_return_path,
     session_optional,
@@ -28,15 +27,8 @@ from flask_ssr_session.testing import sign_in
 from ..browser_requests import FETCH, PAGE
 from ..tables import rows
 from ..tokens import make_token
-from .conftest import (
-    TEMPLATE_GUARD,
-    FakeGlobalClaims,
-    cookies,
-    make_app,
-    page_shown,
-    sdk_values,
-    with_templates,
-)
+from .apps import TEMPLATE_GUARD, FakeGlobalClaims, add_views, make_app, sdk_values, with_templates
+from .visitors import cookies, page_shown, signed_in
 
 VERIFIED: dict[str, Any] = {"email_verified": True, "factors": ["totp"]}
 UNVERIFIED: dict[str, Any] = {"email_verified": False}
@@ -61,9 +53,8 @@ def make_site(**settings: Any) -> Flask:
         # The pages of cures, each of which asks for a session.
         **{path: {"email_verified": True} for path in CURES},
     }
-    for path, condition in conditions.items():
-        view = session_required(**condition)(lambda: "content")
-        app.add_url_rule(path, path, view, methods=["GET", "POST"])
+    views = {path: session_required(**each)(lambda: "content") for path, each in conditions.items()}
+    add_views(app, views)
     app.add_url_rule("/page", "page", lambda: render_template("page.html"))
     app.add_url_rule("/optional", "optional", session_optional(lambda: "content"))
 
@@ -130,31 +121,10 @@ def test_claim_leads_to_its_cure_or_is_the_apps_403(
     assert client.get(path, headers=PAGE).text == "content"
 
 
-@rows("visitor", {"not verified": UNVERIFIED, "half signed in": HALF})
-def test_optional_page_needs_no_cure(client: FlaskClient, visitor: dict[str, Any]) -> None:
-    sign_in(client, **visitor)
-    assert client.get("/optional", headers=PAGE).text == "content"
-
-
 CURE_PAGES: dict[str, Any] = {
-    "e-mail": (UNVERIFIED, "/auth/verify-email", ""),
-    "factors": (HALF | {"email_verified": True}, "/auth/mfa", ""),
-    "one factor": (HALF | {"email_verified": True}, "/auth/mfa/totp", ""),
-    "another claim than its own": (UNVERIFIED, "/auth/mfa", "repair"),
-    "a page that is no cure here": (UNVERIFIED, "/confirm", "repair"),
-}
-
-
-@rows("visitor, path, shown", CURE_PAGES)
-def test_cure_page_does_not_ask_for_its_own_cure(
-    client: FlaskClient, visitor: dict[str, Any], path: str, shown: str
-) -> None:
-    sign_in(client, **visitor)
-    page = client.get(path, headers=PAGE)
-    assert (page_shown(page), page.text == "content") == (shown, shown == "")
-
-
-CURES_ELSEWHERE: dict[str, Any] = {
+    "the prebuilt page": (None, "", "/auth/mfa", ""),
+    "the page of one factor": (None, "", "/auth/mfa/totp", ""),
+    "the page of another claim": (None, "", "/auth/verify-email", "repair"),
     "the home page is a cure": ("/", "", "/any", "repair"),
     "below a cure": ("/any", "", "/any/more", "repair"),
     "the cure itself": ("/any", "", "/any", ""),
@@ -167,16 +137,15 @@ CURES_ELSEWHERE: dict[str, Any] = {
 
 
 @pytest.mark.usefixtures("sdk")
-@rows("cure, mount, path, shown", CURES_ELSEWHERE)
-def test_cure_page_opens_no_other_page(cure: str | None, mount: str, path: str, shown: str) -> None:
+@rows("cure, mount, path, shown", CURE_PAGES)
+def test_cure_page_does_not_ask_for_its_own_cure_and_opens_no_other_page(
+    cure: str | None, mount: str, path: str, shown: str
+) -> None:
     app = make_site(claim_pages={"st-mfa": cure} if cure else {})
     app.add_url_rule("/any/more", "more", session_required(lambda: "more"))
-    client = app.test_client()
-    sign_in(client, mfa_complete=False, email_verified=True)
+    client = signed_in(app, mfa_complete=False, email_verified=True)
     page = client.get(path, headers=PAGE, environ_overrides={"SCRIPT_NAME": mount})
-
-    assert page_shown(page) == shown
-    assert page.status_code == (403 if shown else 200)
+    assert (page.status_code, page_shown(page)) == (403 if shown else 200, shown)
 
 
 CURE_HOSTS: dict[str, Any] = {
@@ -228,8 +197,7 @@ def test_sign_in_returns_to_a_cure_page_with_its_query(client: FlaskClient) -> N
 def test_cure_is_found_by_its_endpoint(sdk: None, mount: str) -> None:  # noqa: ARG001
     app = make_site(claim_pages={"st-ev": "confirm", "st-mfa": "/m"})
     app.add_url_rule("/café", "confirm", session_required(lambda: "your address"))
-    client = app.test_client()
-    sign_in(client, **UNVERIFIED)
+    client = signed_in(app, **UNVERIFIED)
 
     def get(path: str) -> Any:
         return client.get(path, headers=PAGE, environ_overrides={"SCRIPT_NAME": mount})
@@ -243,48 +211,44 @@ def test_cure_is_found_by_its_endpoint(sdk: None, mount: str) -> None:  # noqa: 
 
 
 ENDPOINTS: dict[str, Any] = {
-    "an endpoint": ("plain", False),
-    "none": ("nowhere", True),
-    "one that needs arguments": ("of_user", True),
-    "one that a function of the app completes": ("of_user", False),
+    "an endpoint": ("plain", {}, False),
+    "none": ("nowhere", {}, True),
+    "one that needs arguments": ("of_user", {}, True),
+    "one that a function of the app completes": ("of_user", {"user": "anna"}, False),
 }
 
 
-@rows("page, is_refused", ENDPOINTS)
+@rows("page, defaults, is_refused", ENDPOINTS)
 @pytest.mark.usefixtures("sdk")
 def test_endpoint_of_a_cure_is_checked_before_the_first_page(
-    request: pytest.FixtureRequest, page: str, is_refused: bool
+    page: str, defaults: dict[str, str], is_refused: bool
 ) -> None:
     app = make_site(claim_pages={"st-ev": page})
     app.add_url_rule("/plain", "plain", lambda: "")
     app.add_url_rule("/<user>/page", "of_user", lambda user: user)
-    if "completes" in request.node.name:
-        app.url_defaults(lambda _endpoint, values: values.setdefault("user", "anna"))
+    if defaults:
+        app.url_defaults(lambda _endpoint, values: values.update(defaults))
     with pytest.raises(ConfigError, match="no such endpoint") if is_refused else nullcontext():
         app.test_client().get("/any", headers=PAGE)
 
 
-@rows(
-    "language, mount, shown",
-    {
-        "a language": ("de", "", "repair"),
-        "none": ("", "", "claims"),
-        # A proxy's header may say so.
-        "a mount point that names a host": ("de", "//evil.example", "claims"),
-    },
-)
+UNLED: dict[str, Any] = {
+    "a language": ("de", "", "repair"),
+    "none": ("", "", "claims"),
+    # A proxy's header may say so.
+    "a mount point that names a host": ("de", "//evil.example", "claims"),
+}
+
+
+@rows("language, mount, shown", UNLED)
+@pytest.mark.usefixtures("sdk")
 def test_endpoint_that_no_link_leads_to_is_no_cure(
-    sdk: None,  # noqa: ARG001
-    caplog: pytest.LogCaptureFixture,
-    language: str,
-    mount: str,
-    shown: str,
+    caplog: pytest.LogCaptureFixture, language: str, mount: str, shown: str
 ) -> None:
     app = make_site(claim_pages={"st-ev": "of_language"})
     app.add_url_rule("/<language>/page", "of_language", lambda language: language)
     app.url_defaults(lambda _endpoint, values: values.update(language and {"language": language}))
-    client = app.test_client()
-    sign_in(client, **UNVERIFIED)
+    client = signed_in(app, **UNVERIFIED)
     page = client.get("/mail", headers=PAGE, environ_overrides={"SCRIPT_NAME": mount})
     assert page.status_code == 403
     assert ("data-cure" in page.text) is (shown == "repair")
@@ -292,8 +256,7 @@ def test_endpoint_that_no_link_leads_to_is_no_cure(
 
 
 def test_htmx_gets_an_encoded_path(sdk: None) -> None:  # noqa: ARG001
-    client = make_site(claim_pages={"st-ev": "/подтвердить"}).test_client()
-    sign_in(client, **UNVERIFIED)
+    client = signed_in(make_site(claim_pages={"st-ev": "/подтвердить"}), **UNVERIFIED)
     location = client.get("/mail", headers=HTMX).headers["HX-Redirect"]
     assert location.startswith("/%D0%BF%D0%BE%D0%B4")
 
@@ -332,60 +295,53 @@ FORMS: dict[str, Any] = {
 }
 
 
+def posted(app: Flask, view: Any, **visitor: Any) -> str:
+    """Return what a visitor gets who posts a form to *view*."""
+    app.add_url_rule("/form", "form", view, methods=["POST"])
+    client = signed_in(app, **visitor)
+    return client.post("/form", data={"a": "typed"}, headers=PAGE | SAME_ORIGIN).text
+
+
 @rows("visitor, is_kept", FORMS)
 @rows("by_hook", {"by the view": False, "by a hook": True})
-@rows("reads_before", {"first": False, "behind one that read the form, as Flask-WTF's": True})
 def test_form_can_be_sent_again_after_the_cure(
-    app: Flask, visitor: dict[str, Any], is_kept: bool, by_hook: bool, reads_before: bool
+    app: Flask, visitor: dict[str, Any], is_kept: bool, by_hook: bool
 ) -> None:
     keeps: dict[str, Any] = {"keep_form": True, "email_verified": True}
-    if reads_before:
-        app.before_request(lambda: request.form.get("csrf_token"))
     if by_hook:
         app.before_request(partial(require_session, **keeps))
     view = (lambda: "done") if by_hook else session_required(**keeps)(lambda: "done")
-    app.add_url_rule("/form", "form", view, methods=["POST"])
-    client = app.test_client()
-    sign_in(client, **visitor)
-    page = client.post("/form", data={"a": "typed"}, headers=PAGE | SAME_ORIGIN)
-
-    assert ('name="a" value="typed"' in page.text) is is_kept
-    assert (page.text == "done") is not is_kept
+    page = posted(app, view, **visitor)
+    assert ('name="a" value="typed"' in page) is is_kept
+    assert (page == "done") is not is_kept
 
 
-def test_form_is_kept_without_claims_that_the_view_waives(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(*_: Any) -> list[Any]:
-        raise LookupError("a defect of the app's")
-
-    values = sdk_values(global_claims=FakeGlobalClaims(override=fails))
-    monkeypatch.setattr(app_state, "read_sdk", lambda: values)
-    app = make_site()
-    app.debug = True  # where a broken override is an error
-    view = session_required(keep_form=True, global_claims=False)(lambda: "done")
-    app.add_url_rule("/form", "form", view, methods=["POST"])
-    client = app.test_client()
-    sign_in(client, mfa_complete=True)
-    assert client.post("/form", data={"a": "b"}, headers=PAGE | SAME_ORIGIN).text == "done"
+def fails(*_: Any) -> list[Any]:
+    raise LookupError("a defect of the app's")
 
 
-def test_form_is_kept_for_a_claim_that_the_sdk_requires(monkeypatch: pytest.MonkeyPatch) -> None:
-    unmet = SimpleNamespace(is_valid=False, reason=None)
-    verified = SimpleNamespace(id="st-ev", validate=lambda *_: unmet)
-    values = sdk_values(global_claims=FakeGlobalClaims(verified))
-    monkeypatch.setattr(app_state, "read_sdk", lambda: values)
-    app = make_site()
+UNMET = SimpleNamespace(is_valid=False, reason=None)
+UNVERIFIED_BY_SDK = SimpleNamespace(id="st-ev", validate=lambda *_: UNMET)
+SOURCES: dict[str, Any] = {
+    # In debug mode a broken override is an error.
+    "claims that the view waives": (FakeGlobalClaims(override=fails), False, "done"),
+    "a claim that the SDK requires": (FakeGlobalClaims(UNVERIFIED_BY_SDK), True, 'value="typed"'),
+}
+
+
+@rows("source, asks, shown", SOURCES)
+def test_form_is_kept_for_global_claims_that_are_asked(source: Any, asks: bool, shown: str) -> None:
+    app = make_site(sdk=sdk_values(global_claims=source))
+    app.debug = True
     app.before_request(lambda: request.form.get("csrf_token"))
-    view = session_required(keep_form=True)(lambda: "done")
-    app.add_url_rule("/form", "form", view, methods=["POST"])
-    client = app.test_client()
-    sign_in(client)
-    page = client.post("/form", data={"a": "typed"}, headers=PAGE | SAME_ORIGIN)
-    assert 'name="a" value="typed"' in page.text
+    view = session_required(keep_form=True, global_claims=asks)(lambda: "done")
+    assert shown in posted(app, view, mfa_complete=True)
 
 
 def test_pages_of_the_app_replace_the_prebuilt_ones(sdk: None) -> None:  # noqa: ARG001
-    client = make_site(claim_pages={"st-ev": "/confirm"}, step_up_url="/step-up").test_client()
-    sign_in(client, **UNVERIFIED)
+    client = signed_in(
+        make_site(claim_pages={"st-ev": "/confirm"}, step_up_url="/step-up"), **UNVERIFIED
+    )
     assert attribute("cure", client.get("/mail", headers=PAGE).text) == f"/confirm?{BACK}mail"
     assert client.get("/confirm", headers=PAGE).status_code == 200
     sign_in(client, **VERIFIED)
@@ -394,16 +350,10 @@ def test_pages_of_the_app_replace_the_prebuilt_ones(sdk: None) -> None:  # noqa:
     assert attribute("cure-call", page.text) is None
 
 
-@rows(
-    "settings, shown",
-    {"no page": ({}, ""), "a page": ({"claim_pages": {"st-mfa": "/2"}}, "repair")},
-)
-def test_without_an_sdk_only_named_pages_cure(settings: dict[str, Any], shown: str) -> None:
-    client = make_site(**settings).test_client()
-    sign_in(client, **HALF)
+def test_without_an_sdk_only_named_pages_cure() -> None:
+    client = signed_in(make_site(claim_pages={"st-mfa": "/2"}), **HALF)
     page = client.get("/any", headers=PAGE)
-
-    assert (page.status_code, page_shown(page)) == (403, shown)
+    assert (page.status_code, page_shown(page)) == (403, "repair")
 
 
 def test_old_sign_in_shows_a_button_and_no_link_that_signs_out(client: FlaskClient) -> None:

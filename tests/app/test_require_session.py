@@ -34,17 +34,16 @@ from tests.browser_requests import FETCH, PAGE
 from tests.tables import rows
 from tests.tokens import expired_token, make_token
 
-from .conftest import (
+from .apps import (
     EMAIL,
     TEMPLATE_GUARD,
     FakeGlobalClaims,
-    cookies,
     make_app,
-    page_shown,
     sdk_values,
     with_templates,
     with_views,
 )
+from .visitors import cookies, page_shown, signed_in
 
 Function = Callable[..., Any]
 CLOSED = rows("closed", {"open app": False, "closed app": True})
@@ -85,8 +84,7 @@ def plain() -> Function:
 
 
 def test_refresh_page_does_not_go_round_where_a_session_is_required_everywhere() -> None:
-    client = closed(with_views(make_app(refresh_flow="redirect"))).test_client()
-    sign_in(client, valid_seconds=-60)
+    client = signed_in(closed(with_views(make_app(refresh_flow="redirect"))), valid_seconds=-60)
     page = client.get("/account?a=1", headers=PAGE, follow_redirects=True)
     assert (page.status_code, page_shown(page)) == (200, "refresh")
     assert page.request.full_path == "/refresh-session?redirectBack=/account%3Fa%3D1"
@@ -117,44 +115,7 @@ def for_admins(view: Function) -> Function:
 
 def limited(view: Function) -> Function:
     """A decorator that ignores sessions, like Flask-Limiter's."""
-    return functools.wraps(view)(hiding(view))
-
-
-def hiding(view: Function) -> Function:
-    """A decorator that does not set ``__wrapped__``."""
-    return lambda *args, **kwargs: view(*args, **kwargs)
-
-
-def impostor(view: Function) -> Function:
-    """Have the attributes of a marked view, and be another one."""
-    other = plain()
-    vars(other).update(vars(view))
-    vars(other).pop("__wrapped__", None)
-    return other
-
-
-MARKS: dict[str, Any] = {
-    "exempt": (session_exempt(plain()), True),
-    "optional": (session_optional(plain()), True),
-    "optional below two": (limited(limited(session_optional(plain()))), True),
-    "no mark": (plain(), False),
-    "exempt below what hides it": (hiding(session_exempt(plain())), False),
-    "looks exempt": (impostor(session_exempt(plain())), False),
-    "required on optional": (session_required(session_optional(plain())), False),
-    "required on exempt": (session_required(session_exempt(plain())), False),
-    "exempt on required": (session_exempt(session_required(plain())), False),
-}
-
-
-@rows("view, is_open", MARKS)
-def test_hook_finds_the_mark_below_other_decorators(view: Function, is_open: bool) -> None:
-    app = closed(make_app())
-    app.add_url_rule("/", "view", plain())
-    # A view may be replaced while the app serves.
-    for before, function in ((False, None), (is_open, view), (True, session_exempt(plain()))):
-        app.view_functions["view"] = function or app.view_functions["view"]
-        assert ask(app, "/", STRANGER).status_code == (200 if before else 401)
-        assert ask(app, "/", READER).status_code == 200
+    return functools.wraps(view)(lambda *args, **kwargs: view(*args, **kwargs))
 
 
 @CLOSED
@@ -232,58 +193,52 @@ def test_optional_hook_asks_what_session_optional_asks(
     assert any(text == "content for strangers, held back: False" for *_, text in shown)
 
 
-@rows(
-    "hooks, closed, name, claims, status",
-    {
-        "stranger": ([OPTIONAL], False, "plain", STRANGER, 200),
-        "a view that requires a session": ([OPTIONAL], False, "guarded", STRANGER, 401),
-        "a session there": ([OPTIONAL], False, "guarded", READER, 200),
-        "a view that requires a role": ([OPTIONAL], False, "admin", READER, 403),
-        "the role": ([OPTIONAL], False, "admin", ADMIN, 200),
-        "an exempt view": ([OPTIONAL], False, "exempt", STRANGER, 200),
-        "a stricter hook after it": ([OPTIONAL, require_session], False, "plain", STRANGER, 401),
-        "a stricter hook before it": ([require_session, OPTIONAL], False, "plain", STRANGER, 401),
-        "a session for both": ([require_session, OPTIONAL], False, "plain", READER, 200),
-        "a closed app": ([OPTIONAL], True, "plain", STRANGER, 401),
-    },
-)
+LOWERS_NOTHING: dict[str, Any] = {
+    "stranger": ([], [OPTIONAL], "plain", STRANGER, 200),
+    "a view that requires a session": ([], [OPTIONAL], "guarded", STRANGER, 401),
+    "a session there": ([], [OPTIONAL], "guarded", READER, 200),
+    "a view that requires a role": ([], [OPTIONAL], "admin", READER, 403),
+    "the role": ([], [OPTIONAL], "admin", ADMIN, 200),
+    "an exempt view": ([], [OPTIONAL], "exempt", STRANGER, 200),
+    "a stricter hook after it": ([], [OPTIONAL, require_session], "plain", STRANGER, 401),
+    "a stricter hook before it": ([], [require_session, OPTIONAL], "plain", STRANGER, 401),
+    "a session for both": ([], [require_session, OPTIONAL], "plain", READER, 200),
+}
+
+
+@rows("of_app, of_area, name, claims, status", LOWERS_NOTHING)
 def test_optional_hook_lowers_nothing_else(
-    hooks: list[Function], closed: bool, name: str, claims: dict[str, Any] | None, status: int
+    of_app: list[Function], of_area: list[Function], name: str, claims: Any, status: int
 ) -> None:
     app = make_app()
-    if closed:
-        app.before_request(require_session)
-    open_area(app, *hooks)
+    for hook in of_app:
+        app.before_request(hook)
+    open_area(app, *of_area)
     assert ask(app, f"/area/{name}", claims).status_code == status
 
 
-@rows(
-    "condition",
-    {
-        "a role": {"role": "admin"},
-        "a claim": {"email_verified": True},
-        "a factor": {"factor": "totp"},
-        "a recent sign-in": {"signed_in_within": 60},
-        "the core": {"check_revoked": True},
-        "a form": {"keep_form": True},
-        "half signed in": {"allow_pending": True},
-        "no global claims": {"global_claims": False},
-    },
+CONDITIONS: tuple[dict[str, Any], ...] = (
+    *({"role": "admin"}, {"email_verified": True}, {"factor": "totp"}, {"signed_in_within": 60}),
+    *({"check_revoked": True}, {"keep_form": True}, {"allow_pending": True}),
+    {"global_claims": False},
 )
-def test_optional_takes_no_condition(app: Flask, condition: dict[str, Any]) -> None:
-    given: dict[str, Any] = {}
 
+
+def test_optional_takes_no_condition(app: Flask) -> None:
+    given: dict[str, Any] = {"optional": True}
+
+    @app.route("/")
     def view() -> str:
         require_session(**given)
         return "content"
 
-    app.add_url_rule("/", "view", view)
-    for twin, status in (({"optional": True}, 200), (condition, 401)):
-        given = twin
-        assert ask(app, "/", STRANGER).status_code == status
-    given = condition | {"optional": True}
-    with pytest.raises(MisuseError, match="optional=True takes no other condition"):
-        ask(app, "/", STRANGER)
+    assert ask(app, "/", STRANGER).status_code == 200
+    for condition in CONDITIONS:
+        given = condition
+        assert ask(app, "/", STRANGER).status_code == 401, condition
+        given = condition | {"optional": True}
+        with pytest.raises(MisuseError, match="optional=True takes no other condition"):
+            ask(app, "/", STRANGER)
     given = {"optional": 1}
     with pytest.raises(MisuseError, match="optional= takes True or False"):
         ask(app, "/", STRANGER)
@@ -469,36 +424,35 @@ ERRORS: dict[str, Any] = {
     "404": ("/nowhere", 404),
     "404 below the API": ("/auth/nowhere", 404),
     "404 at sign-in": ("/auth", 404),
-    "405": ("/post-only", 405),
     "raised by a view": ("/aborts", 410),
     "raised by an exempt view": ("/exempt", 410),
     "raised by a hook": ("/hook", 418),
     "a view that fails": ("/fails", 500),
+    "a view that fails, handled as 500": ("/divides", 500),
 }
 
 
-@rows("trap", {"": False, "TRAP_HTTP_EXCEPTIONS": True})
 @rows("first", {"after an exempt request": True, "at once": False})
 @rows("path, status", ERRORS)
 def test_error_handler_that_asks_for_a_session_means_it(
-    path: str, status: int, first: bool, trap: bool
+    path: str, status: int, first: bool
 ) -> None:
     def guarding(error: Exception) -> Any:
         require_session(role="admin") if "role" in request.args else require_session()
         return content(), getattr(error, "code", 500)
 
     app = make_app()
-    app.config.update(TRAP_HTTP_EXCEPTIONS=trap, PROPAGATE_EXCEPTIONS=False)
+    app.config["PROPAGATE_EXCEPTIONS"] = False
     for rule, view in {
         "/health": session_exempt(lambda: "ok"),
         "/aborts": lambda: abort(410),
         "/exempt": session_exempt(lambda: abort(410)),
         "/fails": fail,
+        "/divides": lambda: str(1 // 0),
     }.items():
         app.add_url_rule(rule, rule.strip("/"), view)
-    app.add_url_rule("/post-only", "post", lambda: "", methods=["POST"])
     app.before_request(lambda: abort(418) if request.path == "/hook" else None)
-    for code in (404, 405, 410, 418, LookupError):
+    for code in (404, 410, 418, 500, LookupError):
         app.register_error_handler(code, guarding)
     if first:
         assert ask(app, "/health", STRANGER).text == "ok"
@@ -565,17 +519,6 @@ def test_error_page_shows_nobody_what_other_pages_hold_back(
     assert ("SSRSession" in answer.text) is (claims is UNVERIFIED)
     # Its requirements end with the view: the error page shows what any session may see.
     assert "SECRET" in ask(claims_app, "/it", GOOD, PAGE).text
-
-
-def test_handler_for_500_may_ask_for_a_session(claims_app: Flask) -> None:
-    claims_app.add_url_rule("/boom", "boom", fail)
-    claims_app.register_error_handler(500, lambda _error: (inside(), 500))
-    for claims, headers, status in (
-        *((STRANGER, PAGE, 302), (STRANGER, FETCH, 401), (UNVERIFIED, PAGE, 403)),
-        (GOOD, FETCH, 500),
-    ):
-        answer = ask(claims_app, "/boom", claims, headers)
-        assert (answer.status_code, answer.text == "SECRET") == (status, claims is GOOD)
 
 
 # --- what counts as a hook -----------------------------------------------------------------------

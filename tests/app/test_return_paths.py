@@ -9,7 +9,6 @@ from urllib.parse import parse_qsl, quote, unquote, unquote_to_bytes, urlsplit
 
 import pytest
 from flask import Blueprint, Flask
-from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.test import Client, TestResponse
 
@@ -19,7 +18,8 @@ from tests.return_paths import HOSTILE, LEGITIMATE, OWN_ORIGIN, REFRESH, SIGN_IN
 from tests.tables import rows, shown
 from tests.tokens import expired_token
 
-from .conftest import cookies, make_app, page_shown
+from .apps import make_app
+from .visitors import cookies, page_shown
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -73,20 +73,15 @@ def test_parameter_is_judged_by_the_table(inline: Flask, raw: str, back: str) ->
     assert f'href="{back}" data-ssr-here' in unescape(page.text)
 
 
-# How an app is mounted: prefix, WSGI application, what SCRIPT_NAME and PATH_INFO begin with.
-Mount = tuple[str, Callable[[Flask], "WSGIApplication"], str, str]
-
-
-def _dispatched(app: Flask) -> WSGIApplication:
-    return DispatcherMiddleware(Flask("outer"), {"/deep/shop": app})
+# How an app is mounted: prefix, WSGI application, and what SCRIPT_NAME begins with.
+Mount = tuple[str, Callable[[Flask], "WSGIApplication"], str]
 
 
 MOUNTS: dict[str, Mount] = {
-    "root": ("", lambda app: app, "", ""),
-    "script name": ("/shop", lambda app: app, "/shop", ""),
-    "non-ASCII script name": ("/caf%C3%A9%201", lambda app: app, "/caf\xc3\xa9 1", ""),
-    "dispatcher": ("/deep/shop", _dispatched, "", "/deep/shop"),
-    "proxy": ("/front/shop", lambda app: ProxyFix(app, x_prefix=1), "", ""),
+    "root": ("", lambda app: app, ""),
+    "script name": ("/shop", lambda app: app, "/shop"),
+    "non-ASCII script name": ("/caf%C3%A9%201", lambda app: app, "/caf\xc3\xa9 1"),
+    "proxy": ("/front/shop", lambda app: ProxyFix(app, x_prefix=1), ""),
 }
 
 
@@ -98,7 +93,7 @@ def ask(mount: Mount, app: Flask, address: str, *, is_stranger: bool = False) ->
         headers=PAGE | cookie | {"X-Forwarded-Prefix": "/front/shop"},
         environ_overrides={
             "SCRIPT_NAME": mount[2],
-            "PATH_INFO": mount[3] + unquote_to_bytes(path).decode("latin-1"),
+            "PATH_INFO": unquote_to_bytes(path).decode("latin-1"),
             "QUERY_STRING": query,
         },
     )
@@ -132,16 +127,10 @@ def test_every_answer_leads_back_byte_for_byte(
 
 # Servers pass decoded paths to an app, so all spellings of a path return as one.
 SPELLINGS: dict[str, Any] = {
-    "a sign that needs no code": ("/x/%7Eme", "/x/~me"),
-    "a letter": ("/x/%41", "/x/A"),
-    "small letters": ("/x/caf%c3%a9", "/x/caf%C3%A9"),
     "a slash": ("/x/a%2Fb", "/x/a/b"),
-    "a backslash": ("/x/a%5cb", "/x/a%5Cb"),
-    "a colon and an at sign": ("/x/%3Aa%40", "/x/:a@"),
     "a question mark and a hash": ("/x/a%3fb%23c", "/x/a%3Fb%23c"),
     "signs of HTML": ("/x/a%22%3c", "/x/a%22%3C"),
     "Latin-1": ("/x/latin%E9", "/x/latin%EF%BF%BD"),
-    "half a character": ("/x/%FF", "/x/%EF%BF%BD"),
 }
 
 

@@ -1,9 +1,14 @@
-"""Revoked sessions, checked by the hook or by the view."""
+"""What the core and a list of the app's say of a session: that it ended, and its claims of today.
+
+A hook asks, or a view does; most pages go by the token.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -16,6 +21,7 @@ from flask_ssr_session import (
     ConfigError,
     FlaskSSRSession,
     MisuseError,
+    SSRSession,
     get_ssr_session,
     require_session,
     session_exempt,
@@ -24,24 +30,34 @@ from flask_ssr_session import (
 )
 from flask_ssr_session.errors import FetchError
 from flask_ssr_session.request_state import current_request_state
-from flask_ssr_session.testing import SessionSigner, outage, revoke, sign_in
+from flask_ssr_session.signals import session_active
+from flask_ssr_session.testing import (
+    SessionSigner,
+    change_claims,
+    core_outage,
+    outage,
+    revoke,
+    sign_in,
+)
 from flask_ssr_session.upstream import session_lookup
 from flask_ssr_session.upstream.deadline import Deadline
 from flask_ssr_session.upstream.session_lookup import SessionLookup
 from tests.browser_requests import FETCH, PAGE
+from tests.tables import rows
 from tests.tokens import expired_token, make_token
 
-from .conftest import (
+from .apps import (
     API_DOMAIN,
     TEMPLATE_GUARD,
-    cookies,
+    add_views,
     is_down,
     make_app,
-    page_shown,
+    requiring,
     sdk_values,
     stub_revocation,
     with_templates,
 )
+from .visitors import cookies, page_shown, signed_in
 
 CHECKED = session_required(check_revoked=True)
 LATE = (
@@ -62,24 +78,24 @@ def content() -> str:
     return f"for {g.session.user_id if g.session else 'everyone'}"
 
 
-def with_pages(app: Flask) -> Flask:
-    """Give *app* views that look revocation up, and the same ones that do not."""
-    with_templates(app, page=TEMPLATE_GUARD)
-    checked_inside = partial(require_session, check_revoked=True)
+def roles_and_script() -> str:
+    return ",".join(g.session.roles) + render_template_string("{{ session_script() }}")
 
-    def inside() -> str:
-        checked_inside()
-        return content()
+
+def with_pages(app: Flask) -> Flask:
+    """Give *app* views that ask the core, and the same ones that do not."""
+    with_templates(app, page=TEMPLATE_GUARD)
+    inside = requiring(content, check_revoked=True)
 
     async def coroutine() -> str:
         return content()
 
     hooked = Blueprint("hooked", "hooked")
-    hooked.before_request(checked_inside)
+    hooked.before_request(partial(require_session, check_revoked=True))
     hooked.add_url_rule("/hooked", "view", content)
     hooked.add_url_rule("/hooked-news", "news", session_optional(content))
     app.register_blueprint(hooked)
-    views: dict[str, Any] = {
+    views = {
         "/checks": CHECKED(content),
         "/async": CHECKED(coroutine),
         "/inside": inside,
@@ -91,28 +107,24 @@ def with_pages(app: Flask) -> Flask:
         "/stream": lambda: stream_template("page.html"),
         "/open": content,
         "/exempt": session_exempt(lambda: "exempt"),
+        "/recent": session_required(signed_in_within=3600)(content),
+        "/both": session_required(factor="totp", within=300, role="admin")(content),
+        "/roles": session_required(roles_and_script),
+        "/checked-roles": CHECKED(roles_and_script),
     }
-    for path, view in views.items():
-        app.add_url_rule(path, path, view, methods=["GET", "POST"])
-    return app
+    return add_views(app, views)
 
 
 @pytest.fixture
 def app() -> Flask:
     """An app that checks revocation if a view requires it."""
-    return with_pages(make_app())
+    return with_pages(make_app(sdk=sdk_values()))
 
 
 @pytest.fixture
 def strict_app() -> Flask:
     """An app that checks revocation for every request."""
     return with_pages(make_app(sdk=sdk_values(), check_revoked=True))
-
-
-def signed_in(app: Flask, **claims: Any) -> FlaskClient:
-    client = app.test_client()
-    sign_in(client, **claims)
-    return client
 
 
 def ask(app: Flask, path: str, token: str | None = None, **headers: str) -> TestResponse:
@@ -125,9 +137,10 @@ def ask(app: Flask, path: str, token: str | None = None, **headers: str) -> Test
 
 NOTICED = ("/checks", "/async", "/inside", "/exempt-inside", "/hooked", "/hooked-news", "/admin")
 NOTICED_BY_HOOK = ("/checks", "/trusts", "/news", "/page", "/stream")
+WHO_ASKS = rows("strict", {"view asks": False, "hook asks": True})
 
 
-@pytest.mark.parametrize("strict", [False, True], ids=["view asks", "hook asks"])
+@WHO_ASKS
 def test_revoked_session_is_good_until_somebody_asks(
     app: Flask, strict_app: Flask, strict: bool
 ) -> None:
@@ -139,7 +152,6 @@ def test_revoked_session_is_good_until_somebody_asks(
         assert (response.status_code, page_shown(response)) == (200, "refresh"), path
         assert response.headers["SSR-Session"] == "refresh; reason=revoked"
         assert response.headers["Cache-Control"] == "no-store"
-        assert "Set-Cookie" not in response.headers
         assert 'data-reason="revoked"' in response.text
         if path != "/stream":  # its status is out by then
             script = client.get(path, headers=FETCH)
@@ -150,9 +162,8 @@ def test_revoked_session_is_good_until_somebody_asks(
         assert client.get(path, headers=PAGE).text == f"for {'everyone' if strict else 'user-1'}"
     for path in ("/news", "/hooked-news"):
         going_on = client.get(f"{path}?continueSignedOut=1", headers=PAGE)
-        assert going_on.text == (
-            "for user-1" if (strict, path) == (False, "/news") else "for everyone"
-        )
+        is_seen = not strict and path == "/news"
+        assert going_on.text == ("for user-1" if is_seen else "for everyone"), path
     # Another session of the user, and a new one of this browser.
     sign_in(client)
     for each in (client, other):
@@ -246,16 +257,15 @@ def test_core_is_asked_about_sessions_that_matter_only(app: Flask, strict_app: F
 # --- the core is down ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("strict", [False, True], ids=["view asks", "hook asks"])
+@WHO_ASKS
 def test_core_that_is_down_is_an_outage_and_signs_nobody_out(
     strict: bool, app: Flask, strict_app: Flask, caplog: pytest.LogCaptureFixture
 ) -> None:
     asking = strict_app if strict else app
     stub_revocation(asking, is_down)
-    response = ask(asking, "/checks")
+    response, script = ask(asking, "/checks"), ask(asking, "/checks", **FETCH)
     assert (response.status_code, page_shown(response)) == (503, "outage")
     assert response.headers["SSR-Session"] == "unavailable; reason=core_unavailable"
-    script = ask(asking, "/checks", **FETCH)
     told = {"message": "session cannot be checked right now"}
     assert (script.status_code, script.json) == (503, told)
     (line,) = [r for r in caplog.records if r.name.startswith("flask_ssr_session")]
@@ -307,9 +317,8 @@ def test_failure_is_remembered_between_requests(monkeypatch: pytest.MonkeyPatch)
     uri, headers = "http://core/recipe/session", {"api-key": "of-the-core"}
     sdk = sdk_values(session_uris=(uri,), core_headers=headers)
     app = with_pages(make_app(sdk=sdk, check_revoked=True))
-    app.extensions["ssr_session"].override_keys_for_testing(
-        app.extensions["ssr_session_test_keys"].keys
-    )
+    keys = app.extensions["ssr_session_test_keys"].keys
+    app.extensions["ssr_session"].override_keys_for_testing(keys)
     token = make_token(sessionHandle="handle-1")
     assert [ask(app, "/trusts", token).status_code for _ in range(3)] == [503] * 3
     assert asked == [(f"{uri}?sessionHandle=handle-1", headers)]
@@ -331,9 +340,7 @@ def test_check_without_the_sdk_says_what_to_do_and_lets_nobody_in() -> None:
     for token in ("junk", make_token()):
         with pytest.raises(ConfigError, match=r"SSR_SESSION_CHECK_REVOKED.*supertokens_python\."):
             ask(strict, "/open", token)
-        with pytest.raises(
-            MisuseError, match=r"check_revoked and signed.*supertokens_python\.init"
-        ):
+        with pytest.raises(MisuseError, match=r"check_revoked and signed.*supertokens_python\.in"):
             ask(app, "/checks", token)
     assert ask(app, "/trusts").text == "for user-1"
     app.testing = False
@@ -347,3 +354,187 @@ def test_setting_works_with_the_test_keys_alone() -> None:
     assert client.get("/trusts", headers=PAGE).text == "for user-1"
     revoke(client)
     assert page_shown(client.get("/trusts", headers=PAGE)) == "refresh"
+
+
+# --- the claims and the sign-in that the core knows ----------------------------------------------
+
+ROLE: dict[str, Any] = {"st-role": {"v": ["admin"], "t": 1}}
+CHANGES: dict[str, Any] = {
+    "nothing changed": ({}, {}, 200, ""),
+    "a role given": ({}, ROLE, 200, "admin"),
+    "a role taken": ({"roles": ["admin"]}, {"st-role": None}, 200, ""),
+    "a factor completed": ({"mfa_complete": False}, {"factors": ["totp"]}, 200, ""),
+    "a factor required": ({}, {"mfa_complete": False}, 403, ""),
+}
+
+
+@rows("before, changes, status, text", CHANGES)
+def test_claims_of_the_core_count_on_a_page_that_asks_it(
+    app: Flask, before: dict[str, Any], changes: dict[str, Any], status: int, text: str
+) -> None:
+    client, received = signed_in(app, **before), []
+    if changes:
+        change_claims(client, **changes)
+    with session_active.connected_to(lambda sender, **_: received.append(sender), app):
+        page = client.get("/checked-roles", headers=PAGE)
+    assert page.status_code == status
+    assert status != 200 or page.text.startswith(f"{text}<script")
+    assert ('data-stale-claims=""' in page.text) == (bool(changes) and status == 200)
+    assert 'data-stale-claims=""' not in client.get("/roles", headers=PAGE).text
+    admitted = client.get("/admin", headers=FETCH).status_code
+    assert admitted == (200 if text == "admin" else 403)
+    assert len(received) <= 1  # a session is active once per request
+
+
+SIGN_INS: dict[str, Any] = {"within the hour": (3000, True), "long ago": (3601, False)}
+
+
+@rows("signed_in_ago, is_recent", SIGN_INS)
+def test_sign_in_has_to_be_recent(app: Flask, signed_in_ago: int, is_recent: bool) -> None:
+    client = signed_in(app, signed_in=signed_in_ago)
+    page, script = (client.get("/recent", headers=headers) for headers in (PAGE, FETCH))
+    assert page.status_code == script.status_code == (200 if is_recent else 403)
+    reason = {"message": "sign-in is not recent", "within": 3600}
+    errors = (script.json or {})["claimValidationErrors"] if not is_recent else None
+    assert errors in (None, [{"id": "signed_in_within", "reason": reason}])
+
+
+def test_recent_sign_in_notices_revocation_and_outage_by_the_same_look_up(app: Flask) -> None:
+    client = signed_in(app)
+    with core_outage(app):
+        assert client.get("/recent", headers=PAGE).status_code == 503
+    assert client.get("/recent", headers=PAGE).status_code == 200
+    revoke(client)
+    assert client.get("/recent", headers=PAGE).headers["SSR-Session"] == "refresh; reason=revoked"
+
+
+FACTORS: dict[str, Any] = {
+    "all": ({"roles": ["admin"], "factors": {"totp": 60}}, []),
+    "factor too long ago": ({"roles": ["admin"], "factors": {"totp": 600}}, ["st-mfa"]),
+    "neither": ({"factors": []}, ["st-role", "st-mfa"]),
+}
+
+
+@rows("visitor, failed", FACTORS)
+def test_factor_is_checked_with_the_claims(app: Flask, visitor: Any, failed: list[str]) -> None:
+    response = signed_in(app, **visitor).post("/both", headers=FETCH)
+    assert response.status_code == (403 if failed else 200)
+    errors = (response.json or {})["claimValidationErrors"] if failed else []
+    assert [error["id"] for error in errors] == failed
+
+
+# --- a list of the app's -------------------------------------------------------------------------
+
+
+class Revoked:
+    """A list of revoked sessions that records what it is asked."""
+
+    def __init__(self, answer: Any) -> None:
+        self.answer = answer
+        self.asked: list[SSRSession] = []
+
+    def __call__(self, session: SSRSession) -> Any:
+        self.asked.append(session)
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+def listed(answer: Any, **settings: Any) -> tuple[FlaskClient, Revoked]:
+    """Return a client of an app whose list gives this *answer*."""
+    revoked = Revoked(answer)
+    app = with_pages(make_app(sdk=sdk_values(), is_revoked=revoked, **settings))
+    twice = session_required(lambda: require_session() or "twice")  # type: ignore[func-returns-value]
+    app.add_url_rule("/twice", "twice", twice)
+    return signed_in(app), revoked
+
+
+class NoBool:
+    def __bool__(self) -> bool:
+        raise ValueError("secret")
+
+
+ANSWERS: dict[str, Any] = {
+    "nothing": (0, 200, "active"),
+    "revoked": (True, 200, "refresh; reason=revoked_by_app"),
+    "a truth": ("yes", 200, "refresh; reason=revoked_by_app"),
+    "no answer": (None, 503, "unavailable; reason=revocation_unknown"),
+    "an error": (ValueError("secret"), 503, "unavailable; reason=revocation_unknown"),
+    "no truth": (NoBool(), 503, "unavailable; reason=internal"),
+}
+
+
+@rows("answer, status, header", ANSWERS)
+@pytest.mark.parametrize("path", ["/trusts", "/page"])
+def test_list_of_the_app_is_asked_where_a_page_needs_a_session(
+    answer: Any, status: int, header: str, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    client, revoked = listed(answer)
+    response = client.get(path, headers=PAGE)
+    assert (response.status_code, response.headers.get("SSR-Session", "active")) == (status, header)
+    assert [session.user_id for session in revoked.asked] == ["user-1"]
+    assert (page_shown(response) == "") == (header == "active")
+    assert "secret" not in caplog.text
+
+
+@rows("settings", {"by the list alone": {}, "by list and core": {"check_revoked": True}})
+def test_redirect_flow_shows_its_page_in_place_where_the_list_revokes(settings: Any) -> None:
+    # /refresh-session does not ask the list: it would find an active session, and sign nobody out.
+    client, _ = listed(True, refresh_flow="redirect", **settings)
+    response = client.get("/trusts", headers=PAGE)
+    assert (response.status_code, page_shown(response)) == (200, "refresh")
+    assert 'data-reason="revoked_by_app"' in response.text
+
+
+@rows("answer, status", {"revoked": (True, 403), "the core could not say": (None, 503)})
+def test_script_is_not_asked_to_refresh_a_session_on_the_list(answer: Any, status: int) -> None:
+    # The refresh would succeed, and the answer be the same: the browser SDK would try ten times.
+    client, _ = listed(answer)
+    response = client.get("/trusts", headers=FETCH | {"HX-Request": "true"})
+    assert (response.status_code, response.headers.get("HX-Redirect")) == (status, None)
+    assert "refresh" not in response.get_json()["message"]
+
+
+def test_list_of_the_app_is_asked_once_per_request_and_only_about_sessions() -> None:
+    client, revoked = listed(False)
+    assert client.application.test_client().get("/trusts", headers=PAGE).status_code == 302
+    for path in ("/exempt", "/news", "/open"):
+        assert client.get(path, headers=PAGE).status_code == 200, path
+    assert revoked.asked == []
+    assert client.get("/twice", headers=PAGE).text == "twice"
+    assert len(revoked.asked) == 1
+
+
+async def awaitable() -> bool:
+    return False
+
+
+LISTS: dict[str, Any] = {
+    "a coroutine function": (awaitable, False),
+    "no function": (True, False),
+    "no argument": (lambda: True, False),
+    "one by name only": (lambda *, session: session, False),
+    "a second one with a default": (lambda _session, _now=0: True, True),
+    "a method": (dict[Any, Any]().get, True),
+    "a builtin without a signature": (max, True),
+    "nothing": (None, True),
+}
+
+
+@rows("given, is_allowed", LISTS)
+def test_list_that_cannot_be_asked_is_refused(given: Any, is_allowed: bool) -> None:
+    error = pytest.raises(ConfigError, match="is_revoked takes a plain function of one argument")
+    with nullcontext() if is_allowed else error:
+        FlaskSSRSession(is_revoked=given)
+
+
+@rows("is_done, status", {"done at once": (True, 200), "waits": (False, 503)})
+def test_awaitable_is_an_answer_only_if_it_is_done_at_once(is_done: bool, status: int) -> None:
+    async def answer() -> bool:
+        if not is_done:
+            await asyncio.sleep(0)
+        return False
+
+    client, revoked = listed(None)
+    revoked.answer = answer()
+    assert client.get("/trusts", headers=PAGE).status_code == status

@@ -29,7 +29,7 @@ from flask_ssr_session import (
 )
 from flask_ssr_session.app_state import AppState
 from flask_ssr_session.errors import FetchError, KeysUnavailableError
-from flask_ssr_session.testing import SessionSigner, expire, outage, revoke, set_token, sign_in
+from flask_ssr_session.testing import SessionSigner, expire, outage, sign_in
 from flask_ssr_session.throttled_log import ThrottledLog
 from flask_ssr_session.upstream.deadline import Deadline
 from flask_ssr_session.upstream.key_age import WAIT_AFTER_SECONDS, FetchedKeys
@@ -40,7 +40,8 @@ from tests.tokens import make_token
 
 from ..clocks import SteppedClock
 from ..key_servers import FakeKeyServer, finish_background
-from .conftest import TEMPLATE_GUARD, make_app, with_views
+from .apps import TEMPLATE_GUARD, make_app, with_views
+from .visitors import signed_in, visiting
 
 SIGNALS = (session_active, refresh_requested, keys_renewed, keys_failing)
 
@@ -94,83 +95,47 @@ def views_app() -> Flask:
     return app
 
 
-def expired(client: FlaskClient) -> None:
-    sign_in(client)
-    expire(client)
-
-
-def revoked(client: FlaskClient) -> None:
-    sign_in(client)
-    revoke(client)
-
-
-def two_users(client: FlaskClient) -> None:
-    sign_in(client)
-    client.set_cookie("sAccessToken", make_token(user_id="user-2"), path="/account")
-
-
-def stranger(_client: FlaskClient) -> None:
-    """Have no cookie."""
-
-
-def without_token(client: FlaskClient) -> None:
-    client.set_cookie("sFrontToken", "e30=")
-
-
-def with_junk(client: FlaskClient) -> None:
-    set_token(client, "nonsense")
-
-
 PREFETCH = PAGE | {"Sec-Purpose": "prefetch"}
 A, P = "/account", "/page"
 
 
 OUTCOMES: dict[str, Any] = {
-    "a session, where it is required": (sign_in, A, PAGE, [ACTIVE]),
-    "a session, where it is optional": (sign_in, "/news", PAGE, [ACTIVE]),
-    "a session, where nobody asks": (sign_in, "/open", PAGE, [ACTIVE]),
-    "a session, where a template asks": (sign_in, P, PAGE, [ACTIVE]),
-    "a stranger": (stranger, A, PAGE, []),
-    "a stranger's script": (stranger, A, FETCH, []),
-    "expired, where it is required": (expired, A, PAGE, [asked("expired")]),
-    "expired, where it is optional": (expired, "/news", PAGE, [asked("expired")]),
-    "expired, where nobody asks": (expired, "/open", PAGE, []),
-    "expired, where a template asks": (expired, P, PAGE, [asked("expired")]),
-    "expired, in a stream that asks twice": (expired, "/stream", PAGE, [asked("expired")]),
-    "a script": (expired, A, FETCH, [asked("expired", "try_refresh")]),
+    "where it is required": ("active", A, PAGE, [ACTIVE]),
+    "where nobody asks": ("active", "/open", PAGE, [ACTIVE]),
+    "a stranger": ("anonymous", A, PAGE, []),
+    "a stranger's script": ("anonymous", A, FETCH, []),
+    "expired, where it is required": ("expired", A, PAGE, [asked("expired")]),
+    "expired, where it is optional": ("expired", "/news", PAGE, [asked("expired")]),
+    "expired, where nobody asks": ("expired", "/open", PAGE, []),
+    "expired, where a template asks": ("expired", P, PAGE, [asked("expired")]),
+    "expired, in a stream that asks twice": ("expired", "/stream", PAGE, [asked("expired")]),
+    "a script": ("expired", A, FETCH, [asked("expired", "try_refresh")]),
     # The template put the refresh page, and the script got a status instead.
-    "a script of a template": (expired, P, FETCH, [asked("expired", "try_refresh")]),
-    "a prefetched page": (expired, A, PREFETCH, []),
-    "a prefetched page of a template": (expired, P, PREFETCH, []),
-    "a front token alone": (without_token, A, PAGE, [asked("token_missing")]),
-    "no token at all": (with_junk, A, PAGE, [asked("invalid")]),
-    "tokens of two users": (two_users, A, PAGE, [asked("duplicate")]),
+    "a script of a template": ("expired", P, FETCH, [asked("expired", "try_refresh")]),
+    "a prefetched page": ("expired", A, PREFETCH, []),
+    "a prefetched page of a template": ("expired", P, PREFETCH, []),
+    "a front token alone": ("token_missing", A, PAGE, [asked("token_missing")]),
+    "no token at all": ("invalid", A, PAGE, [asked("invalid")]),
+    "tokens of two users": ("duplicate", A, PAGE, [asked("duplicate")]),
     # The token is good; the core says otherwise, and only for the view that asks it.
-    "a revoked session": (revoked, "/checked", PAGE, [ACTIVE, asked("revoked")]),
-    "the refresh path": (stranger, "/refresh-session", PAGE, [asked("anonymous")]),
-    "the refresh path, in vain": (*(sign_in, "/refresh-session", PAGE, [ACTIVE, asked("active")]),),
+    "a revoked session": ("revoked", "/checked", PAGE, [ACTIVE, asked("revoked")]),
+    "the refresh path": ("anonymous", "/refresh-session", PAGE, [asked("anonymous")]),
+    "the refresh path, in vain": ("active", "/refresh-session", PAGE, [ACTIVE, asked("active")]),
 }
 
 
 @rows("visitor, path, headers, told", OUTCOMES)
 def test_request_tells_its_outcome_once(
-    views_app: Flask,
-    heard: Heard,
-    visitor: Callable[[FlaskClient], None],
-    path: str,
-    headers: dict[str, str],
-    told: Heard,
+    views_app: Flask, heard: Heard, visitor: str, path: str, headers: Any, told: Heard
 ) -> None:
-    client = views_app.test_client()
-    visitor(client)
-    shown = client.get(path, headers=headers).text.count("data-ssr-session=")
+    with visiting(views_app, visitor, headers) as sent:
+        shown = views_app.test_client(use_cookies=False).get(path, headers=sent).text
     assert heard == told
-    assert shown == 2 or path != "/stream"
+    assert shown.count("data-ssr-session=") == 2 or path != "/stream"
 
 
 def test_outage_and_another_sites_post_tell_nothing(views_app: Flask, heard: Heard) -> None:
-    client = views_app.test_client()
-    sign_in(client)
+    client = signed_in(views_app)
     with outage(views_app):
         for path in (A, P):
             for headers in (PAGE, FETCH, PREFETCH):
@@ -181,8 +146,7 @@ def test_outage_and_another_sites_post_tell_nothing(views_app: Flask, heard: Hea
 
 
 def test_redirect_flow_tells_of_the_redirect_and_of_the_page(heard: Heard) -> None:
-    client = with_views(make_app(refresh_flow="redirect")).test_client()
-    expired(client)
+    client = signed_in(with_views(make_app(refresh_flow="redirect")), valid_seconds=-60)
     client.get(A, headers=PAGE, follow_redirects=True)
     assert heard == [asked("expired", "refresh_redirect"), asked("expired")]
 
@@ -295,8 +259,8 @@ def test_signal_without_receivers_is_not_sent(
 
     def visit() -> list[Any]:
         called.clear()
-        for visitor in (sign_in, expired):
-            visitor(client)
+        for valid_seconds in (60, -60):
+            sign_in(client, valid_seconds=valid_seconds)
             client.get(A)
         return called
 
@@ -401,50 +365,9 @@ def test_app_that_fetches_its_keys_tells_of_them(
     assert senders == [app]
 
 
-# --- the examples of the documentation, each in a process of its own, as its counters are global
+# --- the examples of the documentation -----------------------------------------------------------
 
-_VISITS = """
-from flask import Flask
-from flask_ssr_session import FlaskSSRSession, keys_failing, keys_renewed, session_required
-from flask_ssr_session.testing import PAGE_HEADERS, expire, install_test_keys, set_token, sign_in
-
-app = Flask("watched")
-app.testing = True
-FlaskSSRSession(app, api_domain="https://api.example.com")
-install_test_keys(app)
-app.add_url_rule("/", "page", session_required(lambda: "content"))
-client = app.test_client()
-sign_in(client)
-client.get("/", headers=PAGE_HEADERS)
-expire(client)
-client.get("/", headers=PAGE_HEADERS)
-client.get("/", headers=PAGE_HEADERS)
-client.get("/")
-set_token(client, "nonsense")
-client.get("/", headers=PAGE_HEADERS)
-send_signal = app.extensions["ssr_session"].send_signal
-COUNTED = {
-    ("expired", "refresh_page"): 2, ("expired", "try_refresh"): 1, ("invalid", "refresh_page"): 1
-}
-"""
-_COUNTER = 'assert refresh_pages == {"expired": 2, "invalid": 1}'
-_PROMETHEUS = """
-from prometheus_client import REGISTRY
-
-def value(name, **labels):
-    return REGISTRY.get_sample_value("ssr_session_" + name, labels)
-
-for (reason, answer), count in COUNTED.items():
-    assert value("refreshes_total", reason=reason, answer=answer) == count
-for signal, facts, failures, missing in (
-    (keys_failing, {"failures": 3, "age_seconds": None, "usable": False}, 3, 1),
-    (keys_failing, {"failures": 4, "age_seconds": 400.0, "usable": True}, 4, 0),
-    (keys_renewed, {"failures": 4}, 0, 0),
-):
-    send_signal(signal, **facts)
-    assert (value("key_failures"), value("keys_missing")) == (failures, missing)
-"""
-_OPENTELEMETRY_SET_UP = """
+_BEFORE = """
 from opentelemetry import metrics, trace
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
@@ -455,35 +378,58 @@ metrics.set_meter_provider(MeterProvider([reader]))
 trace.set_tracer_provider(TracerProvider())
 tracer = trace.get_tracer("test")
 """
-_OPENTELEMETRY = """
+_AFTER = """
 import json
+from flask import Flask
+from prometheus_client import REGISTRY
+from flask_ssr_session import FlaskSSRSession, keys_failing, keys_renewed, session_required
+from flask_ssr_session.testing import PAGE_HEADERS, expire, install_test_keys, set_token, sign_in
+
+app = Flask("watched")
+app.testing = True
+FlaskSSRSession(app, api_domain="https://api.example.com")
+install_test_keys(app)
+app.add_url_rule("/", "page", session_required(lambda: "content"))
+client = app.test_client()
+with tracer.start_as_current_span("request") as span:
+    sign_in(client, "user-9")
+    client.get("/", headers=PAGE_HEADERS)
+    expire(client)
+    client.get("/", headers=PAGE_HEADERS)
+assert dict(span.attributes) == {"user.id": "user-9", "ssr_session.refresh": "expired"}
+client.get("/", headers=PAGE_HEADERS)
+client.get("/")
+set_token(client, "nonsense")
+client.get("/", headers=PAGE_HEADERS)
+assert refresh_pages == {"expired": 2, "invalid": 1}
+
 data = json.loads(reader.get_metrics_data().to_json())
 points = data["resource_metrics"][0]["scope_metrics"][0]["metrics"][0]["data"]["data_points"]
 counted = {(p["attributes"]["reason"], p["attributes"]["answer"]): p["value"] for p in points}
-assert counted == COUNTED, counted
-with tracer.start_as_current_span("request") as span:
-    sign_in(client, "user-9")
-    client.get("/")
-    expire(client)
-    client.get("/")
-assert dict(span.attributes) == {"user.id": "user-9", "ssr_session.refresh": "expired"}
+assert counted == {
+    ("expired", "refresh_page"): 2, ("expired", "try_refresh"): 1, ("invalid", "refresh_page"): 1
+}, counted
+
+def value(name, **labels):
+    return REGISTRY.get_sample_value("ssr_session_" + name, labels)
+
+for (reason, answer), count in counted.items():
+    assert value("refreshes_total", reason=reason, answer=answer) == count
+for signal, facts, failures, missing in (
+    (keys_failing, {"failures": 3, "age_seconds": None, "usable": False}, 3, 1),
+    (keys_failing, {"failures": 4, "age_seconds": 400.0, "usable": True}, 4, 0),
+    (keys_renewed, {"failures": 4}, 0, 0),
+):
+    app.extensions["ssr_session"].send_signal(signal, **facts)
+    assert (value("key_failures"), value("keys_missing")) == (failures, missing)
 """
 
 
-EXAMPLES: dict[str, Any] = {
-    "counter": (0, "", _COUNTER),
-    "prometheus": (1, "", _PROMETHEUS),
-    "opentelemetry": (2, _OPENTELEMETRY_SET_UP, _OPENTELEMETRY),
-}
-
-
-@rows("position, set_up, check", EXAMPLES)
-def test_examples_of_the_documentation_count_what_they_say(
-    position: int, set_up: str, check: str
-) -> None:
+def test_examples_of_the_documentation_count_what_they_say() -> None:
+    """In a process of its own, as their counters are global."""
     text = (Path(__file__).parents[2] / "docs" / "signals.rst").read_text(encoding="utf-8")
     blocks = re.findall(r"code-block:: python\n\n((?:   .*\n|\n)+)", text)
-    examples = [block for block in blocks if ".connect" in block]
+    examples = [textwrap.dedent(block) for block in blocks if ".connect" in block]
     assert len(examples) == 3
-    code = "\n".join([set_up, textwrap.dedent(examples[position]), _VISITS, check])
+    code = "\n".join([_BEFORE, *examples, _AFTER])
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)

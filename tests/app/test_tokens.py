@@ -9,7 +9,8 @@ from tests.browser_requests import FETCH
 from tests.clocks import SteppedClock
 from tests.token_table import NOW, TABLE, can_be_sent, good_keys, token_of
 
-from .conftest import cookies, make_app, with_views
+from .apps import make_app, with_views
+from .visitors import cookies
 
 ANSWERS = {
     None: (200, None),

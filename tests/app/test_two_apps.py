@@ -16,7 +16,8 @@ from tests.browser_requests import FETCH, PAGE
 from tests.tables import rows
 from tests.tokens import make_token
 
-from .conftest import API_DOMAIN, cookies, page_shown, with_views
+from .apps import API_DOMAIN, with_views
+from .visitors import cookies, page_shown
 
 
 @pytest.fixture

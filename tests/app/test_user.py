@@ -25,7 +25,8 @@ from flask_ssr_session.testing import change_claims, expire, install_test_keys, 
 from tests.browser_requests import FETCH, PAGE
 from tests.tables import rows
 
-from .conftest import API_DOMAIN, with_templates
+from .apps import API_DOMAIN, add_views, with_templates
+from .visitors import signed_in
 
 
 class User:
@@ -73,66 +74,55 @@ def make_app(loader: Callable[[SSRSession], Any] | None, **settings: Any) -> Fla
     def greeting() -> str:
         return f"{current_user.name}|{current_user.name}" if current_user else "nobody"
 
-    app.add_url_rule("/account", view_func=session_required(greeting), endpoint="account")
-    app.add_url_rule("/news", view_func=session_optional(greeting), endpoint="news")
-    app.add_url_rule("/open", view_func=greeting, endpoint="open")
-    app.add_url_rule("/exempt", view_func=session_exempt(greeting), endpoint="exempt")
-    needs_user = session_required(user=True)(greeting)
-    app.add_url_rule("/desk", view_func=needs_user, endpoint="desk", methods=["GET", "POST"])
-    needs_role = session_required(user=True, role="admin")(greeting)
-    app.add_url_rule("/admin", view_func=needs_role, endpoint="admin")
     page = session_required(lambda: render_template_string("{% include 'page.html' %}"))
-    app.add_url_rule("/page", view_func=page, endpoint="page")
-    app.add_url_rule("/welcome", view_func=session_required(greeting), endpoint="welcome")
-    return app
+    views = {
+        "/account": session_required(greeting),
+        "/welcome": session_required(greeting),
+        "/news": session_optional(greeting),
+        "/open": greeting,
+        "/exempt": session_exempt(greeting),
+        "/desk": session_required(user=True)(greeting),
+        "/admin": session_required(user=True, role="admin")(greeting),
+        "/page": page,
+    }
+    return add_views(app, views)
 
 
-@rows(
-    "path, user_id, text, calls",
-    {
-        "a page that needs a session": ("/account", "7", "user 7|user 7", 1),
-        "one that does not": ("/news", "7", "user 7|user 7", 1),
-        "one without a decorator": ("/open", "7", "user 7|user 7", 1),
-        "an exempt one": ("/exempt", "7", "user 7|user 7", 1),
-        "a template and what it imports": ("/page", "7", "user 7|user 7", 1),
-        "a page that needs a user": ("/desk", "7", "user 7|user 7", 1),
-        "a session without a user": ("/account", "stranger", "nobody", 1),
-        "a visitor without a session": ("/open", None, "nobody", 0),
-    },
-)
+LOADED: dict[str, Any] = {
+    "a page that needs a session": ("/account", "7", "user 7|user 7", 1),
+    "one that does not": ("/news", "7", "user 7|user 7", 1),
+    "one without a decorator": ("/open", "7", "user 7|user 7", 1),
+    "an exempt one": ("/exempt", "7", "user 7|user 7", 1),
+    "a template and what it imports": ("/page", "7", "user 7|user 7", 1),
+    "a page that needs a user": ("/desk", "7", "user 7|user 7", 1),
+    "a session without a user": ("/account", "stranger", "nobody", 1),
+    "a visitor without a session": ("/open", None, "nobody", 0),
+}
+
+
+@rows("path, user_id, text, calls", LOADED)
 def test_the_loader_runs_once_for(
     app: Flask, loads: Loads, path: str, user_id: str | None, text: str, calls: int
 ) -> None:
-    client = app.test_client()
-    if user_id:
-        sign_in(client, user_id)
-    response = client.get(path, headers=PAGE)
-    assert (response.text, loads.calls) == (text, calls)
+    client = signed_in(app, user_id) if user_id else app.test_client()
+    assert (client.get(path, headers=PAGE).text, loads.calls) == (text, calls)
 
 
 def test_an_async_loader_works() -> None:
-    client = make_app(load_async).test_client()
-    sign_in(client, "7")
+    client = signed_in(make_app(load_async), "7")
     assert client.get("/desk", headers=PAGE).text == "user 7|user 7"
 
 
-@rows(
-    "path, claims, headers, status, calls",
-    {
-        "a document": ("/desk", {}, PAGE, 403, 1),
-        "a script": ("/desk", {}, FETCH, 403, 1),
-        "a role comes first": ("/admin", {}, PAGE, 403, 0),
-        "with the role": ("/admin", {"roles": ["admin"]}, PAGE, 403, 1),
-    },
-)
+DENIED: dict[str, Any] = {
+    "a session without a user": ("/desk", {}, "user"),
+    "a role comes first": ("/admin", {}, "st-role"),
+    "with the role": ("/admin", {"roles": ["admin"]}, "user"),
+}
+
+
+@rows("path, claims, failed", DENIED)
 def test_a_session_without_a_user_is_not_let_in(
-    app: Flask,
-    loads: Loads,
-    path: str,
-    claims: dict[str, Any],
-    headers: Any,
-    status: int,
-    calls: int,
+    app: Flask, loads: Loads, path: str, claims: dict[str, Any], failed: str
 ) -> None:
     failures: list[str] = []
 
@@ -141,30 +131,21 @@ def test_a_session_without_a_user_is_not_let_in(
         failures.extend(failure.id for failure in error.failures)
         return "denied", 403
 
-    client = app.test_client()
-    sign_in(client, "stranger", **claims)
-    response = client.get(path, headers=headers)
-    assert (response.status_code, loads.calls) == (status, calls)
-    assert failures == ([] if headers is FETCH else ["user" if calls else "st-role"])
-    sign_in(client, "7", roles=["admin"])
-    assert client.get(path, headers=headers).status_code == 200
-
-
-def test_a_script_gets_the_body_that_the_browser_sdk_knows(app: Flask) -> None:
-    client = app.test_client()
-    sign_in(client, "stranger")
-    body = client.get("/desk", headers=FETCH).get_json()
-    assert [error["id"] for error in body["claimValidationErrors"]] == ["user"]
+    client = signed_in(app, "stranger", **claims)
+    page, body = client.get(path, headers=PAGE), client.get(path, headers=FETCH).get_json()
+    assert (page.text, failures, loads.calls) == ("denied", [failed], 2 * (failed == "user"))
+    # A script gets the body that the browser SDK knows.
+    assert [error["id"] for error in body["claimValidationErrors"]] == [failed]
+    assert signed_in(app, roles=["admin"]).get(path, headers=PAGE).status_code == 200
 
 
 @rows("has_page", {"a page is named": True, "none is": False})
 def test_the_app_may_name_a_page_that_creates_the_user(loads: Loads, has_page: bool) -> None:
-    pages = {"claim_pages": {"user": "welcome"}} if has_page else {}
+    pages = {"claim_pages": {"user": "/welcome"}} if has_page else {}
     app = make_app(loads, **pages)
     # The hook protects the page where the user is created, which must stay open all the same.
     app.before_request(partial(require_session, user=True))
-    client = app.test_client()
-    sign_in(client, "stranger")
+    client = signed_in(app, "stranger")
     desk, welcome = (client.get(path, headers=PAGE) for path in ("/desk", "/welcome"))
     assert (desk.status_code, welcome.status_code) == (403, 200 if has_page else 403)
     assert ("/welcome?redirectToPath=/desk" in desk.text) is has_page
@@ -174,16 +155,14 @@ def test_the_app_may_name_a_page_that_creates_the_user(loads: Loads, has_page: b
 def test_a_hook_that_asks_for_a_user_lets_no_page_pass(loads: Loads, path: str) -> None:
     app = make_app(loads)
     app.before_request(partial(require_session, user=True))
-    client = app.test_client()
-    sign_in(client, "stranger")
+    client = signed_in(app, "stranger")
     assert client.get(path, headers=PAGE).status_code == 403
     sign_in(client, "7")
     assert client.get(path, headers=PAGE).status_code == 200
 
 
 def test_no_user_is_loaded_for_an_expired_session_or_in_an_outage(app: Flask, loads: Loads) -> None:
-    client = app.test_client()
-    sign_in(client, "7")
+    client = signed_in(app)
     with outage(app):
         assert client.get("/desk", headers=PAGE).status_code == 503
     expire(client)
@@ -200,8 +179,7 @@ def test_what_the_loader_raises_reaches_the_app() -> None:
 
     app = make_app(load)
     app.register_error_handler(ConnectionError, lambda _error: ("database", 503))
-    client = app.test_client()
-    sign_in(client, "7")
+    client = signed_in(app)
     for path in ("/desk", "/open"):
         assert client.get(path, headers=PAGE).status_code == 503
 
@@ -216,8 +194,7 @@ def test_the_loader_runs_again_for_the_claims_of_the_core(
         require_session(check_revoked=True)
         return "same" if get_current_user() is before else "new"
 
-    client = app.test_client()
-    sign_in(client, "7")
+    client = signed_in(app)
     change_claims(client, **changes)
     assert client.get("/checked", headers=PAGE).text == ("same" if calls == 1 else "new")
     assert loads.calls == calls
@@ -225,8 +202,7 @@ def test_the_loader_runs_again_for_the_claims_of_the_core(
 
 def test_without_a_loader() -> None:
     app = make_app(None)
-    client = app.test_client()
-    sign_in(client, "7")
+    client = signed_in(app)
     for path in ("/desk", "/open"):
         with pytest.raises(MisuseError, match="user_loader"):
             client.get(path, headers=PAGE)
@@ -242,8 +218,7 @@ def test_outside_a_request_there_is_no_user(app: Flask) -> None:
 def test_the_template_variable_of_flask_login_stays(loads: Loads) -> None:
     app = make_app(loads)
     app.login_manager = object()  # type: ignore[attr-defined]
-    client = app.test_client()
-    sign_in(client, "7")
+    client = signed_in(app, "7")
     assert client.get("/page", headers=PAGE).text == "|"
     assert client.get("/open", headers=PAGE).text == "user 7|user 7"
 

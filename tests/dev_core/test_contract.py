@@ -99,7 +99,6 @@ REQUESTS: dict[str, Any] = {
     "change of an e-mail": answers(PUT, USER, CHANGE | {"email": "a@b.co"}, UNKNOWN_USER),
     "change of nothing": refuses(400, PUT, USER, CHANGE),
     "an unknown handle": answers(GET, f"{KEYED}x", status=NO_SESSION),
-    "an empty handle": answers(GET, KEYED, status=NO_SESSION),
     "no handle": refuses(400, GET, SESSION),
     "a handle of an unknown tenant": refuses(400, GET, f"{KEYED}x_other"),
     "data of no session": answers(GET, f"{SESSION}/data?sessionHandle=x", status=NO_SESSION),

@@ -96,13 +96,6 @@ def test_rotation(
     assert signing(keys) == new
 
 
-def test_scheduled_rotation_that_drops_the_old_key_is_refused(keys: SigningKeys) -> None:
-    before = kids(keys)
-    with pytest.raises(ValueError, match="scheduled"):
-        keys.rotate(scheduled=True, drop_old=True)
-    assert kids(keys) == before
-
-
 def test_unscheduled_key_beats_a_scheduled_one_made_before(
     keys: SigningKeys, clock: SteppedClock
 ) -> None:

@@ -190,10 +190,8 @@ CLAIMS: dict[str, Any] = {
     "iat long ago": ({"iat": 1}, {}, True),
     "claims of others": ({"aud": "someone", "nbf": 9_999_999_999}, {}, True),
     "an older version": ({}, {"version": "4"}, False),
-    "version a number": ({}, {"version": 5}, False),
     "a custom JWT, without version": ({}, {"version": ABSENT}, False),
     "an unknown key": ({}, {"kid": "d-1"}, False),
-    "no key": ({}, {"kid": ABSENT}, False),
 }
 
 
@@ -328,17 +326,6 @@ def test_session_is_found_until_it_expires(bench: Bench) -> None:
     assert bench.sessions.list_live("user-1") == []
     assert not bench.sessions.replace_payload(first.handle, {})
     assert not bench.sessions.replace_data(first.handle, {})
-
-
-def test_removal_by_user_spares_other_users(bench: Bench) -> None:
-    mine = sorted(bench.create().handle for _ in range(2))
-    other = bench.sessions.create(
-        "user-2", payload={}, data={}, use_dynamic_key=True, enable_anti_csrf=False
-    ).handle
-
-    assert sorted(bench.sessions.remove_all("user-1")) == mine
-    assert [record.handle for record in bench.sessions.list_live()] == [other]
-    assert bench.sessions.remove_all() == [other]
 
 
 def test_representations_show_no_token(bench: Bench) -> None:

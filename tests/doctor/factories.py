@@ -111,14 +111,14 @@ def make_environment(
 def table(check: Check, table: Mapping[str, Any], probe: str = "", **common: Any) -> Any:
     """Return a test of *check*; a row has the changes of the environment, and the findings.
 
-    :param probe: a row has the answer to this probe in place of the changes.
+    :param probe: a row may have the answer to this probe in place of the changes.
     :param common: changes of every row.
     """
 
     @rows("changes, expected", table)
     def test(changes: Any, expected: Expected) -> None:
-        changes = {probe: changes} if probe else changes
-        assert_findings(check(make_environment(**common, **changes)), expected)
+        changes = changes if isinstance(changes, dict) else {probe: changes}
+        assert_findings(check(make_environment(**common | changes)), expected)
 
     return test
 

@@ -150,7 +150,6 @@ def test_override_that_fails_for_a_made_up_user_is_broken() -> None:
 SERVED: dict[str, Any] = {
     "none is served": ([EMAIL, MFA], (), ["st-mfa", "st-ev"]),
     "one is served": ([EMAIL, MFA], ("/auth/mfa",), ["st-ev"]),
-    "with a slash": ([EMAIL, MFA], ("/auth/mfa/",), ["st-ev"]),
     "by the prebuilt pages": ([EMAIL, MFA], ("/auth/<path:page>", "/mail"), []),
     "not required": ([MFA], (), ["st-mfa"]),
 }

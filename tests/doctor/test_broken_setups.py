@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -36,9 +37,9 @@ def fail(_serve: Serve, _url: str) -> FetchedResponse:
     raise UNTRUSTED
 
 
-def api_says(**changes: Any) -> Callable[[Serve, str], FetchedResponse]:
+def api_says(body: Any = NO_SESSION, **changes: Any) -> Callable[[Serve, str], FetchedResponse]:
     """Return a proxy that replaces the API's response."""
-    said = reply(NO_SESSION, **SIGNED_OUT | changes)
+    said = reply(body, **SIGNED_OUT | changes)
     return lambda serve, url: said if url == REFRESH else serve(url)
 
 
@@ -52,38 +53,35 @@ def late(serve: Serve, url: str) -> FetchedResponse:
     return answer
 
 
-@rows(
-    "proxy, expected",
-    {
-        "nothing is broken": (lambda serve, url: serve(url), ""),
-        "the app is down": (lambda *_: reply(status=502), f"{API}does not run or cannot be…502"),
-        "the app is too slow": (lambda *_: reply(status=504), f"{API}does not run or…(status 504)"),
-        "no server is left": (lambda *_: reply(status=503), f"{API}is not available (status 503)"),
-        "Cloudflare reaches no server": (lambda *_: reply(status=521), f"{API}does not run or"),
-        "only pages are down": (
-            pages_say(reply(status=502)),
-            "problem refresh_page the site at www.example.com does not run or cannot be reached",
-        ),
-        "the certificate is not trusted": (fail, f"{API}is running, but this process does not tr"),
-        "front-token is removed": (api_says(front_token=()), REMOVED.format("front-token")),
-        "Set-Cookie is removed, too": (
-            api_says(front_token=(), Set_Cookie=()),
-            REMOVED.format("front-token and Set-Cookie"),
-        ),
-        "something else responds with 401": (
-            lambda serve, url: reply({"message": "no"}, 401) if url == REFRESH else serve(url),
-            f"{API}does not respond as SuperTokens does (status 401)",
-        ),
-        "the query is dropped": (
-            lambda serve, url: serve(url.partition("?")[0]),
-            "problem refresh_page the query of a URL does not reach the app…-> make the proxy pass",
-        ),
-        "the clock of the site is behind": (
-            late,
-            "problem clock the clock of the site is 61 s beh",
-        ),
-    },
-)
+def proxied(change: Callable[[str], str]) -> Callable[[Serve, str], FetchedResponse]:
+    """Return a proxy that changes the URLs on the way."""
+    return lambda serve, url: serve(change(url))
+
+
+NOT_RUNNING = "does not run or cannot be reached"
+PAGES_DOWN = f"problem refresh_page the site at www.example.com {NOT_RUNNING}"
+NO_QUERY = "problem refresh_page the query of a URL does not reach the app…-> make the proxy pass"
+NOT_THEIRS = f"{API}does not respond as SuperTokens does (status 401)"
+BARE: dict[str, Any] = {"front_token": (), "Set_Cookie": ()}
+
+
+BREAKS: dict[str, Any] = {
+    "nothing is broken": (proxied(str), ""),
+    "the app is down": (lambda *_: reply(status=502), f"{API}does not run or cannot be…502"),
+    "the app is too slow": (lambda *_: reply(status=504), f"{API}does not run or…(status 504)"),
+    "no server is left": (lambda *_: reply(status=503), f"{API}is not available (status 503)"),
+    "Cloudflare reaches no server": (lambda *_: reply(status=521), f"{API}does not run or"),
+    "only pages are down": (pages_say(reply(status=502)), PAGES_DOWN),
+    "the certificate is not trusted": (fail, f"{API}is running, but this process does not tr"),
+    "front-token is removed": (api_says(front_token=()), REMOVED.format("front-token")),
+    "Set-Cookie is removed, too": (api_says(**BARE), REMOVED.format("front-token and Set-Cookie")),
+    "something else responds with 401": (api_says({"message": "no"}, **BARE), NOT_THEIRS),
+    "the query is dropped": (proxied(lambda url: url.partition("?")[0]), NO_QUERY),
+    "the clock of the site is behind": (late, "problem clock the clock of the site is 61 s beh"),
+}
+
+
+@rows("proxy, expected", BREAKS)
 def test_one_break_on_the_way_is_one_finding(
     proxy: Callable[[Serve, str], FetchedResponse], expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -124,31 +122,27 @@ def raised(error: Exception) -> Callable[[], Flask]:
 
 WRONG_FOLDER = "Could not locate a Flask application. Use the 'flask --app' option."
 IMPORT = "While importing 'x', an ImportError was raised:\n\nTraceback: …\nImportError: No module y"
-
-
-@rows(
-    "create_app, expected",
-    {
-        "the wrong folder": (raised(NoAppException(WRONG_FOLDER)), "app flask finds no app: Could"),
-        "a missing module": (
-            raised(NoAppException(IMPORT)),
-            "app the app cannot be imported: ImportError: No module y -> install what is missing",
-        ),
-        "another app": (lambda: Flask("shop"), "app the app 'shop' does not use flask_ssr_session"),
-        "a wrong value": (
-            lambda: pages_app(refresh_flow="secret"),
-            "setup refresh_flow must be either inline or redirect, for example inline. -> fix this",
-        ),
-        "an error of the app": (
-            lambda: json.loads("secret"),
-            f"app the app fails while it is created: JSONDecodeError at {__file__}:",
-        ),
-        "an error of Python": (
-            lambda: compile("secret = = 1", "shop.py", "exec"),
-            "app the app fails while it is created: SyntaxError at shop.py:1 -> fix this first",
-        ),
-    },
+NO_MODULE = "app the app cannot be imported: ImportError: No module y -> install what is missing"
+WRONG_VALUE = "setup refresh_flow must be either inline or redirect, for example inline. -> fix"
+FAILS = "app the app fails while it is created: "
+AT_THIS_LINE, AT_LINE_1 = (
+    f"JSONDecodeError at {__file__}:",
+    "SyntaxError at shop.py:1 -> fix this f",
 )
+NO_SYNTAX = partial(compile, "secret = = 1", "shop.py", "exec")
+
+
+CREATED: dict[str, Any] = {
+    "the wrong folder": (raised(NoAppException(WRONG_FOLDER)), "app flask finds no app: Could"),
+    "a missing module": (raised(NoAppException(IMPORT)), NO_MODULE),
+    "another app": (lambda: Flask("shop"), "app the app 'shop' does not use flask_ssr_session"),
+    "a wrong value": (lambda: pages_app(refresh_flow="secret"), WRONG_VALUE),
+    "an error of the app": (lambda: json.loads("secret"), f"{FAILS}{AT_THIS_LINE}"),
+    "an error of Python": (lambda: NO_SYNTAX(), f"{FAILS}{AT_LINE_1}"),
+}
+
+
+@rows("create_app, expected", CREATED)
 @pytest.mark.parametrize("arguments", [[], ["--token", "-"]])
 def test_app_that_cannot_be_checked_is_one_line(
     create_app: Callable[..., Any], expected: str, arguments: list[str]

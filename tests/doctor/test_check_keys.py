@@ -30,11 +30,14 @@ THREE = (f"d-{NEW - 7_200_000} d-1 s-1",)
 DISJOINT = "problem keys core-1:3567, core-2:3567 and core-0:3567 have no key in common: two dat"
 
 
+def fetched(dynamic: bool | None, kids: str) -> dict[str, Any]:
+    return {"sdk": {"dynamic_signing_key": dynamic}, "key_servers": (kids,)}
+
+
 test_key_servers_need_the_same_keys_of_the_right_kind = table(
     check_keys,
     {
         "a dynamic key": (("d-1",), f"{FIRST} 19676 d old"),
-        "an older key, too": (("d-1", "d-1 d-2"), FIRST),
         "three keys": (THREE, "ok keys 3 keys (2 dynamic, 1 static)…one 2 h old"),
         "a key of this moment": ((f"d-{NEW}",), f"{FIRST} 0 s old"),
         # The check of the clocks reports it.
@@ -53,22 +56,7 @@ test_key_servers_need_the_same_keys_of_the_right_kind = table(
         "keys of an error": (ERROR, NO_KEYS.format("status 500")),
         "a page": ((reply("<html>"),), NO_KEYS.format("unexpected content")),
         "static keys only": (("s-1",), WRONG_KIND.format("core-0:3567", "dynamic")),
-    },
-    "key_servers",
-)
-
-
-def fetched(dynamic: bool | None, kids: str) -> dict[str, Any]:
-    return {"sdk": {"dynamic_signing_key": dynamic}, "key_servers": (kids,)}
-
-
-def held(dynamic: bool | None, *kids: str) -> dict[str, Any]:
-    return {"sdk": {"dynamic_signing_key": dynamic}, "static_kids": kids}
-
-
-test_kind_of_fetched_keys = table(
-    check_keys,
-    {
+        # The kind that signs.
         "dynamic ones sign": (fetched(True, "d-1"), FIRST),
         "static ones sign": (fetched(False, "s-1"), AT_CORE.format("1 key (1 static)")),
         "dynamic ones should": (fetched(True, "s-1"), WRONG_KIND.format("core-0:3567", "dynamic")),
@@ -76,7 +64,12 @@ test_kind_of_fetched_keys = table(
         "nobody says which, dynamic": (fetched(None, "d-1"), FIRST),
         "nobody says which, own": (fetched(None, "mine"), AT_CORE.format("1 key")),
     },
+    "key_servers",
 )
+
+
+def held(dynamic: bool | None, *kids: str) -> dict[str, Any]:
+    return {"sdk": {"dynamic_signing_key": dynamic}, "static_kids": kids}
 
 
 NOT_DYNAMIC = WRONG_KIND.format("SSR_SESSION_JWKS", "dynamic")
@@ -97,7 +90,6 @@ test_keys_in_the_settings_should_be_static = table(
         "both kinds": (held(None, "d-1", "s-1"), HELD.format("2 keys (1 dynamic, 1 static)")),
         "the app's own": (held(None, "mine"), HELD.format("1 key")),
         "dynamic": (held(None, "d-1"), DYNAMIC),
-        "dynamic and the app's own": (held(None, "d-1", "mine"), DYNAMIC),
     },
 )
 
@@ -125,19 +117,14 @@ def date(ahead: float, **headers: str) -> dict[str, Any]:
         "61 s ahead": (date(61), AHEAD.format("problem", "61 s") + EARLY),
         "5 min ahead": (date(300), AHEAD.format("problem", "5 min") + EARLY),
         "5 s behind": (date(-5), SAME),
-        "6 s behind": (date(-6), BEHIND.format("warning", "6 s")),
-        "60 s behind": (date(-60), BEHIND.format("warning", "60 s")),
         "61 s behind": (date(-61), BEHIND.format("problem", "61 s") + LATE),
         "from a cache": (date(-100, Age="100"), SAME),
         "just created": (date(-100, Age="0"), BEHIND.format("problem", "100 s")),
         "of a negative age": (date(-100, Age="-100"), BEHIND.format("problem", "100 s")),
-        "one second old": (date(-6, Age="1"), SAME),
         # "-0000" is UTC, too.
         "without a zone": ({"Date": "Tue, 14 Nov 2023 22:13:20 -0000"}, SAME),
         "in another zone": ({"Date": "Wed, 15 Nov 2023 00:13:20 +0200"}, SAME),
         "missing": ({}, ""),
-        "empty": ({"Date": ""}, ""),
-        "in words": ({"Date": "yesterday"}, ""),
         "on no day": ({"Date": "Tue, 99 Nov 2023 22:13:20 GMT"}, ""),
         "of an age in words": (date(0, Age="old"), ""),
         "of an endless age": (date(0, Age="9" * 400), ""),

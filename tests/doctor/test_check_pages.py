@@ -34,6 +34,7 @@ PAGE = (
     '<script src="/refresh-session/ssr-session-0b.js" nonce="abc" data-mode="refresh"'
     ' data-return-to="/flask-ssr-session-doctor"></script>'
 )
+BARE = PAGE.replace(' nonce="abc"', "")
 LAYOUT = PAGE.replace('"refresh"', '"session"').replace("abc", "of the layout")
 
 
@@ -65,7 +66,6 @@ def blocked(*directives: str) -> tuple[str, str]:
         "as it is sent": (shown(), BOTH),
         "not to be cached in a second line": (shown(Cache_Control=("private", "NO-STORE")), BOTH),
         "without a word on caches": (shown(Cache_Control=()), STORED),
-        "for caches": (shown(Cache_Control="max-age=60"), STORED),
         "as text": (shown(Content_Type="text/plain"), SOURCE),
         "without a type": (shown(Content_Type=()), SOURCE),
         "without its query": (shown(page=PAGE.replace(RETURN_PATH, "/")), (NO_QUERY, ALLOWED)),
@@ -81,15 +81,9 @@ def blocked(*directives: str) -> tuple[str, str]:
         "without leave for the API": (shown(csp="default-src 'self'"), blocked("connect-src")),
         "with leave for the API": (shown(csp=f"default-src 'self'; connect-src {API}"), BOTH),
         "under two policies": (shown(csp=(f"connect-src {API}", "style-src 'nonce-abc'")), BOTH),
-        "under another nonce": (
-            shown(csp=("img-src *", "style-src 'nonce-x'")),
-            blocked("style-src"),
-        ),
+        "under another nonce": (shown(csp="style-src 'nonce-x'"), blocked("style-src")),
         "with its nonce": (shown(page=LAYOUT + PAGE, csp="script-src 'nonce-abc'"), BOTH),
-        "without a nonce": (
-            shown(page=PAGE.replace(' nonce="abc"', ""), csp="script-src 'nonce-abc'"),
-            blocked("script-src"),
-        ),
+        "without a nonce": (shown(page=BARE, csp="script-src 'nonce-abc'"), blocked("script-src")),
         "without a style sheet": (shown(page=PAGE.partition(">")[2], csp="style-src 'none'"), BOTH),
     },
 )
@@ -131,10 +125,7 @@ NAME = "ssr-session-0b.js"
         # URL parsers drop tabs and line ends, and read a backslash as a slash.
         "another host after a tab": (f"/\t/other.example/{NAME}", None),
         "another host after a line end": (f"/\n/other.example/{NAME}", None),
-        "no host after a line end": (f"/\r/[::1/{NAME}", None),
         "another host after a backslash": (f"/\\other.example/{NAME}", None),
-        "a space": (f"/x y/{NAME}", None),
-        "a letter that is not ASCII": (f"/é/{NAME}", None),
     },
 )
 def test_script_is_requested_from_the_site_only(source: str, at: str | None) -> None:
@@ -191,7 +182,6 @@ ALL, JS, CSS, CONNECT = "script-src style-src connect-src", "script-src", "style
         "the plain host": ("connect-src http://api.example.com", ""),
         "a folder": (f"connect-src {API}/auth/", ""),
         "a file that is a folder": (f"connect-src {API}/auth", CONNECT),
-        "the path": (f"connect-src {API}/auth/session/refresh", ""),
         "the root": (f"connect-src {API}/", ""),
         "a query is no scheme": ("script-src www.example.com/s/?x=://y", JS),
         "its nonce": ("script-src 'nonce-abc'", ""),
@@ -200,14 +190,10 @@ ALL, JS, CSS, CONNECT = "script-src style-src connect-src", "script-src", "style
         "strict-dynamic takes no host": ("script-src 'Strict-Dynamic' 'self'", JS),
         "strict-dynamic takes a nonce": ("script-src 'strict-dynamic' 'nonce-abc'", ""),
         "strict-dynamic is for scripts": ("default-src 'strict-dynamic' *", JS),
-        "words for inline code": ("script-src 'unsafe-inline' 'unsafe-eval'", JS),
         "no source": ("script-src", JS),
         "elements come first": ("script-src 'none'; script-src-elem 'self'", ""),
         "style elements come first": ("style-src 'none'; style-src-elem 'self'", ""),
-        "the default comes last": (
-            "default-src 'none'; script-src *; style-src *; connect-src *",
-            "",
-        ),
+        "the default comes last": ("default-src 'none'; script-src *; style-src *", CONNECT),
         "the first of two counts": ("script-src 'self'; script-src 'none'", ""),
         "empty parts": ("script-src 'self';; ", ""),
         "two headers have to allow it": ("script-src 'self' | script-src 'none'", JS),
@@ -253,6 +239,7 @@ def test_ports_and_schemes_of_a_policy(
 
 # --- the script and the sign-in page -------------------------------------------------------------
 
+NO_SCRIPT = "problem script…not sent as JavaScript"
 MISSING = "problem script the refresh page's script is missing ({}) -> make proxies"
 
 
@@ -262,28 +249,14 @@ MISSING = "problem script the refresh page's script is missing ({}) -> make prox
         "as installed": ("code", 200, {}, "ok script browsers receive the script unchanged"),
         "another": ("other", 200, {}, "warning script the site serves a different script"),
         "compressed": ("code", 200, {"Content_Encoding": "gzip"}, "warning script…is compressed"),
-        "as a page": (
-            "code",
-            200,
-            {"Content_Type": "text/html"},
-            "problem script…not sent as Java",
-        ),
-        "without a type": (
-            "code",
-            200,
-            {"Content_Type": ()},
-            "problem script…not sent as JavaScrip",
-        ),
+        "as a page": ("code", 200, {"Content_Type": "text/html"}, NO_SCRIPT),
+        "without a type": ("code", 200, {"Content_Type": ()}, NO_SCRIPT),
         "not found": ("code", 404, {}, MISSING.format("status 404")),
         "nothing responds": (None, 0, {}, MISSING.format(DOWN)),
     },
 )
 def test_script_has_to_arrive_unchanged(
-    body: str | None,
-    status: int,
-    headers: dict[str, Any],
-    expected: Expected,
-    monkeypatch: pytest.MonkeyPatch,
+    body: str | None, status: int, headers: Any, expected: Expected, monkeypatch: Any
 ) -> None:
     monkeypatch.setattr(assets, "script", lambda: SimpleNamespace(content=b"code"))
     usual = {"Content_Type": "text/javascript; charset=utf-8"}
@@ -317,7 +290,6 @@ test_visitors_without_a_session_have_to_reach_sign_in = table(
         "a last redirect": (reply(status=399), OPEN),
         "a bad request": (reply(status=400), RESPONDS.format(400)),
         "unauthorised": (reply(status=401), CLOSED),
-        "not paid": (reply(status=402), RESPONDS.format(402)),
         "forbidden": (reply(status=403), CLOSED),
         "not found": (reply(status=404), NO_PAGE),
         "no pages": (reply(status=405), RESPONDS.format(405)),

@@ -89,90 +89,50 @@ def limits(view: View_) -> View_:
     return functools.wraps(view)(lambda **values: view(**values))
 
 
-@rows(
-    "view, hooks, expected",
-    {
-        "nothing": (nothing, [], "open"),
-        "a session": (session_required(nothing), [], "required | view"),
-        "optional": (session_optional(nothing), [], "optional | view optional"),
-        "exempt": (session_exempt(nothing), [], "exempt"),
-        "below another decorator": (limits(session_required(nothing)), [], "required | view"),
-        "claims": (
-            session_required(role="r", permission="p", email_verified=True)(nothing),
-            [],
-            "required | view{'role': 'r', 'permission': 'p', 'email_verified': True}",
-        ),
-        "a validator": (
-            session_required(validators=[VALIDATOR])(nothing),
-            [],
-            "required | view{'validators': ('st-role',)}",
-        ),
-        "recency": (
-            session_required(factor="totp", within=60, signed_in_within=90)(nothing),
-            [],
-            "required | view{'factor': 'totp', 'within': 60, 'signed_in_within': 90}",
-        ),
-        "switches": (
-            session_required(check_revoked=True, keep_form=True, global_claims=False)(nothing),
-            [],
-            "required | view{'global_claims': False, 'check_revoked': True, 'keep_form': True}",
-        ),
-        "two decorators": (
-            session_required(session_required(role="r")(nothing)),
-            [],
-            "required | view | view{'role': 'r'}",
-        ),
-        # Hooks.
-        "closed app": (nothing, [require_session], "required | app"),
-        "closed for admins": (nothing, [ADMIN], "required | app{'role': 'admin'}"),
-        "partial of a partial": (
-            nothing,
-            [functools.partial(ADMIN, check_revoked=True)],
-            "required | app{'role': 'admin', 'check_revoked': True}",
-        ),
-        "the outer of two partials": (
-            nothing,
-            [functools.partial(NESTED, role="admin")],
-            "required | app{'role': 'admin'}",
-        ),
-        "optional app": (nothing, [OPTIONAL], "optional | app optional"),
-        "optional app, closed view": (
-            session_required(nothing),
-            [OPTIONAL],
-            "required | app optional | view",
-        ),
-        "marked optional": (
-            session_optional(nothing),
-            [require_session],
-            "optional | app optional | view optional",
-        ),
-        "marked optional, not for a role": (
-            session_optional(nothing),
-            [ADMIN],
-            "required | app{'role': 'admin'} | view optional",
-        ),
-        "marked exempt": (session_exempt(nothing), [require_session], "exempt"),
-        "exempt, and closed below": (
-            session_exempt(session_required(nothing)),
-            [],
-            "required | view",
-        ),
-        "a decorated hook": (nothing, [session_required(lambda: None)], "required | app"),
-        "a decorated hook, exempt view": (
-            session_exempt(nothing),
-            [session_required(lambda: None)],
-            "required | app",
-        ),
-        "a hook that is an error": (nothing, [functools.partial(ADMIN, role="")], "required | app"),
-        "another hook": (nothing, [lambda: None], "open"),
-        # Code.
-        "a hook that calls it": (nothing, [calls], "code"),
-        "a view that calls it": (lambda: calls_it(), [], "open"),
-        "a view that calls it itself": (lambda: require_session(), [], "code"),
-        "under another name": (lambda: demand(), [], "code"),
-        "through the package": (lambda: flask_ssr_session.require_session(), [], "code"),
-    },
-)
+R, O, E = session_required, session_optional, session_exempt  # noqa: E741
+P = functools.partial
+CLAIMS: dict[str, Any] = {"role": "r", "permission": "p", "email_verified": True}
+RECENCY: dict[str, Any] = {"factor": "totp", "within": 60, "signed_in_within": 90}
+SWITCHES: dict[str, Any] = {"global_claims": False, "check_revoked": True, "keep_form": True}
+FOR_ADMIN = "required | app{'role': 'admin'}"
+CHECKED = "required | app{'role': 'admin', 'check_revoked': True}"
+BY_VALIDATOR = "required | view{'validators': ('st-role',)}"
+
+
+ASKS: dict[str, Any] = {
+    "nothing": (nothing, [], "open"),
+    "a session": (R(nothing), [], "required | view"),
+    "optional": (O(nothing), [], "optional | view optional"),
+    "exempt": (E(nothing), [], "exempt"),
+    "below another decorator": (limits(R(nothing)), [], "required | view"),
+    "claims": (R(**CLAIMS)(nothing), [], f"required | view{CLAIMS}"),
+    "a validator": (R(validators=[VALIDATOR])(nothing), [], BY_VALIDATOR),
+    "recency": (R(**RECENCY)(nothing), [], f"required | view{RECENCY}"),
+    "switches": (R(**SWITCHES)(nothing), [], f"required | view{SWITCHES}"),
+    "two decorators": (R(R(role="r")(nothing)), [], "required | view | view{'role': 'r'}"),
+    # Hooks.
+    "closed app": (nothing, [require_session], "required | app"),
+    "closed for admins": (nothing, [ADMIN], FOR_ADMIN),
+    "partial of a partial": (nothing, [P(ADMIN, check_revoked=True)], CHECKED),
+    "the outer of two partials": (nothing, [P(NESTED, role="admin")], FOR_ADMIN),
+    "optional app": (nothing, [OPTIONAL], "optional | app optional"),
+    "optional app, closed view": (R(nothing), [OPTIONAL], "required | app optional | view"),
+    "marked optional": (O(nothing), [require_session], "optional | app optional | view optional"),
+    "marked optional, not for a role": (O(nothing), [ADMIN], f"{FOR_ADMIN} | view optional"),
+    "exempt, and closed below": (E(R(nothing)), [], "required | view"),
+    "a decorated hook": (nothing, [R(lambda: None)], "required | app"),
+    "a decorated hook, exempt view": (E(nothing), [R(lambda: None)], "required | app"),
+    "a hook that is an error": (nothing, [P(ADMIN, role="")], "required | app"),
+    # Code.
+    "a hook that calls it": (nothing, [calls], "code"),
+    "a view that calls it": (lambda: calls_it(), [], "open"),
+    "a view that calls it itself": (lambda: require_session(), [], "code"),
+    "under another name": (lambda: demand(), [], "code"),
+    "through the package": (lambda: flask_ssr_session.require_session(), [], "code"),
+}
+
+
+@rows("view, hooks, expected", ASKS)
 def test_route_says_what_it_asks(view: View_, hooks: list[View_], expected: str) -> None:
     assert told(listed(app_with(view, *hooks))["/area/it"]) == expected
 
@@ -201,6 +161,10 @@ def test_hooks_of_blueprints_apply_to_their_views_alone() -> None:
     ]
 
 
+BELOW = {"/in": "in", "/in/<path:_>": "in"}
+BELOW_ASKS = {"/in": "open", "/in/<path:_>": "required"}
+
+
 @rows(
     "settings, rules, expected",
     {
@@ -213,8 +177,8 @@ def test_hooks_of_blueprints_apply_to_their_views_alone() -> None:
         "by a query": ({"login_url": "/in?a"}, {"/in": "in"}, {"/in": "required"}),
         "below an endpoint": (
             {"login_url": "in"},
-            {"/in": "in", "/in/<path:rest>": "in"},
-            {"/in": "open", "/in/<path:rest>": "required"},
+            BELOW,
+            {"/in": "open", "/in/<path:_>": "required"},
         ),
         "a function": ({"login_url": lambda _: "/in"}, {"/in": "in"}, {"/in": "required"}),
     },
@@ -283,7 +247,7 @@ def imports() -> Any:
     return visitor()
 
 
-SESSION, GETS = ["g.session"], ["get_ssr_session"]
+SESSION, GETS, ASKING = ["g.session"], ["get_ssr_session"], ["needs_refresh"]
 
 
 @rows(
@@ -298,7 +262,6 @@ SESSION, GETS = ["g.session"], ["get_ssr_session"]
         "by getattr": (lambda: getattr(g, "session", None), SESSION, "open"),
         "another attribute": (lambda: g.user, [], "open"),
         "Flask's own session": (lambda: (session["x"], flask.session), [], "open"),
-        "a text": (lambda: "session", [], "open"),
         "two texts": (lambda: nothing(first="g", second="session"), [], "open"),
         "both, but not the one of the other": (lambda: (g, session), [], "open"),
         "a comprehension": (lambda: [g.session for _ in ()], SESSION, "open"),
@@ -315,11 +278,7 @@ SESSION, GETS = ["g.session"], ["get_ssr_session"]
         "a view that asks": (session_required(lambda: g.session), SESSION, "required"),
         "a template": (lambda: render_template("reads.html"), SESSION, "open"),
         "the template of a template": (lambda: render_template("child.html"), SESSION, "open"),
-        "a template that asks": (
-            lambda: render_template("asks.html"),
-            ["needs_refresh"],
-            "template",
-        ),
+        "a template that asks": (lambda: render_template("asks.html"), ASKING, "template"),
         "no template": (lambda: render_template("none.html"), [], "open"),
     },
 )

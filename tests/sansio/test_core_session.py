@@ -69,7 +69,6 @@ OTHER_RESPONSES: dict[str, Any] = {
     "a claim twice": claims(b'{"st-mfa":{"v":true},"st-mfa":{"v":false}}'),
     "a status twice": b'{"status":"UNAUTHORISED",%s' % json.dumps(FOUND).encode()[1:],
     "no UTF-8": b"\xff" + json.dumps(FOUND).encode(),
-    "claims in a list": json.dumps({**FOUND, "userDataInJWT": []}).encode(),
 }
 
 
@@ -94,11 +93,9 @@ FRESH: dict[str, Any] = {
     "a role taken": (ROLE, {}, {}),
     "a role changed": (ROLE, {"st-role": {"v": []}}, {"st-role": {"v": []}}),
     "another order of a list": ({"a": [1, 2]}, {"a": [2, 1]}, {"a": [2, 1]}),
-    "a longer list": ({"a": [1]}, {"a": [1, 2]}, {"a": [1, 2]}),
     "a number by value": ({"a": 1}, {"a": 1.0}, None),
     "a number and true": ({"a": 1}, {"a": True}, {"a": True}),
     "false and a number": ({"a": [False]}, {"a": [0]}, {"a": [0]}),
-    "a text and a number": ({"a": "1"}, {"a": 1}, {"a": 1}),
     "null counts as absent": ({}, {"a": None}, None),
     "null in the token, too": ({"a": None}, {}, None),
     "null within a claim": ({"a": {"v": 1}}, {"a": {"v": 1, "t": None}}, None),
