@@ -162,7 +162,7 @@ def test_pictures_are_small_and_say_what_they_show() -> None:
 
 @pytest.mark.browser
 def test_the_pictures_are_made_by_one_command(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tests.browser.screenshots", "--folder", str(tmp_path)]
+    command = [sys.executable, "-m", "tools.screenshots", "--folder", str(tmp_path)]
     subprocess.run(command, cwd=ROOT, check=True)
     made = {picture.name: picture.read_bytes() for picture in tmp_path.iterdir()}
     assert made.keys() == {picture.name for picture in (ROOT / "docs" / "images").iterdir()}
