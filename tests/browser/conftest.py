@@ -75,6 +75,16 @@ FIREFOX_PREFERENCES: dict[str, str | float | bool] = {"network.dns.forceResolve"
 # behind has expired when it is made.
 VALID_SECONDS, BEHIND_SECONDS = 600, -1200
 
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark these tests, and let one process run those of a file in one engine, in their order."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            engine = "firefox" if "firefox" in item.name.lower() else "chromium"
+            item.add_marker(pytest.mark.browser)
+            item.add_marker(pytest.mark.xdist_group(f"{item.path.stem} {engine}"))
+
+
 # One core serves several sites, so each user needs an address of their own.
 _numbers = itertools.count(1)
 

@@ -33,8 +33,6 @@ from .conftest import (
     wait_for_address,
 )
 
-pytestmark = pytest.mark.browser
-
 FORM, START = "/forms/plain/simple", "/tabs/start"
 NOTE = "ssr-session-refreshing"
 READ_NOTE = f"localStorage.getItem('{NOTE}')"

@@ -29,8 +29,6 @@ from .conftest import (
     try_again,
 )
 
-pytestmark = pytest.mark.browser
-
 # Playwright gets no violations from Firefox, so the page logs them; `context` fails on the text.
 TELL_VIOLATIONS = """addEventListener("securitypolicyviolation", (event) => console.error(
     `Content Security Policy: ${event.violatedDirective} ${event.blockedURI} ${event.sample}`))"""

@@ -24,8 +24,6 @@ from .conftest import (
     free_port,
 )
 
-pytestmark = pytest.mark.browser
-
 HTTPS = "two hosts over https, pages without the SDK"
 APP, API = "app.example.test", "api.example.test"
 SHARED = json.dumps({"cookie_domain": ".example.test"})

@@ -19,8 +19,6 @@ from ..tables import rows
 from ..tokens import expired_token, make_token
 from .conftest import REFRESH_API, Serve, Site, post_form
 
-pytestmark = pytest.mark.browser
-
 FRONT_TOKEN = b64encode(json.dumps({"ate": 1000, "uid": "user-1", "up": {}}).encode()).decode()
 # A page of this package, because the view is behind session_required, and the macro in a page of
 # the app's.

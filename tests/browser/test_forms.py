@@ -25,8 +25,6 @@ from .conftest import (
     try_again,
 )
 
-pytestmark = pytest.mark.browser
-
 Post = dict[str, Any]
 Press = Callable[[Page], object]
 

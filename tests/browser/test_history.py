@@ -23,8 +23,6 @@ from .conftest import (
     wait_for_address,
 )
 
-pytestmark = pytest.mark.browser
-
 # What a page records when it comes back from memory: its display, after its own script, whose
 # listener runs first.
 NOTE = """addEventListener("DOMContentLoaded", () => addEventListener("pageshow", (event) => {

@@ -24,8 +24,6 @@ from .conftest import (
     post_form,
 )
 
-pytestmark = pytest.mark.browser
-
 FRAGMENT = "[data-fragment]"
 each_htmx = pytest.mark.parametrize("library", ["htmx-2", "htmx-4"])
 where = pytest.mark.parametrize("host", ["localhost", "app.example.test"])

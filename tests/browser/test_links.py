@@ -19,8 +19,6 @@ from .conftest import (
     wait_for_address,
 )
 
-pytestmark = pytest.mark.browser
-
 Press = Callable[[Page], object]
 NOTES = re.compile(r"/kinds/note/\w+/(?!ping-)")
 CENTRE = """selector => {

@@ -44,8 +44,6 @@ from .conftest import (
     try_again,
 )
 
-pytestmark = pytest.mark.browser
-
 SIGN_OUT_API = "**/auth/signout"
 REMOVED = {"front-token": "remove"}
 OK = '{"status":"OK"}'

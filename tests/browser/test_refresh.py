@@ -26,8 +26,6 @@ from .conftest import (
     wait_for_address,
 )
 
-pytestmark = pytest.mark.browser
-
 GREETING = "[data-greeting]"
 AGAIN = "refresh; reason=expired"
 

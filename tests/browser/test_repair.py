@@ -34,8 +34,6 @@ from .conftest import (
     wait_for_address,
 )
 
-pytestmark = pytest.mark.browser
-
 EMAIL_API = "**/auth/user/email/verify"
 MFA_API = "**/auth/mfa/info"
 VERIFY_PAGE = re.compile(r"/auth/verify-email\?redirectToPath=")

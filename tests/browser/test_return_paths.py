@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
-import pytest
 from playwright.sync_api import Page, Route, expect
 
 from ..return_paths import HARMLESS, HOSTILE, LEGITIMATE, REFRESH, SIGN_IN
@@ -20,8 +19,6 @@ from .conftest import (
     follow,
     wait_for_address,
 )
-
-pytestmark = pytest.mark.browser
 
 # The address that is the site's own in the table.
 OWN_ORIGIN = "https://app.example.com"

@@ -21,8 +21,6 @@ from .conftest import (
     post_form,
 )
 
-pytestmark = pytest.mark.browser
-
 SIGN_OUT_API = "**/auth/signout"
 FORM = "/pages/with-script"
 FIELD = "#field"

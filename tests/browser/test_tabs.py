@@ -26,8 +26,6 @@ from .conftest import (
     try_again,
 )
 
-pytestmark = pytest.mark.browser
-
 START, DECORATED, TEMPLATE = "/tabs/start", "/tabs/decorated", "/tabs/template"
 # Of eight tabs that have only the SDK's lock, which two busy processes may both take.
 FEW = 4
