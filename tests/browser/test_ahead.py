@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ from flask_ssr_session.dev_core import DevelopmentCore
 from ..tables import rows
 from .conftest import (
     REFRESH_API,
+    SETTLE,
     VALID_SECONDS,
     Launch,
     Serve,
@@ -23,8 +23,10 @@ from .conftest import (
     Site,
     both_engines,
     calls_of,
+    either_lock,
     expect_user,
     follow,
+    front_token,
     held_at_the_server,
     hold_refresh,
     open_tabs,
@@ -41,8 +43,6 @@ NO_NOTE = f"() => !{READ_NOTE}"
 # step, in which the browser's clock runs on.
 DUE_SECONDS, FRESH_SECONDS = VALID_SECONDS - 20, VALID_SECONDS / 2
 LIFE = VALID_SECONDS * 1000
-# A refresh on this page holds the lock until it is done.
-SETTLE = "navigator.locks.request('flask-ssr-session-refresh', () => null)"
 
 # A tab that can be hidden and seen again.
 HIDEABLE = """let state = 'visible';
@@ -228,8 +228,7 @@ def test_tokens_that_are_always_due_are_not_asked_for_at_every_key(site: Site, p
     """A clock of the API's machine is wrong; the SDK takes the difference for the browser's."""
     site.sign_up(page, to=FORM)
     age_token(site, page, DUE_SECONDS)
-    short = b64encode(json.dumps({"ate": 5000, "uid": "x", "up": {"iat": 4}}).encode()).decode()
-    answer = {"front-token": short}
+    answer = {"front-token": front_token(expires_at_ms=5000, iat=4)}
     page.route(REFRESH_API, lambda route: route.fulfill(status=200, headers=answer, body="{}"))
     calls = calls_of(page)
     for _ in range(5):
@@ -354,10 +353,7 @@ def test_a_page_left_in_mid_refresh_may_be_followed_by_a_minute_of_reading(
     assert len(site.core.list_sessions(user)) == 1
 
 
-WITHOUT_WEB_LOCKS = "delete Navigator.prototype.locks"
-
-
-@rows("script", {"with web locks": "", "without": WITHOUT_WEB_LOCKS})
+@either_lock
 def test_a_refresh_that_goes_on_in_another_tab_is_not_repeated(
     site: Site, context: BrowserContext, page: Page, script: str
 ) -> None:
