@@ -12,6 +12,7 @@ from playwright.sync_api import Page, Request, Route, expect
 from ..tables import rows
 from .conftest import (
     REFRESH_API,
+    SETTLE,
     Site,
     both_engines,
     documents_of,
@@ -296,13 +297,13 @@ ANSWERS: dict[str, Callable[[Route], None]] = {
     "nonsense": lambda route: route.fulfill(body="{}"),
     "the end of the session": lambda route: route.fulfill(status=401),
 }
-# Without the limit, only the API's answer can end the wait.
-NO_LIMIT = """const after = setTimeout;
-window.setTimeout = (work, ms) => ms === 4000 ? 0 : after(work, ms);"""
+# The work that ends the wait after four seconds is done when the test wants.
+LIMIT = """const after = setTimeout;
+window.setTimeout = (work, ms) => ms === 4000 ? (window.limit = work, 0) : after(work, ms);"""
 
 
 def test_a_link_goes_on_whatever_the_refresh_api_answers(site: Site, links: Page) -> None:
-    links.add_init_script(NO_LIMIT)
+    links.add_init_script(LIMIT)  # only the API's answer can end the wait
     links.reload()
     site.expire(links)
     for name, answer in ANSWERS.items():
@@ -315,16 +316,16 @@ def test_a_link_goes_on_whatever_the_refresh_api_answers(site: Site, links: Page
 
 @rows("press", {"a link": click_plain, "a search": search})
 def test_no_longer_than_four_seconds_waits(site: Site, links: Page, press: Press) -> None:
+    links.add_init_script(LIMIT)
+    links.reload()
     site.expire(links)
     hold_refresh(links)
     requested = navigations_of(links)
-    links.clock.install()
     with links.expect_request(REFRESH_API):
         press(links)
-    links.clock.fast_forward(3_900)
     assert requested == []
     with links.expect_request(NOTES):
-        links.clock.fast_forward(200)
+        links.evaluate("limit()")
 
 
 # --- the last click wins -------------------------------------------------------------------------
@@ -365,7 +366,6 @@ PRESSES: dict[str, tuple[list[Press], list[str]]] = {
     "the page is left": ([click_secret, hide], []),
     "an Escape that the page takes": ([click_secret, take_escape, press_escape], ["secret"]),
 }
-FREE = "navigator.locks.request('flask-ssr-session-refresh', () => null)"
 
 
 def test_the_last_click_wins(site: Site, links: Page) -> None:
@@ -380,7 +380,7 @@ def test_the_last_click_wins(site: Site, links: Page) -> None:
             press(links)
         links.evaluate("0")  # Playwright hands a request over a bit later than it tells of it
         held.pop().continue_()
-        links.evaluate(FREE)
+        links.evaluate(SETTLE)
         links.evaluate("fetch('/kinds/note/links/end')")  # what was decided before comes before
         went[name] = requested.copy()
         requested.clear()
