@@ -137,12 +137,12 @@ def pytest_parts(selection: list[str], *, is_quick: bool) -> dict[str, list[str]
     """Return the parts of the suite, each with the options of pytest."""
     if is_quick:
         left_out = [f"--ignore=tests/{name}" for name in SLOW]
-        return {"tests": [*PARALLEL, *left_out, "-m", "not browser", *selection]}
+        return {"tests": [*PARALLEL, *left_out, *selection]}
     if selection:
         return {"tests": selection}
     return {
-        "tests": [*PARALLEL, "-m", "not browser"],
-        "browsers": [*BROWSER_PARALLEL, "-m", "browser", "--cache-clear"],
+        "tests": [*PARALLEL, "--ignore=tests/browser"],
+        "browsers": [*BROWSER_PARALLEL, "--cache-clear", "tests/browser"],
     }
 
 
@@ -274,7 +274,8 @@ def call_pytest(options: list[str]) -> int:
 def failed_tests() -> list[str]:
     """Return the names of the tests that failed last, without the group that xdist appends."""
     path = ROOT / ".pytest_cache" / "v" / "cache" / "lastfailed"
-    return [name.rpartition("@")[0] or name for name in json.loads(path.read_text())]
+    names = json.loads(path.read_text()) if path.exists() else {}
+    return [name.rpartition("@")[0] or name for name in names]
 
 
 def run(command: list[str]) -> subprocess.CompletedProcess[str]:

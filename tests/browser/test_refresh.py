@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -11,6 +14,7 @@ from playwright.sync_api import BrowserContext, Page, Route, expect
 from ..tables import rows
 from .conftest import (
     REFRESH_API,
+    ROOT,
     USER,
     Serve,
     Site,
@@ -200,3 +204,12 @@ def test_a_silent_refresh_api_is_named_in_ten_seconds(site: Site, page: Page, us
     held[0].continue_()
     page.clock.fast_forward(1_000)
     expect_user(page, user)
+
+
+def test_the_pictures_are_made_by_one_command(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tools.screenshots", "--folder", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True)
+    made = {picture.name: picture.read_bytes() for picture in tmp_path.iterdir()}
+    assert made.keys() == {picture.name for picture in (ROOT / "docs" / "images").iterdir()}
+    for picture in made.values():
+        assert picture.startswith(b"\x89PNG")
