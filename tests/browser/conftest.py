@@ -228,15 +228,16 @@ class Site:
             ]
         )
 
-    def expire(self, page: Page) -> None:
-        """Give the browser of *page* an access token that has expired; *page* does not change.
-
-        It is refreshed while the core's clock is behind.
-        """
-        with self.clock.shifted(BEHIND_SECONDS):
+    def renew(self, page: Page, age_seconds: float = 0) -> None:
+        """Give the browser of *page* a new token, made so long ago; *page* does not change."""
+        with self.clock.shifted(-age_seconds):
             self.call_api(page.context, "session/refresh")
         self.let_time_pass(page)
         self.core.clear_request_log()
+
+    def expire(self, page: Page) -> None:
+        """Give the browser of *page* an access token that has expired."""
+        self.renew(page, -BEHIND_SECONDS)
 
     def let_time_pass(self, page: Page) -> None:
         """Make *page* believe that the browser stored its token half a minute ago."""
@@ -578,6 +579,25 @@ def unwatched(browser: Browser) -> Iterator[Page]:
     """A page that may do what `context` objects to."""
     with browser.new_context() as context:
         context.set_default_timeout(DOCUMENT_TIMEOUT_MS)
+        yield context.new_page()
+
+
+# What a page records when it comes back from memory: its display, after its own script, whose
+# listener runs first.
+NOTE = """addEventListener("DOMContentLoaded", () => addEventListener("pageshow", (event) => {
+  if (!event.persisted) return;
+  window.wasKept = true;
+  sessionStorage.setItem("shown", getComputedStyle(document.body).display);
+}));"""
+
+
+@pytest.fixture
+def kept(engine: str, launch: Launch) -> Iterator[Page]:
+    """A page that a browser keeps in memory when it is left."""
+    browser = launch("keeping chromium" if engine == "chromium" else engine)
+    with browser.new_context() as context:
+        context.set_default_timeout(DOCUMENT_TIMEOUT_MS)
+        context.add_init_script(NOTE)
         yield context.new_page()
 
 

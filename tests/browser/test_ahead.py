@@ -17,7 +17,6 @@ from .conftest import (
     REFRESH_API,
     SETTLE,
     VALID_SECONDS,
-    Launch,
     Serve,
     ShiftedClock,
     Site,
@@ -53,14 +52,6 @@ window.see = (isSeen) => {
 };"""
 
 
-def age_token(site: Site, page: Page, seconds: float) -> None:
-    """Give the browser of *page* an access token that is *seconds* old."""
-    with site.clock.shifted(-seconds):
-        site.call_api(page.context, "session/refresh")
-    site.let_time_pass(page)
-    site.core.clear_request_log()
-
-
 def press(page: Page) -> None:
     page.keyboard.press("Shift")
 
@@ -77,7 +68,7 @@ def refreshes(site: Site, page: Page) -> int:
 def test_input_refreshes_a_token_that_is_due_and_nothing_else_does(site: Site, page: Page) -> None:
     site.sign_up(page, to=FORM)
     field = page.locator("[name=title]")
-    age_token(site, page, FRESH_SECONDS)
+    site.renew(page, FRESH_SECONDS)
     field.press("a")
     assert refreshes(site, page) == 0  # not due, until
     acts: list[Callable[[], None]] = [
@@ -86,7 +77,7 @@ def test_input_refreshes_a_token_that_is_due_and_nothing_else_does(site: Site, p
         lambda: field.fill("b"),
     ]
     for act in acts:
-        age_token(site, page, DUE_SECONDS)
+        site.renew(page, DUE_SECONDS)
         page.mouse.move(9, 9)
         page.mouse.wheel(0, 9)
         field.dispatch_event("keydown")
@@ -227,7 +218,7 @@ def test_a_failure_is_silent_and_repeated_by_new_input_after_a_pause(
 def test_tokens_that_are_always_due_are_not_asked_for_at_every_key(site: Site, page: Page) -> None:
     """A clock of the API's machine is wrong; the SDK takes the difference for the browser's."""
     site.sign_up(page, to=FORM)
-    age_token(site, page, DUE_SECONDS)
+    site.renew(page, DUE_SECONDS)
     answer = {"front-token": front_token(expires_at_ms=5000, iat=4)}
     page.route(REFRESH_API, lambda route: route.fulfill(status=200, headers=answer, body="{}"))
     calls = calls_of(page)
@@ -245,7 +236,7 @@ def test_a_site_can_switch_it_off(site: Site, page: Page) -> None:
 
     page.route(f"**{FORM}", switch_off)
     site.sign_up(page, to=FORM)
-    age_token(site, page, DUE_SECONDS)
+    site.renew(page, DUE_SECONDS)
     press(page)
     assert refreshes(site, page) == 0
     page.unroute(f"**{FORM}")
@@ -255,19 +246,15 @@ def test_a_site_can_switch_it_off(site: Site, page: Page) -> None:
 
 
 @both_engines
-def test_a_page_from_memory_is_seen_again(site: Site, engine: str, launch: Launch) -> None:
-    browser = launch("keeping chromium" if engine == "chromium" else engine)
-    with browser.new_context() as context:
-        page = context.new_page()
-        site.sign_up(page, to=FORM)
-        page.evaluate("window.isKept = true")
-        follow(page, site.url(START))
-        wait_for_address(page, site.url(START))
-        age_token(site, page, VALID_SECONDS + 5)
-        page.evaluate("setTimeout(() => history.back())")
-        wait_for_address(page, site.url(FORM))
-        assert page.evaluate("window.isKept")
-        assert refreshes(site, page) == 1
+def test_a_page_from_memory_is_seen_again(site: Site, kept: Page) -> None:
+    site.sign_up(kept, to=FORM)
+    follow(kept, site.url(START))
+    wait_for_address(kept, site.url(START))
+    site.renew(kept, VALID_SECONDS + 5)
+    kept.evaluate("setTimeout(() => history.back())")
+    wait_for_address(kept, site.url(FORM))
+    kept.wait_for_function("() => window.wasKept")
+    assert refreshes(site, kept) == 1
 
 
 @both_engines
@@ -277,7 +264,7 @@ def test_a_page_that_asks_before_it_is_left_and_stays(site: Site, page: Page) ->
         """addEventListener('beforeunload', (event) => event.preventDefault());
         document.body.insertAdjacentHTML('beforeend', '<a href="/panel/">Panel</a>')"""
     )
-    age_token(site, page, DUE_SECONDS)
+    site.renew(page, DUE_SECONDS)
     page.once("dialog", lambda dialog: dialog.dismiss())
     with held_at_the_server(site), page.expect_event("dialog"), page.expect_request(REFRESH_API):
         page.get_by_text("Panel").click(no_wait_after=True)
@@ -290,12 +277,12 @@ def test_a_visit_by_turbo_keeps_the_script(serve: Serve, libraries: Path, page: 
     site = serve(LIBRARIES=str(libraries))
     site.sign_up(page, to="/kinds/turbo?sdk")
     page.evaluate("window.isKept = true")
-    age_token(site, page, FRESH_SECONDS)
+    site.renew(page, FRESH_SECONDS)
     press(page)
     page.get_by_text("Visit").click()
     page.wait_for_url("**/kinds/plain?visited")
     assert page.evaluate("window.isKept")
-    age_token(site, page, DUE_SECONDS)
+    site.renew(page, DUE_SECONDS)
     press(page)
     assert refreshes(site, page) == 1
 
@@ -329,7 +316,7 @@ def test_a_page_left_in_mid_refresh_may_be_followed_by_a_minute_of_reading(
 ) -> None:
     site, reader = core_site, context.new_page()
     user = site.sign_up(page, to="/panel/")
-    age_token(site, page, DUE_SECONDS)
+    site.renew(page, DUE_SECONDS)
     hold_refresh(page)
     calls = calls_of(context)
     with page.expect_request(REFRESH_API):
@@ -359,7 +346,7 @@ def test_a_refresh_that_goes_on_in_another_tab_is_not_repeated(
 ) -> None:
     context.add_init_script(script)
     user = site.sign_up(page, to="/panel/")
-    age_token(site, page, DUE_SECONDS)
+    site.renew(page, DUE_SECONDS)
     other = context.new_page()
     with held_at_the_server(site):
         with page.expect_request(REFRESH_API):

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from ..tables import rows
 from .conftest import (
-    DOCUMENT_TIMEOUT_MS,
     MARKER,
-    Launch,
     Site,
     both_engines,
     both_flows,
@@ -24,29 +21,6 @@ from .conftest import (
     try_again,
     wait_for_address,
 )
-
-# What a page records when it comes back from memory: its display, after its own script, whose
-# listener runs first.
-NOTE = """addEventListener("DOMContentLoaded", () => addEventListener("pageshow", (event) => {
-  if (!event.persisted) return;
-  window.wasKept = true;
-  sessionStorage.setItem("shown", getComputedStyle(document.body).display);
-}));"""
-
-
-@pytest.fixture
-def keeping_browser(engine: str, launch: Launch) -> Browser:
-    """A browser with its back/forward cache."""
-    return launch("keeping chromium" if engine == "chromium" else engine)
-
-
-@pytest.fixture
-def kept(keeping_browser: Browser) -> Iterator[Page]:
-    """A page that a browser keeps in memory when it is left."""
-    with keeping_browser.new_context() as context:
-        context.set_default_timeout(DOCUMENT_TIMEOUT_MS)
-        context.add_init_script(NOTE)
-        yield context.new_page()
 
 
 def go_to(page: Page, url: str) -> None:

@@ -78,9 +78,7 @@ def change_claims(site: Site, page: Page, user: str, **claims: Any) -> None:
     changed = {k: v for k, v in {**session.payload, **claims}.items() if v is not None}
     body = {"sessionHandle": session.handle, "userDataInJWT": changed}
     assert send(site.core.uri, "PUT", "/recipe/jwt/data", body=body).status == 200
-    site.call_api(page.context, "session/refresh")
-    site.let_time_pass(page)
-    site.core.clear_request_log()
+    site.renew(page)
 
 
 # What the core or the app learns about a user (a name), or the claims of the session.
@@ -222,9 +220,7 @@ def old_user(site: Site, page: Page) -> str:
     """A user who signed in two hours ago, whose token is new."""
     with site.clock.shifted(-7200):
         user = site.sign_up(page)
-    site.call_api(page.context, "session/refresh")
-    site.let_time_pass(page)
-    site.core.clear_request_log()
+    site.renew(page)
     return user
 
 
