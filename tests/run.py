@@ -6,7 +6,7 @@ installs the package and the test tools there and finds the browsers; later runs
 to date. Then ruff, mypy, pyright and pytest run, and the first failure ends the run with a non-zero
 status. ``--quick`` leaves out browsers, servers, packaging, benchmarks and the build of the docs.
 With pytest arguments, one process runs the tests that they select. A few browser tests that fail
-while both engines run at once are run again alone, and the run names them.
+beside others are run again alone, and the run names them.
 
 The browsers are those in ``SSR_SESSION_TEST_CHROMIUM`` and ``SSR_SESSION_TEST_FIREFOX``, else
 installed ones, else Debian's from apt where that can be had as root, else Playwright's own. The
@@ -21,12 +21,11 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
@@ -43,10 +42,12 @@ BUNDLE = ROOT / "flask_ssr_session" / "static" / "ssr-session.js"
 
 # A process runs the tests of a file in their order; a test shares nothing with other files.
 PARALLEL = ["--numprocesses=auto", "--dist=loadfile"]
-# Each engine has a process with its own ports. False runs one engine after the other.
-ENGINES_AT_ONCE = True
-# Two engines on a small machine can keep a browser waiting longer than a test does. So many tests
-# may fail then and pass alone; more are a defect.
+# A browser test waits for half of its time, so two cores are busy with three processes. Each has a
+# core, sites and browsers of its own, and runs the tests of a file in one engine in their order.
+BROWSER_PROCESSES = min(8, (os.cpu_count() or 2) * 3 // 2)
+BROWSER_PARALLEL = [f"--numprocesses={BROWSER_PROCESSES}", "--dist=loadgroup"]
+# Browsers on a small machine can keep each other waiting longer than a test does. So many tests may
+# fail then and pass alone; more are a defect.
 MAX_REPEATED = 3
 TOOLS = {
     "ruff check": ["ruff", "check", "."],
@@ -135,20 +136,16 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def pytest_parts(selection: list[str], *, is_quick: bool) -> dict[str, list[list[str]]]:
-    """Return the parts of the suite, each with the options of one or more processes of pytest."""
+def pytest_parts(selection: list[str], *, is_quick: bool) -> dict[str, list[str]]:
+    """Return the parts of the suite, each with the options of pytest."""
     if is_quick:
         left_out = [f"--ignore=tests/{name}" for name in SLOW]
-        return {"tests": [[*PARALLEL, *left_out, "-m", "not browser", *selection]]}
+        return {"tests": [*PARALLEL, *left_out, *selection]}
     if selection:
-        return {"tests": [selection]}
-    engines = ["not firefox", "firefox"] if ENGINES_AT_ONCE else [""]
+        return {"tests": selection}
     return {
-        "tests": [[*PARALLEL, "-m", "not browser"]],
-        "browsers": [
-            ["-m", "browser", "-k", engine, "--cache-clear", "-o", f"cache_dir=.pytest_cache/{i}"]
-            for i, engine in enumerate(engines)
-        ],
+        "tests": [*PARALLEL, "--ignore=tests/browser"],
+        "browsers": [*BROWSER_PARALLEL, "--cache-clear", "tests/browser"],
     }
 
 
@@ -271,49 +268,30 @@ def run_tool(command: list[str]) -> str:
     return "passed"
 
 
-def run_pytest(runs: list[list[str]]) -> str:
-    """Run pytest once or more at the same time, and show the whole output of one after another."""
+def run_pytest(options: list[str]) -> str:
     print(flush=True)
-    processes: list[tuple[subprocess.Popen[bytes], IO[bytes] | None]] = []
-    for options in runs:
-        output: IO[bytes] | None = tempfile.TemporaryFile() if processes else None  # noqa: SIM115  read below
-        command = [str(PYTHON), "-m", "pytest", *options]
-        process = subprocess.Popen(
-            command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=output
-        )
-        processes.append((process, output))
-    statuses = []
-    for process, output in processes:
-        statuses.append(process.wait())
-        if output:
-            output.seek(0)
-            print(output.read().decode(errors="replace"))
-    repeated = repeat_failed(runs, statuses) if len(runs) > 1 else []
+    status = call_pytest(options)
+    # The cache that was cleared names the failed tests of this run alone.
+    names = failed_tests() if status == 1 and "--cache-clear" in options else []
+    if 0 < len(names) <= MAX_REPEATED:
+        print(f"Once more, alone: {', '.join(names)}", flush=True)
+        status = call_pytest(["-p", "no:cacheprovider", *names])
     print(f"{'':<12}", end="", flush=True)
-    if not repeated and any(statuses):
-        raise StepFailedError("See above.", max(statuses))
-    return "".join(["passed", *(f"; only when repeated: {name}" for name in repeated)])
+    if status:
+        raise StepFailedError("See above.", status)
+    return "".join(["passed", *(f"; only when repeated: {name}" for name in names)])
 
 
-def repeat_failed(runs: list[list[str]], statuses: list[int]) -> list[str]:
-    """Run the few tests that failed again, alone; return their names if all pass now, else none."""
-    failed = [
-        last_failed(options) for options, status in zip(runs, statuses, strict=True) if status
-    ]
-    names = [name for names in failed for name in names]
-    if not 0 < len(names) <= MAX_REPEATED or set(statuses) - {0, 1}:
-        return []
-    print(f"Once more, alone: {', '.join(names)}", flush=True)
-    command = [str(PYTHON), "-m", "pytest", "-p", "no:cacheprovider", *names]
-    finished = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, check=False)
-    return [] if finished.returncode else names
+def call_pytest(options: list[str]) -> int:
+    command = [str(PYTHON), "-m", "pytest", *options]
+    return subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, check=False).returncode
 
 
-def last_failed(options: list[str]) -> list[str]:
-    """Return the tests that failed in the run of pytest with these options."""
-    cache = next(option for option in options if option.startswith("cache_dir="))
-    path = ROOT / cache.partition("=")[2] / "v" / "cache" / "lastfailed"
-    return list(json.loads(path.read_text())) if path.exists() else []
+def failed_tests() -> list[str]:
+    """Return the names of the tests that failed last, without the group that xdist appends."""
+    path = ROOT / ".pytest_cache" / "v" / "cache" / "lastfailed"
+    names = json.loads(path.read_text()) if path.exists() else {}
+    return [name.rpartition("@")[0] or name for name in names]
 
 
 def run(command: list[str]) -> subprocess.CompletedProcess[str]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -138,16 +136,6 @@ def test_pictures_are_small_and_say_what_they_show() -> None:
     for text, picture in pictures:
         assert len(text) > 40
         assert (ROOT / picture).stat().st_size < 60_000
-
-
-@pytest.mark.browser
-def test_the_pictures_are_made_by_one_command(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tests.browser.screenshots", "--folder", str(tmp_path)]
-    subprocess.run(command, cwd=ROOT, check=True)
-    made = {picture.name: picture.read_bytes() for picture in tmp_path.iterdir()}
-    assert made.keys() == {picture.name for picture in (ROOT / "docs" / "images").iterdir()}
-    for picture in made.values():
-        assert picture.startswith(b"\x89PNG")
 
 
 def test_the_readme_is_short() -> None:

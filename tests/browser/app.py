@@ -367,13 +367,6 @@ def sent() -> tuple[str, int, dict[str, str]]:
     return "", 303, {"Location": "/kinds/plain?sent"}
 
 
-@kinds.route("/handwritten", methods=GET_AND_POST)
-def by_hand() -> str:
-    """Refresh and reload as a handwritten template does."""
-    received.extend(request.form.getlist("note") if g.session else [])
-    return kind_page("plain" if g.session else "handwritten")
-
-
 @kinds.get("/download")
 @session_required
 def download() -> Response:

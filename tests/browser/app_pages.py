@@ -102,10 +102,8 @@ LOOKS = """<!doctype html><title>Page</title>
 # name: (template, has a tag, has a date)
 CACHED = {
     "decides": (DECIDES, True, True),
-    "decides-tag": (DECIDES, True, False),
     "decides-date": (DECIDES, False, True),
     "looks": (LOOKS, True, True),
-    "looks-date": (LOOKS, False, True),
 }
 
 # --- forms ---------------------------------------------------------------------------------------
@@ -253,13 +251,6 @@ KINDS = {
     + BODY
     + """<a href="/kinds/download">A link</a>
 <a href="/kinds/download" download="own.txt">A link that downloads</a>""",
-    "frames": LAYOUT
-    + BODY
-    + """{% for n in range(request.args.n | default(1) | int) %}
-<iframe src="/kinds/plain?frame={{ n }}" title="{{ n }}"></iframe>{% endfor %}""",
-    "handwritten": """{{ session_script() }}<script>
-supertokensWebsite.attemptRefreshingSession()
-  .then((alive) => alive ? location.reload() : location.assign("/auth"));</script>""",
     "fragment": """<turbo-frame id="frame"><span data-fragment>{{ g.session.user_id }} {{ note }}
 </span></turbo-frame>""",
     "htmx": LAYOUT

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -41,6 +41,8 @@ from playwright.sync_api import (
 from flask_ssr_session.dev_core import DevelopmentCore
 from hatch_build import find_installed_node, find_packaged_node, run
 
+from ..tables import rows
+
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT_TIMEOUT_MS = 30_000
 expect.set_options(timeout=DOCUMENT_TIMEOUT_MS)
@@ -49,16 +51,39 @@ expect.set_options(timeout=DOCUMENT_TIMEOUT_MS)
 # storage and locks a page gets, what stays in history, memory and caches, how addresses are
 # resolved, what a form sends, which headers a request carries, and what a policy forbids.
 both_engines = pytest.mark.parametrize("engine", ["chromium", "firefox"])
+both_flows = pytest.mark.parametrize("flow", ["inline", "redirect"])
 
 USER = "[data-user]"
 REFRESH_API = "**/auth/session/refresh"
 MARKER = "ssr-session-refreshed"
 SDK_LOCK = "browser-tabs-lock-key-REFRESH_TOKEN_USE"
+SIGN_OUT_API = "**/auth/signout"
 UPDATE = "st-last-access-token-update"
+
+# A refresh on this page holds the lock until it is done.
+SETTLE = "navigator.locks.request('flask-ssr-session-refresh', () => null)"
+WITHOUT_WEB_LOCKS = "delete Navigator.prototype.locks"
+either_lock = rows("script", {"with web locks": "", "without": WITHOUT_WEB_LOCKS})
+_THROW = "() { throw new DOMException('no', 'SecurityError') }"
+NO_SESSION, NO_LOCAL, NO_COOKIES = (
+    f"Object.defineProperty({name}', {{ get{_THROW}, set{_THROW} }});"
+    for name in ("window, 'sessionStorage", "window, 'localStorage", "document, 'cookie")
+)
+NAMED = "window.name ||= 'mine';"
 
 # Only names of this machine resolve, so that a test browser reaches no other.
 RESOLVER_RULES = (
     "MAP *.example.test 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost"
+)
+# This list takes the place of Playwright's, which it repeats. The first line is the popup of the
+# address bar, which Chromium otherwise loads in a process of its own for each context.
+DISABLED_FEATURES = (
+    *("WebUIOmniboxPopup", "WebUIOmniboxAimPopup", "WebUIOmniboxFullPopup"),
+    *("AimEnabled", "AvoidCorsURLLoaderRestartOnRedirect", "AvoidUnnecessaryBeforeUnloadCheckSync"),
+    *("BlockOriginHeaderModificationOnRedirect", "DestroyProfileOnBrowserClose", "HttpsUpgrades"),
+    *("DialMediaRouteProvider", "GlobalMediaControls", "LensOverlay", "MediaRouter", "Translate"),
+    *("NetworkTimeServiceQuerying", "OptimizationHints", "PaintHolding"),
+    "ThirdPartyStoragePartitioning",
 )
 CHROMIUM_ARGUMENTS = [
     "--no-first-run",
@@ -66,6 +91,7 @@ CHROMIUM_ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
     "--disable-gpu",
+    f"--disable-features={','.join(DISABLED_FEATURES)}",
     f"--host-resolver-rules={RESOLVER_RULES}",
 ]
 # All names lead to this machine.
@@ -75,8 +101,24 @@ FIREFOX_PREFERENCES: dict[str, str | float | bool] = {"network.dns.forceResolve"
 # behind has expired when it is made.
 VALID_SECONDS, BEHIND_SECONDS = 600, -1200
 
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark these tests, and let one process run those of a file in one engine, in their order."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            engine = "firefox" if "firefox" in item.name.lower() else "chromium"
+            item.add_marker(pytest.mark.browser)
+            item.add_marker(pytest.mark.xdist_group(f"{item.path.stem} {engine}"))
+
+
 # One core serves several sites, so each user needs an address of their own.
 _numbers = itertools.count(1)
+
+
+def front_token(user: str | None = "user-1", *, expires_at_ms: int = 1000, **claims: Any) -> str:
+    """Return a front token, in UTF-8 as SuperTokens' SDK for Node writes it."""
+    content = {"uid": user, "ate": expires_at_ms, "up": claims}
+    return b64encode(json.dumps(content, ensure_ascii=False).encode()).decode()
 
 
 class ShiftedClock:
@@ -186,15 +228,16 @@ class Site:
             ]
         )
 
-    def expire(self, page: Page) -> None:
-        """Give the browser of *page* an access token that has expired; *page* does not change.
-
-        It is refreshed while the core's clock is behind.
-        """
-        with self.clock.shifted(BEHIND_SECONDS):
+    def renew(self, page: Page, age_seconds: float = 0) -> None:
+        """Give the browser of *page* a new token, made so long ago; *page* does not change."""
+        with self.clock.shifted(-age_seconds):
             self.call_api(page.context, "session/refresh")
         self.let_time_pass(page)
         self.core.clear_request_log()
+
+    def expire(self, page: Page) -> None:
+        """Give the browser of *page* an access token that has expired."""
+        self.renew(page, -BEHIND_SECONDS)
 
     def let_time_pass(self, page: Page) -> None:
         """Make *page* believe that the browser stored its token half a minute ago."""
@@ -205,6 +248,11 @@ class Site:
             page.evaluate(
                 "sessionStorage.clear(), localStorage.removeItem('__st_clockSkewInMillis')"
             )
+
+    def show(self, page: Page, path: str, user: str) -> None:
+        """Open *path* in *page*, and wait until it shows *user*."""
+        page.goto(self.url(path))
+        expect_user(page, user)
 
     def signed_up_and_expired(self, page: Page, *, to: str | None = None) -> str:
         user = self.sign_up(page, to=to)
@@ -336,26 +384,21 @@ def serve(core: DevelopmentCore, clock: ShiftedClock) -> Iterator[Serve]:
         yield server(stack, core, clock)
 
 
-@pytest.fixture(scope="package")
-def shared_site(serve_for_all: Serve) -> Site:
-    return serve_for_all()
-
-
-@pytest.fixture(scope="package")
-def redirecting_site(serve_for_all: Serve) -> Site:
-    """Its views redirect to the refresh page."""
-    return serve_for_all(EXAMPLE_SSR_SESSION_REFRESH_FLOW="redirect")
+@pytest.fixture
+def flow() -> str:
+    return "inline"
 
 
 @pytest.fixture
-def site(shared_site: Site) -> Site:
-    return shared_site
+def site(serve_for_all: Serve, flow: str) -> Site:
+    """The site in this flow: its views show the refresh page, or redirect to it."""
+    return serve_for_all(EXAMPLE_SSR_SESSION_REFRESH_FLOW=flow)
 
 
-@pytest.fixture(params=["inline", "redirect"])
-def flowing_site(request: pytest.FixtureRequest, shared_site: Site, redirecting_site: Site) -> Site:
-    """The site in either flow."""
-    return shared_site if request.param == "inline" else redirecting_site
+@pytest.fixture
+def user(site: Site, page: Page) -> str:
+    """A new user, whose access token in the browser of *page* has expired."""
+    return site.signed_up_and_expired(page)
 
 
 def install(folder: Path) -> tuple[list[str], dict[str, str]]:
@@ -484,7 +527,7 @@ def is_early(request: Request) -> bool:
     return "prerender" in request.headers.get("sec-purpose", "")
 
 
-# The refreshes that hold_refresh() has kept waiting.
+# The requests that hold() has kept waiting.
 HELD: defaultdict[BrowserContext, list[list[Route]]] = defaultdict(list)
 
 
@@ -539,6 +582,25 @@ def unwatched(browser: Browser) -> Iterator[Page]:
         yield context.new_page()
 
 
+# What a page records when it comes back from memory: its display, after its own script, whose
+# listener runs first.
+NOTE = """addEventListener("DOMContentLoaded", () => addEventListener("pageshow", (event) => {
+  if (!event.persisted) return;
+  window.wasKept = true;
+  sessionStorage.setItem("shown", getComputedStyle(document.body).display);
+}));"""
+
+
+@pytest.fixture
+def kept(engine: str, launch: Launch) -> Iterator[Page]:
+    """A page that a browser keeps in memory when it is left."""
+    browser = launch("keeping chromium" if engine == "chromium" else engine)
+    with browser.new_context() as context:
+        context.set_default_timeout(DOCUMENT_TIMEOUT_MS)
+        context.add_init_script(NOTE)
+        yield context.new_page()
+
+
 # --- what tests watch, and what visitors do ------------------------------------------------------
 
 
@@ -578,12 +640,23 @@ def console_of(page: Page, start: str = "flask_ssr_session") -> list[str]:
     return said
 
 
-def hold_refresh(page: Page) -> list[Route]:
-    """Return a list that fills with the refreshes of *page*, which all hang."""
+def hold(page: Page, url: str, *, only_first: bool = False) -> list[Route]:
+    """Return a list that fills with the requests of *page* for *url*, which hang."""
     held: list[Route] = []
-    page.route(REFRESH_API, lambda route: held.append(route))  # Playwright wants a plain function
+
+    def decide(route: Route) -> None:
+        if held and only_first:
+            route.continue_()
+        else:
+            held.append(route)
+
+    page.route(url, decide)
     HELD[page.context].append(held)
     return held
+
+
+def hold_refresh(page: Page) -> list[Route]:
+    return hold(page, REFRESH_API)
 
 
 @contextmanager
@@ -597,6 +670,10 @@ def held_at_the_server(site: Site) -> Iterator[None]:
         yield
     finally:
         site.ask("/tabs/let-go")
+
+
+def expect_part(page: Page, name: str) -> None:
+    expect(page.locator(f"[data-ssr-part={name}]")).to_be_visible()
 
 
 def expect_cause(page: Page, name: str, *, sign_in: str = "/auth?redirectToPath=") -> None:
@@ -613,7 +690,7 @@ def expect_user(page: Page, user: str) -> None:
 
 
 def expect_working(page: Page) -> None:
-    expect(page.locator("[data-ssr-part=working]")).to_be_visible()
+    expect_part(page, "working")
 
 
 def try_again(page: Page) -> None:

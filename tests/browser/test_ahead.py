@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from base64 import b64encode
@@ -17,15 +16,17 @@ from flask_ssr_session.dev_core import DevelopmentCore
 from ..tables import rows
 from .conftest import (
     REFRESH_API,
+    SETTLE,
     VALID_SECONDS,
-    Launch,
     Serve,
     ShiftedClock,
     Site,
     both_engines,
     calls_of,
+    either_lock,
     expect_user,
     follow,
+    front_token,
     held_at_the_server,
     hold_refresh,
     open_tabs,
@@ -33,8 +34,6 @@ from .conftest import (
     served,
     wait_for_address,
 )
-
-pytestmark = pytest.mark.browser
 
 FORM, START = "/forms/plain/simple", "/tabs/start"
 NOTE = "ssr-session-refreshing"
@@ -44,8 +43,6 @@ NO_NOTE = f"() => !{READ_NOTE}"
 # step, in which the browser's clock runs on.
 DUE_SECONDS, FRESH_SECONDS = VALID_SECONDS - 20, VALID_SECONDS / 2
 LIFE = VALID_SECONDS * 1000
-# A refresh on this page holds the lock until it is done.
-SETTLE = "navigator.locks.request('flask-ssr-session-refresh', () => null)"
 
 # A tab that can be hidden and seen again.
 HIDEABLE = """let state = 'visible';
@@ -54,14 +51,6 @@ window.see = (isSeen) => {
     state = isSeen ? 'visible' : 'hidden';
     document.dispatchEvent(new Event('visibilitychange', { bubbles: true }));
 };"""
-
-
-def age_token(site: Site, page: Page, seconds: float) -> None:
-    """Give the browser of *page* an access token that is *seconds* old."""
-    with site.clock.shifted(-seconds):
-        site.call_api(page.context, "session/refresh")
-    site.let_time_pass(page)
-    site.core.clear_request_log()
 
 
 def press(page: Page) -> None:
@@ -80,7 +69,7 @@ def refreshes(site: Site, page: Page) -> int:
 def test_input_refreshes_a_token_that_is_due_and_nothing_else_does(site: Site, page: Page) -> None:
     site.sign_up(page, to=FORM)
     field = page.locator("[name=title]")
-    age_token(site, page, FRESH_SECONDS)
+    site.renew(page, FRESH_SECONDS)
     field.press("a")
     assert refreshes(site, page) == 0  # not due, until
     acts: list[Callable[[], None]] = [
@@ -89,7 +78,7 @@ def test_input_refreshes_a_token_that_is_due_and_nothing_else_does(site: Site, p
         lambda: field.fill("b"),
     ]
     for act in acts:
-        age_token(site, page, DUE_SECONDS)
+        site.renew(page, DUE_SECONDS)
         page.mouse.move(9, 9)
         page.mouse.wheel(0, 9)
         field.dispatch_event("keydown")
@@ -230,9 +219,8 @@ def test_a_failure_is_silent_and_repeated_by_new_input_after_a_pause(
 def test_tokens_that_are_always_due_are_not_asked_for_at_every_key(site: Site, page: Page) -> None:
     """A clock of the API's machine is wrong; the SDK takes the difference for the browser's."""
     site.sign_up(page, to=FORM)
-    age_token(site, page, DUE_SECONDS)
-    short = b64encode(json.dumps({"ate": 5000, "uid": "x", "up": {"iat": 4}}).encode()).decode()
-    answer = {"front-token": short}
+    site.renew(page, DUE_SECONDS)
+    answer = {"front-token": front_token(expires_at_ms=5000, iat=4)}
     page.route(REFRESH_API, lambda route: route.fulfill(status=200, headers=answer, body="{}"))
     calls = calls_of(page)
     for _ in range(5):
@@ -273,7 +261,7 @@ def test_a_site_can_switch_it_off(site: Site, page: Page) -> None:
 
     page.route(f"**{FORM}", switch_off)
     site.sign_up(page, to=FORM)
-    age_token(site, page, DUE_SECONDS)
+    site.renew(page, DUE_SECONDS)
     press(page)
     assert refreshes(site, page) == 0
     page.unroute(f"**{FORM}")
@@ -283,19 +271,15 @@ def test_a_site_can_switch_it_off(site: Site, page: Page) -> None:
 
 
 @both_engines
-def test_a_page_from_memory_is_seen_again(site: Site, engine: str, launch: Launch) -> None:
-    browser = launch("keeping chromium" if engine == "chromium" else engine)
-    with browser.new_context() as context:
-        page = context.new_page()
-        site.sign_up(page, to=FORM)
-        page.evaluate("window.isKept = true")
-        follow(page, site.url(START))
-        wait_for_address(page, site.url(START))
-        age_token(site, page, VALID_SECONDS + 5)
-        page.evaluate("setTimeout(() => history.back())")
-        wait_for_address(page, site.url(FORM))
-        assert page.evaluate("window.isKept")
-        assert refreshes(site, page) == 1
+def test_a_page_from_memory_is_seen_again(site: Site, kept: Page) -> None:
+    site.sign_up(kept, to=FORM)
+    follow(kept, site.url(START))
+    wait_for_address(kept, site.url(START))
+    site.renew(kept, VALID_SECONDS + 5)
+    kept.evaluate("setTimeout(() => history.back())")
+    wait_for_address(kept, site.url(FORM))
+    kept.wait_for_function("() => window.wasKept")
+    assert refreshes(site, kept) == 1
 
 
 @both_engines
@@ -305,7 +289,7 @@ def test_a_page_that_asks_before_it_is_left_and_stays(site: Site, page: Page) ->
         """addEventListener('beforeunload', (event) => event.preventDefault());
         document.body.insertAdjacentHTML('beforeend', '<a href="/panel/">Panel</a>')"""
     )
-    age_token(site, page, DUE_SECONDS)
+    site.renew(page, DUE_SECONDS)
     page.once("dialog", lambda dialog: dialog.dismiss())
     with held_at_the_server(site), page.expect_event("dialog"), page.expect_request(REFRESH_API):
         page.get_by_text("Panel").click(no_wait_after=True)
@@ -318,12 +302,12 @@ def test_a_visit_by_turbo_keeps_the_script(serve: Serve, libraries: Path, page: 
     site = serve(LIBRARIES=str(libraries))
     site.sign_up(page, to="/kinds/turbo?sdk")
     page.evaluate("window.isKept = true")
-    age_token(site, page, FRESH_SECONDS)
+    site.renew(page, FRESH_SECONDS)
     press(page)
     page.get_by_text("Visit").click()
     page.wait_for_url("**/kinds/plain?visited")
     assert page.evaluate("window.isKept")
-    age_token(site, page, DUE_SECONDS)
+    site.renew(page, DUE_SECONDS)
     press(page)
     assert refreshes(site, page) == 1
 
@@ -357,7 +341,7 @@ def test_a_page_left_in_mid_refresh_may_be_followed_by_a_minute_of_reading(
 ) -> None:
     site, reader = core_site, context.new_page()
     user = site.sign_up(page, to="/panel/")
-    age_token(site, page, DUE_SECONDS)
+    site.renew(page, DUE_SECONDS)
     hold_refresh(page)
     calls = calls_of(context)
     with page.expect_request(REFRESH_API):
@@ -381,16 +365,13 @@ def test_a_page_left_in_mid_refresh_may_be_followed_by_a_minute_of_reading(
     assert len(site.core.list_sessions(user)) == 1
 
 
-WITHOUT_WEB_LOCKS = "delete Navigator.prototype.locks"
-
-
-@rows("script", {"with web locks": "", "without": WITHOUT_WEB_LOCKS})
+@either_lock
 def test_a_refresh_that_goes_on_in_another_tab_is_not_repeated(
     site: Site, context: BrowserContext, page: Page, script: str
 ) -> None:
     context.add_init_script(script)
     user = site.sign_up(page, to="/panel/")
-    age_token(site, page, DUE_SECONDS)
+    site.renew(page, DUE_SECONDS)
     other = context.new_page()
     with held_at_the_server(site):
         with page.expect_request(REFRESH_API):
@@ -404,25 +385,21 @@ def test_a_refresh_that_goes_on_in_another_tab_is_not_repeated(
 
 def test_a_note_counts_for_seconds(site: Site, page: Page) -> None:
     site.sign_up(page, to="/panel/")
-    calls = calls_of(page)
+    calls, now = calls_of(page), int(time.time())
+    page.clock.set_fixed_time(now)
     for note, is_repeated in {
         "junk": False,
         "": False,
         "[]": False,
         "null": False,
         "Infinity": False,
-        "now - 21000": False,
-        "now + 21000": False,
-        "now - 18000": True,
-        "now + 18000": True,  # the clock has been set back since
+        f"{now - 20}000": False,
+        f"{now + 20}000": False,
+        f"{now - 20}001": True,
+        f"{now + 19}999": True,  # the clock has been set back since
     }.items():
         calls.clear()
-        page.evaluate(
-            """([key, note]) => localStorage.setItem(key,
-                note.startsWith('now') ? Date.now() + Number(note.slice(4).replace(' ', '')) : note)
-            """,
-            [NOTE, note],
-        )
+        page.evaluate("([key, note]) => localStorage.setItem(key, note)", [NOTE, note])
         page.reload()
         refreshes(site, page)
         assert len(calls) == is_repeated, note

@@ -24,12 +24,11 @@ from .conftest import (
     both_engines,
     console_of,
     expect_cause,
+    expect_part,
     expect_user,
     post_form,
     try_again,
 )
-
-pytestmark = pytest.mark.browser
 
 # Playwright gets no violations from Firefox, so the page logs them; `context` fails on the text.
 TELL_VIOLATIONS = """addEventListener("securitypolicyviolation", (event) => console.error(
@@ -74,14 +73,18 @@ NONCES = {
 }
 
 
-@both_engines
+TRUSTED, DYNAMIC = "require-trusted-types-for", "'strict-dynamic'"
+
+
 @rows(
-    "talisman, policy, words",
+    "engine, talisman, policy, words",
     {
-        "self and trusted types": (None, "self", "require-trusted-types-for"),
-        "strict-dynamic": (None, "strict-dynamic", "'strict-dynamic'"),
-        "Talisman": ({}, "", "default-src 'self'; object-src 'none'"),
-        "Talisman with nonces": (NONCES, "", "script-src  'nonce-"),
+        "self and trusted types": ("chromium", None, "self", TRUSTED),
+        "self and trusted types, in Firefox": ("firefox", None, "self", TRUSTED),
+        "strict-dynamic": ("chromium", None, "strict-dynamic", DYNAMIC),
+        "strict-dynamic, in Firefox": ("firefox", None, "strict-dynamic", DYNAMIC),
+        "Talisman": ("chromium", {}, "", "default-src 'self'; object-src 'none'"),
+        "Talisman with nonces": ("chromium", NONCES, "", "script-src  'nonce-"),
     },
 )
 def test_every_page_of_ours_works_under_a_strict_policy(
@@ -95,8 +98,7 @@ def test_every_page_of_ours_works_under_a_strict_policy(
     user = site.sign_up(page)
     for path in (ACCOUNT, DASHBOARD, BY_HAND, *(["/given-nonce"] if policy else [])):
         site.expire(page)
-        page.goto(site.url(path))
-        expect_user(page, user)
+        site.show(page, path, user)
 
     page.evaluate("document.body.append(document.createElement('textarea'))")
     page.fill("textarea", "half")
@@ -116,7 +118,7 @@ def test_every_page_of_ours_works_under_a_strict_policy(
 
     site.expire(page)
     post_form(page, site.url("/form"))
-    expect(page.locator("[data-ssr-part=renewed]")).to_be_visible()
+    expect_part(page, "renewed")
     assert is_styled(page)
 
     site.core.stop_key_server()
@@ -158,20 +160,21 @@ def raw(text: str) -> str:
 
 
 @rows("talisman", {"with our headers": {}, "with Talisman's": {"TALISMAN": "{}"}})
-@pytest.mark.parametrize("path", [ACCOUNT, BY_HAND])
 def test_only_the_site_itself_may_frame_our_pages(
-    serve: Serve, hostile: Site, unwatched: Page, path: str, talisman: dict[str, str]
+    serve: Serve, hostile: Site, unwatched: Page, talisman: dict[str, str]
 ) -> None:
     site, page = serve(OVERRIDES="policies", **talisman), unwatched
-    user = site.signed_up_and_expired(page)
-    # Another port is another origin, but the same site: cookies go into its frames.
-    page.goto(hostile.url(f"/framer?of={quote(site.url(path))}"))
-    page.wait_for_function("document.title === '1'")
-    assert page.frame_locator("iframe").locator(".ssr-session").count() == 0
-    assert site.refresh_calls() == 0
-    page.goto(site.url(f"/framer?of={quote(site.url(path))}"))
-    expect(page.frame_locator("iframe").locator(USER)).to_have_text(user)
-    assert site.refresh_calls() == 1
+    user = site.sign_up(page)
+    for path in (ACCOUNT, BY_HAND):
+        site.expire(page)
+        # Another port is another origin, but the same site: cookies go into its frames.
+        page.goto(hostile.url(f"/framer?of={quote(site.url(path))}"))
+        page.wait_for_function("document.title === '1'")
+        assert page.frame_locator("iframe").locator(".ssr-session").count() == 0, path
+        assert site.refresh_calls() == 0, path
+        page.goto(site.url(f"/framer?of={quote(site.url(path))}"))
+        expect(page.frame_locator("iframe").locator(USER)).to_have_text(user)
+        assert site.refresh_calls() == 1, path
 
 
 # --- text of users -------------------------------------------------------------------------------
@@ -326,7 +329,6 @@ def test_content_that_takes_names_changes_nothing(
 ) -> None:
     site.plant(page.context, policy="anything")
     user = site.signed_up_and_expired(page)
-    page.goto(site.url(f"/clobbered/{kind}/{names}"))
-    expect_user(page, user)
+    site.show(page, f"/clobbered/{kind}/{names}", user)
     page.get_by_role("button", name="Sign out").click()
     page.wait_for_url(site.url("/"))

@@ -6,9 +6,9 @@ an installed Firefox, nor switch its scripts off.
 
 from __future__ import annotations
 
-import json
 import re
-from base64 import b64encode
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,8 @@ from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from ..tables import rows
 from ..tokens import expired_token, make_token
-from .conftest import REFRESH_API, Serve, Site, expect_user, post_form
+from .conftest import REFRESH_API, Serve, Site, expect_user, front_token, post_form
 
-pytestmark = pytest.mark.browser
-
-FRONT_TOKEN = b64encode(json.dumps({"ate": 1000, "uid": "user-1", "up": {}}).encode()).decode()
 # A page of this package, because the view is behind session_required, and the macro in a page of
 # the app's.
 WHOLE, OWN = "/form", "/own"
@@ -63,7 +60,7 @@ def answer_with(page: Page, status: int) -> list[str]:
 
     def answer(route: Route) -> None:
         calls.append(route.request.url)
-        route.fulfill(status=status, headers={"front-token": FRONT_TOKEN}, body="{}")
+        route.fulfill(status=status, headers={"front-token": front_token()}, body="{}")
 
     page.route(REFRESH_API, answer)
     return calls
@@ -73,6 +70,10 @@ def send_form(page: Page, url: str) -> None:
     """Send an empty form to *url* from a page of the same site."""
     page.goto(re.sub(r"(\w)/.*", r"\1/panel/", url))
     post_form(page, url)
+
+
+# How a visitor comes to a page.
+Come = Callable[[Page, str], object]
 
 
 def at(page: Page, milliseconds: int) -> None:
@@ -95,21 +96,10 @@ def show_working(page: Page, url: str, milliseconds: int = 1000) -> None:
     at(page, milliseconds)
 
 
-def show_slow(page: Page, url: str) -> None:
-    show_working(page, url, 7000)
-
-
-def show_problem(page: Page, url: str) -> None:
+def show_problem(page: Page, url: str, come: Come = Page.goto) -> None:
     give_token(page, url)
     answer_with(page, 503)
-    page.goto(url)
-    expect(page.locator(RETRY)).to_be_focused()
-
-
-def show_problem_of_form(page: Page, url: str) -> None:
-    give_token(page, url)
-    answer_with(page, 503)
-    send_form(page, url)
+    come(page, url)
     expect(page.locator(RETRY)).to_be_focused()
 
 
@@ -144,39 +134,29 @@ def show_renewed_of_form(page: Page, url: str, user_id: str = "user-1") -> None:
     expect(page.locator(f"[data-ssr-part={part}] [data-ssr-focus]")).to_be_focused()
 
 
-def show_other_owner(page: Page, url: str) -> None:
-    show_renewed_of_form(page, url, "user-2")
-
-
 def show_sign_in(page: Page, url: str) -> None:
     page.route("**/auth?*", lambda route: route.fulfill(status=204))
     send_form(page, url)
     expect(page.locator("[data-ssr-session=sign_in]")).to_be_visible()
 
 
-def show_outage(page: Page, url: str) -> None:
+def show_outage(page: Page, url: str, come: Come = Page.goto) -> None:
     give_token(page, url, make_token())
-    page.goto(url)
+    come(page, url)
     expect(page.locator("[data-ssr-session=outage]")).to_be_visible()
 
 
-def show_outage_of_form(page: Page, url: str) -> None:
-    give_token(page, url, make_token())
-    send_form(page, url)
-    expect(page.locator("[data-ssr-session=outage]")).to_be_visible()
-
-
-STATES = {
+STATES: dict[str, Callable[[Page, str], None]] = {
     "working": show_working,
-    "slow": show_slow,
+    "slow": partial(show_working, milliseconds=7000),
     "problem": show_problem,
-    "problem of a form": show_problem_of_form,
+    "problem of a form": partial(show_problem, come=send_form),
     "renewed": show_renewed,
     "renewed, of a form": show_renewed_of_form,
-    "renewed, form of somebody else": show_other_owner,
+    "renewed, form of somebody else": partial(show_renewed_of_form, user_id="user-2"),
     "sign-in": show_sign_in,
     "outage": show_outage,
-    "outage of a form": show_outage_of_form,
+    "outage of a form": partial(show_outage, come=send_form),
 }
 
 
@@ -337,19 +317,12 @@ def test_what_is_read_out(plain: str, page: Page, state: str, spoken: str) -> No
     expect(page.locator(OUR)).to_match_aria_snapshot(spoken)
 
 
-@rows(
-    "place, level",
-    {
-        "a whole page": (f"{WHOLE}?language=de", 1),
-        "a page of the app's": (OWN, 2),
-        "a page of the app's that says which": (f"{OWN}?heading=4", 4),
-    },
-)
-def test_the_heading_has_the_level_of(translated: str, page: Page, place: str, level: int) -> None:
-    show_problem(page, translated + place)
-    heading = page.locator(OUR).get_by_role("heading")
-    expect(heading).to_have_count(1)
-    assert heading.evaluate("element => element.tagName") == f"H{level}"
+def test_the_heading_has_the_level_that_fits_its_page(translated: str, page: Page) -> None:
+    for place, level in ((f"{WHOLE}?language=de", 1), (OWN, 2), (f"{OWN}?heading=4", 4)):
+        show_problem(page, translated + place)
+        heading = page.locator(OUR).get_by_role("heading")
+        expect(heading).to_have_count(1)
+        assert heading.evaluate("element => element.tagName") == f"H{level}", place
 
 
 # --- what is seen --------------------------------------------------------------------------------

@@ -10,7 +10,6 @@ import json
 import random
 import re
 import string
-from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -26,33 +25,34 @@ from ..tokens import expired_token, make_token
 from .conftest import (
     BEHIND_SECONDS,
     MARKER,
+    NAMED,
+    NO_COOKIES,
+    NO_LOCAL,
+    NO_SESSION,
     REFRESH_API,
     SDK_LOCK,
+    SIGN_OUT_API,
     UPDATE,
     Serve,
     Site,
     blocking_browser,
     both_engines,
+    both_flows,
     calls_of,
     console_of,
     documents_of,
     expect_cause,
+    expect_part,
     expect_user,
     expect_working,
     follow,
+    front_token,
     hold_refresh,
     try_again,
 )
 
-pytestmark = pytest.mark.browser
-
-SIGN_OUT_API = "**/auth/signout"
-REMOVED = {"front-token": "remove"}
 OK = '{"status":"OK"}'
-
-
-def front_token(ate: int = 1000) -> str:
-    return b64encode(json.dumps({"ate": ate, "uid": "user-1", "up": {}}).encode()).decode()
+SIGNED_OUT: dict[str, Any] = {"headers": {"front-token": "remove"}, "body": OK}
 
 
 FRONT = {"front-token": front_token()}
@@ -118,15 +118,11 @@ def test_an_answer_that_does_not_help_ends_on_a_page_for_visitors_and_in_the_con
 
 
 @both_engines
-@pytest.mark.parametrize("ahead_ms", [0, 18])
-def test_tokens_of_a_clock_behind_are_refused_at_once(
-    site: Site, page: Page, ahead_ms: int
-) -> None:
+def test_tokens_of_a_clock_behind_are_refused_at_once(site: Site, page: Page, user: str) -> None:
     """However far apart a browser's two clocks are, which are both made inexact."""
-    user = site.signed_up_and_expired(page)
     page.add_init_script(
-        f"""const now = Performance.prototype.now;
-        Performance.prototype.now = function () {{ return now.call(this) + {ahead_ms}; }};"""
+        """const now = Performance.prototype.now;
+        Performance.prototype.now = function () { return now.call(this) + 18; };"""
     )
     calls = calls_of(page)
     with site.clock.shifted(BEHIND_SECONDS):
@@ -142,8 +138,7 @@ def test_tokens_of_a_clock_behind_are_refused_at_once(
     expect_user(page, user)
 
 
-def test_tokens_of_a_clock_ahead_end_on_a_page_that_names_it(site: Site, page: Page) -> None:
-    user = site.signed_up_and_expired(page)
+def test_tokens_of_a_clock_ahead_end_on_a_page(site: Site, page: Page, user: str) -> None:
     calls = calls_of(page)
     with site.clock.shifted(120):
         page.goto(site.url("/account"))
@@ -151,8 +146,7 @@ def test_tokens_of_a_clock_ahead_end_on_a_page_that_names_it(site: Site, page: P
     assert len(calls) == 1
     site.expire(page)
     with site.clock.shifted(30):  # twin: half a minute is nothing
-        page.goto(site.url("/account"))
-        expect_user(page, user)
+        site.show(page, "/account", user)
     assert len(calls) == 2
 
 
@@ -178,8 +172,7 @@ def test_a_session_is_found_by_what_is_left(
         site.expire(page)
     calls = calls_of(page)
     page.context.clear_cookies(name=re.compile(lost))
-    page.goto(site.url("/account"))
-    expect_user(page, user)
+    site.show(page, "/account", user)
     assert len(calls) == calls_made
 
 
@@ -188,7 +181,7 @@ def test_a_session_is_found_by_what_is_left(
 def test_a_token_is_left(site: Site, page: Page, signs_out: bool) -> None:
     """The SDK marks a sign-out like a refresh; no refresh came before, so none was in vain."""
     page.goto(site.url("/panel/"))
-    page.route(SIGN_OUT_API, lambda route: route.fulfill(headers=REMOVED, body=OK))
+    page.route(SIGN_OUT_API, lambda route: route.fulfill(**SIGNED_OUT))
     calls = calls_of(page)
     if signs_out:
         page.evaluate("supertokensWebsite.signOut().then(() => location.assign('/account'))")
@@ -202,14 +195,14 @@ def test_a_token_is_left(site: Site, page: Page, signs_out: bool) -> None:
 FUTURE = '{"id": "x", "timeRefreshed": 9e15, "timeAcquired": 9e15}'
 
 
-@pytest.mark.parametrize("lock", ["junk", "null", "[]", "{}", FUTURE])
-def test_an_impossible_lock_holds_nobody_up(site: Site, page: Page, lock: str) -> None:
-    user = site.signed_up_and_expired(page, to="/panel/")
-    page.evaluate("([key, lock]) => localStorage.setItem(key, lock)", [SDK_LOCK, lock])
-    calls = calls_of(page)
-    page.goto(site.url("/account"))
-    expect_user(page, user)
-    assert len(calls) == 1
+def test_an_impossible_lock_holds_nobody_up(site: Site, page: Page) -> None:
+    user = site.sign_up(page)
+    for lock in ("junk", "null", "[]", "{}", FUTURE):
+        page.goto(site.url("/panel/"))
+        site.expire(page)
+        page.evaluate("([key, lock]) => localStorage.setItem(key, lock)", [SDK_LOCK, lock])
+        site.show(page, "/account", user)
+        assert site.refresh_calls() == 1, lock
 
 
 def test_a_lock_that_a_dead_tab_left_is_waited_out(site: Site, page: Page) -> None:
@@ -252,8 +245,7 @@ def test_cookies_that_the_browser_refuses_are_named(
     if arrives:
         user = site.sign_up_by_form(page)
         page.evaluate("supertokensWebsite.attemptRefreshingSession()")
-        page.goto(site.url("/account"))
-        expect_user(page, user)
+        site.show(page, "/account", user)
         return
     page.goto(site.url("/auth/sign-up?redirectToPath=/account"))
     site.new_email()
@@ -310,12 +302,8 @@ def test_blocked_cookies(site: Site, engine: str, playwright: Playwright, tmp_pa
 
 
 REFUSE = "const refuse = () => { throw new DOMException('no', 'SecurityError') };"
-NO_SESSION = "Object.defineProperty(window, 'sessionStorage', { get: refuse });"
-NO_LOCAL = "Object.defineProperty(window, 'localStorage', { get: refuse });"
-NO_COOKIES = "Object.defineProperty(document, 'cookie', { get: refuse, set: refuse });"
 FULL_SESSION = """Storage.prototype.setItem = function (key, value) {
     if (this === sessionStorage) refuse(); this[key] = value };"""
-NAMED = "window.name ||= 'mine';"
 FORGET_UPDATE = f"document.cookie = '{UPDATE}=1; path=/; SameSite=Lax';"
 
 
@@ -339,7 +327,6 @@ def test_what_the_sdk_cannot_do_without_is_named(site: Site, page: Page, blockin
     assert len(calls) <= 2
 
 
-@both_engines
 @rows(
     "blocking, name",
     {
@@ -349,14 +336,12 @@ def test_what_the_sdk_cannot_do_without_is_named(site: Site, page: Page, blockin
         "session storage, and a page with a name of its own": (NAMED, "mine"),
     },
 )
-def test_a_session_is_refreshed_and_a_window_keeps_the_name_that_its_page_gave_it(
-    site: Site, page: Page, blocking: str, name: str
+def test_a_window_keeps_the_name_that_its_page_gave_it(
+    site: Site, page: Page, user: str, blocking: str, name: str
 ) -> None:
-    user = site.signed_up_and_expired(page)
     calls = calls_of(page)
     page.add_init_script(REFUSE + blocking)
-    page.goto(site.url("/account"))
-    expect_user(page, user)
+    site.show(page, "/account", user)
     assert len(calls) == 1
     assert page.evaluate("window.name").startswith(name)
 
@@ -371,22 +356,23 @@ def refuse_every_token(page: Page) -> None:
     page.route(REFRESH_API, answer)
 
 
-@both_engines
+# Each engine has its own accuracy of clocks, and its own life of a window's name.
 @rows(
-    "clearing",
+    "engine, clearing",
     {
-        "nothing": "",
-        "session storage": "sessionStorage.clear();",
-        "the update mark": FORGET_UPDATE,
-        "session storage, while the name is in use": NO_SESSION + NAMED,
-        "all but the name": NO_SESSION + FORGET_UPDATE,
-        "full session storage and the update mark": FULL_SESSION + FORGET_UPDATE,
+        "nothing": ("chromium", ""),
+        "session storage": ("chromium", "sessionStorage.clear();"),
+        "session storage, in Firefox": ("firefox", "sessionStorage.clear();"),
+        "the update mark": ("chromium", FORGET_UPDATE),
+        "session storage, while the name is in use": ("chromium", NO_SESSION + NAMED),
+        "all but the name": ("chromium", NO_SESSION + FORGET_UPDATE),
+        "all but the name, in Firefox": ("firefox", NO_SESSION + FORGET_UPDATE),
+        "full session storage and the update mark": ("chromium", FULL_SESSION + FORGET_UPDATE),
     },
 )
 @pytest.mark.usefixtures("planted")
-def test_tokens_that_are_never_accepted_end_on_a_page_whatever_other_scripts_clear(
-    site: Site, page: Page, clearing: str
-) -> None:
+def test_no_script_that_clears_brings_about_a_loop(site: Site, page: Page, clearing: str) -> None:
+    """The tokens are never accepted."""
     refuse_every_token(page)
     calls = calls_of(page)
     page.add_init_script(REFUSE + clearing)
@@ -506,16 +492,16 @@ FIVE_MINUTES_LATER = """([key, update]) => {
 
 
 @both_engines
-def test_hours_of_refreshes_are_never_held_up(flowing_site: Site, context: BrowserContext) -> None:
+@both_flows
+def test_hours_of_refreshes_are_never_held_up(
+    site: Site, context: BrowserContext, page: Page, user: str
+) -> None:
     """Two tabs without any script on their pages, and a reload as soon as the page is back."""
-    site, tabs = flowing_site, [context.new_page(), context.new_page()]
-    user = site.signed_up_and_expired(tabs[0])
-    calls = calls_of(context)
-    for lap in range(6):
+    tabs, calls = [page, context.new_page()], calls_of(context)
+    for lap in range(4):
         tab, other = tabs[lap % 2], tabs[1 - lap % 2]
         site.plant(context, sAccessToken=expired_token(user))
-        tab.goto(site.url(f"/bare?lap={lap}" + "#part" * (lap % 3)))
-        expect_user(tab, user)
+        site.show(tab, f"/bare?lap={lap}" + "#part" * (lap % 3), user)
         other.goto(site.url("/bare"))
         tab.reload()
         expect_user(tab, user)
@@ -540,8 +526,7 @@ NOW = "performance.timeOrigin + performance.now()"
 def test_no_false_alarm_is_raised_by(site: Site, page: Page, script: str) -> None:
     user = site.signed_up_and_expired(page, to="/panel/")
     page.evaluate(script)
-    page.goto(site.url("/account"))
-    expect_user(page, user)
+    site.show(page, "/account", user)
     assert site.refresh_calls() == 1
 
 
@@ -555,15 +540,14 @@ def test_the_refresh_page_asked_for_with_a_good_session(site: Site, page: Page) 
     # A second time within seconds, it neither refreshes nor goes on: it could be a loop.
     calls, documents = calls_of(page), documents_of(page)
     follow(page, again)
-    expect(page.locator("[data-ssr-part=renewed]")).to_be_visible()
+    expect_part(page, "renewed")
     assert (len(calls), len(documents)) == (0, 1)
     page.get_by_role("link", name="Go on").click()
     expect_user(page, user)
 
 
 @both_engines
-def test_reloads_pressed_in_a_row_end_on_the_page(site: Site, page: Page) -> None:
-    user = site.signed_up_and_expired(page)
+def test_reloads_pressed_in_a_row_end_on_the_page(site: Site, page: Page, user: str) -> None:
     page.goto(site.url("/account"), wait_until="commit")
     for _ in range(6):
         # Chromium refuses a reload that falls between two documents; a visitor's is as lost.
@@ -572,12 +556,11 @@ def test_reloads_pressed_in_a_row_end_on_the_page(site: Site, page: Page) -> Non
     expect_user(page, user)
 
 
-def test_a_reload_pressed_during_a_refresh_raises_no_alarm(site: Site, page: Page) -> None:
+def test_a_reload_during_a_refresh_raises_no_alarm(site: Site, page: Page, user: str) -> None:
     """The second document was asked for with the old token, and comes when the new one is there.
 
     In Firefox the page's own reload takes the place of the visitor's.
     """
-    user = site.signed_up_and_expired(page)
     calls = calls_of(page)
     page.add_init_script(
         f"""const set = Storage.prototype.setItem;
@@ -605,13 +588,13 @@ def test_a_reload_pressed_during_a_refresh_raises_no_alarm(site: Site, page: Pag
 # --- a session that the site has ended -----------------------------------------------------------
 
 
-def test_a_session_revoked_after_a_refresh_ends_at_sign_in(flowing_site: Site, page: Page) -> None:
+@both_flows
+def test_a_session_revoked_after_a_refresh_ends_at_sign_in(
+    site: Site, page: Page, user: str
+) -> None:
     """Not a page about the site's keys either: the response names the cause."""
-    site = flowing_site
-    user = site.signed_up_and_expired(page)
     calls = calls_of(page)
-    page.goto(site.url("/checked"))
-    expect_user(page, user)
+    site.show(page, "/checked", user)
     site.core.revoke_sessions(user)
     with page.expect_request(SIGN_OUT_API):
         page.goto(site.url("/checked?tab=2#part"))
@@ -622,25 +605,19 @@ def test_a_session_revoked_after_a_refresh_ends_at_sign_in(flowing_site: Site, p
 
 
 @rows(
-    "status, headers, body, cause, refreshes",
+    "answer, cause, refreshes",
     {
-        "signed out": (200, REMOVED, OK, None, 1),
-        "an error": (500, REMOVED, OK, "status", 1),
-        "nothing is removed": (200, {}, OK, "answer", 1),
-        "not OK": (200, REMOVED, '{"status":"GENERAL_ERROR"}', "answer", 1),
-        "refreshed and refused for ever": (401, {}, "{}", "answer", 2),
-        "no answer": (0, {}, "", "network", 1),
+        "signed out": (SIGNED_OUT, None, 1),
+        "an error": ({**SIGNED_OUT, "status": 500}, "status", 1),
+        "nothing is removed": ({"body": OK}, "answer", 1),
+        "not OK": ({**SIGNED_OUT, "body": '{"status":"GENERAL_ERROR"}'}, "answer", 1),
+        "refreshed and refused for ever": ({"status": 401, "body": "{}"}, "answer", 2),
+        "no answer": (None, "network", 1),
     },
 )
 @pytest.mark.usefixtures("planted")
 def test_a_session_that_the_api_renews_and_the_site_refuses_is_signed_out_once(
-    site: Site,
-    page: Page,
-    status: int,
-    headers: dict[str, str],
-    body: str,
-    cause: str | None,
-    refreshes: int,
+    site: Site, page: Page, answer: dict[str, Any] | None, cause: str | None, refreshes: int
 ) -> None:
     """As with a list of an app's own that the core knows nothing of."""
 
@@ -653,14 +630,11 @@ def test_a_session_that_the_api_renews_and_the_site_refuses_is_signed_out_once(
 
     def sign_out(route: Route) -> None:
         signs_out.append(route)
-        if status:
-            route.fulfill(status=status, headers=headers, body=body)
-        else:
-            route.abort("connectionrefused")
+        route.fulfill(**answer) if answer else route.abort("connectionrefused")
 
     page.route("**/account", say_revoked)
     page.route(SIGN_OUT_API, sign_out)
-    answer_with(page, headers={"front-token": front_token(4_000_000_000_000)})
+    answer_with(page, headers={"front-token": front_token(expires_at_ms=4_000_000_000_000)})
     calls = calls_of(page)
     page.goto(site.url("/account"))
     if cause is None:

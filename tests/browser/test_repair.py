@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import re
 import time
-from base64 import urlsafe_b64decode
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote
@@ -20,21 +19,26 @@ from playwright.sync_api import Browser, Page, Request, Route, expect
 from ..dev_core.support import send
 from ..tables import rows
 from .conftest import (
+    NAMED,
+    NO_COOKIES,
+    NO_LOCAL,
+    NO_SESSION,
     REFRESH_API,
-    USER,
+    SIGN_OUT_API,
     Serve,
     Site,
     both_engines,
+    both_flows,
     calls_of,
     console_of,
+    expect_part,
     expect_user,
     follow,
+    hold,
     post_form,
     try_again,
     wait_for_address,
 )
-
-pytestmark = pytest.mark.browser
 
 EMAIL_API = "**/auth/user/email/verify"
 MFA_API = "**/auth/mfa/info"
@@ -68,30 +72,29 @@ def do(site: Site, action: str, user: str) -> None:
     site.ask(f"/repair/do/{action}/{user}")
 
 
-def change_claims(site: Site, page: Page, **claims: Any) -> None:
+def change_claims(site: Site, page: Page, user: str, **claims: Any) -> None:
     """Change claims of the session at the core; None removes one. The token has them, too."""
-    cookies = {cookie["name"]: cookie["value"] for cookie in page.context.cookies(site.origin)}
-    part = cookies["sAccessToken"].split(".")[1]
-    handle = json.loads(urlsafe_b64decode(part + "=="))["sessionHandle"]
-    known = send(site.core.uri, "GET", f"/recipe/session?sessionHandle={handle}").json
-    changed = {k: v for k, v in {**known["userDataInJWT"], **claims}.items() if v is not None}
-    body = {"sessionHandle": handle, "userDataInJWT": changed}
+    session = site.core.list_sessions(user)[-1]
+    changed = {k: v for k, v in {**session.payload, **claims}.items() if v is not None}
+    body = {"sessionHandle": session.handle, "userDataInJWT": changed}
     assert send(site.core.uri, "PUT", "/recipe/jwt/data", body=body).status == 200
-    site.call_api(page.context, "session/refresh")
-    site.let_time_pass(page)
-    site.core.clear_request_log()
+    site.renew(page)
 
 
-def half_signed_in(site: Site, page: Page) -> str:
-    """Sign a user up who needs a second factor."""
+# What the core or the app learns about a user (a name), or the claims of the session.
+Event = str | dict[str, Any]
+PENDING: list[Event] = ["require-totp", {"st-mfa": {"c": {"emailpassword": 1}, "v": False}}]
+
+
+def sign_up(site: Site, page: Page, *events: Event) -> str:
+    """Sign a new user up, and let *events* happen."""
     user = site.sign_up(page)
-    do(site, "require-totp", user)
-    change_claims(site, page, **{"st-mfa": {"c": {"emailpassword": 1}, "v": False}})
+    for event in events:
+        if isinstance(event, str):
+            do(site, event, user)
+        else:
+            change_claims(site, page, user, **event)
     return user
-
-
-def expect_part(page: Page, name: str) -> None:
-    expect(page.locator(f"[data-ssr-part={name}]")).to_be_visible()
 
 
 def expect_problem(page: Page, cause: str) -> None:
@@ -136,15 +139,21 @@ def test_a_verified_address_is_asked_for_and_the_page_is_shown(site: Site, page:
     assert counts() == (2, 2, 2, 0)
 
 
-def test_an_address_that_is_verified_in_another_browser_needs_no_step(
-    site: Site, page: Page
+@rows(
+    "path, events",
+    {
+        "a verified address, in another browser": ("/verified", ["verify-email"]),
+        "a session of before the site had second factors": ("/account", [{"st-mfa": None}]),
+        "a factor that is no longer required": ("/account", [*PENDING, "no-longer-require-totp"]),
+    },
+)
+def test_the_api_alone_completes_a_session_by(
+    site: Site, page: Page, path: str, events: list[Event]
 ) -> None:
-    user = site.sign_up(page)
-    do(site, "verify-email", user)
-    counts = Counts(page, "/verified")
-    page.goto(site.url(f"/verified{QUERY}"))
-    expect_user(page, user)
-    assert page.url == site.url(f"/verified{WRITTEN}")
+    user = sign_up(site, page, *events)
+    counts = Counts(page, path)
+    site.show(page, path + QUERY, user)
+    assert page.url == site.url(path + WRITTEN)
     assert counts() == (2, 0, 1, 0)
 
 
@@ -160,7 +169,7 @@ def test_a_recent_code_is_asked_for_and_the_page_is_shown(site: Site, page: Page
     assert counts() == (2, 1, 0, 0)
     # Too long ago again: the code is asked for, and no set-up.
     factors = {"emailpassword": int(time.time()), "totp": int(time.time()) - 121}
-    change_claims(site, page, **{"st-mfa": {"c": factors, "v": True}})
+    change_claims(site, page, user, **{"st-mfa": {"c": factors, "v": True}})
     page.reload()
     page.wait_for_url(FACTOR_PAGE)
     enter_code(page, "000000")
@@ -174,8 +183,10 @@ def test_a_recent_code_is_asked_for_and_the_page_is_shown(site: Site, page: Page
 # --- half signed-in users ------------------------------------------------------------------------
 
 
-def test_a_required_second_factor_is_set_up_after_sign_up(site: Site, page: Page) -> None:
-    user = half_signed_in(site, page)
+def test_a_required_factor_is_set_up_after_sign_up_and_again_after_its_device_is_removed(
+    site: Site, page: Page
+) -> None:
+    user = sign_up(site, page, *PENDING)
     counts = Counts(page, "/account")
     page.goto(site.url(f"/account{QUERY}"))
     page.wait_for_url(FACTOR_PAGE)
@@ -183,14 +194,6 @@ def test_a_required_second_factor_is_set_up_after_sign_up(site: Site, page: Page
     page.wait_for_url(site.url(f"/account{WRITTEN}"))
     expect_user(page, user)
     assert counts() == (2, 1, 1, 0)
-
-
-def test_a_removed_device_is_set_up_again_at_the_next_sign_in(site: Site, page: Page) -> None:
-    user = half_signed_in(site, page)
-    page.goto(site.url("/account"))
-    page.wait_for_url(FACTOR_PAGE)
-    set_up_factor(page)
-    expect_user(page, user)
     page.evaluate(
         """async () => {
         const call = (path, more) => fetch('/auth/totp/' + path, more).then((r) => r.json());
@@ -209,30 +212,6 @@ def test_a_removed_device_is_set_up_again_at_the_next_sign_in(site: Site, page: 
     expect_user(page, user)
 
 
-@rows(
-    "claim, undo",
-    {
-        "begun before the site had second factors": (None, False),
-        "whose second factor is no longer required": (
-            {"c": {"emailpassword": 1}, "v": False},
-            True,
-        ),
-    },
-)
-def test_the_api_alone_completes_a_session(site: Site, page: Page, claim: Any, undo: bool) -> None:
-    if undo:
-        user = half_signed_in(site, page)
-        do(site, "no-longer-require-totp", user)
-    else:
-        user = site.sign_up(page)
-        change_claims(site, page, **{"st-mfa": claim})
-    counts = Counts(page, "/account")
-    page.goto(site.url(f"/account{QUERY}"))
-    expect_user(page, user)
-    assert page.url == site.url(f"/account{WRITTEN}")
-    assert counts() == (2, 0, 1, 0)
-
-
 # --- a recent sign-in ----------------------------------------------------------------------------
 
 
@@ -241,9 +220,7 @@ def old_user(site: Site, page: Page) -> str:
     """A user who signed in two hours ago, whose token is new."""
     with site.clock.shifted(-7200):
         user = site.sign_up(page)
-    site.call_api(page.context, "session/refresh")
-    site.let_time_pass(page)
-    site.core.clear_request_log()
+    site.renew(page)
     return user
 
 
@@ -253,46 +230,29 @@ def test_only_the_button_signs_out_and_the_page_is_shown_after_sign_in(
     counts = Counts(page, "/repair/recent")
     signed_out: list[str] = []
     page.on("request", lambda r: signed_out.append(r.url) if "signout" in r.url else None)
+    page.goto(site.url("/panel/"))
     page.goto(site.url(f"/repair/recent{QUERY}"))
     expect_part(page, "sign-in-again")
-    page.reload()
+    page.get_by_role("button", name="Go back").click()
+    wait_for_address(page, site.url("/panel/"))
+    site.show(page, "/account", old_user)
+    page.goto(site.url(f"/repair/recent{QUERY}"))
     expect_part(page, "sign-in-again")
     page.wait_for_load_state("networkidle")
     assert signed_out == []
     assert counts() == (2, 0, 0, 0)
+    page.route(SIGN_OUT_API, lambda route: route.fulfill(status=500, body="{}"))
     page.get_by_role("button", name="Sign in again").click()
+    expect(page.locator("[data-ssr-cause=status]")).to_be_visible()
+    assert page.url == site.url(f"/repair/recent{WRITTEN}")
+    page.unroute(SIGN_OUT_API)
+    try_again(page)
     page.wait_for_url(re.compile(r"/auth\?redirectToPath=/repair/recent"))
-    assert len(signed_out) == 1
+    assert len(signed_out) == 2
     site.fill_in(page)
     page.wait_for_url(site.url(f"/repair/recent{WRITTEN}"))
     expect_user(page, old_user)
     assert counts() == (3, 0, 0, 0)
-
-
-def test_a_visitor_who_does_not_want_to_sign_in_again_goes_back(
-    site: Site, page: Page, old_user: str
-) -> None:
-    page.goto(site.url("/panel/"))
-    page.goto(site.url("/repair/recent"))
-    page.get_by_role("button", name="Go back").click()
-    wait_for_address(page, site.url("/panel/"))
-    page.goto(site.url("/account"))
-    expect_user(page, old_user)
-
-
-def test_sign_out_that_fails_leads_nowhere_and_can_be_tried_again(
-    site: Site, page: Page, old_user: str
-) -> None:
-    page.route("**/auth/signout", lambda route: route.fulfill(status=500, body="{}"))
-    page.goto(site.url("/repair/recent"))
-    page.get_by_role("button", name="Sign in again").click()
-    expect(page.locator("[data-ssr-cause=status]")).to_be_visible()
-    assert page.url == site.url("/repair/recent")
-    page.unroute("**/auth/signout")
-    try_again(page)
-    page.wait_for_url(re.compile(r"/auth\?redirectToPath=/repair/recent"))
-    site.fill_in(page)
-    expect_user(page, old_user)
 
 
 # --- claims of the core --------------------------------------------------------------------------
@@ -319,13 +279,6 @@ def test_a_role_counts_at_once_on_a_page_that_asks_the_core(site: Site, page: Pa
 # --- no failure makes a visitor go round in circles ----------------------------------------------
 
 Sabotage = Callable[[Page], None]
-NO_SESSION = """const refuse = () => { throw new DOMException('no', 'SecurityError') };
-    Object.defineProperty(window, 'sessionStorage', { get: refuse });"""
-NO_LOCAL = NO_SESSION.replace("sessionStorage", "localStorage")
-NO_COOKIES = NO_SESSION.replace("window, 'sessionStorage", "document, 'cookie").replace(
-    "get: refuse", "get: refuse, set: refuse"
-)
-NAMED = "window.name ||= 'mine';"
 CURE = re.compile(r"/auth/(verify-email|mfa(/totp)?)\?")
 
 
@@ -357,7 +310,7 @@ def bounces(page: Page) -> None:
     page.route(CURE, answer)
 
 
-def bounces_by_redirect(page: Page) -> None:
+def redirects(page: Page) -> None:
     def answer(route: Route) -> None:
         back = unquote(route.request.url.partition("redirectToPath=")[2])
         route.fulfill(status=302, headers={"location": back})
@@ -378,81 +331,58 @@ def both(*sabotages: Sabotage | str) -> Sabotage:
     return sabotage
 
 
-def unverified(site: Site, page: Page) -> str:
-    site.sign_up(page)
-    return "/verified"
-
-
-def pending(site: Site, page: Page) -> str:
-    half_signed_in(site, page)
-    return "/account"
-
-
-def without_code(site: Site, page: Page) -> str:
-    site.sign_up(page)
-    return "/vault"
-
-
-def without_address(site: Site, page: Page) -> str:
-    """A user without an address: the API calls it verified, and the token stays as it is."""
-    do(site, "drop-email", site.sign_up(page))
-    return "/verified"
-
-
 OK_MET = json.dumps({"status": "OK", "isVerified": True, "factors": {"next": []}})
 OTHER = '{"status":"GENERAL_ERROR","message":"no"}'
-LICENCE = api(402, "A licence is needed")
-
-Start = Callable[[Site, Page], str]
+Start = tuple[str, list[Event]]
+MAIL: Start = ("/verified", [])
+MFA: Start = ("/account", PENDING)
+CODE: Start = ("/vault", [])
 
 
 @rows(
-    "start, sabotage, cause, counted",
+    "path, events, sabotage, cause, counted",
     {
-        "a user without an address": (without_address, both(), "unhelped", (2, 0, 1, 0)),
-        "an API that calls the address verified": (
-            *(unverified, api(body=OK_MET), "unhelped", (2, 0, 1, 0)),
-        ),
-        "an API that calls the factors complete": (
-            *(pending, api(body=OK_MET), "unhelped", (2, 0, 1, 0)),
-        ),
-        "a page for the address that leads back": (unverified, bounces, "unhelped", (2, 1, 2, 0)),
+        "a user without an address": ("/verified", ["drop-email"], both(), "unhelped", (2, 0, 1)),
+        "an API that calls the address verified": (*MAIL, api(body=OK_MET), "unhelped", (2, 0, 1)),
+        "an API that calls the factors complete": (*MFA, api(body=OK_MET), "unhelped", (2, 0, 1)),
+        "a page for the address that leads back": (*MAIL, bounces, "unhelped", (2, 1, 2)),
         "a page for the address that redirects": (
-            *(unverified, bounces_by_redirect, "unhelped", (2, 1, 2, 0)),
+            *MAIL,
+            redirects,
+            "unhelped",
+            (2, 1, 2),
         ),
-        "a page for factors that leads back": (pending, bounces, "unhelped", (2, 1, 2, 0)),
-        "a page for a code that leads back": (without_code, bounces, "unhelped", (2, 1, 0, 0)),
-        "that, without session storage": (
-            *(without_code, both(NO_SESSION, bounces), "unhelped", (2, 1, 0, 0)),
-        ),
-        "no licence": (pending, LICENCE, "status", (1, 0, 1, 0)),
-        "an API that fails": (pending, api(500), "status", (1, 0, 1, 0)),
-        "an API that fails for the address": (unverified, api(500), "status", (1, 0, 1, 0)),
-        "an API that cannot be reached": (unverified, api_down, "network", (1, 0, 1, 0)),
-        "an answer that is no JSON": (unverified, api(body="<p>"), "answer", (1, 0, 1, 0)),
-        "an answer without factors": (pending, api(body='{"status":"OK"}'), "answer", (1, 0, 1, 0)),
-        "another status": (unverified, api(body=OTHER), "answer", (1, 0, 1, 0)),
-        "no local storage": (unverified, both(NO_LOCAL), "blocked", (1, 0, 0, 0)),
-        "no cookies": (pending, both(NO_COOKIES), "blocked", (1, 0, 0, 0)),
+        "a page for factors that leads back": (*MFA, bounces, "unhelped", (2, 1, 2)),
+        "a page for a code that leads back": (*CODE, bounces, "unhelped", (2, 1, 0)),
+        "that, without session storage": (*CODE, both(NO_SESSION, bounces), "unhelped", (2, 1, 0)),
+        "no licence": (*MFA, api(402, "A licence is needed"), "status", (1, 0, 1)),
+        "an API that fails": (*MFA, api(500), "status", (1, 0, 1)),
+        "an API that fails for the address": (*MAIL, api(500), "status", (1, 0, 1)),
+        "an API that cannot be reached": (*MAIL, api_down, "network", (1, 0, 1)),
+        "an answer that is no JSON": (*MAIL, api(body="<p>"), "answer", (1, 0, 1)),
+        "an answer without factors": (*MFA, api(body='{"status":"OK"}'), "answer", (1, 0, 1)),
+        "another status": (*MAIL, api(body=OTHER), "answer", (1, 0, 1)),
+        "no local storage": (*MAIL, both(NO_LOCAL), "blocked", (1, 0, 0)),
+        "no cookies": (*MFA, both(NO_COOKIES), "blocked", (1, 0, 0)),
     },
 )
 def test_a_step_that_does_not_help_ends_on_a_page(
-    flowing_site: Site,
+    site: Site,
     page: Page,
-    start: Start,
+    path: str,
+    events: list[Event],
     sabotage: Sabotage,
     cause: str,
-    counted: tuple[int, int, int, int],
+    counted: tuple[int, int, int],
 ) -> None:
-    site = flowing_site
-    path = start(site, page)
+    sign_up(site, page, *events)
     sabotage(page)
     counts, said = Counts(page, path), console_of(page)
-    page.goto(site.url(f"{path}{QUERY}"))
+    page.goto(site.url(path + QUERY))
     expect_problem(page, cause)
     page.wait_for_load_state("networkidle")
-    assert counts() == counted
-    assert page.url == site.url(f"{path}{WRITTEN}")
+    assert counts() == (*counted, 0)
+    assert page.url == site.url(path + WRITTEN)
     assert len(said) <= 1
     assert said or cause == "blocked"
 
@@ -473,36 +403,19 @@ def test_no_lap_is_made_without_a_place_for_a_mark(site: Site, page: Page) -> No
     assert counts() == (2, 1, 0, 0)
 
 
-def test_an_api_that_is_silent_is_named(site: Site, page: Page) -> None:
-    site.sign_up(page)
+def test_an_api_that_is_silent_is_named_and_may_be_asked_again(site: Site, page: Page) -> None:
+    user = site.sign_up(page)
     page.clock.install()
-    held: list[Route] = []
-
-    def hold_the_first(route: Route) -> None:
-        if held:
-            route.continue_()
-        held.append(route)
-
-    page.route(EMAIL_API, hold_the_first)
+    hold(page, EMAIL_API, only_first=True)
     counts = Counts(page, "/verified")
     page.goto(site.url("/verified"))
     expect_part(page, "working")
     page.clock.run_for(11_000)
     expect_problem(page, "silent")
-    try_again(page)
-    page.wait_for_url(VERIFY_PAGE)
-    assert counts() == (1, 1, 2, 0)
-
-
-def test_a_problem_that_is_over_is_over_at_the_next_try(site: Site, page: Page) -> None:
-    user = site.sign_up(page)
-    api(500)(page)
-    page.goto(site.url(f"/verified{QUERY}"))
-    expect_problem(page, "status")
-    page.unroute_all()
     do(site, "verify-email", user)
     try_again(page)
     expect_user(page, user)
+    assert counts() == (2, 0, 2, 0)
 
 
 def test_a_session_that_ends_while_the_api_is_asked_leads_to_sign_in(
@@ -520,9 +433,9 @@ def test_a_session_that_ends_while_the_api_is_asked_leads_to_sign_in(
     assert counts() == (2, 1, 2, 0)
 
 
-def test_an_expired_token_is_refreshed_before_the_step(flowing_site: Site, page: Page) -> None:
-    site = flowing_site
-    site.signed_up_and_expired(page)
+@both_flows
+@pytest.mark.usefixtures("user")
+def test_an_expired_token_is_refreshed_before_the_step(site: Site, page: Page) -> None:
     counts = Counts(page, "/verified")
     page.goto(site.url(f"/verified{QUERY}"))
     page.wait_for_url(VERIFY_PAGE)
@@ -555,16 +468,11 @@ def test_without_scripts_a_link_leads_to_the_step(site: Site, browser: Browser) 
 # --- forms ---------------------------------------------------------------------------------------
 
 
-@rows(
-    "path, start",
-    {"an address": ("/repair/mail", unverified), "a code": ("/repair/code", without_code)},
-)
+@rows("path", {"an address": "/repair/mail", "a code": "/repair/code"})
 def test_a_form_waits_for_the_step_and_is_sent_by_the_visitor(
-    site: Site, page: Page, path: str, start: Start
+    site: Site, page: Page, path: str
 ) -> None:
-    start(site, page)
-    page.goto(site.url("/account"))
-    user = page.locator(USER).inner_text()
+    user = site.sign_up(page, to="/account")
     counts = Counts(page, path)
     post_form(page, site.url(path), note="typed with care")
     expect_part(page, "repair")
@@ -631,8 +539,7 @@ def test_a_page_of_the_step_may_require_a_session(
     assert counts() == (2 if expired else 1, 0, 1, int(expired))
     # Then the step itself, and back.
     do(site, "verify-email", user)
-    page.goto(site.url("/account"))
-    expect_user(page, user)
+    site.show(page, "/account", user)
     assert page.url == site.url("/account")
 
 
@@ -651,10 +558,8 @@ def test_a_visitor_of_the_step_whose_session_ends_signs_in_and_returns_to_it(
 def test_a_user_that_the_site_revokes_ends_at_sign_in(own_site: Site, page: Page) -> None:
     """The core knows the session, and refreshes it, but the site has its own list."""
     site = own_site
-    user = site.sign_up(page)
-    do(site, "verify-email", user)
-    page.goto(site.url("/account"))
-    expect_user(page, user)
+    user = sign_up(site, page, "verify-email")
+    site.show(page, "/account", user)
     do(site, "revoke", user)
     site.let_time_pass(page)
     counts = Counts(page, "/account")

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
-import pytest
 from playwright.sync_api import Page, Route
 
 from ..return_paths import HARMLESS, HOSTILE, LEGITIMATE, REFRESH, SIGN_IN
-from ..tables import rows
 from ..tokens import expired_token
 from .conftest import (
     REFRESH_API,
     Serve,
     Site,
     both_engines,
+    both_flows,
     expect_cause,
     expect_user,
     follow,
     wait_for_address,
 )
-
-pytestmark = pytest.mark.browser
 
 # The address that is the site's own in the table.
 OWN_ORIGIN = "https://app.example.com"
@@ -128,28 +125,28 @@ def test_a_refresh_for_a_hostile_value_ends_at_the_front_page(site: Site, page: 
 
 
 # The site's pages are below /account and so on: what counts here is the query and the spelling.
-@both_engines
-@rows(
-    "address",
-    {
-        "a query": "/account?next=%2Fb%2fc&tag=1&tag=2&e=&q=a+b%20c;d",
-        "odd signs and a fragment": "/account?q=%E9t%e9&p=100%&r=\\`{}|^[]#%7e'/x?y",
-        "an encoded letter": "/acc%6Funt?q=%c3%a9",
-        "4 KB": LEGITIMATE["long query"].replace("/x/a", "/account"),
-    },
+ADDRESSES = (
+    "/account?next=%2Fb%2fc&tag=1&tag=2&e=&q=a+b%20c;d",
+    "/account?q=%E9t%e9&p=100%&r=\\`{}|^[]#%7e'/x?y",
+    "/acc%6Funt?q=%c3%a9",
+    LEGITIMATE["long query"].replace("/x/a", "/account"),
 )
+
+
+@both_engines
+@both_flows
 def test_the_refreshed_page_is_at_the_very_address_that_was_asked_for(
-    flowing_site: Site, redirecting_site: Site, page: Page, address: str
+    site: Site, page: Page, flow: str
 ) -> None:
-    site = flowing_site
-    user = site.signed_up_and_expired(page)
-    page.goto(site.url("/panel/"))
-    follow(page, site.url(address))
-    expect_user(page, user)
-    # Servers pass decoded paths to an app, but the browser's URL loses nothing.
-    is_redirected = site.origin == redirecting_site.origin
-    came_back = address.replace("%6F", "o") if is_redirected else address
-    assert page.evaluate("location.href") == site.url(came_back)
+    user = site.sign_up(page)
+    for address in ADDRESSES:
+        page.goto(site.url("/panel/"))
+        site.expire(page)
+        follow(page, site.url(address))
+        # Servers pass decoded paths to an app, but the browser's URL loses nothing.
+        came_back = address.replace("%6F", "o") if flow == "redirect" else address
+        expect_user(page, user)
+        assert page.evaluate("location.href") == site.url(came_back)
 
 
 # --- the way to sign-in, and the fragment, which no server sees ----------------------------------
@@ -164,48 +161,36 @@ def wanted_after(url: str) -> str:
 
 
 @both_engines
-@rows("has_token", {"with the fragment, from a refresh": True, "with the query, at once": False})
-def test_sign_in_leads_back_to_the_address(flowing_site: Site, page: Page, has_token: bool) -> None:
-    site = flowing_site
+@both_flows
+def test_sign_in_leads_back_to_the_address_with_its_fragment(site: Site, page: Page) -> None:
     user = site.sign_up(page)
     page.context.clear_cookies()
-    asked = wanted = "/account?next=%2Fb%2fc&tag=1&tag=2&q=a+b%20c"
-    if has_token:
-        site.plant(page.context, sAccessToken=expired_token())
-        asked, wanted = asked + FRAGMENT, wanted + WRITTEN_FRAGMENT
-    page.goto(site.url(asked))
+    site.plant(page.context, sAccessToken=expired_token())
+    page.goto(site.url(f"/account?next=%2Fb%2fc&tag=1&tag=2&q=a+b%20c{FRAGMENT}"))
     page.wait_for_function("path => location.pathname === path", arg=SIGN_IN)
-    if has_token:
-        assert wanted_after(page.url) == wanted
+    wanted = f"/account?next=%2Fb%2fc&tag=1&tag=2&q=a+b%20c{WRITTEN_FRAGMENT}"
+    assert wanted_after(page.url) == wanted
     site.fill_in(page)
     expect_user(page, user)
     wait_for_address(page, site.url(wanted))
 
 
-@rows(
-    "asked, wanted",
-    {
-        "a fragment": ("/account#part", "/account#part"),
-        "no fragment": ("/account", "/account"),
-        "a number sign in the query": ("/account?q=%23#part", "/account?q=%23#part"),
-        "a way back with a fragment of its own": (
-            f"{REFRESH}?redirectBack=/account%23own#part",
-            "/account#own",
-        ),
-        "the refresh page by hand": (f"{REFRESH}?redirectBack=/account#part", "/account#part"),
-        "a fragment too long for a server": (f"/account#{'x' * 4000}", "/account"),
-    },
-)
-def test_links_to_sign_in_keep_the_fragment(
-    site: Site, page: Page, asked: str, wanted: str
-) -> None:
+def test_links_to_sign_in_keep_the_fragment(site: Site, page: Page) -> None:
     site.plant(page.context, sAccessToken=expired_token())
     page.route(REFRESH_API, lambda route: route.fulfill(status=503))
-    page.goto(site.url(asked))
-    expect_cause(page, "status")
-    hrefs = page.eval_on_selector_all("[data-ssr-sign-in]", "links => links.map(a => a.href)")
-    assert {wanted_after(href) for href in hrefs} == {wanted}
-    assert len(hrefs) >= 2
+    for asked, wanted in {
+        "/account#part": "/account#part",
+        "/account": "/account",
+        "/account?q=%23#part": "/account?q=%23#part",
+        f"{REFRESH}?redirectBack=/account%23own#part": "/account#own",
+        f"{REFRESH}?redirectBack=/account#part": "/account#part",
+        f"/account#{'x' * 4000}": "/account",  # too long for a server
+    }.items():
+        page.goto(site.url(asked))
+        expect_cause(page, "status")
+        hrefs = page.eval_on_selector_all("[data-ssr-sign-in]", "links => links.map(a => a.href)")
+        assert {wanted_after(href) for href in hrefs} == {wanted}, asked
+        assert len(hrefs) >= 2
 
 
 def test_the_fragment_goes_into_the_parameter_of_the_settings(serve: Serve, page: Page) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, Playwright, Route, expect
+from playwright.sync_api import BrowserContext, Page, Playwright, expect
 
 from ..tables import rows
 from .conftest import (
@@ -13,27 +13,26 @@ from .conftest import (
     REFRESH_API,
     SDK_LOCK,
     USER,
+    WITHOUT_WEB_LOCKS,
     Serve,
     Site,
     both_engines,
     build_bare_sdk,
+    either_lock,
     expect_user,
     expect_working,
     held_at_the_server,
+    hold,
     hold_refresh,
     open_tabs,
     reload_at_once,
     try_again,
 )
 
-pytestmark = pytest.mark.browser
-
 START, DECORATED, TEMPLATE = "/tabs/start", "/tabs/decorated", "/tabs/template"
 # Of eight tabs that have only the SDK's lock, which two busy processes may both take.
 FEW = 4
 READ_LOCK = f"localStorage.getItem('{SDK_LOCK}')"
-WITHOUT_WEB_LOCKS = "delete Navigator.prototype.locks"
-either_lock = rows("script", {"with web locks": "", "without": WITHOUT_WEB_LOCKS})
 
 # A tab in the background, until reveal() brings it to the front after so much time.
 IN_BACKGROUND = """
@@ -85,9 +84,7 @@ def assert_session_lives(site: Site, page: Page, user: str) -> None:
     """Check that the last refresh token is good: one spent twice ends the session as stolen."""
     site.expire(page)
     # In a tab that refreshed just now the loop guard would stop it.
-    tab = page.context.new_page()
-    tab.goto(site.url(DECORATED))
-    expect_user(tab, user)
+    site.show(page.context.new_page(), DECORATED, user)
     assert len(site.core.list_sessions(user)) == 1
 
 
@@ -100,13 +97,18 @@ def start_refresh(page: Page, url: str) -> None:
 # --- how many refreshes --------------------------------------------------------------------------
 
 
-@both_engines
-@pytest.mark.parametrize("path", [DECORATED, f"{TEMPLATE}?tab=2#part"])
-def test_many_tabs_reloaded_at_once_cost_one_refresh(
-    site: Site, context: BrowserContext, page: Page, engine: str, path: str
+@rows(
+    "engine, path, count",
+    {
+        "a view requires a session": ("chromium", DECORATED, 12),
+        "a template decides": ("chromium", f"{TEMPLATE}?tab=2#part", 12),
+        "a template decides, in Firefox": ("firefox", f"{TEMPLATE}?tab=2#part", 6),
+    },
+)
+def test_many_tabs_reloaded_at_once_cost_one_refresh_where(
+    site: Site, context: BrowserContext, page: Page, user: str, engine: str, path: str, count: int
 ) -> None:
-    user = site.signed_up_and_expired(page)
-    tabs = open_tabs(context, site.url(START), path, 12 if engine == "chromium" else 6)
+    tabs = open_tabs(context, site.url(START), path, count)
     reload_at_once(tabs)
     show(tabs, user)
     assert {tab.url for tab in tabs} == {site.url(path)}
@@ -132,8 +134,14 @@ def test_many_tabs_cost_few_refreshes_and_no_session_where(
     assert_session_lives(site, page, user)
 
 
-@both_engines
-@rows("by_hand, most", {"of two windows": (False, 1), "one of them with a page by hand": (True, 2)})
+@rows(
+    "engine, by_hand, most",
+    {
+        "of two windows": ("chromium", False, 1),
+        "one of them with a page by hand": ("chromium", True, 2),
+        "one of them with a page by hand, in Firefox": ("firefox", True, 2),
+    },
+)
 def test_tabs_share(
     site: Site, context: BrowserContext, page: Page, by_hand: bool, most: int
 ) -> None:
@@ -155,13 +163,13 @@ def test_tabs_share(
 
 
 @both_engines
-def test_frames_and_a_fetch_of_one_page_share_one_refresh(site: Site, page: Page) -> None:
+def test_frames_and_a_fetch_share_one_refresh(site: Site, page: Page, user: str) -> None:
     """The SDK handles the fetch itself, without the lock that the frames use."""
-    user = site.signed_up_and_expired(page)
     page.goto(site.url("/tabs/frames"))
     expect(page.locator(f"#out {USER}")).to_have_text(user)
     for frame in page.frames[1:]:
         expect(frame.locator(USER)).to_have_text(user)
+    assert page.url == site.url("/tabs/frames")
     assert site.refresh_calls() == 1
     assert_session_lives(site, page, user)
 
@@ -178,15 +186,13 @@ def test_frames_and_a_fetch_of_one_page_share_one_refresh(site: Site, page: Page
     },
 )
 def test_a_tab_in_the_background(
-    site: Site, page: Page, other: Page, helper: str | None, later_ms: int, calls: int
+    site: Site, page: Page, user: str, other: Page, helper: str | None, later_ms: int, calls: int
 ) -> None:
-    user = site.signed_up_and_expired(page)
     page.add_init_script(IN_BACKGROUND)
     page.goto(site.url(DECORATED))
     expect_working(page)
     if helper == "":
-        other.goto(site.url(TEMPLATE))
-        expect_user(other, user)
+        site.show(other, TEMPLATE, user)
     elif helper:
         other.goto(site.url("/panel/"))
         with site.clock.shifted(BEHIND_SECONDS):
@@ -202,8 +208,9 @@ def test_a_tab_in_the_background(
 
 
 @both_engines
-def test_nobody_refreshes_while_another_holds_the_lock(site: Site, page: Page, other: Page) -> None:
-    user = site.signed_up_and_expired(page)
+def test_nobody_refreshes_while_another_holds_the_lock(
+    site: Site, page: Page, user: str, other: Page
+) -> None:
     other.goto(site.url(START))
     other.evaluate(
         """key => { const hold = () => { localStorage.setItem(key, JSON.stringify({
@@ -240,8 +247,7 @@ Storage.prototype.getItem = function (key) {
 }; })()""".replace("KEY", SDK_LOCK)
 
 
-def test_whoever_writes_over_our_lock_has_it(site: Site, page: Page) -> None:
-    user = site.signed_up_and_expired(page)
+def test_whoever_writes_over_our_lock_has_it(site: Site, page: Page, user: str) -> None:
     page.add_init_script(OVERWRITTEN)
     page.goto(site.url(DECORATED))
     # The first read finds another holder; from the second on, the page tries again.
@@ -268,14 +274,13 @@ def test_no_lock_is_left_in_mid_refresh_by(site: Site, page: Page, by_fetch: boo
         assert page.evaluate(READ_LOCK)
         page.goto(site.url(START))
         assert page.evaluate(READ_LOCK) is None
-    page.goto(site.url(TEMPLATE))
-    expect_user(page, user)
+    site.show(page, TEMPLATE, user)
 
 
 @both_engines
+@pytest.mark.usefixtures("user")
 def test_no_lock_is_left_by_a_page_that_is_taking_it(site: Site, page: Page) -> None:
     """The SDK writes its lock, and looks 30 ms later whether it is still its own."""
-    site.signed_up_and_expired(page)
     page.add_init_script(
         """const { setItem } = Storage.prototype;
         Storage.prototype.setItem = function (key, value) {
@@ -291,10 +296,9 @@ def test_no_lock_is_left_by_a_page_that_is_taking_it(site: Site, page: Page) -> 
 
 
 def test_an_answer_that_nobody_heard_ends_nothing(
-    site: Site, playwright: Playwright, page: Page
+    site: Site, playwright: Playwright, page: Page, user: str
 ) -> None:
     """The server has refreshed the tokens, and the page that sent the request is gone."""
-    user = site.signed_up_and_expired(page)
     hold_refresh(page)
     start_refresh(page, site.url(DECORATED))
     elsewhere = playwright.request.new_context(storage_state=page.context.storage_state())
@@ -304,12 +308,10 @@ def test_an_answer_that_nobody_heard_ends_nothing(
     # Left while it waits, so that nothing it still does can interrupt what follows.
     page.goto(site.url(START))
     page.unroute(REFRESH_API)
-    page.goto(site.url(TEMPLATE))
-    expect_user(page, user)
+    site.show(page, TEMPLATE, user)
     assert_session_lives(site, page, user)
 
 
-@both_engines
 @either_lock
 def test_a_page_left_takes_no_lock_of_others(
     site: Site, page: Page, other: Page, script: str
@@ -356,8 +358,9 @@ def test_a_closed_tab_lets_the_waiting_one_go_on(
 # --- a refresh that hangs ------------------------------------------------------------------------
 
 
-def test_a_tab_that_waits_for_a_hanging_one_says_so(site: Site, page: Page, other: Page) -> None:
-    user = site.signed_up_and_expired(page)
+def test_a_tab_that_waits_for_a_hanging_one_says_so(
+    site: Site, page: Page, user: str, other: Page
+) -> None:
     hold_refresh(other)
     start_refresh(other, site.url(DECORATED))
     page.clock.install()
@@ -372,10 +375,8 @@ def test_a_tab_that_waits_for_a_hanging_one_says_so(site: Site, page: Page, othe
     assert site.refresh_calls() == 1
 
 
-def test_trying_again_after_a_refresh_that_hangs_asks_again(site: Site, page: Page) -> None:
-    user = site.signed_up_and_expired(page)
-    held: list[Route] = []
-    page.route(REFRESH_API, lambda route: route.continue_() if held else held.append(route))
+def test_trying_again_after_a_refresh_that_hangs_asks(site: Site, page: Page, user: str) -> None:
+    hold(page, REFRESH_API, only_first=True)
     page.clock.install()
     start_refresh(page, site.url(DECORATED))
     page.clock.fast_forward(11_000)

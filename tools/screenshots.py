@@ -1,4 +1,4 @@
-"""The pictures of the README, of the example app as it is: ``python -m tests.browser.screenshots``.
+"""The pictures of the README, of the example app as it is: ``python -m tools.screenshots``.
 
 With the same fonts, an unchanged page makes the same picture again. Chromium is Playwright's own,
 or the one that ``SSR_SESSION_TEST_CHROMIUM`` names.
@@ -12,8 +12,7 @@ from pathlib import Path
 from playwright.sync_api import Page, Route, expect, sync_playwright
 
 from flask_ssr_session.dev_core import DevelopmentCore
-
-from .conftest import (
+from tests.browser.conftest import (
     DOCUMENT_TIMEOUT_MS,
     REFRESH_API,
     ROOT,
