@@ -138,6 +138,14 @@ def test_pictures_are_small_and_say_what_they_show() -> None:
         assert (ROOT / picture).stat().st_size < 60_000
 
 
+def test_readme_changelog_and_package_name_one_version() -> None:
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    version = re.findall(r'^version = "(.+)"$', project, re.MULTILINE)
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert re.findall(r"^## (\S+)", changelog, re.MULTILINE)[:1] == version
+    assert re.findall(r"\*\*Status:\*\* version (\S+),", README) == version
+
+
 def test_the_readme_is_short() -> None:
     assert len(README.splitlines()) <= 170
 
