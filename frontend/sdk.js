@@ -75,7 +75,8 @@ async function beforeApiRequest({ action, url, requestInit }) {
   if (action !== "REFRESH_SESSION" && action !== "SIGN_OUT") return { url, requestInit };
   if (action === "REFRESH_SESSION") {
     if (refreshesLeft-- <= 0) throw new Error("already refreshed");
-    noteRefresh();
+    // For a stranger, the SDK asks before its first other request, and tells nobody the answer.
+    if (hasCookie("sFrontToken")) noteRefresh();
   }
   return { url, requestInit: { ...requestInit, signal: attempt.signal } };
 }
