@@ -14,7 +14,6 @@ from typing import Any
 from flask import Response
 
 from .app_state import AppState
-from .flask_context import current_request
 from .hooks import begin_request
 from .request_state import request_state_of
 from .responses import InvalidClaimsError, SessionRequired
@@ -63,7 +62,7 @@ def _wrap_handle_user_exception(
         # The response is complete: TRAP_HTTP_EXCEPTIONS would pass it to handlers for any error.
         if isinstance(error, SessionRequired):
             return error.response
-        request_state_of(app_state, current_request()).leave_view()
+        request_state_of(app_state).leave_view()
         try:
             return handle(*args, **kwargs)
         # A handler required a session, or HTTP errors are trapped and no handler matches this one.
@@ -76,7 +75,7 @@ def _wrap_handle_user_exception(
 def _wrap_handle_exception(app_state: AppState, handle: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(handle)
     def handle_exception(*args: Any, **kwargs: Any) -> Any:
-        request_state_of(app_state, current_request()).leave_view()
+        request_state_of(app_state).leave_view()
         try:
             return handle(*args, **kwargs)
         except (SessionRequired, InvalidClaimsError) as carrier:  # the handler for 500 required one

@@ -21,7 +21,7 @@ from .conditional_requests import drop_conditions, may_respond_304, unmark_tags
 from .decorators import require_session
 from .errors import MisuseError
 from .exemptions import is_exempt
-from .flask_context import current_g, current_request
+from .flask_context import current_g
 from .form_capture import capture_form
 from .request_state import CURRENT_STATE_KEY, RequestState, request_state_of
 from .responses import FORM_PAGES, full_page_response, render, set_page_status
@@ -47,20 +47,16 @@ def register_hooks(app_state: AppState) -> None:
 
 
 def begin_request(app_state: AppState) -> RequestState:
-    """Return the state of the current request, which begins without a session."""
+    """Return the state of the current request; run the preparations before the first one."""
     if not app_state.is_prepared:
         app_state.prepare()
-    state = request_state_of(app_state, current_request())
-    # An earlier request may have left a session in a ``g`` that lives on.
-    if state.verdict is None:
-        current_g()["session"] = None
-    return state
+    return request_state_of(app_state)
 
 
 def before_request(app_state: AppState) -> None:
     """Set ``g.session``, and remove conditions that would show another session's page."""
-    request = current_request()
-    state = request_state_of(app_state, request)
+    state = request_state_of(app_state)
+    request = state.request
     if is_exempt(app_state, request):
         state.exempt = True
         return
@@ -114,7 +110,7 @@ def _capture_form_before_hooks(state: RequestState) -> None:
 
 def after_request(app_state: AppState, response: Response) -> Response:
     """Complete a response on its way out; runs after every other ``after_request``."""
-    state = request_state_of(app_state, current_request())
+    state = request_state_of(app_state)
     if state.verdict is None:
         warn_of_header_tokens(app_state, state.request, response)
         return response
@@ -166,7 +162,7 @@ def end_request(app_state: AppState, _error: BaseException | None = None) -> Non
     A view may run a request of its own app (a test client, a ``test_request_context``), and both
     share one ``g``. Without an outer request, the value stays: a response may still be streaming.
     """
-    state, shared = request_state_of(app_state, current_request()), current_g()
+    state, shared = request_state_of(app_state), current_g()
     shared[CURRENT_STATE_KEY] = state.parent
     if state.parent is not None:
         shared["session"] = state.parent_session

@@ -33,9 +33,7 @@ CURRENT_STATE_KEY = "_ssr_session_running"
 
 
 class RequestState:
-    """What one app knows about one request.
-
-    The class holds the defaults, because most requests never change them.
+    """What one app knows about one request; the class holds the defaults, which few change.
 
     :ivar parent: the state of the request that this one runs inside of, or None.
     :ivar parent_session: the value of ``g.session`` in that request.
@@ -85,6 +83,7 @@ class RequestState:
         self.parent: RequestState | None = shared.get(CURRENT_STATE_KEY)
         self.parent_session = shared.get("session")
         shared[CURRENT_STATE_KEY] = self
+        shared["session"] = None  # an earlier request may have left one in a g that lives on
 
     def decide(self) -> Verdict:
         """Return the verdict on the request, decided at the first call.
@@ -234,8 +233,9 @@ class RequestState:
         )
 
 
-def request_state_of(app_state: AppState, request: Request) -> RequestState:
-    """Return the state of *request*, created at the first call."""
+def request_state_of(app_state: AppState) -> RequestState:
+    """Return the state of the current request, which begins without a session."""
+    request = current_request()
     state: RequestState | None = request.__dict__.get(app_state.request_key)
     if state is None:
         state = request.__dict__[app_state.request_key] = RequestState(app_state, request)
@@ -247,4 +247,4 @@ def current_request_state() -> RequestState:
 
     :raises MisuseError: ``init_app`` was not called for this app.
     """
-    return request_state_of(current_state(), current_request())
+    return request_state_of(current_state())

@@ -40,11 +40,11 @@ class _SharedSettings:
     key_uris: tuple[str, ...] = ()
     session_uris: tuple[str, ...] = ()
     # A dataclass, not a NamedTuple: error reporters iterate over tuples and would show the key.
-    core_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    global_claims: GlobalClaimSource | None = field(default=None, compare=False, repr=False)
+    core_headers: Mapping[str, str] = field(default_factory=dict)
+    global_claims: GlobalClaimSource | None = field(default=None, compare=False)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class SDKSettings(_SharedSettings):
     """The values of an initialised supertokens-python.
 
@@ -57,7 +57,7 @@ class SDKSettings(_SharedSettings):
     dynamic_signing_key: bool | None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class ResolvedSettings(_SharedSettings):
     """The settings of the app, completed with those of the SDK.
 

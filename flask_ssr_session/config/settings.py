@@ -75,7 +75,7 @@ if TYPE_CHECKING:
         language: str | None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Settings:
     """The app's settings, one field per ``SSR_SESSION_*`` key; None leaves it to the SDK."""
 

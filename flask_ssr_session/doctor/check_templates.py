@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ..app_state import AppState
-from ..flask_context import current_request
 from ..pages.document import render_document
 from ..pages.jinja_env import (
     LOADER_ADVICE,
@@ -72,7 +71,7 @@ def check_templates(environment: Environment) -> Iterator[Finding]:
                     return
                 # Hooks of the app may set values that its templates show.
                 state.app.preprocess_request()
-                request_state = request_state_of(state, current_request())
+                request_state = request_state_of(state)
                 request_state.set_verdict(Verdict(reason))
                 render_document(request_state, is_unmodified=False)
         except Exception as error:  # noqa: BLE001 - the app's code can raise anything

@@ -172,9 +172,10 @@ LOADER_ADVICE = (
 def overridden_templates() -> list[str]:
     """Return the names of the packaged templates that the app overrides."""
     overridden = []
+    environment = current_app.jinja_env
     for name in (DOCUMENT, MACRO):
         try:
-            filename = current_app.jinja_env.get_template(name).filename
+            filename = environment.get_template(name).filename
         except Exception:  # noqa: BLE001 - an override that does not even compile
             filename = None
         if filename is None or not _is_packaged(filename):
