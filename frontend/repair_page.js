@@ -27,10 +27,11 @@ function checkAndContinue({ isRetry = false, isBack = false }) {
       goToSignIn();
     } else if (call ? await isMet(call, response) : isForm && isRetry) {
       continueToPage();
-    } else if (isBack) {
-      showUnhelped();
-    } else if (isForm) {
-      show("repair"); // the cure opens in a new tab, because the form is one step back in this tab
+    } else if (isBack || isForm) {
+      // The visitor may have left the step undone, and only the visitor can tell. A form is one step
+      // back in this tab, so its step opens in a new one.
+      if (isBack) warnOfCure();
+      show("repair");
     } else {
       goToCure();
     }
@@ -45,12 +46,11 @@ async function isMet(call, response) {
   return answer;
 }
 
-function showUnhelped() {
+function warnOfCure() {
   warn(
-    `the claim ${settings.claim} is still refused after its cure (${settings.cure}): the API and ` +
-      "the pages judge it differently, or the user cannot meet it",
+    `the claim ${settings.claim} is still refused after its cure (${settings.cure}): the visitor ` +
+      "left it undone, or cannot do it, or the API and the pages judge it differently",
   );
-  show("problem", "unhelped");
 }
 
 export async function runRepairPage() {
@@ -61,8 +61,12 @@ export async function runRepairPage() {
   const marker = settings.unsafe === undefined && takeMarker();
   // The page was reloaded after the API had called the claim met. Another round would end in the
   // same way.
-  if (marker && marker.isMet) showUnhelped();
-  else await checkAndContinue({ isBack: Boolean(marker) });
+  if (marker && marker.isMet) {
+    warnOfCure();
+    show("problem", "unhelped");
+  } else {
+    await checkAndContinue({ isBack: Boolean(marker) });
+  }
 }
 
 // Runs the page that a stranger's form gets: once the visitor has signed in, it leads back to the form.

@@ -340,21 +340,21 @@ CODE: Start = ("/vault", [])
 
 
 @rows(
-    "path, events, sabotage, cause, counted",
+    "path, events, sabotage, shown, counted",
     {
         "a user without an address": ("/verified", ["drop-email"], both(), "unhelped", (2, 0, 1)),
         "an API that calls the address verified": (*MAIL, api(body=OK_MET), "unhelped", (2, 0, 1)),
         "an API that calls the factors complete": (*MFA, api(body=OK_MET), "unhelped", (2, 0, 1)),
-        "a page for the address that leads back": (*MAIL, bounces, "unhelped", (2, 1, 2)),
+        "a page for the address that leads back": (*MAIL, bounces, "repair", (2, 1, 2)),
         "a page for the address that redirects": (
             *MAIL,
             redirects,
-            "unhelped",
+            "repair",
             (2, 1, 2),
         ),
-        "a page for factors that leads back": (*MFA, bounces, "unhelped", (2, 1, 2)),
-        "a page for a code that leads back": (*CODE, bounces, "unhelped", (2, 1, 0)),
-        "that, without session storage": (*CODE, both(NO_SESSION, bounces), "unhelped", (2, 1, 0)),
+        "a page for factors that leads back": (*MFA, bounces, "repair", (2, 1, 2)),
+        "a page for a code that leads back": (*CODE, bounces, "repair", (2, 1, 0)),
+        "that, without session storage": (*CODE, both(NO_SESSION, bounces), "repair", (2, 1, 0)),
         "no licence": (*MFA, api(402, "A licence is needed"), "status", (1, 0, 1)),
         "an API that fails": (*MFA, api(500), "status", (1, 0, 1)),
         "an API that fails for the address": (*MAIL, api(500), "status", (1, 0, 1)),
@@ -372,19 +372,22 @@ def test_a_step_that_does_not_help_ends_on_a_page(
     path: str,
     events: list[Event],
     sabotage: Sabotage,
-    cause: str,
+    shown: str,
     counted: tuple[int, int, int],
 ) -> None:
     sign_up(site, page, *events)
     sabotage(page)
     counts, said = Counts(page, path), console_of(page)
     page.goto(site.url(path + QUERY))
-    expect_problem(page, cause)
+    if shown == "repair":  # the visitor may have left the step undone
+        expect_part(page, "repair")
+    else:
+        expect_problem(page, shown)
     page.wait_for_load_state("networkidle")
     assert counts() == (*counted, 0)
     assert page.url == site.url(path + WRITTEN)
     assert len(said) <= 1
-    assert said or cause == "blocked"
+    assert said or shown == "blocked"
 
 
 def test_no_lap_is_made_without_a_place_for_a_mark(site: Site, page: Page) -> None:
