@@ -101,7 +101,8 @@ def _check_no_session(environment: Environment, probe: ProbeResult) -> Finding:
             "the address that browsers use"
             if is_elsewhere
             else "see its log, and make proxies and hooks of the app (for example CSRF protection) "
-            "pass requests below the API base path, with their headers",
+            "pass requests below the API base path, with their headers, and the responses with "
+            "status 401 (in nginx, without proxy_intercept_errors)",
         )
     if answer.status != status:
         return problem(

@@ -9,12 +9,13 @@ import dis
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any, NamedTuple
 
 import flask
 from flask import Flask
 
+from ..current_session import current_user, get_current_user
 from ..decorator_order import inner_functions
 from ..decorators import require_session
 from ..sansio.requirements import own_mark
@@ -22,14 +23,21 @@ from ..sansio.requirements import own_mark
 # No view closes over more functions.
 _MAX_FUNCTIONS = 200
 
-# Public functions that a view may call, by name; an import may rename the first.
+# Public functions that a view may call, by name.
 _CALLED = frozenset({"get_ssr_session", "get_session_state", "require_session"})
+# Public names that other packages have, too, or that an import often renames.
+_OURS = {
+    "current_user": current_user,
+    "get_current_user": get_current_user,
+    "require_session": require_session,
+}
 
 _IN_TEMPLATES = {
     "g.session": re.compile(r"\bg\.session\b"),
     "needs_refresh": re.compile(r"\bneeds_refresh\b"),
     "session_state": re.compile(r"\bsession_state\b"),
 }
+_USER_IN_TEMPLATES = {"current_user": re.compile(r"\bcurrent_user\b")}
 _NAMED_TEMPLATES = re.compile(r"{%-?\+?\s*(?:extends|include|import|from)\s+[\"']([^\"']+)[\"']")
 
 
@@ -100,22 +108,25 @@ def _names(code: CodeType, values: Mapping[str, Any]) -> set[str]:
 
     :param values: of the global names, and of the outer functions' names.
     """
-    found, loads_g, after_g = set[str](), False, False
+    found, loads_g, after_g, value = set[str](), False, False, None
     for instruction in dis.get_instructions(code):
         name = instruction.argval
         if not instruction.opname.startswith(("LOAD_", "IMPORT_FROM")) or not isinstance(name, str):
-            after_g = False
+            after_g, value = False, None
             continue
-        if after_g and name == "session" and instruction.opname in ("LOAD_ATTR", "LOAD_METHOD"):
+        is_attribute = instruction.opname in ("LOAD_ATTR", "LOAD_METHOD")
+        if after_g and name == "session" and is_attribute:
             found.add("g.session")
         is_constant = instruction.opname == "LOAD_CONST"
-        value = None if is_constant else values.get(name)
+        if is_attribute:
+            value = getattr(value, name, None) if isinstance(value, ModuleType) else None
+        else:
+            value = None if is_constant else values.get(name)
         after_g = value is flask.g or (value is None and name == "g" and not is_constant)
         loads_g = loads_g or after_g
         if name in _CALLED and not is_constant:
             found.add(name)
-        elif value is require_session:  # under another name
-            found.add("require_session")
+        found.update(public for public, ours in _OURS.items() if value is ours)
     # g.get("session"), getattr(g, "session", None)
     if loads_g and "session" in code.co_consts:
         found.add("g.session")
@@ -126,6 +137,9 @@ def _template_names(app: Flask, name: str) -> set[str]:
     """Return the names about sessions in the template *name*, and in those that it names."""
     found, waiting, seen = set[str](), [name], set[str]()
     environment = app.jinja_env
+    # With Flask-Login, templates have its current_user.
+    has_login = hasattr(app, "login_manager")
+    patterns = _IN_TEMPLATES if has_login else _IN_TEMPLATES | _USER_IN_TEMPLATES
     while waiting and environment.loader is not None:
         name = waiting.pop()
         # Texts of a view are seldom names of templates.
@@ -136,6 +150,6 @@ def _template_names(app: Flask, name: str) -> set[str]:
             source, _, _ = environment.loader.get_source(environment, name)
         except Exception:  # noqa: BLE001, S112 - there is none, or it is not text
             continue
-        found.update(each for each, pattern in _IN_TEMPLATES.items() if pattern.search(source))
+        found.update(each for each, pattern in patterns.items() if pattern.search(source))
         waiting += _NAMED_TEMPLATES.findall(source)
     return found

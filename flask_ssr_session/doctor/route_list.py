@@ -23,6 +23,7 @@ from ..setup_checks import can_be_opened
 from .code_reader import CodeFindings, read_code
 
 _IMPLIED_METHODS = frozenset({"HEAD", "OPTIONS"})
+_READS_SESSION = frozenset({"g.session", "get_ssr_session", "current_user", "get_current_user"})
 
 
 class Source(NamedTuple):
@@ -62,8 +63,8 @@ class Route(NamedTuple):
     @property
     def reads_unasked(self) -> bool:
         """Whether the view reads the session and asks nothing; a state says that it has expired."""
-        reads = {"g.session", "get_ssr_session"}.intersection(self.reads)
-        return bool(reads) and self.asks in ("open", "exempt")
+        reads_session = not _READS_SESSION.isdisjoint(self.reads)
+        return reads_session and self.asks in ("open", "exempt")
 
 
 def list_routes(state: AppState, resolved: ResolvedSettings | None) -> Iterator[Route]:

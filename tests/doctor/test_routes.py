@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import flask
+import flask_login
 import pytest
 from click.testing import Result
 from flask import Blueprint, Flask, g, render_template, session
@@ -20,6 +21,8 @@ from supertokens_python.recipe.userroles import UserRoleClaim
 import flask_ssr_session
 from flask_ssr_session import (
     FlaskSSRSession,
+    current_user,
+    get_current_user,
     get_session_state,
     get_ssr_session,
     require_session,
@@ -247,7 +250,9 @@ def imports() -> Any:
     return visitor()
 
 
-SESSION, GETS, ASKING = ["g.session"], ["get_ssr_session"], ["needs_refresh"]
+SESSION, USER, GETS, ASKING = [
+    [name] for name in ("g.session", "current_user", "get_ssr_session", "needs_refresh")
+]
 
 
 @rows(
@@ -268,6 +273,10 @@ SESSION, GETS, ASKING = ["g.session"], ["get_ssr_session"], ["needs_refresh"]
         "a function inside": (lambda: lambda: g.session, SESSION, "open"),
         "get_ssr_session": (lambda: get_ssr_session(), GETS, "open"),
         "an import inside": (imports, GETS, "open"),
+        "the user": (lambda: current_user.name, USER, "open"),
+        "the user, by the module": (lambda: flask_ssr_session.current_user.name, USER, "open"),
+        "the user, by a function": (lambda: get_current_user(), ["get_current_user"], "open"),
+        "the user of Flask-Login": (lambda: flask_login.current_user.name, [], "open"),
         "the state": (lambda: get_session_state(), ["get_session_state"], "open"),
         "below a decorator": (limits(lambda: g.session), SESSION, "open"),
         "a partial": (functools.partial(lambda _: g.session, 1), SESSION, "open"),
@@ -279,6 +288,7 @@ SESSION, GETS, ASKING = ["g.session"], ["get_ssr_session"], ["needs_refresh"]
         "a template": (lambda: render_template("reads.html"), SESSION, "open"),
         "the template of a template": (lambda: render_template("child.html"), SESSION, "open"),
         "a template that asks": (lambda: render_template("asks.html"), ASKING, "template"),
+        "the user in a template": (lambda: render_template("user.html"), USER, "open"),
         "no template": (lambda: render_template("none.html"), [], "open"),
     },
 )
@@ -286,12 +296,13 @@ def test_route_says_what_its_code_reads(view: View_, reads: list[str], asks: str
     app = with_templates(
         app_with(view),
         reads="{{ g.session }}",
+        user="{{ current_user.name }}",
         child="{%- extends 'reads.html' %}",
         asks="{% if not needs_refresh %}content{% endif %}",
     )
     route = listed(app)["/area/it"]
     assert ([*route.reads], route.asks) == (reads, asks)
-    unasked = asks in ("open", "exempt") and bool({*SESSION, *GETS}.intersection(reads))
+    unasked = asks in ("open", "exempt") and reads not in ([], ["get_session_state"])
     assert route.reads_unasked is unasked
 
 
