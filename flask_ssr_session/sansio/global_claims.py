@@ -56,9 +56,12 @@ class GlobalClaims:
 
     def __init__(self, source: GlobalClaimSource) -> None:
         self.source = source
-        # The validators that recipes and plugins had added when the session met all of them. A
-        # failure is not remembered: its reason may hold as much as the claim.
-        self._met: WeakKeyDictionary[SSRSession, tuple[ClaimValidator, ...]] = WeakKeyDictionary()
+        # The claim that was not checked, and the validators that recipes and plugins had added,
+        # when the session met all others. A failure is not remembered: its reason may hold as much
+        # as the claim.
+        self._met: WeakKeyDictionary[SSRSession, tuple[str | None, tuple[ClaimValidator, ...]]] = (
+            WeakKeyDictionary()
+        )
 
     def failures(
         self,
@@ -76,21 +79,17 @@ class GlobalClaims:
         # Asking the SDK takes 20 µs and more. An override may depend on the request.
         may_remember = not self.source.is_overridden
         added = tuple(self.source.added_validators()) if may_remember else ()
-        met = self._met.get(session) if may_remember else None
-        if met is not None and len(met) == len(added) and all(map(is_, met, added)):
+        skipped, met = self._met.get(session, (None, None)) if may_remember else (None, None)
+        is_same = met is not None and len(met) == len(added) and all(map(is_, met, added))
+        if is_same and skipped in (None, skip_claim):
             return ()
         validators = self._validators(session, user_context, report)
         if validators is None:
             return (ClaimFailure(OVERRIDE_NAME, UNCHECKED),)
         applicable = [v for v in validators if skip_claim is None or not is_about(v, skip_claim)]
         failures = tuple(run_validators(applicable, session, user_context, report))
-        if (
-            may_remember
-            and skip_claim is None
-            and not failures
-            and all(map(self.source.is_timeless, applicable))
-        ):
-            self._met[session] = added
+        if may_remember and not failures and all(map(self.source.is_timeless, applicable)):
+            self._met[session] = skip_claim, added
         return failures
 
     def requires(

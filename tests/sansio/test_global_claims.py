@@ -195,5 +195,6 @@ def test_result_of_other_validators_is_not_used() -> None:
     assert claims.failures(session, {"a": 1}, never) == ()
     source.added.append(EMAIL)
     assert [failure.id for failure in claims.failures(session, {"a": 1}, never)] == ["st-ev"]
-    assert claims.failures(session, {"a": 1}, never, skip_claim="st-ev") == ()
-    assert [failure.id for failure in claims.failures(session, {"a": 1}, never)] == ["st-ev"]
+    for _ in range(2):  # what meets all but one claim is remembered as that
+        assert claims.failures(session, {"a": 1}, never, skip_claim="st-ev") == ()
+        assert [failure.id for failure in claims.failures(session, {"a": 1}, never)] == ["st-ev"]
