@@ -72,7 +72,7 @@ def _remove_used_links(recipe: EmailVerificationInterface) -> EmailVerificationI
     ) -> VerifyEmailUsingTokenOkResult | VerifyEmailUsingTokenInvalidTokenError:
         result = await verify(*args, **kwargs)
         if isinstance(result, VerifyEmailUsingTokenOkResult):
-                outbox.pop(result.user.email, None)
+            outbox.pop(result.user.email, None)
         return result
 
     recipe.verify_email_using_token = verify_and_remove  # type: ignore[method-assign]
