@@ -100,7 +100,8 @@ def run(
         write_files(page, tmp_path, monkeypatch)
         module = ModuleType("docs_example")
         module.__file__ = str(tmp_path / "app.py")
-        monkeypatch.setitem(sys.modules, module.__name__, module)
+        for module_name in (module.__name__, "app"):  # tests that are shown import the app
+            monkeypatch.setitem(sys.modules, module_name, module)
         names = vars(module)
         names["app"] = Flask(module.__name__)
         names["app"].config["SSR_SESSION_API_DOMAIN"] = "http://localhost"
@@ -198,7 +199,9 @@ def test_the_quickstart_signs_up_greets_and_knows_its_admin(run: Run) -> None:
     refused = client.get("/admin", headers=BROWSER)
     assert (refused.status_code, "for administrators" in refused.text) == (403, True)
     (command,) = re.findall(r"\$ flask (make-admin) ", TEXTS["quickstart"])
-    app.test_cli_runner().invoke(args=[command, user_id], catch_exceptions=False)
+    for who, status, said in ((user_id, 0, "next sign-in"), ("nobody", 1, "no such user")):
+        result = app.test_cli_runner().invoke(args=[command, who], catch_exceptions=False)
+        assert (result.exit_code, said in result.output) == (status, True)
     signed_up(client, "signin")
     assert "Your roles: admin" in client.get("/admin", headers=BROWSER).text
 
