@@ -40,7 +40,7 @@ def show() -> str:
             {**entry, "at": time.strftime("%H:%M:%S", time.localtime(entry["time"]))}
             for entry in reversed(requests[-15:])
         ],
-        outbox=list(outbox),
+        outbox=list(reversed(outbox.items())),
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import deque
 from typing import Any
 from urllib.parse import quote
 
@@ -23,7 +22,15 @@ from supertokens_python.recipe import (
     userroles,
 )
 from supertokens_python.recipe.emailpassword.types import PasswordResetEmailTemplateVars
+from supertokens_python.recipe.emailverification.interfaces import (
+    RecipeInterface as EmailVerificationInterface,
+)
+from supertokens_python.recipe.emailverification.interfaces import (
+    VerifyEmailUsingTokenInvalidTokenError,
+    VerifyEmailUsingTokenOkResult,
+)
 from supertokens_python.recipe.emailverification.types import VerificationEmailTemplateVars
+from supertokens_python.recipe.emailverification.utils import EmailVerificationOverrideConfig
 from supertokens_python.recipe.session.interfaces import RecipeInterface, SessionContainer
 from supertokens_python.recipe.session.utils import SessionOverrideConfig
 from supertokens_python.types import RecipeUserId
@@ -33,12 +40,15 @@ from flask_ssr_session import safe_return_path, session_exempt, session_required
 # These pages share the API base path with the SDK's routes, to show that they may.
 sign_in_pages = Blueprint("sign_in", __name__, url_prefix="/auth")
 
-outbox: deque[str] = deque(maxlen=20)
-"""The links in e-mails that a real site would send, newest last."""
+outbox: dict[str, str] = {}
+"""The link that verifies an e-mail address, for each address that waits for it; newest last."""
 
 
 class _Outbox(EmailDeliveryInterface[Any]):
-    """Keeps the links. The SDK's default would pass e-mail addresses to an external service."""
+    """Keeps the links that verify addresses.
+
+    The SDK's default would pass e-mail addresses to an external service.
+    """
 
     async def send_email(
         self,
@@ -48,9 +58,25 @@ class _Outbox(EmailDeliveryInterface[Any]):
         if isinstance(template_vars, VerificationEmailTemplateVars):
             # The link leads on to the page that required a verified address.
             return_path = quote(request.args.get("redirectToPath", "/"))
-            outbox.append(f"{template_vars.email_verify_link}&redirectToPath={return_path}")
-        else:
-            outbox.append(template_vars.password_reset_link)
+            outbox.pop(template_vars.user.email, None)
+            outbox[template_vars.user.email] = (
+                f"{template_vars.email_verify_link}&redirectToPath={return_path}"
+            )
+
+
+def _remove_used_links(recipe: EmailVerificationInterface) -> EmailVerificationInterface:
+    verify = recipe.verify_email_using_token
+
+    async def verify_and_remove(
+        *args: Any, **kwargs: Any
+    ) -> VerifyEmailUsingTokenOkResult | VerifyEmailUsingTokenInvalidTokenError:
+        result = await verify(*args, **kwargs)
+        if isinstance(result, VerifyEmailUsingTokenOkResult):
+            outbox.pop(result.user.email, None)
+        return result
+
+    recipe.verify_email_using_token = verify_and_remove  # type: ignore[method-assign]
+    return recipe
 
 
 def _put_name_into_tokens(recipe: RecipeInterface) -> RecipeInterface:
@@ -87,7 +113,9 @@ def init_supertokens(core_uri: str, site: str) -> None:
         recipe_list=[
             emailpassword.init(email_delivery=EmailDeliveryConfig(service=_Outbox())),
             emailverification.init(
-                mode="OPTIONAL", email_delivery=EmailDeliveryConfig(service=_Outbox())
+                mode="OPTIONAL",
+                email_delivery=EmailDeliveryConfig(service=_Outbox()),
+                override=EmailVerificationOverrideConfig(functions=_remove_used_links),
             ),
             userroles.init(),
             # Nobody needs a second factor to sign in, but the page /vault asks for one.

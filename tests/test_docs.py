@@ -16,6 +16,9 @@ import pytest
 from flask import Flask, render_template
 from flask.testing import FlaskClient
 from flask_babel import Babel
+from supertokens_python.recipe import emailpassword, session
+from supertokens_python.recipe.emailpassword.interfaces import SignUpOkResult
+from supertokens_python.recipe.emailpassword.syncio import sign_up
 
 import flask_ssr_session
 from flask_ssr_session import ConfigError, FlaskSSRSession
@@ -27,6 +30,7 @@ from flask_ssr_session.sansio.jwt import decode_unverified_token
 from flask_ssr_session.sansio.states import Reason
 from flask_ssr_session.sansio.verdict import Verdict
 from flask_ssr_session.testing import SessionSigner, expire, install_test_keys, outage, sign_in
+from tests.dev_core.sdk import init_sdk
 from tests.sdk.conftest import *  # noqa: F403 - fixtures, for pytest to find
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -41,6 +45,8 @@ BLOCK = re.compile(
 # tests/servers/test_nginx.py runs those for nginx.
 NOT_RUN = {"console", "javascript", "nginx"}
 
+# The quickstart's layout, which templates of other pages extend.
+LAYOUT = "templates/base.html"
 BROWSER = {"Accept": "text/html,*/*"}
 
 
@@ -86,7 +92,7 @@ def run(
 ) -> Run:
     """Run the examples of a page from top to bottom, as one module next to its templates.
 
-    A page that makes no app of its own is given one.
+    A page that makes no app of its own is given one; a page that sets one up continues that.
     """
 
     def run_page(name: str) -> dict[str, Any]:
@@ -94,10 +100,15 @@ def run(
         write_files(page, tmp_path, monkeypatch)
         module = ModuleType("docs_example")
         module.__file__ = str(tmp_path / "app.py")
-        monkeypatch.setitem(sys.modules, module.__name__, module)
+        for module_name in (module.__name__, "app"):  # tests that are shown import the app
+            monkeypatch.setitem(sys.modules, module_name, module)
         names = vars(module)
         names["app"] = Flask(module.__name__)
-        FlaskSSRSession(names["app"], api_domain="http://localhost")
+        names["app"].config["SSR_SESSION_API_DOMAIN"] = "http://localhost"
+        # As the pages say, settings are above what reads them.
+        page.sort(key=lambda block: not block.source.lstrip("\n").startswith("app.config["))
+        if not any("\nssr_session = FlaskSSRSession(app)" in block.source for block in page):
+            FlaskSSRSession(names["app"])
         Babel(names["app"])  # Flask-Admin needs it where it is installed
         for block in page:
             if block.language == "python":
@@ -120,6 +131,8 @@ def write_files(page: list[Block], folder: Path, monkeypatch: pytest.MonkeyPatch
     key_set = f'{{"keys": [{SessionSigner().jwk()}]}}'.replace("'", '"')
     Path("jwks.json").write_text(key_set, encoding="utf-8")
     Path("templates").mkdir()
+    if any(block.source.lstrip("\n").startswith('{% extends "base.html" %}') for block in page):
+        page = [b for b in blocks(TEXTS["quickstart"]) if b.caption == LAYOUT] + page
     for block in page:
         if block.language == "jinja":
             Path(block.caption).write_text(block.source.lstrip("\n"), encoding="utf-8")
@@ -186,7 +199,9 @@ def test_the_quickstart_signs_up_greets_and_knows_its_admin(run: Run) -> None:
     refused = client.get("/admin", headers=BROWSER)
     assert (refused.status_code, "for administrators" in refused.text) == (403, True)
     (command,) = re.findall(r"\$ flask (make-admin) ", TEXTS["quickstart"])
-    app.test_cli_runner().invoke(args=[command, user_id], catch_exceptions=False)
+    for who, status, said in ((user_id, 0, "next sign-in"), ("nobody", 1, "no such user")):
+        result = app.test_cli_runner().invoke(args=[command, who], catch_exceptions=False)
+        assert (result.exit_code, said in result.output) == (status, True)
     signed_up(client, "signin")
     assert "Your roles: admin" in client.get("/admin", headers=BROWSER).text
 
@@ -295,14 +310,20 @@ def test_each_sub_domain_has_its_sign_in_page(run: Run) -> None:
     assert stranger.get("/auth", **at_red).text == "Sign in at red"
 
 
-def test_the_users_of_the_app_are_loaded_as_shown(run: Run) -> None:
+def test_the_users_of_the_app_are_loaded_as_shown(run: Run, live_core: DevelopmentCore) -> None:
+    init_sdk(live_core.uri, [emailpassword.init(), session.init()])
     names = run("users")
     client = signed_in(names["app"])
-    assert client.get("/", headers=BROWSER).text == "Desk of Ada"
-    sign_in(client, "user-2")
-    assert 'data-cure="/welcome?redirectToPath=/"' in client.get("/", headers=BROWSER).text
-    assert client.post("/welcome", data={"name": "Bea"}, headers=BROWSER).location == "/"
-    assert client.get("/", headers=BROWSER).text == "Desk of Bea"
+    assert "Hello, Ada." in client.get("/templates/home.html", headers=BROWSER).text
+    assert client.get("/desk", headers=BROWSER).text == "Desk of Ada"
+    new = sign_up("public", "bea@b.test", "password1")
+    assert isinstance(new, SignUpOkResult)
+    sign_in(client, new.user.id)
+    assert 'data-cure="/welcome?redirectToPath=/desk"' in client.get("/desk", headers=BROWSER).text
+    for name in ("Bea", "Eve"):  # the second does not overwrite the first
+        assert client.post("/welcome", data={"name": name}, headers=BROWSER).location == "/"
+        assert client.get("/desk", headers=BROWSER).text == "Desk of Bea"
+    assert names["users"][new.user.id]["email"] == "bea@b.test"
 
 
 def test_flask_login_is_connected_as_shown(run: Run) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -148,6 +149,11 @@ def test_readme_changelog_and_package_name_one_version() -> None:
 
 def test_the_readme_is_short() -> None:
     assert len(README.splitlines()) <= 170
+
+
+def test_no_file_contains_a_merge_conflict() -> None:
+    command = ["git", "grep", "-lIE", "^(<<<<<<<|>>>>>>>) "]
+    assert subprocess.run(command, cwd=ROOT, capture_output=True, check=False).stdout == b""
 
 
 def test_ci_runs_the_test_command_and_nothing_else() -> None:

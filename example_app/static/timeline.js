@@ -85,19 +85,22 @@ function addPage(source) {
 
 // The whole pages of flask_ssr_session do not have this script, but leave traces. The next page is
 // requested before the browser leaves this one; if it was requested later, then by a page in between.
-// If the SDK has stored a token meanwhile, and this is not sign-in, that was the refresh page.
+// If the SDK has noted a time meanwhile, and this is not sign-in, that was the refresh page. The SDK
+// notes one when it stores a token, and when it removes that of a session that has ended.
 function addPageBetween() {
   const requestedAt = performance.timeOrigin;
   const leftAt = load(LEFT_AT, requestedAt);
   if (leftAt >= requestedAt) return;
-  const storedAt = Number(readCookie("st-last-access-token-update"));
-  const isStored = storedAt > leftAt && storedAt <= requestedAt;
-  if (isStored && !location.pathname.startsWith("/auth")) {
+  const changedAt = Number(readCookie("st-last-access-token-update"));
+  const isChanged = changedAt > leftAt && changedAt <= requestedAt;
+  if (isChanged && !location.pathname.startsWith("/auth")) {
     add("refresh", leftAt, "Refresh page", `in place of ${location.pathname}`);
   } else {
     add("other", leftAt, "Page in between", "without this timeline");
   }
-  if (isStored) add("call", storedAt, "Refresh call", "200, a new token");
+  if (!isChanged) return;
+  if (readCookie("sFrontToken")) add("call", changedAt, "Refresh call", "200, a new token");
+  else add("other", changedAt, "Refresh call", "401, the session has ended");
 }
 
 // The SDK asks a visitor whom it does not know for a refresh, too, and 401 only means: no session.
