@@ -180,8 +180,8 @@ def _check_sign_in(url: str, final_url: str, answer: FetchedResponse | FetchErro
         return problem(
             "sign_in",
             "the sign-in page itself requires a session, so no visitor can ever sign in",
-            "let visitors without a session in: remove login_required there, and put "
-            "session_optional or session_exempt on its view",
+            "let visitors without a session in: remove the decorator or hook that requires a "
+            "session there, or mark the view session_optional",
         )
     if answer.status >= 500:
         return problem(

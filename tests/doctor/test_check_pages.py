@@ -266,7 +266,8 @@ def test_script_has_to_arrive_unchanged(
 
 OPEN = "ok sign_in the sign-in page responds at www.example.com"
 CLOSED = (
-    "problem sign_in the sign-in page itself requires a session, so no visitor can ever sign in"
+    "problem sign_in the sign-in page itself requires a session, so no visitor can ever sign in -> "
+    "let visitors without a session in: remove the decorator or hook that requires"
 )
 FAILS = "problem sign_in the sign-in page fails (status 500) -> see the log of the server"
 RESPONDS = "problem sign_in the sign-in page responds with status {} -> set SSR_SESSION_LOGIN_URL"
