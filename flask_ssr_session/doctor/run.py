@@ -26,6 +26,7 @@ from .check_cookies import (
     check_cookie_attributes,
     check_cookie_domain,
     check_older_cookie_domain,
+    hosts_are_apart,
 )
 from .check_hooks import check_decorators, check_middleware
 from .check_keys import check_keys, check_static_keys
@@ -82,6 +83,9 @@ CHECKS: tuple[Callable[[Environment], Iterator[Finding]], ...] = (
     check_sign_in,
 )
 
+# What these report changes with the hosts.
+_AFTER_HOSTS = (check_cors, check_csp)
+
 
 def run_checks(state: AppState, url: str | None, *, offline: bool) -> Iterator[Finding]:
     """Yield the findings of all checks, each as soon as it is known.
@@ -102,7 +106,8 @@ def run_checks(state: AppState, url: str | None, *, offline: bool) -> Iterator[F
         yield problem("setup", str(error), advice)
         return
     for check in CHECKS:
-        yield from check(environment)
+        if check not in _AFTER_HOSTS or not hosts_are_apart(environment):
+            yield from check(environment)
 
 
 def explain_input(state: AppState, text: str, *, offline: bool) -> Iterator[Finding]:

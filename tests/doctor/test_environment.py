@@ -36,7 +36,7 @@ SCRIPT = f"GET {PAGES}/refresh-session/ssr-session-0b.js"
 KEYS, API_KEYS = f"GET {CORE}/.well-known/jwks.json", f"GET {API}/auth/jwt/jwks.json"
 REFRESH, PREFLIGHT = f"POST {API}/auth/session/refresh", f"OPTIONS {API}/auth/session/refresh"
 QUERY = f"GET {CORE}/recipe/session?sessionHandle=flask-ssr-session-doctor"
-SIGN_IN = f"GET {PAGES}/auth"
+SIGN_IN, APART = f"GET {PAGES}/auth", "https://www.example.net"
 
 
 @pytest.fixture
@@ -50,6 +50,7 @@ def network(monkeypatch: pytest.MonkeyPatch) -> Network:
         REFRESH: reply(status=401, front_token="remove", Date="Tue, 14 Nov 2023 22:13:20 GMT"),
         PAGE_AT: page,
         SIGN_IN: reply(),
+        PAGE_AT.replace(PAGES, APART): page,
     }
     return network
 
@@ -87,6 +88,7 @@ def test_every_server_is_asked_once_as_a_browser_without_cookies(network: Networ
     assert network.headers[PAGE_AT]["Sec-Fetch-Dest"] == "document"
 
 
+AT_APART = [each.replace(PAGES, APART) for each in (PAGE_AT, SCRIPT, SIGN_IN)]
 REST = PREFLIGHT, PAGE_AT, SCRIPT, SIGN_IN
 STATIC = {"jwks": {"keys": [SessionSigner("s-1").jwk()]}}
 
@@ -96,8 +98,9 @@ STATIC = {"jwks": {"keys": [SessionSigner("s-1").jwk()]}}
     {
         "keys come from the API": ({}, (), [API_KEYS, REFRESH]),
         "keys come with the settings": (STATIC, (), [REFRESH, API_KEYS]),
-        "nothing is asked offline": (STATIC, ("--offline", "--url", PAGES), []),
+        "nothing is asked offline": (STATIC, ("--offline", "--url", APART), []),
         "the site is asked if it is known": ({}, ("--url", PAGES), [API_KEYS, REFRESH, *REST]),
+        "a site apart needs no preflight": ({}, ("--url", APART), [API_KEYS, REFRESH, *AT_APART]),
     },
 )
 def test_process_without_an_sdk_asks_no_core(
@@ -106,6 +109,7 @@ def test_process_without_an_sdk_asks_no_core(
     result = run(app_at(0, **settings), *arguments)
     assert network.requests == expected
     assert "core" not in checks_run(result)
+    assert ("csp" in checks_run(result)) is (PAGES in arguments)
 
 
 def test_site_that_does_not_respond_is_asked_for_nothing_else(network: Network) -> None:
