@@ -16,7 +16,7 @@ from .environment import Environment
 from .finding import Finding, ok, problem, warning
 from .hosts import host_and_port
 from .obstacles import find_obstacle
-from .page_files import PageFile, find_script, find_style, return_path
+from .page_files import PageFile, find_script, find_style, loads_sdk, return_path
 from .probes import RETURN_PATH, next_url
 
 
@@ -191,4 +191,11 @@ def _check_sign_in(url: str, final_url: str, answer: FetchedResponse | FetchErro
         )
     if answer.status >= 400:
         return problem("sign_in", f"the sign-in page responds with status {answer.status}", advice)
+    if answer.status < 300 and not loads_sdk(answer):
+        return warning(
+            "sign_in",
+            "the sign-in page has no session_script(): unless it loads SuperTokens' browser SDK "
+            "itself, sign-in sets no cookies",
+            "add {{ session_script() }} to its head",
+        )
     return ok("sign_in", f"the sign-in page responds at {host_and_port(url)}")

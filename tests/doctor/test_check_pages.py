@@ -272,6 +272,7 @@ CLOSED = (
 FAILS = "problem sign_in the sign-in page fails (status 500) -> see the log of the server"
 RESPONDS = "problem sign_in the sign-in page responds with status {} -> set SSR_SESSION_LOGIN_URL"
 NO_PAGE = "problem sign_in visitors are sent to a sign-in page that does not exist -> set SSR_SESS"
+NO_SDK = "warning sign_in the sign-in page has no session_script()…-> add {{ session_script() }} to"
 OURS: dict[str, Any] = {"SSR_Session": "anonymous; reason=anonymous"}
 
 
@@ -282,7 +283,11 @@ def to(location: str, status: int = 302, **headers: str) -> FetchedResponse:
 test_visitors_without_a_session_have_to_reach_sign_in = table(
     check_pages.check_sign_in,
     {
-        "a page": (reply(), OPEN),
+        "a page with session_script()": (reply(LAYOUT), OPEN),
+        "a page with SuperTokens' SDK": (reply("<SCRIPT src=/SuperTokens.js></SCRIPT>"), OPEN),
+        "a page with the SDK in its script": (reply("<script>supertokens.init()"), OPEN),
+        "a page with another script": (reply("<script src=/x.js></script>supertokens"), NO_SDK),
+        "a page without a script": (reply(LAYOUT.replace("<script", "<link"), 299), NO_SDK),
         "a redirect to another page": (to("/auth/login"), OPEN),
         "a redirect to another site": (to("https://id.example.net/auth"), OPEN),
         "a redirect to itself": (to("/auth?next=/auth"), CLOSED),
