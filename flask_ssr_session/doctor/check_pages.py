@@ -13,11 +13,14 @@ from ..pages import assets
 from ..upstream.fetch import FetchedResponse
 from .csp import blocked_directives
 from .environment import Environment
+from .find_sign_in import has_sign_in_view
 from .finding import Finding, ok, problem, warning
 from .hosts import host_and_port
 from .obstacles import find_obstacle
 from .page_files import PageFile, find_script, find_style, loads_sdk, return_path
 from .probes import RETURN_PATH, next_url
+
+_MISSING = "add a view for it, or set SSR_SESSION_LOGIN_URL"
 
 
 def check_refresh_page(environment: Environment) -> Iterator[Finding]:
@@ -151,12 +154,22 @@ def check_script(environment: Environment) -> Iterator[Finding]:
 def check_sign_in(environment: Environment) -> Iterator[Finding]:
     """Check that visitors without a session can open the sign-in page."""
     url, probe = environment.sign_in_url, environment.sign_in
-    if url is not None and probe is not None:
+    if url is None:
+        return
+    if probe is not None:
         obstacle = find_obstacle(probe, f"the sign-in page at {probe.host}")
         yield (
             problem("sign_in", *obstacle)
             if obstacle
             else _check_sign_in(url, probe.url, probe.answer)
+        )
+    elif environment.is_offline and not has_sign_in_view(
+        environment.state, environment.resolved, environment.front_page
+    ):
+        yield warning(
+            "sign_in",
+            "no view of this app serves the sign-in page, where visitors are sent",
+            f"{_MISSING}, unless another service serves it",
         )
 
 
@@ -170,7 +183,9 @@ def _check_sign_in(url: str, final_url: str, answer: FetchedResponse | FetchErro
     if isinstance(answer, FetchError):
         return problem("sign_in", f"nothing responds at {host_and_port(url)} ({answer})", advice)
     if answer.status == 404:
-        return problem("sign_in", "visitors are sent to a sign-in page that does not exist", advice)
+        return problem(
+            "sign_in", "visitors are sent to a sign-in page that does not exist", _MISSING
+        )
     onward = next_url(final_url, answer)
     is_loop = onward is not None and urlsplit(onward).path in (
         urlsplit(url).path,

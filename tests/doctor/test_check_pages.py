@@ -271,7 +271,7 @@ CLOSED = (
 )
 FAILS = "problem sign_in the sign-in page fails (status 500) -> see the log of the server"
 RESPONDS = "problem sign_in the sign-in page responds with status {} -> set SSR_SESSION_LOGIN_URL"
-NO_PAGE = "problem sign_in visitors are sent to a sign-in page that does not exist -> set SSR_SESS"
+NO_PAGE = "problem sign_in visitors are sent to a sign-in page that does not exist -> add a view"
 NO_SDK = "warning sign_in the sign-in page has no session_script()…-> add {{ session_script() }} to"
 OURS: dict[str, Any] = {"SSR_Session": "anonymous; reason=anonymous"}
 

@@ -8,6 +8,7 @@ import pytest
 from flask import Flask, g
 
 from flask_ssr_session.doctor import environment, probes
+from flask_ssr_session.doctor.check_pages import check_sign_in
 from flask_ssr_session.doctor.environment import read_environment
 from flask_ssr_session.testing import SessionSigner
 from flask_ssr_session.upstream.fetch import FetchedResponse
@@ -21,6 +22,7 @@ from .factories import (
     PAGES,
     SDK,
     Network,
+    assert_findings,
     checks_run,
     keys,
     line,
@@ -156,6 +158,32 @@ def test_sign_in_endpoint_gets_the_language_of_the_front_page() -> None:
     found = read_environment(app.extensions["ssr_session"], PAGES, offline=True)
     with app.app_context():
         assert found.sign_in_url == f"{PAGES}/de/in"
+
+
+NO_VIEW = "warning sign_in no view of this app serves the sign-in page…-> add a view for it, or set"
+
+
+@rows(
+    "login_url, mount_point, rule, expected",
+    {
+        "a view": ("/auth", "", "/auth", ""),
+        "a view with a slash": ("/auth", "", "/auth/", ""),
+        "a view of another page": ("/auth", "", "/other", NO_VIEW),
+        "a view below a mount point": ("/shop/auth", "/shop", "/auth", ""),
+        "no view below it": ("/shop/auth", "/shop", "/shop/auth", NO_VIEW),
+        "another app": ("/auth", "/shop", "/other", ""),
+        "another site": ("https://id.example.net/auth", "", "/other", ""),
+        "a function": (lambda _: "/auth", "", "/other", NO_VIEW),
+    },
+)
+def test_sign_in_page_needs_a_view_offline(
+    login_url: Any, mount_point: str, rule: str, expected: str
+) -> None:
+    app = pages_app(login_url=login_url)
+    app.add_url_rule(rule, "it", lambda: "")
+    found = read_environment(app.extensions["ssr_session"], PAGES + mount_point, offline=True)
+    with app.app_context():
+        assert_findings(check_sign_in(found), expected)
 
 
 def test_this_machines_clock_is_the_apps(network: Network) -> None:
