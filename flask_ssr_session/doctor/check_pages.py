@@ -5,6 +5,7 @@ A server's response is untrusted: findings show its status, never its text.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -20,6 +21,9 @@ from .obstacles import find_obstacle
 from .page_files import PageFile, find_script, find_style, loads_sdk, return_path
 from .probes import RETURN_PATH, next_url
 
+# In which caches say that they had stored a response: RFC 9211, and names of their own.
+_CACHE_HEADERS = ("Cache-Status", "X-Cache", "X-Cache-Status", "CF-Cache-Status")
+_HIT = re.compile("(?<![a-z])hit(?![a-z])", re.IGNORECASE)
 _MISSING = "add a view for it, or set SSR_SESSION_LOGIN_URL"
 
 
@@ -70,6 +74,30 @@ def check_refresh_page(environment: Environment) -> Iterator[Finding]:
         )
     else:
         yield ok("refresh_page", f"{path} shows the refresh page")
+
+
+def check_caches(environment: Environment) -> Iterator[Finding]:
+    """Check that no cache says that it has stored the refresh page."""
+    pages = environment.refresh_page, environment.repeated_page
+    if any(page is not None and _is_from_cache(page.answer) for page in pages):
+        yield problem(
+            "caches",
+            "a cache on the way stores pages against Cache-Control, so visitors may see the pages "
+            "of others",
+            "turn it off for the pages of this site, and empty it",
+        )
+
+
+def _is_from_cache(answer: FetchedResponse | FetchError) -> bool:
+    """Return whether a cache says that it had stored this page, which no cache may store."""
+    if isinstance(answer, FetchError):
+        return False
+    headers = answer.headers
+    if "no-store" not in ",".join(headers.get_all("Cache-Control") or []).lower():
+        return False  # check_refresh_page reports it
+    said = [value for name in _CACHE_HEADERS for value in headers.get_all(name) or []]
+    age = headers.get("Age", "").strip()
+    return (age.isdigit() and age.strip("0") != "") or any(map(_HIT.search, said))
 
 
 def check_csp(environment: Environment) -> Iterator[Finding]:

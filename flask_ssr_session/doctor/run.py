@@ -31,6 +31,7 @@ from .check_cookies import (
 from .check_hooks import check_decorators, check_middleware
 from .check_keys import check_keys, check_static_keys
 from .check_pages import (
+    check_caches,
     check_connection_allowlist,
     check_csp,
     check_refresh_page,
@@ -77,6 +78,7 @@ CHECKS: tuple[Callable[[Environment], Iterator[Finding]], ...] = (
     check_api_keys,
     check_clocks,
     check_refresh_page,
+    check_caches,
     check_csp,
     check_connection_allowlist,
     check_script,

@@ -95,6 +95,32 @@ def test_refresh_page_has_to_be_html_not_cached_and_allowed(
     assert_findings([found for check in checks for found in check(environment)], expected)
 
 
+CACHED = "problem caches a cache on the way stores pages against Cache-Control…-> turn it off for"
+
+test_refresh_page_has_to_come_from_the_app = table(
+    check_pages.check_caches,
+    {
+        "no cache says a word": (shown(), ""),
+        "silence": (DOWN, ""),
+        "an age": (shown(Age="1"), CACHED),
+        "an age of ten": (shown(Age="10"), CACHED),
+        "no age": (shown(Age="0"), ""),
+        "no number": (shown(Age="x"), ""),
+        "a page that caches may store": (shown(Age="1", Cache_Control="private"), ""),
+        "a hit": (shown(X_Cache="HIT"), CACHED),
+        "a hit of the second of two": (shown(X_Cache=("MISS", "Hit from x")), CACHED),
+        "a hit of squid": (shown(X_Cache="TCP_HIT from x"), CACHED),
+        "a hit of nginx": (shown(X_Cache_Status="HIT"), CACHED),
+        "a hit of Cloudflare": (shown(CF_Cache_Status="HIT"), CACHED),
+        "a hit of the standard": (shown(Cache_Status="x; hit; ttl=9"), CACHED),
+        "a miss": (shown(X_Cache="MISS from white.example"), ""),
+        "a hit the second time": ({"repeated_page": shown(X_Cache="HIT")}, CACHED),
+        "a miss the second time": ({"repeated_page": shown(X_Cache="MISS")}, ""),
+    },
+    "refresh_page",
+)
+
+
 def test_site_and_api_of_two_hosts_are_both_reported() -> None:
     down = make_environment(refresh_api=reply(status=502), refresh_page=reply(status=502))
     assert_findings(check_pages.check_refresh_page(down), "problem refresh_page the site at www.ex")
