@@ -21,7 +21,7 @@ from .obstacles import find_obstacle
 from .page_files import PageFile, find_script, find_style, loads_sdk, return_path
 from .probes import RETURN_PATH, next_url
 
-# In which caches say that they had stored a response: RFC 9211, and names of their own.
+# The headers by which caches name a stored response: that of RFC 9211, and older ones.
 _CACHE_HEADERS = ("Cache-Status", "X-Cache", "X-Cache-Status", "CF-Cache-Status")
 _HIT = re.compile("(?<![a-z])hit(?![a-z])", re.IGNORECASE)
 _MISSING = "add a view for it, or set SSR_SESSION_LOGIN_URL"
