@@ -204,7 +204,14 @@ def check_api_keys(environment: Environment) -> Iterator[Finding]:
     ):
         return
     where = f"the API at {host_and_port(environment.resolved.api_domain)}"
-    if not probe.kids:
+    if isinstance(probe.answer, FetchedResponse) and probe.answer.status >= 500:
+        yield problem(
+            "api_keys",
+            f"the key set of {where} responds with status {probe.answer.status}, so sign-in and "
+            "refresh most likely fail",
+            "see the log of the API: its core is down, or rejects its api_key",
+        )
+    elif not probe.kids:
         yield warning(
             "api_keys",
             f"{where} publishes no keys ({probe.failure_text}), so the doctor cannot see whether "

@@ -15,7 +15,7 @@ from ..sansio.origins import is_loopback
 from ..upstream.fetch import FetchedResponse
 from .check_api import working_refresh_api
 from .environment import Environment
-from .finding import Finding, ok, problem, warning
+from .finding import Finding, Level, ok, problem, warning
 from .hosts import bare_domain, host_of
 
 _PARTITIONED = re.compile(r";\s*partitioned\s*(?=;|$)", re.IGNORECASE)
@@ -75,6 +75,15 @@ def _check_shared_domain(environment: Environment, domain: str, page: str, api: 
             "set session.init(cookie_domain=...) to a domain that you own",
         )
     return ok("cookie_domain", f"session cookies for {domain} reach both {page} and {api}")
+
+
+def hosts_are_apart(environment: Environment) -> bool:
+    """Return whether no cookie domain lets pages and API share cookies, so a host has to change."""
+    if (site := environment.site) is None:
+        return False
+    shared = _shared_domain(host_of(site), host_of(environment.resolved.api_domain))
+    has_problem = _check_domain(environment, site).level is Level.PROBLEM
+    return has_problem and environment.is_public_suffix(shared)
 
 
 def _covers(domain: str, host: str) -> bool:

@@ -5,6 +5,7 @@ A server's response is untrusted: findings show its status, never its text.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -13,11 +14,17 @@ from ..pages import assets
 from ..upstream.fetch import FetchedResponse
 from .csp import blocked_directives
 from .environment import Environment
+from .find_sign_in import has_sign_in_view
 from .finding import Finding, ok, problem, warning
 from .hosts import host_and_port
 from .obstacles import find_obstacle
-from .page_files import PageFile, find_script, find_style, return_path
+from .page_files import PageFile, find_script, find_style, loads_sdk, return_path
 from .probes import RETURN_PATH, next_url
+
+# The headers by which caches name a stored response: that of RFC 9211, and older ones.
+_CACHE_HEADERS = ("Cache-Status", "X-Cache", "X-Cache-Status", "CF-Cache-Status")
+_HIT = re.compile("(?<![a-z])hit(?![a-z])", re.IGNORECASE)
+_MISSING = "add a view for it, or set SSR_SESSION_LOGIN_URL"
 
 
 def check_refresh_page(environment: Environment) -> Iterator[Finding]:
@@ -67,6 +74,30 @@ def check_refresh_page(environment: Environment) -> Iterator[Finding]:
         )
     else:
         yield ok("refresh_page", f"{path} shows the refresh page")
+
+
+def check_caches(environment: Environment) -> Iterator[Finding]:
+    """Check that no cache says that it has stored the refresh page."""
+    pages = environment.refresh_page, environment.repeated_page
+    if any(page is not None and _is_from_cache(page.answer) for page in pages):
+        yield problem(
+            "caches",
+            "a cache on the way stores pages against Cache-Control, so visitors may see the pages "
+            "of others",
+            "turn it off for the pages of this site, and empty it",
+        )
+
+
+def _is_from_cache(answer: FetchedResponse | FetchError) -> bool:
+    """Return whether a cache says that it had stored this page, which no cache may store."""
+    if isinstance(answer, FetchError):
+        return False
+    headers = answer.headers
+    if "no-store" not in ",".join(headers.get_all("Cache-Control") or []).lower():
+        return False  # check_refresh_page reports it
+    said = [value for name in _CACHE_HEADERS for value in headers.get_all(name) or []]
+    age = headers.get("Age", "").strip()
+    return (age.isdigit() and age.strip("0") != "") or any(map(_HIT.search, said))
 
 
 def check_csp(environment: Environment) -> Iterator[Finding]:
@@ -151,12 +182,22 @@ def check_script(environment: Environment) -> Iterator[Finding]:
 def check_sign_in(environment: Environment) -> Iterator[Finding]:
     """Check that visitors without a session can open the sign-in page."""
     url, probe = environment.sign_in_url, environment.sign_in
-    if url is not None and probe is not None:
+    if url is None:
+        return
+    if probe is not None:
         obstacle = find_obstacle(probe, f"the sign-in page at {probe.host}")
         yield (
             problem("sign_in", *obstacle)
             if obstacle
             else _check_sign_in(url, probe.url, probe.answer)
+        )
+    elif environment.is_offline and not has_sign_in_view(
+        environment.state, environment.resolved, environment.front_page
+    ):
+        yield warning(
+            "sign_in",
+            "no view of this app serves the sign-in page, where visitors are sent",
+            f"{_MISSING}, unless another service serves it",
         )
 
 
@@ -170,7 +211,9 @@ def _check_sign_in(url: str, final_url: str, answer: FetchedResponse | FetchErro
     if isinstance(answer, FetchError):
         return problem("sign_in", f"nothing responds at {host_and_port(url)} ({answer})", advice)
     if answer.status == 404:
-        return problem("sign_in", "visitors are sent to a sign-in page that does not exist", advice)
+        return problem(
+            "sign_in", "visitors are sent to a sign-in page that does not exist", _MISSING
+        )
     onward = next_url(final_url, answer)
     is_loop = onward is not None and urlsplit(onward).path in (
         urlsplit(url).path,
@@ -180,8 +223,8 @@ def _check_sign_in(url: str, final_url: str, answer: FetchedResponse | FetchErro
         return problem(
             "sign_in",
             "the sign-in page itself requires a session, so no visitor can ever sign in",
-            "let visitors without a session in: remove login_required there, and put "
-            "session_optional or session_exempt on its view",
+            "let visitors without a session in: remove the decorator or hook that requires a "
+            "session there, or mark the view session_optional",
         )
     if answer.status >= 500:
         return problem(
@@ -191,4 +234,11 @@ def _check_sign_in(url: str, final_url: str, answer: FetchedResponse | FetchErro
         )
     if answer.status >= 400:
         return problem("sign_in", f"the sign-in page responds with status {answer.status}", advice)
+    if answer.status < 300 and not loads_sdk(answer):
+        return warning(
+            "sign_in",
+            "the sign-in page has no session_script(): unless it loads SuperTokens' browser SDK "
+            "itself, sign-in sets no cookies",
+            "add {{ session_script() }} to its head",
+        )
     return ok("sign_in", f"the sign-in page responds at {host_and_port(url)}")

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from ..config.settings import Settings
 from ..errors import ConfigError
+from ..sansio.origins import is_loopback
 from ..setup_checks import check_pages
 from .environment import Environment, configured_front_page
 from .finding import Finding, ok, problem, warning
@@ -161,12 +162,17 @@ def check_site(environment: Environment) -> Iterator[Finding]:
             "serve the API over https, and set api_domain to its https URL",
         )
     # Browsers treat the scheme as part of the site: they send no SameSite cookies across schemes,
-    # and other cookies have to be Secure. On localhost, Firefox sends them, but Chromium does not.
+    # and other cookies have to be Secure. To localhost, Chromium and Firefox send Secure cookies
+    # over plain http, too.
     elif api.startswith("https:") and site.startswith("http:"):
+        arrive = (
+            "do not arrive on any other host than localhost"
+            if is_loopback(site)
+            else "never arrive at the pages"
+        )
         yield problem(
             "site",
-            "the site uses plain http and the API https, so the API's Secure cookies never arrive "
-            "at the pages",
+            f"the site uses plain http and the API https, so the API's Secure cookies {arrive}",
             "use one scheme for both: serve the site over https, and pass its https URL with --url",
         )
     elif website is not None and website != site:

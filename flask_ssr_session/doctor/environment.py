@@ -13,12 +13,7 @@ from flask import Flask
 
 from ..app_state import AppState
 from ..config.resolved import ResolvedSettings, SDKSettings
-from ..config.sdk import (
-    SDKCookieSettings,
-    read_cookie_settings,
-    read_recipe_ids,
-    read_sdk,
-)
+from ..config.sdk import SDKCookieSettings, read_cookie_settings, read_recipe_ids, read_sdk
 from ..config.settings import Settings
 from ..config.static_keys import read_static_keys
 from ..errors import FetchError
@@ -162,6 +157,13 @@ class Environment:
         if self.is_offline:
             return probe_app(self.state.clock, self.state.app, self.front_page, path)
         return send_probe(self.state.clock, self.front_page + path, PAGE_HEADERS)
+
+    @cached_property
+    def repeated_page(self) -> ProbeResult | None:
+        """The refresh page, requested a second time."""
+        if self.is_offline or self.refresh_page is None or find_script(self.refresh_page) is None:
+            return None
+        return send_probe(self.state.clock, self.refresh_page.url, PAGE_HEADERS)
 
     @cached_property
     def script(self) -> ProbeResult | None:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from urllib.parse import urljoin
 
 from ..errors import FetchError
+from ..upstream.fetch import FetchedResponse
 from .probes import ProbeResult
 
 # Only paths, so that the doctor sends no request to a host that the page names; and only characters
@@ -16,6 +17,7 @@ _PATH = r"/(?![/\\])[!#-;=?-\[\]-~]*/ssr-session-[0-9a-f]+"
 # session_script() loads the same file, with the mode "session".
 _SCRIPT = re.compile(rf'<script src="({_PATH}\.js)"[^<>]* data-mode="refresh"[^<>]*>')
 _STYLE = re.compile(rf'<link rel="stylesheet" href="({_PATH}\.css)"[^<>]*>')
+_OWN_NAME = re.compile(r"/ssr-session-[0-9a-f]+\.js")
 _NONCE = re.compile(r' nonce="([^"]+)"')
 _RETURN_PATH = re.compile(r' data-return-to="([^"]*)"')
 
@@ -42,6 +44,16 @@ def return_path(page: ProbeResult) -> str | None:
 def find_style(page: ProbeResult) -> PageFile | None:
     """Return the refresh page's style sheet, or None if the page loads none."""
     return _find(_STYLE, page)
+
+
+def loads_sdk(page: FetchedResponse) -> bool:
+    """Return whether a script of the page is this package's or names SuperTokens.
+
+    A bundle may have the SDK without its name.
+    """
+    _, *parts = page.body.decode("utf-8", "replace").lower().split("<script")
+    scripts = [part.partition("</script")[0] for part in parts]
+    return any("supertokens" in script or _OWN_NAME.search(script) for script in scripts)
 
 
 def _search(element: re.Pattern[str], page: ProbeResult) -> re.Match[str] | None:

@@ -26,10 +26,12 @@ from .check_cookies import (
     check_cookie_attributes,
     check_cookie_domain,
     check_older_cookie_domain,
+    hosts_are_apart,
 )
 from .check_hooks import check_decorators, check_middleware
 from .check_keys import check_keys, check_static_keys
 from .check_pages import (
+    check_caches,
     check_connection_allowlist,
     check_csp,
     check_refresh_page,
@@ -76,11 +78,15 @@ CHECKS: tuple[Callable[[Environment], Iterator[Finding]], ...] = (
     check_api_keys,
     check_clocks,
     check_refresh_page,
+    check_caches,
     check_csp,
     check_connection_allowlist,
     check_script,
     check_sign_in,
 )
+
+# What these report changes with the hosts.
+_AFTER_HOSTS = (check_cors, check_csp)
 
 
 def run_checks(state: AppState, url: str | None, *, offline: bool) -> Iterator[Finding]:
@@ -102,7 +108,8 @@ def run_checks(state: AppState, url: str | None, *, offline: bool) -> Iterator[F
         yield problem("setup", str(error), advice)
         return
     for check in CHECKS:
-        yield from check(environment)
+        if check not in _AFTER_HOSTS or not hosts_are_apart(environment):
+            yield from check(environment)
 
 
 def explain_input(state: AppState, text: str, *, offline: bool) -> Iterator[Finding]:

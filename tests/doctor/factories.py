@@ -50,7 +50,7 @@ CLAIMS = ClaimSetup(added=("st-ev", "st-mfa"))
 PROBED = {
     **dict.fromkeys(("key_servers", "cores"), "http://user:secret@core-{}:3567/secret"),
     **dict.fromkeys(("refresh_api", "preflight", "api_key_set"), API),
-    "refresh_page": f"{PAGES}/refresh-session",
+    **dict.fromkeys(("refresh_page", "repeated_page"), f"{PAGES}/refresh-session"),
     "script": f"{PAGES}/ssr.js",
     "sign_in": f"{PAGES}/auth",
 }

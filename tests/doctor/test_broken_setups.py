@@ -62,6 +62,7 @@ NOT_RUNNING = "does not run or cannot be reached"
 PAGES_DOWN = f"problem refresh_page the site at www.example.com {NOT_RUNNING}"
 NO_QUERY = "problem refresh_page the query of a URL does not reach the app…-> make the proxy pass"
 NOT_THEIRS = f"{API}does not respond as SuperTokens does (status 401)"
+SIGN_IN = "<script src=/supertokens.js></script>"
 BARE: dict[str, Any] = {"front_token": (), "Set_Cookie": ()}
 
 
@@ -88,7 +89,7 @@ def test_one_break_on_the_way_is_one_finding(
     settings: dict[str, Any] = {"jwks": {"keys": [SessionSigner("s-1").jwk()]}}
     app = pages_app(api_domain=PAGES, **settings)
     app.extensions["ssr_session"].clock = SteppedClock(wall=NOW)
-    app.add_url_rule("/auth", "sign_in", lambda: "sign in")
+    app.add_url_rule("/auth", "sign_in", lambda: SIGN_IN)
     app.add_url_rule("/auth/jwt/jwks.json", "keys", lambda: settings["jwks"])
 
     def serve(url: str) -> FetchedResponse:

@@ -61,6 +61,7 @@ def test_api_that_does_not_work_is_reported_once() -> None:
 
 AT_API = "api_keys the API at api.example.com"
 UNKNOWN = f"warning {AT_API} publishes no keys ({{}}), so the doctor cannot see"
+FAILING = "problem api_keys the key set of the API…status 500, so sign-in…-> see the log of the API"
 TWO_CORES = f"problem {AT_API} has different keys than pages verify with: two cores"
 OF_API: dict[str, Any] = {"jwks_uri": f"{API}/auth/jwt/jwks.json"}
 
@@ -70,6 +71,8 @@ test_api_has_to_have_the_keys_that_pages_verify_with = table(
         "a key in common": ("d-1 d-2", f"ok {AT_API} has the keys that pages verify with"),
         "another key": ("d-2", TWO_CORES),
         "no key set": (reply(status=404), UNKNOWN.format("status 404")),
+        "a last status of clients": (reply(status=499), UNKNOWN.format("status 499")),
+        "an error": (reply(status=500), FAILING),
         "silence": (DOWN, UNKNOWN.format(DOWN)),
         "it was not asked": (None, ""),
     },

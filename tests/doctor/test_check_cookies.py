@@ -24,6 +24,7 @@ LOOPBACKS = (
     "problem cookie_domain browsers share no cookies between 127.0.0.1 and localhost -> open the "
     "site at localhost, or set the SDK's domains to 127.0.0.1"
 )
+ADDRESSES = "problem cookie_domain session cookies are set for 0.0.1, so"
 REACH = "ok cookie_domain session cookies for {} reach both"
 ONE_HOST = "ok cookie_domain pages and API share the host {}"
 
@@ -46,7 +47,7 @@ DOMAINS: dict[str, Any] = {
     "pages on loopback alone": (LOCAL, "http://api.example.com", None, SITES),
     "an API on loopback alone": ("http://www.example.com", LOCAL, None, SITES),
     "two addresses": ("http://10.0.0.1", "http://10.1.0.1", None, SITES),
-    "the end of addresses": ("http://10.0.0.1", "http://9.0.0.1", ".0.0.1", "problem cookie_d"),
+    "the end of addresses": ("http://10.0.0.1", "http://9.0.0.1", ".0.0.1", ADDRESSES),
 }
 
 
@@ -55,12 +56,15 @@ def test_cookies_of_the_api_have_to_reach_the_pages(
     pages: str, api: str, domain: str | None, expected: Expected
 ) -> None:
     sdk = {"api_domain": api, "website_origin": pages, "cookie_domain": domain}
-    findings = check_cookies.check_cookie_domain(make_environment(site=pages, sdk=sdk))
-    assert_findings(findings, expected)
+    environment = make_environment(site=pages, sdk=sdk)
+    assert_findings(check_cookies.check_cookie_domain(environment), expected)
+    is_apart = expected in (SITES, LOOPBACKS, SUFFIX.format("co.uk"), ADDRESSES)
+    assert check_cookies.hosts_are_apart(environment) is is_apart
 
 
 def test_cookies_are_not_checked_without_a_site() -> None:
     unknown = make_environment(site=None, cookies={"same_site": "none", "secure": False})
+    assert not check_cookies.hosts_are_apart(unknown)
     for name in ("cookie_domain", "cookie_attributes", "older_cookie_domain"):
         assert_findings(getattr(check_cookies, f"check_{name}")(unknown), "")
 

@@ -95,6 +95,32 @@ def test_refresh_page_has_to_be_html_not_cached_and_allowed(
     assert_findings([found for check in checks for found in check(environment)], expected)
 
 
+CACHED = "problem caches a cache on the way stores pages against Cache-Control…-> turn it off for"
+
+test_refresh_page_has_to_come_from_the_app = table(
+    check_pages.check_caches,
+    {
+        "no cache says a word": (shown(), ""),
+        "silence": (DOWN, ""),
+        "an age": (shown(Age="1"), CACHED),
+        "an age of ten": (shown(Age="10"), CACHED),
+        "no age": (shown(Age="0"), ""),
+        "no number": (shown(Age="x"), ""),
+        "a page that caches may store": (shown(Age="1", Cache_Control="private"), ""),
+        "a hit": (shown(X_Cache="HIT"), CACHED),
+        "a hit of the second of two": (shown(X_Cache=("MISS", "Hit from x")), CACHED),
+        "a hit of squid": (shown(X_Cache="TCP_HIT from x"), CACHED),
+        "a hit of nginx": (shown(X_Cache_Status="HIT"), CACHED),
+        "a hit of Cloudflare": (shown(CF_Cache_Status="HIT"), CACHED),
+        "a hit of the standard": (shown(Cache_Status="x; hit; ttl=9"), CACHED),
+        "a miss": (shown(X_Cache="MISS from white.example"), ""),
+        "a hit the second time": ({"repeated_page": shown(X_Cache="HIT")}, CACHED),
+        "a miss the second time": ({"repeated_page": shown(X_Cache="MISS")}, ""),
+    },
+    "refresh_page",
+)
+
+
 def test_site_and_api_of_two_hosts_are_both_reported() -> None:
     down = make_environment(refresh_api=reply(status=502), refresh_page=reply(status=502))
     assert_findings(check_pages.check_refresh_page(down), "problem refresh_page the site at www.ex")
@@ -266,11 +292,13 @@ def test_script_has_to_arrive_unchanged(
 
 OPEN = "ok sign_in the sign-in page responds at www.example.com"
 CLOSED = (
-    "problem sign_in the sign-in page itself requires a session, so no visitor can ever sign in"
+    "problem sign_in the sign-in page itself requires a session, so no visitor can ever sign in -> "
+    "let visitors without a session in: remove the decorator or hook that requires"
 )
 FAILS = "problem sign_in the sign-in page fails (status 500) -> see the log of the server"
 RESPONDS = "problem sign_in the sign-in page responds with status {} -> set SSR_SESSION_LOGIN_URL"
-NO_PAGE = "problem sign_in visitors are sent to a sign-in page that does not exist -> set SSR_SESS"
+NO_PAGE = "problem sign_in visitors are sent to a sign-in page that does not exist -> add a view"
+NO_SDK = "warning sign_in the sign-in page has no session_script()…-> add {{ session_script() }} to"
 OURS: dict[str, Any] = {"SSR_Session": "anonymous; reason=anonymous"}
 
 
@@ -281,7 +309,11 @@ def to(location: str, status: int = 302, **headers: str) -> FetchedResponse:
 test_visitors_without_a_session_have_to_reach_sign_in = table(
     check_pages.check_sign_in,
     {
-        "a page": (reply(), OPEN),
+        "a page with session_script()": (reply(LAYOUT), OPEN),
+        "a page with SuperTokens' SDK": (reply("<SCRIPT src=/SuperTokens.js></SCRIPT>"), OPEN),
+        "a page with the SDK in its script": (reply("<script>supertokens.init()"), OPEN),
+        "a page with another script": (reply("<script src=/x.js></script>supertokens"), NO_SDK),
+        "a page without a script": (reply(LAYOUT.replace("<script", "<link"), 299), NO_SDK),
         "a redirect to another page": (to("/auth/login"), OPEN),
         "a redirect to another site": (to("https://id.example.net/auth"), OPEN),
         "a redirect to itself": (to("/auth?next=/auth"), CLOSED),

@@ -132,8 +132,8 @@ test_address_of_the_site = table(
         "no SDK names the site": ({"has_sdk": False}, "ok site"),
         "the SDK names another": ({"site": OTHER}, f"warning site…is {PAGES}, but…checks {OTHER}"),
         "a plain API, encrypted pages": (at("http://api.example.com"), "problem site…https and"),
-        "an encrypted API, plain pages": (FAR, "problem site the site uses plain http and the API"),
-        "an encrypted API, local pages": (NEAR, "problem site the site uses plain http and"),
+        "an encrypted API, plain pages": (FAR, "problem site…Secure cookies never arrive at"),
+        "an encrypted API, local pages": (NEAR, "problem site…do not arrive on any other"),
         "both are plain": ({"site": PLAIN, **at(PLAIN, website_origin=PLAIN)}, "ok site"),
     },
 )

@@ -8,6 +8,7 @@ import pytest
 from flask import Flask, g
 
 from flask_ssr_session.doctor import environment, probes
+from flask_ssr_session.doctor.check_pages import check_sign_in
 from flask_ssr_session.doctor.environment import read_environment
 from flask_ssr_session.testing import SessionSigner
 from flask_ssr_session.upstream.fetch import FetchedResponse
@@ -21,6 +22,7 @@ from .factories import (
     PAGES,
     SDK,
     Network,
+    assert_findings,
     checks_run,
     keys,
     line,
@@ -36,7 +38,7 @@ SCRIPT = f"GET {PAGES}/refresh-session/ssr-session-0b.js"
 KEYS, API_KEYS = f"GET {CORE}/.well-known/jwks.json", f"GET {API}/auth/jwt/jwks.json"
 REFRESH, PREFLIGHT = f"POST {API}/auth/session/refresh", f"OPTIONS {API}/auth/session/refresh"
 QUERY = f"GET {CORE}/recipe/session?sessionHandle=flask-ssr-session-doctor"
-SIGN_IN = f"GET {PAGES}/auth"
+SIGN_IN, APART = f"GET {PAGES}/auth", "https://www.example.net"
 
 
 @pytest.fixture
@@ -50,6 +52,7 @@ def network(monkeypatch: pytest.MonkeyPatch) -> Network:
         REFRESH: reply(status=401, front_token="remove", Date="Tue, 14 Nov 2023 22:13:20 GMT"),
         PAGE_AT: page,
         SIGN_IN: reply(),
+        PAGE_AT.replace(PAGES, APART): page,
     }
     return network
 
@@ -73,9 +76,9 @@ def app_at(seconds: float, **settings: Any) -> Flask:
 
 
 @pytest.mark.usefixtures("sdk")
-def test_every_server_is_asked_once_as_a_browser_without_cookies(network: Network) -> None:
+def test_every_server_is_asked_as_a_browser_without_cookies(network: Network) -> None:
     result = run(app_at(0))
-    asked = [KEYS, QUERY, REFRESH, PREFLIGHT, API_KEYS, PAGE_AT, SCRIPT, SIGN_IN]
+    asked = [KEYS, QUERY, REFRESH, PREFLIGHT, API_KEYS, PAGE_AT, PAGE_AT, SCRIPT, SIGN_IN]
     assert network.requests == asked
     shown_to = [url for url, headers in network.headers.items() if "key-of-ada" in repr(headers)]
     assert shown_to == [QUERY]
@@ -87,7 +90,8 @@ def test_every_server_is_asked_once_as_a_browser_without_cookies(network: Networ
     assert network.headers[PAGE_AT]["Sec-Fetch-Dest"] == "document"
 
 
-REST = PREFLIGHT, PAGE_AT, SCRIPT, SIGN_IN
+AT_APART = [each.replace(PAGES, APART) for each in (PAGE_AT, PAGE_AT, SCRIPT, SIGN_IN)]
+REST = PREFLIGHT, PAGE_AT, PAGE_AT, SCRIPT, SIGN_IN
 STATIC = {"jwks": {"keys": [SessionSigner("s-1").jwk()]}}
 
 
@@ -96,8 +100,9 @@ STATIC = {"jwks": {"keys": [SessionSigner("s-1").jwk()]}}
     {
         "keys come from the API": ({}, (), [API_KEYS, REFRESH]),
         "keys come with the settings": (STATIC, (), [REFRESH, API_KEYS]),
-        "nothing is asked offline": (STATIC, ("--offline", "--url", PAGES), []),
+        "nothing is asked offline": (STATIC, ("--offline", "--url", APART), []),
         "the site is asked if it is known": ({}, ("--url", PAGES), [API_KEYS, REFRESH, *REST]),
+        "a site apart needs no preflight": ({}, ("--url", APART), [API_KEYS, REFRESH, *AT_APART]),
     },
 )
 def test_process_without_an_sdk_asks_no_core(
@@ -106,6 +111,7 @@ def test_process_without_an_sdk_asks_no_core(
     result = run(app_at(0, **settings), *arguments)
     assert network.requests == expected
     assert "core" not in checks_run(result)
+    assert ("csp" in checks_run(result)) is (PAGES in arguments)
 
 
 def test_site_that_does_not_respond_is_asked_for_nothing_else(network: Network) -> None:
@@ -152,6 +158,32 @@ def test_sign_in_endpoint_gets_the_language_of_the_front_page() -> None:
     found = read_environment(app.extensions["ssr_session"], PAGES, offline=True)
     with app.app_context():
         assert found.sign_in_url == f"{PAGES}/de/in"
+
+
+NO_VIEW = "warning sign_in no view of this app serves the sign-in page…-> add a view for it, or set"
+
+
+@rows(
+    "login_url, mount_point, rule, expected",
+    {
+        "a view": ("/auth", "", "/auth", ""),
+        "a view with a slash": ("/auth", "", "/auth/", ""),
+        "a view of another page": ("/auth", "", "/other", NO_VIEW),
+        "a view below a mount point": ("/shop/auth", "/shop", "/auth", ""),
+        "no view below it": ("/shop/auth", "/shop", "/shop/auth", NO_VIEW),
+        "another app": ("/auth", "/shop", "/other", ""),
+        "another site": ("https://id.example.net/auth", "", "/other", ""),
+        "a function": (lambda _: "/auth", "", "/other", NO_VIEW),
+    },
+)
+def test_sign_in_page_needs_a_view_offline(
+    login_url: Any, mount_point: str, rule: str, expected: str
+) -> None:
+    app = pages_app(login_url=login_url)
+    app.add_url_rule(rule, "it", lambda: "")
+    found = read_environment(app.extensions["ssr_session"], PAGES + mount_point, offline=True)
+    with app.app_context():
+        assert_findings(check_sign_in(found), expected)
 
 
 def test_this_machines_clock_is_the_apps(network: Network) -> None:
