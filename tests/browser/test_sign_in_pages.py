@@ -16,8 +16,6 @@ from hatch_build import run
 from .conftest import ROOT, Serve, Site, documents_of, install
 from .pasted_docs import blocks_below
 
-pytestmark = pytest.mark.browser
-
 PREBUILT, OWN = "SuperTokens' prebuilt pages", "A form of your own"
 ENVIRONMENT = {"SUPERTOKENS_TLDEXTRACT_DISABLE_HTTP": "1"}
 HERE = "/account?page=2"
