@@ -1,16 +1,11 @@
 // Reads forms: who filled one in, and what the browser would send.
 import { attribute, createElement, queryAll } from "./page.js";
-import { frontToken } from "./sdk_cookies.js";
+import { userHash } from "./sdk_cookies.js";
 
-// Return whether the signed-in user filled the form in. The server's form_owner() hashes the user
-// id in the same way: FNV-1a over UTF-8. The hash tells this browser's users apart and proves
-// nothing.
+// Return whether the signed-in user filled the form in.
 export function isOwner(form) {
-  const { uid } = frontToken();
-  if (typeof uid !== "string" || !uid) return false;
-  let hash = 0x811c9dc5;
-  for (const byte of new TextEncoder().encode(uid)) hash = Math.imul(hash ^ byte, 0x01000193);
-  return attribute(form, "data-ssr-owner") === (hash >>> 0).toString(16).padStart(8, "0");
+  const user = userHash();
+  return user !== undefined && attribute(form, "data-ssr-owner") === user;
 }
 
 // The pressed button's formmethod, formaction and so on take precedence over the form's attributes.

@@ -41,6 +41,16 @@ export function frontToken() {
   }
 }
 
+// Return a hash of the signed-in user's id, or undefined: FNV-1a over UTF-8, as the server's
+// user_hash(). It distinguishes the users of this browser and proves nothing.
+export function userHash() {
+  const { uid } = frontToken();
+  if (typeof uid !== "string" || !uid) return undefined;
+  let hash = 0x811c9dc5;
+  for (const byte of new TextEncoder().encode(uid)) hash = Math.imul(hash ^ byte, 0x01000193);
+  return (hash >>> 0).toString(16).padStart(8, "0");
+}
+
 // Return whether another tab has refreshed since this page was requested, and its token is still
 // valid. The token's age is compared with its lifetime, so a wrong clock here does not matter.
 export function wasRefreshedElsewhere(marginMs = 0) {

@@ -2,9 +2,16 @@
 // page is loaded again, or, if the visitor has entered something, hidden behind a notice.
 import { resetFields, hasEntries } from "./entries.js";
 import { createElement, nonce, noticeTemplate, queryAll, settings, show } from "./page.js";
+import { userHash } from "./sdk_cookies.js";
 import { currentSession, isHidden, watchSession } from "./session_watch.js";
 
-let loadedFor = currentSession();
+// The page was requested by one user, and another has signed in before this script started.
+const { frontUser } = settings;
+const isForAnother = frontUser !== undefined && ![undefined, frontUser].includes(userHash());
+// A cache of the site may answer each reload with the page of the other user.
+const isReloaded = performance.getEntriesByType("navigation")[0]?.type === "reload";
+
+let loadedFor = isForAnother ? { uid: "(another)" } : currentSession();
 let isSignedOutHere = false;
 let restorePage = null; // set while the page is hidden
 let notice = null;
@@ -34,7 +41,7 @@ function check({ persisted }) {
     return true;
   }
   hidePage();
-  if (hasEntries()) showNotice(template, uid ? "other_user" : "signed_out");
+  if (hasEntries() || (isForAnother && isReloaded)) showNotice(template, uid ? "other_user" : "signed_out");
   else if (!isHidden()) leavePage(); // a hidden tab waits, so that not all reload at once
   return false;
 }
@@ -94,6 +101,7 @@ export function guardUser() {
   addEventListener("pagehide", () => {
     isSignedOutHere = false;
   });
+  if (isForAnother) addEventListener("DOMContentLoaded", check);
   addEventListener("turbo:load", rememberSession); // Turbo has replaced the body
   // Run before all other submit listeners, which may send the form themselves.
   addEventListener("submit", (event) => {

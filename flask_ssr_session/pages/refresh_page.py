@@ -14,7 +14,8 @@ from ..flask_context import current_request
 from ..request_paths import refresh_path
 from ..request_state import current_request_state
 from ..request_verdict import cookies_named
-from ..sansio.cookie_header import ACCESS_TOKEN_COOKIE
+from ..sansio.cookie_header import ACCESS_TOKEN_COOKIE, FRONT_TOKEN_COOKIE
+from ..sansio.front_token import front_token_users, user_hash
 from ..sansio.request_kind import SAFE_METHODS
 from ..sign_in_url import sign_in_url
 from ..withholding import signal_refresh, withhold
@@ -95,6 +96,7 @@ def session_script(nonce: str | None = None, texts: Mapping[str, str] | None = N
     """
     request, binding = current_request(), current_state().sdk_binding()
     verdict = current_request_state().verdict
+    session = verdict and (verdict.session or verdict.pending_session)
     asset_folder, nonce = refresh_path(request, binding), nonce or _app_nonce()
     request.environ[HAS_SCRIPT] = True
     script = script_element(
@@ -106,9 +108,10 @@ def session_script(nonce: str | None = None, texts: Mapping[str, str] | None = N
             "unsafe": None if request.method in SAFE_METHODS else "",
             "stale-claims": "" if verdict is not None and verdict.has_stale_claims else None,
             "refresh-ahead": "" if binding.settings.refresh_ahead else None,
+            "front-user": None if session is None else _front_user(request),
         },
     )
-    if verdict is None or (verdict.session or verdict.pending_session) is None:
+    if session is None:
         return script
     notice = render_notice(
         current_app,
@@ -134,6 +137,16 @@ def _browser_settings(binding: SDKBinding) -> BrowserSettings:
         resolved.cookie_domain,
         resolved.session_expired_status,
     )
+
+
+def _front_user(request: Request) -> str | None:
+    """Return a hash of the user whom the browser named as signed in; None if that is not certain.
+
+    The script compares it with what the browser says when the script starts. The session's own user
+    id would not do: an app that maps user ids may have a front token with another id.
+    """
+    users = front_token_users(cookies_named(request, FRONT_TOKEN_COOKIE))
+    return user_hash(users.pop()) if len(users) == 1 else None
 
 
 def _app_nonce() -> str | None:

@@ -6,9 +6,7 @@ the browser, one step back in its history. A form is offered only to the user wh
 
 from __future__ import annotations
 
-import json
 import re
-from base64 import b64decode
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
@@ -18,6 +16,7 @@ from werkzeug.http import parse_options_header
 from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder, NeedData
 
 from ..errors import TokenInvalidError
+from .front_token import front_token_users, user_hash
 from .jwt import decode_unverified_token
 
 MAX_FORM_BYTES = 64 * 1024
@@ -72,12 +71,11 @@ def form_owner(raw_tokens: Sequence[str], raw_front_tokens: Sequence[str]) -> st
     :param raw_front_tokens: the browser SDK's front tokens, used only if no access token names a
         user.
 
-    The hash distinguishes the users of one browser, so that a form is not submitted as another user
-    by mistake, and keeps user ids out of the page; it proves nothing. It is a 32-bit FNV-1a over
-    UTF-8, because pages on plain http have no ``crypto.subtle``.
+    See :func:`~flask_ssr_session.sansio.front_token.user_hash`: a form is not submitted as another
+    user by mistake.
     """
-    users = set(_subjects(raw_tokens)) or set(_front_users(raw_front_tokens))
-    return _hash(users.pop()) if len(users) == 1 else None
+    users = set(_subjects(raw_tokens)) or front_token_users(raw_front_tokens)
+    return user_hash(users.pop()) if len(users) == 1 else None
 
 
 def _subjects(raw_tokens: Sequence[str]) -> Iterator[str]:
@@ -86,25 +84,6 @@ def _subjects(raw_tokens: Sequence[str]) -> Iterator[str]:
             yield decode_unverified_token(raw).payload["sub"]
         except TokenInvalidError:  # noqa: PERF203 - usually one token
             continue
-
-
-def _front_users(raw_front_tokens: Sequence[str]) -> Iterator[str]:
-    for raw in raw_front_tokens:
-        try:
-            user = json.loads(b64decode(raw, validate=True))["uid"]
-            if isinstance(user, str) and user:
-                user.encode()
-                yield user
-        # The cookie is not signed: it may contain anything.
-        except (ValueError, TypeError, LookupError, RecursionError):  # noqa: PERF203
-            continue
-
-
-def _hash(user_id: str) -> str:
-    value = 0x811C9DC5
-    for byte in user_id.encode():
-        value = (value ^ byte) * 0x01000193 & 0xFFFFFFFF
-    return f"{value:08x}"
 
 
 def can_replay(content_type: str | None, content_length: int | None) -> bool:

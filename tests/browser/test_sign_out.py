@@ -299,6 +299,29 @@ def test_a_form_that_waits_is_not_sent_as_the_next_user(site: Site, page: Page) 
     assert site.url(FORM) not in posts
 
 
+@rows("is_cached", {"a site": False, "a site whose cache has it": True})
+def test_a_page_whose_script_starts_for_another_user_is_not_shown_to_them(
+    site: Site, page: Page, is_cached: bool
+) -> None:
+    user = site.sign_up(page, to=FORM)
+    cached = page.content()
+    held = hold(page, "**/ssr-session-*.js", only_first=True)
+    page.goto(site.url(FORM), wait_until="commit")
+    second = site.sign_up(page)
+    if is_cached:
+        page.route(site.url(FORM), lambda route: route.fulfill(body=cached))
+    seen = documents_of(page)
+    held[0].continue_()
+    if is_cached:
+        expect_notice(page, OTHER)
+        page.evaluate("document.querySelector('[data-ssr-discard]').click()")
+        expect_notice(page, OTHER)
+        assert page.text_content("#whose") == user
+    else:
+        expect(page.locator("#whose")).to_have_text(second)
+    assert len(seen) == 1 + is_cached
+
+
 def test_a_page_follows_a_sign_in_of_its_own(site: Site, page: Page) -> None:
     site.sign_up(page)
     email = site.email

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
@@ -234,6 +235,27 @@ def test_session_script_starts_the_sdk_on_an_ordinary_page() -> None:
         }
     app = app_showing("{{ session_script() }}", make_app(refresh_ahead=False))
     assert "data-refresh-ahead" not in script_of(text_of(app))
+
+
+FRONT_A, FRONT_B = (b64encode(b'{"uid": "%s"}' % user).decode() for user in (b"a", b"b"))
+
+
+@rows(
+    "token, fronts, expected",
+    {
+        "a session": (make_token, [FRONT_A], "e40c292c"),
+        "no session": (expired_token, [FRONT_A], None),
+        "without a front token": (make_token, [], None),
+        "with two": (make_token, [FRONT_A, FRONT_B], None),
+    },
+)
+def test_session_script_says_for_whom_the_browser_requested_the_page(
+    token: Callable[[], str], fronts: list[str], expected: str | None
+) -> None:
+    pairs = [f"sAccessToken={token()}", *(f"sFrontToken={front}" for front in fronts)]
+    app = app_showing("{{ session_script() }}")
+    script = script_of(text_of(app, PAGE | {"Cookie": "; ".join(pairs)}))
+    assert script.get("data-front-user") == expected
 
 
 SOFT = "needs_refresh(optional=True)"
