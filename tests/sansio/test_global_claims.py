@@ -28,6 +28,10 @@ def never(*told: Any) -> None:
     raise AssertionError(told)
 
 
+def reporting(into: list[str]) -> Any:
+    return lambda name, problem, _error: into.append(f"{name} {problem}")
+
+
 def failed(source: FakeGlobalClaims, session: SSRSession | None = None, **skip: Any) -> list[str]:
     failures = GlobalClaims(source).failures(session or session_of(), {"a": 1}, never, **skip)
     return [failure.id for failure in failures]
@@ -134,10 +138,7 @@ def test_override_that_cannot_be_asked_is_a_failed_claim(override: Any, problem:
     claims = GlobalClaims(FakeGlobalClaims(EMAIL, override=override))
     for _ in range(2):
         reported: list[str] = []
-
-        def report(*told: Any, into: list[str] = reported) -> None:
-            into.append(f"{told[0]} {told[1]}")
-
+        report = reporting(reported)
         failures = claims.failures(session_of(st_ev={"v": True, "t": 1}), {}, report)
         assert failures == (ClaimFailure(OVERRIDE_NAME, UNCHECKED),)
         assert claims.requires("st-anything", session_of(), {}, report)
@@ -150,11 +151,8 @@ def test_validator_that_fails_is_a_failed_claim_until_it_recovers() -> None:
     validator = SimpleNamespace(id="broken", validate=fails)
     claims, session = GlobalClaims(FakeGlobalClaims(EMAIL, validator)), session_of()
 
-    def report(name: str, problem: str, _error: BaseException | None) -> None:
-        reported.append(f"{name} {problem}")
-
     for times in (1, 2):
-        failures = claims.failures(session, {}, report)
+        failures = claims.failures(session, {}, reporting(reported))
         assert [failure.id for failure in failures] == ["st-ev", "broken"]
         assert failures[1].reason == UNCHECKED
         assert len(reported) == times
@@ -174,9 +172,7 @@ KEPT: dict[str, Any] = {
 
 
 @rows("attributes, override, times", KEPT)
-def test_session_that_meets_them_is_asked_once(
-    attributes: dict[str, Any], override: Any, times: int
-) -> None:
+def test_met_claims_are_asked_once(attributes: dict[str, Any], override: Any, times: int) -> None:
     # A failure is checked again: the SDK's reason repeats the claim, which may be large.
     for count, expected in ((True, []), (False, ["count"])):
         validator = Counting(**attributes)

@@ -150,9 +150,7 @@ PENDING: dict[str, Any] = {
 
 
 @rows("claim, is_required, reason", PENDING)
-def test_session_is_pending_until_all_factors_are_complete(
-    claim: object, is_required: bool, reason: R
-) -> None:
+def test_session_pends_until_it_is_complete(claim: object, is_required: bool, reason: R) -> None:
     claims = CLAIMS if claim is None else CLAIMS | {"st-mfa": claim}
     decided = Verdict(R.ACTIVE, SSRSession(deep_freeze(claims)))
 
