@@ -84,23 +84,11 @@ ANSWERS: dict[str, tuple[Behaviour, float | str | None]] = {
     "a value that says nothing": (cached("public"), None),
     # Another status, with a good document. A redirect that is followed would find a closed port.
     **{
-        f"status {line}": (
-            answer(ok(BODY, ELSEWHERE).replace(b"200 OK", line.encode())),
-            f"the response has status {line[:3]}",
+        f"status {code}": (
+            answer(ok(BODY, ELSEWHERE).replace(b"200 OK", b"%d X" % code)),
+            f"the response has status {code}",
         )
-        for line in (
-            *("201 Created", "204 No Content", "206 Partial Content", "304 Not Modified"),
-            *("301 Go", "302 Go", "303 Go", "307 Go", "308 Go"),
-            *(
-                "399 X",
-                "400 Bad",
-                "401 Unauthorized",
-                "404 Not Found",
-                "499 X",
-                "500 Oops",
-                "503 Busy",
-            ),
-        )
+        for code in (201, 204, 206, 301, 302, 303, 304, 307, 308, 399, 400, 401, 404, 499, 500, 503)
     },
 }
 
@@ -120,9 +108,7 @@ def test_complete_response_with_status_200_is_a_document(
     # A text of the server does not belong in the log.
     assert str(caught.value) == expected
     # Whether the request is at fault, or the server.
-    assert isinstance(caught.value, HTTPClientError) is expected.startswith(
-        "the response has status 4"
-    )
+    assert isinstance(caught.value, HTTPClientError) is ("has status 4" in expected)
 
 
 ENDLESS: dict[str, Any] = {
@@ -200,9 +186,7 @@ TARGETS: dict[str, Any] = {
 
 
 @rows("target, line", TARGETS)
-def test_request_asks_for_plain_json_and_nothing_else(
-    serve: Serve, target: str, line: bytes
-) -> None:
+def test_request_asks_for_plain_json_and_no_more(serve: Serve, target: str, line: bytes) -> None:
     requests: list[bytes] = []
     server = serve(recorded(requests))
     url = f"http://user:secret@127.0.0.1:{server.port}{target}"
@@ -262,9 +246,7 @@ def test_debug_output_of_http_client_does_not_show_headers(
 
 
 @rows("name", {name: name for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")})
-def test_proxies_of_the_environment_are_not_used(
-    serve: Serve, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
+def test_no_proxy_is_used(serve: Serve, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, serve(answer(ok(b"from the proxy"))).url)
     monkeypatch.delenv("NO_PROXY", raising=False)
     monkeypatch.delenv("no_proxy", raising=False)
