@@ -114,13 +114,13 @@ FIVE_LINES = """\
 LAYOUT = "our layout {% from refresh_page_template import refresh_page %}{{ refresh_page() }}"
 
 
-@rows(
-    "name, source, shown, pages",
-    {
-        "the macro, in five lines": ("refresh_page", FIVE_LINES, "<p>in our own words</p>", 3),
-        "the document": ("refresh_document", LAYOUT, "our layout", 2),
-    },
-)
+OVERRIDES: dict[str, Any] = {
+    "the macro, in five lines": ("refresh_page", FIVE_LINES, "<p>in our own words</p>", 3),
+    "the document": ("refresh_document", LAYOUT, "our layout", 2),
+}
+
+
+@rows("name, source, shown, pages", OVERRIDES)
 def test_app_overrides(tmp_path: Path, name: str, source: str, shown: str, pages: int) -> None:
     app = overriding(tmp_path, **{name: source})
     app.add_url_rule("/page", "page", lambda: render_template_string(TEMPLATE_GUARD))
@@ -140,16 +140,14 @@ def test_blueprint_registered_late_overrides_too(tmp_path: Path) -> None:
     assert "our text" in response.text
 
 
-@rows(
-    "name, is_ours",
-    {
-        "ours": ("refresh_page.html", False),
-        "the original": ("flask_ssr_session/refresh_page.html", True),
-    },
-)
-def test_original_stays_importable_beside_an_override(
-    tmp_path: Path, name: str, is_ours: bool
-) -> None:
+ORIGINALS: dict[str, Any] = {
+    "ours": ("refresh_page.html", False),
+    "the original": ("flask_ssr_session/refresh_page.html", True),
+}
+
+
+@rows("name, is_ours", ORIGINALS)
+def test_original_is_importable_beside_overrides(tmp_path: Path, name: str, is_ours: bool) -> None:
     app = overriding(tmp_path, refresh_page=macro("ours"))
     source = f"{{% from '{name}' import refresh_page %}}{{{{ refresh_page() }}}}"
     with app.test_request_context(headers=PAGE):
@@ -237,9 +235,7 @@ def test_broken_override_of_a_whole_page_falls_back_to_the_original(
             assert not told, (name, case)
 
 
-def test_broken_override_names_the_template_and_line(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_broken_override_names_its_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     app = overriding(tmp_path, refresh_page=macro("\n\n{{ no.body }}"))
     app.test_client().get("/refresh-session", headers=PAGE)
     assert "UndefinedError" in caplog.text

@@ -144,13 +144,15 @@ def plain_pages(override: str) -> dict[str, str]:
     return pages(app_with({}, OVERRIDES[override]))
 
 
-@rows("override", {each: each for each in OVERRIDES})
-@rows(
-    "options",
+OPTIONS: dict[str, Any] = (
     {each: (options, False, Environment) for each, options in ENVIRONMENTS.items()}
     | {f"{each}, set late": (options, True, Environment) for each, options in SET_LATE.items()}
-    | {"a sandbox": ({}, False, Sandbox)},
+    | {"a sandbox": ({}, False, Sandbox)}
 )
+
+
+@rows("override", {each: each for each in OVERRIDES})
+@rows("options", OPTIONS)
 def test_templates_of_ours_read_the_same_in_every_environment(
     options: tuple[dict[str, Any], bool, type[Environment]],
     override: str,
@@ -202,14 +204,14 @@ def whole_pages(app: Flask) -> list[str]:
     return [f"{response.status_code} {page_shown(response)}" for response in found]
 
 
+LOADERS: dict[str, Any] = {
+    "the app's own": OF_THE_APP,
+    "an override, too": OF_THE_APP | OVERRIDES["macro"] | OVERRIDES["document"],
+}
+
+
 @rows("is_used_before", {"before the first request": False, "later": True})
-@rows(
-    "templates",
-    {
-        "the app's own": OF_THE_APP,
-        "an override, too": OF_THE_APP | OVERRIDES["macro"] | OVERRIDES["document"],
-    },
-)
+@rows("templates", LOADERS)
 def test_whole_pages_survive_a_replaced_loader_and_the_log_says_what_to_do(
     templates: dict[str, str], is_used_before: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -226,9 +228,7 @@ def test_whole_pages_survive_a_replaced_loader_and_the_log_says_what_to_do(
     assert "override_broken" not in caplog.text
 
 
-def test_template_of_the_app_that_cannot_find_ours_names_it(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+def test_template_that_cannot_find_ours_names_it(caplog: pytest.LogCaptureFixture) -> None:
     app = app_with({}, {})
     app.jinja_env.loader = DictLoader(OF_THE_APP)
     with pytest.raises(TemplateNotFound, match=re.escape("refresh_page.html")):
@@ -236,9 +236,7 @@ def test_template_of_the_app_that_cannot_find_ours_names_it(
     assert caplog.text.count("loader_replaced") == 1
 
 
-def test_loader_that_still_asks_ours_is_none_that_was_replaced(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+def test_loader_that_still_asks_ours_is_not_replaced(caplog: pytest.LogCaptureFixture) -> None:
     app = app_with({}, {})
     loader = app.jinja_env.loader
     assert loader is not None

@@ -15,17 +15,8 @@ from flask_ssr_session import app_state, session_required
 from flask_ssr_session.errors import MisuseError
 from flask_ssr_session.pages.packaged_templates import templates_folder
 from flask_ssr_session.testing import outage
-from tests.app.conftest import (
-    EMAIL,
-    TEMPLATE_GUARD,
-    FakeGlobalClaims,
-    cookies,
-    make_app,
-    page_shown,
-    sdk_values,
-    with_templates,
-    with_views,
-)
+from tests.app import conftest as apps
+from tests.app.conftest import cookies, make_app, page_shown, with_views
 from tests.browser_requests import PAGE
 from tests.tables import rows
 from tests.tokens import expired_token, make_token
@@ -55,9 +46,7 @@ def script_of(text: str) -> dict[str, str | None]:
 
 
 @rows("status, sent", {"a page": (200, 503), "an error": (404, 404), "a failure": (500, 500)})
-def test_macro_in_an_outage_sets_503_unless_the_page_is_an_error_already(
-    status: int, sent: int
-) -> None:
+def test_macro_in_an_outage_sets_503_unless_there_is_an_error(status: int, sent: int) -> None:
     app = with_views(make_app())
     app.add_url_rule("/shows", "shows", lambda: (render_template("page.html"), status))
     client, good = app.test_client(use_cookies=False), PAGE | cookies(make_token())
@@ -96,7 +85,7 @@ ALL_TEXTS = (
 
 
 def test_every_text_can_be_replaced_and_is_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
-    sdk = sdk_values(global_claims=FakeGlobalClaims(EMAIL))
+    sdk = apps.sdk_values(global_claims=apps.FakeGlobalClaims(apps.EMAIL))
     monkeypatch.setattr(app_state, "read_sdk", lambda: sdk)
     app = app_showing(ALL_TEXTS, given=GIVEN)
     visitors = [
@@ -145,18 +134,16 @@ HOSTILE = [
 ]
 
 
-@rows(
-    "visitor, shown",
-    {
-        "refresh": (lambda: cookies("junk"), "refresh"),
-        "sign-in": (dict, "sign_in"),
-        "outage": (lambda: cookies(make_token()), "outage"),
-    },
-)
-def test_hostile_path_and_query_stay_inside_their_attributes(
-    visitor: Callable[[], dict[str, str]], shown: str
-) -> None:
-    app = with_templates(make_app(), page=TEMPLATE_GUARD)
+VISITORS: dict[str, Any] = {
+    "refresh": (lambda: cookies("junk"), "refresh"),
+    "sign-in": (dict, "sign_in"),
+    "outage": (lambda: cookies(make_token()), "outage"),
+}
+
+
+@rows("visitor, shown", VISITORS)
+def test_hostile_url_stays_in_its_attribute(visitor: Any, shown: str) -> None:
+    app = apps.with_templates(make_app(), page=apps.TEMPLATE_GUARD)
     page: Callable[..., str] = lambda **_: render_template("page.html")  # noqa: E731
     app.add_url_rule("/x/<path:rest>", "x", page, methods=["GET", "POST"])
     app.register_error_handler(404, lambda _error: (page(), 404))
@@ -198,19 +185,19 @@ def test_script_element_says_what_the_browser_needs_to_know() -> None:
 TWO = cookies("a.b.c", "a.b.c")
 
 
-@rows(
-    "path, method, headers, name, expected",
-    {
-        "a form was sent": ("/page", "POST", JUNK, "data-unsafe", ""),
-        "a page was asked for": ("/page", "GET", JUNK, "data-unsafe", None),
-        "two tokens, equal ones too": ("/page", "GET", PAGE | TWO, "data-duplicates", ""),
-        "one token": ("/page", "GET", JUNK, "data-duplicates", None),
-        "an optional view": ("/news", "GET", JUNK, "data-optional", ""),
-        "a required view": ("/account", "GET", JUNK, "data-optional", None),
-        "the refresh page": ("/refresh-session", "GET", JUNK, "data-return-to", "/"),
-        "any other page": ("/account", "GET", JUNK, "data-return-to", None),
-    },
-)
+SPECIAL: dict[str, Any] = {
+    "a form was sent": ("/page", "POST", JUNK, "data-unsafe", ""),
+    "a page was asked for": ("/page", "GET", JUNK, "data-unsafe", None),
+    "two tokens, equal ones too": ("/page", "GET", PAGE | TWO, "data-duplicates", ""),
+    "one token": ("/page", "GET", JUNK, "data-duplicates", None),
+    "an optional view": ("/news", "GET", JUNK, "data-optional", ""),
+    "a required view": ("/account", "GET", JUNK, "data-optional", None),
+    "the refresh page": ("/refresh-session", "GET", JUNK, "data-return-to", "/"),
+    "any other page": ("/account", "GET", JUNK, "data-return-to", None),
+}
+
+
+@rows("path, method, headers, name, expected", SPECIAL)
 def test_script_element_says_what_is_special(
     path: str, method: str, headers: dict[str, str], name: str, expected: str | None
 ) -> None:
@@ -239,22 +226,20 @@ def test_session_script_starts_the_sdk_on_an_ordinary_page() -> None:
 SOFT = "needs_refresh(optional=True)"
 
 
-@rows(
-    "before, question, offers",
-    {
-        "optional": ("", SOFT, True),
-        "required": ("", "needs_refresh", False),
-        "optional, below a guarded part": ("{{ part() }}", SOFT, True),
-        "required, below an optional part": (
-            f"{{% if {SOFT} %}}{{% endif %}}",
-            "needs_refresh",
-            False,
-        ),
-    },
-)
-def test_macro_offers_to_go_on_signed_out_on_optional_pages(
-    before: str, question: str, offers: bool
-) -> None:
+OFFERS: dict[str, Any] = {
+    "optional": ("", SOFT, True),
+    "required": ("", "needs_refresh", False),
+    "optional, below a guarded part": ("{{ part() }}", SOFT, True),
+    "required, below an optional part": (
+        f"{{% if {SOFT} %}}{{% endif %}}",
+        "needs_refresh",
+        False,
+    ),
+}
+
+
+@rows("before, question, offers", OFFERS)
+def test_optional_pages_offer_to_go_on_signed_out(before: str, question: str, offers: bool) -> None:
     source = f"{MACRO}{before}{{% if {question} %}}{{{{ refresh_page() }}}}{{% endif %}}shown"
     app, headers = app_showing(source), PAGE | cookies(expired_token())
     guarded: Callable[[], Any] = session_required(lambda: "")
@@ -273,15 +258,15 @@ def test_texts_for_visitors_name_nothing_that_only_developers_know() -> None:
 # --- nonces --------------------------------------------------------------------------------------
 
 
-@rows(
-    "of_the_app, call, expected",
-    {
-        "the argument": ("app", "refresh_page(nonce='given')", "given"),
-        "the app's global": ("app", "refresh_page()", "app"),
-        "an empty one": ("", "refresh_page()", None),
-        "for session_script": ("app", "session_script()", "app"),
-    },
-)
+NONCES: dict[str, Any] = {
+    "the argument": ("app", "refresh_page(nonce='given')", "given"),
+    "the app's global": ("app", "refresh_page()", "app"),
+    "an empty one": ("", "refresh_page()", None),
+    "for session_script": ("app", "session_script()", "app"),
+}
+
+
+@rows("of_the_app, call, expected", NONCES)
 def test_nonce_comes_from_the_argument_or_else_from_the_apps_global(
     of_the_app: str, call: str, expected: str | None
 ) -> None:
@@ -298,9 +283,7 @@ NONCE = {"content_security_policy": POLICY, "content_security_policy_nonce_in": 
 
 
 @rows("options, has_nonce", {"plain": ({}, False), "with a nonce": (NONCE, True)})
-def test_talisman_may_replace_the_headers_of_our_pages(
-    options: dict[str, Any], has_nonce: bool
-) -> None:
+def test_talisman_may_replace_our_headers(options: dict[str, Any], has_nonce: bool) -> None:
     app = with_views(make_app())
     Talisman(app, force_https=False, **options)
     for path in ("/account", "/page", "/refresh-session"):
