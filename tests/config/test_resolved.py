@@ -128,7 +128,6 @@ def test_api_key_is_in_no_repr() -> None:
 KEYS: dict[str, Any] = {"jwks": {"keys": []}}
 IN_THE_CLEAR = None
 
-
 SOURCES: dict[str, Any] = {
     "given keys come first": (KEYS | {"jwks_uri": K}, SDK, ()),
     "then the URI": ({"jwks_uri": K}, SDK, (K,)),

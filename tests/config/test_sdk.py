@@ -98,7 +98,6 @@ def test_cookies_of_an_origin_that_depends_on_the_request_are_unknown() -> None:
 
 W = "website_domain"
 
-
 INFO: dict[str, Any] = {
     "a plain init": ({}, {}),
     "base paths at the root": (
@@ -181,9 +180,6 @@ def test_sdk_without_a_core_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "supertokens_python.querier")
     with pytest.raises(ConfigError, match=r"knows no core: call supertokens_python\.init"):
         read_sdk()
-
-
-# --- tokens in headers ---------------------------------------------------------------------------
 
 
 def for_pages(request: BaseRequest, for_create: bool, _context: Any) -> Any:

@@ -27,9 +27,6 @@ def from_config(**config: Any) -> Settings:
     )
 
 
-# --- names and precedence ------------------------------------------------------------------------
-
-
 def test_nothing_is_required() -> None:
     unset = ("api_domain", "api_base_path", "jwks", "jwks_uri", "issuer", "login_url")
     off = ("insecure_jwks_http", "insecure_cross_site", "always_try_refresh", "check_revoked")
@@ -104,8 +101,6 @@ def test_keyword_that_is_no_setting_is_told_from_one() -> None:
         "FlaskSSRSession only"
     )
 
-
-# --- values, on both sides of what is possible ---------------------------------------------------
 
 # Values that are taken as they are.
 TAKEN: dict[str, tuple[Any, ...]] = {

@@ -13,7 +13,6 @@ from flask_babel import Babel
 from flask_ssr_session import session_required
 from flask_ssr_session.pages import document
 from flask_ssr_session.pages.jinja_env import original_document
-from flask_ssr_session.pages.packaged_templates import templates_folder
 from flask_ssr_session.testing import outage
 from tests.app.conftest import TEMPLATE_GUARD, cookies, make_app, page_shown, with_views
 from tests.browser_requests import PAGE
@@ -44,9 +43,6 @@ def policy_of(app: Flask) -> str:
     response = app.test_client(use_cookies=False).get("/account", headers=JUNK)
     assert response.headers["Referrer-Policy"] == "same-origin"
     return response.headers["Content-Security-Policy"]
-
-
-# --- the packaged look ---------------------------------------------------------------------------
 
 
 def test_packaged_look_allows_exactly_what_it_uses() -> None:
@@ -97,13 +93,6 @@ def test_nothing_on_our_pages_is_inline() -> None:
             assert not [name for name in attributes if name == "style" or name.startswith("on")]
 
 
-def test_templates_are_where_the_package_says() -> None:
-    names = {path.name for path in templates_folder().iterdir()}
-    assert names >= {"refresh_document.html", "refresh_page.html", "refresh_texts.html"}
-
-
-# --- the app's look ------------------------------------------------------------------------------
-
 FIVE_LINES = """\
 {% import "flask_ssr_session/refresh_page.html" as packaged %}
 {% macro refresh_page() %}
@@ -112,7 +101,6 @@ FIVE_LINES = """\
 {% endmacro %}
 """
 LAYOUT = "our layout {% from refresh_page_template import refresh_page %}{{ refresh_page() }}"
-
 
 OVERRIDES: dict[str, Any] = {
     "the macro, in five lines": ("refresh_page", FIVE_LINES, "<p>in our own words</p>", 3),
@@ -186,8 +174,6 @@ def test_override_is_taken_only_with_the_script_of_the_refresh_page(
         assert "refresh" in modes, name
         assert ("lacks the script of the refresh page" in caplog.text) is not is_taken, name
 
-
-# --- a look that fails ---------------------------------------------------------------------------
 
 # What the file of the macro has, and that of the document.
 BROKEN = {

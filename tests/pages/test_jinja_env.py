@@ -110,13 +110,9 @@ def app_with(
 def in_syntax(source: str, environment: Environment) -> str:
     """Write a template with the delimiters of *environment*, and the name of the original in it."""
     source = source.replace("ORIGINAL", "'flask_ssr_session/refresh_page.html'")
-    for usual, kind in (
-        ("{%", "block_start"),
-        ("%}", "block_end"),
-        ("{{", "variable_start"),
-        ("}}", "variable_end"),
-    ):
-        source = source.replace(usual, getattr(environment, f"{kind}_string"))
+    usual = {"{%": "block_start", "%}": "block_end", "{{": "variable_start", "}}": "variable_end"}
+    for sign, kind in usual.items():
+        source = source.replace(sign, getattr(environment, f"{kind}_string"))
     return source
 
 
@@ -184,8 +180,6 @@ def test_override_is_compiled_in_the_environment_of_the_app() -> None:
     assert response.text.startswith("SHOUTED<b>")
     assert page_shown(response) == "refresh"
 
-
-# --- a loader that replaces the package's --------------------------------------------------------
 
 OF_THE_APP = {"open.html": "open", "imports.html": USES["imports"]}
 WHOLE_PAGES = ["200 refresh", "200 refresh", "403 refused", "503 outage"]

@@ -88,13 +88,8 @@ def test_every_text_can_be_replaced_and_is_escaped(monkeypatch: pytest.MonkeyPat
     sdk = apps.sdk_values(global_claims=apps.FakeGlobalClaims(apps.EMAIL))
     monkeypatch.setattr(app_state, "read_sdk", lambda: sdk)
     app = app_showing(ALL_TEXTS, given=GIVEN)
-    visitors = [
-        {},
-        cookies("junk"),
-        cookies(make_token(issued_at=9_000_000_000)),
-        cookies(make_token(email_verified=False)),
-        cookies(make_token(mfa_complete=False)),
-    ]
+    odd: Any = ({"issued_at": 9_000_000_000}, {"email_verified": False}, {"mfa_complete": False})
+    visitors = [{}, cookies("junk"), *(cookies(make_token(**each)) for each in odd)]
     pages = [text_of(app, PAGE | each, method=m) for each in visitors for m in ("GET", "POST")]
     with outage(app):
         pages.append(text_of(app, PAGE | cookies(make_token())))
@@ -132,7 +127,6 @@ HOSTILE = [
     "/x/-->?]]>",
     '/nowhere/"><script>alert(1)</script>',
 ]
-
 
 VISITORS: dict[str, Any] = {
     "refresh": (lambda: cookies("junk"), "refresh"),
@@ -184,7 +178,6 @@ def test_script_element_says_what_the_browser_needs_to_know() -> None:
 
 TWO = cookies("a.b.c", "a.b.c")
 
-
 SPECIAL: dict[str, Any] = {
     "a form was sent": ("/page", "POST", JUNK, "data-unsafe", ""),
     "a page was asked for": ("/page", "GET", JUNK, "data-unsafe", None),
@@ -225,7 +218,6 @@ def test_session_script_starts_the_sdk_on_an_ordinary_page() -> None:
 
 SOFT = "needs_refresh(optional=True)"
 
-
 OFFERS: dict[str, Any] = {
     "optional": ("", SOFT, True),
     "required": ("", "needs_refresh", False),
@@ -253,9 +245,6 @@ def test_optional_pages_offer_to_go_on_signed_out(before: str, question: str, of
 def test_texts_for_visitors_name_nothing_that_only_developers_know() -> None:
     texts = (templates_folder() / "refresh_texts.html").read_text("utf-8").partition("-#}")[2]
     assert not re.search(r"(?i)ssr_session|domain|signing key|jwks|\bcore\b", texts)
-
-
-# --- nonces --------------------------------------------------------------------------------------
 
 
 NONCES: dict[str, Any] = {

@@ -85,7 +85,6 @@ def test_needs_refresh_holds_back_in_every_way_it_can_be_asked(app: Flask, way: 
 
 OPTIONAL = chosen("needs_refresh(optional=True)")
 
-
 READERS: dict[str, Any] = {
     "a stranger": (None, "/", False, "shown"),
     "a session": (make_token, "/", False, "shown"),

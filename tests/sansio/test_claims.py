@@ -95,7 +95,6 @@ THEIRS: dict[str, Callable[[Any], Any]] = {
     "email_verified": lambda _: ADDRESS.is_verified(),
 }
 
-
 CONDITIONS: dict[str, Any] = {
     "the user has the role": ("role", "admin", roles("admin", "editor"), True),
     "a role of long ago": ("role", "admin", roles("admin", age=LONG), True),
@@ -157,7 +156,6 @@ def test_all_conditions_have_to_hold_and_each_that_does_not_is_named() -> None:
 
 
 # --- validators of the SDK -----------------------------------------------------------------------
-
 
 VALIDATORS: dict[str, Any] = {
     "includes": (ROLE.includes("admin"), roles("admin"), roles("editor")),
@@ -284,7 +282,6 @@ async def failing(*_: Any) -> Any:
 WAITS = "waits for something, but a page checks the payload alone"
 NO_RESULT = "must return an object with is_valid and reason"
 
-
 UNASKABLE: dict[str, Any] = {
     "it raises": (lambda payload: payload["missing"], "failed with KeyError at"),
     "it raises, async": (failing, "failed with LookupError at"),
@@ -344,7 +341,6 @@ TOO_DEEP: list[Any] = []
 for _ in range(100_000):
     TOO_DEEP = [TOO_DEEP]
 
-
 REASONS: dict[str, Any] = {
     "a mapping": ({"message": "no"}, {"message": "no"}),
     "a text": ("no", "no"),
@@ -387,7 +383,6 @@ def test_validator_without_an_id_goes_by_its_class() -> None:
 
 ABSENT = {"message": "value does not exist"}
 WRONG = {"message": "wrong value", "actualValue": "tea"}
-
 
 WORDS: dict[str, Any] = {
     "a role": (("st-role", WRONG), "the roles of the user do not meet the requirement"),

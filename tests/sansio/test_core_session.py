@@ -73,7 +73,6 @@ OF_THE_TOKEN = (
 )
 ROLE = {"st-role": {"v": ["admin"], "t": 5}}
 
-
 FRESH: dict[str, Any] = {
     "the same": (ROLE, ROLE, None),
     "none": ({}, {}, None),

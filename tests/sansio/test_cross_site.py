@@ -100,7 +100,6 @@ def test_no_origin_is_trusted_by_default(site: str | None) -> None:
 OVERRIDE = "X-HTTP-Method-Override"
 UNSAFE = ("POST", "PUT", "PATCH", "DELETE", "CONNECT", "PROPFIND", "post", "", "get ")
 
-
 METHODS: dict[str, Any] = {
     **{method: (method, {}, False) for method in ("GET", "HEAD", "OPTIONS", "TRACE", "get")},
     **{f"{each!r}": (each, {}, True) for each in UNSAFE},

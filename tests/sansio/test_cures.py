@@ -23,7 +23,6 @@ HOME = CurePages({"st-ev": "/"})
 CLIMBING = "/auth/mfa/totp/../../../x"
 NONE = CurePages()
 
-
 CURES: dict[str, Any] = {
     "e-mail": (PREBUILT, [EMAIL], Cure("/auth/verify-email", "email")),
     "factors": (PREBUILT, [MFA], Cure("/auth/mfa", "mfa")),

@@ -40,7 +40,6 @@ def seen_by_app(content_type: str, body: bytes) -> Any:
 
 # --- forms that are resubmitted unchanged --------------------------------------------------------
 
-
 FORMS: dict[str, Any] = {
     # A button without a name sends nothing.
     "no field": [],
@@ -154,7 +153,6 @@ def test_bytes_are_kept_as_an_app_reads_them_or_not(content_type: str, pieces: l
 
 # --- forms that are not kept ---------------------------------------------------------------------
 
-
 SECRETS = """
     password Password PASSWORD new_password password2 user[password] passwd Passwort confirmPassword
     passphrase passcode door_passcode pass user_pass newPass pass1 pass_word pass-word pwd userPwd
@@ -262,7 +260,6 @@ def test_what_may_be_altered_is_not_kept(content_type: str, body: bytes, is_kept
 
 # --- before the body is read ---------------------------------------------------------------------
 
-
 TYPES: dict[str, Any] = {
     "urlencoded": (URLENCODED, 10, True),
     "urlencoded, UTF-8": (f"{URLENCODED}; charset=UTF-8", 10, True),
@@ -308,7 +305,6 @@ NOBODY = {
     "a number": front(b'{"uid": 1}'),
     "no name": front(b'{"uid": ""}'),
 }
-
 
 OWNERS: dict[str, Any] = {
     "token": (["of a"], [], A),

@@ -51,9 +51,6 @@ class Counting:
         return ClaimValidationResult(payload.get("count", True) is True, {"message": "no"})
 
 
-# --- what they decide ----------------------------------------------------------------------------
-
-
 def by_user(session: Any, validators: list[Any], _context: Any) -> list[Any]:
     return [] if session.user_id == "user-1" else validators
 
@@ -113,9 +110,6 @@ def test_claim_is_required_if_one_of_the_validators_checks_it() -> None:
         assert told is is_required, vars(source)
 
 
-# --- what cannot be asked ------------------------------------------------------------------------
-
-
 async def waits(*_: Any) -> Any:
     await asyncio.sleep(0)
 
@@ -159,9 +153,6 @@ def test_validator_that_fails_is_a_failed_claim_until_it_recovers() -> None:
     assert reported[0].startswith("the claim validator 'broken' failed with LookupError")
     validator.validate = lambda *_: ClaimValidationResult(True)
     assert [failure.id for failure in claims.failures(session, {}, never)] == ["st-ev"]
-
-
-# --- how often -----------------------------------------------------------------------------------
 
 
 KEPT: dict[str, Any] = {

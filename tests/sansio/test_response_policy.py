@@ -20,8 +20,6 @@ FACTS = RequestFacts(RequestKind.DOCUMENT, True, "/account?q", "/account", "/ref
 CURES = CurePages({"st-mfa": "/auth/mfa"})
 OPTIONS = PolicyOptions("/auth", cures=CURES, checks_revoked=True)
 
-# --- which response: the matrix ------------------------------------------------------------------
-
 REQUESTS: dict[str, dict[str, Any]] = {
     "page": {"kind": RequestKind.DOCUMENT, "is_safe": True},
     "form": {"kind": RequestKind.DOCUMENT, "is_safe": False},
@@ -35,44 +33,33 @@ SETTINGS = {
     "strangers refresh": OPTIONS._replace(always_try_refresh=True),
     "strangers refresh by redirect": OPTIONS._replace(always_try_refresh=True, redirects=True),
 }
+OUTAGES = ("keys_unavailable", "clock", "core_unavailable", "revocation_unknown", "internal")
+REFRESHES = ("expired", "invalid", "duplicate", "revoked", "token_missing")
+REFRESHED = "refresh_page refresh_page not_now try_refresh try_refresh"
+REDIRECTED = "refresh_redirect refresh_page not_now try_refresh try_refresh"
 MATRIX = {
     "active": "pass pass pass pass pass",
     "mfa_pending": "repair_page repair_page not_now claims_missing claims_missing",
-    "expired": "refresh_page refresh_page not_now try_refresh try_refresh",
-    "invalid": "refresh_page refresh_page not_now try_refresh try_refresh",
-    "duplicate": "refresh_page refresh_page not_now try_refresh try_refresh",
-    "revoked": "refresh_page refresh_page not_now try_refresh try_refresh",
+    **dict.fromkeys(REFRESHES, REFRESHED),
     "revoked_by_app": "refresh_page refresh_page not_now revoked revoked",
-    "token_missing": "refresh_page refresh_page not_now try_refresh try_refresh",
     "anonymous": "sign_in_redirect sign_in_page not_now unauthorised unauthorised",
-    "keys_unavailable": "outage_page outage_page not_now outage outage",
-    "clock": "outage_page outage_page not_now outage outage",
-    "core_unavailable": "outage_page outage_page not_now outage outage",
-    "revocation_unknown": "outage_page outage_page not_now outage outage",
-    "internal": "outage_page outage_page not_now outage outage",
+    **dict.fromkeys(OUTAGES, "outage_page outage_page not_now outage outage"),
     "cross_site": "refused_page refused_page refused refused refused",
 }
 # A claim can be missing in two states; elsewhere there is no session to check.
 LACKING = "claims_error claims_error not_now claims_missing claims_missing"
-REDIRECTED = "refresh_redirect refresh_page not_now try_refresh try_refresh"
-REFRESHED = MATRIX["expired"]
+REDIRECTS = dict.fromkeys(REFRESHES, REDIRECTED)
 CHANGES = {
     "inline": {},
-    "redirect": dict.fromkeys(
-        ("expired", "invalid", "duplicate", "revoked", "token_missing"), REDIRECTED
-    ),
+    "redirect": REDIRECTS,
     "strangers refresh": {"anonymous": REFRESHED},
+    "strangers refresh by redirect": REDIRECTS | {"anonymous": REDIRECTED},
 }
-CHANGES["strangers refresh by redirect"] = CHANGES["redirect"] | {"anonymous": REDIRECTED}
-PAGES = {
-    "active": "refresh_page",
+PAGES = dict.fromkeys(OUTAGES, "outage_page") | {
     "mfa_pending": "repair_page",
     "anonymous": "sign_in_page",
     "cross_site": "refused_page",
-} | dict.fromkeys(
-    ("keys_unavailable", "clock", "core_unavailable", "revocation_unknown", "internal"),
-    "outage_page",
-)
+}
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
@@ -94,8 +81,6 @@ def test_response_where_a_session_is_needed(reason: str, setting: str) -> None:
             assert lacking.failures == FAILURES, name
     assert set(MATRIX) == {each.value for each in Reason}
 
-
-# --- what the plan holds -------------------------------------------------------------------------
 
 SCRIPT: dict[str, Any] = {"kind": RequestKind.SCRIPT}
 HTMX: dict[str, Any] = SCRIPT | {"htmx_return_path": "/list?p=2"}
@@ -127,7 +112,6 @@ HELD: dict[str, dict[str, Any]] = {
     "next": {"location": "/auth?next=/account", "sign_in_url": "/auth?next=/account"},
     "closed": {"sign_in_is_closed": True},
 }
-
 
 PLANS: dict[str, Any] = {
     "an expired page is refreshed in place": ("expired", {}, ""),
@@ -208,9 +192,6 @@ def test_return_path_that_no_server_would_read_is_dropped() -> None:
         plan = policy.plan_response(Verdict(Reason(reason)), facts, OPTIONS)
         assert (plan.location, plan.sign_in_url) == (location, "/auth"), reason
     assert plan.cure_url == "/auth/mfa"
-
-
-# --- who is admitted without a session, and what the kinds say -----------------------------------
 
 
 def test_optional_view_asks_only_an_expired_session_to_refresh() -> None:

@@ -28,7 +28,6 @@ def forged(**claims: Any) -> str:
 
 OLD, NEW = {"iat": NOW - 20, "sessionHandle": "old"}, {"iat": NOW - 10, "sessionHandle": "new"}
 
-
 TOKENS: dict[str, Any] = {
     "two of one user": (lambda: [t(**OLD), t(**NEW)], R.ACTIVE),
     "two users": (lambda: [t(), t(sub="bert", iat=NOW - 10)], R.DUPLICATE),

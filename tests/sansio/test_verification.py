@@ -198,7 +198,6 @@ def test_pinned_token_verifies_with_pinned_key() -> None:
 
 A, RULES = "https://a.example/auth", TokenRules
 
-
 SETTINGS: dict[str, Any] = {
     "the issuer is the one of the settings": (RULES(issuer=A), c({"iss": A}), None),
     "the settings name no issuer": (RULES(), c({"iss": "x"}), None),

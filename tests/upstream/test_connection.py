@@ -24,7 +24,6 @@ Patch = pytest.MonkeyPatch
 LATE = "no complete response in time"
 UNTRUSTED = "this process does not trust its certificate: "
 
-
 URLS: dict[str, Any] = {
     "nothing": ("", "the address is not http or https"),
     "no scheme": ("/jwks.json", "the address is not http or https"),
@@ -197,7 +196,6 @@ def test_next_address_is_tried_when_one_fails(
 
 
 # TLS
-
 
 CERTIFICATES: dict[str, Any] = {
     "a trusted authority vouches for the name": ("localhost", True, ""),

@@ -173,7 +173,6 @@ def test_response_of_any_status_may_be_had_within_the_same_limits(serve: Serve, 
 
 # The request
 
-
 TARGETS: dict[str, Any] = {
     "a query is sent, a fragment is not": ("/jwks?x=1#y", b"GET /jwks?x=1 HTTP/1.1"),
     "no path is the root": ("", b"GET / HTTP/1.1"),
