@@ -67,7 +67,6 @@ def make_environment(
     cookies: dict[str, Any] | None = None,
     version: str | None = "0.31.4",
     has_sdk_middleware: bool = True,
-    public_suffixes: tuple[str, ...] = ("co.uk",),
     static_kids: Collection[str] = (),
     has_sdk: bool = True,
     claims: dict[str, Any] | None = None,
@@ -93,7 +92,7 @@ def make_environment(
         has_sdk_middleware=has_sdk_middleware and has_sdk,
         front_page=site,
         static_kids=frozenset(static_kids),
-        is_public_suffix=lambda domain: is_top_level(domain) or domain in public_suffixes,
+        is_public_suffix=lambda domain: is_top_level(domain) or domain == "co.uk",
         is_offline=True,
     )
     for name, answer in probes.items():

@@ -65,7 +65,6 @@ NOT_THEIRS = f"{API}does not respond as SuperTokens does (status 401)"
 SIGN_IN = "<script src=/supertokens.js></script>"
 BARE: dict[str, Any] = {"front_token": (), "Set_Cookie": ()}
 
-
 BREAKS: dict[str, Any] = {
     "nothing is broken": (proxied(str), ""),
     "the app is down": (lambda *_: reply(status=502), f"{API}does not run or cannot be…502"),
@@ -126,12 +125,9 @@ IMPORT = "While importing 'x', an ImportError was raised:\n\nTraceback: …\nImp
 NO_MODULE = "app the app cannot be imported: ImportError: No module y -> install what is missing"
 WRONG_VALUE = "setup refresh_flow must be either inline or redirect, for example inline. -> fix"
 FAILS = "app the app fails while it is created: "
-AT_THIS_LINE, AT_LINE_1 = (
-    f"JSONDecodeError at {__file__}:",
-    "SyntaxError at shop.py:1 -> fix this f",
-)
+AT_THIS_LINE = f"JSONDecodeError at {__file__}:"
+AT_LINE_1 = "SyntaxError at shop.py:1 -> fix this f"
 NO_SYNTAX = partial(compile, "secret = = 1", "shop.py", "exec")
-
 
 CREATED: dict[str, Any] = {
     "the wrong folder": (raised(NoAppException(WRONG_FOLDER)), "app flask finds no app: Could"),

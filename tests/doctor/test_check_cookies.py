@@ -28,7 +28,6 @@ ADDRESSES = "problem cookie_domain session cookies are set for 0.0.1, so"
 REACH = "ok cookie_domain session cookies for {} reach both"
 ONE_HOST = "ok cookie_domain pages and API share the host {}"
 
-
 DOMAINS: dict[str, Any] = {
     "a shared domain": (PAGES, API, ".example.com", REACH.format("example.com")),
     "without its dot": (PAGES, API, "example.com", REACH.format("example.com")),
@@ -97,7 +96,6 @@ REJECTED = "problem cookie_same_site session cookies are SameSite=None without S
 IN_CLEAR = "warning cookie_secure…would be sent over plain http, too"
 NOT_STORED = "problem cookie_secure session cookies are Secure, but browsers neither…http to "
 INSECURE = {"secure": False}
-
 
 ATTRIBUTES: dict[str, Any] = {
     "Secure over https": (PAGES, API, {}, SECURE),
@@ -168,7 +166,6 @@ WELL = "ok api_cookies the API sets session cookies as this process expects"
 NONE_SET = "problem api_cookies the refresh API's response sets no session cookies"
 DOMAIN = "problem api_cookies the API sets session cookies for {}, but this process expects them f"
 PATH = "problem api_cookies the API sets the refresh token for a different path than browsers refr"
-
 
 RUNNING: dict[str, Any] = {
     "as here": (sets(*cleared()), WELL),
