@@ -113,11 +113,8 @@ class Sequence:
 
     def _outcome(self, got: Any, number: str) -> str:
         if got["status"] == "TOKEN_THEFT_DETECTED":
-            assert got["session"] == {
-                "handle": self.handle,
-                "userId": "user-1",
-                "recipeUserId": "user-1",
-            }
+            user = {"userId": "user-1", "recipeUserId": "user-1"}
+            assert got["session"] == {"handle": self.handle, **user}
             return f"!{got.get('recentTokenReuseSubtype', '')}"
         if got["status"] != "OK":
             marks = {"UNAUTHORISED": "-", "TRY_REFRESH_TOKEN": "~"}
