@@ -22,9 +22,8 @@ WEEK = 604_800
 
 def from_config(**config: Any) -> Settings:
     """Return the settings of an ``app.config`` with these keys, in lower case and unprefixed."""
-    return Settings.from_mappings(
-        {f"SSR_SESSION_{name.upper()}": value for name, value in config.items()}, {}
-    )
+    given = {f"SSR_SESSION_{name.upper()}": value for name, value in config.items()}
+    return Settings.from_mappings(given, {})
 
 
 def test_nothing_is_required() -> None:
@@ -150,10 +149,7 @@ def test_possible_value_is_taken(name: str, value: Any, expected: object) -> Non
         assert (kept, type(kept)) == (expected, type(expected))
 
 
-SWITCHES = (
-    *("refresh_ahead", "always_try_refresh", "check_revoked", "global_claims"),
-    "insecure_cross_site",
-)
+SWITCHES = ("refresh_ahead", "always_try_refresh", "check_revoked", "insecure_cross_site")
 IMPOSSIBLE: dict[str, list[Any]] = {
     "api_domain": [
         *("", " ", "api.example.com", "https://api.example.com/auth", "ftp://a", 5),
@@ -179,7 +175,7 @@ IMPOSSIBLE: dict[str, list[Any]] = {
     "login_return_param": ["", "a b", "a=b", "a&b", "_", "-", "a[]", 5],
     "refresh_path": ["", "/", "refresh", "//refresh", "/<path:x>", "/a?b", 5],
     "refresh_flow": ["", "Inline", "both", True, 5, ["inline"]],
-    **{name: [0, 1, "yes"] for name in SWITCHES},
+    **{name: [0, 1, "yes"] for name in (*SWITCHES, "global_claims")},
     "trusted_origins": ["https://a.example", ["null"]],
     "redirect_origins": [
         *("https://a.example", [5], [""], ["a.example"], {"a": 1}, 5),

@@ -225,10 +225,8 @@ class Pair:
 
 
 def create(user_id: str = "user-1", **options: Any) -> Pair:
-    recipe_user_id = RecipeUserId(user_id)
-    return Pair(
-        sessions.create_new_session_without_request_response("public", recipe_user_id, **options)
-    )
+    make = sessions.create_new_session_without_request_response
+    return Pair(make("public", RecipeUserId(user_id), **options))
 
 
 def refresh(token: str) -> Pair:

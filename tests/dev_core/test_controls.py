@@ -123,10 +123,8 @@ def test_rotation_over_http_is_the_one_in_the_process(core: DevelopmentCore) -> 
 
 def test_stopped_key_server_answers_503_until_it_is_started(core: DevelopmentCore) -> None:
     core.stop_key_server()
-    statuses = [
-        send(core.uri, "GET", path).status for path in (KEY_SET, "/recipe/jwt/jwks", "/hello")
-    ]
-    assert statuses == [503, 503, 200]
+    for path, status in {KEY_SET: 503, "/recipe/jwt/jwks": 503, "/hello": 200}.items():
+        assert send(core.uri, "GET", path).status == status, path
     core.start_key_server()
     assert send(core.uri, "GET", KEY_SET).status == 200
 

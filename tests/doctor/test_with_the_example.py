@@ -68,9 +68,8 @@ def test_the_example_has_no_problem_and_is_not_changed(
     assert {"script", "core", "refresh_api", "api_keys", "api_cookies", "sign_in"} <= says.keys()
 
     explained = json.loads(run(app, "--json", "--token", "-", input=token.value).stdout)["findings"]
-    assert ("token", "the token proves a session") in {
-        (finding["check"], finding["says"]) for finding in explained
-    }
+    told = {(finding["check"], finding["says"]) for finding in explained}
+    assert ("token", "the token proves a session") in told
     # The names of checks and claims fit their column.
     assert max(map(len, says)) <= command._CHECK_WIDTH
     assert max(len(finding["check"]) for finding in explained) == command._CLAIM_WIDTH
@@ -94,9 +93,8 @@ def test_core_that_is_down_is_the_only_problem(
 
 def test_pages_without_an_sdk_are_compared_with_the_api(example: tuple[Flask, str]) -> None:
     _, url = example
-    apart = pages_app(
-        api_domain=url, jwks={"keys": [SessionSigner("s-1").jwk()]}, cookie_domain="sub.localhost"
-    )
+    jwks = {"keys": [SessionSigner("s-1").jwk()]}
+    apart = pages_app(api_domain=url, jwks=jwks, cookie_domain="sub.localhost")
     result = run(apart, "--url", url)
     assert "its own host only" in line(result, "api_cookies")
     assert "has different keys" in line(result, "api_keys")

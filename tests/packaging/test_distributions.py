@@ -78,9 +78,8 @@ def run_python(
 
 def build(target: str, folder: Path, output: Path) -> Path:
     """Build with the hatchling of this environment, so that nothing is downloaded."""
-    built = run_python(
-        "-m", "hatchling", "build", "--target", target, "--directory", str(output), folder=folder
-    )
+    options = ("--target", target, "--directory", str(output))
+    built = run_python("-m", "hatchling", "build", *options, folder=folder)
     assert built.returncode == 0, built.stdout
     (artifact,) = output.iterdir()
     return artifact

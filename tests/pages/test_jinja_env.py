@@ -97,9 +97,8 @@ def app_with(
         for name, value in options.items():
             setattr(app.jinja_env, {"enable_async": "is_async"}.get(name, name), value)
     sources = {f"{name}.html": source for name, source in USES.items()} | overrides
-    app.jinja_loader = DictLoader(
-        {name: in_syntax(source, app.jinja_env) for name, source in sources.items()}
-    )
+    sources = {name: in_syntax(source, app.jinja_env) for name, source in sources.items()}
+    app.jinja_loader = DictLoader(sources)
     given = {"refresh_page_template": "refresh_page.html"}
     app.add_url_rule("/<name>", "page", lambda name: render_template(f"{name}.html", **given))
     account = session_required(lambda: "secret")

@@ -104,9 +104,8 @@ def test_optional_page_is_held_back_only_from_a_reader_who_can_refresh(
     # It opens no page that asks plainly, before it or after it.
     plain = "shown" if token is make_token and not is_down else "held"
     with outage(app) if is_down else nullcontext():
-        assert shows(app, f"{OPTIONAL} {HELD} {OPTIONAL}", headers, url) == (
-            f"{expected} {plain} {expected}"
-        )
+        shown = shows(app, f"{OPTIONAL} {HELD} {OPTIONAL}", headers, url)
+        assert shown == f"{expected} {plain} {expected}"
 
 
 def test_value_is_a_boolean_in_python_too(app: Flask) -> None:

@@ -60,12 +60,10 @@ def ev(value: Any, age: float = 0) -> Claims:
 
 def kept(claims: Claims) -> Claims:
     """Return *claims* as the SDK writes them."""
-    return {
-        name: {"v": value["v"], "t": int((time.time() - value["age"]) * 1000)}
-        if isinstance(value, dict) and "age" in value
-        else value
-        for name, value in claims.items()
-    }
+    made = {name: each for name, each in claims.items() if isinstance(each, dict) and "age" in each}
+    now = time.time()
+    times = {name: int((now - each["age"]) * 1000) for name, each in made.items()}
+    return claims | {name: {"v": made[name]["v"], "t": at} for name, at in times.items()}
 
 
 def session_of(claims: Claims) -> SSRSession:
@@ -193,11 +191,8 @@ def test_all_validators_have_to_hold_in_the_order_they_are_written() -> None:
 
 def test_sdk_is_not_asked_for_a_claim_that_is_old_or_missing() -> None:
     """``verify_session`` would call the core for each of these."""
-    asking = [
-        COLOUR.has_value("blue", max_age_in_sec=1),
-        AGREED.is_true(None),
-        ADDRESS.is_verified(refetch_time_on_false_in_seconds=0),
-    ]
+    asking = [COLOUR.has_value("blue", max_age_in_sec=1), AGREED.is_true(None)]
+    asking.append(ADDRESS.is_verified(refetch_time_on_false_in_seconds=0))
     claims = claim("colour", "blue", 3600) | ev(False, 3600)
     assert all(validator.should_refetch(kept(claims), {}) for validator in asking)
     assert failed(rules(validators=asking), claims) == ["colour", "agreed", "st-ev"]

@@ -66,17 +66,15 @@ PAGES = dict.fromkeys(OUTAGES, "outage_page") | {
 @pytest.mark.parametrize("reason", MATRIX)
 def test_response_where_a_session_is_needed(reason: str, setting: str) -> None:
     expected = CHANGES[setting].get(reason, MATRIX[reason]).split()
-    page = PAGES.get(reason, "refresh_page")
+    page, verdict = PAGES.get(reason, "refresh_page"), Verdict(Reason(reason))
     if reason == "anonymous" and setting.startswith("strangers refresh"):
         page = "refresh_page"
     for (name, request), kind in zip(REQUESTS.items(), expected, strict=True):
         facts = FACTS._replace(**request)
-        plan = policy.plan_response(Verdict(Reason(reason)), facts, SETTINGS[setting])
+        plan = policy.plan_response(verdict, facts, SETTINGS[setting])
         assert (plan.kind.value, plan.page.value) == (kind, page), name
         if reason in ("active", "mfa_pending"):
-            lacking = policy.plan_response(
-                Verdict(Reason(reason)), facts, SETTINGS[setting], failures=FAILURES
-            )
+            lacking = policy.plan_response(verdict, facts, SETTINGS[setting], failures=FAILURES)
             assert lacking.kind.value == LACKING.split()[list(REQUESTS).index(name)], name
             assert lacking.failures == FAILURES, name
     assert set(MATRIX) == {each.value for each in Reason}

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from flask_ssr_session.sansio import token_choice
 from flask_ssr_session.sansio.states import Reason
 from tests.clocks import SteppedClock
 from tests.tables import rows
@@ -90,13 +91,10 @@ def test_planted_cookies_push_no_token_out_of_sight() -> None:
 
 def test_none_of_too_many_tokens_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
     decoded: list[str] = []
-    monkeypatch.setattr(
-        "flask_ssr_session.sansio.token_choice.decode_unverified_token", decoded.append
-    )
+    monkeypatch.setattr(token_choice, "decode_unverified_token", decoded.append)
     good = t()
     decided = verdict(*(f"{good}{number}" for number in range(5_000)))
 
     assert (decided.reason, decoded) == (R.DUPLICATE, [])
-    assert decided.detail == (
-        "the browser sends 5000 different tokens; more than 4 are not compared"
-    )
+    told = "the browser sends 5000 different tokens; more than 4 are not compared"
+    assert decided.detail == told

@@ -347,9 +347,8 @@ def test_bad_answer_is_an_outage(
     assert warm.keys.token_cache is known
     warm.keys.clear()
     warm.check((0, AT_ONCE, TEST, TEST, UNKNOWN, 0, 1))
-    assert [message.partition(": ")[2].partition(" at ")[0] for message in caplog.messages] == [
-        problem
-    ] * 2
+    said = [message.partition(": ")[2].partition(" at ")[0] for message in caplog.messages]
+    assert said == [problem] * 2
 
 
 def test_log_names_the_host_and_each_outage(cold: Bench, caplog: pytest.LogCaptureFixture) -> None:
