@@ -73,10 +73,7 @@ BROWSERS = (
         "SSR_SESSION_TEST_CHROMIUM",
         "chromium",
         (
-            "chromium",
-            "chromium-browser",
-            "google-chrome",
-            "/opt/google/chrome/chrome",
+            *("chromium", "chromium-browser", "google-chrome", "/opt/google/chrome/chrome"),
             "/Applications/Chromium.app/Contents/MacOS/Chromium",
             "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
             r"%ProgramFiles%\Google\Chrome\Application\chrome.exe",
@@ -88,8 +85,7 @@ BROWSERS = (
         "SSR_SESSION_TEST_FIREFOX",
         "firefox-esr",
         (
-            "firefox-esr",
-            "firefox",
+            *("firefox-esr", "firefox"),
             "/Applications/Firefox.app/Contents/MacOS/firefox",
             r"%ProgramFiles%\Mozilla Firefox\firefox.exe",
         ),

@@ -39,9 +39,8 @@ def make_token(
     signer = signer or SessionSigner()
     removed = {name: value for name, value in claims.items() if value is ABSENT}
     kept = {name: value for name, value in claims.items() if value is not ABSENT}
-    return signer.sign(
-        edited(signer.claims(**kept), removed), edited(signer.header(), header or {})
-    )
+    payload = edited(signer.claims(**kept), removed)
+    return signer.sign(payload, edited(signer.header(), header or {}))
 
 
 def expired_token(user_id: str = "user-1") -> str:
