@@ -71,7 +71,6 @@ class FakeKeyServer:
 
 
 def finish_background() -> None:
-    """Wait for the background fetches."""
     for thread in threading.enumerate():
         if thread.name == "ssr-session-keys":
             thread.join(10)

@@ -10,7 +10,6 @@ COMPOSE = (ROOT / "compose.yaml").read_text()
 
 
 def block(name: str, text: str = COMPOSE, indent: int = 0) -> str:
-    """Return what stands below a key."""
     found = re.search(
         rf"^ {{{indent}}}{name}:\n((?: {{{indent + 1},}}.*\n|\n)+)", text, re.MULTILINE
     )

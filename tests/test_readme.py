@@ -61,9 +61,6 @@ def test_the_example_works_when_pasted(pasted: Flask, path: str) -> None:
     assert 'data-ssr-session="refresh"' in refused.text
 
 
-# --- who sees what -------------------------------------------------------------------------------
-
-
 @contextmanager
 def visit(client: FlaskClient, visitor: str) -> Iterator[None]:
     """Make a signed-in *client* the visitor that a row of the table is about."""
@@ -104,9 +101,6 @@ def test_a_row_of_the_table_says_what_is_answered(pasted: Flask, row: list[str])
             headers = {**kind, "Sec-Fetch-Site": site}
             statuses.append(client.open("/here", method=method, headers=headers).status_code)
     assert statuses == [int(status) for cell in row[1:] for status in re.findall(r"\d{3}", cell)]
-
-
-# --- what it points to ---------------------------------------------------------------------------
 
 
 def test_links_and_pictures_lead_somewhere() -> None:

@@ -12,8 +12,6 @@ Edits = Mapping[str, Any]
 
 
 class Absent:
-    """The type of ABSENT."""
-
     def __repr__(self) -> str:
         return "absent"
 
@@ -44,5 +42,4 @@ def make_token(
 
 
 def expired_token(user_id: str = "user-1") -> str:
-    """Return a token that expired an hour ago."""
     return make_token(user_id=user_id, issued_at=time.time() - 7200)

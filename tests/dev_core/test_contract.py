@@ -16,13 +16,8 @@ from ..tables import rows
 from .support import CDI, send
 
 OK = {"status": "OK"}
-NEW_SESSION: dict[str, Any] = {
-    "userId": "user-1",
-    "userDataInJWT": {"plan": "free"},
-    "userDataInDatabase": {"note": 1},
-    "useDynamicSigningKey": True,
-    "enableAntiCsrf": False,
-}
+NEW_SESSION: dict[str, Any] = {"userDataInJWT": {"plan": "free"}, "userDataInDatabase": {"note": 1}}
+NEW_SESSION |= {"userId": "user-1", "useDynamicSigningKey": True, "enableAntiCsrf": False}
 VERIFY = {"doAntiCsrfCheck": False, "enableAntiCsrf": False, "checkDatabase": True}
 SPEND = {"enableAntiCsrf": False, "useDynamicSigningKey": True}
 JWT = {"payload": {"a": 1}, "algorithm": "RS256", "jwksDomain": "http://api", "validity": 60}

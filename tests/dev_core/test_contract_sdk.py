@@ -270,8 +270,7 @@ def test_removal_is_noticed_wherever_the_core_is_asked(step: Any, is_removed: bo
 def test_information_says_all_of_a_session() -> None:
     first = create(access_token_payload={"plan": "free"}, session_data_in_database={"note": 1})
     assert sessions.update_session_data_in_database(first.handle, {"b": 2})
-    found = sessions.get_session_information(first.handle)
-    assert found is not None
+    found: Any = sessions.get_session_information(first.handle)
     assert (found.session_handle, found.user_id) == (first.handle, "user-1")
     assert found.tenant_id == "public"
     assert found.custom_claims_in_access_token_payload["plan"] == "free"

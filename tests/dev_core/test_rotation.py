@@ -76,8 +76,6 @@ STEP = re.compile(r"(?P<kind>[RA])(?P<number>\d)(?P<online>\??)(?P<outcome>.*)")
 
 
 class Sequence:
-    """One session, and the tokens of its pairs."""
-
     def __init__(self, uri: str, cdi: str, clock: SteppedClock | None) -> None:
         self.uri = uri
         self._cdi = cdi

@@ -25,8 +25,6 @@ PERIOD = 30
 
 
 class User:
-    """Calls the core about one user."""
-
     def __init__(self, uri: str, clock: SteppedClock) -> None:
         self._uri = uri
         self._clock = clock
@@ -177,13 +175,11 @@ def test_second_factor_completes_sign_in_with_the_sdk(
     add_to_required_secondary_factors_for_user(sign_up(client), "totp")
 
     def next_factors() -> Any:
-        info = client.put("/auth/mfa/info").json
-        assert info is not None
+        info: Any = client.put("/auth/mfa/info").json
         return info["factors"]["next"]
 
     assert next_factors() == ["totp"]
-    device = client.post("/auth/totp/device", json={}).json
-    assert device is not None
+    device: Any = client.post("/auth/totp/device", json={}).json
     code = pyotp.TOTP(device["secret"]).at(int(lagging_clock()))
     body = {"deviceName": device["deviceName"], "totp": code}
     verified = client.post("/auth/totp/device/verify", json=body).json

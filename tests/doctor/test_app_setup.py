@@ -38,9 +38,8 @@ ORIGINAL = "{% from 'flask_ssr_session/refresh_page.html' import refresh_page as
 MACRO = ORIGINAL + "{% macro refresh_page() %}…{% endmacro %}"
 BROKEN = "{{ nothing.at.all }}"
 MENU = "{{ g.menu.title }}{{ original() }}"
-OUTAGE = (
-    "{{ original() }}{% if ssr_refresh_view().page_kind == 'outage' %}{{ no.thing }}{% endif %}"
-)
+IN_OUTAGE = "{% if ssr_refresh_view().page_kind == 'outage' %}{{ no.thing }}{% endif %}"
+OUTAGE = "{{ original() }}" + IN_OUTAGE
 OURS, OWN = "ok templates the refresh page has its original", "ok templates the app's own templates"
 UNDEFINED = "problem templates refresh_page.html of the app failed with UndefinedError"
 NO_SCRIPT = "problem templates refresh_page.html of the app lacks the script of the refresh page"
@@ -76,7 +75,6 @@ def test_own_templates_have_to_show_every_page(
 
 
 def environment_of(app: Flask) -> Environment:
-    """Return a faultless environment, except for what *app* does."""
     environment = make_environment()
     vars(environment)["state"] = app.extensions["ssr_session"]
     return environment
@@ -88,8 +86,6 @@ def test_loader_that_was_replaced_is_named() -> None:
     replaced = "problem templates app.jinja_env.loader was replaced after flask_ssr_session was set"
     assert_findings(check_templates(environment_of(app)), replaced)
 
-
-# --- claims --------------------------------------------------------------------------------------
 
 PAGES_OF_CLAIMS = CurePages({"st-mfa": "/auth/mfa", "st-ev": "/mail?a"}, "/auth/mfa")
 
@@ -273,8 +269,6 @@ def test_views_and_hooks_that_call_require_session_are_listed() -> None:
 def _empty(**_: str) -> str:
     return ""
 
-
-# --- hooks, views and headers of an app that is not running --------------------------------------
 
 PAGE, SHOWS = "refresh_page", "ok refresh_page /refresh-session shows the refresh page"
 SHOWS_NOT = "problem refresh_page…does not show the refresh page (status {}) -> make"

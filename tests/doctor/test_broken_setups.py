@@ -54,7 +54,6 @@ def late(serve: Serve, url: str) -> FetchedResponse:
 
 
 def proxied(change: Callable[[str], str]) -> Callable[[Serve, str], FetchedResponse]:
-    """Return a proxy that changes the URLs on the way."""
     return lambda serve, url: serve(change(url))
 
 
@@ -108,9 +107,6 @@ def test_one_break_on_the_way_is_one_finding(
     start, _, more = expected.partition("…")
     assert len(found) == bool(expected), found
     assert all(line.startswith(start) and more in line and " -> " in line for line in found), found
-
-
-# --- the app itself ------------------------------------------------------------------------------
 
 
 def raised(error: Exception) -> Callable[[], Flask]:

@@ -15,9 +15,7 @@ SET = {"Set_Cookie": "sAccessToken=; Path=/"}
 WORKS: dict[str, Any] = {"refresh_api": reply(**SIGNED_OUT)}
 ON_440, AS_440 = reply(front_token="remove", status=440), {"session_expired_status": 440}
 WELL = "ok refresh_api the refresh API at api.example.com, below {}, responds as SuperTokens does"
-ELSEWHERE = (
-    "problem refresh_api…does not respond as SuperTokens does (status {}) -> call Middleware"
-)
+ELSEWHERE = "problem refresh_api…does not respond as SuperTokens does (status {}) -> call Middle"
 BLOCKED = "problem refresh_api…does not respond as SuperTokens does (status {}) -> see its log, and"
 OTHER = "problem refresh_api…reports 'no session' with status {}, but this process expects {} ->"
 
@@ -42,9 +40,7 @@ REFRESHES: dict[str, Any] = {
     "not that status": ({**WORKS, "sdk": AS_440}, OTHER.format(401, 440)),
     "no path": ({**WORKS, "sdk": {"api_base_path": ""}}, WELL.format("/")),
 }
-test_refresh_api_has_to_report_no_session = table(
-    check_api.check_refresh_api, REFRESHES, "refresh_api"
-)
+test_refresh_api_reports_no_session = table(check_api.check_refresh_api, REFRESHES, "refresh_api")
 
 
 def test_api_that_does_not_work_is_reported_once() -> None:
@@ -55,8 +51,6 @@ def test_api_that_does_not_work_is_reported_once() -> None:
             assert_findings(check(environment), "")
         assert_findings(check_cookies.check_api_cookies(environment), "")
 
-
-# --- keys of the API -----------------------------------------------------------------------------
 
 AT_API = "api_keys the API at api.example.com"
 UNKNOWN = f"warning {AT_API} publishes no keys ({{}}), so the doctor cannot see"
@@ -86,7 +80,6 @@ test_keys_of_the_api_matter_to_pages_with_keys_from_elsewhere = table(
     check_api.check_api_keys, KEYS_OF_PAGES, api_key_set="d-2", **WORKS
 )
 
-# --- CORS ----------------------------------------------------------------------------------------
 
 ORIGIN, CREDENTIALS = "Access_Control_Allow_Origin", "Access_Control_Allow_Credentials"
 ALLOWED, EXPOSED = "Access_Control_Allow_Headers", "Access_Control_Expose_Headers"
@@ -140,11 +133,8 @@ PLACES: dict[str, Any] = {
     # Another check names the cause.
     "pages of another scheme": ({"site": "http://www.example.com"}, ""),
 }
-test_preflight_matters_to_pages_elsewhere = table(
-    check_api.check_cors, PLACES, preflight=DOWN, **WORKS
-)
+test_preflight_lets_pages_in = table(check_api.check_cors, PLACES, preflight=DOWN, **WORKS)
 
-# --- the core ------------------------------------------------------------------------------------
 
 NO_SESSION = reply({"status": "UNAUTHORISED", "message": "no such session"})
 ACCEPTS = "ok core the core accepts the requests of the SDK in this process"
@@ -166,6 +156,4 @@ CORES: dict[str, Any] = {
     # check_keys reports it.
     "it is down, and no keys are known": ({"cores": (DOWN,), "static_kids": ()}, ""),
 }
-test_core_has_to_accept_the_sdks_requests = table(
-    check_api.check_core, CORES, "cores", static_kids=["d-1"]
-)
+test_core_accepts_the_sdk = table(check_api.check_core, CORES, "cores", static_kids=["d-1"])

@@ -88,8 +88,6 @@ def test_public_suffixes_are_known_without_network(
     assert public_suffix_test()(domain) is is_suffix_without_the_list
 
 
-# --- attributes ----------------------------------------------------------------------------------
-
 SECURE, NOT_SECURE = "ok cookie_secure session cookies are Secure", "ok cookie_secure…not Secure"
 STRICT = "warning cookie_same_site session cookies are SameSite=Strict"
 REJECTED = "problem cookie_same_site session cookies are SameSite=None without Secure"
@@ -141,7 +139,6 @@ OLDER: dict[str, Any] = {
 }
 test_cookies_of_an_earlier_domain = table(check_cookies.check_older_cookie_domain, OLDER)
 
-# --- cookies of a running API --------------------------------------------------------------------
 
 REFRESH = "/auth/session/refresh"
 OF_EXAMPLE, OF_WWW, OF_API = (f"; Domain={host}example.com" for host in ("", "www.", "api."))
@@ -216,6 +213,5 @@ WITHOUT_SDK: dict[str, Any] = {
     "Strict": (without_sdk("; Secure; SameSite=Strict"), (WELL, SECURE, STRICT)),
     "in the clear, to unknown pages": (without_sdk("", site=None), WELL),
 }
-test_cookies_of_the_running_api = table(
-    check_cookies.check_api_cookies, RUNNING | ONE_HOST_ONLY | WITHOUT_SDK
-)
+RUNNING |= ONE_HOST_ONLY | WITHOUT_SDK
+test_cookies_of_the_running_api = table(check_cookies.check_api_cookies, RUNNING)

@@ -89,8 +89,6 @@ SETTINGS: dict[str, Any] = {
 test_keys_in_the_settings_should_be_static = table(check_static_keys, SETTINGS)
 
 
-# --- clocks --------------------------------------------------------------------------------------
-
 SAME = "ok clock this process and the API have the same time"
 AHEAD = "{} clock the clock of the API is {} ahead of that of this process"
 BEHIND = "{} clock the clock of the API is {} behind that of this process"
@@ -140,9 +138,7 @@ def test_clocks_may_differ_by_seconds(
 
 
 KEYS_AT, API_AT, SITE_AT = "key_servers", "refresh_api", "refresh_page"
-SITE_LATE = (
-    "problem clock the clock of the site is 61 s behind those of this process, the key server"
-)
+SITE_LATE = "problem clock the clock of the site is 61 s behind those of this process, the key"
 BOTH_LATE = "problem clock the clocks of this process and the site are 61 s behind those of the key"
 CORE_FIRST = "problem clock the clock of the key server is 61 s ahead of those of this process, the"
 APART = ("problem clock the clock of the key server", "problem clock the clock of the API")
@@ -171,12 +167,8 @@ def test_clock_that_differs_is_named(ahead: dict[str, float | None], expected: E
 
 def test_pages_and_api_of_one_server_are_one_clock() -> None:
     late = reply(**date(-61))
-    answers: dict[str, Any] = {
-        "key_servers": (keys("d-1", **date(0)),),
-        "refresh_api": late,
-        "refresh_page": late,
-    }
-    environment = make_environment(**answers)
+    answers: dict[str, Any] = {"key_servers": (keys("d-1", **date(0)),), "refresh_page": late}
+    environment = make_environment(refresh_api=late, **answers)
     vars(environment)["refresh_api"] = environment.refresh_page
     assert_findings(check_clocks(environment), SITE_LATE.replace(",", " and"))
 

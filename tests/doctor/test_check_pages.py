@@ -31,10 +31,9 @@ LAYOUT = PAGE.replace('"refresh"', '"session"').replace("abc", "of the layout")
 
 def shown(status: int = 200, page: str = PAGE, **headers: Any) -> FetchedResponse:
     usual = {"Cache_Control": "no-store", "Content_Type": "text/html; charset=utf-8"}
-    renamed = {
-        "Content_Security_Policy" if name == "csp" else name: headers[name] for name in headers
-    }
-    return reply(page, status, **{**usual, **renamed})
+    if "csp" in headers:
+        headers["Content_Security_Policy"] = headers.pop("csp")
+    return reply(page, status, **{**usual, **headers})
 
 
 WELL = "ok refresh_page /refresh-session shows the refresh page"

@@ -36,13 +36,11 @@ test_version_of_the_sdk = table(check_settings.check_sdk_version, VERSIONS)
 
 def test_oldest_sdk_is_what_the_package_asks_for() -> None:
     project = (Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8")
-    found = re.search(r'"supertokens-python>=([\d.]+)"', project)
-    assert found is not None
+    found: Any = re.search(r'"supertokens-python>=([\d.]+)"', project)
     assert tuple(map(int, found[1].split("."))) == check_settings.OLDEST_SDK
 
 
 def at(api: str, **changes: Any) -> dict[str, Any]:
-    """Return the changes of an SDK whose API is at *api*."""
     return {"sdk": {"api_domain": api, **changes}}
 
 
@@ -115,8 +113,6 @@ SITES: dict[str, Any] = {
 }
 test_address_of_the_site = table(check_settings.check_site, SITES)
 
-
-# --- claims and hooks ----------------------------------------------------------------------------
 
 REQUIRED = "ok claims pages require what the SDK requires of every session: st-ev"
 BROKEN = {"broken": ("it waits",)}

@@ -41,8 +41,6 @@ def test_every_check_runs_once() -> None:
     assert len(CHECKS) == len(checks)
 
 
-# --- one token -----------------------------------------------------------------------------------
-
 HEADER = "theme=a:b; sAccessToken={}; notsAccessToken=x; sFrontToken=e30"
 OTHER_CORE: dict[str, Any] = {"jwks": {"keys": [SessionSigner("d-1700000000000").jwk()]}}
 NO_BASE64, NO_KEY = REJECTED.format("a part is not base64url"), REJECTED.format("no key of the key")
@@ -115,9 +113,6 @@ def test_missing_api_domain_is_named(arguments: list[str]) -> None:
     assert checks_run(result) == {"setup"}
 
 
-# --- the address ---------------------------------------------------------------------------------
-
-
 # Neither half an address, nor one with more than host, port and mount point, nor one that readers
 # take for different places.
 NO_ADDRESSES = (
@@ -153,9 +148,6 @@ def test_address_is_read_as_browsers_read_it(url: str, site: str) -> None:
     result = run(pages_app(), "--offline", "--url", url)
     assert f"the site is at {site}," in result.output
     assert line(result, "refresh_page") == "ok refresh_page /refresh-session shows the refresh page"
-
-
-# --- the output ----------------------------------------------------------------------------------
 
 
 def test_json_has_the_findings_and_their_counts() -> None:

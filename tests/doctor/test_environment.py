@@ -47,10 +47,8 @@ def network(monkeypatch: pytest.MonkeyPatch) -> Network:
 @pytest.fixture
 def sdk(monkeypatch: pytest.MonkeyPatch) -> None:
     """Simulate an SDK whose core requires an API key."""
-    values = vars(SDK) | {
-        "session_uris": (f"{CORE}/recipe/session",),
-        "core_headers": {"api-key": "key-of-ada"},
-    }
+    values = vars(SDK) | {"core_headers": {"api-key": "key-of-ada"}}
+    values["session_uris"] = (f"{CORE}/recipe/session",)
     monkeypatch.setattr(environment, "read_sdk", lambda: type(SDK)(**values))
     monkeypatch.setattr(environment, "read_cookie_settings", lambda: factories.COOKIES)
 
@@ -130,9 +128,8 @@ def test_sign_in_page_is_requested_after_one_redirect(
 ) -> None:
     network.answers |= {f"GET {PAGES}{path}": answer for path, answer in answers.items()}
     run(app_at(0, login_url=login_url), "--url", PAGES)
-    assert network.requests[network.requests.index(SCRIPT) + 1 :] == [
-        f"GET {PAGES}{path}" for path in expected
-    ]
+    behind = network.requests[network.requests.index(SCRIPT) + 1 :]
+    assert behind == [f"GET {PAGES}{path}" for path in expected]
 
 
 def test_sign_in_endpoint_gets_the_language_of_the_front_page() -> None:

@@ -233,9 +233,8 @@ def imports() -> Any:
     return visitor()
 
 
-SESSION, USER, GETS, ASKING = [
-    [name] for name in ("g.session", "current_user", "get_ssr_session", "needs_refresh")
-]
+SESSION, USER = ["g.session"], ["current_user"]
+GETS, ASKING = ["get_ssr_session"], ["needs_refresh"]
 
 READS: dict[str, Any] = {
     "nothing": (nothing, [], "open"),
@@ -325,7 +324,6 @@ def small_app(**settings: Any) -> Flask:
 
 
 def cells(result: Result) -> list[list[str]]:
-    """Return the cells of a table, without empty ones."""
     assert result.exit_code == 0
     return [re.split(" {2,}", line) for line in result.stdout.split("\n\n")[0].splitlines()]
 

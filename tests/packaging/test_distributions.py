@@ -72,7 +72,6 @@ CAUGHT |= {"text": True, "check": False}
 def run_python(
     *arguments: str, folder: Path, python: str = sys.executable, **more: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run Python in a folder, with *more* variables; what it prints and its errors are one."""
     return subprocess.run([python, *arguments], cwd=folder, env=os.environ | more, **CAUGHT)
 
 

@@ -46,8 +46,6 @@ OVERRIDES = {
 
 
 class Rewriting(Extension):
-    """Changes every template before it is compiled."""
-
     def preprocess(self, source: str, name: str | None, filename: str | None = None) -> str:  # noqa: ARG002
         return source.replace("data-", "x-").replace("class=", "klass=")
 
@@ -135,7 +133,6 @@ def pages(app: Flask) -> dict[str, str]:
 
 @cache
 def plain_pages(override: str) -> dict[str, str]:
-    """Return the pages of an app whose Jinja is Flask's own."""
     return pages(app_with({}, OVERRIDES[override]))
 
 

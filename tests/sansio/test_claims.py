@@ -59,7 +59,6 @@ def ev(value: Any, age: float = 0) -> Claims:
 
 
 def kept(claims: Claims) -> Claims:
-    """Return *claims* as the SDK writes them."""
     made = {name: each for name, each in claims.items() if isinstance(each, dict) and "age" in each}
     now = time.time()
     times = {name: int((now - each["age"]) * 1000) for name, each in made.items()}

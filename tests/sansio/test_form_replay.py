@@ -38,8 +38,6 @@ def seen_by_app(content_type: str, body: bytes) -> Any:
         ]
 
 
-# --- forms that are resubmitted unchanged --------------------------------------------------------
-
 FORMS: dict[str, Any] = {
     # A button without a name sends nothing.
     "no field": [],
@@ -65,8 +63,7 @@ FORMS: dict[str, Any] = {
 @rows("fields", FORMS)
 def test_form_is_sent_again_as_it_was(content_type: str, fields: FieldList) -> None:
     body = encoded(content_type, fields)
-    form = parse_replayable_form(content_type, body, "the owner")
-    assert form is not None
+    form: Any = parse_replayable_form(content_type, body, "the owner")
     assert form.enctype == content_type.partition(";")[0]
     assert form.owner == "the owner"
     if content_type == URLENCODED:
@@ -95,8 +92,6 @@ def test_largest_forms_are_kept_and_no_larger_one(content_type: str) -> None:
         assert (form and form.fields) == (tuple(fields) if is_kept else None), name
     assert form_replay.MAX_FIELDS == 1000
 
-
-# --- arbitrary forms -----------------------------------------------------------------------------
 
 # Every text that a browser can send; characters special to a parser are drawn often.
 SPECIAL = st.sampled_from("ab&=+%;\"'<>\\ -_.~*[]\t\n\r\x00\x0b\x7f\x85\u2028\ufeffäß😀")
@@ -146,8 +141,6 @@ def test_bytes_are_kept_as_an_app_reads_them_or_not(content_type: str, pieces: l
         assert seen_by_app(again, sent_again(form)) == seen_by_app(content_type, body)
 
 
-# --- forms that are not kept ---------------------------------------------------------------------
-
 SECRETS = """
     password Password PASSWORD new_password password2 user[password] passwd Passwort confirmPassword
     passphrase passcode door_passcode pass user_pass newPass pass1 pass_word pass-word pwd userPwd
@@ -184,13 +177,11 @@ FIELDS: dict[str, Any] = {
 @rows("field", FIELDS)
 def test_field_that_no_page_can_send_is_not_kept(content_type: str, field: tuple[str, str]) -> None:
     assert kept(content_type, [("title", "Tea"), field]) is None
-    twin = kept(content_type, [("title", "Tea")])
-    assert twin is not None
+    twin: Any = kept(content_type, [("title", "Tea")])
     assert twin.owner == ""
 
 
 def url(body: bytes) -> tuple[str, bytes, bool]:
-    """A row of a form that is not kept."""
     return URLENCODED, body, False
 
 
@@ -253,8 +244,6 @@ def test_what_may_be_altered_is_not_kept(content_type: str, body: bytes, is_kept
     assert (parse_replayable_form(content_type, body) is not None) is is_kept
 
 
-# --- before the body is read ---------------------------------------------------------------------
-
 TYPES: dict[str, Any] = {
     "urlencoded": (URLENCODED, 10, True),
     "urlencoded, UTF-8": (f"{URLENCODED}; charset=UTF-8", 10, True),
@@ -273,8 +262,6 @@ TYPES: dict[str, Any] = {
 def test_only_a_small_form_is_read(content_type: str | None, length: int | None, may: bool) -> None:
     assert form_replay.can_replay(content_type, length) is may
 
-
-# --- the owner of a form -------------------------------------------------------------------------
 
 # The first two are test vectors of FNV-1a.
 A, FOOBAR, OTHER = "e40c292c", "bf9cf968", "c47e6168"

@@ -38,8 +38,6 @@ def failed(source: FakeGlobalClaims, session: SSRSession | None = None, **skip: 
 
 
 class Counting:
-    """Accepts a payload whose claim ``count`` is true, and counts its calls."""
-
     def __init__(self, **attributes: Any) -> None:
         self.id = "count"
         self.asked = 0

@@ -19,7 +19,6 @@ JWK = SIGNER.jwk()
 
 @cache
 def neighbour() -> dict[str, str]:
-    """Return another key, which is usable under its own key id."""
     return stranger().jwk() | {"kid": "d-good"}
 
 

@@ -67,8 +67,7 @@ def test_tokens_in_every_order(made: Any, reason: R) -> None:
 
 def test_newest_that_verifies_is_the_session() -> None:
     for order in permutations([t(**OLD), t(**NEW), forged(iat=NOW), "junk"]):
-        session = verdict(*order).session
-        assert session is not None
+        session: Any = verdict(*order).session
         assert session.session_handle == "new"
 
 

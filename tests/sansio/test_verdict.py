@@ -36,8 +36,6 @@ def verdict(*raw_tokens: str, **more: Any) -> Verdict:
 
 
 def fetched(clock: SteppedClock, *, is_outage: bool) -> FetchedKeys:
-    """Return keys that a server serves, or none in an outage."""
-
     def fetch(_url: str, _deadline: Deadline) -> tuple[bytes, float | None]:
         if is_outage:
             raise FetchError("the test has an outage")

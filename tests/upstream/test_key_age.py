@@ -38,8 +38,6 @@ Step = tuple[float, str, str, str, str, float, int]
 
 
 class Bench:
-    """The keys of an app, and the server that they come from."""
-
     def __init__(self, signer: SessionSigner, clock: SteppedClock, max_stale: float = DAY) -> None:
         self.clock = clock
         self.server = FakeKeyServer(signer.jwk())
