@@ -7,7 +7,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -53,7 +53,7 @@ class Answer(NamedTuple):
 class Site(NamedTuple):
     """The example of one page, with the namespace of its module."""
 
-    send: Callable[[Any, str, str, Mapping[str, str], str], Answer]
+    send: Callable[[Any, str, str, dict[str, str], str], Answer]
     names: dict[str, Any]
 
     def ask(
@@ -66,9 +66,7 @@ class Site(NamedTuple):
         return self.send(self.names["app"], method, path, sent, body)
 
 
-def send_to_fastapi(
-    app: Any, method: str, path: str, headers: Mapping[str, str], body: str
-) -> Answer:
+def send_to_fastapi(app: Any, method: str, path: str, headers: dict[str, str], body: str) -> Answer:
     async def send() -> httpx.Response:
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
@@ -79,9 +77,7 @@ def send_to_fastapi(
     return Answer(response.status_code, headers, cookies, response.text)
 
 
-def send_to_django(
-    _app: Any, method: str, path: str, headers: Mapping[str, str], body: str
-) -> Answer:
+def send_to_django(_app: Any, method: str, path: str, headers: dict[str, str], body: str) -> Answer:
     response = django.test.Client().generic(
         method, path, body, content_type="application/json", headers=headers
     )

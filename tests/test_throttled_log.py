@@ -42,9 +42,7 @@ def test_log_has_the_lines(
         assert caplog.messages == expected
 
 
-def test_line_has_level_and_traceback(
-    clock: SteppedClock, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_line_has_level_and_cause(clock: SteppedClock, caplog: pytest.LogCaptureFixture) -> None:
     error = ValueError("cause")
     ThrottledLog(clock).write(logging.ERROR, "internal", "text", exc_info=error)
     (record,) = caplog.records

@@ -32,9 +32,7 @@ def insert_inside_and_fail(store: Store) -> None:
 
 
 @pytest.mark.parametrize("work", [insert_and_fail, insert_inside_and_fail])
-def test_transaction_is_undone_by_an_exception_with_all_in_it(
-    work: Callable[[Store], None],
-) -> None:
+def test_transaction_is_undone_by_an_error_with_all_in_it(work: Callable[[Store], None]) -> None:
     store = Store(None)
     with pytest.raises(LookupError):
         work(store)

@@ -50,9 +50,7 @@ def test_sdk_asks_the_core_about_children_and_about_nothing_else(core: Developme
 
 
 @pytest.mark.parametrize("drop_old", [False, True])
-def test_dropped_key_sends_the_browser_to_the_refresh(
-    core: DevelopmentCore, drop_old: bool
-) -> None:
+def test_dropped_key_sends_the_browser_to_a_refresh(core: DevelopmentCore, drop_old: bool) -> None:
     first = create()
     core.rotate_signing_key(drop_old=drop_old)
     if drop_old:

@@ -34,9 +34,7 @@ def app_showing(source: str, app: Flask | None = None, **values: Any) -> Flask:
     return app
 
 
-def text_of(
-    app: Flask, headers: dict[str, str] = JUNK, path: str = "/", method: str = "GET"
-) -> str:
+def text_of(app: Flask, headers: Any = JUNK, path: str = "/", method: str = "GET") -> str:
     return app.test_client(use_cookies=False).open(path, method=method, headers=headers).text
 
 
