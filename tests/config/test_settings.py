@@ -72,11 +72,7 @@ UNKNOWN: dict[str, Any] = {
     "nothing is near": ("SSR_SESSION_ZZZZZZ", True, None),
     "near the keyword that is no setting": ("isrevoked", False, "is_revoked"),
     "near a setting that looks like it": ("checkrevoked", False, "check_revoked"),
-    "it in the config": (
-        "SSR_SESSION_CHECKREVOKED",
-        True,
-        "SSR_SESSION_CHECK_REVOKED",
-    ),
+    "it in the config": ("SSR_SESSION_CHECKREVOKED", True, "SSR_SESSION_CHECK_REVOKED"),
     "a keyword": ("leeway", False, "leeway_seconds"),
     "a config key as a keyword": ("SSR_SESSION_API_DOMAIN", False, "api_domain"),
     "a keyword in capitals": ("API_DOMAIN", False, "api_domain"),

@@ -47,10 +47,7 @@ SERVERS: dict[str, Any] = {
     "all are not trusted": ((UNTRUSTED,), f"{NO_KEYS.format('not trusted)')}…-> renew it if"),
     "two databases": (("d-1", "d-2", "d-1"), ("problem keys core-1:3567 and core-0", FIRST)),
     "three databases": (("d-1", "d-2", "d-3"), (DISJOINT, FIRST)),
-    "all are down": (
-        (reply(status=500), DOWN),
-        NO_KEYS.format("status 500), core-1:3567 (no c"),
-    ),
+    "all are down": ((reply(status=500), DOWN), NO_KEYS.format("status 500), core-1:3567 (no c")),
     "keys of an error": (ERROR, NO_KEYS.format("status 500")),
     "a page": ((reply("<html>"),), NO_KEYS.format("unexpected content")),
     "static keys only": (("s-1",), WRONG_KIND.format("core-0:3567", "dynamic")),

@@ -304,10 +304,7 @@ SIGN_INS: dict[str, Any] = {
     "no pages": (reply(status=405), RESPONDS.format(405)),
     "a last status of visitors": (reply(status=499), RESPONDS.format(499)),
     "an error": (reply(status=500), FAILS),
-    "a proxy": (
-        reply(status=502),
-        "problem sign_in the sign-in page at www.example.com does n",
-    ),
+    "a proxy": (reply(status=502), "problem sign_in the sign-in page at www.example.com does n"),
     "silence": (DOWN, f"problem sign_in nothing responds at www.example.com ({DOWN}) -> set"),
 }
 test_visitors_without_a_session_have_to_reach_sign_in = table(

@@ -22,10 +22,7 @@ OLD, NEW = "problem sdk_version supertokens-python 0.31.3 is older than", "ok sd
 
 
 VERSIONS: dict[str, Any] = {
-    "there is no SDK": (
-        {"version": None},
-        "problem sdk_version supertokens-python is not inst",
-    ),
+    "there is no SDK": ({"version": None}, "problem sdk_version supertokens-python is not inst"),
     "the last SDK that is too old": ({"version": "0.31.3"}, OLD),
     "the oldest SDK": ({"version": "0.31.4"}, f"{NEW}okens-python 0.31.4"),
     "a greater first number counts more": ({"version": "1.0"}, NEW),

@@ -220,11 +220,7 @@ OFFERS: dict[str, Any] = {
     "optional": ("", SOFT, True),
     "required": ("", "needs_refresh", False),
     "optional, below a guarded part": ("{{ part() }}", SOFT, True),
-    "required, below an optional part": (
-        f"{{% if {SOFT} %}}{{% endif %}}",
-        "needs_refresh",
-        False,
-    ),
+    "required, below an optional part": (f"{{% if {SOFT} %}}{{% endif %}}", "needs_refresh", False),
 }
 
 

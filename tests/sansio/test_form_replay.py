@@ -297,7 +297,7 @@ OWNERS: dict[str, Any] = {
     "token first": (["of a"], [FRONT_B], A),
     "front token": ([], [front(b'{"uid": "foobar"}')], FOOBAR),
     "front token in UTF-8": ([], [front('{"uid": "größe 山田"}'.encode())], OTHER),
-    "junk, front token": (["junk"], [FRONT_A], A),
+    "junk, front token": (["junk", ""], [FRONT_A], A),
     "front token beside junk": ([], [FRONT_A, "junk"], A),
     "two front tokens": ([], [FRONT_A, FRONT_B], None),
     "nothing": ([], [], None),
@@ -307,6 +307,5 @@ OWNERS: dict[str, Any] = {
 
 @rows("tokens, fronts, owner", OWNERS)
 def test_form_belongs_to_its_user(tokens: list[str], fronts: list[str], owner: str | None) -> None:
-    users = [word.partition("of ")[2] for word in tokens]
-    made = [make_token(user_id=user) if user else "junk" for user in users]
+    made = [make_token(user_id=word[3:]) if word.startswith("of ") else word for word in tokens]
     assert form_replay.form_owner(made, fronts) == owner
