@@ -135,8 +135,7 @@ def main(arguments: list[str]) -> int:
 def pytest_parts(selection: list[str], *, is_quick: bool) -> dict[str, list[str]]:
     """Return the parts of the suite, each with the options of pytest."""
     if is_quick:
-        left_out = [f"--ignore=tests/{name}" for name in SLOW]
-        return {"tests": [*PARALLEL, *left_out, *selection]}
+        return {"tests": [*PARALLEL, *[f"--ignore=tests/{name}" for name in SLOW], *selection]}
     if selection:
         return {"tests": selection}
     return {

@@ -222,8 +222,7 @@ def test_two_cookies_of_one_name_are_both_read(site: Site) -> None:
 
 
 def test_the_sign_of_a_session_leads_to_a_refresh(site: Site) -> None:
-    with_sign = site.ask("/", Cookie="sFrontToken=e30=")
-    assert 'data-reason="token_missing"' in with_sign.text
+    assert 'data-reason="token_missing"' in site.ask("/", Cookie="sFrontToken=e30=").text
     assert site.ask("/", Cookie="theme=dark").status == 302
 
 
@@ -262,8 +261,7 @@ def test_a_session_is_refreshed_by_the_api_of_the_sdk(example: Site) -> None:
     signed_up = example.ask("/auth/signup", method="POST", body=form, **script)
     token, refresh_token = (signed_up.cookies[f"s{kind}Token"] for kind in ("Access", "Refresh"))
     assert "Hello" in example.ask("/", token).text
-    expired = example.ask("/", expired_token())
-    assert page_shown(expired) == "refresh"
+    assert page_shown(example.ask("/", expired_token())) == "refresh"
     refreshed = example.ask(
         "/auth/session/refresh", method="POST", **script, Cookie=f"sRefreshToken={refresh_token}"
     )

@@ -53,8 +53,7 @@ def pasted(live_core: DevelopmentCore, sdk_environment: None, tmp_path: Path) ->
 def test_the_example_works_when_pasted(pasted: Flask, path: str) -> None:
     client = pasted.test_client()
     assert "Hello" not in client.get(path, headers=PAGE_HEADERS).text
-    user_id = sign_up(client)
-    assert f"Hello, {user_id}" in client.get(path, headers=PAGE_HEADERS).text
+    assert f"Hello, {sign_up(client)}" in client.get(path, headers=PAGE_HEADERS).text
     testing.set_token(client, "does not verify")
     refused = client.get(path, headers=PAGE_HEADERS)
     assert (refused.status_code, refused.headers["SSR-Session"]) == (200, "refresh; reason=invalid")

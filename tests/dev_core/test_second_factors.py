@@ -45,8 +45,7 @@ class User:
         return pyotp.TOTP(device["secret"], interval=PERIOD).at(at)
 
     def verify_device(self, device: Any, code: str) -> Any:
-        name = device["deviceName"]
-        return self.call("POST", "totp/device/verify", deviceName=name, totp=code)
+        return self.call("POST", "totp/device/verify", deviceName=device["deviceName"], totp=code)
 
     def verify(self, code: str) -> Any:
         return self.call("POST", "totp/verify", totp=code)
@@ -145,8 +144,7 @@ def test_name_of_a_verified_device_is_taken(user: User) -> None:
     assert first["secret"] != second["secret"]
     user.verify_device(second, user.code(second))
     assert user.create("mine") == {"status": "DEVICE_ALREADY_EXISTS_ERROR"}
-    unknown = {"deviceName": "none"}
-    assert user.verify_device(unknown, "x") == {"status": "UNKNOWN_DEVICE_ERROR"}
+    assert user.verify_device({"deviceName": "none"}, "x") == {"status": "UNKNOWN_DEVICE_ERROR"}
 
 
 def test_metadata_are_merged_and_removed(user: User) -> None:

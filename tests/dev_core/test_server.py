@@ -55,8 +55,7 @@ def test_page_in_a_browser_changes_nothing(core: DevelopmentCore, origin: str) -
 
 
 def test_number_of_too_many_digits_is_400(core: DevelopmentCore) -> None:
-    path = f"/users?timeJoinedOrder=ASC&limit={'9' * 5000}"
-    assert send(core.uri, "GET", path).status == 400
+    assert send(core.uri, "GET", f"/users?timeJoinedOrder=ASC&limit={'9' * 5000}").status == 400
 
 
 def raw_exchange(uri: str, content: bytes) -> bytes:

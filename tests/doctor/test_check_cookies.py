@@ -183,8 +183,7 @@ SUB = "https://sub.www.example.com"
 
 
 def on_one_host(site: str | None, configured: str | None, domain: str) -> dict[str, Any]:
-    sdk = {"api_domain": PAGES, "cookie_domain": configured}
-    return sets(*cleared(domain), site=site, sdk=sdk)
+    return sets(*cleared(domain), site=site, sdk={"api_domain": PAGES, "cookie_domain": configured})
 
 
 WIDER, HOST_ONLY = (DOMAIN.format(whose) for whose in ("example.com", "its own host only"))

@@ -94,8 +94,7 @@ def test_core_that_is_down_is_the_only_problem(
 def test_pages_without_an_sdk_are_compared_with_the_api(example: tuple[Flask, str]) -> None:
     _, url = example
     jwks = {"keys": [SessionSigner("s-1").jwk()]}
-    apart = pages_app(api_domain=url, jwks=jwks, cookie_domain="sub.localhost")
-    result = run(apart, "--url", url)
+    result = run(pages_app(api_domain=url, jwks=jwks, cookie_domain="sub.localhost"), "--url", url)
     assert "its own host only" in line(result, "api_cookies")
     assert "has different keys" in line(result, "api_keys")
     alike = run(pages_app(api_domain=url), "--url", url)

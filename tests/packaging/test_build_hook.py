@@ -90,8 +90,7 @@ def test_bundle_is_built_again_for_another_input_or_a_missing_output(
     project: Path, calls: Calls, path: str, change: Callable[[Path], Any], is_built_again: bool
 ) -> None:
     initialize(project, "wheel", "standard")
-    built = calls()
-    assert [line.split()[:2] for line in built] == [["npm", "ci"], ["node", "build.mjs"]]
+    assert [line.split()[:2] for line in calls()] == [["npm", "ci"], ["node", "build.mjs"]]
     change(project / path)
     assert is_fresh(project) is not is_built_again
     initialize(project, "sdist", "standard")

@@ -169,8 +169,7 @@ def test_the_installed_wheel_works_without_a_checkout(wheel: Path, tmp_path: Pat
     # The development core starts without an app, and refuses a port in use in one line.
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        command = ("-m", "flask", "ssr-session", "dev-core", f"--port={port}")
-        started = run_python(*command, **lent)
+        started = run_python("-m", "flask", "ssr-session", "dev-core", f"--port={port}", **lent)
     assert started.stdout == f"Error: port {port} is in use; choose another with --port.\n"
 
 

@@ -213,8 +213,7 @@ def test_broken_override_of_a_whole_page_falls_back_to_the_original(
             assert response.headers["Cache-Control"] == "no-store", (name, case)
             (record,) = [r for r in caplog.records if r.levelno == logging.ERROR]
             message = record.getMessage()
-            start = f"override_broken: {name}.html of the app "
-            assert message.startswith(start), (name, case)
+            assert message.startswith(f"override_broken: {name}.html of the app "), (name, case)
             assert ("defines no macro" in message) is (source == "nothing in it"), (name, case)
             assert record.exc_info is None, (name, case)
             told = [v for v in ("4711", "told in confidence", "body", "junk") if v in message]

@@ -228,8 +228,7 @@ def test_template_that_cannot_find_ours_names_it(caplog: pytest.LogCaptureFixtur
 
 def test_loader_that_still_asks_ours_is_not_replaced(caplog: pytest.LogCaptureFixture) -> None:
     app = app_with({}, {})
-    loader = app.jinja_env.loader
-    assert loader is not None
+    loader: Any = app.jinja_env.loader
     app.jinja_env.loader = ChoiceLoader([DictLoader(OF_THE_APP), loader])
     client = app.test_client(use_cookies=False)
     assert page_shown(client.get("/imports", headers=PAGE | cookies("junk"))) == "refresh"

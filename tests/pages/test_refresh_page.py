@@ -192,8 +192,7 @@ SPECIAL: dict[str, Any] = {
 def test_script_element_says_what_is_special(
     path: str, method: str, headers: dict[str, str], name: str, expected: str | None
 ) -> None:
-    script = script_of(text_of(with_views(make_app()), headers, path, method))
-    assert script.get(name) == expected
+    assert script_of(text_of(with_views(make_app()), headers, path, method)).get(name) == expected
 
 
 def test_session_script_starts_the_sdk_on_an_ordinary_page() -> None:
@@ -230,10 +229,8 @@ def test_optional_pages_offer_to_go_on_signed_out(before: str, question: str, of
     app, headers = app_showing(source), PAGE | cookies(expired_token())
     guarded: Callable[[], Any] = session_required(lambda: "")
     app.jinja_env.globals["part"] = lambda: (guarded(), "")[1]
-    link = 'href="/?a=1&amp;continueSignedOut=1"'
-    assert (link in text_of(app, headers, "/?a=1")) is offers
-    going_on = text_of(app, headers, "/?a=1&continueSignedOut=1")
-    assert (going_on == "shown") is offers
+    assert ('href="/?a=1&amp;continueSignedOut=1"' in text_of(app, headers, "/?a=1")) is offers
+    assert (text_of(app, headers, "/?a=1&continueSignedOut=1") == "shown") is offers
 
 
 def test_texts_for_visitors_name_nothing_that_only_developers_know() -> None:

@@ -81,8 +81,7 @@ OVERRIDES: dict[str, Any] = {
 def test_override_decides_what_an_unverified_user_fails(override: Any, ids: list[str]) -> None:
     source = FakeGlobalClaims(EMAIL, override=override)
     assert failed(source, session_of(st_ev={"v": False, "t": 1}, st_mfa=DUE)) == ids
-    met = session_of(st_ev={"v": True, "t": 1}, st_mfa={"c": {}, "v": True})
-    assert failed(source, met) == []
+    assert failed(source, session_of(st_ev={"v": True, "t": 1}, st_mfa={"c": {}, "v": True})) == []
 
 
 def test_skipped_claim_is_left_out_even_under_another_id() -> None:
@@ -168,8 +167,7 @@ def test_met_claims_are_asked_once(attributes: dict[str, Any], override: Any, ti
         claims = GlobalClaims(FakeGlobalClaims(validator, override=override))
         session, other = session_of(count=count), session_of(count=not count)
         for _ in range(3):
-            failures = claims.failures(session, {"a": 1}, never)
-            assert [failure.id for failure in failures] == expected
+            assert [failure.id for failure in claims.failures(session, {"a": 1}, never)] == expected
         assert validator.asked == (times if count else 3)
         assert len(claims.failures(other, {"a": 1}, never)) == (not expected)
 

@@ -95,5 +95,4 @@ def test_none_of_too_many_tokens_is_decoded(monkeypatch: pytest.MonkeyPatch) -> 
     decided = verdict(*(f"{good}{number}" for number in range(5_000)))
 
     assert (decided.reason, decoded) == (R.DUPLICATE, [])
-    told = "the browser sends 5000 different tokens; more than 4 are not compared"
-    assert decided.detail == told
+    assert decided.detail == "the browser sends 5000 different tokens; more than 4 are not compared"

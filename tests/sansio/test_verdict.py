@@ -67,8 +67,7 @@ def test_request_without_a_token(clock: SteppedClock, raw_tokens: list[str]) -> 
     keys = fetched(clock, is_outage=True)
 
     for has_front_token, reason in ((True, R.TOKEN_MISSING), (False, R.ANONYMOUS)):
-        decided = verdict(*raw_tokens, keys=keys, has_front_token=has_front_token)
-        assert decided == Verdict(reason)
+        assert verdict(*raw_tokens, keys=keys, has_front_token=has_front_token) == Verdict(reason)
         # It does not matter beside a token.
         assert verdict(token(), has_front_token=has_front_token).reason is R.ACTIVE
         assert verdict("junk", has_front_token=has_front_token).reason is R.INVALID

@@ -280,8 +280,7 @@ def test_header_that_was_checked_before_excuses_no_other(keys: CountedKeys) -> N
 
 
 def test_token_that_is_parsed_already_is_not_parsed_again(keys: CountedKeys) -> None:
-    token = h({})()
-    parsed = decode_unverified_token(token)
+    parsed = decode_unverified_token(h({})())
 
     session = verify_access_token("anything", keys, TokenRules(), NOW, parsed)
 
