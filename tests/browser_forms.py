@@ -63,6 +63,5 @@ def sent_by_hidden_inputs(fields: Fields) -> list[tuple[str, str | None]]:
 
     An input without a name is omitted; one named ``_charset_`` submits the encoding.
     """
-    return [
-        (name, "UTF-8" if name.lower() == "_charset_" else value) for name, value in fields if name
-    ]
+    encoding = {"_charset_": "UTF-8"}
+    return [(name, encoding.get(name.lower(), value)) for name, value in fields if name]

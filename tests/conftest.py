@@ -13,17 +13,10 @@ from .key_servers import write_certificate
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--core",
-        metavar="URI",
-        help="run the contract tests of tests/dev_core against this SuperTokens core",
-    )
-    parser.addoption(
-        "--cdi",
-        choices=CDI_VERSIONS,
-        default=CDI_VERSIONS[0],
-        help="the rules of the development core next to the SDK, servers and browsers",
-    )
+    of_core = "run the contract tests of tests/dev_core against this SuperTokens core"
+    parser.addoption("--core", metavar="URI", help=of_core)
+    of_cdi = "the rules of the development core next to the SDK, servers and browsers"
+    parser.addoption("--cdi", choices=CDI_VERSIONS, default=CDI_VERSIONS[0], help=of_cdi)
 
 
 @pytest.fixture

@@ -71,7 +71,6 @@ class FakeKeyServer:
 
 
 def finish_background() -> None:
-    """Wait for the background fetches."""
     for thread in threading.enumerate():
         if thread.name == "ssr-session-keys":
             thread.join(10)
@@ -106,11 +105,8 @@ class Background:
         self.waits: list[float] = []
         self._server, self._clock = server, clock
         self._held: list[tuple[threading.Event, threading.Thread]] = []
-        self._patch = mock.patch.object(
-            key_fetcher,
-            "threading",
-            SimpleNamespace(Thread=self._thread, Event=self._event, Lock=threading.Lock),
-        )
+        threads = SimpleNamespace(Thread=self._thread, Event=self._event, Lock=threading.Lock)
+        self._patch = mock.patch.object(key_fetcher, "threading", threads)
 
     def __enter__(self) -> Background:
         self._patch.start()

@@ -51,15 +51,9 @@ def main(pytest_arguments: list[str]) -> int:
         return failure.status
     ignored = [f"--ignore={folder}" for folder in NOT_RUN]
     print("pytest", flush=True)
-    return subprocess.run(
-        [
-            *(str(PYTHON), "-m", "pytest", "-p", "no:cacheprovider"),
-            *("-m", "not browser", *ignored, *pytest_arguments),
-        ],
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        check=False,
-    ).returncode
+    options = ["-p", "no:cacheprovider", "-m", "not browser", *ignored, *pytest_arguments]
+    command = [str(PYTHON), "-m", "pytest", *options]
+    return subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, check=False).returncode
 
 
 def find_python() -> str:

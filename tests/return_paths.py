@@ -116,14 +116,8 @@ def _refused() -> Iterator[str]:
         yield form.format(half)
     for path in (REFRESH, SIGN_IN):
         letter = f"/%{ord(path[1]):02x}{path[2:]}"
-        yield from (
-            path,
-            f"{path}/",
-            f"{path}///",
-            f"{path}?redirectBack=/x",
-            f"{path}?",
-            f"{path}#x",
-        )
+        yield from (path, f"{path}/", f"{path}///", f"{path}?redirectBack=/x", f"{path}?")
+        yield f"{path}#x"
         yield from (f"{path}/?x", letter, letter.replace("%", "%2525"), f"{path}%2f", f"/{path}")
         yield from (f"/.{path}", f"/a/..{path}", f"/a/%2e%2e{path}", "\\" + path[1:])
         yield "/" + "".join(f"%{ord(char):02X}" for char in path[1:])

@@ -73,10 +73,7 @@ BROWSERS = (
         "SSR_SESSION_TEST_CHROMIUM",
         "chromium",
         (
-            "chromium",
-            "chromium-browser",
-            "google-chrome",
-            "/opt/google/chrome/chrome",
+            *("chromium", "chromium-browser", "google-chrome", "/opt/google/chrome/chrome"),
             "/Applications/Chromium.app/Contents/MacOS/Chromium",
             "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
             r"%ProgramFiles%\Google\Chrome\Application\chrome.exe",
@@ -88,8 +85,7 @@ BROWSERS = (
         "SSR_SESSION_TEST_FIREFOX",
         "firefox-esr",
         (
-            "firefox-esr",
-            "firefox",
+            *("firefox-esr", "firefox"),
             "/Applications/Firefox.app/Contents/MacOS/firefox",
             r"%ProgramFiles%\Mozilla Firefox\firefox.exe",
         ),
@@ -139,8 +135,7 @@ def main(arguments: list[str]) -> int:
 def pytest_parts(selection: list[str], *, is_quick: bool) -> dict[str, list[str]]:
     """Return the parts of the suite, each with the options of pytest."""
     if is_quick:
-        left_out = [f"--ignore=tests/{name}" for name in SLOW]
-        return {"tests": [*PARALLEL, *left_out, *selection]}
+        return {"tests": [*PARALLEL, *[f"--ignore=tests/{name}" for name in SLOW], *selection]}
     if selection:
         return {"tests": selection}
     return {

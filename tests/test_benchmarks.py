@@ -5,14 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 from contextlib import nullcontext
-from itertools import count, repeat
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from benchmarks import sites
-from benchmarks.frame import ROOT, in_turns
+from benchmarks.frame import ROOT
 from benchmarks.hook_cases import Case, environ, run
 from tests.tables import rows
 
@@ -29,9 +29,7 @@ TABLES: dict[str, Any] = {
 
 
 @rows("command, names", TABLES)
-def test_a_benchmark_prints_its_table_and_the_load_and_its_progress(
-    command: str, names: list[str]
-) -> None:
+def test_a_benchmark_prints_its_table_and_progress(command: str, names: list[str]) -> None:
     arguments = [sys.executable, "-m", *f"benchmarks.{command} --rounds 1".split()]
     done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -46,12 +44,6 @@ def test_every_timed_response_is_checked(text: bytes, expected: bool) -> None:
     case = Case(sites.bare(), repeat(environ()), text)
     with nullcontext() if expected else pytest.raises(RuntimeError, match="is not what was exp"):
         assert run(case, 2) > 0
-
-
-@rows("first, counted", {"the first round warms up": (0, [2, 3]), "each counts": (1, [1, 2])})
-def test_rounds_count(first: int, counted: list[int]) -> None:
-    runs = count(1)
-    assert in_turns(["case"], 2, lambda _case: next(runs), first) == {"case": counted}
 
 
 def test_benchmarks_are_short() -> None:

@@ -10,7 +10,6 @@ COMPOSE = (ROOT / "compose.yaml").read_text()
 
 
 def block(name: str, text: str = COMPOSE, indent: int = 0) -> str:
-    """Return what stands below a key."""
     found = re.search(
         rf"^ {{{indent}}}{name}:\n((?: {{{indent + 1},}}.*\n|\n)+)", text, re.MULTILINE
     )
@@ -48,10 +47,3 @@ def test_core_waits_for_a_healthy_database_that_it_can_sign_in_to() -> None:
     assert "healthcheck:" in core
     assert "healthcheck:" in database
     assert re.search(r"- (\w+):/var/lib/postgresql/data", database)[1] + ":" in block("volumes")  # type: ignore[index]
-
-
-def test_commands_name_the_port_and_the_service() -> None:
-    commands = re.findall(r"http://127\.0\.0\.1:(\d+)", COMPOSE)
-    assert commands == ["3567"]
-    assert "docker compose up --detach --wait" in COMPOSE
-    assert "docker compose up --detach --wait" in (ROOT / "CONTRIBUTING.md").read_text()

@@ -7,7 +7,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -31,6 +31,7 @@ from flask_ssr_session.upstream.key_age import FetchedKeys
 from flask_ssr_session.upstream.key_set import KeySet, StaticKeys
 from tests.browser_requests import FETCH, PAGE
 from tests.dev_core.conftest import KeyFactory, fresh_sdk
+from tests.dev_core.sdk import FIELDS
 from tests.sdk.conftest import *  # noqa: F403 - fixtures, for pytest to find
 from tests.tables import rows
 from tests.test_docs import TEXTS, blocks
@@ -52,7 +53,7 @@ class Answer(NamedTuple):
 class Site(NamedTuple):
     """The example of one page, with the namespace of its module."""
 
-    send: Callable[[Any, str, str, Mapping[str, str], str], Answer]
+    send: Callable[[Any, str, str, dict[str, str], str], Answer]
     names: dict[str, Any]
 
     def ask(
@@ -65,32 +66,24 @@ class Site(NamedTuple):
         return self.send(self.names["app"], method, path, sent, body)
 
 
-def send_to_fastapi(
-    app: Any, method: str, path: str, headers: Mapping[str, str], body: str
-) -> Answer:
+def send_to_fastapi(app: Any, method: str, path: str, headers: dict[str, str], body: str) -> Answer:
     async def send() -> httpx.Response:
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             return await client.request(method, path, headers=headers, content=body)
 
     response = asyncio.run(send())
-    return Answer(
-        response.status_code, dict(response.headers), dict(response.cookies), response.text
-    )
+    headers, cookies = dict(response.headers), dict(response.cookies)
+    return Answer(response.status_code, headers, cookies, response.text)
 
 
-def send_to_django(
-    _app: Any, method: str, path: str, headers: Mapping[str, str], body: str
-) -> Answer:
+def send_to_django(_app: Any, method: str, path: str, headers: dict[str, str], body: str) -> Answer:
     response = django.test.Client().generic(
         method, path, body, content_type="application/json", headers=headers
     )
-    return Answer(
-        response.status_code,
-        {name.lower(): value for name, value in response.headers.items()},
-        {name: morsel.value for name, morsel in response.cookies.items()},
-        response.content.decode(),
-    )
+    named = {name.lower(): value for name, value in response.headers.items()}
+    cookies = {name: morsel.value for name, morsel in response.cookies.items()}
+    return Answer(response.status_code, named, cookies, response.content.decode())
 
 
 SENDERS = {"fastapi": send_to_fastapi, "django": send_to_django}
@@ -149,37 +142,30 @@ HALF_SIGNED_IN = partial(make_token, mfa_complete=False)
 FROM_THE_FUTURE = partial(make_token, issued_at=9_000_000_000)
 OF_ANOTHER_KEY = partial(make_token, header={"kid": "d-other"})
 
+VISITORS: dict[str, Any] = {
+    "session": (make_token, PAGE, "GET", (200, "", "Hello, user-1.")),
+    "session, script": (make_token, FETCH, "GET", (200, "", "Hello, user-1.")),
+    "session, form": (make_token, PAGE, "POST", (200, "", "Hello, user-1.")),
+    "session, form of another site": (make_token, OTHER_SITE, "POST", (403, "refused", "")),
+    "expired": (expired_token, PAGE, "GET", (200, "refresh", 'data-reason="expired"')),
+    "expired, script": (expired_token, FETCH, "GET", (401, "", '"try refresh token"')),
+    "expired, form": (expired_token, PAGE, "POST", (401, "refresh", "data-unsafe")),
+    "unknown key": (OF_ANOTHER_KEY, PAGE, "GET", (200, "refresh", 'data-reason="invalid"')),
+    "half signed in": (HALF_SIGNED_IN, PAGE, "GET", (403, "claims", "")),
+    "half signed in, script": (HALF_SIGNED_IN, FETCH, "GET", (403, "", '"st-mfa"')),
+    "wrong clock": (FROM_THE_FUTURE, PAGE, "GET", (503, "outage", "the clock of this site")),
+    "stranger": (None, PAGE, "GET", (302, "", "")),
+    "stranger, script": (None, FETCH, "GET", (401, "", '"unauthorised"')),
+    "stranger, form": (None, PAGE, "POST", (401, "sign_in", "")),
+}
 
-@rows(
-    "token, headers, method, status, page, text",
-    {
-        "session": (make_token, PAGE, "GET", 200, "", "Hello, user-1."),
-        "session, script": (make_token, FETCH, "GET", 200, "", "Hello, user-1."),
-        "session, form": (make_token, PAGE, "POST", 200, "", "Hello, user-1."),
-        "session, form of another site": (make_token, OTHER_SITE, "POST", 403, "refused", ""),
-        "expired": (expired_token, PAGE, "GET", 200, "refresh", 'data-reason="expired"'),
-        "expired, script": (expired_token, FETCH, "GET", 401, "", '"try refresh token"'),
-        "expired, form": (expired_token, PAGE, "POST", 401, "refresh", "data-unsafe"),
-        "unknown key": (OF_ANOTHER_KEY, PAGE, "GET", 200, "refresh", 'data-reason="invalid"'),
-        "half signed in": (HALF_SIGNED_IN, PAGE, "GET", 403, "claims", ""),
-        "half signed in, script": (HALF_SIGNED_IN, FETCH, "GET", 403, "", '"st-mfa"'),
-        "wrong clock": (FROM_THE_FUTURE, PAGE, "GET", 503, "outage", "the clock of this site"),
-        "stranger": (None, PAGE, "GET", 302, "", ""),
-        "stranger, script": (None, FETCH, "GET", 401, "", '"unauthorised"'),
-        "stranger, form": (None, PAGE, "POST", 401, "sign_in", ""),
-    },
-)
+
+@rows("token, headers, method, expected", VISITORS)
 def test_a_visitor_gets_what_the_page_says(
-    site: Site,
-    token: Callable[[], str] | None,
-    headers: dict[str, str],
-    method: str,
-    status: int,
-    page: str,
-    text: str,
+    site: Site, token: Any, headers: dict[str, str], method: str, expected: tuple[int, str, str]
 ) -> None:
     tokens = [token()] if token else []
-    answer = site.ask("/", *tokens, method=method, **headers)
+    answer, (status, page, text) = site.ask("/", *tokens, method=method, **headers), expected
     assert (answer.status, page_shown(answer), text in answer.text) == (status, page, True)
     is_content = "Hello" in answer.text
     assert answer.headers["cache-control"] == ("private" if is_content else "no-store")
@@ -214,9 +200,8 @@ def test_an_outage_signs_nobody_out(site: Site, monkeypatch: pytest.MonkeyPatch)
         raise FetchError("the test simulates an outage")
 
     clock, token = SystemClock(), make_token()
-    keys = FetchedKeys(
-        ["http://core"], max_stale_seconds=0, clock=clock, log=ThrottledLog(clock), fetch=fail
-    )
+    log, uris = ThrottledLog(clock), ["http://core"]
+    keys = FetchedKeys(uris, max_stale_seconds=0, clock=clock, log=log, fetch=fail)
     assert site.ask("/", token).status == 200
     monkeypatch.setitem(site.names, "keys", keys)
     page, script = site.ask("/", token), site.ask("/", token, **FETCH)
@@ -237,8 +222,7 @@ def test_two_cookies_of_one_name_are_both_read(site: Site) -> None:
 
 
 def test_the_sign_of_a_session_leads_to_a_refresh(site: Site) -> None:
-    with_sign = site.ask("/", Cookie="sFrontToken=e30=")
-    assert 'data-reason="token_missing"' in with_sign.text
+    assert 'data-reason="token_missing"' in site.ask("/", Cookie="sFrontToken=e30=").text
     assert site.ask("/", Cookie="theme=dark").status == 302
 
 
@@ -249,9 +233,7 @@ def test_visitors_return_where_they_were(site: Site) -> None:
         assert f'data-return-path="{safe}"' in site.ask(f"/auth?redirectToPath={raw}").text
 
 
-def test_a_guarded_sign_in_page_does_not_lead_to_itself(
-    site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_guarded_sign_in_page_is_no_circle(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     assert site.ask("/").status == 302
     monkeypatch.setitem(site.names, "SIGN_IN", "/")
     answer = site.ask("/")
@@ -274,16 +256,12 @@ def test_the_files_of_the_refresh_page_are_served(site: Site) -> None:
 
 
 def test_a_session_is_refreshed_by_the_api_of_the_sdk(example: Site) -> None:
-    fields = {"email": "a@b.test", "password": "password1"}
-    form = json.dumps(
-        {"formFields": [{"id": name, "value": value} for name, value in fields.items()]}
-    )
+    form = json.dumps({"formFields": FIELDS})
     script = {**FETCH, "Content-Type": "application/json", "st-auth-mode": "cookie"}
     signed_up = example.ask("/auth/signup", method="POST", body=form, **script)
     token, refresh_token = (signed_up.cookies[f"s{kind}Token"] for kind in ("Access", "Refresh"))
     assert "Hello" in example.ask("/", token).text
-    expired = example.ask("/", expired_token())
-    assert page_shown(expired) == "refresh"
+    assert page_shown(example.ask("/", expired_token())) == "refresh"
     refreshed = example.ask(
         "/auth/session/refresh", method="POST", **script, Cookie=f"sRefreshToken={refresh_token}"
     )

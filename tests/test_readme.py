@@ -14,17 +14,9 @@ from flask import Flask, render_template
 from flask.testing import FlaskClient
 from supertokens_python.recipe import emailpassword, session
 
-from flask_ssr_session import session_required
+from flask_ssr_session import session_required, testing
 from flask_ssr_session.dev_core import DevelopmentCore
-from flask_ssr_session.testing import (
-    PAGE_HEADERS,
-    expire,
-    install_test_keys,
-    outage,
-    set_token,
-    sign_in,
-    sign_out,
-)
+from flask_ssr_session.testing import PAGE_HEADERS, sign_in
 from tests.dev_core.sdk import init_sdk, sign_up
 from tests.sdk.conftest import *  # noqa: F403 - fixtures, for pytest to find
 
@@ -61,15 +53,11 @@ def pasted(live_core: DevelopmentCore, sdk_environment: None, tmp_path: Path) ->
 def test_the_example_works_when_pasted(pasted: Flask, path: str) -> None:
     client = pasted.test_client()
     assert "Hello" not in client.get(path, headers=PAGE_HEADERS).text
-    user_id = sign_up(client)
-    assert f"Hello, {user_id}" in client.get(path, headers=PAGE_HEADERS).text
-    set_token(client, "does not verify")
+    assert f"Hello, {sign_up(client)}" in client.get(path, headers=PAGE_HEADERS).text
+    testing.set_token(client, "does not verify")
     refused = client.get(path, headers=PAGE_HEADERS)
     assert (refused.status_code, refused.headers["SSR-Session"]) == (200, "refresh; reason=invalid")
     assert 'data-ssr-session="refresh"' in refused.text
-
-
-# --- who sees what -------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -80,11 +68,11 @@ def visit(client: FlaskClient, visitor: str) -> Iterator[None]:
             case "a valid access token" | "a POST from another site":
                 pass
             case "an expired or invalid token":
-                expire(client)
+                testing.expire(client)
             case "no token":
-                sign_out(client)
+                testing.sign_out(client)
             case "a token, while no signing key can be fetched":
-                until_then.enter_context(outage(client.application))
+                until_then.enter_context(testing.outage(client.application))
             case "a token of a user who has not completed all factors of sign-in":
                 sign_in(client, roles=["reader"], mfa_complete=False)
             case "a token without a role or another claim that the page asks for":
@@ -102,21 +90,16 @@ def test_a_row_of_the_table_says_what_is_answered(pasted: Flask, row: list[str])
         return "itself"
 
     pasted.testing = True
-    install_test_keys(pasted)
+    testing.install_test_keys(pasted)
     client = pasted.test_client()
     sign_in(client, roles=["reader"])
     method, site = ("POST", "cross-site") if "POST" in row[0] else ("GET", "same-origin")
     with visit(client, row[0]):
-        statuses = [
-            client.open(
-                "/here", method=method, headers={**kind, "Sec-Fetch-Site": site}
-            ).status_code
-            for kind in (PAGE_HEADERS, {"Sec-Fetch-Dest": "empty"})
-        ]
+        statuses = []
+        for kind in (PAGE_HEADERS, {"Sec-Fetch-Dest": "empty"}):
+            headers = {**kind, "Sec-Fetch-Site": site}
+            statuses.append(client.open("/here", method=method, headers=headers).status_code)
     assert statuses == [int(status) for cell in row[1:] for status in re.findall(r"\d{3}", cell)]
-
-
-# --- what it points to ---------------------------------------------------------------------------
 
 
 def test_links_and_pictures_lead_somewhere() -> None:

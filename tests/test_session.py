@@ -49,7 +49,6 @@ NO_LISTS: tuple[Any, ...] = (
 )
 NO_ANSWERS: tuple[Any, ...] = (ABSENT, None, True, "true", {}, {"v": None}, {"v": 1}, {"v": "true"})
 
-
 PROPERTIES: dict[str, Any] = (
     {
         "the user": ("user_id", {}, "user-1"),
@@ -75,9 +74,7 @@ PROPERTIES: dict[str, Any] = (
 
 
 @rows("name, claims, expected", PROPERTIES)
-def test_property_says_what_the_token_says(
-    name: str, claims: dict[str, Any], expected: Any
-) -> None:
+def test_property_is_what_the_token_says(name: str, claims: dict[str, Any], expected: Any) -> None:
     value = getattr(session_of(**claims), name)
 
     assert value == expected

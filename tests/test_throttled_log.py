@@ -14,11 +14,9 @@ from .tables import rows
 
 MORE = "x: 1 (1 similar messages suppressed)"
 
-
 TWO = [(0, "x", 0), (9.9, "x", 0), (0.1, "x", 1)]
 OTHERS = [(0, "x", 1), (0, "y", 1), (0, "x", 2), (0, "y", 2)]
 FORMAT = "100 % %s %(x)s {y}"
-
 
 WRITES: dict[str, Any] = {
     "the first line of a reason is written": ([(0, "x", 1)], ["x: 1"]),
@@ -33,10 +31,7 @@ WRITES: dict[str, Any] = {
 
 @rows("writes, expected", WRITES)
 def test_log_has_the_lines(
-    clock: SteppedClock,
-    caplog: pytest.LogCaptureFixture,
-    writes: list[tuple[float, str, object]],
-    expected: list[str],
+    clock: SteppedClock, caplog: pytest.LogCaptureFixture, writes: Any, expected: list[str]
 ) -> None:
     # Two logs, each of an app: they do not hold each other back either.
     for log in (ThrottledLog(clock), ThrottledLog(clock)):
@@ -47,9 +42,7 @@ def test_log_has_the_lines(
         assert caplog.messages == expected
 
 
-def test_line_has_its_level_and_its_traceback(
-    clock: SteppedClock, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_line_has_level_and_cause(clock: SteppedClock, caplog: pytest.LogCaptureFixture) -> None:
     error = ValueError("cause")
     ThrottledLog(clock).write(logging.ERROR, "internal", "text", exc_info=error)
     (record,) = caplog.records

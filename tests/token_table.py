@@ -110,39 +110,26 @@ Values = tuple[D, tuple[Any, ...], tuple[Any, ...]]
 _NO_TEXTS: tuple[Any, ...] = (
     *(ABSENT, None, 0, 1, 1.5, True, False, [], ["d-test"], {}, {"v": "user-1"}, ""),
 )
+_ALGORITHMS = (
+    *("none", "None", "NONE", "nOnE", "none ", "", "RS384", "RS512", "PS256", "PS512", "ES256"),
+    *("EdDSA", "HS256", "HS384", "HS512", "RSA-OAEP", "dir", "RSA", "rs256", "Rs256", "RS256 "),
+    *(" RS256", "RS256\x00", "RS256\n", "RS-256", "RS256,none", "\uff32\uff33256"),
+    *("RS\u0662\u0665\u0666", ["RS256"], ["RS256", "none"], {"RS256": 1}, None, True, 256, ABSENT),
+)
+_TYPES = (*_NO_TEXTS, "jwt", "JWS", "JWT ", "at+jwt", "application/jwt", ["JWT"])
+_KIDS = (
+    *(*_NO_TEXTS, "k" * 129, "d-" + "k" * 2000, "d-test\x00", "d-test\n", "d-test\r\nX: y"),
+    *("\td-test", "d-\x7f", "d-test\u200b", "\u202ed-test", "d-test\ufeff", "d-\ud800"),
+)
+_VERSIONS = (
+    *(*_NO_TEXTS, 5, 5.0, "0", "1", "2", "02", "-5", "+5", "5.0", " 5", "5 ", "005", "100"),
+    *("V5", "five", "\u0665", "\u2075", "\u00b5", "\u00b9", ["5"], {"v": "5"}, "5\x00"),
+)
 _HEADER_VALUES: Mapping[str, Values] = {
-    "alg": (
-        D.ALGORITHM,
-        (
-            *("none", "None", "NONE", "nOnE", "none ", "", "RS384", "RS512", "PS256", "PS512"),
-            *("ES256", "EdDSA", "HS256", "HS384", "HS512", "RSA-OAEP", "dir", "RSA", "rs256"),
-            *("Rs256", "RS256 ", " RS256", "RS256\x00", "RS256\n", "RS-256", "RS256,none"),
-            *("\uff32\uff33256", "RS\u0662\u0665\u0666", ["RS256"], ["RS256", "none"]),
-            *({"RS256": 1}, None, True, 256, ABSENT),
-        ),
-        ("RS256",),
-    ),
-    "typ": (
-        D.TYPE,
-        (*_NO_TEXTS, "jwt", "JWS", "JWT ", "at+jwt", "application/jwt", ["JWT"]),
-        ("JWT",),
-    ),
-    "kid": (
-        D.KEY_ID,
-        (
-            *(*_NO_TEXTS, "k" * 129, "d-" + "k" * 2000, "d-test\x00", "d-test\n", "d-test\r\nX: y"),
-            *("\td-test", "d-\x7f", "d-test\u200b", "\u202ed-test", "d-test\ufeff", "d-\ud800"),
-        ),
-        GOOD_KIDS,
-    ),
-    "version": (
-        D.VERSION,
-        (
-            *(*_NO_TEXTS, 5, 5.0, "0", "1", "2", "02", "-5", "+5", "5.0", " 5", "5 ", "005", "100"),
-            *("V5", "five", "\u0665", "\u2075", "\u00b5", "\u00b9", ["5"], {"v": "5"}, "5\x00"),
-        ),
-        ("3", "4", "5", "05", "6", "99"),
-    ),
+    "alg": (D.ALGORITHM, _ALGORITHMS, ("RS256",)),
+    "typ": (D.TYPE, _TYPES, ("JWT",)),
+    "kid": (D.KEY_ID, _KIDS, GOOD_KIDS),
+    "version": (D.VERSION, _VERSIONS, ("3", "4", "5", "05", "6", "99")),
 }
 _UNKNOWN_KIDS = (
     *("../../../../etc/passwd", "file:///etc/passwd", "http://127.0.0.1:9/jwks.json", "\\\\e\\s"),
@@ -550,7 +537,6 @@ TABLE = _table()
 
 @cache
 def token_of(row: str) -> str:
-    """Return the token of a row of the table."""
     return TABLE[row][0]()
 
 

@@ -12,8 +12,6 @@ Edits = Mapping[str, Any]
 
 
 class Absent:
-    """The type of ABSENT."""
-
     def __repr__(self) -> str:
         return "absent"
 
@@ -39,11 +37,9 @@ def make_token(
     signer = signer or SessionSigner()
     removed = {name: value for name, value in claims.items() if value is ABSENT}
     kept = {name: value for name, value in claims.items() if value is not ABSENT}
-    return signer.sign(
-        edited(signer.claims(**kept), removed), edited(signer.header(), header or {})
-    )
+    payload = edited(signer.claims(**kept), removed)
+    return signer.sign(payload, edited(signer.header(), header or {}))
 
 
 def expired_token(user_id: str = "user-1") -> str:
-    """Return a token that expired an hour ago."""
     return make_token(user_id=user_id, issued_at=time.time() - 7200)

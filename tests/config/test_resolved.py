@@ -13,37 +13,25 @@ from flask_ssr_session.config.settings import Settings
 from flask_ssr_session.errors import ConfigError
 from tests.tables import rows
 
-SDK = SDKSettings(
-    api_domain="https://api.example.com",
-    api_base_path="/api/auth",
-    website_origin="https://www.example.com",
-    website_base_path="/login",
-    cookie_domain=".example.com",
-    dynamic_signing_key=True,
-    session_expired_status=440,
-    key_uris=("http://core:3567/.well-known/jwks.json", "http://spare:3567/.well-known/jwks.json"),
-    invalid_claim_status=499,
-    session_uris=("http://core:3567/recipe/session", "http://spare:3567/recipe/session"),
-    core_headers={"api-key": "s3cr3t"},
-    global_claims=object(),  # type: ignore[arg-type]
-)
-WITH_SDK: dict[str, Any] = {
+# What the SDK says, and pages take over as it is.
+SAME: dict[str, Any] = {
     "api_domain": "https://api.example.com",
     "api_base_path": "/api/auth",
-    "login_url": "/login",
-    "default_login_url": "/login",
     "website_base_path": "/login",
-    "website_host": "www.example.com",
-    "return_origins": {"https://www.example.com"},
     "cookie_domain": ".example.com",
-    "kid_prefix": "d-",
     "session_expired_status": 440,
-    "key_uris": SDK.key_uris,
-    "trusted_origins": {"https://www.example.com"},
     "invalid_claim_status": 499,
-    "session_uris": SDK.session_uris,
-    "core_headers": SDK.core_headers,
-    "global_claims": SDK.global_claims,
+    "key_uris": tuple(f"http://{each}:3567/.well-known/jwks.json" for each in ("core", "spare")),
+    "session_uris": tuple(f"http://{each}:3567/recipe/session" for each in ("core", "spare")),
+    "core_headers": {"api-key": "s3cr3t"},
+    "global_claims": object(),
+}
+SDK = SDKSettings(website_origin="https://www.example.com", dynamic_signing_key=True, **SAME)
+WITH_SDK: dict[str, Any] = SAME | {
+    **dict.fromkeys(("login_url", "default_login_url"), "/login"),
+    **{key: {"https://www.example.com"} for key in ("return_origins", "trusted_origins")},
+    "website_host": "www.example.com",
+    "kid_prefix": "d-",
     "claim_pages": {"st-ev": "/login/verify-email", "st-mfa": "/login/mfa"},
     "factors_path": "/login/mfa",
 }
@@ -88,29 +76,29 @@ def test_with_an_sdk_nothing_is_required_and_settings_win() -> None:
     }
 
 
-@rows(
-    "changes, expected",
-    {
-        "static keys sign": ({"dynamic_signing_key": False}, {"kid_prefix": "s-"}),
-        "no Session recipe": ({"dynamic_signing_key": None}, {"kid_prefix": None}),
-        "the origin depends on the request": (
-            {"website_origin": None},
-            {"website_host": "", "return_origins": set(), "trusted_origins": set()},
-        ),
-        "pages at the root": (
-            {"website_base_path": ""},
-            {
-                "login_url": "/",
-                "default_login_url": "/",
-                "website_base_path": "",
-                "factors_path": "/mfa",
-                "claim_pages": {"st-ev": "/verify-email", "st-mfa": "/mfa"},
-            },
-        ),
-        "host-only cookies": ({"cookie_domain": None}, {"cookie_domain": None}),
-        "the API at the root": ({"api_base_path": ""}, {"api_base_path": ""}),
-    },
-)
+LEFT_OPEN: dict[str, Any] = {
+    "static keys sign": ({"dynamic_signing_key": False}, {"kid_prefix": "s-"}),
+    "no Session recipe": ({"dynamic_signing_key": None}, {"kid_prefix": None}),
+    "the origin depends on the request": (
+        {"website_origin": None},
+        {"website_host": "", "return_origins": set(), "trusted_origins": set()},
+    ),
+    "pages at the root": (
+        {"website_base_path": ""},
+        {
+            "login_url": "/",
+            "default_login_url": "/",
+            "website_base_path": "",
+            "factors_path": "/mfa",
+            "claim_pages": {"st-ev": "/verify-email", "st-mfa": "/mfa"},
+        },
+    ),
+    "host-only cookies": ({"cookie_domain": None}, {"cookie_domain": None}),
+    "the API at the root": ({"api_base_path": ""}, {"api_base_path": ""}),
+}
+
+
+@rows("changes, expected", LEFT_OPEN)
 def test_what_the_sdk_leaves_open(changes: dict[str, Any], expected: dict[str, Any]) -> None:
     assert vars(resolve(dataclasses.replace(SDK, **changes))) == WITH_SDK | expected
 
@@ -140,35 +128,34 @@ def test_api_key_is_in_no_repr() -> None:
 KEYS: dict[str, Any] = {"jwks": {"keys": []}}
 IN_THE_CLEAR = None
 
+SOURCES: dict[str, Any] = {
+    "given keys come first": (KEYS | {"jwks_uri": K}, SDK, ()),
+    "then the URI": ({"jwks_uri": K}, SDK, (K,)),
+    # Its network was chosen in the SDK.
+    "then the core, over http, too": ({}, SDK, SDK.key_uris),
+    "then the API": ({"api_base_path": "/x"}, None, (f"{A}/x/jwt/jwks.json",)),
+    "https in capitals": ({"jwks_uri": "HTTPS://k.example/"}, None, ("HTTPS://k.example/",)),
+    "http": ({"jwks_uri": "http://k.example/"}, None, IN_THE_CLEAR),
+    "http to the core itself": ({"jwks_uri": SDK.key_uris[0]}, SDK, IN_THE_CLEAR),
+    "http in an inner network": ({"jwks_uri": "http://10.0.0.1/"}, None, IN_THE_CLEAR),
+    "http, like loopback": ({"jwks_uri": "http://localhost.k.x/"}, None, IN_THE_CLEAR),
+    "loopback name": ({"jwks_uri": "http://localhost:1/"}, None, ("http://localhost:1/",)),
+    "loopback address": ({"jwks_uri": "http://127.0.0.1:1/"}, None, ("http://127.0.0.1:1/",)),
+    "loopback address, IPv6": ({"jwks_uri": "http://[::1]:1/"}, None, ("http://[::1]:1/",)),
+    "accepted risk": (
+        {"jwks_uri": "http://k.x/", "insecure_jwks_http": True},
+        *(None, ("http://k.x/",)),
+    ),
+    "API over http": ({"api_domain": "http://a.example"}, None, IN_THE_CLEAR),
+    "API over http, given keys": ({"api_domain": "http://a.example"} | KEYS, None, ()),
+    "API on loopback": (
+        {"api_domain": "http://localhost:1"},
+        *(None, ("http://localhost:1/auth/jwt/jwks.json",)),
+    ),
+}
 
-@rows(
-    "config, sdk, uris",
-    {
-        "given keys come first": (KEYS | {"jwks_uri": K}, SDK, ()),
-        "then the URI": ({"jwks_uri": K}, SDK, (K,)),
-        # Its network was chosen in the SDK.
-        "then the core, over http, too": ({}, SDK, SDK.key_uris),
-        "then the API": ({"api_base_path": "/x"}, None, (f"{A}/x/jwt/jwks.json",)),
-        "https in capitals": ({"jwks_uri": "HTTPS://k.example/"}, None, ("HTTPS://k.example/",)),
-        "http": ({"jwks_uri": "http://k.example/"}, None, IN_THE_CLEAR),
-        "http to the core itself": ({"jwks_uri": SDK.key_uris[0]}, SDK, IN_THE_CLEAR),
-        "http in an inner network": ({"jwks_uri": "http://10.0.0.1/"}, None, IN_THE_CLEAR),
-        "http, like loopback": ({"jwks_uri": "http://localhost.k.x/"}, None, IN_THE_CLEAR),
-        "loopback name": ({"jwks_uri": "http://localhost:1/"}, None, ("http://localhost:1/",)),
-        "loopback address": ({"jwks_uri": "http://127.0.0.1:1/"}, None, ("http://127.0.0.1:1/",)),
-        "loopback address, IPv6": ({"jwks_uri": "http://[::1]:1/"}, None, ("http://[::1]:1/",)),
-        "accepted risk": (
-            {"jwks_uri": "http://k.x/", "insecure_jwks_http": True},
-            *(None, ("http://k.x/",)),
-        ),
-        "API over http": ({"api_domain": "http://a.example"}, None, IN_THE_CLEAR),
-        "API over http, given keys": ({"api_domain": "http://a.example"} | KEYS, None, ()),
-        "API on loopback": (
-            {"api_domain": "http://localhost:1"},
-            *(None, ("http://localhost:1/auth/jwt/jwks.json",)),
-        ),
-    },
-)
+
+@rows("config, sdk, uris", SOURCES)
 def test_keys_come_from_the_first_source_and_cross_no_network_in_the_clear(
     config: dict[str, Any], sdk: SDKSettings | None, uris: tuple[str, ...] | None
 ) -> None:

@@ -12,12 +12,8 @@ from supertokens_python.framework.request import BaseRequest
 from supertokens_python.recipe import emailpassword, session
 
 from flask_ssr_session.config.resolved import SDKSettings
-from flask_ssr_session.config.sdk import (
-    SDKCookieSettings,
-    read_cookie_settings,
-    read_recipe_ids,
-    read_sdk,
-)
+from flask_ssr_session.config.sdk import SDKCookieSettings as Cookies
+from flask_ssr_session.config.sdk import read_cookie_settings, read_recipe_ids, read_sdk
 from flask_ssr_session.errors import ConfigError
 from tests.dev_core.conftest import sdk_environment
 from tests.tables import rows
@@ -69,14 +65,12 @@ def init_sdk(
     )
 
 
-def told() -> SDKSettings:
-    values = read_sdk()
-    assert values is not None
-    return values
+def told() -> Any:
+    return read_sdk()
 
 
 def by_request(request: BaseRequest | None, _context: Any) -> str:
-    assert request is not None
+    assert request
     return "https://one.example.com"
 
 
@@ -88,38 +82,43 @@ def test_imported_sdk_that_was_not_initialised_tells_nothing() -> None:
     assert (read_sdk(), read_cookie_settings(), read_recipe_ids()) == (None, None, None)
 
 
-def test_ids_of_initialised_recipes_are_read() -> None:
+def test_ids_of_initialised_recipes_and_how_the_sdk_sets_cookies_are_read() -> None:
     init_sdk()
     assert "totp" not in (read_recipe_ids() or ())
     assert "session" in (read_recipe_ids() or ())
+    assert read_cookie_settings() == Cookies(False, "lax", None)
+
+
+def test_cookies_of_an_origin_that_depends_on_the_request_are_unknown() -> None:
+    init_sdk(website_domain=None, origin=by_request)
+    assert read_cookie_settings() == Cookies(False, None, None)
 
 
 W = "website_domain"
 
+INFO: dict[str, Any] = {
+    "a plain init": ({}, {}),
+    "base paths at the root": (
+        {"api_base_path": "/", "website_base_path": "/"},
+        {"api_base_path": "", "website_base_path": ""},
+    ),
+    "pages elsewhere": ({W: "https://www.x.com"}, {"website_origin": "https://www.x.com"}),
+    "pages on a domain": ({W: "www.x.com"}, {"website_origin": "https://www.x.com"}),
+    "pages in capitals": ({W: "https://WWW.x.com/"}, {"website_origin": "https://www.x.com"}),
+    # Browsers leave it out.
+    "default port": ({W: "https://www.x.com:443"}, {"website_origin": "https://www.x.com"}),
+    "another port": ({W: "http://localhost:3000"}, {"website_origin": "http://localhost:3000"}),
+    "origin by a function": (
+        {W: None, "origin": lambda *_: "https://one.example.com"},
+        {"website_origin": "https://one.example.com"},
+    ),
+    "origin by request": ({W: None, "origin": by_request}, {"website_origin": None}),
+    # An app whose API runs elsewhere needs no middleware.
+    "another framework": ({"framework": "fastapi"}, {}),
+}
 
-@rows(
-    "info, expected",
-    {
-        "a plain init": ({}, {}),
-        "base paths at the root": (
-            {"api_base_path": "/", "website_base_path": "/"},
-            {"api_base_path": "", "website_base_path": ""},
-        ),
-        "pages elsewhere": ({W: "https://www.x.com"}, {"website_origin": "https://www.x.com"}),
-        "pages on a domain": ({W: "www.x.com"}, {"website_origin": "https://www.x.com"}),
-        "pages in capitals": ({W: "https://WWW.x.com/"}, {"website_origin": "https://www.x.com"}),
-        # Browsers leave it out.
-        "default port": ({W: "https://www.x.com:443"}, {"website_origin": "https://www.x.com"}),
-        "another port": ({W: "http://localhost:3000"}, {"website_origin": "http://localhost:3000"}),
-        "origin by a function": (
-            {W: None, "origin": lambda *_: "https://one.example.com"},
-            {"website_origin": "https://one.example.com"},
-        ),
-        "origin by request": ({W: None, "origin": by_request}, {"website_origin": None}),
-        # An app whose API runs elsewhere needs no middleware.
-        "another framework": ({"framework": "fastapi"}, {}),
-    },
-)
+
+@rows("info, expected", INFO)
 def test_initialised_sdk_tells_its_values(
     monkeypatch: pytest.MonkeyPatch, info: dict[str, Any], expected: dict[str, Any]
 ) -> None:
@@ -131,8 +130,9 @@ def test_initialised_sdk_tells_its_values(
 
 
 def test_everything_may_be_set_otherwise() -> None:
+    cores = ("http://core-1:3567/base", "https://core-2")
     init_sdk(
-        "http://core-1:3567/base;https://core-2",
+        ";".join(cores),
         [
             session.init(
                 cookie_domain=".example.com",
@@ -158,15 +158,12 @@ def test_everything_may_be_set_otherwise() -> None:
         cookie_domain=".example.com",
         dynamic_signing_key=False,
         session_expired_status=440,
-        key_uris=tuple(
-            f"{core}/.well-known/jwks.json"
-            for core in ("http://core-1:3567/base", "https://core-2")
-        ),
+        key_uris=tuple(f"{core}/.well-known/jwks.json" for core in cores),
         invalid_claim_status=499,
-        session_uris=("http://core-1:3567/base/recipe/session", "https://core-2/recipe/session"),
+        session_uris=tuple(f"{core}/recipe/session" for core in cores),
         core_headers={"cdi-version": "5.4", "rid": "session", "api-key": "of-the-core"},
     )
-    assert read_cookie_settings() == SDKCookieSettings(True, "strict", ".older.example.com")
+    assert read_cookie_settings() == Cookies(True, "strict", ".older.example.com")
 
 
 def test_sdk_without_the_session_recipe_tells_the_rest_and_sets_no_cookies() -> None:
@@ -183,26 +180,10 @@ def test_sdk_without_a_core_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         read_sdk()
 
 
-def test_sdk_tells_how_it_sets_cookies() -> None:
-    init_sdk()
-    assert read_cookie_settings() == SDKCookieSettings(False, "lax", None)
-
-
-def test_cookies_of_an_origin_that_depends_on_the_request_are_unknown() -> None:
-    init_sdk(website_domain=None, origin=by_request)
-    assert read_cookie_settings() == SDKCookieSettings(False, None, None)
-
-
-# --- tokens in headers ---------------------------------------------------------------------------
-
-
 def for_pages(request: BaseRequest, for_create: bool, _context: Any) -> Any:
     """Take cookies from a browser's page alone."""
-    assert (request.method(), request.get_header("st-auth-mode"), for_create) == (
-        "GET",
-        None,
-        False,
-    )
+    assert (request.method(), request.get_header("st-auth-mode")) == ("GET", None)
+    assert for_create is False
     return "cookie" if "text/html" in str(request.get_header("accept")) else "header"
 
 
@@ -210,16 +191,16 @@ def outside(*_: Any) -> Any:
     raise RuntimeError("Working outside of request context.")
 
 
-@rows(
-    "method, is_taken",
-    {
-        "cookies": (lambda *_: "cookie", True),
-        "any": (lambda *_: "any", True),
-        "cookies for a page": (for_pages, True),
-        "a function that needs more of a request": (outside, True),
-        "headers only": (lambda *_: "header", False),
-    },
-)
+METHODS: dict[str, Any] = {
+    "cookies": (lambda *_: "cookie", True),
+    "any": (lambda *_: "any", True),
+    "cookies for a page": (for_pages, True),
+    "a function that needs more of a request": (outside, True),
+    "headers only": (lambda *_: "header", False),
+}
+
+
+@rows("method, is_taken", METHODS)
 def test_tokens_in_headers_alone_are_refused_with_the_reason(method: Any, is_taken: bool) -> None:
     init_sdk(recipes=[session.init(get_token_transfer_method=method)])
     if is_taken:

@@ -14,7 +14,7 @@ import pytest
 from flask_ssr_session.config import settings as settings_module
 from flask_ssr_session.config.settings import Settings
 from flask_ssr_session.errors import ConfigError
-from tests.tables import rows
+from tests.tables import rows, shown
 
 FIELDS = {field.name: field for field in dataclasses.fields(Settings)}
 WEEK = 604_800
@@ -22,12 +22,8 @@ WEEK = 604_800
 
 def from_config(**config: Any) -> Settings:
     """Return the settings of an ``app.config`` with these keys, in lower case and unprefixed."""
-    return Settings.from_mappings(
-        {f"SSR_SESSION_{name.upper()}": value for name, value in config.items()}, {}
-    )
-
-
-# --- names and precedence ------------------------------------------------------------------------
+    given = {f"SSR_SESSION_{name.upper()}": value for name, value in config.items()}
+    return Settings.from_mappings(given, {})
 
 
 def test_nothing_is_required() -> None:
@@ -69,28 +65,22 @@ def test_other_keys_of_the_app_are_left_alone() -> None:
     assert vars(Settings.from_mappings(config, {})) == vars(Settings())
 
 
-@rows(
-    "name, in_config, nearest",
-    {
-        "letters changed": ("SSR_SESSION_API_DOMIAN", True, "SSR_SESSION_API_DOMAIN"),
-        "small letters": ("SSR_SESSION_api_domain", True, "SSR_SESSION_API_DOMAIN"),
-        "an underscore is missing": ("SSR_SESSION_LOGINURL", True, "SSR_SESSION_LOGIN_URL"),
-        "nothing is near": ("SSR_SESSION_ZZZZZZ", True, None),
-        "near the keyword that is no setting": ("isrevoked", False, "is_revoked"),
-        "near a setting that looks like it": ("checkrevoked", False, "check_revoked"),
-        "it in the config": (
-            "SSR_SESSION_CHECKREVOKED",
-            True,
-            "SSR_SESSION_CHECK_REVOKED",
-        ),
-        "a keyword": ("leeway", False, "leeway_seconds"),
-        "a config key as a keyword": ("SSR_SESSION_API_DOMAIN", False, "api_domain"),
-        "a keyword in capitals": ("API_DOMAIN", False, "api_domain"),
-    },
-)
-def test_unknown_name_is_an_error_with_the_nearest_one(
-    name: str, in_config: bool, nearest: str | None
-) -> None:
+UNKNOWN: dict[str, Any] = {
+    "letters changed": ("SSR_SESSION_API_DOMIAN", True, "SSR_SESSION_API_DOMAIN"),
+    "small letters": ("SSR_SESSION_api_domain", True, "SSR_SESSION_API_DOMAIN"),
+    "an underscore is missing": ("SSR_SESSION_LOGINURL", True, "SSR_SESSION_LOGIN_URL"),
+    "nothing is near": ("SSR_SESSION_ZZZZZZ", True, None),
+    "near the keyword that is no setting": ("isrevoked", False, "is_revoked"),
+    "near a setting that looks like it": ("checkrevoked", False, "check_revoked"),
+    "it in the config": ("SSR_SESSION_CHECKREVOKED", True, "SSR_SESSION_CHECK_REVOKED"),
+    "a keyword": ("leeway", False, "leeway_seconds"),
+    "a config key as a keyword": ("SSR_SESSION_API_DOMAIN", False, "api_domain"),
+    "a keyword in capitals": ("API_DOMAIN", False, "api_domain"),
+}
+
+
+@rows("name, in_config, nearest", UNKNOWN)
+def test_unknown_name_has_the_nearest_one(name: str, in_config: bool, nearest: str | None) -> None:
     given: dict[str, Any] = {name: None}  # even where it counts as not set
     with pytest.raises(ConfigError) as caught:
         Settings.from_mappings(given if in_config else {}, {} if in_config else given)
@@ -107,64 +97,55 @@ def test_keyword_that_is_no_setting_is_told_from_one() -> None:
     )
 
 
-# --- values, on both sides of what is possible ---------------------------------------------------
+# Values that are taken as they are.
+TAKEN: dict[str, tuple[Any, ...]] = {
+    "api_domain": ("https://api.example.com", "http://localhost:5000"),
+    "api_base_path": ("/a/b",),
+    "jwks": ({"keys": []}, "/etc/keys/jwks.json"),
+    "jwks_uri": ("https://a.example/jwks.json?x=1", "http://core:3567/a%20b"),
+    "insecure_jwks_http": (True,),
+    "issuer": ("https://api.example.com/auth",),
+    "leeway_seconds": (0.5,),
+    "login_url": (
+        *("/auth", "/", "/?show=signin", "https://sign.example.com/in?x#y", "http://localhost/in"),
+        *("shop.sign-in", str.lower),
+    ),
+    "login_return_param": ("next", "return_to-2"),
+    "refresh_flow": ("redirect",),
+    "cookie_domain": ("localhost",),
+}
+POSSIBLE: dict[str, Any] = {
+    **{f"{name} {shown(v)}": (name, v, v) for name, values in TAKEN.items() for v in values},
+    "an origin as people write it": (
+        *("api_domain", " https://API.example.com:443/ ", "https://api.example.com"),
+    ),
+    "a base path with a slash at its end": ("api_base_path", "/auth/", "/auth"),
+    "the root as a base path": ("api_base_path", "/", ""),
+    "a file of keys as a path": ("jwks", Path("keys/jwks.json"), str(Path("keys/jwks.json"))),
+    "stale keys for no time": ("jwks_max_stale_seconds", 0, 0.0),
+    "stale keys for a week": ("jwks_max_stale_seconds", WEEK, float(WEEK)),
+    "no leeway": ("leeway_seconds", 0, 0.0),
+    "the longest leeway": ("leeway_seconds", 300, 300.0),
+    "sign-in with a query": ("login_url", "/auth/?show=signup", "/auth?show=signup"),
+    "a refresh path": ("refresh_path", "/session/refresh-me/", "/session/refresh-me"),
+    "no origins": ("redirect_origins", [], ()),
+    "origins in a list": ("redirect_origins", ["https://A.x:443"], ("https://a.x",)),
+    "origins in a tuple": ("redirect_origins", ("http://a.x",), ("http://a.x",)),
+    "origins in a set": ("redirect_origins", {"http://a.x"}, ("http://a.x",)),
+    "origins in a frozenset": ("trusted_origins", frozenset({"http://a.x"}), ("http://a.x",)),
+    "a cookie domain": ("cookie_domain", ".Example.com", ".example.com"),
+    "a page for a factor again": ("step_up_url", "/step-up/?x=1", "/step-up?x=1"),
+}
 
-SAME = object()
-KEY_URI = "https://a.example/jwks.json?x=1"
 
-
-@rows(
-    "name, value, expected",
-    {
-        "an origin": ("api_domain", "https://api.example.com", SAME),
-        "an origin as people write it": (
-            *("api_domain", " https://API.example.com:443/ ", "https://api.example.com"),
-        ),
-        "an origin on loopback": ("api_domain", "http://localhost:5000", SAME),
-        "a base path with a slash at its end": ("api_base_path", "/auth/", "/auth"),
-        "the root as a base path": ("api_base_path", "/", ""),
-        "a longer base path": ("api_base_path", "/a/b", SAME),
-        "a key set": ("jwks", {"keys": []}, SAME),
-        "a file of keys": ("jwks", "/etc/keys/jwks.json", SAME),
-        "a file of keys as a path": ("jwks", Path("keys/jwks.json"), str(Path("keys/jwks.json"))),
-        "a key URI with a query": ("jwks_uri", KEY_URI, SAME),
-        "a key URI with an escape": ("jwks_uri", "http://core:3567/a%20b", SAME),
-        "stale keys for no time": ("jwks_max_stale_seconds", 0, 0.0),
-        "stale keys for a week": ("jwks_max_stale_seconds", WEEK, float(WEEK)),
-        "the flag is set": ("insecure_jwks_http", True, SAME),
-        "an issuer": ("issuer", "https://api.example.com/auth", SAME),
-        "no leeway": ("leeway_seconds", 0, 0.0),
-        "a leeway below a second": ("leeway_seconds", 0.5, 0.5),
-        "the longest leeway": ("leeway_seconds", 300, 300.0),
-        "a path of sign-in": ("login_url", "/auth", SAME),
-        "sign-in with a query": ("login_url", "/auth/?show=signup", "/auth?show=signup"),
-        "sign-in at the root": ("login_url", "/", SAME),
-        "sign-in at the root with a query": ("login_url", "/?show=signin", SAME),
-        "sign-in at another site": ("login_url", "https://sign.example.com/in?x#y", SAME),
-        "sign-in over http": ("login_url", "http://localhost/in", SAME),
-        "an endpoint of sign-in": ("login_url", "shop.sign-in", SAME),
-        "a function that finds sign-in": ("login_url", str.lower, SAME),
-        "a parameter": ("login_return_param", "next", SAME),
-        "a parameter with dashes": ("login_return_param", "return_to-2", SAME),
-        "a refresh path": ("refresh_path", "/session/refresh-me/", "/session/refresh-me"),
-        "the other flow": ("refresh_flow", "redirect", SAME),
-        "no origins": ("redirect_origins", [], ()),
-        "origins in a list": ("redirect_origins", ["https://A.x:443"], ("https://a.x",)),
-        "origins in a tuple": ("redirect_origins", ("http://a.x",), ("http://a.x",)),
-        "origins in a set": ("redirect_origins", {"http://a.x"}, ("http://a.x",)),
-        "origins in a frozenset": ("trusted_origins", frozenset({"http://a.x"}), ("http://a.x",)),
-        "a cookie domain": ("cookie_domain", ".Example.com", ".example.com"),
-        "a cookie domain without dots": ("cookie_domain", "localhost", SAME),
-        "a page for a factor again": ("step_up_url", "/step-up/?x=1", "/step-up?x=1"),
-    },
-)
+@rows("name, value, expected", POSSIBLE)
 def test_possible_value_is_taken(name: str, value: Any, expected: object) -> None:
-    expected = value if expected is SAME else expected
     for settings in (from_config(**{name: value}), Settings.from_mappings({}, {name: value})):
         kept = getattr(settings, name)
         assert (kept, type(kept)) == (expected, type(expected))
 
 
+SWITCHES = ("refresh_ahead", "always_try_refresh", "check_revoked", "insecure_cross_site")
 IMPOSSIBLE: dict[str, list[Any]] = {
     "api_domain": [
         *("", " ", "api.example.com", "https://api.example.com/auth", "ftp://a", 5),
@@ -183,29 +164,14 @@ IMPOSSIBLE: dict[str, list[Any]] = {
     "issuer": ["", "  ", "a\x00", 5],
     "leeway_seconds": [-1, 300.1, math.nan, -math.inf, 10**400, "0", False, Decimal(1)],
     "login_url": [
-        *(
-            "",
-            "sign in",
-            "a..b",
-            "auth/in",
-            "//evil.example",
-            "/\\evil.example",
-            "/a#b",
-            "/a b",
-            5,
-            "ftp://a/",
-        ),
-        *("javascript:alert(1)", "https://u@a.example/", "https://"),
+        *("", "sign in", "a..b", "auth/in", "//evil.example", "/\\evil.example", "/a#b", "/a b", 5),
+        *("ftp://a/", "javascript:alert(1)", "https://u@a.example/", "https://"),
         *(lambda: "/in", lambda _request, _more: "/in"),
     ],
     "login_return_param": ["", "a b", "a=b", "a&b", "_", "-", "a[]", 5],
     "refresh_path": ["", "/", "refresh", "//refresh", "/<path:x>", "/a?b", 5],
     "refresh_flow": ["", "Inline", "both", True, 5, ["inline"]],
-    "refresh_ahead": [0, 1, "yes"],
-    "always_try_refresh": [0, 1, "yes"],
-    "check_revoked": [0, 1, "yes"],
-    "global_claims": [0, 1, "yes"],
-    "insecure_cross_site": [0, 1, "yes"],
+    **{name: [0, 1, "yes"] for name in (*SWITCHES, "global_claims")},
     "trusted_origins": ["https://a.example", ["null"]],
     "redirect_origins": [
         *("https://a.example", [5], [""], ["a.example"], {"a": 1}, 5),

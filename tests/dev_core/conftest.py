@@ -53,7 +53,6 @@ def key_factory(rsa_keys: list[RSAPrivateKey]) -> KeyFactory:
 
 @pytest.fixture
 def core(clock: SteppedClock, key_factory: KeyFactory) -> Iterator[DevelopmentCore]:
-    """A running core with a clock that stands still."""
     with DevelopmentCore(clock=clock.wall, key_factory=key_factory) as core:
         yield core
 

@@ -39,16 +39,10 @@ class Answer:
 
 
 def send(
-    uri: str,
-    method: str,
-    path: str,
-    *,
-    body: Any = None,
-    raw_body: bytes | None = None,
-    headers: Mapping[str, str] = CDI,
+    uri: str, method: str, path: str, *, body: Any = None, headers: Mapping[str, str] = CDI
 ) -> Answer:
-    """Send one request; ``body`` is encoded as JSON, ``raw_body`` is sent unchanged."""
-    content = raw_body if body is None else json.dumps(body).encode()
+    """Send one request; what is not bytes is encoded as JSON."""
+    content = body if isinstance(body, bytes | None) else json.dumps(body).encode()
     connection = http.client.HTTPConnection(urlsplit(uri).netloc, timeout=10)
     try:
         connection.request(method, path, body=content, headers=dict(headers))

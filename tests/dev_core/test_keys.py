@@ -10,21 +10,16 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-from flask_ssr_session.dev_core.keys import (
-    PUBLISHED_BEFORE_SIGNING_MS,
-    UPDATE_INTERVAL_MS,
-    SigningKeys,
-    generate_rsa_key,
-    load_refresh_token_key,
-)
+from flask_ssr_session.dev_core import keys as core_keys
+from flask_ssr_session.dev_core.keys import SigningKeys
 from flask_ssr_session.dev_core.store import Store
 
 from ..clocks import SteppedClock
 from ..tables import rows
 from .conftest import KeyFactory
 
-INTERVAL = UPDATE_INTERVAL_MS // 1000
-LEAD = PUBLISHED_BEFORE_SIGNING_MS // 1000
+INTERVAL = core_keys.UPDATE_INTERVAL_MS // 1000
+LEAD = core_keys.PUBLISHED_BEFORE_SIGNING_MS // 1000
 
 
 def make_keys(
@@ -48,12 +43,10 @@ def signing(keys: SigningKeys) -> str:
     return keys.signing_key(dynamic=True).kid
 
 
-def test_first_keys_are_named_after_their_kind_and_sign_at_once(
-    keys: SigningKeys, clock: SteppedClock
-) -> None:
+def test_first_keys_are_named_and_sign_at_once(keys: SigningKeys, clock: SteppedClock) -> None:
     assert signing(keys) == f"d-{int(clock.wall_now * 1000)}"
     assert keys.signing_key(dynamic=False).kid.startswith("s-")
-    assert generate_rsa_key().key_size == 2048
+    assert core_keys.generate_rsa_key().key_size == 2048
 
 
 def test_published_numbers_are_those_of_the_signing_key(keys: SigningKeys) -> None:
@@ -77,11 +70,7 @@ ROTATIONS: dict[str, Any] = {
 
 @rows("options, signs_at_once, keeps_old", ROTATIONS)
 def test_rotation(
-    keys: SigningKeys,
-    clock: SteppedClock,
-    options: dict[str, bool],
-    signs_at_once: bool,
-    keeps_old: bool,
+    keys: SigningKeys, clock: SteppedClock, options: Any, signs_at_once: bool, keeps_old: bool
 ) -> None:
     old, static = kids(keys)
     clock.advance(1)
@@ -96,9 +85,7 @@ def test_rotation(
     assert signing(keys) == new
 
 
-def test_unscheduled_key_beats_a_scheduled_one_made_before(
-    keys: SigningKeys, clock: SteppedClock
-) -> None:
+def test_unscheduled_key_beats_one_made_before(keys: SigningKeys, clock: SteppedClock) -> None:
     keys.rotate(scheduled=True, drop_old=False)
     new = keys.rotate(scheduled=False, drop_old=False).kid
     clock.advance(LEAD + 1)
@@ -143,33 +130,27 @@ def test_old_key_is_published_while_its_tokens_live(
     assert old not in kids(keys)
 
 
-def test_oldest_key_signs_when_the_clock_was_set_back(
-    keys: SigningKeys, clock: SteppedClock
-) -> None:
+def test_oldest_key_signs_if_the_clock_is_set_back(keys: SigningKeys, clock: SteppedClock) -> None:
     old = signing(keys)
     keys.rotate(scheduled=True, drop_old=False)
     clock.advance(-3600)
     assert signing(keys) == old
 
 
-def test_keys_are_the_same_after_a_restart(
-    tmp_path: Path, clock: SteppedClock, key_factory: KeyFactory
-) -> None:
+def test_restart_keeps_keys(tmp_path: Path, clock: SteppedClock, key_factory: KeyFactory) -> None:
     def numbers(store: Store) -> list[dict[str, str]]:
         return [key.as_jwk() for key in make_keys(store, clock, key_factory).published()]
 
     first = Store(tmp_path / "core.db")
-    before, refresh_key = numbers(first), load_refresh_token_key(first)
+    before, refresh_key = numbers(first), core_keys.load_refresh_token_key(first)
     first.close()
     second = Store(tmp_path / "core.db")
     assert numbers(second) == before
-    assert load_refresh_token_key(second) == refresh_key
-    assert load_refresh_token_key(Store(None)) != refresh_key
+    assert core_keys.load_refresh_token_key(second) == refresh_key
+    assert core_keys.load_refresh_token_key(Store(None)) != refresh_key
     second.close()
 
 
-def test_two_cores_in_memory_share_no_key(
-    clock: SteppedClock, rsa_keys: list[RSAPrivateKey]
-) -> None:
+def test_cores_in_memory_share_no_key(clock: SteppedClock, rsa_keys: list[RSAPrivateKey]) -> None:
     one, other = (make_keys(Store(None), clock, lambda key=key: key) for key in rsa_keys[:2])  # type: ignore[misc]
     assert one.signing_key(dynamic=True).as_jwk() != other.signing_key(dynamic=True).as_jwk()

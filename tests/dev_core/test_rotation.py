@@ -76,8 +76,6 @@ STEP = re.compile(r"(?P<kind>[RA])(?P<number>\d)(?P<online>\??)(?P<outcome>.*)")
 
 
 class Sequence:
-    """One session, and the tokens of its pairs."""
-
     def __init__(self, uri: str, cdi: str, clock: SteppedClock | None) -> None:
         self.uri = uri
         self._cdi = cdi
@@ -113,11 +111,8 @@ class Sequence:
 
     def _outcome(self, got: Any, number: str) -> str:
         if got["status"] == "TOKEN_THEFT_DETECTED":
-            assert got["session"] == {
-                "handle": self.handle,
-                "userId": "user-1",
-                "recipeUserId": "user-1",
-            }
+            user = {"userId": "user-1", "recipeUserId": "user-1"}
+            assert got["session"] == {"handle": self.handle, **user}
             return f"!{got.get('recentTokenReuseSubtype', '')}"
         if got["status"] != "OK":
             marks = {"UNAUTHORISED": "-", "TRY_REFRESH_TOKEN": "~"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pyotp
@@ -26,8 +25,6 @@ PERIOD = 30
 
 
 class User:
-    """Calls the core about one user."""
-
     def __init__(self, uri: str, clock: SteppedClock) -> None:
         self._uri = uri
         self._clock = clock
@@ -48,8 +45,7 @@ class User:
         return pyotp.TOTP(device["secret"], interval=PERIOD).at(at)
 
     def verify_device(self, device: Any, code: str) -> Any:
-        name = device["deviceName"]
-        return self.call("POST", "totp/device/verify", deviceName=name, totp=code)
+        return self.call("POST", "totp/device/verify", deviceName=device["deviceName"], totp=code)
 
     def verify(self, code: str) -> Any:
         return self.call("POST", "totp/verify", totp=code)
@@ -66,11 +62,9 @@ def test_device_is_made_verified_used_renamed_and_removed(user: User, clock: Ste
     assert (device["status"], device["deviceName"]) == ("OK", "TOTP Device 1")
     assert user.create()["deviceName"] == "TOTP Device 2"
     assert user.verify(user.code(device)) == {"status": "UNKNOWN_USER_ID_ERROR"}
-    assert user.verify_device(device, user.code(device)) == {
-        "status": "OK",
-        "wasAlreadyVerified": False,
-    }
-    assert user.verify_device(device, "any") == {"status": "OK", "wasAlreadyVerified": True}
+    first, again = (user.verify_device(device, code) for code in (user.code(device), "any"))
+    assert first == {"status": "OK", "wasAlreadyVerified": False}
+    assert again == {"status": "OK", "wasAlreadyVerified": True}
     clock.advance(PERIOD)
     assert user.verify(user.code(device)) == {"status": "OK"}
     listed = user.call("GET", "totp/device/list")["devices"]
@@ -93,9 +87,7 @@ CODES: dict[str, Any] = {
 
 
 @rows("code, is_good", CODES)
-def test_code_fits_within_the_skew(
-    user: User, code: Callable[[User, Any], str], is_good: bool
-) -> None:
+def test_code_fits_in_the_skew(user: User, code: Any, is_good: bool) -> None:
     device = user.create()
     answer = user.verify_device(device, code(user, device))
 
@@ -105,12 +97,8 @@ def test_code_fits_within_the_skew(
 def test_code_works_once(user: User, clock: SteppedClock) -> None:
     device = user.create()
     user.verify_device(device, user.code(device))
-    again = user.verify(user.code(device))
-    assert again == {
-        "status": "INVALID_TOTP_ERROR",
-        "currentNumberOfFailedAttempts": 1,
-        "maxNumberOfFailedAttempts": MAX_ATTEMPTS,
-    }
+    counts = {"currentNumberOfFailedAttempts": 1, "maxNumberOfFailedAttempts": MAX_ATTEMPTS}
+    assert user.verify(user.code(device)) == {"status": "INVALID_TOTP_ERROR", **counts}
     clock.advance(PERIOD)
     assert user.verify(user.code(device))["status"] == "OK"
 
@@ -156,8 +144,7 @@ def test_name_of_a_verified_device_is_taken(user: User) -> None:
     assert first["secret"] != second["secret"]
     user.verify_device(second, user.code(second))
     assert user.create("mine") == {"status": "DEVICE_ALREADY_EXISTS_ERROR"}
-    unknown = {"deviceName": "none"}
-    assert user.verify_device(unknown, "x") == {"status": "UNKNOWN_DEVICE_ERROR"}
+    assert user.verify_device({"deviceName": "none"}, "x") == {"status": "UNKNOWN_DEVICE_ERROR"}
 
 
 def test_metadata_are_merged_and_removed(user: User) -> None:
@@ -186,13 +173,11 @@ def test_second_factor_completes_sign_in_with_the_sdk(
     add_to_required_secondary_factors_for_user(sign_up(client), "totp")
 
     def next_factors() -> Any:
-        info = client.put("/auth/mfa/info").json
-        assert info is not None
+        info: Any = client.put("/auth/mfa/info").json
         return info["factors"]["next"]
 
     assert next_factors() == ["totp"]
-    device = client.post("/auth/totp/device", json={}).json
-    assert device is not None
+    device: Any = client.post("/auth/totp/device", json={}).json
     code = pyotp.TOTP(device["secret"]).at(int(lagging_clock()))
     body = {"deviceName": device["deviceName"], "totp": code}
     verified = client.post("/auth/totp/device/verify", json=body).json

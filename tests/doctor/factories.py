@@ -67,7 +67,6 @@ def make_environment(
     cookies: dict[str, Any] | None = None,
     version: str | None = "0.31.4",
     has_sdk_middleware: bool = True,
-    public_suffixes: tuple[str, ...] = ("co.uk",),
     static_kids: Collection[str] = (),
     has_sdk: bool = True,
     claims: dict[str, Any] | None = None,
@@ -93,7 +92,7 @@ def make_environment(
         has_sdk_middleware=has_sdk_middleware and has_sdk,
         front_page=site,
         static_kids=frozenset(static_kids),
-        is_public_suffix=lambda domain: is_top_level(domain) or domain in public_suffixes,
+        is_public_suffix=lambda domain: is_top_level(domain) or domain == "co.uk",
         is_offline=True,
     )
     for name, answer in probes.items():
@@ -147,13 +146,7 @@ def reply(
 
 
 def keys(*kids: str, **headers: Any) -> FetchedResponse:
-    """Return a key set with keys of these ids."""
     return reply({"keys": [SessionSigner(kid).jwk() for kid in kids]}, **headers)
-
-
-def problems(findings: Iterable[Finding]) -> list[str]:
-    """Return the warnings and problems, as ``level check``."""
-    return [f"{f.level.value} {f.check}" for f in findings if f.level is not Level.OK]
 
 
 def assert_findings(findings: Iterable[Finding], expected: Expected) -> None:
@@ -183,7 +176,6 @@ class Network:
     def request(
         self, method: str, url: str, _deadline: object, headers: Mapping[str, str]
     ) -> FetchedResponse:
-        """Stand for :func:`flask_ssr_session.upstream.fetch.request`."""
         self.requests.append(f"{method} {url}")
         self.headers[f"{method} {url}"] = headers
         answer = self.answers.get(f"{method} {url}", DOWN)
@@ -214,5 +206,4 @@ def line(result: Result, check: str) -> str:
 
 
 def checks_run(result: Result) -> set[str]:
-    """Return the names of the checks in the output."""
     return {row.split()[1] for row in result.stdout.splitlines()[:-1]}

@@ -38,14 +38,12 @@ ORIGINAL = "{% from 'flask_ssr_session/refresh_page.html' import refresh_page as
 MACRO = ORIGINAL + "{% macro refresh_page() %}…{% endmacro %}"
 BROKEN = "{{ nothing.at.all }}"
 MENU = "{{ g.menu.title }}{{ original() }}"
-OUTAGE = (
-    "{{ original() }}{% if ssr_refresh_view().page_kind == 'outage' %}{{ no.thing }}{% endif %}"
-)
+IN_OUTAGE = "{% if ssr_refresh_view().page_kind == 'outage' %}{{ no.thing }}{% endif %}"
+OUTAGE = "{{ original() }}" + IN_OUTAGE
 OURS, OWN = "ok templates the refresh page has its original", "ok templates the app's own templates"
 UNDEFINED = "problem templates refresh_page.html of the app failed with UndefinedError"
 NO_SCRIPT = "problem templates refresh_page.html of the app lacks the script of the refresh page"
 NOT_HERE = "problem templates the refresh page cannot be rendered in this app (ZeroDivisionError)"
-
 
 TEMPLATES: dict[str, Any] = {
     "none of its own": (None, None, None, OURS),
@@ -77,7 +75,6 @@ def test_own_templates_have_to_show_every_page(
 
 
 def environment_of(app: Flask) -> Environment:
-    """Return a faultless environment, except for what *app* does."""
     environment = make_environment()
     vars(environment)["state"] = app.extensions["ssr_session"]
     return environment
@@ -88,9 +85,6 @@ def test_loader_that_was_replaced_is_named() -> None:
     app.jinja_env.loader = app.jinja_loader
     replaced = "problem templates app.jinja_env.loader was replaced after flask_ssr_session was set"
     assert_findings(check_templates(environment_of(app)), replaced)
-
-
-# --- claims --------------------------------------------------------------------------------------
 
 
 PAGES_OF_CLAIMS = CurePages({"st-mfa": "/auth/mfa", "st-ev": "/mail?a"}, "/auth/mfa")
@@ -166,7 +160,6 @@ def test_pages_where_users_meet_claims_are_served(added: Any, rules: Any, missin
 PLAN = SimpleNamespace(id="plan", validate=lambda *_: None)
 MAIL, STEP_UP = ("st-ev /mail?a",), {"step_up_url": "/step-up?x=1"}
 
-
 CONDITIONS: dict[str, Any] = {
     "a plain view": ({}, {}, ()),
     "a role": ({"role": "admin"}, {}, ()),
@@ -223,17 +216,17 @@ def test_factors_are_written_by_a_recipe(conditions: Any, added: Any, unwritten:
     assert without_sdk.unwritten_factors == ()
 
 
-@rows(
-    "factor, recipes, missing, is_page_missing",
-    {
-        "a factor of a recipe": ("totp", ["totp", "session"], (), False),
-        "a factor without it": ("totp", ["session"], ("totp",), False),
-        "a code by e-mail": ("otp-email", ["passwordless"], (), False),
-        "a link by e-mail, which no page asks for": ("link-email", [], ("passwordless",), True),
-        "a factor of the app": ("hardware", [], (), True),
-        "recipes that are unknown": ("totp", None, (), False),
-    },
-)
+RECIPES: dict[str, Any] = {
+    "a factor of a recipe": ("totp", ["totp", "session"], (), False),
+    "a factor without it": ("totp", ["session"], ("totp",), False),
+    "a code by e-mail": ("otp-email", ["passwordless"], (), False),
+    "a link by e-mail, which no page asks for": ("link-email", [], ("passwordless",), True),
+    "a factor of the app": ("hardware", [], (), True),
+    "recipes that are unknown": ("totp", None, (), False),
+}
+
+
+@rows("factor, recipes, missing, is_page_missing", RECIPES)
 def test_factors_need_a_recipe_and_a_page(
     factor: str, recipes: Any, missing: Any, is_page_missing: bool
 ) -> None:
@@ -277,9 +270,6 @@ def _empty(**_: str) -> str:
     return ""
 
 
-# --- hooks, views and headers of an app that is not running --------------------------------------
-
-
 PAGE, SHOWS = "refresh_page", "ok refresh_page /refresh-session shows the refresh page"
 SHOWS_NOT = "problem refresh_page…does not show the refresh page (status {}) -> make"
 POLICY = {"Content-Security-Policy": "default-src 'self'; script-src 'none'"}
@@ -312,9 +302,7 @@ CHANGES: dict[str, Any] = {
 
 
 @rows("change, check, expected", CHANGES)
-def test_app_that_is_not_running_is_checked_itself(
-    change: Callable[[Flask], Any], check: str, expected: str
-) -> None:
+def test_app_itself_is_checked(change: Callable[[Flask], Any], check: str, expected: str) -> None:
     app = pages_app()
     app.testing = True
     change(app)

@@ -54,7 +54,6 @@ def late(serve: Serve, url: str) -> FetchedResponse:
 
 
 def proxied(change: Callable[[str], str]) -> Callable[[Serve, str], FetchedResponse]:
-    """Return a proxy that changes the URLs on the way."""
     return lambda serve, url: serve(change(url))
 
 
@@ -64,7 +63,6 @@ NO_QUERY = "problem refresh_page the query of a URL does not reach the app…-> 
 NOT_THEIRS = f"{API}does not respond as SuperTokens does (status 401)"
 SIGN_IN = "<script src=/supertokens.js></script>"
 BARE: dict[str, Any] = {"front_token": (), "Set_Cookie": ()}
-
 
 BREAKS: dict[str, Any] = {
     "nothing is broken": (proxied(str), ""),
@@ -111,9 +109,6 @@ def test_one_break_on_the_way_is_one_finding(
     assert all(line.startswith(start) and more in line and " -> " in line for line in found), found
 
 
-# --- the app itself ------------------------------------------------------------------------------
-
-
 def raised(error: Exception) -> Callable[[], Flask]:
     def create_app() -> Flask:
         raise error
@@ -126,12 +121,9 @@ IMPORT = "While importing 'x', an ImportError was raised:\n\nTraceback: …\nImp
 NO_MODULE = "app the app cannot be imported: ImportError: No module y -> install what is missing"
 WRONG_VALUE = "setup refresh_flow must be either inline or redirect, for example inline. -> fix"
 FAILS = "app the app fails while it is created: "
-AT_THIS_LINE, AT_LINE_1 = (
-    f"JSONDecodeError at {__file__}:",
-    "SyntaxError at shop.py:1 -> fix this f",
-)
+AT_THIS_LINE = f"JSONDecodeError at {__file__}:"
+AT_LINE_1 = "SyntaxError at shop.py:1 -> fix this f"
 NO_SYNTAX = partial(compile, "secret = = 1", "shop.py", "exec")
-
 
 CREATED: dict[str, Any] = {
     "the wrong folder": (raised(NoAppException(WRONG_FOLDER)), "app flask finds no app: Could"),

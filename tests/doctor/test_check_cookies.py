@@ -28,7 +28,6 @@ ADDRESSES = "problem cookie_domain session cookies are set for 0.0.1, so"
 REACH = "ok cookie_domain session cookies for {} reach both"
 ONE_HOST = "ok cookie_domain pages and API share the host {}"
 
-
 DOMAINS: dict[str, Any] = {
     "a shared domain": (PAGES, API, ".example.com", REACH.format("example.com")),
     "without its dot": (PAGES, API, "example.com", REACH.format("example.com")),
@@ -89,15 +88,12 @@ def test_public_suffixes_are_known_without_network(
     assert public_suffix_test()(domain) is is_suffix_without_the_list
 
 
-# --- attributes ----------------------------------------------------------------------------------
-
 SECURE, NOT_SECURE = "ok cookie_secure session cookies are Secure", "ok cookie_secure…not Secure"
 STRICT = "warning cookie_same_site session cookies are SameSite=Strict"
 REJECTED = "problem cookie_same_site session cookies are SameSite=None without Secure"
 IN_CLEAR = "warning cookie_secure…would be sent over plain http, too"
 NOT_STORED = "problem cookie_secure session cookies are Secure, but browsers neither…http to "
 INSECURE = {"secure": False}
-
 
 ATTRIBUTES: dict[str, Any] = {
     "Secure over https": (PAGES, API, {}, SECURE),
@@ -143,7 +139,6 @@ OLDER: dict[str, Any] = {
 }
 test_cookies_of_an_earlier_domain = table(check_cookies.check_older_cookie_domain, OLDER)
 
-# --- cookies of a running API --------------------------------------------------------------------
 
 REFRESH = "/auth/session/refresh"
 OF_EXAMPLE, OF_WWW, OF_API = (f"; Domain={host}example.com" for host in ("", "www.", "api."))
@@ -169,7 +164,6 @@ NONE_SET = "problem api_cookies the refresh API's response sets no session cooki
 DOMAIN = "problem api_cookies the API sets session cookies for {}, but this process expects them f"
 PATH = "problem api_cookies the API sets the refresh token for a different path than browsers refr"
 
-
 RUNNING: dict[str, Any] = {
     "as here": (sets(*cleared()), WELL),
     "in another spelling": (sets(*cleared("; domain=.Example.com")), WELL),
@@ -189,8 +183,7 @@ SUB = "https://sub.www.example.com"
 
 
 def on_one_host(site: str | None, configured: str | None, domain: str) -> dict[str, Any]:
-    sdk = {"api_domain": PAGES, "cookie_domain": configured}
-    return sets(*cleared(domain), site=site, sdk=sdk)
+    return sets(*cleared(domain), site=site, sdk={"api_domain": PAGES, "cookie_domain": configured})
 
 
 WIDER, HOST_ONLY = (DOMAIN.format(whose) for whose in ("example.com", "its own host only"))
@@ -219,6 +212,5 @@ WITHOUT_SDK: dict[str, Any] = {
     "Strict": (without_sdk("; Secure; SameSite=Strict"), (WELL, SECURE, STRICT)),
     "in the clear, to unknown pages": (without_sdk("", site=None), WELL),
 }
-test_cookies_of_the_running_api = table(
-    check_cookies.check_api_cookies, RUNNING | ONE_HOST_ONLY | WITHOUT_SDK
-)
+RUNNING |= ONE_HOST_ONLY | WITHOUT_SDK
+test_cookies_of_the_running_api = table(check_cookies.check_api_cookies, RUNNING)

@@ -41,13 +41,10 @@ def test_every_check_runs_once() -> None:
     assert len(CHECKS) == len(checks)
 
 
-# --- one token -----------------------------------------------------------------------------------
-
 HEADER = "theme=a:b; sAccessToken={}; notsAccessToken=x; sFrontToken=e30"
 OTHER_CORE: dict[str, Any] = {"jwks": {"keys": [SessionSigner("d-1700000000000").jwk()]}}
 NO_BASE64, NO_KEY = REJECTED.format("a part is not base64url"), REJECTED.format("no key of the key")
 NO_PARTS, LARGE = REJECTED.format("it does not have three"), REJECTED.format("it is larger than")
-
 
 GIVEN: dict[str, Any] = {
     "a token": ("{}\n", KEPT, "", PROVES),
@@ -88,14 +85,14 @@ def test_two_session_cookies_are_reported() -> None:
     assert checks_run(result) == {"cookies"}
 
 
-@rows(
-    "arguments",
-    {
-        "the value of the option": ["--token", "eyJhbGciOi"],
-        "an argument": ["eyJhbGciOi"],
-        "an argument too many": ["--token", "-", "eyJhbGciOi"],
-    },
-)
+TOO_OPEN: dict[str, Any] = {
+    "the value of the option": ["--token", "eyJhbGciOi"],
+    "an argument": ["eyJhbGciOi"],
+    "an argument too many": ["--token", "-", "eyJhbGciOi"],
+}
+
+
+@rows("arguments", TOO_OPEN)
 def test_token_on_the_command_line_is_rejected_and_not_repeated(arguments: list[str]) -> None:
     result = run(pages_app(), *arguments)
     assert result.exit_code == 2
@@ -114,9 +111,6 @@ def test_missing_api_domain_is_named(arguments: list[str]) -> None:
     assert result.exit_code == 1
     assert "SSR_SESSION_API_DOMAIN" in line(result, "setup")
     assert checks_run(result) == {"setup"}
-
-
-# --- the address ---------------------------------------------------------------------------------
 
 
 # Neither half an address, nor one with more than host, port and mount point, nor one that readers
@@ -141,23 +135,19 @@ def test_invalid_address_is_rejected(url: str) -> None:
 
 LONG = f"https://{'x' * 63}.example"
 
+ADDRESSES: dict[str, Any] = {
+    "capitals, spaces and the default port": (" HTTPS://WWW.Example.com:443/ ", PAGES),
+    "an IPv6 address": ("https://[::1]:5000", "https://[::1]:5000"),
+    "a label of 63 characters": (f"{LONG}/", LONG),
+    "a mount point": (f"{PAGES}/mounted/a/", PAGES),
+}
 
-@rows(
-    "url, site",
-    {
-        "capitals, spaces and the default port": (" HTTPS://WWW.Example.com:443/ ", PAGES),
-        "an IPv6 address": ("https://[::1]:5000", "https://[::1]:5000"),
-        "a label of 63 characters": (f"{LONG}/", LONG),
-        "a mount point": (f"{PAGES}/mounted/a/", PAGES),
-    },
-)
+
+@rows("url, site", ADDRESSES)
 def test_address_is_read_as_browsers_read_it(url: str, site: str) -> None:
     result = run(pages_app(), "--offline", "--url", url)
     assert f"the site is at {site}," in result.output
     assert line(result, "refresh_page") == "ok refresh_page /refresh-session shows the refresh page"
-
-
-# --- the output ----------------------------------------------------------------------------------
 
 
 def test_json_has_the_findings_and_their_counts() -> None:

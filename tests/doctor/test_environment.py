@@ -15,21 +15,8 @@ from flask_ssr_session.upstream.fetch import FetchedResponse
 from tests.clocks import SteppedClock
 from tests.tables import rows
 
-from .factories import (
-    API,
-    COOKIES,
-    NOW,
-    PAGES,
-    SDK,
-    Network,
-    assert_findings,
-    checks_run,
-    keys,
-    line,
-    pages_app,
-    reply,
-    run,
-)
+from . import factories
+from .factories import API, NOW, PAGES, SDK, Network, checks_run, keys, line, pages_app, reply, run
 from .test_check_pages import PAGE
 
 CORE = "http://core:3567"
@@ -60,12 +47,10 @@ def network(monkeypatch: pytest.MonkeyPatch) -> Network:
 @pytest.fixture
 def sdk(monkeypatch: pytest.MonkeyPatch) -> None:
     """Simulate an SDK whose core requires an API key."""
-    values = vars(SDK) | {
-        "session_uris": (f"{CORE}/recipe/session",),
-        "core_headers": {"api-key": "key-of-ada"},
-    }
+    values = vars(SDK) | {"core_headers": {"api-key": "key-of-ada"}}
+    values["session_uris"] = (f"{CORE}/recipe/session",)
     monkeypatch.setattr(environment, "read_sdk", lambda: type(SDK)(**values))
-    monkeypatch.setattr(environment, "read_cookie_settings", lambda: COOKIES)
+    monkeypatch.setattr(environment, "read_cookie_settings", lambda: factories.COOKIES)
 
 
 def app_at(seconds: float, **settings: Any) -> Flask:
@@ -94,17 +79,16 @@ AT_APART = [each.replace(PAGES, APART) for each in (PAGE_AT, PAGE_AT, SCRIPT, SI
 REST = PREFLIGHT, PAGE_AT, PAGE_AT, SCRIPT, SIGN_IN
 STATIC = {"jwks": {"keys": [SessionSigner("s-1").jwk()]}}
 
+ASKED: dict[str, Any] = {
+    "keys come from the API": ({}, (), [API_KEYS, REFRESH]),
+    "keys come with the settings": (STATIC, (), [REFRESH, API_KEYS]),
+    "nothing is asked offline": (STATIC, ("--offline", "--url", APART), []),
+    "the site is asked if it is known": ({}, ("--url", PAGES), [API_KEYS, REFRESH, *REST]),
+    "a site apart needs no preflight": ({}, ("--url", APART), [API_KEYS, REFRESH, *AT_APART]),
+}
 
-@rows(
-    "settings, arguments, expected",
-    {
-        "keys come from the API": ({}, (), [API_KEYS, REFRESH]),
-        "keys come with the settings": (STATIC, (), [REFRESH, API_KEYS]),
-        "nothing is asked offline": (STATIC, ("--offline", "--url", APART), []),
-        "the site is asked if it is known": ({}, ("--url", PAGES), [API_KEYS, REFRESH, *REST]),
-        "a site apart needs no preflight": ({}, ("--url", APART), [API_KEYS, REFRESH, *AT_APART]),
-    },
-)
+
+@rows("settings, arguments, expected", ASKED)
 def test_process_without_an_sdk_asks_no_core(
     network: Network, settings: dict[str, Any], arguments: tuple[str, ...], expected: list[str]
 ) -> None:
@@ -129,25 +113,23 @@ def to(location: str) -> FetchedResponse:
 TWICE = {"/enter": to("/auth/"), "/auth/": to("/a")}
 AWAY = {"/auth": to("https://id.example.net/")}
 
+SIGN_INS: dict[str, Any] = {
+    "a page": ("/auth", {}, ["/auth"]),
+    "a page by a function": (lambda asked: f"/in?{asked.host}", {}, ["/in?www.example.com"]),
+    "a page that redirects": ("/auth", {"/auth": to("/auth/")}, ["/auth", "/auth/"]),
+    "a page that redirects twice": ("/enter", TWICE, ["/enter", "/auth/"]),
+    "a page that leads elsewhere": ("/auth", AWAY, ["/auth"]),
+}
 
-@rows(
-    "login_url, answers, expected",
-    {
-        "a page": ("/auth", {}, ["/auth"]),
-        "a page by a function": (lambda asked: f"/in?{asked.host}", {}, ["/in?www.example.com"]),
-        "a page that redirects": ("/auth", {"/auth": to("/auth/")}, ["/auth", "/auth/"]),
-        "a page that redirects twice": ("/enter", TWICE, ["/enter", "/auth/"]),
-        "a page that leads elsewhere": ("/auth", AWAY, ["/auth"]),
-    },
-)
+
+@rows("login_url, answers, expected", SIGN_INS)
 def test_sign_in_page_is_requested_after_one_redirect(
     network: Network, login_url: Any, answers: dict[str, Any], expected: list[str]
 ) -> None:
     network.answers |= {f"GET {PAGES}{path}": answer for path, answer in answers.items()}
     run(app_at(0, login_url=login_url), "--url", PAGES)
-    assert network.requests[network.requests.index(SCRIPT) + 1 :] == [
-        f"GET {PAGES}{path}" for path in expected
-    ]
+    behind = network.requests[network.requests.index(SCRIPT) + 1 :]
+    assert behind == [f"GET {PAGES}{path}" for path in expected]
 
 
 def test_sign_in_endpoint_gets_the_language_of_the_front_page() -> None:
@@ -162,20 +144,19 @@ def test_sign_in_endpoint_gets_the_language_of_the_front_page() -> None:
 
 NO_VIEW = "warning sign_in no view of this app serves the sign-in page…-> add a view for it, or set"
 
+VIEWS: dict[str, Any] = {
+    "a view": ("/auth", "", "/auth", ""),
+    "a view with a slash": ("/auth", "", "/auth/", ""),
+    "a view of another page": ("/auth", "", "/other", NO_VIEW),
+    "a view below a mount point": ("/shop/auth", "/shop", "/auth", ""),
+    "no view below it": ("/shop/auth", "/shop", "/shop/auth", NO_VIEW),
+    "another app": ("/auth", "/shop", "/other", ""),
+    "another site": ("https://id.example.net/auth", "", "/other", ""),
+    "a function": (lambda _: "/auth", "", "/other", NO_VIEW),
+}
 
-@rows(
-    "login_url, mount_point, rule, expected",
-    {
-        "a view": ("/auth", "", "/auth", ""),
-        "a view with a slash": ("/auth", "", "/auth/", ""),
-        "a view of another page": ("/auth", "", "/other", NO_VIEW),
-        "a view below a mount point": ("/shop/auth", "/shop", "/auth", ""),
-        "no view below it": ("/shop/auth", "/shop", "/shop/auth", NO_VIEW),
-        "another app": ("/auth", "/shop", "/other", ""),
-        "another site": ("https://id.example.net/auth", "", "/other", ""),
-        "a function": (lambda _: "/auth", "", "/other", NO_VIEW),
-    },
-)
+
+@rows("login_url, mount_point, rule, expected", VIEWS)
 def test_sign_in_page_needs_a_view_offline(
     login_url: Any, mount_point: str, rule: str, expected: str
 ) -> None:
@@ -183,7 +164,7 @@ def test_sign_in_page_needs_a_view_offline(
     app.add_url_rule(rule, "it", lambda: "")
     found = read_environment(app.extensions["ssr_session"], PAGES + mount_point, offline=True)
     with app.app_context():
-        assert_findings(check_sign_in(found), expected)
+        factories.assert_findings(check_sign_in(found), expected)
 
 
 def test_this_machines_clock_is_the_apps(network: Network) -> None:
@@ -196,15 +177,15 @@ def test_this_machines_clock_is_the_apps(network: Network) -> None:
             assert "the API" in found
 
 
-@rows(
-    "server_name, scheme, site",
-    {
-        "a host": ("www.example.com", "https", "https://www.example.com"),
-        "a host with its port": ("localhost:5000", "https", "https://localhost:5000"),
-        "a host that is not ASCII": ("exämple.com", "https", None),
-        "a scheme that is no page's": ("www.example.com", "ws", None),
-    },
-)
+SERVER_NAMES: dict[str, Any] = {
+    "a host": ("www.example.com", "https", "https://www.example.com"),
+    "a host with its port": ("localhost:5000", "https", "https://localhost:5000"),
+    "a host that is not ASCII": ("exämple.com", "https", None),
+    "a scheme that is no page's": ("www.example.com", "ws", None),
+}
+
+
+@rows("server_name, scheme, site", SERVER_NAMES)
 def test_server_name_gives_the_address(server_name: str, scheme: str, site: str | None) -> None:
     app = pages_app()
     app.config.update(SERVER_NAME=server_name, PREFERRED_URL_SCHEME=scheme)

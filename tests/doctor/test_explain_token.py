@@ -99,7 +99,6 @@ PARENT, MFA = "parentRefreshTokenHash1", "st-mfa"
 FETCHED = {"v": True, "t": (NOW - 300) * 1000}
 OF_THE_APP = {"plan": "gold-secret", "note": {"deep": "secret"}, "\x1b[31msecret": 1}
 
-
 EXPLAINED: dict[str, Any] = {
     "the user": ({}, "sub", "present"),
     "the issue time": ({}, "iat", "10 min ago"),
@@ -127,9 +126,7 @@ EXPLAINED: dict[str, Any] = {
 
 
 @rows("claims, name, message", EXPLAINED)
-def test_claim_is_explained_without_its_value(
-    claims: dict[str, Any], name: str, message: str | None
-) -> None:
+def test_claim_is_explained(claims: dict[str, Any], name: str, message: str | None) -> None:
     version = "4" if "rsub" in claims else "5"
     findings = explained(made({"version": version}, sub="user-secret", **claims)(), LENIENT)
 

@@ -19,17 +19,7 @@ from supertokens_python.framework.flask import Middleware
 from supertokens_python.recipe.userroles import UserRoleClaim
 
 import flask_ssr_session
-from flask_ssr_session import (
-    FlaskSSRSession,
-    current_user,
-    get_current_user,
-    get_session_state,
-    get_ssr_session,
-    require_session,
-    session_exempt,
-    session_optional,
-    session_required,
-)
+from flask_ssr_session import current_user, get_current_user, get_ssr_session, require_session
 from flask_ssr_session import require_session as demand
 from flask_ssr_session.app_state import EXTENSION_NAME
 from flask_ssr_session.config.resolved import ResolvedSettings
@@ -49,7 +39,7 @@ def nothing(**_: Any) -> str:
 def app_with(view: View_ = nothing, *hooks: View_, **settings: Any) -> Flask:
     """Return an app with *view* at ``/area/it``, and *hooks* of the app."""
     app = Flask("routes")
-    FlaskSSRSession(app, **{"api_domain": API, **settings})
+    flask_ssr_session.FlaskSSRSession(app, **{"api_domain": API, **settings})
     for hook in hooks:
         app.before_request(hook)
     area = Blueprint("area", "area", url_prefix="/area")
@@ -92,7 +82,8 @@ def limits(view: View_) -> View_:
     return functools.wraps(view)(lambda **values: view(**values))
 
 
-R, O, E = session_required, session_optional, session_exempt  # noqa: E741
+R, O = flask_ssr_session.session_required, flask_ssr_session.session_optional  # noqa: E741
+E = flask_ssr_session.session_exempt
 P = functools.partial
 CLAIMS: dict[str, Any] = {"role": "r", "permission": "p", "email_verified": True}
 RECENCY: dict[str, Any] = {"factor": "totp", "within": 60, "signed_in_within": 90}
@@ -100,7 +91,6 @@ SWITCHES: dict[str, Any] = {"global_claims": False, "check_revoked": True, "keep
 FOR_ADMIN = "required | app{'role': 'admin'}"
 CHECKED = "required | app{'role': 'admin', 'check_revoked': True}"
 BY_VALIDATOR = "required | view{'validators': ('st-role',)}"
-
 
 ASKS: dict[str, Any] = {
     "nothing": (nothing, [], "open"),
@@ -147,7 +137,7 @@ def calls_it() -> None:
 
 def test_hooks_of_blueprints_apply_to_their_views_alone() -> None:
     app = Flask("routes")
-    FlaskSSRSession(app, api_domain=API)
+    flask_ssr_session.FlaskSSRSession(app, api_domain=API)
     outer, inner, other = (Blueprint(name, name) for name in ("outer", "inner", "other"))
     outer.before_request(require_session)
     inner.before_request(ADMIN)
@@ -167,25 +157,20 @@ def test_hooks_of_blueprints_apply_to_their_views_alone() -> None:
 BELOW = {"/in": "in", "/in/<path:_>": "in"}
 BELOW_ASKS = {"/in": "open", "/in/<path:_>": "required"}
 
+SIGN_INS: dict[str, Any] = {
+    "the default path": ({}, {"/auth": "in"}, {"/auth": "open"}),
+    "a path": ({"login_url": "/in"}, {"/in/": "in"}, {"/in/": "open"}),
+    "an endpoint": ({"login_url": "in"}, {"/x": "in"}, {"/x": "open"}),
+    "another path": ({"login_url": "/in"}, {"/auth": "in"}, {"/auth": "required"}),
+    "the home page": ({"login_url": "/"}, {"/": "in"}, {"/": "required"}),
+    "the home page by endpoint": ({"login_url": "in"}, {"/": "in"}, {"/": "required"}),
+    "by a query": ({"login_url": "/in?a"}, {"/in": "in"}, {"/in": "required"}),
+    "below an endpoint": ({"login_url": "in"}, BELOW, BELOW_ASKS),
+    "a function": ({"login_url": lambda _: "/in"}, {"/in": "in"}, {"/in": "required"}),
+}
 
-@rows(
-    "settings, rules, expected",
-    {
-        "the default path": ({}, {"/auth": "in"}, {"/auth": "open"}),
-        "a path": ({"login_url": "/in"}, {"/in/": "in"}, {"/in/": "open"}),
-        "an endpoint": ({"login_url": "in"}, {"/x": "in"}, {"/x": "open"}),
-        "another path": ({"login_url": "/in"}, {"/auth": "in"}, {"/auth": "required"}),
-        "the home page": ({"login_url": "/"}, {"/": "in"}, {"/": "required"}),
-        "the home page by endpoint": ({"login_url": "in"}, {"/": "in"}, {"/": "required"}),
-        "by a query": ({"login_url": "/in?a"}, {"/in": "in"}, {"/in": "required"}),
-        "below an endpoint": (
-            {"login_url": "in"},
-            BELOW,
-            {"/in": "open", "/in/<path:_>": "required"},
-        ),
-        "a function": ({"login_url": lambda _: "/in"}, {"/in": "in"}, {"/in": "required"}),
-    },
-)
+
+@rows("settings, rules, expected", SIGN_INS)
 @rows("has_defaults", {"": False, "with URL defaults": True})
 def test_sign_in_page_is_open_in_a_closed_app(
     settings: dict[str, Any], rules: dict[str, str], expected: dict[str, str], has_defaults: bool
@@ -205,14 +190,12 @@ def test_sign_in_page_is_open_in_a_closed_app(
 def test_routes_of_the_package_of_flask_and_of_the_sdk() -> None:
     app = app_with(nothing, require_session, refresh_path="/renew")
     routes = listed(app)
-    assert [routes[rule].asks for rule in ("/static/<path:filename>", "/renew")] == [
-        "static",
-        "refresh",
-    ]
+    assert routes["/static/<path:filename>"].asks == "static"
+    assert routes["/renew"].asks == "refresh"
     assert "/auth/<path>" not in routes
     Middleware(app)
     assert listed(app, sdk_values())["/auth/<path>"].asks == "api"
-    app.view_functions["static"] = session_required(nothing)
+    app.view_functions["static"] = R(nothing)
     assert listed(app)["/static/<path:filename>"].asks == "required"
 
 
@@ -234,7 +217,7 @@ class Methods(MethodView):
 
 
 class Guarded(MethodView):
-    @session_optional
+    @O
     def get(self) -> str:
         return str(g.session)
 
@@ -250,48 +233,46 @@ def imports() -> Any:
     return visitor()
 
 
-SESSION, USER, GETS, ASKING = [
-    [name] for name in ("g.session", "current_user", "get_ssr_session", "needs_refresh")
-]
+SESSION, USER = ["g.session"], ["current_user"]
+GETS, ASKING = ["get_ssr_session"], ["needs_refresh"]
+
+READS: dict[str, Any] = {
+    "nothing": (nothing, [], "open"),
+    "g.session": (lambda: g.session, SESSION, "open"),
+    "g under another name": (lambda: context.session, SESSION, "open"),
+    "g of a module": (lambda: flask.g.session, SESSION, "open"),
+    "g of an outer function": (inside(), SESSION, "open"),
+    "by get": (lambda: g.get("session"), SESSION, "open"),
+    "by getattr": (lambda: getattr(g, "session", None), SESSION, "open"),
+    "another attribute": (lambda: g.user, [], "open"),
+    "Flask's own session": (lambda: (session["x"], flask.session), [], "open"),
+    "two texts": (lambda: nothing(first="g", second="session"), [], "open"),
+    "both, but not the one of the other": (lambda: (g, session), [], "open"),
+    "a comprehension": (lambda: [g.session for _ in ()], SESSION, "open"),
+    "a function inside": (lambda: lambda: g.session, SESSION, "open"),
+    "get_ssr_session": (lambda: get_ssr_session(), GETS, "open"),
+    "an import inside": (imports, GETS, "open"),
+    "the user": (lambda: current_user.name, USER, "open"),
+    "the user, by the module": (lambda: flask_ssr_session.current_user.name, USER, "open"),
+    "the user, by a function": (lambda: get_current_user(), ["get_current_user"], "open"),
+    "the user of Flask-Login": (lambda: flask_login.current_user.name, [], "open"),
+    "the state": (lambda: flask_ssr_session.get_session_state(), ["get_session_state"], "open"),
+    "below a decorator": (limits(lambda: g.session), SESSION, "open"),
+    "a partial": (functools.partial(lambda _: g.session, 1), SESSION, "open"),
+    "a class": (Dispatched.as_view("it"), GETS, "open"),
+    "a class of methods": (Methods.as_view("it"), SESSION, "open"),
+    "a class that asks": (Guarded.as_view("it"), SESSION, "code"),
+    "an exempt view": (E(lambda: g.session), SESSION, "exempt"),
+    "a view that asks": (R(lambda: g.session), SESSION, "required"),
+    "a template": (lambda: render_template("reads.html"), SESSION, "open"),
+    "the template of a template": (lambda: render_template("child.html"), SESSION, "open"),
+    "a template that asks": (lambda: render_template("asks.html"), ASKING, "template"),
+    "the user in a template": (lambda: render_template("user.html"), USER, "open"),
+    "no template": (lambda: render_template("none.html"), [], "open"),
+}
 
 
-@rows(
-    "view, reads, asks",
-    {
-        "nothing": (nothing, [], "open"),
-        "g.session": (lambda: g.session, SESSION, "open"),
-        "g under another name": (lambda: context.session, SESSION, "open"),
-        "g of a module": (lambda: flask.g.session, SESSION, "open"),
-        "g of an outer function": (inside(), SESSION, "open"),
-        "by get": (lambda: g.get("session"), SESSION, "open"),
-        "by getattr": (lambda: getattr(g, "session", None), SESSION, "open"),
-        "another attribute": (lambda: g.user, [], "open"),
-        "Flask's own session": (lambda: (session["x"], flask.session), [], "open"),
-        "two texts": (lambda: nothing(first="g", second="session"), [], "open"),
-        "both, but not the one of the other": (lambda: (g, session), [], "open"),
-        "a comprehension": (lambda: [g.session for _ in ()], SESSION, "open"),
-        "a function inside": (lambda: lambda: g.session, SESSION, "open"),
-        "get_ssr_session": (lambda: get_ssr_session(), GETS, "open"),
-        "an import inside": (imports, GETS, "open"),
-        "the user": (lambda: current_user.name, USER, "open"),
-        "the user, by the module": (lambda: flask_ssr_session.current_user.name, USER, "open"),
-        "the user, by a function": (lambda: get_current_user(), ["get_current_user"], "open"),
-        "the user of Flask-Login": (lambda: flask_login.current_user.name, [], "open"),
-        "the state": (lambda: get_session_state(), ["get_session_state"], "open"),
-        "below a decorator": (limits(lambda: g.session), SESSION, "open"),
-        "a partial": (functools.partial(lambda _: g.session, 1), SESSION, "open"),
-        "a class": (Dispatched.as_view("it"), GETS, "open"),
-        "a class of methods": (Methods.as_view("it"), SESSION, "open"),
-        "a class that asks": (Guarded.as_view("it"), SESSION, "code"),
-        "an exempt view": (session_exempt(lambda: g.session), SESSION, "exempt"),
-        "a view that asks": (session_required(lambda: g.session), SESSION, "required"),
-        "a template": (lambda: render_template("reads.html"), SESSION, "open"),
-        "the template of a template": (lambda: render_template("child.html"), SESSION, "open"),
-        "a template that asks": (lambda: render_template("asks.html"), ASKING, "template"),
-        "the user in a template": (lambda: render_template("user.html"), USER, "open"),
-        "no template": (lambda: render_template("none.html"), [], "open"),
-    },
-)
+@rows("view, reads, asks", READS)
 def test_route_says_what_its_code_reads(view: View_, reads: list[str], asks: str) -> None:
     app = with_templates(
         app_with(view),
@@ -320,32 +301,29 @@ def test_code_that_goes_in_circles_is_read_once() -> None:
 # --- the command ---------------------------------------------------------------------------------
 
 ASSET = "/refresh-session/ssr-session-<digest>.<any(js, css):suffix>"
+BY = "blueprint admin: role=admin; view: check_revoked"
 TABLE = [
     ["endpoint", "methods", "rule", "asks", "by", "reads"],
     ["ssr_session.refresh", "GET", "/refresh-session", "refresh"],
     ["ssr_session.asset", "GET", ASSET, "exempt"],
     ["greeting", "GET,POST", "/hello", "open", "g.session (!)"],
-    [
-        *("admin.desk", "GET", "/admin", "required"),
-        "blueprint admin: role=admin; view: check_revoked",
-    ],
+    ["admin.desk", "GET", "/admin", "required", BY],
 ]
 UNASKED = "Reads the session and asks nothing: greeting."
 
 
 def small_app(**settings: Any) -> Flask:
     app = Flask("small", static_folder=None)
-    FlaskSSRSession(app, **settings)
+    flask_ssr_session.FlaskSSRSession(app, **settings)
     app.add_url_rule("/hello", "greeting", lambda: g.session, methods=["POST", "GET"])
     admin = Blueprint("admin", "admin")
     admin.before_request(ADMIN)
-    admin.add_url_rule("/admin", "desk", session_required(check_revoked=True)(nothing))
+    admin.add_url_rule("/admin", "desk", R(check_revoked=True)(nothing))
     app.register_blueprint(admin)
     return app
 
 
 def cells(result: Result) -> list[list[str]]:
-    """Return the cells of a table, without empty ones."""
     assert result.exit_code == 0
     return [re.split(" {2,}", line) for line in result.stdout.split("\n\n")[0].splitlines()]
 

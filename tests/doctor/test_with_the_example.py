@@ -6,6 +6,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -48,8 +49,7 @@ def test_the_example_has_no_problem_and_is_not_changed(
     app, url = example
     client = app.test_client()
     sign_up(client)
-    token = client.get_cookie("sAccessToken")
-    assert token is not None
+    token: Any = client.get_cookie("sAccessToken")
     sessions = live_core.list_sessions()
     live_core.clear_request_log()
     result = run(app, "--json")
@@ -68,9 +68,8 @@ def test_the_example_has_no_problem_and_is_not_changed(
     assert {"script", "core", "refresh_api", "api_keys", "api_cookies", "sign_in"} <= says.keys()
 
     explained = json.loads(run(app, "--json", "--token", "-", input=token.value).stdout)["findings"]
-    assert ("token", "the token proves a session") in {
-        (finding["check"], finding["says"]) for finding in explained
-    }
+    told = {(finding["check"], finding["says"]) for finding in explained}
+    assert ("token", "the token proves a session") in told
     # The names of checks and claims fit their column.
     assert max(map(len, says)) <= command._CHECK_WIDTH
     assert max(len(finding["check"]) for finding in explained) == command._CLAIM_WIDTH
@@ -94,10 +93,8 @@ def test_core_that_is_down_is_the_only_problem(
 
 def test_pages_without_an_sdk_are_compared_with_the_api(example: tuple[Flask, str]) -> None:
     _, url = example
-    apart = pages_app(
-        api_domain=url, jwks={"keys": [SessionSigner("s-1").jwk()]}, cookie_domain="sub.localhost"
-    )
-    result = run(apart, "--url", url)
+    jwks = {"keys": [SessionSigner("s-1").jwk()]}
+    result = run(pages_app(api_domain=url, jwks=jwks, cookie_domain="sub.localhost"), "--url", url)
     assert "its own host only" in line(result, "api_cookies")
     assert "has different keys" in line(result, "api_keys")
     alike = run(pages_app(api_domain=url), "--url", url)

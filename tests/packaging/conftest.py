@@ -34,8 +34,6 @@ def write_command(command_folder: Path) -> WriteCommand:
 
 @pytest.fixture
 def calls(command_folder: Path) -> Calls:
-    """Return what the commands of this test have logged so far."""
-
     def read() -> list[str]:
         log = command_folder / "calls"
         return log.read_text().splitlines() if log.exists() else []

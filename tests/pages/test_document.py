@@ -13,7 +13,6 @@ from flask_babel import Babel
 from flask_ssr_session import session_required
 from flask_ssr_session.pages import document
 from flask_ssr_session.pages.jinja_env import original_document
-from flask_ssr_session.pages.packaged_templates import templates_folder
 from flask_ssr_session.testing import outage
 from tests.app.conftest import TEMPLATE_GUARD, cookies, make_app, page_shown, with_views
 from tests.browser_requests import PAGE
@@ -44,9 +43,6 @@ def policy_of(app: Flask) -> str:
     response = app.test_client(use_cookies=False).get("/account", headers=JUNK)
     assert response.headers["Referrer-Policy"] == "same-origin"
     return response.headers["Content-Security-Policy"]
-
-
-# --- the packaged look ---------------------------------------------------------------------------
 
 
 def test_packaged_look_allows_exactly_what_it_uses() -> None:
@@ -97,13 +93,6 @@ def test_nothing_on_our_pages_is_inline() -> None:
             assert not [name for name in attributes if name == "style" or name.startswith("on")]
 
 
-def test_templates_are_where_the_package_says() -> None:
-    names = {path.name for path in templates_folder().iterdir()}
-    assert names >= {"refresh_document.html", "refresh_page.html", "refresh_texts.html"}
-
-
-# --- the app's look ------------------------------------------------------------------------------
-
 FIVE_LINES = """\
 {% import "flask_ssr_session/refresh_page.html" as packaged %}
 {% macro refresh_page() %}
@@ -113,14 +102,13 @@ FIVE_LINES = """\
 """
 LAYOUT = "our layout {% from refresh_page_template import refresh_page %}{{ refresh_page() }}"
 
+OVERRIDES: dict[str, Any] = {
+    "the macro, in five lines": ("refresh_page", FIVE_LINES, "<p>in our own words</p>", 3),
+    "the document": ("refresh_document", LAYOUT, "our layout", 2),
+}
 
-@rows(
-    "name, source, shown, pages",
-    {
-        "the macro, in five lines": ("refresh_page", FIVE_LINES, "<p>in our own words</p>", 3),
-        "the document": ("refresh_document", LAYOUT, "our layout", 2),
-    },
-)
+
+@rows("name, source, shown, pages", OVERRIDES)
 def test_app_overrides(tmp_path: Path, name: str, source: str, shown: str, pages: int) -> None:
     app = overriding(tmp_path, **{name: source})
     app.add_url_rule("/page", "page", lambda: render_template_string(TEMPLATE_GUARD))
@@ -140,16 +128,14 @@ def test_blueprint_registered_late_overrides_too(tmp_path: Path) -> None:
     assert "our text" in response.text
 
 
-@rows(
-    "name, is_ours",
-    {
-        "ours": ("refresh_page.html", False),
-        "the original": ("flask_ssr_session/refresh_page.html", True),
-    },
-)
-def test_original_stays_importable_beside_an_override(
-    tmp_path: Path, name: str, is_ours: bool
-) -> None:
+ORIGINALS: dict[str, Any] = {
+    "ours": ("refresh_page.html", False),
+    "the original": ("flask_ssr_session/refresh_page.html", True),
+}
+
+
+@rows("name, is_ours", ORIGINALS)
+def test_original_is_importable_beside_overrides(tmp_path: Path, name: str, is_ours: bool) -> None:
     app = overriding(tmp_path, refresh_page=macro("ours"))
     source = f"{{% from '{name}' import refresh_page %}}{{{{ refresh_page() }}}}"
     with app.test_request_context(headers=PAGE):
@@ -189,8 +175,6 @@ def test_override_is_taken_only_with_the_script_of_the_refresh_page(
         assert ("lacks the script of the refresh page" in caplog.text) is not is_taken, name
 
 
-# --- a look that fails ---------------------------------------------------------------------------
-
 # What the file of the macro has, and that of the document.
 BROKEN = {
     body: (macro(body), body) for body in ("{% endfor %}", "{{ no.body }}", "{{ stop() }}")
@@ -229,17 +213,14 @@ def test_broken_override_of_a_whole_page_falls_back_to_the_original(
             assert response.headers["Cache-Control"] == "no-store", (name, case)
             (record,) = [r for r in caplog.records if r.levelno == logging.ERROR]
             message = record.getMessage()
-            start = f"override_broken: {name}.html of the app "
-            assert message.startswith(start), (name, case)
+            assert message.startswith(f"override_broken: {name}.html of the app "), (name, case)
             assert ("defines no macro" in message) is (source == "nothing in it"), (name, case)
             assert record.exc_info is None, (name, case)
             told = [v for v in ("4711", "told in confidence", "body", "junk") if v in message]
             assert not told, (name, case)
 
 
-def test_broken_override_names_the_template_and_line(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_broken_override_names_its_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     app = overriding(tmp_path, refresh_page=macro("\n\n{{ no.body }}"))
     app.test_client().get("/refresh-session", headers=PAGE)
     assert "UndefinedError" in caplog.text

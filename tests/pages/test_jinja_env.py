@@ -46,8 +46,6 @@ OVERRIDES = {
 
 
 class Rewriting(Extension):
-    """Changes every template before it is compiled."""
-
     def preprocess(self, source: str, name: str | None, filename: str | None = None) -> str:  # noqa: ARG002
         return source.replace("data-", "x-").replace("class=", "klass=")
 
@@ -97,9 +95,8 @@ def app_with(
         for name, value in options.items():
             setattr(app.jinja_env, {"enable_async": "is_async"}.get(name, name), value)
     sources = {f"{name}.html": source for name, source in USES.items()} | overrides
-    app.jinja_loader = DictLoader(
-        {name: in_syntax(source, app.jinja_env) for name, source in sources.items()}
-    )
+    sources = {name: in_syntax(source, app.jinja_env) for name, source in sources.items()}
+    app.jinja_loader = DictLoader(sources)
     given = {"refresh_page_template": "refresh_page.html"}
     app.add_url_rule("/<name>", "page", lambda name: render_template(f"{name}.html", **given))
     account = session_required(lambda: "secret")
@@ -110,13 +107,9 @@ def app_with(
 def in_syntax(source: str, environment: Environment) -> str:
     """Write a template with the delimiters of *environment*, and the name of the original in it."""
     source = source.replace("ORIGINAL", "'flask_ssr_session/refresh_page.html'")
-    for usual, kind in (
-        ("{%", "block_start"),
-        ("%}", "block_end"),
-        ("{{", "variable_start"),
-        ("}}", "variable_end"),
-    ):
-        source = source.replace(usual, getattr(environment, f"{kind}_string"))
+    usual = {"{%": "block_start", "%}": "block_end", "{{": "variable_start", "}}": "variable_end"}
+    for sign, kind in usual.items():
+        source = source.replace(sign, getattr(environment, f"{kind}_string"))
     return source
 
 
@@ -140,17 +133,18 @@ def pages(app: Flask) -> dict[str, str]:
 
 @cache
 def plain_pages(override: str) -> dict[str, str]:
-    """Return the pages of an app whose Jinja is Flask's own."""
     return pages(app_with({}, OVERRIDES[override]))
 
 
-@rows("override", {each: each for each in OVERRIDES})
-@rows(
-    "options",
+OPTIONS: dict[str, Any] = (
     {each: (options, False, Environment) for each, options in ENVIRONMENTS.items()}
     | {f"{each}, set late": (options, True, Environment) for each, options in SET_LATE.items()}
-    | {"a sandbox": ({}, False, Sandbox)},
+    | {"a sandbox": ({}, False, Sandbox)}
 )
+
+
+@rows("override", {each: each for each in OVERRIDES})
+@rows("options", OPTIONS)
 def test_templates_of_ours_read_the_same_in_every_environment(
     options: tuple[dict[str, Any], bool, type[Environment]],
     override: str,
@@ -183,8 +177,6 @@ def test_override_is_compiled_in_the_environment_of_the_app() -> None:
     assert page_shown(response) == "refresh"
 
 
-# --- a loader that replaces the package's --------------------------------------------------------
-
 OF_THE_APP = {"open.html": "open", "imports.html": USES["imports"]}
 WHOLE_PAGES = ["200 refresh", "200 refresh", "403 refused", "503 outage"]
 
@@ -202,14 +194,14 @@ def whole_pages(app: Flask) -> list[str]:
     return [f"{response.status_code} {page_shown(response)}" for response in found]
 
 
+LOADERS: dict[str, Any] = {
+    "the app's own": OF_THE_APP,
+    "an override, too": OF_THE_APP | OVERRIDES["macro"] | OVERRIDES["document"],
+}
+
+
 @rows("is_used_before", {"before the first request": False, "later": True})
-@rows(
-    "templates",
-    {
-        "the app's own": OF_THE_APP,
-        "an override, too": OF_THE_APP | OVERRIDES["macro"] | OVERRIDES["document"],
-    },
-)
+@rows("templates", LOADERS)
 def test_whole_pages_survive_a_replaced_loader_and_the_log_says_what_to_do(
     templates: dict[str, str], is_used_before: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -226,9 +218,7 @@ def test_whole_pages_survive_a_replaced_loader_and_the_log_says_what_to_do(
     assert "override_broken" not in caplog.text
 
 
-def test_template_of_the_app_that_cannot_find_ours_names_it(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+def test_template_that_cannot_find_ours_names_it(caplog: pytest.LogCaptureFixture) -> None:
     app = app_with({}, {})
     app.jinja_env.loader = DictLoader(OF_THE_APP)
     with pytest.raises(TemplateNotFound, match=re.escape("refresh_page.html")):
@@ -236,12 +226,9 @@ def test_template_of_the_app_that_cannot_find_ours_names_it(
     assert caplog.text.count("loader_replaced") == 1
 
 
-def test_loader_that_still_asks_ours_is_none_that_was_replaced(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+def test_loader_that_still_asks_ours_is_not_replaced(caplog: pytest.LogCaptureFixture) -> None:
     app = app_with({}, {})
-    loader = app.jinja_env.loader
-    assert loader is not None
+    loader: Any = app.jinja_env.loader
     app.jinja_env.loader = ChoiceLoader([DictLoader(OF_THE_APP), loader])
     client = app.test_client(use_cookies=False)
     assert page_shown(client.get("/imports", headers=PAGE | cookies("junk"))) == "refresh"

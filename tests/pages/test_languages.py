@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from gettext import translation
+from typing import Any
 
 import pytest
 from babel.messages.pofile import read_po
@@ -34,19 +35,19 @@ def fails() -> str:
     raise LookupError
 
 
-@rows(
-    "setting, locale, tag, text",
-    {
-        "none": (None, None, "en", "This page cannot be shown"),
-        "the setting": ("de", None, "de", "Diese Seite"),
-        "Flask-Babel's": (None, lambda: "fr_CA", "fr", "Cette page"),
-        "Flask-Babel's before the setting": ("de", lambda: "es", "es", "Esta página"),
-        "one that we lack": ("de", lambda: "sv", "en", "This page cannot be shown"),
-        "one of a script": (None, lambda: "zh_Hans_CN", "zh-Hans", ""),
-        "one from right to left": ("ar", None, "ar", ""),
-        "a selector that fails": ("de", fails, "de", "Diese Seite"),
-    },
-)
+LANGUAGES_SHOWN: dict[str, Any] = {
+    "none": (None, None, "en", "This page cannot be shown"),
+    "the setting": ("de", None, "de", "Diese Seite"),
+    "Flask-Babel's": (None, lambda: "fr_CA", "fr", "Cette page"),
+    "Flask-Babel's before the setting": ("de", lambda: "es", "es", "Esta página"),
+    "one that we lack": ("de", lambda: "sv", "en", "This page cannot be shown"),
+    "one of a script": (None, lambda: "zh_Hans_CN", "zh-Hans", ""),
+    "one from right to left": ("ar", None, "ar", ""),
+    "a selector that fails": ("de", fails, "de", "Diese Seite"),
+}
+
+
+@rows("setting, locale, tag, text", LANGUAGES_SHOWN)
 def test_the_page_is_in_the_language(
     setting: str | None, locale: Callable[[], str] | None, tag: str, text: str
 ) -> None:

@@ -16,17 +16,8 @@ from flask_ssr_session import app_state, session_required
 from flask_ssr_session.errors import MisuseError
 from flask_ssr_session.pages.packaged_templates import templates_folder
 from flask_ssr_session.testing import outage
-from tests.app.conftest import (
-    EMAIL,
-    TEMPLATE_GUARD,
-    FakeGlobalClaims,
-    cookies,
-    make_app,
-    page_shown,
-    sdk_values,
-    with_templates,
-    with_views,
-)
+from tests.app import conftest as apps
+from tests.app.conftest import cookies, make_app, page_shown, with_views
 from tests.browser_requests import PAGE
 from tests.tables import rows
 from tests.tokens import expired_token, make_token
@@ -44,9 +35,7 @@ def app_showing(source: str, app: Flask | None = None, **values: Any) -> Flask:
     return app
 
 
-def text_of(
-    app: Flask, headers: dict[str, str] = JUNK, path: str = "/", method: str = "GET"
-) -> str:
+def text_of(app: Flask, headers: Any = JUNK, path: str = "/", method: str = "GET") -> str:
     return app.test_client(use_cookies=False).open(path, method=method, headers=headers).text
 
 
@@ -56,9 +45,7 @@ def script_of(text: str) -> dict[str, str | None]:
 
 
 @rows("status, sent", {"a page": (200, 503), "an error": (404, 404), "a failure": (500, 500)})
-def test_macro_in_an_outage_sets_503_unless_the_page_is_an_error_already(
-    status: int, sent: int
-) -> None:
+def test_macro_in_an_outage_sets_503_unless_there_is_an_error(status: int, sent: int) -> None:
     app = with_views(make_app())
     app.add_url_rule("/shows", "shows", lambda: (render_template("page.html"), status))
     client, good = app.test_client(use_cookies=False), PAGE | cookies(make_token())
@@ -97,16 +84,11 @@ ALL_TEXTS = (
 
 
 def test_every_text_can_be_replaced_and_is_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
-    sdk = sdk_values(global_claims=FakeGlobalClaims(EMAIL))
+    sdk = apps.sdk_values(global_claims=apps.FakeGlobalClaims(apps.EMAIL))
     monkeypatch.setattr(app_state, "read_sdk", lambda: sdk)
     app = app_showing(ALL_TEXTS, given=GIVEN)
-    visitors = [
-        {},
-        cookies("junk"),
-        cookies(make_token(issued_at=9_000_000_000)),
-        cookies(make_token(email_verified=False)),
-        cookies(make_token(mfa_complete=False)),
-    ]
+    odd: Any = ({"issued_at": 9_000_000_000}, {"email_verified": False}, {"mfa_complete": False})
+    visitors = [{}, cookies("junk"), *(cookies(make_token(**each)) for each in odd)]
     pages = [text_of(app, PAGE | each, method=m) for each in visitors for m in ("GET", "POST")]
     with outage(app):
         pages.append(text_of(app, PAGE | cookies(make_token())))
@@ -145,19 +127,16 @@ HOSTILE = [
     '/nowhere/"><script>alert(1)</script>',
 ]
 
+VISITORS: dict[str, Any] = {
+    "refresh": (lambda: cookies("junk"), "refresh"),
+    "sign-in": (dict, "sign_in"),
+    "outage": (lambda: cookies(make_token()), "outage"),
+}
 
-@rows(
-    "visitor, shown",
-    {
-        "refresh": (lambda: cookies("junk"), "refresh"),
-        "sign-in": (dict, "sign_in"),
-        "outage": (lambda: cookies(make_token()), "outage"),
-    },
-)
-def test_hostile_path_and_query_stay_inside_their_attributes(
-    visitor: Callable[[], dict[str, str]], shown: str
-) -> None:
-    app = with_templates(make_app(), page=TEMPLATE_GUARD)
+
+@rows("visitor, shown", VISITORS)
+def test_hostile_url_stays_in_its_attribute(visitor: Any, shown: str) -> None:
+    app = apps.with_templates(make_app(), page=apps.TEMPLATE_GUARD)
     page: Callable[..., str] = lambda **_: render_template("page.html")  # noqa: E731
     app.add_url_rule("/x/<path:rest>", "x", page, methods=["GET", "POST"])
     app.register_error_handler(404, lambda _error: (page(), 404))
@@ -198,25 +177,23 @@ def test_script_element_says_what_the_browser_needs_to_know() -> None:
 
 TWO = cookies("a.b.c", "a.b.c")
 
+SPECIAL: dict[str, Any] = {
+    "a form was sent": ("/page", "POST", JUNK, "data-unsafe", ""),
+    "a page was asked for": ("/page", "GET", JUNK, "data-unsafe", None),
+    "two tokens, equal ones too": ("/page", "GET", PAGE | TWO, "data-duplicates", ""),
+    "one token": ("/page", "GET", JUNK, "data-duplicates", None),
+    "an optional view": ("/news", "GET", JUNK, "data-optional", ""),
+    "a required view": ("/account", "GET", JUNK, "data-optional", None),
+    "the refresh page": ("/refresh-session", "GET", JUNK, "data-return-to", "/"),
+    "any other page": ("/account", "GET", JUNK, "data-return-to", None),
+}
 
-@rows(
-    "path, method, headers, name, expected",
-    {
-        "a form was sent": ("/page", "POST", JUNK, "data-unsafe", ""),
-        "a page was asked for": ("/page", "GET", JUNK, "data-unsafe", None),
-        "two tokens, equal ones too": ("/page", "GET", PAGE | TWO, "data-duplicates", ""),
-        "one token": ("/page", "GET", JUNK, "data-duplicates", None),
-        "an optional view": ("/news", "GET", JUNK, "data-optional", ""),
-        "a required view": ("/account", "GET", JUNK, "data-optional", None),
-        "the refresh page": ("/refresh-session", "GET", JUNK, "data-return-to", "/"),
-        "any other page": ("/account", "GET", JUNK, "data-return-to", None),
-    },
-)
+
+@rows("path, method, headers, name, expected", SPECIAL)
 def test_script_element_says_what_is_special(
     path: str, method: str, headers: dict[str, str], name: str, expected: str | None
 ) -> None:
-    script = script_of(text_of(with_views(make_app()), headers, path, method))
-    assert script.get(name) == expected
+    assert script_of(text_of(with_views(make_app()), headers, path, method)).get(name) == expected
 
 
 def test_session_script_starts_the_sdk_on_an_ordinary_page() -> None:
@@ -260,31 +237,22 @@ def test_session_script_says_for_whom_the_browser_requested_the_page(
 
 SOFT = "needs_refresh(optional=True)"
 
+OFFERS: dict[str, Any] = {
+    "optional": ("", SOFT, True),
+    "required": ("", "needs_refresh", False),
+    "optional, below a guarded part": ("{{ part() }}", SOFT, True),
+    "required, below an optional part": (f"{{% if {SOFT} %}}{{% endif %}}", "needs_refresh", False),
+}
 
-@rows(
-    "before, question, offers",
-    {
-        "optional": ("", SOFT, True),
-        "required": ("", "needs_refresh", False),
-        "optional, below a guarded part": ("{{ part() }}", SOFT, True),
-        "required, below an optional part": (
-            f"{{% if {SOFT} %}}{{% endif %}}",
-            "needs_refresh",
-            False,
-        ),
-    },
-)
-def test_macro_offers_to_go_on_signed_out_on_optional_pages(
-    before: str, question: str, offers: bool
-) -> None:
+
+@rows("before, question, offers", OFFERS)
+def test_optional_pages_offer_to_go_on_signed_out(before: str, question: str, offers: bool) -> None:
     source = f"{MACRO}{before}{{% if {question} %}}{{{{ refresh_page() }}}}{{% endif %}}shown"
     app, headers = app_showing(source), PAGE | cookies(expired_token())
     guarded: Callable[[], Any] = session_required(lambda: "")
     app.jinja_env.globals["part"] = lambda: (guarded(), "")[1]
-    link = 'href="/?a=1&amp;continueSignedOut=1"'
-    assert (link in text_of(app, headers, "/?a=1")) is offers
-    going_on = text_of(app, headers, "/?a=1&continueSignedOut=1")
-    assert (going_on == "shown") is offers
+    assert ('href="/?a=1&amp;continueSignedOut=1"' in text_of(app, headers, "/?a=1")) is offers
+    assert (text_of(app, headers, "/?a=1&continueSignedOut=1") == "shown") is offers
 
 
 def test_texts_for_visitors_name_nothing_that_only_developers_know() -> None:
@@ -292,18 +260,15 @@ def test_texts_for_visitors_name_nothing_that_only_developers_know() -> None:
     assert not re.search(r"(?i)ssr_session|domain|signing key|jwks|\bcore\b", texts)
 
 
-# --- nonces --------------------------------------------------------------------------------------
+NONCES: dict[str, Any] = {
+    "the argument": ("app", "refresh_page(nonce='given')", "given"),
+    "the app's global": ("app", "refresh_page()", "app"),
+    "an empty one": ("", "refresh_page()", None),
+    "for session_script": ("app", "session_script()", "app"),
+}
 
 
-@rows(
-    "of_the_app, call, expected",
-    {
-        "the argument": ("app", "refresh_page(nonce='given')", "given"),
-        "the app's global": ("app", "refresh_page()", "app"),
-        "an empty one": ("", "refresh_page()", None),
-        "for session_script": ("app", "session_script()", "app"),
-    },
-)
+@rows("of_the_app, call, expected", NONCES)
 def test_nonce_comes_from_the_argument_or_else_from_the_apps_global(
     of_the_app: str, call: str, expected: str | None
 ) -> None:
@@ -320,9 +285,7 @@ NONCE = {"content_security_policy": POLICY, "content_security_policy_nonce_in": 
 
 
 @rows("options, has_nonce", {"plain": ({}, False), "with a nonce": (NONCE, True)})
-def test_talisman_may_replace_the_headers_of_our_pages(
-    options: dict[str, Any], has_nonce: bool
-) -> None:
+def test_talisman_may_replace_our_headers(options: dict[str, Any], has_nonce: bool) -> None:
     app = with_views(make_app())
     Talisman(app, force_https=False, **options)
     for path in ("/account", "/page", "/refresh-session"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from flask import render_template_string
 from markupsafe import Markup
@@ -25,18 +27,18 @@ def button_of(call: str, *, before: str = "{{ session_script() }}") -> dict[str,
     return button
 
 
-@rows(
-    "to, target",
-    {
-        "nothing": (None, "/"),
-        "a path": ("/bye?a=1#b", "/bye?a=1#b"),
-        "the sign-in page": ("/auth", "/auth"),
-        "another site": ("https://evil.test/", "/"),
-        "another host": ("//evil.test/", "/"),
-        "a backslash": ("/\\evil.test/", "/"),
-        "a script": ("javascript:alert(1)", "/"),
-    },
-)
+TARGETS: dict[str, Any] = {
+    "nothing": (None, "/"),
+    "a path": ("/bye?a=1#b", "/bye?a=1#b"),
+    "the sign-in page": ("/auth", "/auth"),
+    "another site": ("https://evil.test/", "/"),
+    "another host": ("//evil.test/", "/"),
+    "a backslash": ("/\\evil.test/", "/"),
+    "a script": ("javascript:alert(1)", "/"),
+}
+
+
+@rows("to, target", TARGETS)
 def test_the_button_leads_to_this_site_only(to: str | None, target: str) -> None:
     button = button_of("'Sign out'" if to is None else f"'Sign out', to={to!r}")
     assert button["data-ssr-sign-out-to"] == target
@@ -70,17 +72,15 @@ def test_a_button_above_the_script_says_so(caplog: pytest.LogCaptureFixture) -> 
         text_of(app)
 
 
-@rows(
-    "headers, has_notice",
-    {
-        "for a session": (SIGNED_IN, True),
-        "for a stranger": (PAGE, False),
-        "before a refresh": (PAGE | cookies(expired_token()), False),
-    },
-)
-def test_the_notice_is_on_pages_for_a_session_only(
-    headers: dict[str, str], has_notice: bool
-) -> None:
+NOTICES: dict[str, Any] = {
+    "for a session": (SIGNED_IN, True),
+    "for a stranger": (PAGE, False),
+    "before a refresh": (PAGE | cookies(expired_token()), False),
+}
+
+
+@rows("headers, has_notice", NOTICES)
+def test_the_notice_is_for_a_session_only(headers: dict[str, str], has_notice: bool) -> None:
     assert ("<template" in text_of(app_showing("{{ session_script() }}"), headers)) is has_notice
 
 

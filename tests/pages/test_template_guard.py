@@ -29,23 +29,19 @@ def chosen(condition: str, if_true: str = "held", if_false: str = "shown") -> st
     return f"{{% if {condition} %}}{if_true}{{% else %}}{if_false}{{% endif %}}"
 
 
-HOLDING: tuple[str, ...] = (
-    "needs_refresh",
-    "needs_refresh()",
-    "needs_refresh == true",
-    "needs_refresh != false",
+HOLDING = (
+    *("needs_refresh", "needs_refresh()", "needs_refresh == true", "needs_refresh != false"),
+    *("true == needs_refresh", "needs_refresh == needs_refresh() and needs_refresh"),
+    *("needs_refresh is true", "needs_refresh is sameas(true)", "needs_refresh == 1"),
+    *("needs_refresh == 1.0", "needs_refresh|int", "needs_refresh|float"),
+    *("[needs_refresh]|map('int')|sum", "needs_refresh in [true]", "needs_refresh or false"),
+    *("needs_refresh|string == 'True'", "(not not needs_refresh)|tojson == 'true'"),
+    *("not needs_refresh is boolean or needs_refresh", "needs_refresh == 'x' or needs_refresh"),
 )
-HOLDING += ("true == needs_refresh", "needs_refresh == needs_refresh() and needs_refresh")
-HOLDING += ("needs_refresh is true", "needs_refresh is sameas(true)", "needs_refresh == 1")
-HOLDING += ("needs_refresh == 1.0", "needs_refresh|int", "needs_refresh|float")
-HOLDING += ("[needs_refresh]|map('int')|sum", "needs_refresh in [true]", "needs_refresh or false")
-HOLDING += ("needs_refresh|string == 'True'", "(not not needs_refresh)|tojson == 'true'")
-HOLDING += (
-    "not needs_refresh is boolean or needs_refresh",
-    "needs_refresh == 'x' or needs_refresh",
+SHOWING = (
+    *("not needs_refresh", "not needs_refresh()", "needs_refresh == false"),
+    *("needs_refresh is false", "needs_refresh == 0"),
 )
-SHOWING: tuple[str, ...] = ("not needs_refresh", "not needs_refresh()", "needs_refresh == false")
-SHOWING += ("needs_refresh is false", "needs_refresh == 0")
 WAYS = {condition: chosen(condition) for condition in HOLDING}
 WAYS |= {condition: chosen(condition, "shown", "held") for condition in SHOWING}
 WAYS |= {
@@ -89,17 +85,16 @@ def test_needs_refresh_holds_back_in_every_way_it_can_be_asked(app: Flask, way: 
 
 OPTIONAL = chosen("needs_refresh(optional=True)")
 
+READERS: dict[str, Any] = {
+    "a stranger": (None, "/", False, "shown"),
+    "a session": (make_token, "/", False, "shown"),
+    "an outage": (make_token, "/", True, "shown"),
+    "an expired session": (expired_token, "/", False, "held"),
+    "one that goes on signed out": (expired_token, "/?continueSignedOut=1", False, "shown"),
+}
 
-@rows(
-    "token, url, is_down, expected",
-    {
-        "a stranger": (None, "/", False, "shown"),
-        "a session": (make_token, "/", False, "shown"),
-        "an outage": (make_token, "/", True, "shown"),
-        "an expired session": (expired_token, "/", False, "held"),
-        "one that goes on signed out": (expired_token, "/?continueSignedOut=1", False, "shown"),
-    },
-)
+
+@rows("token, url, is_down, expected", READERS)
 def test_optional_page_is_held_back_only_from_a_reader_who_can_refresh(
     app: Flask, token: Any, url: str, is_down: bool, expected: str
 ) -> None:
@@ -109,26 +104,16 @@ def test_optional_page_is_held_back_only_from_a_reader_who_can_refresh(
     # It opens no page that asks plainly, before it or after it.
     plain = "shown" if token is make_token and not is_down else "held"
     with outage(app) if is_down else nullcontext():
-        assert shows(app, f"{OPTIONAL} {HELD} {OPTIONAL}", headers, url) == (
-            f"{expected} {plain} {expected}"
-        )
+        shown = shows(app, f"{OPTIONAL} {HELD} {OPTIONAL}", headers, url)
+        assert shown == f"{expected} {plain} {expected}"
 
 
 def test_value_is_a_boolean_in_python_too(app: Flask) -> None:
-    with app.test_request_context(headers=cookies(make_token())):
-        assert (str(NeedsRefresh()), NeedsRefresh() == "x", float(NeedsRefresh())) == (
-            "False",
-            False,
-            0,
-        )
-        assert [0, 1][NeedsRefresh()] == 0
-    with app.test_request_context():
-        assert (str(NeedsRefresh()), NeedsRefresh() == 2, float(NeedsRefresh())) == (
-            "True",
-            False,
-            1,
-        )
-        assert [0, 1][NeedsRefresh()] == 1
+    for held, headers in ((False, cookies(make_token())), (True, {})):
+        with app.test_request_context(headers=headers):
+            asks = NeedsRefresh()
+            assert (str(asks), float(asks), [0, 1][asks]) == (str(held), held, held)
+            assert (asks == "x", asks == 2) == (False, False)
     with pytest.raises(TypeError, match="unhashable"):
         hash(NeedsRefresh())
 
@@ -171,9 +156,7 @@ def test_streamed_template_asks_while_it_is_sent() -> None:
 
 
 @rows("source, said", {"plain": (HELD, "private"), "optional": (OPTIONAL, None)})
-def test_content_that_a_template_admits_is_one_visitors(
-    app: Flask, source: str, said: str | None
-) -> None:
+def test_content_of_a_template_is_one_visitors(app: Flask, source: str, said: str | None) -> None:
     """Exactly as behind session_required; optional content is not."""
     text = {"Content-Type": "text/plain"}
     app.view_functions["page"] = lambda: (render_template_string(source), text)

@@ -14,11 +14,7 @@ from typing import Any, NoReturn
 
 import pytest
 from supertokens_python.recipe.emailverification import EmailVerificationClaim
-from supertokens_python.recipe.session.claims import (
-    BooleanClaim,
-    PrimitiveArrayClaim,
-    PrimitiveClaim,
-)
+from supertokens_python.recipe.session import claims as sdk
 from supertokens_python.recipe.session.interfaces import ClaimValidationResult
 from supertokens_python.recipe.userroles import PermissionClaim, UserRoleClaim
 
@@ -33,10 +29,10 @@ def never_fetched(*_args: Any) -> NoReturn:
     raise AssertionError("a claim was fetched")
 
 
-COLOUR: Any = PrimitiveClaim("colour", never_fetched).validators
-DEPTH: Any = PrimitiveClaim("depth", never_fetched, default_max_age_in_sec=60).validators
-TEAMS: Any = PrimitiveArrayClaim("teams", never_fetched).validators
-AGREED: Any = BooleanClaim("agreed", never_fetched).validators
+COLOUR: Any = sdk.PrimitiveClaim("colour", never_fetched).validators
+DEPTH: Any = sdk.PrimitiveClaim("depth", never_fetched, default_max_age_in_sec=60).validators
+TEAMS: Any = sdk.PrimitiveArrayClaim("teams", never_fetched).validators
+AGREED: Any = sdk.BooleanClaim("agreed", never_fetched).validators
 ADDRESS: Any = EmailVerificationClaim
 ADDRESS = ADDRESS.validators
 ROLE, PERMISSION = UserRoleClaim.validators, PermissionClaim.validators
@@ -63,13 +59,10 @@ def ev(value: Any, age: float = 0) -> Claims:
 
 
 def kept(claims: Claims) -> Claims:
-    """Return *claims* as the SDK writes them."""
-    return {
-        name: {"v": value["v"], "t": int((time.time() - value["age"]) * 1000)}
-        if isinstance(value, dict) and "age" in value
-        else value
-        for name, value in claims.items()
-    }
+    made = {name: each for name, each in claims.items() if isinstance(each, dict) and "age" in each}
+    now = time.time()
+    times = {name: int((now - each["age"]) * 1000) for name, each in made.items()}
+    return claims | {name: {"v": made[name]["v"], "t": at} for name, at in times.items()}
 
 
 def session_of(claims: Claims) -> SSRSession:
@@ -99,7 +92,6 @@ THEIRS: dict[str, Callable[[Any], Any]] = {
     "email_verified": lambda _: ADDRESS.is_verified(),
 }
 
-
 CONDITIONS: dict[str, Any] = {
     "the user has the role": ("role", "admin", roles("admin", "editor"), True),
     "a role of long ago": ("role", "admin", roles("admin", age=LONG), True),
@@ -122,9 +114,7 @@ CONDITIONS: dict[str, Any] = {
 
 
 @rows("name, value, claims, is_met", CONDITIONS)
-def test_condition_is_met_or_explained_as_by_the_sdk(
-    name: str, value: Any, claims: Claims, is_met: bool
-) -> None:
+def test_condition_holds_as_in_the_sdk(name: str, value: Any, claims: Claims, is_met: bool) -> None:
     session, validator = session_of(claims), THEIRS[name](value)
     theirs = sdk_result(validator, session)
     ours = rules(**{name: value}).failures(session)
@@ -155,25 +145,14 @@ def test_nothing_is_asked_unless_it_is_written() -> None:
 
 
 def test_all_conditions_have_to_hold_and_each_that_does_not_is_named() -> None:
-    conditions: list[tuple[Claims, Claims, str]] = [
-        ({"role": "admin"}, roles("admin"), "st-role"),
-        ({"permission": "read"}, perms("read"), "st-perm"),
-        ({"email_verified": True}, ev(True), "st-ev"),
-        ({"validators": [COLOUR.has_value("blue")]}, claim("colour", "blue"), "colour"),
-    ]
-    required: Claims = {}
-    for condition, _, _ in conditions:
-        required |= condition
+    held = roles("admin") | perms("read") | ev(True) | claim("colour", "blue")
+    required = rules("admin", "read", True, [COLOUR.has_value("blue")])
     for met in itertools.product([True, False], repeat=4):
-        claims: Claims = {}
-        for (_, claims_of_one, _), is_met in zip(conditions, met, strict=True):
-            claims |= claims_of_one if is_met else {}
-        expected = [c[2] for c, is_met in zip(conditions, met, strict=True) if not is_met]
-        assert failed(rules(**required), claims) == expected, met
+        claims = dict(itertools.compress(held.items(), met))
+        assert failed(required, claims) == [name for name in held if name not in claims], met
 
 
 # --- validators of the SDK -----------------------------------------------------------------------
-
 
 VALIDATORS: dict[str, Any] = {
     "includes": (ROLE.includes("admin"), roles("admin"), roles("editor")),
@@ -187,9 +166,7 @@ VALIDATORS: dict[str, Any] = {
 
 
 @rows("validator, accepted, refused", VALIDATORS)
-def test_validator_of_the_sdk_judges_as_it_does_there(
-    validator: Any, accepted: Claims, refused: Claims
-) -> None:
+def test_validator_judges_as_in_the_sdk(validator: Any, accepted: Claims, refused: Claims) -> None:
     required = rules(validators=[validator])
     assert sdk_result(validator, session_of(accepted)).is_valid
     assert required.failures(session_of(accepted)) == []
@@ -213,11 +190,8 @@ def test_all_validators_have_to_hold_in_the_order_they_are_written() -> None:
 
 def test_sdk_is_not_asked_for_a_claim_that_is_old_or_missing() -> None:
     """``verify_session`` would call the core for each of these."""
-    asking = [
-        COLOUR.has_value("blue", max_age_in_sec=1),
-        AGREED.is_true(None),
-        ADDRESS.is_verified(refetch_time_on_false_in_seconds=0),
-    ]
+    asking = [COLOUR.has_value("blue", max_age_in_sec=1), AGREED.is_true(None)]
+    asking.append(ADDRESS.is_verified(refetch_time_on_false_in_seconds=0))
     claims = claim("colour", "blue", 3600) | ev(False, 3600)
     assert all(validator.should_refetch(kept(claims), {}) for validator in asking)
     assert failed(rules(validators=asking), claims) == ["colour", "agreed", "st-ev"]
@@ -253,9 +227,7 @@ async def later(result: Any) -> Any:
 
 
 @rows("wrap", {"plain": lambda result: result, "async": soon, "async in two steps": later})
-def test_validator_may_be_plain_or_async_and_is_never_asked_to_fetch(
-    wrap: Callable[[Any], Any],
-) -> None:
+def test_validator_may_be_plain_or_async_and_never_fetches(wrap: Callable[[Any], Any]) -> None:
     for result, failures in ((VALID, []), (INVALID, [ClaimFailure("own", {"message": "no"})])):
         required = rules(validators=[Validator(lambda _, result=result: wrap(result))])  # type: ignore[misc]
         assert required.failures(session_of({})) == failures
@@ -304,7 +276,6 @@ async def failing(*_: Any) -> Any:
 WAITS = "waits for something, but a page checks the payload alone"
 NO_RESULT = "must return an object with is_valid and reason"
 
-
 UNASKABLE: dict[str, Any] = {
     "it raises": (lambda payload: payload["missing"], "failed with KeyError at"),
     "it raises, async": (failing, "failed with LookupError at"),
@@ -321,9 +292,7 @@ UNASKABLE: dict[str, Any] = {
 
 
 @rows("answer, problem", UNASKABLE)
-def test_validator_that_cannot_be_asked_lets_nobody_in(
-    answer: Callable[[Any], Any], problem: str
-) -> None:
+def test_broken_validator_lets_nobody_in(answer: Callable[[Any], Any], problem: str) -> None:
     required = rules(validators=[Validator(answer), COLOUR.has_value("blue")])
     with pytest.raises(MisuseError, match=f"^the claim validator 'own' {problem}") as caught:
         required.failures(session_of({}))
@@ -366,7 +335,6 @@ TOO_DEEP: list[Any] = []
 for _ in range(100_000):
     TOO_DEEP = [TOO_DEEP]
 
-
 REASONS: dict[str, Any] = {
     "a mapping": ({"message": "no"}, {"message": "no"}),
     "a text": ("no", "no"),
@@ -407,30 +375,25 @@ def test_validator_without_an_id_goes_by_its_class() -> None:
 
 # --- in words ------------------------------------------------------------------------------------
 
-ABSENT, WRONG = (
-    {"message": "value does not exist"},
-    {"message": "wrong value", "actualValue": "tea"},
-)
+ABSENT = {"message": "value does not exist"}
+WRONG = {"message": "wrong value", "actualValue": "tea"}
+
+WORDS: dict[str, Any] = {
+    "a role": (("st-role", WRONG), "the roles of the user do not meet the requirement"),
+    "a permission": (("st-perm", WRONG), "the permissions of the user do not meet the requir"),
+    "no role": (("st-role", ABSENT), "the roles…requirement (the token has no claim st-role)"),
+    "an address": (("st-ev", WRONG), "the e-mail address of the user is not verified"),
+    "factors": (("st-mfa", WRONG), "the user has not completed all required factors"),
+    "a factor": (("st-mfa", WRONG, "totp"), "the user has to complete the factor totp again"),
+    "a recent sign-in": (("in", WRONG, "", True), "the user has to sign in again"),
+    "a claim of the app": (("drink", WRONG), "the claim drink does not meet the requirement"),
+    "a text as its reason": (("drink", "tea"), "the claim drink does not meet the requirement"),
+    "one that fails": (("drink", UNCHECKED), "the claim drink could not be checked"),
+}
 
 
-@rows(
-    "failure, words",
-    {
-        "a role": (("st-role", WRONG), "the roles of the user do not meet the requirement"),
-        "a permission": (("st-perm", WRONG), "the permissions of the user do not meet the requir"),
-        "no role": (("st-role", ABSENT), "the roles…requirement (the token has no claim st-role)"),
-        "an address": (("st-ev", WRONG), "the e-mail address of the user is not verified"),
-        "factors": (("st-mfa", WRONG), "the user has not completed all required factors"),
-        "a factor": (("st-mfa", WRONG, "totp"), "the user has to complete the factor totp again"),
-        "a recent sign-in": (("in", WRONG, "", True), "the user has to sign in again"),
-        "a claim of the app": (("drink", WRONG), "the claim drink does not meet the requirement"),
-        "a text as its reason": (("drink", "tea"), "the claim drink does not meet the requirement"),
-        "one that fails": (("drink", UNCHECKED), "the claim drink could not be checked"),
-    },
-)
-def test_failure_says_in_words_what_is_missing_without_values(
-    failure: tuple[Any, ...], words: str
-) -> None:
+@rows("failure, words", WORDS)
+def test_failure_says_what_is_missing_without_values(failure: tuple[Any, ...], words: str) -> None:
     start, _, end = words.partition("…")
     for said in (str(ClaimFailure(*failure)), f"{ClaimFailure(*failure)}"):
         assert said.startswith(start)

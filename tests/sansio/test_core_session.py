@@ -10,38 +10,38 @@ import pytest
 from flask_ssr_session.sansio.core_session import CoreSession, parse_core_session, with_fresh_claims
 from flask_ssr_session.session import deep_freeze
 
-from ..tables import rows
+from ..tables import rows, shown
 
-FOUND = {
-    "status": "OK",
-    "sessionHandle": "h",
-    "timeCreated": 1_700_000_000_500,
-    "userDataInJWT": {"plan": "free"},
-}
-GONE = {"status": "UNAUTHORISED"}
+FOUND: dict[str, Any] = {"status": "OK", "sessionHandle": "h", "timeCreated": 1_700_000_000_500}
+FOUND |= {"userDataInJWT": {"plan": "free"}}
+
+
+def said(**changes: Any) -> bytes:
+    return json.dumps(FOUND | changes).encode()
 
 
 def claims(raw: bytes) -> bytes:
-    return json.dumps({**FOUND, "userDataInJWT": "x"}).encode().replace(b'"x"', raw)
+    return said(userDataInJWT="x").replace(b'"x"', raw)
 
 
 def test_claims_are_read_as_deep_as_those_of_a_token() -> None:
     assert parse_core_session(claims(b'{"a":' * 32 + b"1" + b"}" * 32), "h") is not None
 
 
-def test_repr_shows_no_claims() -> None:
-    assert repr(CoreSession(1, {"plan": "free"})) == "CoreSession(time_created=1)"
+def test_session_is_known_with_its_claims_and_the_time_of_sign_in_or_not_at_all() -> None:
+    known = parse_core_session(said(), "h")
+    assert known == CoreSession(1_700_000_000.5, {"plan": "free"})
+    assert repr(known) == "CoreSession(time_created=1700000000.5)"
+    assert parse_core_session(b'{"status": "UNAUTHORISED"}', "h") is None
 
 
-def test_session_that_the_core_knows_has_its_claims_and_the_time_of_sign_in() -> None:
-    expected = CoreSession(1_700_000_000.5, {"plan": "free"})
-    assert parse_core_session(json.dumps(FOUND).encode(), "h") == expected
-
-
-def test_session_that_the_core_does_not_know_is_none() -> None:
-    assert parse_core_session(json.dumps(GONE).encode(), "h") is None
-
-
+WRONG: dict[str, tuple[Any, ...]] = {
+    "status": ("ERROR", "ok", "OK ", "UNAUTHORIZED", None, True, ["OK"]),
+    "sessionHandle": ("H", None),
+    # Before 1970, after the year 9999, and too large for a float, among others.
+    "timeCreated": (None, True, -1, 10**15, 10**400, 1.5),
+    "userDataInJWT": (None,),
+}
 OTHER_RESPONSES: dict[str, Any] = {
     "not JSON": b"{",
     "too deep": b"[" * 100_000,
@@ -49,26 +49,14 @@ OTHER_RESPONSES: dict[str, Any] = {
     "a list": b"[]",
     "a text": b'"OK"',
     "null": b"null",
-    **{
-        f"the status {status!r}": json.dumps(FOUND | {"status": status}).encode()
-        for status in ("ERROR", "ok", "OK ", "UNAUTHORIZED", None, True, ["OK"])
-    },
     "no status": b"{}",
-    "another session": json.dumps({**FOUND, "sessionHandle": "H"}).encode(),
-    "no handle": json.dumps({**FOUND, "sessionHandle": None}).encode(),
-    "no time": json.dumps({**FOUND, "timeCreated": None}).encode(),
-    "a time that is true": json.dumps({**FOUND, "timeCreated": True}).encode(),
-    "no claims": json.dumps({**FOUND, "userDataInJWT": None}).encode(),
-    "a time before 1970": json.dumps({**FOUND, "timeCreated": -1}).encode(),
-    "a time after the year 9999": json.dumps({**FOUND, "timeCreated": 10**15}).encode(),
-    "a time too large for a float": json.dumps({**FOUND, "timeCreated": 10**400}).encode(),
-    "a time with a fraction": json.dumps({**FOUND, "timeCreated": 1.5}).encode(),
+    **{f"{n} is {shown(v)}": said(**{n: v}) for n, values in WRONG.items() for v in values},
     "claims that are nested deeply": claims(b'{"a":' * 33 + b"1" + b"}" * 33),
     "a claim that is no number": claims(b'{"a":NaN}'),
     "a claim that is too large": claims(b'{"a":1e999}'),
     "a claim twice": claims(b'{"st-mfa":{"v":true},"st-mfa":{"v":false}}'),
-    "a status twice": b'{"status":"UNAUTHORISED",%s' % json.dumps(FOUND).encode()[1:],
-    "no UTF-8": b"\xff" + json.dumps(FOUND).encode(),
+    "a status twice": b'{"status":"UNAUTHORISED",' + said()[1:],
+    "no UTF-8": b"\xff" + said(),
 }
 
 
@@ -84,7 +72,6 @@ OF_THE_TOKEN = (
     *("refreshTokenHash1", "parentRefreshTokenHash1"),
 )
 ROLE = {"st-role": {"v": ["admin"], "t": 5}}
-
 
 FRESH: dict[str, Any] = {
     "the same": (ROLE, ROLE, None),

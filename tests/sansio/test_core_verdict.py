@@ -9,12 +9,8 @@ import pytest
 from flask_ssr_session.errors import CoreUnavailableError
 from flask_ssr_session.sansio.core_session import CoreSession
 from flask_ssr_session.sansio.states import Reason, SessionState
-from flask_ssr_session.sansio.verdict import (
-    Verdict,
-    apply_app_revocation,
-    apply_core_session,
-    apply_mfa,
-)
+from flask_ssr_session.sansio.verdict import Verdict, apply_core_session, apply_mfa
+from flask_ssr_session.sansio.verdict import apply_app_revocation as apply_list
 from flask_ssr_session.session import SSRSession, deep_freeze
 
 from ..tables import rows
@@ -79,13 +75,11 @@ LISTED: dict[str, Any] = {
 
 
 @rows("answer, reason, detail", LISTED)
-def test_list_of_the_app_ends_a_session(
-    answer: bool | None, reason: Reason, detail: str | None
-) -> None:
-    judged = apply_app_revocation(verdict(), answer)
+def test_the_app_ends_a_session(answer: bool | None, reason: Reason, detail: str | None) -> None:
+    judged = apply_list(verdict(), answer)
 
     assert (judged.reason, judged.detail) == (reason, detail)
-    assert apply_app_revocation(Verdict(Reason.EXPIRED), answer).reason is Reason.EXPIRED
+    assert apply_list(Verdict(Reason.EXPIRED), answer).reason is Reason.EXPIRED
 
 
 GONE: dict[str, Any] = {

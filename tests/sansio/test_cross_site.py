@@ -6,12 +6,7 @@ from typing import Any
 
 import pytest
 
-from flask_ssr_session.sansio.cross_site import (
-    is_cross_site,
-    is_same_origin,
-    is_trivially_safe,
-    is_unsafe,
-)
+from flask_ssr_session.sansio import cross_site
 from tests.tables import rows
 
 HOST = "app.example.com"
@@ -89,32 +84,25 @@ REQUESTS: dict[str, tuple[str | None, str | None, str, str]] = {
 
 
 @rows("site, origin, host, verdict", REQUESTS)
-def test_where_an_unsafe_request_comes_from(
-    site: str | None, origin: str | None, host: str, verdict: str
-) -> None:
+def test_origin_of_a_request(site: str | None, origin: str | None, host: str, verdict: str) -> None:
     headers = {"Sec-Fetch-Site": site, "Origin": origin}
-    assert is_cross_site(headers.get, host, TRUSTED) is (verdict == REFUSED)
-    assert is_same_origin(headers.get, host) is (verdict == OWN)
+    assert cross_site.is_cross_site(headers.get, host, TRUSTED) is (verdict == REFUSED)
+    assert cross_site.is_same_origin(headers.get, host) is (verdict == OWN)
 
 
 @pytest.mark.parametrize("site", ["same-site", "cross-site", None])
 def test_no_origin_is_trusted_by_default(site: str | None) -> None:
     headers = {"Sec-Fetch-Site": site, "Origin": WEBSITE}
-    assert is_cross_site(headers.get, HOST, frozenset())
-    assert not is_cross_site(headers.get, HOST, {WEBSITE})
+    assert cross_site.is_cross_site(headers.get, HOST, frozenset())
+    assert not cross_site.is_cross_site(headers.get, HOST, {WEBSITE})
 
 
 OVERRIDE = "X-HTTP-Method-Override"
-
+UNSAFE = ("POST", "PUT", "PATCH", "DELETE", "CONNECT", "PROPFIND", "post", "", "get ")
 
 METHODS: dict[str, Any] = {
     **{method: (method, {}, False) for method in ("GET", "HEAD", "OPTIONS", "TRACE", "get")},
-    **{
-        f"{method!r}": (method, {}, True)
-        for method in ("POST", "PUT", "PATCH", "DELETE", "CONNECT", "PROPFIND", "post")
-    },
-    "no method": ("", {}, True),
-    "a blank behind it": ("get ", {}, True),
+    **{f"{each!r}": (each, {}, True) for each in UNSAFE},
     "override": ("GET", {OVERRIDE: "DELETE"}, True),
     "override by the second name": ("GET", {"X-HTTP-Method": "put"}, True),
     "override by the third": ("GET", {"X-Method-Override": " PATCH "}, True),
@@ -127,11 +115,8 @@ METHODS: dict[str, Any] = {
 
 
 @rows("method, headers, unsafe", METHODS)
-def test_methods_that_may_change_something(
-    method: str, headers: dict[str, str], unsafe: bool
-) -> None:
-    assert is_unsafe(method, headers.get) is unsafe
+def test_methods_that_may_change_state(method: str, headers: dict[str, str], unsafe: bool) -> None:
+    assert cross_site.is_unsafe(method, headers.get) is unsafe
     environ = {f"HTTP_{name.upper().replace('-', '_')}": text for name, text in headers.items()}
-    assert is_trivially_safe(method, {"HTTP_ACCEPT": "*/*", **environ}) is (
-        method == "GET" and not headers
-    )
+    is_safe = cross_site.is_trivially_safe(method, {"HTTP_ACCEPT": "*/*", **environ})
+    assert is_safe is (method == "GET" and not headers)

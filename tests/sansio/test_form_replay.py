@@ -10,26 +10,10 @@ from hypothesis import strategies as st
 from werkzeug.test import EnvironBuilder
 from werkzeug.wrappers import Request
 
-from flask_ssr_session.sansio.form_replay import (
-    MAX_FIELDS,
-    MAX_FORM_BYTES,
-    ReplayableForm,
-    can_replay,
-    form_owner,
-    parse_replayable_form,
-)
-from tests.browser_forms import (
-    BOTH,
-    BOUNDARY,
-    MULTIPART,
-    URLENCODED,
-    FieldList,
-    encoded,
-    multipart,
-    multipart_file,
-    sent_by_hidden_inputs,
-    urlencoded,
-)
+from flask_ssr_session.sansio import form_replay
+from flask_ssr_session.sansio.form_replay import ReplayableForm, parse_replayable_form
+from tests import browser_forms
+from tests.browser_forms import BOTH, MULTIPART, URLENCODED, FieldList, encoded, multipart
 from tests.tables import rows
 from tests.tokens import make_token
 
@@ -42,7 +26,7 @@ def kept(content_type: str, fields: FieldList) -> ReplayableForm | None:
 def sent_again(form: ReplayableForm) -> bytes:
     """Return the form as the browser resubmits it from the refresh page."""
     content_type = URLENCODED if form.enctype == URLENCODED else MULTIPART
-    return encoded(content_type, sent_by_hidden_inputs(form.fields))
+    return encoded(content_type, browser_forms.sent_by_hidden_inputs(form.fields))
 
 
 def seen_by_app(content_type: str, body: bytes) -> Any:
@@ -52,9 +36,6 @@ def seen_by_app(content_type: str, body: bytes) -> Any:
         return request.form.to_dict(flat=False), [
             (name, file.filename, file.read()) for name, file in request.files.items(multi=True)
         ]
-
-
-# --- forms that are resubmitted unchanged --------------------------------------------------------
 
 
 FORMS: dict[str, Any] = {
@@ -71,7 +52,7 @@ FORMS: dict[str, Any] = {
     "other letters": [("größe", "ß"), ("名前", "山田"), ("עברית", "\u202eabc")],
     "separators of Unicode": [("x", "a\u2028b\u2029c\x85d\u00a0e\ufeff")],
     "looks like another field": [("x", "1&admin=1"), ("y", "a=b")],
-    "looks like another part": [("x", f"--{BOUNDARY[:-1]}--\r\n\r\n--\r\n")],
+    "looks like another part": [("x", f"--{browser_forms.BOUNDARY[:-1]}--\r\n\r\n--\r\n")],
     "the page's encoding by name": [("_charset_", "UTF-8"), ("x", "ä")],
     "CSRF token of Flask-WTF": [("title", "Tea"), ("csrf_token", "IjEi.abc")],
     "CSRF token behind prefixes": [("contact-csrf_token", "1"), ("a-b-csrf_token", "2")],
@@ -82,8 +63,7 @@ FORMS: dict[str, Any] = {
 @rows("fields", FORMS)
 def test_form_is_sent_again_as_it_was(content_type: str, fields: FieldList) -> None:
     body = encoded(content_type, fields)
-    form = parse_replayable_form(content_type, body, "the owner")
-    assert form is not None
+    form: Any = parse_replayable_form(content_type, body, "the owner")
     assert form.enctype == content_type.partition(";")[0]
     assert form.owner == "the owner"
     if content_type == URLENCODED:
@@ -94,37 +74,28 @@ def test_form_is_sent_again_as_it_was(content_type: str, fields: FieldList) -> N
     assert not any(name in repr(form) for name, _ in fields if len(name) > 2)
 
 
-@rows(
-    "content_type, boundary",
-    {"urlencoded": (URLENCODED, ""), "multipart": ("multipart/form-data; boundary=x", "x")},
-)
-def test_largest_forms_are_kept_and_no_larger_one(content_type: str, boundary: str) -> None:
+@rows("content_type", {"urlencoded": URLENCODED, "multipart": "multipart/form-data; boundary=x"})
+def test_largest_forms_are_kept_and_no_larger_one(content_type: str) -> None:
     def body_of(fields: FieldList) -> bytes:
-        return multipart(fields, boundary) if boundary else urlencoded(fields)
+        is_urlencoded = content_type == URLENCODED
+        return browser_forms.urlencoded(fields) if is_urlencoded else multipart(fields, "x")
 
-    last_byte = "a" * (MAX_FORM_BYTES - len(body_of([("x", "")])))
+    last_byte = "a" * (form_replay.MAX_FORM_BYTES - len(body_of([("x", "")])))
     many = [("a", "")] * 1000
     for name, fields, is_kept in (
         ("to the last byte", [("x", last_byte)], True),
         ("a thousand fields", many, True),
         ("one field more", [*many, ("a", "")], False),
     ):
-        assert len(body_of(fields)) <= MAX_FORM_BYTES
+        assert len(body_of(fields)) <= form_replay.MAX_FORM_BYTES
         form = parse_replayable_form(content_type, body_of(fields))
         assert (form and form.fields) == (tuple(fields) if is_kept else None), name
-    assert MAX_FIELDS == 1000
+    assert form_replay.MAX_FIELDS == 1000
 
-
-# --- arbitrary forms -----------------------------------------------------------------------------
 
 # Every text that a browser can send; characters special to a parser are drawn often.
-TEXTS = st.text(
-    st.one_of(
-        st.sampled_from("ab&=+%;\"'<>\\ -_.~*[]\t\n\r\x00\x0b\x7f\x85\u2028\ufeffäß😀"),
-        st.characters(exclude_categories=["Cs"]),
-    ),
-    max_size=12,
-)
+SPECIAL = st.sampled_from("ab&=+%;\"'<>\\ -_.~*[]\t\n\r\x00\x0b\x7f\x85\u2028\ufeffäß😀")
+TEXTS = st.text(st.one_of(SPECIAL, st.characters(exclude_categories=["Cs"])), max_size=12)
 NAMES = st.one_of(TEXTS, st.sampled_from(["a", "b", "_charset_", "a\\", "\\\\"]))
 
 
@@ -133,9 +104,7 @@ NAMES = st.one_of(TEXTS, st.sampled_from(["a", "b", "_charset_", "a\\", "\\\\"])
 @given(fields=st.lists(st.tuples(NAMES, TEXTS), max_size=6))
 @example(fields=[("a\\", "1")])
 @example(fields=[("_CHARSET_", "windows-1252")])
-def test_any_form_is_sent_again_byte_for_byte_or_not_kept(
-    content_type: str, fields: FieldList
-) -> None:
+def test_any_form_is_sent_again_unchanged_or_not_kept(content_type: str, fields: FieldList) -> None:
     form = kept(content_type, fields)
     assert form is None or sent_again(form) == encoded(content_type, fields)
 
@@ -164,17 +133,12 @@ PIECES = [
 @settings(max_examples=100, deadline=None)
 @given(pieces=st.lists(st.one_of(st.sampled_from(PIECES), st.binary(max_size=4)), max_size=14))
 @example(pieces=[b"--x\r\n", DISPOSITION, b"\r\n\r\n", b"1\r\n", b"--x--"])
-def test_any_bytes_are_kept_as_the_app_reads_them_or_not_at_all(
-    content_type: str, pieces: list[bytes]
-) -> None:
+def test_bytes_are_kept_as_an_app_reads_them_or_not(content_type: str, pieces: list[bytes]) -> None:
     body = b"".join(pieces)
     form = parse_replayable_form(content_type, body)
     if form is not None:
         again = MULTIPART if "multipart" in content_type else URLENCODED
         assert seen_by_app(again, sent_again(form)) == seen_by_app(content_type, body)
-
-
-# --- forms that are not kept ---------------------------------------------------------------------
 
 
 SECRETS = """
@@ -189,9 +153,7 @@ HARMLESS = "shipping opinion Pinwand topic compass bypassed quote c"
 
 @BOTH
 @rows("names, is_kept", {"secrets": (SECRETS, False), "their letters alone": (HARMLESS, True)})
-def test_form_with_a_field_that_looks_secret_is_not_kept(
-    content_type: str, names: str, is_kept: bool
-) -> None:
+def test_form_with_a_secret_field_is_not_kept(content_type: str, names: str, is_kept: bool) -> None:
     for name in names.split():
         form = kept(content_type, [("title", "Tea"), (name, "1234"), ("note", "")])
         assert (form is not None) is is_kept, name
@@ -213,17 +175,13 @@ FIELDS: dict[str, Any] = {
 
 @BOTH
 @rows("field", FIELDS)
-def test_field_that_no_page_can_send_again_is_not_kept(
-    content_type: str, field: tuple[str, str]
-) -> None:
+def test_field_that_no_page_can_send_is_not_kept(content_type: str, field: tuple[str, str]) -> None:
     assert kept(content_type, [("title", "Tea"), field]) is None
-    twin = kept(content_type, [("title", "Tea")])
-    assert twin is not None
+    twin: Any = kept(content_type, [("title", "Tea")])
     assert twin.owner == ""
 
 
 def url(body: bytes) -> tuple[str, bytes, bool]:
-    """A row of a form that is not kept."""
     return URLENCODED, body, False
 
 
@@ -257,14 +215,18 @@ BROKEN = {
     "multipart, a backslash before the quote": multi(multipart([("x\\", "1")])),
     "multipart, an encoding of its own": multi(PART.replace(NAME, IN_LATIN)),
     "multipart, twin without a file": (MULTIPART, FILE, True),
-    "multipart, a file": multi(multipart_file("photo", "a.png", b"\x89PNG")),
-    "multipart, a file without bytes": multi(multipart_file("photo", "a.png")),
-    "multipart, bytes without a name": multi(multipart_file("photo", "", b"text")),
+    "multipart, a file": multi(browser_forms.multipart_file("photo", "a.png", b"\x89PNG")),
+    "multipart, a file without bytes": multi(browser_forms.multipart_file("photo", "a.png")),
+    "multipart, bytes without a name": multi(browser_forms.multipart_file("photo", "", b"text")),
     "multipart, an empty file of a type": multi(FILE.replace(BINARY, b"text/plain")),
     "multipart, an empty file of no type": multi(FILE.replace(OF_TYPE, b"")),
     "multipart, one with a header more": multi(FILE.replace(BINARY, TWO_HEADERS)),
     "multipart, a file behind a field": (
-        *(MULTIPART, PART[:-4] + b"\r\n" + multipart_file("photo", "a.txt", b"text"), False),
+        *(
+            MULTIPART,
+            PART[:-4] + b"\r\n" + browser_forms.multipart_file("photo", "a.txt", b"text"),
+            False,
+        ),
     ),
     "multipart, a file named by RFC 2231": (
         *(MULTIPART, PART.replace(NAME, b"name=\"x\"; filename*=UTF-8''a.txt"), False),
@@ -278,13 +240,8 @@ BROKEN = {
 
 
 @rows("content_type, body, is_kept", BROKEN)
-def test_what_is_not_certain_to_come_out_as_it_went_in_is_not_kept(
-    content_type: str, body: bytes, is_kept: bool
-) -> None:
+def test_what_may_be_altered_is_not_kept(content_type: str, body: bytes, is_kept: bool) -> None:
     assert (parse_replayable_form(content_type, body) is not None) is is_kept
-
-
-# --- before the body is read ---------------------------------------------------------------------
 
 
 TYPES: dict[str, Any] = {
@@ -302,13 +259,9 @@ TYPES: dict[str, Any] = {
 
 
 @rows("content_type, length, may", TYPES)
-def test_only_what_says_it_is_a_small_form_is_read(
-    content_type: str | None, length: int | None, may: bool
-) -> None:
-    assert can_replay(content_type, length) is may
+def test_only_a_small_form_is_read(content_type: str | None, length: int | None, may: bool) -> None:
+    assert form_replay.can_replay(content_type, length) is may
 
-
-# --- the owner of a form -------------------------------------------------------------------------
 
 # The first two are test vectors of FNV-1a.
 A, FOOBAR, OTHER = "e40c292c", "bf9cf968", "c47e6168"
@@ -335,7 +288,6 @@ NOBODY = {
     "no name": front(b'{"uid": ""}'),
 }
 
-
 OWNERS: dict[str, Any] = {
     "token": (["of a"], [], A),
     "token of a user who is not ASCII": (["of größe 山田"], [], OTHER),
@@ -354,11 +306,6 @@ OWNERS: dict[str, Any] = {
 
 
 @rows("tokens, fronts, owner", OWNERS)
-def test_form_belongs_to_the_user_it_came_with(
-    tokens: list[str], fronts: list[str], owner: str | None
-) -> None:
-    made = [
-        make_token(user_id=word.removeprefix("of ")) if word.startswith("of ") else word
-        for word in tokens
-    ]
-    assert form_owner(made, fronts) == owner
+def test_form_belongs_to_its_user(tokens: list[str], fronts: list[str], owner: str | None) -> None:
+    made = [make_token(user_id=word[3:]) if word.startswith("of ") else word for word in tokens]
+    assert form_replay.form_owner(made, fronts) == owner

@@ -28,14 +28,16 @@ def never(*told: Any) -> None:
     raise AssertionError(told)
 
 
+def reporting(into: list[str]) -> Any:
+    return lambda name, problem, _error: into.append(f"{name} {problem}")
+
+
 def failed(source: FakeGlobalClaims, session: SSRSession | None = None, **skip: Any) -> list[str]:
     failures = GlobalClaims(source).failures(session or session_of(), {"a": 1}, never, **skip)
     return [failure.id for failure in failures]
 
 
 class Counting:
-    """Accepts a payload whose claim ``count`` is true, and counts its calls."""
-
     def __init__(self, **attributes: Any) -> None:
         self.id = "count"
         self.asked = 0
@@ -45,9 +47,6 @@ class Counting:
         assert context == {"a": 1}
         self.asked += 1
         return ClaimValidationResult(payload.get("count", True) is True, {"message": "no"})
-
-
-# --- what they decide ----------------------------------------------------------------------------
 
 
 def by_user(session: Any, validators: list[Any], _context: Any) -> list[Any]:
@@ -82,8 +81,7 @@ OVERRIDES: dict[str, Any] = {
 def test_override_decides_what_an_unverified_user_fails(override: Any, ids: list[str]) -> None:
     source = FakeGlobalClaims(EMAIL, override=override)
     assert failed(source, session_of(st_ev={"v": False, "t": 1}, st_mfa=DUE)) == ids
-    met = session_of(st_ev={"v": True, "t": 1}, st_mfa={"c": {}, "v": True})
-    assert failed(source, met) == []
+    assert failed(source, session_of(st_ev={"v": True, "t": 1}, st_mfa={"c": {}, "v": True})) == []
 
 
 def test_skipped_claim_is_left_out_even_under_another_id() -> None:
@@ -109,9 +107,6 @@ def test_claim_is_required_if_one_of_the_validators_checks_it() -> None:
         assert told is is_required, vars(source)
 
 
-# --- what cannot be asked ------------------------------------------------------------------------
-
-
 async def waits(*_: Any) -> Any:
     await asyncio.sleep(0)
 
@@ -134,10 +129,7 @@ def test_override_that_cannot_be_asked_is_a_failed_claim(override: Any, problem:
     claims = GlobalClaims(FakeGlobalClaims(EMAIL, override=override))
     for _ in range(2):
         reported: list[str] = []
-
-        def report(*told: Any, into: list[str] = reported) -> None:
-            into.append(f"{told[0]} {told[1]}")
-
+        report = reporting(reported)
         failures = claims.failures(session_of(st_ev={"v": True, "t": 1}), {}, report)
         assert failures == (ClaimFailure(OVERRIDE_NAME, UNCHECKED),)
         assert claims.requires("st-anything", session_of(), {}, report)
@@ -150,20 +142,14 @@ def test_validator_that_fails_is_a_failed_claim_until_it_recovers() -> None:
     validator = SimpleNamespace(id="broken", validate=fails)
     claims, session = GlobalClaims(FakeGlobalClaims(EMAIL, validator)), session_of()
 
-    def report(name: str, problem: str, _error: BaseException | None) -> None:
-        reported.append(f"{name} {problem}")
-
     for times in (1, 2):
-        failures = claims.failures(session, {}, report)
+        failures = claims.failures(session, {}, reporting(reported))
         assert [failure.id for failure in failures] == ["st-ev", "broken"]
         assert failures[1].reason == UNCHECKED
         assert len(reported) == times
     assert reported[0].startswith("the claim validator 'broken' failed with LookupError")
     validator.validate = lambda *_: ClaimValidationResult(True)
     assert [failure.id for failure in claims.failures(session, {}, never)] == ["st-ev"]
-
-
-# --- how often -----------------------------------------------------------------------------------
 
 
 KEPT: dict[str, Any] = {
@@ -174,17 +160,14 @@ KEPT: dict[str, Any] = {
 
 
 @rows("attributes, override, times", KEPT)
-def test_session_that_meets_them_is_asked_once(
-    attributes: dict[str, Any], override: Any, times: int
-) -> None:
+def test_met_claims_are_asked_once(attributes: dict[str, Any], override: Any, times: int) -> None:
     # A failure is checked again: the SDK's reason repeats the claim, which may be large.
     for count, expected in ((True, []), (False, ["count"])):
         validator = Counting(**attributes)
         claims = GlobalClaims(FakeGlobalClaims(validator, override=override))
         session, other = session_of(count=count), session_of(count=not count)
         for _ in range(3):
-            failures = claims.failures(session, {"a": 1}, never)
-            assert [failure.id for failure in failures] == expected
+            assert [failure.id for failure in claims.failures(session, {"a": 1}, never)] == expected
         assert validator.asked == (times if count else 3)
         assert len(claims.failures(other, {"a": 1}, never)) == (not expected)
 

@@ -27,7 +27,6 @@ def mfa(at: Any, factor: str = "totp") -> SSRSession:
 
 TOTP, TOTP_300 = Recency("totp"), Recency("totp", 300)
 
-
 FACTORS: dict[str, Any] = {
     "completed at any time": (TOTP, mfa(1), True),
     "another factor": (TOTP, mfa(NOW, "otp-email"), False),

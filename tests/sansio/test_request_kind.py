@@ -115,7 +115,6 @@ SCRIPTS = {
     "a reader of feeds that accepts all": sent(f"{RSS}, */*;q=0.8"),
 }
 
-
 CLIENTS: dict[str, Any] = (
     {f"{name} asks for a page": (RequestKind.DOCUMENT, sent) for name, sent in PAGES.items()}
     | {f"{name} prefetches": (RequestKind.PREFETCH, sent) for name, sent in PREFETCHES.items()}

@@ -10,18 +10,10 @@ from typing import Any
 import pytest
 
 from flask_ssr_session.errors import MisuseError
+from flask_ssr_session.sansio import requirements
 from flask_ssr_session.sansio.claims import ClaimRequirements
 from flask_ssr_session.sansio.recency import Recency
-from flask_ssr_session.sansio.requirements import (
-    MAX_WRAPPERS,
-    Requirements,
-    ViewMark,
-    ViewMarks,
-    is_part,
-    mark_view,
-    view_mark,
-    wrapped_chain,
-)
+from flask_ssr_session.sansio.requirements import Requirements, ViewMark, view_mark
 from tests.tables import rows
 
 View = Callable[[], str]
@@ -37,7 +29,7 @@ def wrapping(view: View, mark: ViewMark | None = None) -> View:
         return view()
 
     if mark is not None:
-        mark_view(wrapper, mark)
+        requirements.mark_view(wrapper, mark)
     return wrapper
 
 
@@ -46,16 +38,14 @@ def marked(**switches: Any) -> View:
 
 
 def test_switch_takes_true_or_false() -> None:
+    of = functools.partial(Requirements.of, ClaimRequirements(), Recency())
+    values: list[Any] = [None, 1, 0, "yes", []]
     for name in ("check_revoked", "keep_form", "allow_pending", "global_claims"):
-        values: list[Any] = [None, 1, 0, "yes", []]
-        for given in ({name: value} for value in values):
+        for value in values:
             with pytest.raises(MisuseError, match=f"^{name}= takes True or False"):
-                Requirements.of(ClaimRequirements(), Recency(), **given)
+                of(**{name: value})
         for switch in (True, False):
-            assert (
-                getattr(Requirements.of(ClaimRequirements(), Recency(), **{name: switch}), name)
-                is switch
-            )
+            assert getattr(of(**{name: switch}), name) is switch
 
 
 CURABLE: dict[str, Any] = {
@@ -108,12 +98,12 @@ def test_mark_that_was_copied_to_another_function_says_nothing_of_it() -> None:
 def test_circle_of_wrapped_functions_ends() -> None:
     view: Any = wrapping(plain)
     view.__wrapped__ = view
-    assert len(list(wrapped_chain(view))) == MAX_WRAPPERS
+    assert len(list(requirements.wrapped_chain(view))) == requirements.MAX_WRAPPERS
     assert view_mark(view) == ViewMark()
 
 
 def test_view_that_was_replaced_has_its_own_marks() -> None:
-    marks, first, second = ViewMarks(), marked(optional=True), marked(exempt=True)
+    marks, first, second = requirements.ViewMarks(), marked(optional=True), marked(exempt=True)
     views = {"page": first}
     assert marks.of(views, "page") == marks.of(views, "page") == ViewMark(optional=True)
     views["page"] = second
@@ -123,5 +113,7 @@ def test_view_that_was_replaced_has_its_own_marks() -> None:
 
 def test_parts_of_a_view_are_itself_and_what_it_wraps() -> None:
     view, other = marked(exempt=True), marked(optional=True)
-    assert [is_part(view, part) for part in (view, plain, other)] == [True, True, False]
-    assert not is_part(None, view)
+    assert requirements.is_part(view, view)
+    assert requirements.is_part(view, plain)
+    assert not requirements.is_part(view, other)
+    assert not requirements.is_part(None, view)

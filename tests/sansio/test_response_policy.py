@@ -7,18 +7,10 @@ from typing import Any
 
 import pytest
 
+from flask_ssr_session.sansio import response_policy as policy
 from flask_ssr_session.sansio.claims import ClaimFailure
 from flask_ssr_session.sansio.cures import CurePages
 from flask_ssr_session.sansio.policy_values import Plan, PolicyOptions, RequestFacts
-from flask_ssr_session.sansio.response_policy import (
-    asks_refresh,
-    is_admitted_without_session,
-    is_page,
-    leads_to_sign_in,
-    page_status,
-    plan_refresh_page,
-    plan_response,
-)
 from flask_ssr_session.sansio.states import Reason, RequestKind, ResponseKind, SessionState
 from flask_ssr_session.sansio.verdict import Verdict
 from tests.tables import rows
@@ -27,8 +19,6 @@ FAILURES = (ClaimFailure("st-role", None),)
 FACTS = RequestFacts(RequestKind.DOCUMENT, True, "/account?q", "/account", "/refresh-session")
 CURES = CurePages({"st-mfa": "/auth/mfa"})
 OPTIONS = PolicyOptions("/auth", cures=CURES, checks_revoked=True)
-
-# --- which response: the matrix ------------------------------------------------------------------
 
 REQUESTS: dict[str, dict[str, Any]] = {
     "page": {"kind": RequestKind.DOCUMENT, "is_safe": True},
@@ -43,67 +33,52 @@ SETTINGS = {
     "strangers refresh": OPTIONS._replace(always_try_refresh=True),
     "strangers refresh by redirect": OPTIONS._replace(always_try_refresh=True, redirects=True),
 }
+OUTAGES = ("keys_unavailable", "clock", "core_unavailable", "revocation_unknown", "internal")
+REFRESHES = ("expired", "invalid", "duplicate", "revoked", "token_missing")
+REFRESHED = "refresh_page refresh_page not_now try_refresh try_refresh"
+REDIRECTED = "refresh_redirect refresh_page not_now try_refresh try_refresh"
 MATRIX = {
     "active": "pass pass pass pass pass",
     "mfa_pending": "repair_page repair_page not_now claims_missing claims_missing",
-    "expired": "refresh_page refresh_page not_now try_refresh try_refresh",
-    "invalid": "refresh_page refresh_page not_now try_refresh try_refresh",
-    "duplicate": "refresh_page refresh_page not_now try_refresh try_refresh",
-    "revoked": "refresh_page refresh_page not_now try_refresh try_refresh",
+    **dict.fromkeys(REFRESHES, REFRESHED),
     "revoked_by_app": "refresh_page refresh_page not_now revoked revoked",
-    "token_missing": "refresh_page refresh_page not_now try_refresh try_refresh",
     "anonymous": "sign_in_redirect sign_in_page not_now unauthorised unauthorised",
-    "keys_unavailable": "outage_page outage_page not_now outage outage",
-    "clock": "outage_page outage_page not_now outage outage",
-    "core_unavailable": "outage_page outage_page not_now outage outage",
-    "revocation_unknown": "outage_page outage_page not_now outage outage",
-    "internal": "outage_page outage_page not_now outage outage",
+    **dict.fromkeys(OUTAGES, "outage_page outage_page not_now outage outage"),
     "cross_site": "refused_page refused_page refused refused refused",
 }
 # A claim can be missing in two states; elsewhere there is no session to check.
 LACKING = "claims_error claims_error not_now claims_missing claims_missing"
-REDIRECTED = "refresh_redirect refresh_page not_now try_refresh try_refresh"
-REFRESHED = "refresh_page refresh_page not_now try_refresh try_refresh"
+REDIRECTS = dict.fromkeys(REFRESHES, REDIRECTED)
 CHANGES = {
     "inline": {},
-    "redirect": dict.fromkeys(
-        ("expired", "invalid", "duplicate", "revoked", "token_missing"), REDIRECTED
-    ),
+    "redirect": REDIRECTS,
     "strangers refresh": {"anonymous": REFRESHED},
+    "strangers refresh by redirect": REDIRECTS | {"anonymous": REDIRECTED},
 }
-CHANGES["strangers refresh by redirect"] = CHANGES["redirect"] | {"anonymous": REDIRECTED}
-PAGES = {
-    "active": "refresh_page",
+PAGES = dict.fromkeys(OUTAGES, "outage_page") | {
     "mfa_pending": "repair_page",
     "anonymous": "sign_in_page",
     "cross_site": "refused_page",
-} | dict.fromkeys(
-    ("keys_unavailable", "clock", "core_unavailable", "revocation_unknown", "internal"),
-    "outage_page",
-)
+}
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
 @pytest.mark.parametrize("reason", MATRIX)
 def test_response_where_a_session_is_needed(reason: str, setting: str) -> None:
     expected = CHANGES[setting].get(reason, MATRIX[reason]).split()
-    page = PAGES.get(reason, "refresh_page")
+    page, verdict = PAGES.get(reason, "refresh_page"), Verdict(Reason(reason))
     if reason == "anonymous" and setting.startswith("strangers refresh"):
         page = "refresh_page"
     for (name, request), kind in zip(REQUESTS.items(), expected, strict=True):
         facts = FACTS._replace(**request)
-        plan = plan_response(Verdict(Reason(reason)), facts, SETTINGS[setting])
+        plan = policy.plan_response(verdict, facts, SETTINGS[setting])
         assert (plan.kind.value, plan.page.value) == (kind, page), name
         if reason in ("active", "mfa_pending"):
-            lacking = plan_response(
-                Verdict(Reason(reason)), facts, SETTINGS[setting], failures=FAILURES
-            )
+            lacking = policy.plan_response(verdict, facts, SETTINGS[setting], failures=FAILURES)
             assert lacking.kind.value == LACKING.split()[list(REQUESTS).index(name)], name
             assert lacking.failures == FAILURES, name
     assert set(MATRIX) == {each.value for each in Reason}
 
-
-# --- what the plan holds -------------------------------------------------------------------------
 
 SCRIPT: dict[str, Any] = {"kind": RequestKind.SCRIPT}
 HTMX: dict[str, Any] = SCRIPT | {"htmx_return_path": "/list?p=2"}
@@ -135,7 +110,6 @@ HELD: dict[str, dict[str, Any]] = {
     "next": {"location": "/auth?next=/account", "sign_in_url": "/auth?next=/account"},
     "closed": {"sign_in_is_closed": True},
 }
-
 
 PLANS: dict[str, Any] = {
     "an expired page is refreshed in place": ("expired", {}, ""),
@@ -183,7 +157,7 @@ def test_plan_holds(reason: str, edits: dict[str, Any], expected: str) -> None:
     facts = FACTS._replace(**edits_of(*RequestFacts._fields))
     options = OPTIONS._replace(**edits_of(*PolicyOptions._fields))
     arguments = edits_of("optional", "optional_view", "failures")
-    plan = plan_response(Verdict(Reason(reason)), facts, options, **arguments)
+    plan = policy.plan_response(Verdict(Reason(reason)), facts, options, **arguments)
     held: dict[str, Any] = {"target": "/account", "sign_in_url": "/auth?redirectToPath=/account"}
     for word in expected.split():
         held |= HELD[word]
@@ -194,21 +168,17 @@ def test_plan_holds(reason: str, edits: dict[str, Any], expected: str) -> None:
 
 @rows("optional, url", {"required": (False, ""), "optional": (True, "/news?continueSignedOut=1")})
 def test_refresh_page_refreshes_whatever_the_verdict_is(optional: bool, url: str) -> None:
-    assert plan_refresh_page("/news", OPTIONS, optional=optional) == Plan(
-        ResponseKind.REFRESH_PAGE,
-        ResponseKind.REFRESH_PAGE,
-        "/news",
-        sign_in_url="/auth?redirectToPath=/news",
-        continue_url=url,
-        continues_signed_out=optional,
-    )
+    plan = policy.plan_refresh_page("/news", OPTIONS, optional=optional)
+    refresh = ResponseKind.REFRESH_PAGE
+    expected = Plan(refresh, refresh, "/news", sign_in_url="/auth?redirectToPath=/news")
+    assert plan == expected._replace(continue_url=url, continues_signed_out=optional)
 
 
 @rows("chars, kind", {"4,000": (4000, "refresh_redirect"), "4,001": (4001, "refresh_page")})
 def test_redirect_that_no_server_would_read_is_not_sent(chars: int, kind: str) -> None:
     path = "/" + "a" * (chars - len("/refresh-session?redirectBack=/"))
     options = OPTIONS._replace(redirects=True)
-    plan = plan_response(Verdict(Reason.EXPIRED), FACTS._replace(return_path=path), options)
+    plan = policy.plan_response(Verdict(Reason.EXPIRED), FACTS._replace(return_path=path), options)
     assert plan.kind.value == kind
 
 
@@ -217,26 +187,17 @@ def test_return_path_that_no_server_would_read_is_dropped() -> None:
     facts = FACTS._replace(return_path=path, kind=RequestKind.SCRIPT, htmx_return_path=path)
     ways = {"expired": "/refresh-session", "anonymous": "/auth", "mfa_pending": "/auth/mfa"}
     for reason, location in ways.items():
-        plan = plan_response(Verdict(Reason(reason)), facts, OPTIONS)
+        plan = policy.plan_response(Verdict(Reason(reason)), facts, OPTIONS)
         assert (plan.location, plan.sign_in_url) == (location, "/auth"), reason
     assert plan.cure_url == "/auth/mfa"
 
 
-# --- who is admitted without a session, and what the kinds say -----------------------------------
-
-
 def test_optional_view_asks_only_an_expired_session_to_refresh() -> None:
-    admitted = {
-        (state, optional, goes_on)
-        for state, optional, goes_on in itertools.product(
-            SessionState, (True, False), (True, False)
+    for state, optional, goes_on in itertools.product(SessionState, (True, False), (True, False)):
+        admitted = policy.is_admitted_without_session(
+            state, optional=optional, continues_signed_out=goes_on
         )
-        if is_admitted_without_session(state, optional=optional, continues_signed_out=goes_on)
-    }
-    others = set(SessionState) - {SessionState.REFRESH}
-    assert admitted == {(SessionState.REFRESH, True, True)} | {
-        (state, True, goes_on) for state in others for goes_on in (True, False)
-    }
+        assert admitted is (optional and (goes_on or state is not SessionState.REFRESH)), state
 
 
 STATUSES = {"outage_page": (503, 503)} | dict.fromkeys(
@@ -249,8 +210,8 @@ def test_every_kind_is_a_page_asks_for_a_refresh_or_leads_to_sign_in_as_its_name
         name = kind.value
         refreshes = name in ("refresh_page", "refresh_redirect", "try_refresh")
         signs_in = name in ("refresh_page", "refresh_redirect", "sign_in_page", "sign_in_redirect")
-        assert is_page(kind) is name.endswith("_page"), name
-        assert asks_refresh(kind) is refreshes, name
-        assert leads_to_sign_in(kind) is signs_in, name
-        statuses = tuple(page_status(kind, is_safe=is_safe) for is_safe in (True, False))
+        assert policy.is_page(kind) is name.endswith("_page"), name
+        assert policy.asks_refresh(kind) is refreshes, name
+        assert policy.leads_to_sign_in(kind) is signs_in, name
+        statuses = tuple(policy.page_status(kind, is_safe=is_safe) for is_safe in (True, False))
         assert statuses == STATUSES.get(name, (200, 401)), name

@@ -9,21 +9,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from flask_ssr_session.sansio.return_path import (
-    local_path,
-    redirect_target,
-    with_query,
-    with_return_path,
-)
-from tests.return_paths import (
-    HARMLESS,
-    HOSTILE,
-    LEGITIMATE,
-    OWN_ORIGIN,
-    REFRESH,
-    RESPELLED,
-    SIGN_IN,
-)
+from flask_ssr_session.sansio.return_path import local_path, redirect_target, with_query
+from flask_ssr_session.sansio.return_path import with_return_path as added
+from tests import return_paths as paths
+from tests.return_paths import OWN_ORIGIN, REFRESH, SIGN_IN
 from tests.tables import rows
 
 ALLOWED = frozenset({OWN_ORIGIN, "http://localhost:3000", "https://[2001:db8::1]"})
@@ -34,8 +23,8 @@ def target(raw: str | None) -> str:
 
 
 def test_refused_value_leads_to_the_front_page() -> None:
-    assert len(HOSTILE) > 500
-    led = {name: target(value) for name, value in HOSTILE.items()}
+    assert len(paths.HOSTILE) > 500
+    led = {name: target(value) for name, value in paths.HOSTILE.items()}
     assert {name: to for name, to in led.items() if to != "/"} == {}
     assert target(None) == "/"
     # Twins: an origin counts only if it is listed.
@@ -47,11 +36,11 @@ def test_refused_value_leads_to_the_front_page() -> None:
 
 @pytest.mark.parametrize("origin", ["", *sorted(ALLOWED)])
 def test_legitimate_value_is_kept_byte_for_byte(origin: str) -> None:
-    for name, value in (HARMLESS | LEGITIMATE | {"the front page": "/"}).items():
+    for name, value in (paths.HARMLESS | paths.LEGITIMATE | {"the front page": "/"}).items():
         assert target(origin + value) == origin + value, name
 
 
-@rows("raw, expected", {ascii(raw): (raw, expected) for raw, expected in RESPELLED.items()})
+@rows("raw, expected", {ascii(raw): (raw, expected) for raw, expected in paths.RESPELLED.items()})
 def test_value_is_written_as_browsers_write_it(raw: str, expected: str) -> None:
     assert target(raw) == expected
 
@@ -112,8 +101,7 @@ def test_added_values_cannot_leave_their_parameter() -> None:
 def test_value_that_makes_an_address_of_more_than_4000_characters_is_left_out(url: str) -> None:
     for chars, is_kept in ((4000, True), (4001, False), (1_000_000, False)):
         back = "/" + "a" * (chars - len(with_query(url, back="/")))
-        location = with_return_path(url, "back", back)
-        assert location == (with_query(url, back=back) if is_kept else url), chars
+        assert added(url, "back", back) == (with_query(url, back=back) if is_kept else url), chars
 
 
 PATHS: dict[str, Any] = {
@@ -133,7 +121,5 @@ PATHS: dict[str, Any] = {
 
 
 @rows("root, path, query, expected", PATHS)
-def test_path_of_a_request_is_written_as_a_browser_writes_it(
-    root: str, path: str, query: bytes, expected: str
-) -> None:
+def test_path_is_written_as_by_browsers(root: str, path: str, query: bytes, expected: str) -> None:
     assert local_path(root, path, query) == expected

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from flask_ssr_session.sansio import token_choice
 from flask_ssr_session.sansio.states import Reason
 from tests.clocks import SteppedClock
 from tests.tables import rows
@@ -27,7 +28,6 @@ def forged(**claims: Any) -> str:
 
 
 OLD, NEW = {"iat": NOW - 20, "sessionHandle": "old"}, {"iat": NOW - 10, "sessionHandle": "new"}
-
 
 TOKENS: dict[str, Any] = {
     "two of one user": (lambda: [t(**OLD), t(**NEW)], R.ACTIVE),
@@ -67,8 +67,7 @@ def test_tokens_in_every_order(made: Any, reason: R) -> None:
 
 def test_newest_that_verifies_is_the_session() -> None:
     for order in permutations([t(**OLD), t(**NEW), forged(iat=NOW), "junk"]):
-        session = verdict(*order).session
-        assert session is not None
+        session: Any = verdict(*order).session
         assert session.session_handle == "new"
 
 
@@ -91,13 +90,9 @@ def test_planted_cookies_push_no_token_out_of_sight() -> None:
 
 def test_none_of_too_many_tokens_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
     decoded: list[str] = []
-    monkeypatch.setattr(
-        "flask_ssr_session.sansio.token_choice.decode_unverified_token", decoded.append
-    )
+    monkeypatch.setattr(token_choice, "decode_unverified_token", decoded.append)
     good = t()
     decided = verdict(*(f"{good}{number}" for number in range(5_000)))
 
     assert (decided.reason, decoded) == (R.DUPLICATE, [])
-    assert decided.detail == (
-        "the browser sends 5000 different tokens; more than 4 are not compared"
-    )
+    assert decided.detail == "the browser sends 5000 different tokens; more than 4 are not compared"

@@ -36,8 +36,6 @@ def verdict(*raw_tokens: str, **more: Any) -> Verdict:
 
 
 def fetched(clock: SteppedClock, *, is_outage: bool) -> FetchedKeys:
-    """Return keys that a server serves, or none in an outage."""
-
     def fetch(_url: str, _deadline: Deadline) -> tuple[bytes, float | None]:
         if is_outage:
             raise FetchError("the test has an outage")
@@ -69,8 +67,7 @@ def test_request_without_a_token(clock: SteppedClock, raw_tokens: list[str]) -> 
     keys = fetched(clock, is_outage=True)
 
     for has_front_token, reason in ((True, R.TOKEN_MISSING), (False, R.ANONYMOUS)):
-        decided = verdict(*raw_tokens, keys=keys, has_front_token=has_front_token)
-        assert decided == Verdict(reason)
+        assert verdict(*raw_tokens, keys=keys, has_front_token=has_front_token) == Verdict(reason)
         # It does not matter beside a token.
         assert verdict(token(), has_front_token=has_front_token).reason is R.ACTIVE
         assert verdict("junk", has_front_token=has_front_token).reason is R.INVALID
@@ -150,9 +147,7 @@ PENDING: dict[str, Any] = {
 
 
 @rows("claim, is_required, reason", PENDING)
-def test_session_is_pending_until_all_factors_are_complete(
-    claim: object, is_required: bool, reason: R
-) -> None:
+def test_session_pends_until_it_is_complete(claim: object, is_required: bool, reason: R) -> None:
     claims = CLAIMS if claim is None else CLAIMS | {"st-mfa": claim}
     decided = Verdict(R.ACTIVE, SSRSession(deep_freeze(claims)))
 

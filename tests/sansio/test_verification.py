@@ -12,10 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from flask_ssr_session.errors import KeysUnavailableError, TokenError
 from flask_ssr_session.errors import TokenDefect as D
-from flask_ssr_session.sansio import (
-    signature,  # noqa: F401 - as init_app, so that no token loads it
-    verification,
-)
+from flask_ssr_session.sansio import signature, verification  # noqa: F401 - as init_app does
 from flask_ssr_session.sansio.base64url import decode_base64url
 from flask_ssr_session.sansio.jwks import parse_key_set
 from flask_ssr_session.sansio.jwt import decode_unverified_token
@@ -24,26 +21,13 @@ from flask_ssr_session.sansio.verdict import Verdict, decide
 from flask_ssr_session.sansio.verification import TokenRules, verify_access_token
 from flask_ssr_session.session import SSRSession
 from flask_ssr_session.upstream.key_set import MAX_CACHED_CHARS, StaticKeys
+from tests import token_table
 from tests.judges import STRICTER, Judges
 from tests.tables import rows
-from tests.token_table import (
-    CLAIMS,
-    GOOD_KIDS,
-    NAMES,
-    NOW,
-    SIGNER,
-    TABLE,
-    VALUES,
-    by_stranger,
-    c,
-    encode,
-    good_keys,
-    h,
-    token_of,
-)
+from tests.token_table import CLAIMS, NOW, SIGNER, TABLE, by_stranger, c, encode, good_keys, h
 from tests.tokens import ABSENT
 
-JUDGES = Judges(SIGNER.public_key, GOOD_KIDS)
+JUDGES = Judges(SIGNER.public_key, token_table.GOOD_KIDS)
 
 # Of a token that reaches these rules, the key is looked up; the others need no key.
 NEED_A_KEY = (None, D.KEY_UNKNOWN, D.SIGNATURE, D.NOT_YET_VALID)
@@ -134,10 +118,8 @@ def touched() -> Iterator[list[str]]:
 
 
 @pytest.mark.parametrize("row", TABLE)
-def test_token_of_the_table_is_judged_alike_by_all(
-    row: str, keys: CountedKeys, touched: list[str]
-) -> None:
-    token, expected = token_of(row), TABLE[row][1]
+def test_each_token_is_judged_alike_by_all(row: str, keys: CountedKeys, touched: list[str]) -> None:
+    token, expected = token_table.token_of(row), TABLE[row][1]
     touched[:] = ["armed"]
     outcome = judged(token, keys)
     verdict = decide([token], has_front_token=True, keys=keys, rules=TokenRules(), now=NOW)
@@ -165,10 +147,10 @@ def test_token_of_the_table_is_judged_alike_by_all(
     assert len(verdict.fingerprint) == 16
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", token_table.NAMES)
 def test_every_value_of_a_member_is_judged_as_others_judge_it(name: str) -> None:
     keys = CountedKeys()
-    for value in VALUES:
+    for value in token_table.VALUES:
         for where, token in (("header", h({name: value})()), ("claims", c({name: value})())):
             defect, claims = defect_of(token, keys), JUDGES.claims(token, NOW)
             assert claims is not None or defect is not None, (where, value)
@@ -215,7 +197,6 @@ def test_pinned_token_verifies_with_pinned_key() -> None:
 
 
 A, RULES = "https://a.example/auth", TokenRules
-
 
 SETTINGS: dict[str, Any] = {
     "the issuer is the one of the settings": (RULES(issuer=A), c({"iss": A}), None),
@@ -299,8 +280,7 @@ def test_header_that_was_checked_before_excuses_no_other(keys: CountedKeys) -> N
 
 
 def test_token_that_is_parsed_already_is_not_parsed_again(keys: CountedKeys) -> None:
-    token = h({})()
-    parsed = decode_unverified_token(token)
+    parsed = decode_unverified_token(h({})())
 
     session = verify_access_token("anything", keys, TokenRules(), NOW, parsed)
 

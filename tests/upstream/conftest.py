@@ -36,15 +36,12 @@ def fetch(url: str, seconds: float = 30.0) -> tuple[bytes, float | None]:
 
 
 def failure(url: str, seconds: float = 30.0) -> str:
-    """Return why *url* cannot be fetched."""
     with pytest.raises(FetchError) as caught:
         fetch(url, seconds)
     return str(caught.value)
 
 
 def recorded(requests: list[bytes]) -> Behaviour:
-    """Answer every request, and add it to *requests*."""
-
     def behave(connection: socket.socket) -> None:
         requests.append(read_request(connection))
         connection.sendall(ok(BODY))

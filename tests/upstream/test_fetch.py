@@ -84,23 +84,11 @@ ANSWERS: dict[str, tuple[Behaviour, float | str | None]] = {
     "a value that says nothing": (cached("public"), None),
     # Another status, with a good document. A redirect that is followed would find a closed port.
     **{
-        f"status {line}": (
-            answer(ok(BODY, ELSEWHERE).replace(b"200 OK", line.encode())),
-            f"the response has status {line[:3]}",
+        f"status {code}": (
+            answer(ok(BODY, ELSEWHERE).replace(b"200 OK", b"%d X" % code)),
+            f"the response has status {code}",
         )
-        for line in (
-            *("201 Created", "204 No Content", "206 Partial Content", "304 Not Modified"),
-            *("301 Go", "302 Go", "303 Go", "307 Go", "308 Go"),
-            *(
-                "399 X",
-                "400 Bad",
-                "401 Unauthorized",
-                "404 Not Found",
-                "499 X",
-                "500 Oops",
-                "503 Busy",
-            ),
-        )
+        for code in (201, 204, 206, 301, 302, 303, 304, 307, 308, 399, 400, 401, 404, 499, 500, 503)
     },
 }
 
@@ -120,9 +108,7 @@ def test_complete_response_with_status_200_is_a_document(
     # A text of the server does not belong in the log.
     assert str(caught.value) == expected
     # Whether the request is at fault, or the server.
-    assert isinstance(caught.value, HTTPClientError) is expected.startswith(
-        "the response has status 4"
-    )
+    assert isinstance(caught.value, HTTPClientError) is ("has status 4" in expected)
 
 
 ENDLESS: dict[str, Any] = {
@@ -187,7 +173,6 @@ def test_response_of_any_status_may_be_had_within_the_same_limits(serve: Serve, 
 
 # The request
 
-
 TARGETS: dict[str, Any] = {
     "a query is sent, a fragment is not": ("/jwks?x=1#y", b"GET /jwks?x=1 HTTP/1.1"),
     "no path is the root": ("", b"GET / HTTP/1.1"),
@@ -200,9 +185,7 @@ TARGETS: dict[str, Any] = {
 
 
 @rows("target, line", TARGETS)
-def test_request_asks_for_plain_json_and_nothing_else(
-    serve: Serve, target: str, line: bytes
-) -> None:
+def test_request_asks_for_plain_json_and_no_more(serve: Serve, target: str, line: bytes) -> None:
     requests: list[bytes] = []
     server = serve(recorded(requests))
     url = f"http://user:secret@127.0.0.1:{server.port}{target}"
@@ -213,13 +196,9 @@ def test_request_asks_for_plain_json_and_nothing_else(
     fetch(url)
     head, *headers, last, empty = requests[0].split(b"\r\n")
     assert (head, last, empty) == (line, b"", b"")
-    assert sorted(headers) == [
-        b"Accept-Encoding: identity",
-        b"Accept: application/json",
-        b"Connection: close",
-        b"Host: 127.0.0.1:%d" % server.port,
-        b"User-Agent: flask-ssr-session",
-    ]
+    usual = [b"Accept-Encoding: identity", b"Accept: application/json", b"Connection: close"]
+    ours = [b"Host: 127.0.0.1:%d" % server.port, b"User-Agent: flask-ssr-session"]
+    assert sorted(headers) == usual + ours
 
 
 def test_method_and_headers_can_be_given(serve: Serve) -> None:
@@ -262,9 +241,7 @@ def test_debug_output_of_http_client_does_not_show_headers(
 
 
 @rows("name", {name: name for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")})
-def test_proxies_of_the_environment_are_not_used(
-    serve: Serve, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
+def test_no_proxy_is_used(serve: Serve, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, serve(answer(ok(b"from the proxy"))).url)
     monkeypatch.delenv("NO_PROXY", raising=False)
     monkeypatch.delenv("no_proxy", raising=False)

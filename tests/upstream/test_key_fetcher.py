@@ -30,11 +30,9 @@ class Bench:
         self.background = Background(self.server, clock)
         self.error: BaseException | None = None
         self.reports: list[object] = []
+        add = self.reports.append
         self.fetcher = KeyFetcher(
-            self._fetch,
-            clock,
-            on_success=self.reports.append,
-            on_failure=lambda *problem: self.reports.append(problem),
+            self._fetch, clock, on_success=add, on_failure=lambda *problem: add(problem)
         )
 
     def _fetch(self, started: float) -> KeySet:

@@ -108,9 +108,7 @@ HANDLES: dict[str, Any] = {
 
 
 @rows("handle", HANDLES)
-def test_handle_cannot_ask_for_another_session(
-    core: Core, check: SessionLookup, handle: str
-) -> None:
+def test_handle_asks_for_no_other_session(core: Core, check: SessionLookup, handle: str) -> None:
     core.answers = GONE
     check.look_up(handle)
 
@@ -195,9 +193,7 @@ def test_every_core_gets_its_share_of_three_seconds(
 
 
 @rows("failing", {"the pause of one core": 1, "the pause of all, after the last": 3})
-def test_pause_counts_from_the_end_of_the_failure(
-    core: Core, clock: SteppedClock, failing: int
-) -> None:
+def test_pause_begins_when_the_failure_ends(core: Core, clock: SteppedClock, failing: int) -> None:
     check = SessionLookup(CORES[:failing], {}, clock=clock, fetch=core.fetch)
     core.answers, core.meanwhile = DOWN, lambda: clock.advance(3)
     assert outcome(check) == "down"
