@@ -12,14 +12,13 @@ from pathlib import Path
 from playwright.sync_api import Page, Route, expect, sync_playwright
 
 from flask_ssr_session.dev_core import DevelopmentCore
+from tests.browser import act
 from tests.browser.conftest import (
     DOCUMENT_TIMEOUT_MS,
-    REFRESH_API,
     ROOT,
     ShiftedClock,
     Site,
     launch_chromium,
-    post_form,
     served,
 )
 
@@ -31,7 +30,7 @@ def take_refreshing(site: Site, page: Page, folder: Path) -> None:
     site.signed_up_and_expired(page)
     # The refresh lasts until the API responds.
     unanswered: list[Route] = []
-    page.route(REFRESH_API, lambda route: unanswered.append(route))
+    page.route(act.REFRESH_API, lambda route: unanswered.append(route))
     page.goto(site.url("/dashboard"))
     expect(page.get_by_role("heading", name="your session is being renewed")).to_be_visible()
     # What it looks like after a second.
@@ -46,7 +45,7 @@ def take_late_form(site: Site, page: Page, folder: Path) -> None:
     page.set_viewport_size({"width": 740, "height": 280})
     site.sign_up(page, to="/form")
     site.expire(page)
-    post_form(page, site.url("/form"), note="A long one, typed with care.")
+    act.post_form(page, site.url("/form"), note="A long one, typed with care.")
     expect(page.get_by_role("button", name="Send them now")).to_be_visible()
     page.screenshot(path=folder / "late-form.png")
 

@@ -14,26 +14,8 @@ from playwright.sync_api import BrowserContext, Page, Route, expect
 from flask_ssr_session.dev_core import DevelopmentCore
 
 from ..tables import rows
-from .conftest import (
-    REFRESH_API,
-    SETTLE,
-    VALID_SECONDS,
-    Serve,
-    ShiftedClock,
-    Site,
-    both_engines,
-    calls_of,
-    either_lock,
-    expect_user,
-    follow,
-    front_token,
-    held_at_the_server,
-    hold_refresh,
-    open_tabs,
-    reload_at_once,
-    served,
-    wait_for_address,
-)
+from . import act, see
+from .conftest import VALID_SECONDS, Serve, ShiftedClock, Site, both_engines, either_lock, served
 
 FORM, START = "/forms/plain/simple", "/tabs/start"
 NOTE = "ssr-session-refreshing"
@@ -59,7 +41,7 @@ def press(page: Page) -> None:
 
 def refreshes(site: Site, page: Page) -> int:
     """Count the refreshes, after those that *page* has begun."""
-    page.evaluate(SETTLE)
+    page.evaluate(act.SETTLE)
     return site.refresh_calls()
 
 
@@ -77,7 +59,7 @@ def test_input_refreshes_a_token_that_is_due_and_nothing_else_does(site: Site, p
         lambda: page.mouse.click(1, 1),
         lambda: field.fill("b"),
     ]
-    for act in acts:
+    for move in acts:
         site.renew(page, DUE_SECONDS)
         page.mouse.move(9, 9)
         page.mouse.wheel(0, 9)
@@ -86,8 +68,8 @@ def test_input_refreshes_a_token_that_is_due_and_nothing_else_does(site: Site, p
         page.evaluate("field => { field.blur(); field.focus() }", field.element_handle())
         page.evaluate("dispatchEvent(new Event('focus'))")
         assert refreshes(site, page) == 0
-        act()
-        act()
+        move()
+        move()
         assert refreshes(site, page) == 1
 
 
@@ -187,12 +169,12 @@ def test_a_clock_set_back_delays_no_refresh(site: Site, page: Page) -> None:
 def test_a_failure_is_silent_and_repeated_by_new_input_after_a_pause(
     site: Site, page: Page, answer: int | None, each: int
 ) -> None:
-    calls = calls_of(page)
+    calls = see.calls(page)
 
     def fail(route: Route) -> None:
         route.fulfill(status=answer) if answer else route.abort("connectionrefused")
 
-    page.route(REFRESH_API, fail)
+    page.route(act.REFRESH_API, fail)
     page.clock.install()
     site.sign_up(page, to=FORM)
     before = page.content()
@@ -211,7 +193,7 @@ def test_a_failure_is_silent_and_repeated_by_new_input_after_a_pause(
     refreshes(site, page)
     assert len(calls) == 3 * each
     assert page.content() == before
-    page.unroute(REFRESH_API)
+    page.unroute(act.REFRESH_API)
     press(page)
     assert refreshes(site, page) == 1
 
@@ -220,9 +202,9 @@ def test_tokens_that_are_always_due_are_not_asked_for_at_every_key(site: Site, p
     """A clock of the API's machine is wrong; the SDK takes the difference for the browser's."""
     site.sign_up(page, to=FORM)
     site.renew(page, DUE_SECONDS)
-    answer = {"front-token": front_token(expires_at_ms=5000, iat=4)}
-    page.route(REFRESH_API, lambda route: route.fulfill(status=200, headers=answer, body="{}"))
-    calls = calls_of(page)
+    answer = {"front-token": act.front_token(expires_at_ms=5000, iat=4)}
+    page.route(act.REFRESH_API, lambda route: route.fulfill(status=200, headers=answer, body="{}"))
+    calls = see.calls(page)
     for _ in range(5):
         press(page)
         refreshes(site, page)
@@ -230,16 +212,16 @@ def test_tokens_that_are_always_due_are_not_asked_for_at_every_key(site: Site, p
 
 
 def test_a_request_that_hangs_gives_the_lock_of_all_tabs_back(site: Site, page: Page) -> None:
-    hold_refresh(page)
+    act.hold(page)
     page.clock.install()
     site.sign_up(page, to=FORM)
     page.clock.fast_forward(DUE_SECONDS * 1000)
-    with page.expect_request(REFRESH_API):
+    with page.expect_request(act.REFRESH_API):
         press(page)
     page.clock.fast_forward(5_000)
     assert page.evaluate("navigator.locks.query().then(({ held }) => held.length)") == 1
     page.clock.fast_forward(6_000)
-    limited = SETTLE.replace("',", "', { signal: AbortSignal.timeout(20_000) },")
+    limited = act.SETTLE.replace("',", "', { signal: AbortSignal.timeout(20_000) },")
     page.evaluate(limited)
 
 
@@ -273,11 +255,11 @@ def test_a_site_can_switch_it_off(site: Site, page: Page) -> None:
 @both_engines
 def test_a_page_from_memory_is_seen_again(site: Site, kept: Page) -> None:
     site.sign_up(kept, to=FORM)
-    follow(kept, site.url(START))
-    wait_for_address(kept, site.url(START))
+    act.follow(kept, site.url(START))
+    see.address(kept, site.url(START))
     site.renew(kept, VALID_SECONDS + 5)
     kept.evaluate("setTimeout(() => history.back())")
-    wait_for_address(kept, site.url(FORM))
+    see.address(kept, site.url(FORM))
     kept.wait_for_function("() => window.wasKept")
     assert refreshes(site, kept) == 1
 
@@ -291,7 +273,8 @@ def test_a_page_that_asks_before_it_is_left_and_stays(site: Site, page: Page) ->
     )
     site.renew(page, DUE_SECONDS)
     page.once("dialog", lambda dialog: dialog.dismiss())
-    with held_at_the_server(site), page.expect_event("dialog"), page.expect_request(REFRESH_API):
+    asked = page.expect_request(act.REFRESH_API)
+    with site.holding_refreshes(), page.expect_event("dialog"), asked:
         page.get_by_text("Panel").click(no_wait_after=True)
     assert refreshes(site, page) == 1
     assert page.evaluate(READ_NOTE) is None
@@ -342,22 +325,22 @@ def test_a_page_left_in_mid_refresh_may_be_followed_by_a_minute_of_reading(
     site, reader = core_site, context.new_page()
     user = site.sign_up(page, to="/panel/")
     site.renew(page, DUE_SECONDS)
-    hold_refresh(page)
-    calls = calls_of(context)
-    with page.expect_request(REFRESH_API):
+    act.hold(page)
+    calls = see.calls(context)
+    with page.expect_request(act.REFRESH_API):
         press(page)
     refresh_unheard(site, page)
-    follow(page, site.url(START))
+    act.follow(page, site.url(START))
     page.wait_for_url(site.url(START))
     # Firefox stops the refresh when the next page is asked for, so this one has time to ask again.
     assert len(calls) <= (1 if engine == "chromium" else 2)
     calls.clear()
     # Two pages find the note at the same time.
-    reload_at_once(open_tabs(context, site.url(START), "/account", 2))
+    act.reload_at_once(act.open_tabs(context, site.url(START), "/account", 2))
     reader.goto(site.url("/account"))
-    expect_user(reader, user)
+    see.user(reader, user)
     reader.wait_for_function(NO_NOTE)
-    reader.evaluate(SETTLE)
+    reader.evaluate(act.SETTLE)
     # As in test_tabs.py, Firefox may make a second one on a busy machine.
     assert 1 <= len(calls) <= (1 if engine == "chromium" else 2)
     with site.clock.shifted(60):
@@ -373,11 +356,11 @@ def test_a_refresh_that_goes_on_in_another_tab_is_not_repeated(
     user = site.sign_up(page, to="/panel/")
     site.renew(page, DUE_SECONDS)
     other = context.new_page()
-    with held_at_the_server(site):
-        with page.expect_request(REFRESH_API):
+    with site.holding_refreshes():
+        with page.expect_request(act.REFRESH_API):
             press(page)
         other.goto(site.url("/account"))
-        expect_user(other, user)
+        see.user(other, user)
     other.wait_for_function(NO_NOTE)
     other.evaluate("supertokensWebsite.doesSessionExist()")
     assert site.refresh_calls() == 1
@@ -385,7 +368,7 @@ def test_a_refresh_that_goes_on_in_another_tab_is_not_repeated(
 
 def test_a_note_counts_for_seconds(site: Site, page: Page) -> None:
     site.sign_up(page, to="/panel/")
-    calls, now = calls_of(page), int(time.time())
+    calls, now = see.calls(page), int(time.time())
     page.clock.set_fixed_time(now)
     for note, is_repeated in {
         "junk": False,
@@ -408,10 +391,10 @@ def test_a_note_counts_for_seconds(site: Site, page: Page) -> None:
 
 def test_a_repetition_does_not_renew_the_note(site: Site, page: Page) -> None:
     site.sign_up(page, to="/panel/")
-    page.route(REFRESH_API, lambda route: route.abort())
+    page.route(act.REFRESH_API, lambda route: route.abort())
     page.evaluate(f"localStorage.setItem('{NOTE}', Date.now() - 9000)")
     note = page.evaluate(READ_NOTE)
-    with page.expect_request(REFRESH_API):
+    with page.expect_request(act.REFRESH_API):
         page.reload()
     refreshes(site, page)
     assert page.evaluate(READ_NOTE) == note
@@ -423,8 +406,8 @@ def test_pages_about_claims_ask_for_a_lost_answer(site: Site, page: Page, path: 
         site.sign_up(page, to=START)
     site.call_api(page.context, "session/refresh")
     page.evaluate(f"localStorage.setItem('{NOTE}', Date.now())")
-    with page.expect_request(REFRESH_API) as asked:
-        follow(page, site.url(path))
+    with page.expect_request(act.REFRESH_API) as asked:
+        act.follow(page, site.url(path))
     assert asked.value.headers["referer"] == site.url(path)
     page.wait_for_function(NO_NOTE)
 
@@ -470,11 +453,11 @@ def test_the_api_is_asked_at_most(
             status = kind if isinstance(kind, int) else 200
             route.fulfill(status=status, headers=headers, body="{}")
 
-    page.route(REFRESH_API, answer)
-    calls = calls_of(page)
+    page.route(act.REFRESH_API, answer)
+    calls = see.calls(page)
     page.goto(site.url("/account"))
     if is_shown:
-        expect_user(page, user)
+        see.user(page, user)
     else:
         expect(page.get_by_role("button", name="Try again")).to_be_focused()
     assert (len(calls), left) == (len(answers), [])
@@ -485,7 +468,7 @@ def test_a_call_of_the_repair_page_refreshes_once(site: Site, page: Page) -> Non
     """The API refuses its own new tokens; the SDK would refresh ten times."""
     site.sign_up(page)
     page.route("**/user/email/verify", lambda route: route.fulfill(status=401, body="{}"))
-    calls = calls_of(page)
+    calls = see.calls(page)
     page.goto(site.url("/repair/mail"))
     expect(page.locator("[data-ssr-cause=answer]")).to_be_visible()
     assert len(calls) == 1

@@ -14,21 +14,9 @@ from flask_ssr_session.testing import SessionSigner
 
 from ..tables import rows
 from ..tokens import make_token
+from . import act, see
 from .app_pages import CANARY, CLOBBERING
-from .conftest import (
-    MARKER,
-    UPDATE,
-    USER,
-    Serve,
-    Site,
-    both_engines,
-    console_of,
-    expect_cause,
-    expect_part,
-    expect_user,
-    post_form,
-    try_again,
-)
+from .conftest import Serve, Site, both_engines
 
 # Playwright gets no violations from Firefox, so the page logs them; `context` fails on the text.
 TELL_VIOLATIONS = """addEventListener("securitypolicyviolation", (event) => console.error(
@@ -110,15 +98,15 @@ def test_every_page_of_ours_works_under_a_strict_policy(
     site.expire(page)
     site.core.stop_refresh_endpoint()
     page.goto(site.url(DASHBOARD))
-    expect_cause(page, "status")
+    see.cause(page, "status")
     assert is_styled(page)
     site.core.start_refresh_endpoint()
-    try_again(page)
-    expect_user(page, user)
+    act.try_again(page)
+    see.user(page, user)
 
     site.expire(page)
-    post_form(page, site.url("/form"))
-    expect_part(page, "renewed")
+    act.post_form(page, site.url("/form"))
+    see.part(page, "renewed")
     assert is_styled(page)
 
     site.core.stop_key_server()
@@ -139,13 +127,13 @@ def test_every_page_of_ours_works_under_a_strict_policy(
 @both_engines
 def test_our_own_policy_allows_our_pages_and_forbids_the_rest(site: Site, unwatched: Page) -> None:
     page = unwatched
-    told = console_of(page, "Content Security Policy: ")
+    told = see.console(page, "Content Security Policy: ")
     page.add_init_script(TELL_VIOLATIONS)
     site.signed_up_and_expired(page)
     site.core.stop_refresh_endpoint()
     policies = policies_of(page)
     page.goto(site.url(ACCOUNT))
-    expect_cause(page, "status")
+    see.cause(page, "status")
     assert is_styled(page)
     assert ["default-src 'none'" in policy for policy in policies] == [True]
     assert told == []
@@ -173,7 +161,7 @@ def test_only_the_site_itself_may_frame_our_pages(
         assert page.frame_locator("iframe").locator(".ssr-session").count() == 0, path
         assert site.refresh_calls() == 0, path
         page.goto(site.url(f"/framer?of={quote(site.url(path))}"))
-        expect(page.frame_locator("iframe").locator(USER)).to_have_text(user)
+        expect(page.frame_locator("iframe").locator(see.USER)).to_have_text(user)
         assert site.refresh_calls() == 1, path
 
 
@@ -266,7 +254,7 @@ def test_no_address_becomes_script_on_the_way_to_sign_in(hostile: Site, page: Pa
         assert_unspoiled(page, path)
         # After a form was sent, nothing leads away by itself.
         page.goto(hostile.url(PANEL))
-        post_form(page, f"/{path}/{ENCODED}?{ENCODED}")
+        act.post_form(page, f"/{path}/{ENCODED}?{ENCODED}")
         expect(page.get_by_text("so nothing was sent")).to_be_visible()
         assert_unspoiled(page, f"form for {path}")
     for target in TARGETS:
@@ -291,10 +279,10 @@ def test_nothing_that_the_browser_remembers_becomes_script(hostile: Site, page: 
     page.add_init_script(
         f"""const canary = {json.dumps(CANARY)};
         for (const part of [canary, JSON.stringify({{ at: canary, token: canary }})]) {{
-            sessionStorage.setItem('{MARKER}', part);
-            window.name = '{MARKER}' + part;
+            sessionStorage.setItem('{see.MARKER}', part);
+            window.name = '{see.MARKER}' + part;
         }}
-        for (const name of ['sFrontToken', '{UPDATE}'])
+        for (const name of ['sFrontToken', '{see.UPDATE}'])
             document.cookie = `${{name}}=${{encodeURIComponent(canary)}}; path=/`;
         addEventListener('DOMContentLoaded', () => {{ document.title = canary }});"""
     )

@@ -17,7 +17,8 @@ from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from ..tables import rows
 from ..tokens import expired_token, make_token
-from .conftest import REFRESH_API, Serve, Site, expect_user, front_token, post_form
+from . import act, see
+from .conftest import Serve, Site
 
 # A page of this package, because the view is behind session_required, and the macro in a page of
 # the app's.
@@ -60,16 +61,16 @@ def answer_with(page: Page, status: int) -> list[str]:
 
     def answer(route: Route) -> None:
         calls.append(route.request.url)
-        route.fulfill(status=status, headers={"front-token": front_token()}, body="{}")
+        route.fulfill(status=status, headers={"front-token": act.front_token()}, body="{}")
 
-    page.route(REFRESH_API, answer)
+    page.route(act.REFRESH_API, answer)
     return calls
 
 
 def send_form(page: Page, url: str) -> None:
     """Send an empty form to *url* from a page of the same site."""
     page.goto(re.sub(r"(\w)/.*", r"\1/panel/", url))
-    post_form(page, url)
+    act.post_form(page, url)
 
 
 # How a visitor comes to a page.
@@ -238,7 +239,7 @@ def test_a_checker_objects_to_nothing_in_the_example(site: Site, page: Page, axe
         found += findings(page, axe)
     user = site.signed_up_and_expired(page)
     page.goto(site.url("/dashboard"))
-    expect_user(page, user)  # by now, the timeline shows a refresh
+    see.user(page, user)  # by now, the timeline shows a refresh
     done = "/panel/?done=stop-refresh"
     for path in ("/", "/dashboard", "/account", "/form", "/live", "/admin", "/recent", done):
         page.goto(site.url(path))
@@ -418,7 +419,7 @@ def test_the_retry_button_has_a_visible_focus_and_obeys_keys(plain: str, page: P
     expect(retry).to_be_focused()
     assert style(page, ":focus-visible", "outlineStyle") == "solid"
     assert style(page, ":focus-visible", "outlineWidth") == "2px"
-    with page.expect_response(REFRESH_API):
+    with page.expect_response(act.REFRESH_API):
         page.keyboard.press("Enter")
     expect(retry).to_be_focused()
     assert len(calls) == 2

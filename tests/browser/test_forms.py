@@ -12,18 +12,8 @@ from playwright.sync_api import Browser, Page, Response, expect
 from ..browser_forms import Fields, multipart, urlencoded
 from ..tables import rows
 from ..tokens import expired_token
-from .conftest import (
-    REFRESH_API,
-    SETTLE,
-    Serve,
-    Site,
-    both_engines,
-    expect_cause,
-    front_token,
-    hold_refresh,
-    post_form,
-    try_again,
-)
+from . import act, see
+from .conftest import Serve, Site, both_engines
 
 Post = dict[str, Any]
 Press = Callable[[Page], object]
@@ -278,7 +268,7 @@ def test_what_is_no_form_of_ours_waits_for_no_refresh(site: Site, page: Page) ->
         page.evaluate("abroad.click()")  # a click of the mouse would refresh ahead
     page.evaluate(UNTOUCHED)
     assert page.evaluate("document.querySelector('dialog').open") is False
-    page.evaluate(SETTLE)
+    page.evaluate(act.SETTLE)
     assert site.refresh_calls() == 0
     # An image submits the click's coordinates, which only the browser can send.
     page.click("#image")
@@ -341,8 +331,8 @@ def test_a_form_is_not_sent_by_whoever_has_signed_in_meanwhile(site: Site, page:
 def test_a_kept_form_is_offered_to_the_user_it_came_with(
     site: Site, page: Page, typed_by: str, now: str | None, is_offered: bool
 ) -> None:
-    headers = {"front-token": front_token(now)}
-    page.route(REFRESH_API, lambda route: route.fulfill(headers=headers, body="{}"))
+    headers = {"front-token": act.front_token(now)}
+    page.route(act.REFRESH_API, lambda route: route.fulfill(headers=headers, body="{}"))
     site.plant(page.context, sAccessToken=expired_token(typed_by))
     # The script of a page would refresh when something is typed.
     sent_late(site, page, "/forms/open?bare&to=/forms/keeps/simple")
@@ -361,11 +351,11 @@ def test_a_form_sent_in_an_outage_is_kept_and_sent_later(site: Site, page: Page)
     page.fill("[name=title]", TITLE)
     site.expire(page)
     posts = Posts(site)
-    page.route(REFRESH_API, lambda route: route.fulfill(status=503))
+    page.route(act.REFRESH_API, lambda route: route.fulfill(status=503))
     page.get_by_role("button", name="Send").click()
-    expect_cause(page, "status")
-    page.unroute(REFRESH_API)
-    try_again(page)
+    see.cause(page, "status")
+    page.unroute(act.REFRESH_API)
+    act.try_again(page)
     send_kept(page)
     expect(page.locator(ARRIVED)).to_be_visible()
     assert posts.arrived() == [False, True]
@@ -376,16 +366,16 @@ def test_a_form_is_held_back_no_longer_than_ten_seconds(site: Site, page: Page) 
     site.sign_up(page, to="/forms/keeps/simple")
     site.expire(page)
     posts = Posts(site)
-    held = hold_refresh(page)
+    held = act.hold(page)
     page.clock.install()
-    with page.expect_request(REFRESH_API):
+    with page.expect_request(act.REFRESH_API):
         page.get_by_role("button", name="Send").click(no_wait_after=True)
     page.clock.fast_forward(8_000)
     assert posts() == []
-    with page.expect_request(REFRESH_API):
+    with page.expect_request(act.REFRESH_API):
         page.clock.fast_forward(3_000)
     page.clock.fast_forward(11_000)
-    expect_cause(page, "silent")
+    see.cause(page, "silent")
     held[-1].continue_()
     send_kept(page)
     expect(page.locator(ARRIVED)).to_be_visible()
@@ -396,9 +386,9 @@ def test_a_form_for_a_new_tab_waits_while_browsers_open_one(site: Site, page: Pa
     """Five seconds after the click, they open none."""
     site.sign_up(page, to="/forms/keeps/buttons")
     site.expire(page)
-    hold_refresh(page)
+    act.hold(page)
     page.clock.install()
-    with page.expect_request(REFRESH_API):
+    with page.expect_request(act.REFRESH_API):
         page.evaluate("tab.click()")
     with page.expect_popup():
         page.clock.fast_forward(4_100)
@@ -449,7 +439,7 @@ def test_a_form_of_another_site_is_refused_without_a_trace_of_it(site: Site, pag
     page.goto(site.url("/forms/open").replace("localhost", "127.0.0.1"))
     posts = Posts(site)
     with page.expect_response(target) as answer:
-        post_form(page, target, title="evil")
+        act.post_form(page, target, title="evil")
     response = answer.value
     assert (response.status, response.headers["ssr-session"]) == (403, "refused; reason=cross_site")
     assert "sAccessToken" in response.request.all_headers()["cookie"]

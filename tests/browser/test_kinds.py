@@ -13,16 +13,8 @@ from playwright.sync_api import Page, Response, expect
 from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 
 from ..tables import rows
-from .conftest import (
-    Serve,
-    Site,
-    both_engines,
-    expect_part,
-    expect_user,
-    expect_working,
-    follow,
-    post_form,
-)
+from . import act, see
+from .conftest import Serve, Site, both_engines
 
 FRAGMENT = "[data-fragment]"
 each_htmx = pytest.mark.parametrize("library", ["htmx-2", "htmx-4"])
@@ -75,7 +67,7 @@ def test_a_page_is_refreshed_with_and_without_fetch_metadata(
     answer = page.goto(site.url("/kinds/plain?tab=2#part"))
     assert answer is not None
     assert ("sec-fetch-dest" in answer.request.all_headers()) is (host == "localhost")
-    expect_user(page, user)
+    see.user(page, user)
     assert page.url == site.url("/kinds/plain?tab=2#part")
     assert page.evaluate("isSecureContext && 'locks' in navigator") is (host == "localhost")
     assert site.refresh_calls() == 1
@@ -85,7 +77,7 @@ def test_a_page_is_refreshed_with_and_without_fetch_metadata(
 def test_a_foreign_form_is_refused_and_never_sent(site: Site, page: Page, user: str) -> None:
     answers = answers_to(page, "/kinds/fragment")
     page.goto(re.sub("//.*:", "//stranger.example.test:", site.url("/kinds/open/plain")))
-    post_form(page, site.url("/kinds/fragment"), note=user)
+    act.post_form(page, site.url("/kinds/fragment"), note=user)
     expect(page.locator("[data-ssr-session=refused]")).to_be_visible()
     # The offered link requests the page, and sends no form.
     page.locator("a:visible", has_text="Go on").click()
@@ -165,7 +157,7 @@ def test_a_link_that_htmx_boosts_arrives(site: Site, page: Page, library: str, s
         page.click("text=Boosted")
     expect(page.locator("#out")).to_have_text("plain")
     assert page.evaluate("window.stayed") or sdk == "alone"  # htmx has fetched it
-    expect_user(page, user)
+    see.user(page, user)
     assert page.url == site.url("/kinds/plain?boosted")
 
 
@@ -182,7 +174,7 @@ def test_htmx_without_the_sdk_keeps_forms_and_reloads(site: Site, page: Page, li
     page.evaluate("window.stayed = true")
     page.click("text=Get")
     page.wait_for_function("() => !window.stayed && window.htmx")
-    expect_user(page, user)
+    see.user(page, user)
     expect(page.locator("#out")).to_have_text("old")
     page.click("text=Get")
     expect(page.locator(FRAGMENT)).to_have_text(user)
@@ -268,7 +260,7 @@ def test_turbo_with_the_sdk_shows(site: Site, page: Page, click: str, order: str
     page.click(f"text={click}")
     ready = FRAGMENT if "frame" in click else "#out >> text=plain"
     expect(page.locator(ready)).to_be_visible()
-    expect_user(page, user)
+    see.user(page, user)
     assert page.evaluate("window.stayed")
     assert received(site, user) == (click == "Send")
     assert site.refresh_calls() == 1
@@ -330,12 +322,12 @@ def test_a_page_that_was_loaded_early_is_refreshed_when_it_is_shown(
         answer.value.finished()
     assert site.refresh_calls() == 0
     if early:
-        follow(page, path)
+        act.follow(page, path)
     else:
         page.click("text=Visit")
     page.wait_for_url(site.url(path))
     expect(page.locator("#out")).to_have_text("plain")
-    expect_user(page, user)
+    see.user(page, user)
     assert site.refresh_calls() == 1
 
 
@@ -344,13 +336,13 @@ def test_a_prerendered_page_refreshes_when_it_is_shown(site: Site, page: Page, u
         "Object.defineProperty(document, 'prerendering', { value: true, configurable: true })"
     )
     page.goto(site.url("/kinds/plain"))
-    expect_working(page)
+    see.part(page, "working")
     # If the script had started by now, it would have requested its lock.
     locks = page.evaluate("navigator.locks.query()")
     assert (locks["held"], locks["pending"]) == ([], [])
     assert site.refresh_calls() == 0
     page.evaluate("document.dispatchEvent(new Event('prerenderingchange'))")
-    expect_user(page, user)
+    see.user(page, user)
     assert site.refresh_calls() == 1
 
 
@@ -424,9 +416,9 @@ def test_a_file_behind_a_link_arrives_and_the_page_says_so(site: Site, page: Pag
     assert download.value.suggested_filename == "file.txt"
     assert download.value.path().read_text() == f"file of {user}"
     assert site.refresh_calls() == 1
-    expect_working(page)
+    see.part(page, "working")
     page.clock.fast_forward(4_000)
-    expect_part(page, "renewed")
+    see.part(page, "renewed")
     with page.expect_download() as again:
         page.click("text=Go on to the page")
     assert again.value.path().read_text() == f"file of {user}"

@@ -22,47 +22,21 @@ from flask_ssr_session.testing import SessionSigner
 
 from ..tables import rows
 from ..tokens import expired_token, make_token
-from .conftest import (
-    BEHIND_SECONDS,
-    MARKER,
-    NAMED,
-    NO_COOKIES,
-    NO_LOCAL,
-    NO_SESSION,
-    REFRESH_API,
-    SDK_LOCK,
-    SIGN_OUT_API,
-    UPDATE,
-    Serve,
-    Site,
-    blocking_browser,
-    both_engines,
-    both_flows,
-    calls_of,
-    console_of,
-    documents_of,
-    expect_cause,
-    expect_part,
-    expect_user,
-    expect_working,
-    follow,
-    front_token,
-    hold_refresh,
-    try_again,
-)
+from . import act, see
+from .conftest import Serve, Site, blocking_browser, both_engines, both_flows
 
 OK = '{"status":"OK"}'
 SIGNED_OUT: dict[str, Any] = {"headers": {"front-token": "remove"}, "body": OK}
 
 
-FRONT = {"front-token": front_token()}
+FRONT = {"front-token": act.front_token()}
 
 
 @pytest.fixture
 def planted(site: Site, context: BrowserContext) -> str:
     """An expired session that no core knows; the test answers for the refresh API."""
     token = expired_token()
-    site.plant(context, sAccessToken=token, sFrontToken=front_token())
+    site.plant(context, sAccessToken=token, sFrontToken=act.front_token())
     site.plant(context, st_last_access_token_update="1700000000000")
     return token
 
@@ -74,7 +48,7 @@ def stored(token: str) -> dict[str, str]:
 
 def answer_with(page: Page, status: int = 200, headers: dict[str, str] = FRONT) -> None:
     """Set the response of the refresh API."""
-    page.route(REFRESH_API, lambda route: route.fulfill(status=status, headers=headers, body="{}"))
+    act.answer(page, status, **headers)
 
 
 # --- responses of the refresh API ----------------------------------------------------------------
@@ -108,9 +82,9 @@ def test_an_answer_that_does_not_help_ends_on_a_page_for_visitors_and_in_the_con
         page.context.add_cookies([other])
     headers = {} if sets == "no front token" else stored(tokens[sets]) if sets in tokens else FRONT
     answer_with(page, status, headers)
-    calls, said = calls_of(page), console_of(page)
+    calls, said = see.calls(page), see.console(page)
     page.goto(site.url("/account?tab=2#claims"))
-    expect_cause(page, cause, sign_in="/auth?redirectToPath=/account%3Ftab%3D2%23claims")
+    see.cause(page, cause, href="/auth?redirectToPath=/account%3Ftab%3D2%23claims")
     assert page.url == site.url("/account?tab=2#claims")
     assert len(calls) <= (1 if sets == "lost" else 2)
     assert [console in text for text in said] == [True]
@@ -124,22 +98,22 @@ def test_tokens_of_a_clock_behind_are_refused_at_once(site: Site, page: Page, us
         """const now = Performance.prototype.now;
         Performance.prototype.now = function () { return now.call(this) + 18; };"""
     )
-    calls = calls_of(page)
-    with site.clock.shifted(BEHIND_SECONDS):
+    calls = see.calls(page)
+    with site.clock.behind():
         page.goto(site.url("/account"))
-        expect_cause(page, "refused")
+        see.cause(page, "refused")
         assert len(calls) == 1
         # Each further lap is the visitor's own.
         with page.expect_event("framenavigated"):
-            try_again(page)
-        expect_cause(page, "refused")
+            act.try_again(page)
+        see.cause(page, "refused")
         assert len(calls) == 2
-    try_again(page)
-    expect_user(page, user)
+    act.try_again(page)
+    see.user(page, user)
 
 
 def test_tokens_of_a_clock_ahead_end_on_a_page(site: Site, page: Page, user: str) -> None:
-    calls = calls_of(page)
+    calls = see.calls(page)
     with site.clock.shifted(120):
         page.goto(site.url("/account"))
         expect(page.get_by_role("status")).to_contain_text("clock")
@@ -157,10 +131,10 @@ def test_tokens_of_a_clock_ahead_end_on_a_page(site: Site, page: Page, user: str
     "lost, calls_made",
     {
         "only the update mark is left of the SDK's": ("sFrontToken", 1),
-        "nothing of the SDK's": (f"sFrontToken|{UPDATE}", 1),
-        "no update mark": (UPDATE, 1),
+        "nothing of the SDK's": (f"sFrontToken|{see.UPDATE}", 1),
+        "no update mark": (see.UPDATE, 1),
         "no access token": ("sAccessToken", 1),
-        "nothing of the SDK's, and the token is good": (f"sFrontToken|{UPDATE}", 0),
+        "nothing of the SDK's, and the token is good": (f"sFrontToken|{see.UPDATE}", 0),
     },
 )
 def test_a_session_is_found_by_what_is_left(
@@ -170,7 +144,7 @@ def test_a_session_is_found_by_what_is_left(
     user = site.sign_up(page)
     if calls_made:
         site.expire(page)
-    calls = calls_of(page)
+    calls = see.calls(page)
     page.context.clear_cookies(name=re.compile(lost))
     site.show(page, "/account", user)
     assert len(calls) == calls_made
@@ -181,8 +155,8 @@ def test_a_session_is_found_by_what_is_left(
 def test_a_token_is_left(site: Site, page: Page, signs_out: bool) -> None:
     """The SDK marks a sign-out like a refresh; no refresh came before, so none was in vain."""
     page.goto(site.url("/panel/"))
-    page.route(SIGN_OUT_API, lambda route: route.fulfill(**SIGNED_OUT))
-    calls = calls_of(page)
+    page.route(act.SIGN_OUT_API, lambda route: route.fulfill(**SIGNED_OUT))
+    calls = see.calls(page)
     if signs_out:
         page.evaluate("supertokensWebsite.signOut().then(() => location.assign('/account'))")
     else:
@@ -200,7 +174,7 @@ def test_an_impossible_lock_holds_nobody_up(site: Site, page: Page) -> None:
     for lock in ("junk", "null", "[]", "{}", FUTURE):
         page.goto(site.url("/panel/"))
         site.expire(page)
-        page.evaluate("([key, lock]) => localStorage.setItem(key, lock)", [SDK_LOCK, lock])
+        page.evaluate("([key, lock]) => localStorage.setItem(key, lock)", [see.SDK_LOCK, lock])
         site.show(page, "/account", user)
         assert site.refresh_calls() == 1, lock
 
@@ -212,13 +186,13 @@ def test_a_lock_that_a_dead_tab_left_is_waited_out(site: Site, page: Page) -> No
         """key => localStorage.setItem(key, JSON.stringify({
             id: 'dead', iat: Date.now(), timeoutKey: 'dead', timeAcquired: Date.now(),
             timeRefreshed: Date.now() }))""",
-        SDK_LOCK,
+        see.SDK_LOCK,
     )
     page.goto(site.url("/account"))
-    expect_working(page)
+    see.part(page, "working")
     for _ in range(9):
         page.clock.run_for(1000)
-    expect_user(page, user)
+    see.user(page, user)
 
 
 # --- cookies that do not arrive, or arrive twice -------------------------------------------------
@@ -250,14 +224,14 @@ def test_cookies_that_the_browser_refuses_are_named(
     page.goto(site.url("/auth/sign-up?redirectToPath=/account"))
     site.new_email()
     site.fill_in(page)
-    expect_cause(page, "absent")
+    see.cause(page, "absent")
     site.let_time_pass(page)
-    calls = calls_of(page)
+    calls = see.calls(page)
     page.goto(site.url("/account"))
     page.wait_for_url(re.compile(r"/auth\?"))
     assert len(calls) == 1
     site.fill_in(page)
-    expect_cause(page, "absent")
+    see.cause(page, "absent")
     assert len(calls) == 1
 
 
@@ -275,12 +249,12 @@ def test_two_sessions(serve: Serve, page: Page, older: dict[str, str], is_cleare
     site = named_site(serve, cookie_domain=".example.test", **older)
     user = site.signed_up_and_expired(page)
     site.plant(page.context, sAccessToken=expired_token("another"))
-    calls = calls_of(page)
+    calls = see.calls(page)
     page.goto(site.url("/account"))
     if is_cleared:
-        expect_user(page, user)
+        see.user(page, user)
     else:
-        expect_cause(page, "duplicate")
+        see.cause(page, "duplicate")
     assert len(calls) <= 2
 
 
@@ -291,55 +265,55 @@ def test_two_sessions(serve: Serve, page: Page, older: dict[str, str], is_cleare
 def test_blocked_cookies(site: Site, engine: str, playwright: Playwright, tmp_path: Path) -> None:
     with blocking_browser(engine, playwright, tmp_path) as context:
         page = context.new_page()
-        calls = calls_of(page)
+        calls = see.calls(page)
         page.goto(site.url("/account"))
         assert page.url == site.url("/auth?redirectToPath=/account")
         page.goto(site.url("/refresh-session?redirectBack=/account"))
-        expect_cause(page, "blocked")
-        try_again(page)
-        expect_cause(page, "blocked")
+        see.cause(page, "blocked")
+        act.try_again(page)
+        see.cause(page, "blocked")
         assert calls == []
 
 
 REFUSE = "const refuse = () => { throw new DOMException('no', 'SecurityError') };"
 FULL_SESSION = """Storage.prototype.setItem = function (key, value) {
     if (this === sessionStorage) refuse(); this[key] = value };"""
-FORGET_UPDATE = f"document.cookie = '{UPDATE}=1; path=/; SameSite=Lax';"
+FORGET_UPDATE = f"document.cookie = '{see.UPDATE}=1; path=/; SameSite=Lax';"
 
 
 @rows(
     "blocking",
     {
-        "local storage": NO_LOCAL,
-        "cookies": NO_COOKIES,
-        "everything": NO_COOKIES + NO_LOCAL + NO_SESSION,
+        "local storage": act.NO_LOCAL,
+        "cookies": act.NO_COOKIES,
+        "everything": act.NO_COOKIES + act.NO_LOCAL + act.NO_SESSION,
         "full storage": "Storage.prototype.setItem = refuse;",
     },
 )
 @pytest.mark.usefixtures("planted")
 def test_what_the_sdk_cannot_do_without_is_named(site: Site, page: Page, blocking: str) -> None:
-    calls = calls_of(page)
+    calls = see.calls(page)
     page.add_init_script(REFUSE + blocking)
     page.goto(site.url("/account"))
-    expect_cause(page, "blocked")
-    try_again(page)
-    expect_cause(page, "blocked")
+    see.cause(page, "blocked")
+    act.try_again(page)
+    see.cause(page, "blocked")
     assert len(calls) <= 2
 
 
 @rows(
     "blocking, name",
     {
-        "no session storage": (NO_SESSION, MARKER),
-        "no session storage, and a page with a name of its own": (NO_SESSION + NAMED, "mine"),
+        "no session storage": (act.NO_SESSION, see.MARKER),
+        "no session storage, and a name of its own": (act.NO_SESSION + act.NAMED, "mine"),
         "full session storage": ("sessionStorage.setItem = refuse;", ""),
-        "session storage, and a page with a name of its own": (NAMED, "mine"),
+        "session storage, and a name of its own": (act.NAMED, "mine"),
     },
 )
 def test_a_window_keeps_the_name_that_its_page_gave_it(
     site: Site, page: Page, user: str, blocking: str, name: str
 ) -> None:
-    calls = calls_of(page)
+    calls = see.calls(page)
     page.add_init_script(REFUSE + blocking)
     site.show(page, "/account", user)
     assert len(calls) == 1
@@ -353,7 +327,7 @@ def refuse_every_token(page: Page) -> None:
     def answer(route: Route) -> None:
         route.fulfill(status=200, headers=stored(f"junk{next(numbers)}"), body="{}")
 
-    page.route(REFRESH_API, answer)
+    page.route(act.REFRESH_API, answer)
 
 
 # Each engine has its own accuracy of clocks, and its own life of a window's name.
@@ -364,9 +338,9 @@ def refuse_every_token(page: Page) -> None:
         "session storage": ("chromium", "sessionStorage.clear();"),
         "session storage, in Firefox": ("firefox", "sessionStorage.clear();"),
         "the update mark": ("chromium", FORGET_UPDATE),
-        "session storage, while the name is in use": ("chromium", NO_SESSION + NAMED),
-        "all but the name": ("chromium", NO_SESSION + FORGET_UPDATE),
-        "all but the name, in Firefox": ("firefox", NO_SESSION + FORGET_UPDATE),
+        "session storage, while the name is in use": ("chromium", act.NO_SESSION + act.NAMED),
+        "all but the name": ("chromium", act.NO_SESSION + FORGET_UPDATE),
+        "all but the name, in Firefox": ("firefox", act.NO_SESSION + FORGET_UPDATE),
         "full session storage and the update mark": ("chromium", FULL_SESSION + FORGET_UPDATE),
     },
 )
@@ -374,10 +348,10 @@ def refuse_every_token(page: Page) -> None:
 def test_no_script_that_clears_brings_about_a_loop(site: Site, page: Page, clearing: str) -> None:
     """The tokens are never accepted."""
     refuse_every_token(page)
-    calls = calls_of(page)
+    calls = see.calls(page)
     page.add_init_script(REFUSE + clearing)
     page.goto(site.url("/account"))
-    expect_cause(page, "refused")
+    see.cause(page, "refused")
     assert len(calls) == 1
 
 
@@ -385,7 +359,7 @@ def test_no_script_that_clears_brings_about_a_loop(site: Site, page: Page, clear
 def test_a_page_that_renders_the_macro_twice_does_not_loop(site: Site, page: Page) -> None:
     """The second script element would not find the marker that the first has taken."""
     refuse_every_token(page)
-    calls = calls_of(page)
+    calls = see.calls(page)
     page.goto(site.url("/twice"))
     expect(page.locator("[data-ssr-cause=refused]").first).to_be_visible()
     assert page.locator("script[data-mode=refresh]").count() == 2
@@ -414,7 +388,7 @@ def test_a_script_that_does_not_run_leaves_links(site: Site, unwatched: Page, po
     site.plant(page.context, sAccessToken=expired_token())
     if not policy:
         page.route("**/ssr-session-*.js", lambda route: route.abort())
-    calls = calls_of(page)
+    calls = see.calls(page)
     page.goto(site.url(f"/account{policy or '?tab=2'}"))
     if "default" not in policy:
         expect_slow_links(page)
@@ -464,20 +438,20 @@ def test_junk_in_every_place(site: Site, page: Page, planted: str, comes_through
     else:
         refuse_every_token(page)
     page.goto(site.url("/no-such-page"))
-    calls = calls_of(page)
+    calls = see.calls(page)
     for value in junk():
         calls.clear()
         site.let_time_pass(page)
-        site.plant(page.context, sAccessToken=planted, sFrontToken=front_token())
-        page.evaluate(LITTER, [MARKER, UPDATE, value])
+        site.plant(page.context, sAccessToken=planted, sFrontToken=act.front_token())
+        page.evaluate(LITTER, [see.MARKER, see.UPDATE, value])
         page.reload()
         if comes_through:
-            expect_user(page, user)
+            see.user(page, user)
             assert len(calls) == 1, value
         else:
             # In the query, the longest one makes the way back longer than servers read.
             is_long = len(page.url) > 1000
-            expect_cause(page, "refused", sign_in="/auth" if is_long else "/auth?redirectToPath=")
+            see.cause(page, "refused", href="/auth" if is_long else "/auth?redirectToPath=")
             assert len(calls) <= 2, value
 
 
@@ -497,16 +471,16 @@ def test_hours_of_refreshes_are_never_held_up(
     site: Site, context: BrowserContext, page: Page, user: str
 ) -> None:
     """Two tabs without any script on their pages, and a reload as soon as the page is back."""
-    tabs, calls = [page, context.new_page()], calls_of(context)
+    tabs, calls = [page, context.new_page()], see.calls(context)
     for lap in range(4):
         tab, other = tabs[lap % 2], tabs[1 - lap % 2]
         site.plant(context, sAccessToken=expired_token(user))
         site.show(tab, f"/bare?lap={lap}" + "#part" * (lap % 3), user)
         other.goto(site.url("/bare"))
         tab.reload()
-        expect_user(tab, user)
+        see.user(tab, user)
         assert len(calls) == site.refresh_calls() == lap + 1
-        tab.evaluate(FIVE_MINUTES_LATER, [MARKER, UPDATE])
+        tab.evaluate(FIVE_MINUTES_LATER, [see.MARKER, see.UPDATE])
 
 
 NOW = "performance.timeOrigin + performance.now()"
@@ -516,10 +490,10 @@ NOW = "performance.timeOrigin + performance.now()"
     "script",
     {
         "a browser's clock that was ahead once": (
-            f"document.cookie = `{UPDATE}=${{Date.now() + 86400000}}; path=/; SameSite=Lax`"
+            f"document.cookie = `{see.UPDATE}=${{Date.now() + 86400000}}; path=/; SameSite=Lax`"
         ),
         "a window named by another site": (
-            f"window.name = '{MARKER}' + JSON.stringify({{ at: {NOW}, token: '' }})"
+            f"window.name = '{see.MARKER}' + JSON.stringify({{ at: {NOW}, token: '' }})"
         ),
     },
 )
@@ -533,17 +507,17 @@ def test_no_false_alarm_is_raised_by(site: Site, page: Page, script: str) -> Non
 def test_the_refresh_page_asked_for_with_a_good_session(site: Site, page: Page) -> None:
     """An app may lead there by hand, right after sign-in; nothing was refused."""
     user = site.sign_up(page, to="/panel/")
-    page.evaluate(f"document.cookie = `{UPDATE}=${{Date.now()}}; path=/; SameSite=Lax`")
+    page.evaluate(f"document.cookie = `{see.UPDATE}=${{Date.now()}}; path=/; SameSite=Lax`")
     again = site.url("/refresh-session?redirectBack=/account")
-    follow(page, again)
-    expect_user(page, user)
+    act.follow(page, again)
+    see.user(page, user)
     # A second time within seconds, it neither refreshes nor goes on: it could be a loop.
-    calls, documents = calls_of(page), documents_of(page)
-    follow(page, again)
-    expect_part(page, "renewed")
+    calls, documents = see.calls(page), see.documents(page)
+    act.follow(page, again)
+    see.part(page, "renewed")
     assert (len(calls), len(documents)) == (0, 1)
     page.get_by_role("link", name="Go on").click()
-    expect_user(page, user)
+    see.user(page, user)
 
 
 @both_engines
@@ -553,7 +527,7 @@ def test_reloads_pressed_in_a_row_end_on_the_page(site: Site, page: Page, user: 
         # Chromium refuses a reload that falls between two documents; a visitor's is as lost.
         with suppress(Error):
             page.reload(wait_until="commit")
-    expect_user(page, user)
+    see.user(page, user)
 
 
 def test_a_reload_during_a_refresh_raises_no_alarm(site: Site, page: Page, user: str) -> None:
@@ -561,27 +535,27 @@ def test_a_reload_during_a_refresh_raises_no_alarm(site: Site, page: Page, user:
 
     In Firefox the page's own reload takes the place of the visitor's.
     """
-    calls = calls_of(page)
+    calls = see.calls(page)
     page.add_init_script(
         f"""const set = Storage.prototype.setItem;
         Storage.prototype.setItem = function (key, value) {{
             set.call(this, key, value);
-            if (key === '{MARKER}') console.debug(key);
+            if (key === '{see.MARKER}') console.debug(key);
         }};"""
     )
-    refreshes = hold_refresh(page)
-    with page.expect_request(REFRESH_API):
+    refreshes = act.hold(page)
+    with page.expect_request(act.REFRESH_API):
         page.goto(site.url("/account"))
 
     def refresh_meanwhile(route: Route) -> None:
         refused = route.fetch()
-        with page.expect_console_message(lambda message: message.text == MARKER):
+        with page.expect_console_message(lambda message: message.text == see.MARKER):
             refreshes[0].continue_()
         route.fulfill(response=refused)
 
     page.route("**/account", refresh_meanwhile, times=1)
     page.reload()
-    expect_user(page, user)
+    see.user(page, user)
     assert len(calls) == 1
 
 
@@ -593,15 +567,15 @@ def test_a_session_revoked_after_a_refresh_ends_at_sign_in(
     site: Site, page: Page, user: str
 ) -> None:
     """Not a page about the site's keys either: the response names the cause."""
-    calls = calls_of(page)
+    calls = see.calls(page)
     site.show(page, "/checked", user)
     site.core.revoke_sessions(user)
-    with page.expect_request(SIGN_OUT_API):
+    with page.expect_request(act.SIGN_OUT_API):
         page.goto(site.url("/checked?tab=2#part"))
     page.wait_for_url(re.compile(r"/auth\?redirectToPath=/checked%3Ftab%3D2%23part$"))
     assert len(calls) == 1
     site.fill_in(page)  # the twin: a new session is shown the page
-    expect_user(page, user)
+    see.user(page, user)
 
 
 @rows(
@@ -633,14 +607,14 @@ def test_a_session_that_the_api_renews_and_the_site_refuses_is_signed_out_once(
         route.fulfill(**answer) if answer else route.abort("connectionrefused")
 
     page.route("**/account", say_revoked)
-    page.route(SIGN_OUT_API, sign_out)
-    answer_with(page, headers={"front-token": front_token(expires_at_ms=4_000_000_000_000)})
-    calls = calls_of(page)
+    page.route(act.SIGN_OUT_API, sign_out)
+    answer_with(page, headers={"front-token": act.front_token(expires_at_ms=4_000_000_000_000)})
+    calls = see.calls(page)
     page.goto(site.url("/account"))
     if cause is None:
         page.wait_for_url(re.compile(r"/auth\?redirectToPath=/account$"))
     else:
-        expect_cause(page, cause)
+        see.cause(page, cause)
         assert page.url == site.url("/account")
     assert len(calls) == refreshes
     assert len(signs_out) == refreshes

@@ -18,27 +18,8 @@ from playwright.sync_api import Browser, Page, Request, Route, expect
 
 from ..dev_core.support import send
 from ..tables import rows
-from .conftest import (
-    NAMED,
-    NO_COOKIES,
-    NO_LOCAL,
-    NO_SESSION,
-    REFRESH_API,
-    SIGN_OUT_API,
-    Serve,
-    Site,
-    both_engines,
-    both_flows,
-    calls_of,
-    console_of,
-    expect_part,
-    expect_user,
-    follow,
-    hold,
-    post_form,
-    try_again,
-    wait_for_address,
-)
+from . import act, see
+from .conftest import Serve, Site, both_engines, both_flows
 
 EMAIL_API = "**/auth/user/email/verify"
 MFA_API = "**/auth/mfa/info"
@@ -55,7 +36,7 @@ class Counts:
     def __init__(self, page: Page, path: str) -> None:
         self._path = path
         self.laps = self.asked = self.cures = 0
-        self.refreshes = calls_of(page)
+        self.refreshes = see.calls(page)
         page.on("request", self._note)
 
     def _note(self, request: Request) -> None:
@@ -134,7 +115,7 @@ def test_a_verified_address_is_asked_for_and_the_page_is_shown(site: Site, page:
     page.locator("[data-sent] a").click()
     page.get_by_role("link", name=f"Verify {site.email}").click()
     page.wait_for_url(site.url(f"/verified{WRITTEN}"))
-    expect_user(page, user)
+    see.user(page, user)
     # Twice on the page that sends the link, and on the one that the link opens.
     assert counts() == (2, 2, 2, 0)
 
@@ -165,7 +146,7 @@ def test_a_recent_code_is_asked_for_and_the_page_is_shown(site: Site, page: Page
     page.wait_for_url(FACTOR_PAGE)
     device = set_up_factor(page)
     page.wait_for_url(site.url(f"/vault{WRITTEN}"))
-    expect_user(page, user)
+    see.user(page, user)
     assert counts() == (2, 1, 0, 0)
     # Too long ago again: the code is asked for, and no set-up.
     factors = {"emailpassword": int(time.time()), "totp": int(time.time()) - 121}
@@ -176,7 +157,7 @@ def test_a_recent_code_is_asked_for_and_the_page_is_shown(site: Site, page: Page
     expect(page.get_by_label("Code")).to_have_accessible_description(re.compile("is wrong"))
     enter_code(page, device.at(time.time() + 30))
     page.wait_for_url(site.url(f"/vault{WRITTEN}"))
-    expect_user(page, user)
+    see.user(page, user)
     assert counts() == (4, 2, 0, 0)
 
 
@@ -192,7 +173,7 @@ def test_a_required_factor_is_set_up_after_sign_up_and_again_after_its_device_is
     page.wait_for_url(FACTOR_PAGE)
     set_up_factor(page)
     page.wait_for_url(site.url(f"/account{WRITTEN}"))
-    expect_user(page, user)
+    see.user(page, user)
     assert counts() == (2, 1, 1, 0)
     page.evaluate(
         """async () => {
@@ -209,7 +190,7 @@ def test_a_required_factor_is_set_up_after_sign_up_and_again_after_its_device_is
     page.wait_for_url(FACTOR_PAGE)
     set_up_factor(page)
     page.wait_for_url(site.url("/account"))
-    expect_user(page, user)
+    see.user(page, user)
 
 
 # --- a recent sign-in ----------------------------------------------------------------------------
@@ -232,26 +213,26 @@ def test_only_the_button_signs_out_and_the_page_is_shown_after_sign_in(
     page.on("request", lambda r: signed_out.append(r.url) if "signout" in r.url else None)
     page.goto(site.url("/panel/"))
     page.goto(site.url(f"/repair/recent{QUERY}"))
-    expect_part(page, "sign-in-again")
+    see.part(page, "sign-in-again")
     page.get_by_role("button", name="Go back").click()
-    wait_for_address(page, site.url("/panel/"))
+    see.address(page, site.url("/panel/"))
     site.show(page, "/account", old_user)
     page.goto(site.url(f"/repair/recent{QUERY}"))
-    expect_part(page, "sign-in-again")
+    see.part(page, "sign-in-again")
     page.wait_for_load_state("networkidle")
     assert signed_out == []
     assert counts() == (2, 0, 0, 0)
-    page.route(SIGN_OUT_API, lambda route: route.fulfill(status=500, body="{}"))
+    page.route(act.SIGN_OUT_API, lambda route: route.fulfill(status=500, body="{}"))
     page.get_by_role("button", name="Sign in again").click()
     expect(page.locator("[data-ssr-cause=status]")).to_be_visible()
     assert page.url == site.url(f"/repair/recent{WRITTEN}")
-    page.unroute(SIGN_OUT_API)
-    try_again(page)
+    page.unroute(act.SIGN_OUT_API)
+    act.try_again(page)
     page.wait_for_url(re.compile(r"/auth\?redirectToPath=/repair/recent"))
     assert len(signed_out) == 2
     site.fill_in(page)
     page.wait_for_url(site.url(f"/repair/recent{WRITTEN}"))
-    expect_user(page, old_user)
+    see.user(page, old_user)
     assert counts() == (3, 0, 0, 0)
 
 
@@ -265,7 +246,7 @@ def test_a_role_counts_at_once_on_a_page_that_asks_the_core(site: Site, page: Pa
     site.core.clear_request_log()
     counts = Counts(page, "/checked")
     page.context.request.post(site.url("/panel/become-admin"))
-    with page.expect_response(REFRESH_API):
+    with page.expect_response(act.REFRESH_API):
         page.goto(site.url("/checked"))
     expect(page.locator("main")).to_contain_text("admin")
     page.goto(site.url("/admin"))
@@ -354,7 +335,7 @@ CODE: Start = ("/vault", [])
         ),
         "a page for factors that leads back": (*MFA, bounces, "repair", (2, 1, 2)),
         "a page for a code that leads back": (*CODE, bounces, "repair", (2, 1, 0)),
-        "that, without session storage": (*CODE, both(NO_SESSION, bounces), "repair", (2, 1, 0)),
+        "that, without a storage": (*CODE, both(act.NO_SESSION, bounces), "repair", (2, 1, 0)),
         "no licence": (*MFA, api(402, "A licence is needed"), "status", (1, 0, 1)),
         "an API that fails": (*MFA, api(500), "status", (1, 0, 1)),
         "an API that fails for the address": (*MAIL, api(500), "status", (1, 0, 1)),
@@ -362,8 +343,8 @@ CODE: Start = ("/vault", [])
         "an answer that is no JSON": (*MAIL, api(body="<p>"), "answer", (1, 0, 1)),
         "an answer without factors": (*MFA, api(body='{"status":"OK"}'), "answer", (1, 0, 1)),
         "another status": (*MAIL, api(body=OTHER), "answer", (1, 0, 1)),
-        "no local storage": (*MAIL, both(NO_LOCAL), "blocked", (1, 0, 0)),
-        "no cookies": (*MFA, both(NO_COOKIES), "blocked", (1, 0, 0)),
+        "no local storage": (*MAIL, both(act.NO_LOCAL), "blocked", (1, 0, 0)),
+        "no cookies": (*MFA, both(act.NO_COOKIES), "blocked", (1, 0, 0)),
     },
 )
 def test_a_step_that_does_not_help_ends_on_a_page(
@@ -377,10 +358,10 @@ def test_a_step_that_does_not_help_ends_on_a_page(
 ) -> None:
     sign_up(site, page, *events)
     sabotage(page)
-    counts, said = Counts(page, path), console_of(page)
+    counts, said = Counts(page, path), see.console(page)
     page.goto(site.url(path + QUERY))
     if shown == "repair":  # the visitor may have left the step undone
-        expect_part(page, "repair")
+        see.part(page, "repair")
     else:
         expect_problem(page, shown)
     page.wait_for_load_state("networkidle")
@@ -393,15 +374,15 @@ def test_a_step_that_does_not_help_ends_on_a_page(
 def test_no_lap_is_made_without_a_place_for_a_mark(site: Site, page: Page) -> None:
     """Session storage is blocked, and the window has a name of the site's own."""
     site.sign_up(page)
-    both(NO_SESSION, NAMED, bounces)(page)
+    both(act.NO_SESSION, act.NAMED, bounces)(page)
     counts = Counts(page, "/vault")
     page.goto(site.url("/vault"))
-    expect_part(page, "repair")
+    see.part(page, "repair")
     page.wait_for_load_state("networkidle")
     assert counts() == (1, 0, 0, 0)
     # Each further lap is the visitor's own.
     page.get_by_role("link", name="Go to this step").click()
-    expect_part(page, "repair")
+    see.part(page, "repair")
     page.wait_for_load_state("networkidle")
     assert counts() == (2, 1, 0, 0)
 
@@ -409,15 +390,15 @@ def test_no_lap_is_made_without_a_place_for_a_mark(site: Site, page: Page) -> No
 def test_an_api_that_is_silent_is_named_and_may_be_asked_again(site: Site, page: Page) -> None:
     user = site.sign_up(page)
     page.clock.install()
-    hold(page, EMAIL_API, only_first=True)
+    act.hold(page, EMAIL_API, only_first=True)
     counts = Counts(page, "/verified")
     page.goto(site.url("/verified"))
-    expect_part(page, "working")
+    see.part(page, "working")
     page.clock.run_for(11_000)
     expect_problem(page, "silent")
     do(site, "verify-email", user)
-    try_again(page)
-    expect_user(page, user)
+    act.try_again(page)
+    see.user(page, user)
     assert counts() == (2, 0, 2, 0)
 
 
@@ -477,8 +458,8 @@ def test_a_form_waits_for_the_step_and_is_sent_by_the_visitor(
 ) -> None:
     user = site.sign_up(page, to="/account")
     counts = Counts(page, path)
-    post_form(page, site.url(path), note="typed with care")
-    expect_part(page, "repair")
+    act.post_form(page, site.url(path), note="typed with care")
+    see.part(page, "repair")
     expect(page.locator("[data-ssr-part=repair]")).to_contain_text("Nothing was sent")
     page.wait_for_load_state("networkidle")
     with page.context.expect_page() as opened:
@@ -499,11 +480,11 @@ def test_a_form_waits_for_the_step_and_is_sent_by_the_visitor(
 def test_a_form_that_is_sent_before_the_step_is_done_stays(site: Site, page: Page) -> None:
     site.sign_up(page, to="/account")
     counts = Counts(page, "/repair/code")
-    post_form(page, site.url("/repair/code"), note="typed with care")
+    act.post_form(page, site.url("/repair/code"), note="typed with care")
     for _ in range(2):
         page.get_by_role("button", name="I have done this step").click()
         page.get_by_role("button", name="Send them now").click()
-        expect_part(page, "repair")
+        see.part(page, "repair")
     expect(page.locator("form [name=note]")).to_have_value("typed with care")
     assert counts() == (3, 0, 0, 0)
 
@@ -512,7 +493,7 @@ def test_a_form_is_still_filled_in_when_the_visitor_goes_back(site: Site, page: 
     site.sign_up(page, to="/repair/entry")
     page.get_by_label("Note").fill("typed with care")
     page.get_by_role("button", name="Send").click()
-    expect_part(page, "repair")
+    see.part(page, "repair")
     page.get_by_role("button", name="Go back").click()
     expect(page.get_by_label("Note")).to_have_value("typed with care")
 
@@ -538,7 +519,7 @@ def test_a_page_of_the_step_may_require_a_session(
     counts = Counts(page, "/account")
     page.goto(site.url(f"/account{QUERY}"))
     page.wait_for_url(re.compile(r"/repair/cure\?redirectToPath=/account%3Ftab%3D2.*%23claims"))
-    expect_user(page, user)
+    see.user(page, user)
     assert counts() == (2 if expired else 1, 0, 1, int(expired))
     # Then the step itself, and back.
     do(site, "verify-email", user)
@@ -566,7 +547,7 @@ def test_a_user_that_the_site_revokes_ends_at_sign_in(own_site: Site, page: Page
     do(site, "revoke", user)
     site.let_time_pass(page)
     counts = Counts(page, "/account")
-    follow(page, site.url(f"/account{QUERY}"))
+    act.follow(page, site.url(f"/account{QUERY}"))
     page.wait_for_url(re.compile(r"/auth\?redirectToPath=/account"))
     page.wait_for_load_state("networkidle")
     assert counts() == (2, 0, 0, 1)

@@ -8,17 +8,8 @@ from playwright.sync_api import Page, Route
 
 from ..return_paths import HARMLESS, HOSTILE, LEGITIMATE, REFRESH, SIGN_IN
 from ..tokens import expired_token
-from .conftest import (
-    REFRESH_API,
-    Serve,
-    Site,
-    both_engines,
-    both_flows,
-    expect_cause,
-    expect_user,
-    follow,
-    wait_for_address,
-)
+from . import act, see
+from .conftest import Serve, Site, both_engines, both_flows
 
 # The address that is the site's own in the table.
 OWN_ORIGIN = "https://app.example.com"
@@ -120,7 +111,7 @@ def test_a_refresh_for_a_hostile_value_ends_at_the_front_page(site: Site, page: 
         site.let_time_pass(page)  # a refresh so soon after another would be taken for a lap
         page.goto(site.url(f"{REFRESH}?redirectBack={quote(values[name], safe='')}"))
         page.wait_for_url(site.url("/"))
-        expect_user(page, user)
+        see.user(page, user)
     assert [url for url in asked if not url.startswith(site.origin)] == []
 
 
@@ -142,10 +133,10 @@ def test_the_refreshed_page_is_at_the_very_address_that_was_asked_for(
     for address in ADDRESSES:
         page.goto(site.url("/panel/"))
         site.expire(page)
-        follow(page, site.url(address))
+        act.follow(page, site.url(address))
         # Servers pass decoded paths to an app, but the browser's URL loses nothing.
         came_back = address.replace("%6F", "o") if flow == "redirect" else address
-        expect_user(page, user)
+        see.user(page, user)
         assert page.evaluate("location.href") == site.url(came_back)
 
 
@@ -171,13 +162,13 @@ def test_sign_in_leads_back_to_the_address_with_its_fragment(site: Site, page: P
     wanted = f"/account?next=%2Fb%2fc&tag=1&tag=2&q=a+b%20c{WRITTEN_FRAGMENT}"
     assert wanted_after(page.url) == wanted
     site.fill_in(page)
-    expect_user(page, user)
-    wait_for_address(page, site.url(wanted))
+    see.user(page, user)
+    see.address(page, site.url(wanted))
 
 
 def test_links_to_sign_in_keep_the_fragment(site: Site, page: Page) -> None:
     site.plant(page.context, sAccessToken=expired_token())
-    page.route(REFRESH_API, lambda route: route.fulfill(status=503))
+    page.route(act.REFRESH_API, lambda route: route.fulfill(status=503))
     for asked, wanted in {
         "/account#part": "/account#part",
         "/account": "/account",
@@ -187,7 +178,7 @@ def test_links_to_sign_in_keep_the_fragment(site: Site, page: Page) -> None:
         f"/account#{'x' * 4000}": "/account",  # too long for a server
     }.items():
         page.goto(site.url(asked))
-        expect_cause(page, "status")
+        see.cause(page, "status")
         hrefs = page.eval_on_selector_all("[data-ssr-sign-in]", "links => links.map(a => a.href)")
         assert {wanted_after(href) for href in hrefs} == {wanted}, asked
         assert len(hrefs) >= 2

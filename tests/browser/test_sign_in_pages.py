@@ -13,7 +13,8 @@ from playwright.sync_api import Page, expect
 
 from hatch_build import run
 
-from .conftest import ROOT, Serve, Site, documents_of, install
+from . import see
+from .conftest import ROOT, Serve, Site, install
 from .pasted_docs import blocks_below
 
 PREBUILT, OWN = "SuperTokens' prebuilt pages", "A form of your own"
@@ -57,7 +58,7 @@ def expect_refreshed_page(site: Site, page: Page) -> None:
     hello = page.get_by_text(f"Hello, {page.evaluate('supertokensWebsite.getUserId()')}")
     expect(hello).to_be_visible()
     site.expire(page)
-    documents = documents_of(page)
+    documents = see.documents(page)
     page.reload()
     expect(hello).to_be_visible()
     assert documents == ["refresh; reason=expired", "200"]

@@ -10,19 +10,9 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, Route, expect
 
 from ..tables import rows
+from . import act, see
 from .app_pages import FIELDS
-from .conftest import (
-    REFRESH_API,
-    SIGN_OUT_API,
-    Site,
-    both_engines,
-    calls_of,
-    documents_of,
-    expect_user,
-    hold,
-    hold_refresh,
-    post_form,
-)
+from .conftest import Site, both_engines
 
 FORM = "/pages/with-script"
 FIELD = "#field"
@@ -84,7 +74,7 @@ def test_a_sign_out_reaches_every_tab(
     for tab, path in zip(tabs, ("/account?tab=2", "/", FORM, "/panel/"), strict=True):
         tab.goto(site.url(path))
     edited.fill(FIELD, "half")
-    seen = documents_of(public)
+    seen = see.documents(public)
     asked: list[str] = []
     context.on("request", lambda request: asked.append(request.url))
     sign_out(page)
@@ -108,8 +98,8 @@ def test_a_sign_out_reaches_every_tab(
 def test_an_answer_that_comes_late_does_not_undo_a_sign_out(site: Site, page: Page) -> None:
     """The API has refreshed before, and its answer is on its way."""
     site.sign_up(page, to="/account")
-    held = hold_refresh(page)
-    with page.expect_request(REFRESH_API):
+    held = act.hold(page)
+    with page.expect_request(act.REFRESH_API):
         page.evaluate(REFRESH)
     page.evaluate("0")  # Playwright hands a request over a bit later than it tells of it
     answer = held[0].fetch()
@@ -154,26 +144,26 @@ def test_a_sign_out_that_fails_says_so_and_changes_nothing(
 ) -> None:
     user = site.sign_up(page)
     other.goto(site.url("/account"))
-    seen = documents_of(other)
+    seen = see.documents(other)
     page.clock.install()
     page.goto(site.url("/account"))
     if respond:
-        page.route(SIGN_OUT_API, respond)
+        page.route(act.SIGN_OUT_API, respond)
     else:
-        hold(page, SIGN_OUT_API)
+        act.hold(page, act.SIGN_OUT_API)
     button = page.get_by_role("button", name="Sign out")
-    with page.expect_request(SIGN_OUT_API):
+    with page.expect_request(act.SIGN_OUT_API):
         button.click()
     page.clock.fast_forward(11_000)
     expect(page.get_by_role("alert")).to_contain_text("You are still signed in")
     page.clock.resume()
     other.evaluate(FOCUS)
-    expect_user(other, user)
-    expect_user(page, user)
+    see.user(other, user)
+    see.user(page, user)
     assert seen == []
-    page.route(SIGN_OUT_API, lambda route: route.abort())
+    page.route(act.SIGN_OUT_API, lambda route: route.abort())
     assert page.evaluate("flaskSSRSession.signOut().catch(() => 'rejected')") == "rejected"
-    page.unroute(SIGN_OUT_API)
+    page.unroute(act.SIGN_OUT_API)
     button.click()
     page.wait_for_url(site.url("/"))
 
@@ -181,7 +171,7 @@ def test_a_sign_out_that_fails_says_so_and_changes_nothing(
 def test_what_is_no_sign_out_changes_nothing(site: Site, page: Page, other: Page) -> None:
     site.sign_up(page, to=FORM)
     page.fill(FIELD, "half")
-    seen = documents_of(page)
+    seen = see.documents(page)
     other.goto(site.url("/panel/"))
 
     def refresh() -> None:
@@ -288,7 +278,7 @@ def test_a_form_that_waits_is_not_sent_as_the_next_user(site: Site, page: Page) 
     site.sign_up(page, to=FORM)
     page.fill(FIELD, "half")
     site.expire(page)
-    held = hold_refresh(page)
+    held = act.hold(page)
     posts: list[str] = []
     page.on("request", lambda request: posts.append(request.url))
     with page.expect_request("**/session/refresh"):
@@ -304,7 +294,7 @@ def test_a_page_follows_a_sign_in_of_its_own(site: Site, page: Page) -> None:
     email = site.email
     site.sign_up(page, to=FORM)
     page.fill(FIELD, "half")
-    seen = documents_of(page)
+    seen = see.documents(page)
     page.evaluate("supertokensWebsite.signOut()")
     page.evaluate(FOCUS)
     expect_entries(page)
@@ -342,7 +332,7 @@ def late_form(site: Site, page: Page) -> None:
     """Send a form after the session has ended, and wait for the page that says so."""
     site.signed_up_and_expired(page, to="/form")
     site.core.revoke_sessions(page.evaluate("supertokensWebsite.getUserId()"))
-    post_form(page, site.url("/form"), note="late")
+    act.post_form(page, site.url("/form"), note="late")
     expect(page.locator("[data-ssr-cause=ended]").first).to_be_visible()
 
 
@@ -374,7 +364,7 @@ def test_a_late_form_is_offered_after_sign_in_to_its_user_only(
 
 def test_a_strangers_form_leads_back_after_sign_in(site: Site, page: Page, other: Page) -> None:
     page.goto(site.url("/panel/"))
-    post_form(page, site.url("/form"), note="late")
+    act.post_form(page, site.url("/form"), note="late")
     expect(page.get_by_role("heading", name="Please sign in to continue")).to_be_visible()
     site.sign_up_by_form(other)
     expect(page.get_by_role("heading", name="You are signed in")).to_be_visible()
@@ -387,11 +377,11 @@ def test_a_page_that_offers_to_sign_in_goes_on_after_sign_in(
 ) -> None:
     user = site.signed_up_and_expired(page)
     site.core.revoke_sessions(user)
-    seen = documents_of(page)
-    calls = calls_of(page)
+    seen = see.documents(page)
+    calls = see.calls(page)
     page.goto(site.url("/?tab=2"))
     expect(page.locator("[data-ssr-cause=ended]")).to_be_visible()
     second = site.sign_up_by_form(other)
-    expect_user(page, second)
+    see.user(page, second)
     assert seen == ["refresh; reason=expired", "200"]
     assert len(calls) == 1
