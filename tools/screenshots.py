@@ -12,15 +12,8 @@ from pathlib import Path
 from playwright.sync_api import Page, Route, expect, sync_playwright
 
 from flask_ssr_session.dev_core import DevelopmentCore
-from tests.browser import act
-from tests.browser.conftest import (
-    DOCUMENT_TIMEOUT_MS,
-    ROOT,
-    ShiftedClock,
-    Site,
-    launch_chromium,
-    served,
-)
+from tests.browser import act, see
+from tests.browser.conftest import ROOT, ShiftedClock, Site, launch_chromium, served
 
 IMAGES = ROOT / "docs" / "images"
 
@@ -64,7 +57,7 @@ def main() -> None:
     ):
         for take in (take_refreshing, take_late_form):
             page = browser.new_page(viewport={"width": 860, "height": 510})
-            page.set_default_timeout(DOCUMENT_TIMEOUT_MS)
+            page.set_default_timeout(see.TIMEOUT_MS)
             take(Site(origin, core, clock), page, folder)
             page.close()
 

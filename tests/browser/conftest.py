@@ -15,6 +15,7 @@ from base64 import b64decode
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from http.client import HTTPConnection
 from http.cookies import SimpleCookie
 from pathlib import Path
@@ -22,18 +23,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import (
-    Browser,
-    BrowserContext,
-    ConsoleMessage,
-    Error,
-    Page,
-    Playwright,
-    Request,
-    Response,
-    expect,
-    sync_playwright,
-)
+from playwright.sync_api import Browser, BrowserContext, Error, Page, Playwright, sync_playwright
 
 from flask_ssr_session.dev_core import DevelopmentCore
 from hatch_build import find_installed_node, find_packaged_node, run
@@ -42,14 +32,14 @@ from ..tables import rows
 from . import act, see
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENT_TIMEOUT_MS = 30_000
-expect.set_options(timeout=DOCUMENT_TIMEOUT_MS)
 
 # Chromium runs every test. Firefox runs what the engine decides and not our script: which cookies,
 # storage and locks a page gets, what stays in history, memory and caches, how addresses are
 # resolved, what a form sends, which headers a request carries, and what a policy forbids.
 both_engines = pytest.mark.parametrize("engine", ["chromium", "firefox"])
 both_flows = pytest.mark.parametrize("flow", ["inline", "redirect"])
+_FLOWS = [("chromium", "inline"), ("chromium", "redirect"), ("firefox", "redirect")]
+each_flow = pytest.mark.parametrize(("engine", "flow"), _FLOWS)
 either_lock = rows("script", {"with web locks": "", "without": act.WITHOUT_WEB_LOCKS})
 
 # Only names of this machine resolve, so that a test browser reaches no other.
@@ -187,11 +177,11 @@ class Site:
         assert front_token, (answer.status, text)
         for line in answer.headers.get_all("Set-Cookie", []):
             for morsel in SimpleCookie(line).values():
-                kept = {"name": morsel.key, "value": morsel.value, "path": morsel["path"]}
                 # Playwright takes a domain without a dot for a host.
                 domain = morsel["domain"].lstrip(".")
-                kept["domain"] = f".{domain}" if domain else place.hostname
-                context.add_cookies([{**kept, "httpOnly": True, "sameSite": "Lax"}])  # type: ignore[typeddict-item]
+                kept: Any = {"name": morsel.key, "value": morsel.value, "path": morsel["path"]}
+                kept |= {"domain": f".{domain}" if domain else place.hostname}
+                context.add_cookies([kept | {"httpOnly": True, "sameSite": "Lax"}])
         now = f"{time.time() * 1000:.0f}"
         connection.close()
         self.plant(context, sFrontToken=front_token, st_last_access_token_update=now)
@@ -199,13 +189,9 @@ class Site:
 
     def plant(self, context: BrowserContext, **cookies: str) -> None:
         """Store cookies in the browser; an underscore in a name is a dash."""
-        kept = {name.replace("_", "-"): value for name, value in cookies.items()}
-        context.add_cookies(
-            [
-                {"name": n, "value": v, "url": self.origin, "sameSite": "Lax"}
-                for n, v in kept.items()
-            ]
-        )
+        for name, value in cookies.items():
+            cookie: Any = {"name": name.replace("_", "-"), "value": value, "url": self.origin}
+            context.add_cookies([cookie | {"sameSite": "Lax"}])
 
     def renew(self, page: Page, age_seconds: float = 0) -> None:
         """Give the browser of *page* a new token, made so long ago; *page* does not change."""
@@ -224,9 +210,7 @@ class Site:
         self.plant(page.context, st_last_access_token_update=ago)
         if page.url.startswith(self.origin):
             # Clocks that differ count as equal here.
-            page.evaluate(
-                "sessionStorage.clear(), localStorage.removeItem('__st_clockSkewInMillis')"
-            )
+            page.evaluate("sessionStorage.clear(), delete localStorage.__st_clockSkewInMillis")
 
     def show(self, page: Page, path: str, user: str) -> None:
         """Open *path* in *page*, and wait until it shows *user*."""
@@ -242,9 +226,15 @@ class Site:
         """Count the refreshes that the core received since the session was expired."""
         return sum(entry.path == "/recipe/session/refresh" for entry in self.core.request_log())
 
-    def forget_keys(self, page: Page) -> None:
-        """Make the app forget its keys, and the pause between two fetches."""
-        page.request.post(self.url("/panel/forget-keys"))
+    @contextmanager
+    def outage(self, page: Page) -> Iterator[None]:
+        """Stop the key server, and let the app forget its keys, until the block ends."""
+        forget_keys = partial(page.request.post, self.url("/panel/forget-keys"))
+        self.core.stop_key_server()
+        forget_keys()
+        yield
+        self.core.start_key_server()
+        forget_keys()
 
     @contextmanager
     def holding_refreshes(self) -> Iterator[None]:
@@ -410,20 +400,6 @@ def libraries(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "node_modules"
 
 
-def build_bare_sdk(folder: Path) -> Path:
-    """Bundle the browser SDK alone, as the package's own is bundled; returns the file.
-
-    :param folder: does not exist yet.
-    """
-    shutil.copytree(ROOT / "frontend", folder)
-    node, environment = install(folder)
-    options = ["--bundle", "--minify", "--format=iife", "--target=es2017"]
-    options += ["--global-name=supertokensWebsite", "--outfile=bare-sdk.js"]
-    entry = "node_modules/supertokens-website/index.js"
-    run([*node, "node_modules/esbuild/bin/esbuild", entry, *options], folder, environment)
-    return folder / "bare-sdk.js"
-
-
 @pytest.fixture(scope="package")
 def playwright() -> Iterator[Playwright]:
     """For this folder only: while it is open, no other event loop can run."""
@@ -514,46 +490,23 @@ def browser(engine: str, launch: Launch) -> Browser:
     return launch(engine)
 
 
-def is_early(request: Request) -> bool:
-    return "prerender" in request.headers.get("sec-purpose", "")
-
-
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
     """A browser without cookies, which fails the test in three cases.
 
     A page reads or sets a token, a script gets a page of this package, or a policy is broken.
     """
-    offences: list[str] = []
-
-    def watch(response: Response) -> None:
-        request, headers = response.request, response.headers
-        is_api = "/auth/" in response.url and not request.is_navigation_request()
-        touched = {"set-cookie", "front-token", "st-access-token"} & headers.keys()
-        if touched and not is_api:
-            offences.append(f"{request.method} {response.url} sent {sorted(touched)}")
-        is_html = headers.get("content-type", "").startswith("text/html")
-        is_page = is_html and headers.get("content-length") != "0"
-        # What a worker fetches, and what is loaded before it is shown, is a page in the end.
-        is_shown = request.is_navigation_request() or request.service_worker or is_early(request)
-        if "ssr-session" in headers and is_page and not is_shown:
-            offences.append(f"a script got {request.resource_type} {request.url}")
-
-    def listen(message: ConsoleMessage) -> None:
-        if "Content Security Policy" in message.text:
-            offences.append(message.text)
-
     with browser.new_context() as context:
-        context.set_default_timeout(DOCUMENT_TIMEOUT_MS)
-        context.on("response", watch)
-        context.on("console", listen)
+        context.set_default_timeout(see.TIMEOUT_MS)
+        offences = see.events(context, "response", see.offence)
+        violations = see.events(context, "console", see.violation)
         yield context
         # Playwright's own task waits for each, and must not be left waiting.
         for held in act.HELD.pop(context, ()):
             for route in held:
                 with suppress(Error):  # decided already, or its tab is closed
                     route.abort()
-    assert offences == []
+    assert (offences, violations) == ([], [])
 
 
 @pytest.fixture
@@ -562,10 +515,16 @@ def page(context: BrowserContext) -> Page:
 
 
 @pytest.fixture
+def other(context: BrowserContext) -> Page:
+    """Another tab of the same browser."""
+    return context.new_page()
+
+
+@pytest.fixture
 def unwatched(browser: Browser) -> Iterator[Page]:
     """A page that may do what `context` objects to."""
     with browser.new_context() as context:
-        context.set_default_timeout(DOCUMENT_TIMEOUT_MS)
+        context.set_default_timeout(see.TIMEOUT_MS)
         yield context.new_page()
 
 
@@ -583,6 +542,6 @@ def kept(engine: str, launch: Launch) -> Iterator[Page]:
     """A page that a browser keeps in memory when it is left."""
     browser = launch("keeping chromium" if engine == "chromium" else engine)
     with browser.new_context() as context:
-        context.set_default_timeout(DOCUMENT_TIMEOUT_MS)
+        context.set_default_timeout(see.TIMEOUT_MS)
         context.add_init_script(NOTE)
         yield context.new_page()

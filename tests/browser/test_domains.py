@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, Playwright, expect
 
 from ..tables import rows
 from . import see
-from .conftest import DOCUMENT_TIMEOUT_MS, Serve, Site, blocking_browser, both_engines, free_port
+from .conftest import Serve, Site, blocking_browser, both_engines, free_port
 
 HTTPS = "two hosts over https, pages without the SDK"
 APP, API = "app.example.test", "api.example.test"
@@ -121,7 +121,7 @@ def test_a_session_lives_where_pages_and_api_are_apart(
     site = deployed(name)
     with browser.new_context(ignore_https_errors=True) as context:
         page = context.new_page()
-        page.set_default_timeout(DOCUMENT_TIMEOUT_MS)
+        page.set_default_timeout(see.TIMEOUT_MS)
         warnings = see.console(page)
         user = site.sign_up_by_form(page, to="/account")
         see.user(page, user)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
-from playwright.sync_api import BrowserContext, Page, Playwright, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
 from ..tables import rows
 from . import act, see
-from .conftest import Serve, Site, both_engines, build_bare_sdk, either_lock
+from .conftest import Serve, Site, both_engines, either_lock
 
-START, DECORATED, TEMPLATE = "/tabs/start", "/tabs/decorated", "/tabs/template"
+START, DECORATED, TEMPLATE = "/tabs/start", "/bare", "/tabs/template"
 # Of eight tabs that have only the SDK's lock, which two busy processes may both take.
 FEW = 4
 READ_LOCK = f"localStorage.getItem('{see.SDK_LOCK}')"
@@ -32,28 +30,6 @@ window.reveal = (afterMs) => {
     document.dispatchEvent(new Event('visibilitychange'));
 };
 """
-
-
-@pytest.fixture(scope="module")
-def bare_sdk(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_bare_sdk(tmp_path_factory.mktemp("sdk") / "frontend")
-
-
-@pytest.fixture
-def site(serve: Serve, bare_sdk: Path) -> Site:
-    return serve(BARE_SDK=str(bare_sdk))
-
-
-@pytest.fixture
-def plain_http(serve: Serve, bare_sdk: Path) -> Site:
-    """A site whose pages are no secure context, so that browsers give them no Web Locks."""
-    return serve(BARE_SDK=str(bare_sdk), HOST="app.example.test")
-
-
-@pytest.fixture
-def other(context: BrowserContext) -> Page:
-    """Another tab of the same browser."""
-    return context.new_page()
 
 
 def show(tabs: list[Page], user: str) -> None:
@@ -102,11 +78,12 @@ def test_many_tabs_reloaded_at_once_cost_one_refresh_where(
 @both_engines
 @rows("is_secure", {"a browser has no web locks": True, "the site is no secure context": False})
 def test_many_tabs_cost_few_refreshes_and_no_session_where(
-    site: Site, plain_http: Site, context: BrowserContext, page: Page, is_secure: bool
+    site: Site, serve: Serve, context: BrowserContext, page: Page, is_secure: bool
 ) -> None:
     if is_secure:
         context.add_init_script(act.WITHOUT_WEB_LOCKS)
-    site = site if is_secure else plain_http
+    else:  # browsers give its pages no Web Locks
+        site = serve(HOST="app.example.test")
     user = site.signed_up_and_expired(page)
     tabs = act.open_tabs(context, site.url(START), DECORATED, 8)
     assert not tabs[0].evaluate("'locks' in navigator")
@@ -116,37 +93,9 @@ def test_many_tabs_cost_few_refreshes_and_no_session_where(
     assert_session_lives(site, page, user)
 
 
-@rows(
-    "engine, by_hand, most",
-    {
-        "of two windows": ("chromium", False, 1),
-        "one of them with a page by hand": ("chromium", True, 2),
-        "one of them with a page by hand, in Firefox": ("firefox", True, 2),
-    },
-)
-def test_tabs_share(
-    site: Site, context: BrowserContext, page: Page, by_hand: bool, most: int
-) -> None:
-    user = site.signed_up_and_expired(page, to="/panel/")
-    tabs = act.open_tabs(context, site.url(START), DECORATED, 2)
-    if by_hand:
-        tabs += act.open_tabs(context, site.url(START), "/tabs/handwritten", 1)
-    else:
-        with context.expect_page() as opened:
-            page.evaluate(f"open('{START}', '', 'popup,width=400,height=300') && null")
-        # The new window shows about:blank first.
-        opened.value.wait_for_url(site.url(START))
-        opened.value.evaluate(f"history.replaceState(null, '', '{TEMPLATE}')")
-        tabs.append(opened.value)
-    act.reload_at_once(tabs)
-    show(tabs, user)
-    assert 1 <= site.refresh_calls() <= most
-    assert_session_lives(site, page, user)
-
-
 @both_engines
 def test_frames_and_a_fetch_share_one_refresh(site: Site, page: Page, user: str) -> None:
-    """The SDK handles the fetch itself, without the lock that the frames use."""
+    """The SDK handles the fetch itself, as on a page by hand: without the lock of the frames."""
     page.goto(site.url("/tabs/frames"))
     expect(page.locator(f"#out {see.USER}")).to_have_text(user)
     for frame in page.frames[1:]:
@@ -190,9 +139,7 @@ def test_a_tab_in_the_background(
 
 
 @both_engines
-def test_nobody_refreshes_while_another_holds_the_lock(
-    site: Site, page: Page, user: str, other: Page
-) -> None:
+def test_nobody_refreshes_without_the_lock(site: Site, page: Page, user: str, other: Page) -> None:
     other.goto(site.url(START))
     other.evaluate(
         """key => { const hold = () => { localStorage.setItem(key, JSON.stringify({
@@ -209,33 +156,6 @@ def test_nobody_refreshes_while_another_holds_the_lock(
     other.wait_for_function("() => window.held > 10")
     assert site.refresh_calls() == 0
     other.evaluate("key => { clearInterval(renewals); localStorage.removeItem(key) }", see.SDK_LOCK)
-    see.user(page, user)
-    assert site.refresh_calls() == 1
-
-
-# Another tab has read at the same moment, and writes later.
-OVERWRITTEN = """(() => { const set = Storage.prototype.setItem;
-Storage.prototype.setItem = function (key, value) {
-    set.call(this, key, value);
-    if (key !== 'KEY' || window.isOverwritten) return;
-    window.isOverwritten = true;
-    set.call(this, key, JSON.stringify({ ...JSON.parse(value), id: 'another' }));
-};
-const get = Storage.prototype.getItem;
-window.readsAfter = 0;
-Storage.prototype.getItem = function (key) {
-    if (key === 'KEY' && window.isOverwritten) window.readsAfter += 1;
-    return get.call(this, key);
-}; })()""".replace("KEY", see.SDK_LOCK)
-
-
-def test_whoever_writes_over_our_lock_has_it(site: Site, page: Page, user: str) -> None:
-    page.add_init_script(OVERWRITTEN)
-    page.goto(site.url(DECORATED))
-    # The first read finds another holder; from the second on, the page tries again.
-    page.wait_for_function("() => window.readsAfter >= 4")
-    assert site.refresh_calls() == 0
-    page.evaluate("key => localStorage.removeItem(key)", see.SDK_LOCK)
     see.user(page, user)
     assert site.refresh_calls() == 1
 
@@ -277,27 +197,8 @@ def test_no_lock_is_left_by_a_page_that_is_taking_it(site: Site, page: Page) -> 
     assert page.evaluate(READ_LOCK) is None
 
 
-def test_an_answer_that_nobody_heard_ends_nothing(
-    site: Site, playwright: Playwright, page: Page, user: str
-) -> None:
-    """The server has refreshed the tokens, and the page that sent the request is gone."""
-    act.hold(page)
-    start_refresh(page, site.url(DECORATED))
-    elsewhere = playwright.request.new_context(storage_state=page.context.storage_state())
-    elsewhere.post(site.url("/auth/session/refresh"), headers={"rid": "session"})
-    elsewhere.dispose()
-    assert site.refresh_calls() == 1
-    # Left while it waits, so that nothing it still does can interrupt what follows.
-    page.goto(site.url(START))
-    page.unroute(act.REFRESH_API)
-    site.show(page, TEMPLATE, user)
-    assert_session_lives(site, page, user)
-
-
 @either_lock
-def test_a_page_left_takes_no_lock_of_others(
-    site: Site, page: Page, other: Page, script: str
-) -> None:
+def test_a_page_left_takes_only_its_lock(site: Site, page: Page, other: Page, script: str) -> None:
     page.context.add_init_script(script)
     site.sign_up(page, to="/panel/")
     # It has held the lock itself, once.
@@ -320,9 +221,7 @@ def test_a_page_left_takes_no_lock_of_others(
 
 @both_engines
 @either_lock
-def test_a_closed_tab_lets_the_waiting_one_go_on(
-    site: Site, page: Page, other: Page, script: str
-) -> None:
+def test_a_closed_tab_holds_nobody_up(site: Site, page: Page, other: Page, script: str) -> None:
     page.context.add_init_script(script)
     user = site.signed_up_and_expired(page)
     act.hold(other)
@@ -340,9 +239,7 @@ def test_a_closed_tab_lets_the_waiting_one_go_on(
 # --- a refresh that hangs ------------------------------------------------------------------------
 
 
-def test_a_tab_that_waits_for_a_hanging_one_says_so(
-    site: Site, page: Page, user: str, other: Page
-) -> None:
+def test_a_tab_that_waits_for_long_says_so(site: Site, page: Page, user: str, other: Page) -> None:
     act.hold(other)
     start_refresh(other, site.url(DECORATED))
     page.clock.install()
@@ -358,7 +255,7 @@ def test_a_tab_that_waits_for_a_hanging_one_says_so(
 
 
 def test_trying_again_after_a_refresh_that_hangs_asks(site: Site, page: Page, user: str) -> None:
-    act.hold(page, act.REFRESH_API, only_first=True)
+    act.hold(page, only_first=True)
     page.clock.install()
     start_refresh(page, site.url(DECORATED))
     page.clock.fast_forward(11_000)
