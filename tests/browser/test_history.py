@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from ..tables import rows
 from . import act, see
-from .conftest import Site, both_engines, both_flows
+from .conftest import Site, both_engines, both_flows, each_flow
 
 
 def go_to(page: Page, url: str) -> None:
@@ -53,8 +53,7 @@ def test_a_refresh_leaves_no_trace_in_history(site: Site, kept: Page) -> None:
         assert not [state for state in documents if "refresh" in state], path
 
 
-@both_engines
-@both_flows
+@each_flow
 @rows("is_revoked", {"one that led to sign-in": True, "one that was tried again": False})
 def test_no_other_refresh_leaves_a_trace(site: Site, kept: Page, is_revoked: bool) -> None:
     user = site.signed_up_and_expired(kept, to="/panel/")
@@ -122,9 +121,7 @@ def test_a_page_back_after_sign_out(site: Site, kept: Page, name: str, is_shown:
 
 
 @both_engines
-def test_a_page_that_comes_back_to_another_user_is_theirs(
-    site: Site, kept: Page, engine: str
-) -> None:
+def test_a_page_back_for_another_user_is_theirs(site: Site, kept: Page, engine: str) -> None:
     first = signed_in_and_gone_on(site, kept, "with-script")
     sign_out(kept)
     second = site.sign_up_by_form(kept, to="/panel/")
@@ -198,8 +195,7 @@ def test_the_answer_to_a_form_is_never_sent_for_again(site: Site, kept: Page, en
     kept.wait_for_load_state()
     go_to(kept, site.url("/panel/"))
     sign_out(kept)
-    sent: list[str] = []
-    kept.on("request", lambda request: sent.append(request.method))
+    sent = see.requests(kept, method="POST")
     if engine == "firefox":
         go_back(kept)
         kept.wait_for_function(
@@ -209,7 +205,7 @@ def test_the_answer_to_a_form_is_never_sent_for_again(site: Site, kept: Page, en
         with kept.expect_event("requestfailed"):  # Chromium stores no such page, and prompts first
             go_back(kept)
     assert not kept.get_by_text("for nobody else").count()
-    assert "POST" not in sent or engine == "chromium"
+    assert sent == [] or engine == "chromium"
 
 
 # --- pages that come back from the browser's HTTP cache ------------------------------------------
