@@ -10,7 +10,6 @@ import json
 import random
 import re
 import string
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -148,15 +147,14 @@ def test_a_token_is_left(site: Site, page: Page, signs_out: bool) -> None:
 def test_a_lock_that_nobody_holds_is_removed_or_waited_out(site: Site, page: Page) -> None:
     user = site.sign_up(page)
     page.clock.install()
-    now = round(time.time() * 1000)
-    left_by_a_dead_tab = json.dumps({"id": "dead", "timeRefreshed": now, "timeAcquired": now})
-    from_the_future = '{"id": "x", "timeRefreshed": 9e15, "timeAcquired": 9e15}'
-    for lock in ("junk", "null", "[]", "{}", from_the_future, left_by_a_dead_tab):
+    future = "JSON.stringify({ id: 'x', timeRefreshed: 9e15, timeAcquired: 9e15 })"
+    dead = future.replace("9e15", "Date.now()")  # a tab that is gone has left it
+    for lock in ("'junk'", "null", "'[]'", "'{}'", future, dead):
         page.goto(site.url("/panel/"))
         site.expire(page)
-        page.evaluate("([key, lock]) => localStorage.setItem(key, lock)", [see.SDK_LOCK, lock])
+        page.evaluate(f"localStorage.setItem('{see.SDK_LOCK}', {lock})")
         page.goto(site.url("/account"))
-        if lock is left_by_a_dead_tab:
+        if lock is dead:
             see.part(page, "working")
             for _ in range(9):
                 page.clock.run_for(1000)
