@@ -38,6 +38,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # resolved, what a form sends, which headers a request carries, and what a policy forbids.
 both_engines = pytest.mark.parametrize("engine", ["chromium", "firefox"])
 both_flows = pytest.mark.parametrize("flow", ["inline", "redirect"])
+# Firefox takes the flow with one navigation more.
 _FLOWS = [("chromium", "inline"), ("chromium", "redirect"), ("firefox", "redirect")]
 each_flow = pytest.mark.parametrize(("engine", "flow"), _FLOWS)
 either_lock = rows("script", {"with web locks": "", "without": act.WITHOUT_WEB_LOCKS})

@@ -263,15 +263,6 @@ def test_a_page_kept_for_an_hour_is_asked_for_after_sign_out(site: Site, page: P
 # --- pages that respond with 304 before anything is rendered -------------------------------------
 
 DATE = "Thu, 01 Jan 2026 00:00:00 GMT"
-# Both browsers send the tag of a page for other cookies, too, but not its date.
-pages_with_validators = rows(
-    "name, has_tag, has_date",
-    {
-        "a template decides, tag and date": ("decides", True, True),
-        "a template decides, date": ("decides-date", False, True),
-        "a page looks, tag and date": ("looks", True, True),
-    },
-)
 
 
 def come_back(site: Site, page: Page, name: str) -> dict[str, str | None]:
@@ -284,8 +275,16 @@ def come_back(site: Site, page: Page, name: str) -> dict[str, str | None]:
     return asked
 
 
+# Both browsers send the tag of a page for other cookies, too, but not its date.
 @both_engines
-@pages_with_validators
+@rows(
+    "name, has_tag, has_date",
+    {
+        "a template decides, tag and date": ("decides", True, True),
+        "a template decides, date": ("decides-date", False, True),
+        "a page looks, tag and date": ("looks", True, True),
+    },
+)
 def test_a_page_that_could_be_unchanged_is_shown_only_to_whom_it_was_made_for(
     site: Site, page: Page, name: str, has_tag: bool, has_date: bool
 ) -> None:
