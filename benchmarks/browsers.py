@@ -1,17 +1,33 @@
 """The browsers of ``benchmarks.refresh_page`` and ``.day``, and the sites that they visit."""
 
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.browser.conftest import build_bare_sdk, launch_chromium, launch_firefox, served
+from hatch_build import run
+from tests.browser.conftest import install, launch_chromium, launch_firefox, served
 
-from .frame import PACKAGE, packages
+from .frame import PACKAGE, ROOT, packages
 
 BY_HAND = "by hand"
 LAUNCH: dict[str, Any] = {"chromium": launch_chromium, "firefox": launch_firefox}
+
+
+def build_bare_sdk(folder: Path) -> Path:
+    """Bundle the browser SDK alone, as the package's own is bundled; returns the file.
+
+    :param folder: does not exist yet.
+    """
+    shutil.copytree(ROOT / "frontend", folder)
+    node, environment = install(folder)
+    options = ["--bundle", "--minify", "--format=iife", "--target=es2017"]
+    options += ["--global-name=supertokensWebsite", "--outfile=bare-sdk.js"]
+    entry = "node_modules/supertokens-website/index.js"
+    run([*node, "node_modules/esbuild/bin/esbuild", entry, *options], folder, environment)
+    return folder / "bare-sdk.js"
 
 
 @contextmanager

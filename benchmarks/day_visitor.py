@@ -11,7 +11,7 @@ from urllib.parse import quote_plus, unquote
 
 from playwright.async_api import BrowserContext, Error, Page, Response
 
-from tests.browser.conftest import SDK_LOCK
+from tests.browser import see
 
 from .browser_site import CONTENT
 from .day_plan import PLAIN, Step
@@ -48,7 +48,7 @@ window.turn = (to) => {
     document.dispatchEvent(new Event('visibilitychange', { bubbles: true }));
     dispatchEvent(new Event(to === 'visible' ? 'focus' : 'blur'));
 };
-})()""".replace("LOCK", SDK_LOCK)
+})()""".replace("LOCK", see.SDK_LOCK)
 # The content has arrived, or the visitor must sign in or send a late form.
 ARRIVED = """([url, since]) => (location.href === url && window.shownAt > since)
     || location.pathname.startsWith('/auth')

@@ -15,7 +15,8 @@ from typing import NamedTuple
 from playwright.sync_api import Browser, Error, sync_playwright
 
 from flask_ssr_session.dev_core import DevelopmentCore
-from tests.browser.conftest import ShiftedClock, Site, open_tabs, reload_at_once
+from tests.browser import act
+from tests.browser.conftest import ShiftedClock, Site
 
 from .browsers import BY_HAND, LAUNCH, sites
 from .frame import in_turns, parser, show
@@ -46,9 +47,9 @@ def visit(browser: Browser, site: Site, case: Case) -> tuple[float, int, int, in
             page.wait_for_function("() => window.shownAt")
             site.expire(page)
             page.goto(site.url(START))
-        tabs = open_tabs(context, site.url(START), PATH, case.tabs)
+        tabs = act.open_tabs(context, site.url(START), PATH, case.tabs)
         site.core.clear_request_log()
-        reload_at_once(tabs)
+        act.reload_at_once(tabs)
         end = time.monotonic() + 60
         for tab in tabs:
             with suppress(Error):  # a tab that does not arrive is counted

@@ -12,16 +12,8 @@ from pathlib import Path
 from playwright.sync_api import Page, Route, expect, sync_playwright
 
 from flask_ssr_session.dev_core import DevelopmentCore
-from tests.browser.conftest import (
-    DOCUMENT_TIMEOUT_MS,
-    REFRESH_API,
-    ROOT,
-    ShiftedClock,
-    Site,
-    launch_chromium,
-    post_form,
-    served,
-)
+from tests.browser import act, see
+from tests.browser.conftest import ROOT, ShiftedClock, Site, launch_chromium, served
 
 IMAGES = ROOT / "docs" / "images"
 
@@ -31,7 +23,7 @@ def take_refreshing(site: Site, page: Page, folder: Path) -> None:
     site.signed_up_and_expired(page)
     # The refresh lasts until the API responds.
     unanswered: list[Route] = []
-    page.route(REFRESH_API, lambda route: unanswered.append(route))
+    page.route(act.REFRESH_API, lambda route: unanswered.append(route))
     page.goto(site.url("/dashboard"))
     expect(page.get_by_role("heading", name="your session is being renewed")).to_be_visible()
     # What it looks like after a second.
@@ -46,7 +38,7 @@ def take_late_form(site: Site, page: Page, folder: Path) -> None:
     page.set_viewport_size({"width": 740, "height": 280})
     site.sign_up(page, to="/form")
     site.expire(page)
-    post_form(page, site.url("/form"), note="A long one, typed with care.")
+    act.post_form(page, site.url("/form"), note="A long one, typed with care.")
     expect(page.get_by_role("button", name="Send them now")).to_be_visible()
     page.screenshot(path=folder / "late-form.png")
 
@@ -65,7 +57,7 @@ def main() -> None:
     ):
         for take in (take_refreshing, take_late_form):
             page = browser.new_page(viewport={"width": 860, "height": 510})
-            page.set_default_timeout(DOCUMENT_TIMEOUT_MS)
+            page.set_default_timeout(see.TIMEOUT_MS)
             take(Site(origin, core, clock), page, folder)
             page.close()
 

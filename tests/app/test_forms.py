@@ -468,8 +468,9 @@ def test_one_request_leaves_nothing_to_the_next(client: FlaskClient) -> None:
 # --- Flask-WTF -----------------------------------------------------------------------------------
 
 
-@rows("guards_all", {"in the view": False, "before the whole app": True})
-def test_token_of_flask_wtf_survives_and_is_good_for_the_second_try(guards_all: bool) -> None:
+# The hook of Flask-WTF reads the form, so before any view's decorator.
+@rows("order", {"in the view": "", "in a hook before ours": "before", "and after ours": "after"})
+def test_token_of_flask_wtf_survives_and_is_good_for_the_second_try(order: str) -> None:
     class Entry(FlaskForm):  # type: ignore[misc]
         title = StringField()
 
@@ -479,12 +480,13 @@ def test_token_of_flask_wtf_survives_and_is_good_for_the_second_try(guards_all: 
             return f"{g.session.user_id} wrote {form.title.data}"
         return jsonify(token=form.csrf_token.current_token, errors=form.errors)
 
-    app = make_app()
+    app = Flask("app")
     app.secret_key = "only for this test"
+    for name, set_up in {"before": CSRFProtect, "": make_app, "after": CSRFProtect}.items():
+        if name in ("", order):
+            set_up(app)
     view = session_required(keep_form=True)(entry)
     app.add_url_rule("/entry", "entry", view, methods=["GET", "POST"])
-    if guards_all:  # it reads the form in a hook, so before any view's decorator
-        CSRFProtect(app)
     client = signed_in(app)
     token = (client.get("/entry", headers=PAGE).json or {})["token"]
     fields = [("csrf_token", token), ("title", "Tea")]

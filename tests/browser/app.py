@@ -1,16 +1,14 @@
 """The example app with more pages: one server for most tests.
 
 Environment: HOST is the host name in the browser, SESSION_ARGUMENTS (JSON) goes to SuperTokens'
-Session recipe, OVERRIDES names one of OVERRIDES. TALISMAN (JSON) sets up Flask-Talisman, and CSRF
-("before" or "after" flask_ssr_session) Flask-WTF. LIBRARIES is the folder of htmx and Turbo,
-BARE_SDK the browser SDK's file. repair_views.py has two more.
+Session recipe, OVERRIDES names one of OVERRIDES. TALISMAN (JSON) sets up Flask-Talisman.
+LIBRARIES is the folder of htmx and Turbo. repair_views.py has two more.
 """
 
 from __future__ import annotations
 
 import argparse
 import functools
-import gzip
 import json
 import os
 import secrets
@@ -24,43 +22,18 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import jwt
-from flask import (
-    Blueprint,
-    Flask,
-    Response,
-    current_app,
-    g,
-    jsonify,
-    make_response,
-    render_template_string,
-    request,
-    send_from_directory,
-)
+from flask import Blueprint, Flask, Response, current_app, g, render_template_string, request
 from flask_talisman import Talisman
-from flask_wtf import CSRFProtect, FlaskForm  # type: ignore[import-untyped]
 from jinja2 import ChoiceLoader, DictLoader
 from markupsafe import Markup
 from supertokens_python.recipe import session
-from wtforms import StringField  # type: ignore[import-untyped]
 
 from example_app import create_app
-from example_app.extensions import ssr_session
-from flask_ssr_session import FlaskSSRSession, session_exempt, session_required
+from flask_ssr_session import session_exempt, session_required
 from flask_ssr_session.clock import SystemClock
 from flask_ssr_session.sansio.request_kind import kind_of_request
 
-from .app_pages import (
-    CACHED,
-    CANARY,
-    CLOBBERING,
-    FORMS,
-    KINDS,
-    OVERRIDES,
-    REMEMBERED,
-    TABS,
-    WORKERS,
-)
+from . import app_pages as html
 from .repair_views import repair, set_up_recipes
 
 if TYPE_CHECKING:
@@ -117,7 +90,7 @@ def decide(**arguments: Any) -> str:
 
 
 pages.add_url_rule("/given-nonce", "given_nonce", lambda: decide(nonce=own_nonce()))
-pages.add_url_rule("/nonce", "nonce", lambda: decide(nonce=CANARY))
+pages.add_url_rule("/nonce", "nonce", lambda: decide(nonce=html.CANARY))
 pages.add_url_rule("/twice", "twice", lambda: decide(twice=True))
 pages.add_url_rule(
     "/decides/<path:rest>", "decides", lambda rest: decide(rest=rest), methods=GET_AND_POST
@@ -128,7 +101,7 @@ pages.add_url_rule(
 def texts() -> str:
     template = current_app.jinja_env.get_template("refresh_page.html")
     names = template.module.default_texts  # type: ignore[attr-defined]
-    return decide(texts=dict.fromkeys(names, CANARY))
+    return decide(texts=dict.fromkeys(names, html.CANARY))
 
 
 @pages.route("/behind/<path:rest>", methods=GET_AND_POST)
@@ -139,7 +112,7 @@ def behind(rest: str) -> str:
 
 @pages.get("/clobbered/<kind>/<names>")
 def clobbered(kind: str, names: str) -> str:
-    return decide(before="".join(CLOBBERING[kind].format(name) for name in names.split(",")))
+    return decide(before="".join(html.CLOBBERING[kind].format(name) for name in names.split(",")))
 
 
 @pages.get("/framer")
@@ -156,27 +129,24 @@ def framer() -> Response:
 @session_exempt
 def hostile_refresh() -> Response:
     """Respond as no refresh API does; the cookie ``answer`` selects how."""
-    in_headers = CANARY.encode().decode("latin-1")
-    payload = json.dumps({"uid": CANARY, "ate": 1000, "up": {CANARY: CANARY}})
+    in_headers = html.CANARY.encode().decode("latin-1")
+    payload = json.dumps({"uid": html.CANARY, "ate": 1000, "up": {html.CANARY: html.CANARY}})
     front_tokens = {"junk": in_headers, "claims": b64encode(payload.encode()).decode()}
     status, front_token = request.cookies.get("answer", "500-none").split("-")
-    response = Response(CANARY, status=f"{status} {in_headers}", mimetype="text/html")
+    response = Response(html.CANARY, status=f"{status} {in_headers}", mimetype="text/html")
     response.headers["anti-csrf"] = response.headers["x-reason"] = in_headers
     if front_token in front_tokens:
         response.headers["front-token"] = front_tokens[front_token]
     return response
 
 
-pages.add_url_rule(
-    "/own", "own", lambda: render_template_string("{% include 'own.html' %}"), methods=GET_AND_POST
-)
-STYLES = {
-    "own": "body { background: Canvas; color: CanvasText }",
-    "history": "body { display: flow-root !important }",
-}
-pages.add_url_rule(
-    "/style/<name>.css", "style", lambda name: Response(STYLES[name], mimetype="text/css")
-)
+OWN = "{% include 'own.html' %}"
+pages.add_url_rule("/own", "own", lambda: render_template_string(OWN), methods=GET_AND_POST)
+
+
+@pages.get("/style/<name>.css")
+def style(name: str) -> Response:
+    return Response(html.STYLES[name], mimetype="text/css")
 
 
 # --- pages that a browser keeps ------------------------------------------------------------------
@@ -186,10 +156,10 @@ pages.add_url_rule(
 @session_required
 def kept_page(name: str) -> Response:
     """Show one of REMEMBERED; the number counts the requests."""
-    with_script, cache_control = REMEMBERED[name]
-    template = KINDS["remembered"]
+    with_script, cache_control = html.REMEMBERED[name]
+    template = html.KINDS["remembered"]
     text = render_template_string(template, with_script=with_script, number=next(numbers))
-    response = make_response(text)
+    response = Response(text)
     if cache_control is not None:
         response.headers["Cache-Control"] = cache_control
     return response
@@ -198,13 +168,13 @@ def kept_page(name: str) -> Response:
 @pages.route("/asks-the-core", methods=GET_AND_POST)
 @session_required(check_revoked=True)
 def asking_page() -> str:
-    return render_template_string(KINDS["remembered"], with_script=False, number=next(numbers))
+    return render_template_string(html.KINDS["remembered"], with_script=False, number=next(numbers))
 
 
 @pages.get("/caches/<name>")
 def cached_page(name: str) -> Response:
     """Respond with 304 before anything is rendered; tag and date are the same for everyone."""
-    template, has_tag, has_date = CACHED[name]
+    template, has_tag, has_date = html.CACHED[name]
 
     def with_validators(response: Response) -> Response:
         response.cache_control.no_cache = True
@@ -215,10 +185,10 @@ def cached_page(name: str) -> Response:
         response.make_conditional(request)
         return response
 
-    unchanged = with_validators(make_response(""))
+    unchanged = with_validators(Response(""))
     if unchanged.status_code == 304:
         return unchanged
-    return with_validators(make_response(render_template_string(template)))
+    return with_validators(Response(render_template_string(template)))
 
 
 class ShiftedClock(SystemClock):
@@ -245,7 +215,7 @@ class Recorder:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
-        if environ["REQUEST_METHOD"] == "POST" and path.startswith(("/forms/", "/guarded/")):
+        if environ["REQUEST_METHOD"] == "POST" and path.startswith("/forms/"):
             body = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
             environ["wsgi.input"] = BytesIO(body)
             environ["tests.note"] = {
@@ -257,8 +227,8 @@ class Recorder:
             self.posts.append(environ["tests.note"])
         if not path.startswith("/caches/"):
             return self._app(environ, start_response)
-        note = {"tag": environ.get("HTTP_IF_NONE_MATCH")}
-        note["date"] = environ.get("HTTP_IF_MODIFIED_SINCE")
+        conditions = {"tag": "HTTP_IF_NONE_MATCH", "date": "HTTP_IF_MODIFIED_SINCE"}
+        note = {name: environ.get(key) for name, key in conditions.items()}
         self.asked[path].append(note)
 
         def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
@@ -277,12 +247,12 @@ class Recorder:
 
         @app.get("/recorder/<name>")
         @session_exempt
-        def recorder(name: str) -> Response:
+        def recorder(name: str) -> list[Any]:
             if name == "posts":
-                return jsonify(self.posts)
+                return self.posts
             if name == "come-late":
                 self.comes_late = True
-            return jsonify(self.asked.pop(f"/caches/{name}", []))
+            return self.asked.pop(f"/caches/{name}", [])
 
 
 # --- forms ---------------------------------------------------------------------------------------
@@ -294,44 +264,20 @@ def form_page(name: str) -> str:
     """Show the form, or a confirmation that it arrived."""
     if request.method == "GET":
         port = request.host.partition(":")[2]
-        return render_template_string(FORMS[name], name=name, port=port)
+        return render_template_string(html.FORMS[name], name=name, port=port)
     request.environ["tests.note"]["arrived"] = True
     return "<!doctype html><title>Arrived</title><p data-arrived>Arrived</p>"
 
 
-forms.add_url_rule(
-    "/keeps/<name>", "keeps", session_required(keep_form=True)(form_page), methods=GET_AND_POST
-)
-forms.add_url_rule("/plain/<name>", "plain", session_required(form_page), methods=GET_AND_POST)
+for name, guard in {"keeps": session_required(keep_form=True), "plain": session_required}.items():
+    forms.add_url_rule(f"/{name}/<name>", name, guard(form_page), methods=GET_AND_POST)
 
 
 @forms.route("/open", methods=GET_AND_POST)
 @session_exempt
 def open_to_all() -> str:
     """Accept any form without a session, and show a form with another target."""
-    return render_template_string(FORMS["simple"], name="open")
-
-
-class Entry(FlaskForm):  # type: ignore[misc]
-    title = StringField()
-
-
-@session_required(keep_form=True)
-def entry() -> str:
-    form = Entry()
-    if form.validate_on_submit():
-        request.environ["tests.note"]["arrived"] = True
-        return f"<p data-arrived>{g.session.user_id}</p>"
-    return render_template_string(FORMS["wtf"], name="entry", form=form)
-
-
-def set_up_csrf(app: Flask) -> None:
-    """Set flask_ssr_session up as the example app does, and Flask-WTF before or after it."""
-    app.secret_key = "only for this test"
-    app.add_url_rule("/guarded/entry", view_func=entry, methods=GET_AND_POST)
-    steps = [CSRFProtect().init_app, FlaskSSRSession().init_app]
-    for step in steps if os.environ["CSRF"] == "before" else reversed(steps):
-        step(app)
+    return render_template_string(html.FORMS["simple"], name="open")
 
 
 # --- every kind of request -----------------------------------------------------------------------
@@ -343,7 +289,7 @@ received: list[str] = []
 
 
 def kind_page(name: str) -> str:
-    return render_template_string(KINDS[name])
+    return render_template_string(html.KINDS[name])
 
 
 kinds.add_url_rule("/<name>", "page", session_required(kind_page))
@@ -356,7 +302,7 @@ def fragment() -> str:
     """Return a fragment of a page, inside a Turbo frame if one requests it."""
     if "note" in request.form:
         received.append(request.form["note"])
-    return render_template_string(KINDS["fragment"], note=request.form.get("note", ""))
+    return render_template_string(html.KINDS["fragment"], note=request.form.get("note", ""))
 
 
 @kinds.post("/sent")
@@ -385,63 +331,36 @@ def note(run: str, name: str) -> tuple[str, int]:
 
 @kinds.get("/state")
 @session_exempt
-def state() -> Response:
-    return jsonify(noted=noted, received=received)
+def state() -> dict[str, Any]:
+    return {"noted": noted, "received": received}
 
 
 @kinds.get("/worker/<name>.js")
 @session_exempt
 def worker(name: str) -> Response:
     allowed = {"Service-Worker-Allowed": "/kinds/"}
-    return Response(WORKERS[name], headers=allowed, mimetype="text/javascript")
+    return Response(html.WORKERS[name], headers=allowed, mimetype="text/javascript")
 
 
 @kinds.get("/library/<path:name>")
 @session_exempt
 def library(name: str) -> Response:
-    return send_from_directory(os.environ["LIBRARIES"], name)
+    script = Path(os.environ["LIBRARIES"], name).read_text(encoding="utf-8")
+    return Response(script, mimetype="text/javascript")
 
 
-# --- tabs: handwritten, decorated, and by template -----------------------------------------------
+# --- tabs ----------------------------------------------------------------------------------------
 
-# The first follows SuperTokens' guide: the server verifies the token; if that fails, a page lets
-# the bare browser SDK refresh, and reloads. It is a second user of the SDK in the same browser, and
-# the baseline of the benchmarks.
 tabs = Blueprint("tabs", __name__, url_prefix="/tabs")
 # Clear while every refresh is held.
 answers = threading.Event()
 answers.set()
 
 
-@functools.lru_cache
-def signing_keys() -> jwt.PyJWKClient:
-    return jwt.PyJWKClient(current_app.config["CORE_URI"] + "/.well-known/jwks.json")
-
-
-@tabs.get("/handwritten")
-@session_exempt
-def handwritten() -> str:
-    """Verify and refresh by hand."""
-    raw_token = request.cookies.get("sAccessToken", "")
-    try:
-        key = signing_keys().get_signing_key_from_jwt(raw_token)
-        claims = jwt.decode(raw_token, key, algorithms=["RS256"])
-    except jwt.PyJWTError:
-        return TABS["handwritten"]
-    return render_template_string(TABS["content"], user=claims["sub"])
-
-
-@tabs.get("/decorated")
-@session_required
-def decorated() -> str:
-    return render_template_string(TABS["content"], user=g.session.user_id)
-
-
-tabs.add_url_rule("/template", "template", lambda: render_template_string(TABS["template"]))
-tabs.add_url_rule("/start", "start", session_exempt(lambda: TABS["start"]))
-tabs.add_url_rule(
-    "/frames", "frames", session_exempt(lambda: render_template_string(TABS["frames"]))
-)
+tabs.add_url_rule("/template", "template", lambda: render_template_string(html.TABS["template"]))
+tabs.add_url_rule("/start", "start", session_exempt(lambda: html.TABS["start"]))
+frames = session_exempt(lambda: render_template_string(html.TABS["frames"]))
+tabs.add_url_rule("/frames", "frames", frames)
 
 
 @tabs.get("/<any(hold, 'let-go'):what>")
@@ -455,20 +374,6 @@ def hold(what: str) -> str:
 def wait_before_refresh() -> None:
     if request.path == "/auth/session/refresh":
         answers.wait(60)
-
-
-@functools.lru_cache
-def compressed_sdk() -> bytes:
-    return gzip.compress(Path(os.environ["BARE_SDK"]).read_bytes())
-
-
-@tabs.get("/bare-sdk.js")
-@session_exempt
-def bare_sdk() -> Response:
-    """Send the SDK like the package's own script: compressed, and cacheable for ever."""
-    headers = {"Content-Encoding": "gzip"}
-    headers["Cache-Control"] = "public, max-age=31536000, immutable"
-    return Response(compressed_sdk(), headers=headers, mimetype="text/javascript")
 
 
 # --- the app -------------------------------------------------------------------------------------
@@ -490,8 +395,6 @@ def make_app(site: str) -> Flask:
     arguments = json.loads(told.get("SESSION_ARGUMENTS", "{}"))
     session.init = functools.partial(session.init, **arguments)
     set_up_recipes()
-    if "CSRF" in told:
-        ssr_session.init_app = set_up_csrf  # type: ignore[method-assign]
     app = create_app(site=site)
     for blueprint in (pages, forms, kinds, tabs, repair):
         app.register_blueprint(blueprint)
@@ -501,8 +404,8 @@ def make_app(site: str) -> Flask:
     recorder.add_views(app)
     app.wsgi_app = recorder  # type: ignore[method-assign]
     assert app.jinja_loader is not None
-    app.jinja_env.globals["translations"] = OVERRIDES["texts"]
-    templates = OVERRIDES[told.get("OVERRIDES", "none")]
+    app.jinja_env.globals["translations"] = html.OVERRIDES["texts"]
+    templates = html.OVERRIDES[told.get("OVERRIDES", "none")]
     app.jinja_loader = ChoiceLoader([DictLoader(templates), app.jinja_loader])
     if "TALISMAN" in told:
         Talisman(app, **json.loads(told["TALISMAN"]))

@@ -26,16 +26,6 @@ CLOBBERING = {
 
 OVERRIDES: dict[str, dict[str, Any]] = {
     "none": {},
-    "look": {
-        "refresh_page.html": """
-{% from "flask_ssr_session/refresh_page.html" import refresh_page as original %}
-{% macro refresh_page() %}
-{% call original() %}<p id="own-look">Our own look, one moment …</p>{% endcall %}
-{% endmacro %}"""
-    },
-    "broken": {
-        "refresh_page.html": "{% macro refresh_page() %}{{ this.does.not.exist }}{% endmacro %}"
-    },
     "policies": {
         "base.html": """<!doctype html><title>{% block title %}{% endblock %}</title>
 {{ session_script() }}
@@ -96,7 +86,7 @@ REMEMBERED = {
 # A template with needs_refresh, and one that only reads the session.
 DECIDES = """{% from "refresh_page.html" import refresh_page -%}
 <!doctype html><title>Page</title>{% if needs_refresh %}{{ refresh_page() }}{% else %}
-<p id="whose">{{ g.session.user_id }}</p>{% endif %}"""
+<p id="whose" data-user>{{ g.session.user_id }}</p>{% endif %}"""
 LOOKS = """<!doctype html><title>Page</title>
 <p id="whose">{{ g.session.user_id if g.session else "everybody" }}</p>"""
 # name: (template, has a tag, has a date)
@@ -104,6 +94,11 @@ CACHED = {
     "decides": (DECIDES, True, True),
     "decides-date": (DECIDES, False, True),
     "looks": (LOOKS, True, True),
+}
+
+STYLES = {
+    "own": "body { background: Canvas; color: CanvasText }",
+    "history": "body { display: flow-root !important }",
 }
 
 # --- forms ---------------------------------------------------------------------------------------
@@ -180,8 +175,6 @@ b</textarea>
 <select id="marked"><option>a<option selected>b</select>
 <select id="many" multiple><option selected>a<option>b</select>
 <p id="editable" contenteditable>a</p>""",
-    "wtf": PAGE
-    + '<form method="post">{{ form.csrf_token }}{{ form.title }}<button>Send</button></form>',
 }
 
 # What a visitor may do on the page "fields", and how it is undone.
@@ -323,27 +316,14 @@ WORKERS = {
 
 # --- tabs ----------------------------------------------------------------------------------------
 
-# The content is in place when its script runs, by the clock that all tabs share.
-CONTENT = """<!doctype html><html lang="en"><title>Content</title><link rel="icon" href="data:,">
-<p data-user>{{ user }}</p><script>shownAt = performance.timeOrigin + performance.now()</script>"""
 TABS = {
-    "content": CONTENT,
-    "template": '{% from "refresh_page.html" import refresh_page %}'
-    "{% if needs_refresh %}<!doctype html><title>Content</title>{{ refresh_page() }}"
-    "{% else %}{% set user = g.session.user_id %}" + CONTENT + "{% endif %}",
-    "handwritten": """<!doctype html><html lang="en"><title>One moment</title><p>One moment …</p>
-<script src="/tabs/bare-sdk.js"></script>
-<script>
-supertokensWebsite.init({ apiDomain: location.origin, apiBasePath: "/auth" });
-supertokensWebsite.attemptRefreshingSession()
-  .then((alive) => alive ? location.reload() : location.assign("/auth"));
-</script>""",
+    "template": DECIDES,
     "start": '<!doctype html><html lang="en"><title>Start</title><link rel="icon" href="data:,">',
     # Protected pages in two frames, and by a fetch that the SDK intercepts.
     "frames": """<!doctype html><html lang="en"><title>Frames</title><link rel="icon" href="data:,">
 {{ session_script() }}<p id="out"></p>
-<iframe src="/tabs/decorated?1"></iframe><iframe src="/tabs/template?2"></iframe>
-<script>fetch("/tabs/decorated?3").then((answer) => answer.text()).then((text) => {
+<iframe src="/bare?1"></iframe><iframe src="/tabs/template?2"></iframe>
+<script>fetch("/bare?3").then((answer) => answer.text()).then((text) => {
   document.getElementById("out").innerHTML = text;
 });</script>""",
 }

@@ -5,18 +5,17 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import re
 import shutil
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
-from base64 import b64decode, b64encode
-from collections import defaultdict
+from base64 import b64decode
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from http.client import HTTPConnection
 from http.cookies import SimpleCookie
 from pathlib import Path
@@ -24,52 +23,25 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import (
-    Browser,
-    BrowserContext,
-    ConsoleMessage,
-    Error,
-    Page,
-    Playwright,
-    Request,
-    Response,
-    Route,
-    expect,
-    sync_playwright,
-)
+from playwright.sync_api import Browser, BrowserContext, Error, Page, Playwright, sync_playwright
 
 from flask_ssr_session.dev_core import DevelopmentCore
 from hatch_build import find_installed_node, find_packaged_node, run
 
 from ..tables import rows
+from . import act, see
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENT_TIMEOUT_MS = 30_000
-expect.set_options(timeout=DOCUMENT_TIMEOUT_MS)
 
 # Chromium runs every test. Firefox runs what the engine decides and not our script: which cookies,
 # storage and locks a page gets, what stays in history, memory and caches, how addresses are
 # resolved, what a form sends, which headers a request carries, and what a policy forbids.
 both_engines = pytest.mark.parametrize("engine", ["chromium", "firefox"])
 both_flows = pytest.mark.parametrize("flow", ["inline", "redirect"])
-
-USER = "[data-user]"
-REFRESH_API = "**/auth/session/refresh"
-MARKER = "ssr-session-refreshed"
-SDK_LOCK = "browser-tabs-lock-key-REFRESH_TOKEN_USE"
-SIGN_OUT_API = "**/auth/signout"
-UPDATE = "st-last-access-token-update"
-
-# A refresh on this page holds the lock until it is done.
-SETTLE = "navigator.locks.request('flask-ssr-session-refresh', () => null)"
-WITHOUT_WEB_LOCKS = "delete Navigator.prototype.locks"
-either_lock = rows("script", {"with web locks": "", "without": WITHOUT_WEB_LOCKS})
-_THROW = "() { throw new DOMException('no', 'SecurityError') }"
-NO_SESSION, NO_LOCAL, NO_COOKIES = (
-    f"Object.defineProperty({name}', {{ get{_THROW}, set{_THROW} }});"
-    for name in ("window, 'sessionStorage", "window, 'localStorage", "document, 'cookie")
-)
-NAMED = "window.name ||= 'mine';"
+# Firefox takes the flow with one navigation more.
+_FLOWS = [("chromium", "inline"), ("chromium", "redirect"), ("firefox", "redirect")]
+each_flow = pytest.mark.parametrize(("engine", "flow"), _FLOWS)
+either_lock = rows("script", {"with web locks": "", "without": act.WITHOUT_WEB_LOCKS})
 
 # Only names of this machine resolve, so that a test browser reaches no other.
 RESOLVER_RULES = (
@@ -115,12 +87,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 _numbers = itertools.count(1)
 
 
-def front_token(user: str | None = "user-1", *, expires_at_ms: int = 1000, **claims: Any) -> str:
-    """Return a front token, in UTF-8 as SuperTokens' SDK for Node writes it."""
-    content = {"uid": user, "ate": expires_at_ms, "up": claims}
-    return b64encode(json.dumps(content, ensure_ascii=False).encode()).decode()
-
-
 class ShiftedClock:
     """The real time plus a shift in seconds."""
 
@@ -138,6 +104,10 @@ class ShiftedClock:
             yield
         finally:
             self.shift_seconds = 0
+
+    def behind(self) -> AbstractContextManager[None]:
+        """Make only tokens that have expired already."""
+        return self.shifted(BEHIND_SECONDS)
 
 
 @dataclass
@@ -208,11 +178,11 @@ class Site:
         assert front_token, (answer.status, text)
         for line in answer.headers.get_all("Set-Cookie", []):
             for morsel in SimpleCookie(line).values():
-                kept = {"name": morsel.key, "value": morsel.value, "path": morsel["path"]}
                 # Playwright takes a domain without a dot for a host.
                 domain = morsel["domain"].lstrip(".")
-                kept["domain"] = f".{domain}" if domain else place.hostname
-                context.add_cookies([{**kept, "httpOnly": True, "sameSite": "Lax"}])  # type: ignore[typeddict-item]
+                kept: Any = {"name": morsel.key, "value": morsel.value, "path": morsel["path"]}
+                kept |= {"domain": f".{domain}" if domain else place.hostname}
+                context.add_cookies([kept | {"httpOnly": True, "sameSite": "Lax"}])
         now = f"{time.time() * 1000:.0f}"
         connection.close()
         self.plant(context, sFrontToken=front_token, st_last_access_token_update=now)
@@ -220,13 +190,9 @@ class Site:
 
     def plant(self, context: BrowserContext, **cookies: str) -> None:
         """Store cookies in the browser; an underscore in a name is a dash."""
-        kept = {name.replace("_", "-"): value for name, value in cookies.items()}
-        context.add_cookies(
-            [
-                {"name": n, "value": v, "url": self.origin, "sameSite": "Lax"}
-                for n, v in kept.items()
-            ]
-        )
+        for name, value in cookies.items():
+            cookie: Any = {"name": name.replace("_", "-"), "value": value, "url": self.origin}
+            context.add_cookies([cookie | {"sameSite": "Lax"}])
 
     def renew(self, page: Page, age_seconds: float = 0) -> None:
         """Give the browser of *page* a new token, made so long ago; *page* does not change."""
@@ -245,14 +211,12 @@ class Site:
         self.plant(page.context, st_last_access_token_update=ago)
         if page.url.startswith(self.origin):
             # Clocks that differ count as equal here.
-            page.evaluate(
-                "sessionStorage.clear(), localStorage.removeItem('__st_clockSkewInMillis')"
-            )
+            page.evaluate("sessionStorage.clear(), delete localStorage.__st_clockSkewInMillis")
 
     def show(self, page: Page, path: str, user: str) -> None:
         """Open *path* in *page*, and wait until it shows *user*."""
         page.goto(self.url(path))
-        expect_user(page, user)
+        see.user(page, user)
 
     def signed_up_and_expired(self, page: Page, *, to: str | None = None) -> str:
         user = self.sign_up(page, to=to)
@@ -263,9 +227,27 @@ class Site:
         """Count the refreshes that the core received since the session was expired."""
         return sum(entry.path == "/recipe/session/refresh" for entry in self.core.request_log())
 
-    def forget_keys(self, page: Page) -> None:
-        """Make the app forget its keys, and the pause between two fetches."""
-        page.request.post(self.url("/panel/forget-keys"))
+    @contextmanager
+    def outage(self, page: Page) -> Iterator[None]:
+        """Stop the key server, and let the app forget its keys, until the block ends."""
+        forget_keys = partial(page.request.post, self.url("/panel/forget-keys"))
+        self.core.stop_key_server()
+        forget_keys()
+        yield
+        self.core.start_key_server()
+        forget_keys()
+
+    @contextmanager
+    def holding_refreshes(self) -> Iterator[None]:
+        """Hold all responses of the refresh API until the block ends.
+
+        What act.hold() holds, a browser drops early when the page is left, and the SDK can tidy up.
+        """
+        self.ask("/tabs/hold")
+        try:
+            yield
+        finally:
+            self.ask("/tabs/let-go")
 
     def ask(self, path: str) -> Any:
         """Return what the app says at *path*, which any name of this machine reaches."""
@@ -419,20 +401,6 @@ def libraries(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "node_modules"
 
 
-def build_bare_sdk(folder: Path) -> Path:
-    """Bundle the browser SDK alone, as the package's own is bundled; returns the file.
-
-    :param folder: does not exist yet.
-    """
-    shutil.copytree(ROOT / "frontend", folder)
-    node, environment = install(folder)
-    options = ["--bundle", "--minify", "--format=iife", "--target=es2017"]
-    options += ["--global-name=supertokensWebsite", "--outfile=bare-sdk.js"]
-    entry = "node_modules/supertokens-website/index.js"
-    run([*node, "node_modules/esbuild/bin/esbuild", entry, *options], folder, environment)
-    return folder / "bare-sdk.js"
-
-
 @pytest.fixture(scope="package")
 def playwright() -> Iterator[Playwright]:
     """For this folder only: while it is open, no other event loop can run."""
@@ -523,50 +491,23 @@ def browser(engine: str, launch: Launch) -> Browser:
     return launch(engine)
 
 
-def is_early(request: Request) -> bool:
-    return "prerender" in request.headers.get("sec-purpose", "")
-
-
-# The requests that hold() has kept waiting.
-HELD: defaultdict[BrowserContext, list[list[Route]]] = defaultdict(list)
-
-
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
     """A browser without cookies, which fails the test in three cases.
 
     A page reads or sets a token, a script gets a page of this package, or a policy is broken.
     """
-    offences: list[str] = []
-
-    def watch(response: Response) -> None:
-        request, headers = response.request, response.headers
-        is_api = "/auth/" in response.url and not request.is_navigation_request()
-        touched = {"set-cookie", "front-token", "st-access-token"} & headers.keys()
-        if touched and not is_api:
-            offences.append(f"{request.method} {response.url} sent {sorted(touched)}")
-        is_html = headers.get("content-type", "").startswith("text/html")
-        is_page = is_html and headers.get("content-length") != "0"
-        # What a worker fetches, and what is loaded before it is shown, is a page in the end.
-        is_shown = request.is_navigation_request() or request.service_worker or is_early(request)
-        if "ssr-session" in headers and is_page and not is_shown:
-            offences.append(f"a script got {request.resource_type} {request.url}")
-
-    def listen(message: ConsoleMessage) -> None:
-        if "Content Security Policy" in message.text:
-            offences.append(message.text)
-
     with browser.new_context() as context:
-        context.set_default_timeout(DOCUMENT_TIMEOUT_MS)
-        context.on("response", watch)
-        context.on("console", listen)
+        context.set_default_timeout(see.TIMEOUT_MS)
+        offences = see.events(context, "response", see.offence)
+        violations = see.events(context, "console", see.violation)
         yield context
         # Playwright's own task waits for each, and must not be left waiting.
-        for held in HELD.pop(context, ()):
+        for held in act.HELD.pop(context, ()):
             for route in held:
                 with suppress(Error):  # decided already, or its tab is closed
                     route.abort()
-    assert offences == []
+    assert (offences, violations) == ([], [])
 
 
 @pytest.fixture
@@ -575,10 +516,16 @@ def page(context: BrowserContext) -> Page:
 
 
 @pytest.fixture
+def other(context: BrowserContext) -> Page:
+    """Another tab of the same browser."""
+    return context.new_page()
+
+
+@pytest.fixture
 def unwatched(browser: Browser) -> Iterator[Page]:
     """A page that may do what `context` objects to."""
     with browser.new_context() as context:
-        context.set_default_timeout(DOCUMENT_TIMEOUT_MS)
+        context.set_default_timeout(see.TIMEOUT_MS)
         yield context.new_page()
 
 
@@ -596,155 +543,6 @@ def kept(engine: str, launch: Launch) -> Iterator[Page]:
     """A page that a browser keeps in memory when it is left."""
     browser = launch("keeping chromium" if engine == "chromium" else engine)
     with browser.new_context() as context:
-        context.set_default_timeout(DOCUMENT_TIMEOUT_MS)
+        context.set_default_timeout(see.TIMEOUT_MS)
         context.add_init_script(NOTE)
         yield context.new_page()
-
-
-# --- what tests watch, and what visitors do ------------------------------------------------------
-
-
-def documents_of(page: Page) -> list[str]:
-    """Return a list that fills with the ``SSR-Session`` of each document that *page* loads."""
-    seen: list[str] = []
-
-    def note(response: Response) -> None:
-        if response.request.is_navigation_request():
-            seen.append(response.headers.get("ssr-session", str(response.status)))
-
-    page.on("response", note)
-    return seen
-
-
-def calls_of(source: Page | BrowserContext) -> list[str]:
-    """Return a list that fills with the calls of the refresh API."""
-    calls: list[str] = []
-
-    def note(request: Request) -> None:
-        if request.method == "POST" and request.url.endswith("/auth/session/refresh"):
-            calls.append(request.url)
-
-    source.on("request", note)
-    return calls
-
-
-def console_of(page: Page, start: str = "flask_ssr_session") -> list[str]:
-    """Return a list that fills with the console messages of *page* that begin with *start*."""
-    said: list[str] = []
-
-    def note(message: ConsoleMessage) -> None:
-        if message.text.startswith(start):
-            said.append(message.text)
-
-    page.on("console", note)
-    return said
-
-
-def hold(page: Page, url: str, *, only_first: bool = False) -> list[Route]:
-    """Return a list that fills with the requests of *page* for *url*, which hang."""
-    held: list[Route] = []
-
-    def decide(route: Route) -> None:
-        if held and only_first:
-            route.continue_()
-        else:
-            held.append(route)
-
-    page.route(url, decide)
-    HELD[page.context].append(held)
-    return held
-
-
-def hold_refresh(page: Page) -> list[Route]:
-    return hold(page, REFRESH_API)
-
-
-@contextmanager
-def held_at_the_server(site: Site) -> Iterator[None]:
-    """Hold all responses of the refresh API until the block ends.
-
-    What Playwright holds, a browser drops early when the page is left, and the SDK can tidy up.
-    """
-    site.ask("/tabs/hold")
-    try:
-        yield
-    finally:
-        site.ask("/tabs/let-go")
-
-
-def expect_part(page: Page, name: str) -> None:
-    expect(page.locator(f"[data-ssr-part={name}]")).to_be_visible()
-
-
-def expect_cause(page: Page, name: str, *, sign_in: str = "/auth?redirectToPath=") -> None:
-    """Wait until the page names this cause, no other, and both links."""
-    expect(page.locator(f"[data-ssr-cause={name}]")).to_be_visible()
-    expect(page.locator("[data-ssr-cause] >> visible=true")).to_have_count(1)
-    expect(page.get_by_role("button", name="Try again")).to_be_focused()
-    link = page.locator("[data-ssr-part=problem]").get_by_role("link", name="Sign in")
-    expect(link).to_have_attribute("href", re.compile(re.escape(sign_in)))
-
-
-def expect_user(page: Page, user: str) -> None:
-    expect(page.locator(USER)).to_have_text(user)
-
-
-def expect_working(page: Page) -> None:
-    expect_part(page, "working")
-
-
-def try_again(page: Page) -> None:
-    page.get_by_role("button", name="Try again").click()
-
-
-def wait_for_address(page: Page, url: str) -> None:
-    """Wait until *page* is at *url*, even if Firefox restores it from its back/forward cache.
-
-    Playwright does not notice that, and keeps the old address.
-    """
-    page.wait_for_function("url => location.href === url", arg=url)
-
-
-def follow(page: Page, url: str) -> None:
-    """Follow a link, as a visitor does: goto() would be a new beginning for some caches."""
-    page.evaluate("url => { setTimeout(() => location.assign(url)) }", url)
-
-
-def post_form(page: Page, url: str, **fields: str) -> None:
-    """Post a form of *fields* from the document in *page*, without an event."""
-    page.evaluate(
-        """([url, fields]) => {
-        const make = (tag, values) => Object.assign(document.createElement(tag), values);
-        const form = make('form', { method: 'post', action: url });
-        for (const [name, value] of fields) form.append(make('input', { name, value }));
-        document.body.append(form);
-        HTMLFormElement.prototype.submit.call(form); }""",
-        [url, list(fields.items())],
-    )
-
-
-def open_tabs(context: BrowserContext, start: str, path: str, count: int) -> list[Page]:
-    """Open tabs that have loaded *start*, and request *path* when they reload.
-
-    :param start: URL of the page that shows nothing.
-    """
-    tabs = []
-    for _ in range(count):
-        tab = context.new_page()
-        tab.goto(start)
-        tab.evaluate("path => history.replaceState(null, '', path)", path)
-        tabs.append(tab)
-    return tabs
-
-
-def reload_at_once(tabs: list[Page]) -> None:
-    """Reload all *tabs* at the same moment, which each stores as ``sessionStorage.reloadedAt``."""
-    moment = time.time() * 1000 + 100 + 20 * len(tabs)
-    for tab in tabs:
-        tab.evaluate(
-            """moment => { setTimeout(() => {
-                sessionStorage.reloadedAt = performance.timeOrigin + performance.now();
-                location.reload();
-            }, moment - Date.now()) }""",
-            moment,
-        )

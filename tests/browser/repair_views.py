@@ -13,8 +13,6 @@ from flask import Blueprint, render_template_string
 from supertokens_python.recipe import emailverification
 from supertokens_python.recipe.emailverification.interfaces import (
     CreateEmailVerificationTokenOkResult,
-    EmailDoesNotExistError,
-    UnknownUserIdError,
 )
 from supertokens_python.recipe.emailverification.syncio import (
     create_email_verification_token,
@@ -30,7 +28,6 @@ from example_app.extensions import load_user, ssr_session
 from flask_ssr_session import FlaskSSRSession, session_exempt, session_required
 
 repair = Blueprint("repair", __name__, url_prefix="/repair")
-without_email: set[str] = set()
 revoked: set[str] = set()
 
 PAGE = """<!doctype html><title>Page</title>{{ session_script() }}
@@ -43,7 +40,6 @@ def show() -> str:
 
 REQUIREMENTS: dict[str, dict[str, Any]] = {
     "mail": {"email_verified": True, "keep_form": True},
-    "plain-mail": {"email_verified": True},
     "code": {"factor": "totp", "within": 120, "keep_form": True},
     "recent": {"signed_in_within": 3600},
     "cure": {"email_verified": True},
@@ -51,12 +47,6 @@ REQUIREMENTS: dict[str, dict[str, Any]] = {
 for name, requirements in REQUIREMENTS.items():
     view = session_required(**requirements)(show)
     repair.add_url_rule(f"/{name}", name, view, methods=["GET", "POST"])
-
-
-FORM = """<!doctype html><title>Form</title>{{ session_script() }}
-<form method="post" action="/repair/plain-mail"><label>Note <input name="note"></label>
-<button>Send</button></form>"""
-repair.add_url_rule("/entry", "entry", session_required(lambda: render_template_string(FORM)))
 
 
 @repair.get("/do/<action>/<user>")
@@ -76,7 +66,6 @@ def verify_email(user: str) -> None:
 
 ACTIONS: dict[str, Any] = {
     "verify-email": verify_email,
-    "drop-email": without_email.add,
     "require-totp": lambda user: add_to_required_secondary_factors_for_user(user, "totp"),
     "no-longer-require-totp": (
         lambda user: remove_from_required_secondary_factors_for_user(user, "totp")
@@ -85,19 +74,12 @@ ACTIONS: dict[str, Any] = {
 }
 
 
-async def find_email(user: RecipeUserId, _context: dict[str, Any]) -> Any:
-    """Say of some users that they have no address; the recipe looks for that of others itself."""
-    is_without = user.get_as_string() in without_email
-    return EmailDoesNotExistError() if is_without else UnknownUserIdError()
-
-
 def set_up_recipes() -> None:
     """Change what the example passes to SuperTokens and to flask_ssr_session."""
-    init = emailverification.init
-    changes: dict[str, Any] = {"get_email_for_recipe_user_id": find_email}
     if "EMAIL_MODE" in os.environ:
-        changes["mode"] = os.environ["EMAIL_MODE"]
-    emailverification.init = lambda **given: init(**{**given, **changes})
+        changed = {"mode": os.environ["EMAIL_MODE"]}
+        init = emailverification.init
+        emailverification.init = lambda **given: init(**{**given, **changed})
     if "LISTED" in os.environ:
         listed = FlaskSSRSession(is_revoked=lambda session: session.user_id in revoked)
         listed.user_loader(load_user)

@@ -11,18 +11,8 @@ import pytest
 from playwright.sync_api import Browser, Page, Playwright, expect
 
 from ..tables import rows
-from .conftest import (
-    BEHIND_SECONDS,
-    DOCUMENT_TIMEOUT_MS,
-    Serve,
-    Site,
-    blocking_browser,
-    both_engines,
-    console_of,
-    expect_cause,
-    expect_user,
-    free_port,
-)
+from . import see
+from .conftest import Serve, Site, blocking_browser, both_engines, free_port
 
 HTTPS = "two hosts over https, pages without the SDK"
 APP, API = "app.example.test", "api.example.test"
@@ -43,7 +33,7 @@ class Pages(Site):
     def expire(self, page: Page) -> None:
         """Let the SDK of a page refresh, as the API has another host, perhaps, and https."""
         page.goto(self.url("/panel/"))
-        with self.clock.shifted(BEHIND_SECONDS):
+        with self.clock.behind():
             assert page.evaluate("supertokensWebsite.attemptRefreshingSession()")
         page.evaluate(
             """domain => { sessionStorage.clear();
@@ -131,10 +121,10 @@ def test_a_session_lives_where_pages_and_api_are_apart(
     site = deployed(name)
     with browser.new_context(ignore_https_errors=True) as context:
         page = context.new_page()
-        page.set_default_timeout(DOCUMENT_TIMEOUT_MS)
-        warnings = console_of(page)
+        page.set_default_timeout(see.TIMEOUT_MS)
+        warnings = see.console(page)
         user = site.sign_up_by_form(page, to="/account")
-        expect_user(page, user)
+        see.user(page, user)
         cookie = next(cookie for cookie in context.cookies() if cookie["name"] == "sAccessToken")
         assert (cookie["domain"], cookie["secure"]) == (domain, is_secure)
         for path in ("/account?tab=2#claims", "/dashboard#part", "/?x=%2F"):
@@ -147,7 +137,7 @@ def test_a_session_lives_where_pages_and_api_are_apart(
         page.goto(site.url("/account?tab=2"))
         page.wait_for_url(site.url("/auth?redirectToPath=/account%3Ftab%3D2"))
         site.fill_in(page)
-        expect_user(page, user)
+        see.user(page, user)
         site.expire(page)
         site.core.revoke_sessions(user)
         page.goto(site.url("/account"))
@@ -160,11 +150,11 @@ def test_a_session_lives_where_pages_and_api_are_apart(
 def test_cookies_that_cannot_arrive_are_explained(deployed: Deploy, page: Page, host: str) -> None:
     shared = deployed("two hosts, nothing shared")
     site = replace(shared, origin=shared.origin.replace(APP, host))
-    warnings = console_of(page)
+    warnings = see.console(page)
     page.goto(site.url("/auth/sign-up?redirectToPath=/account"))
     site.new_email()
     site.fill_in(page)
-    expect_cause(page, "absent", sign_in="/auth")
+    see.cause(page, "absent", href="/auth")
     expect(page.get_by_text("did not send it back to this site")).to_be_visible()
     assert site.refresh_calls() <= 1
     warning = f"this page is at {site.origin}, so the API's cookies will not arrive here"
@@ -175,10 +165,10 @@ def test_an_api_that_forbids_the_page_is_named_in_the_console(deployed: Deploy, 
     site = deployed("two hosts")
     user = site.sign_up_by_form(page)
     site.expire(page)
-    warnings = console_of(page)
+    warnings = see.console(page)
     # The same pages and cookies under a name that the API does not know.
     page.goto(site.url("/account").replace("app.", "forgotten."))
-    expect_cause(page, "network")
+    see.cause(page, "network")
     named = f"refreshing failed (network). The refresh API is {site.api}/auth/session/"
     assert named in warnings[0]
     assert site.refresh_calls() == 0

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, Route, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from ..tables import rows
 from ..tokens import expired_token, make_token
-from .conftest import REFRESH_API, Serve, Site, expect_user, front_token, post_form
+from . import act, see
+from .conftest import Serve, Site
 
 # A page of this package, because the view is behind session_required, and the macro in a page of
 # the app's.
@@ -50,26 +51,18 @@ def axe(libraries: Path) -> str:
 # --- the states of the page ----------------------------------------------------------------------
 
 
+def answer(page: Page, status: int) -> None:
+    act.answer(page, status, front_token=act.front_token())
+
+
 def give_token(page: Page, url: str, value: str = "junk") -> None:
     page.context.add_cookies([{"name": "sAccessToken", "value": value, "url": url}])
-
-
-def answer_with(page: Page, status: int) -> list[str]:
-    """Set the response of the refresh API; returns a list that fills with its calls."""
-    calls: list[str] = []
-
-    def answer(route: Route) -> None:
-        calls.append(route.request.url)
-        route.fulfill(status=status, headers={"front-token": front_token()}, body="{}")
-
-    page.route(REFRESH_API, answer)
-    return calls
 
 
 def send_form(page: Page, url: str) -> None:
     """Send an empty form to *url* from a page of the same site."""
     page.goto(re.sub(r"(\w)/.*", r"\1/panel/", url))
-    post_form(page, url)
+    act.post_form(page, url)
 
 
 # How a visitor comes to a page.
@@ -87,10 +80,7 @@ def at(page: Page, milliseconds: int) -> None:
 
 def show_working(page: Page, url: str, milliseconds: int = 1000) -> None:
     give_token(page, url)
-    page.add_init_script(  # the refresh API never responds
-        """const real = fetch; window.fetch = (...given) =>
-        String(given[0]).includes('/session/refresh') ? new Promise(() => {}) : real(...given)"""
-    )
+    act.hold(page)
     page.goto(url)
     expect(page.locator(".ssr-session-look")).to_be_visible()
     at(page, milliseconds)
@@ -98,7 +88,7 @@ def show_working(page: Page, url: str, milliseconds: int = 1000) -> None:
 
 def show_problem(page: Page, url: str, come: Come = Page.goto) -> None:
     give_token(page, url)
-    answer_with(page, 503)
+    answer(page, 503)
     come(page, url)
     expect(page.locator(RETRY)).to_be_focused()
 
@@ -107,17 +97,10 @@ def show_renewed(page: Page, url: str) -> None:
     """The page turns out to be a download."""
     give_token(page, url)
     page.clock.install()
-    answer_with(page, 200)
-    asked: list[str] = []
-
-    def answer(route: Route) -> None:
-        asked.append(route.request.url)
-        if len(asked) == 1:
-            route.continue_()
-        else:
-            route.fulfill(headers={"content-disposition": "attachment"}, body="a file")
-
-    page.route(url, answer)
+    answer(page, 200)
+    file: Any = {"headers": {"content-disposition": "attachment"}, "body": "a file"}
+    page.route(url, lambda route: route.fulfill(**file))
+    page.route(url, lambda route: route.continue_(), times=1)
     with page.expect_download():
         page.goto(url)
     page.clock.fast_forward(4000)
@@ -126,7 +109,7 @@ def show_renewed(page: Page, url: str) -> None:
 
 def show_renewed_of_form(page: Page, url: str, user_id: str = "user-1") -> None:
     give_token(page, url, expired_token(user_id))
-    answer_with(page, 200)
+    answer(page, 200)
     send_form(page, url)
     # A page of the app's own that shows the macro carries no form.
     is_owner = user_id == "user-1" or OWN in url
@@ -238,7 +221,7 @@ def test_a_checker_objects_to_nothing_in_the_example(site: Site, page: Page, axe
         found += findings(page, axe)
     user = site.signed_up_and_expired(page)
     page.goto(site.url("/dashboard"))
-    expect_user(page, user)  # by now, the timeline shows a refresh
+    see.user(page, user)  # by now, the timeline shows a refresh
     done = "/panel/?done=stop-refresh"
     for path in ("/", "/dashboard", "/account", "/form", "/live", "/admin", "/recent", done):
         page.goto(site.url(path))
@@ -306,11 +289,7 @@ def test_a_refresh_is_seen_and_read_out_unless_it_is_quick(plain: str, page: Pag
 
 
 @rows(
-    "state, spoken",
-    {
-        "a problem, without its buttons": ("problem", PROBLEM),
-        "a renewal that needs the visitor": ("renewed, of a form", RENEWED),
-    },
+    "state, spoken", {"a problem": ("problem", PROBLEM), "a form": ("renewed, of a form", RENEWED)}
 )
 def test_what_is_read_out(plain: str, page: Page, state: str, spoken: str) -> None:
     STATES[state](page, plain + WHOLE)
@@ -328,33 +307,29 @@ def test_the_heading_has_the_level_that_fits_its_page(translated: str, page: Pag
 # --- what is seen --------------------------------------------------------------------------------
 
 
-def test_whoever_switches_animations_off_sees_everything_at_once(plain: str, page: Page) -> None:
-    show_working(page, plain + WHOLE, 0)
-    expect(page.get_by_role("heading")).to_be_hidden()
-    page.evaluate(
-        """() => { const sheet = new CSSStyleSheet();
-        sheet.replaceSync('* { animation: none !important }');
-        document.adoptedStyleSheets = [sheet] }"""
-    )
-    expect(page.get_by_role("heading")).to_be_visible()
-    expect(page.get_by_role("link", name="Try again")).to_be_visible()
-
-
 MOVING = """document.getAnimations().map(one => one.effect.getComputedTiming())
     .filter(timing => timing.duration > 0).map(timing => timing.iterations)"""
+NO_ANIMATIONS = """() => { const sheet = new CSSStyleSheet();
+    sheet.replaceSync('* { animation: none !important }');
+    document.adoptedStyleSheets = [sheet] }"""
 
 
 def test_nothing_moves_for_whoever_asks_for_less_motion(plain: str, page: Page) -> None:
+    heading, spinner = page.get_by_role("heading"), page.locator(".ssr-session-spinner")
     show_working(page, plain + WHOLE)
     assert float("inf") in page.evaluate(MOVING)
-    expect(page.locator(".ssr-session-spinner")).to_be_visible()
+    expect(spinner).to_be_visible()
     page.emulate_media(reduced_motion="reduce")
     assert page.evaluate(MOVING) == []
-    expect(page.locator(".ssr-session-spinner")).to_be_hidden()
-    at(page, 149)
-    expect(page.get_by_role("heading")).to_be_hidden()
+    expect(spinner).to_be_hidden()
     at(page, 151)
-    expect(page.get_by_role("heading")).to_be_visible()
+    expect(heading).to_be_visible()
+    at(page, 149)
+    expect(heading).to_be_hidden()
+    # Whoever switches animations off sees everything at once.
+    page.evaluate(NO_ANIMATIONS)
+    expect(heading).to_be_visible()
+    expect(page.get_by_role("link", name="Try again")).to_be_visible()
 
 
 def brightness(colour: str) -> float:
@@ -363,9 +338,9 @@ def brightness(colour: str) -> float:
     return (red + green + blue) / 3
 
 
-def test_the_page_is_dark_where_the_visitor_wants_it_dark(plain: str, page: Page) -> None:
+def test_the_page_has_the_colours_that_the_visitor_wants(plain: str, page: Page) -> None:
     show_problem(page, plain + WHOLE)
-    for scheme, is_dark in (("light", False), ("dark", True)):
+    for scheme, is_dark in (("dark", True), ("light", False)):
         page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
         background = brightness(style(page, "body", "backgroundColor"))
         for selector in (".ssr-session-title", ".ssr-session-text", ".ssr-session-link"):
@@ -374,18 +349,15 @@ def test_the_page_is_dark_where_the_visitor_wants_it_dark(plain: str, page: Page
         assert (brightness(style(page, RETRY, "backgroundColor")) > background) == is_dark
         assert abs(brightness(style(page, RETRY, "color")) - background) < 20
         assert abs(brightness(style(page, RETRY, "outlineColor")) - background) > 150
-
-
-def test_forced_colours_and_paper_are_left_to_the_visitor(plain: str, page: Page) -> None:
-    show_problem(page, plain + WHOLE)
+    # Forced colours and paper are left to the visitor.
     assert style(page, RETRY, "color") == style(page, "body", "backgroundColor")
     page.emulate_media(forced_colors="active")
-    background = style(page, "body", "backgroundColor")
-    assert style(page, RETRY, "color") != background
+    canvas = style(page, "body", "backgroundColor")
+    assert style(page, RETRY, "color") != canvas
     assert style(page, RETRY, "backgroundColor").endswith(", 0)")  # nothing behind the words
     # A ring without a gap would not be seen to turn.
     assert style(page, ".ssr-session-spinner", "borderLeftColor") == "rgba(0, 0, 0, 0)"
-    assert style(page, ".ssr-session-spinner", "borderRightColor") != background
+    assert style(page, ".ssr-session-spinner", "borderRightColor") != canvas
     page.emulate_media(forced_colors="none", media="print")
     expect(page.get_by_role("heading")).to_be_visible()
     expect(page.get_by_role("button")).to_be_hidden()
@@ -412,13 +384,14 @@ def test_without_scripts_the_page_does_not_claim_to_renew_anything(
 
 def test_the_retry_button_has_a_visible_focus_and_obeys_keys(plain: str, page: Page) -> None:
     give_token(page, plain)
-    calls = answer_with(page, 503)
+    calls = see.calls(page)
+    answer(page, 503)
     page.goto(plain + WHOLE)
     retry = page.get_by_role("button", name="Try again")
     expect(retry).to_be_focused()
     assert style(page, ":focus-visible", "outlineStyle") == "solid"
     assert style(page, ":focus-visible", "outlineWidth") == "2px"
-    with page.expect_response(REFRESH_API):
+    with page.expect_response(act.REFRESH_API):
         page.keyboard.press("Enter")
     expect(retry).to_be_focused()
     assert len(calls) == 2

@@ -6,24 +6,13 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-import pytest
 from playwright.sync_api import Browser, Page, Response, expect
 
 from ..browser_forms import Fields, multipart, urlencoded
 from ..tables import rows
 from ..tokens import expired_token
-from .conftest import (
-    REFRESH_API,
-    SETTLE,
-    Serve,
-    Site,
-    both_engines,
-    expect_cause,
-    front_token,
-    hold_refresh,
-    post_form,
-    try_again,
-)
+from . import act, see
+from .conftest import Site, both_engines
 
 Post = dict[str, Any]
 Press = Callable[[Page], object]
@@ -278,7 +267,7 @@ def test_what_is_no_form_of_ours_waits_for_no_refresh(site: Site, page: Page) ->
         page.evaluate("abroad.click()")  # a click of the mouse would refresh ahead
     page.evaluate(UNTOUCHED)
     assert page.evaluate("document.querySelector('dialog').open") is False
-    page.evaluate(SETTLE)
+    page.evaluate(act.SETTLE)
     assert site.refresh_calls() == 0
     # An image submits the click's coordinates, which only the browser can send.
     page.click("#image")
@@ -341,8 +330,7 @@ def test_a_form_is_not_sent_by_whoever_has_signed_in_meanwhile(site: Site, page:
 def test_a_kept_form_is_offered_to_the_user_it_came_with(
     site: Site, page: Page, typed_by: str, now: str | None, is_offered: bool
 ) -> None:
-    headers = {"front-token": front_token(now)}
-    page.route(REFRESH_API, lambda route: route.fulfill(headers=headers, body="{}"))
+    act.answer(page, front_token=act.front_token(now))
     site.plant(page.context, sAccessToken=expired_token(typed_by))
     # The script of a page would refresh when something is typed.
     sent_late(site, page, "/forms/open?bare&to=/forms/keeps/simple")
@@ -361,11 +349,11 @@ def test_a_form_sent_in_an_outage_is_kept_and_sent_later(site: Site, page: Page)
     page.fill("[name=title]", TITLE)
     site.expire(page)
     posts = Posts(site)
-    page.route(REFRESH_API, lambda route: route.fulfill(status=503))
+    act.answer(page, 503)
     page.get_by_role("button", name="Send").click()
-    expect_cause(page, "status")
-    page.unroute(REFRESH_API)
-    try_again(page)
+    see.cause(page, "status")
+    page.unroute(act.REFRESH_API)
+    act.try_again(page)
     send_kept(page)
     expect(page.locator(ARRIVED)).to_be_visible()
     assert posts.arrived() == [False, True]
@@ -376,16 +364,18 @@ def test_a_form_is_held_back_no_longer_than_ten_seconds(site: Site, page: Page) 
     site.sign_up(page, to="/forms/keeps/simple")
     site.expire(page)
     posts = Posts(site)
-    held = hold_refresh(page)
+    held = act.hold(page)
     page.clock.install()
-    with page.expect_request(REFRESH_API):
+    with page.expect_request(act.REFRESH_API):
         page.get_by_role("button", name="Send").click(no_wait_after=True)
     page.clock.fast_forward(8_000)
     assert posts() == []
-    with page.expect_request(REFRESH_API):
+    with page.expect_request(act.REFRESH_API):
         page.clock.fast_forward(3_000)
-    page.clock.fast_forward(11_000)
-    expect_cause(page, "silent")
+    page.clock.fast_forward(8_000)
+    see.part(page, "working")
+    page.clock.fast_forward(3_000)
+    see.cause(page, "silent")
     held[-1].continue_()
     send_kept(page)
     expect(page.locator(ARRIVED)).to_be_visible()
@@ -396,9 +386,9 @@ def test_a_form_for_a_new_tab_waits_while_browsers_open_one(site: Site, page: Pa
     """Five seconds after the click, they open none."""
     site.sign_up(page, to="/forms/keeps/buttons")
     site.expire(page)
-    hold_refresh(page)
+    act.hold(page)
     page.clock.install()
-    with page.expect_request(REFRESH_API):
+    with page.expect_request(act.REFRESH_API):
         page.evaluate("tab.click()")
     with page.expect_popup():
         page.clock.fast_forward(4_100)
@@ -419,15 +409,12 @@ def test_a_form_that_is_not_kept_is_still_there_on_the_way_back(site: Site, page
     assert_received(posts()[-1], [("title", TITLE)])
 
 
-@pytest.mark.parametrize("target", ["/forms/keeps/simple", "/forms/plain/simple"])
-def test_without_scripts_the_page_says_what_to_do_and_nothing_is_lost(
-    site: Site, page: Page, browser: Browser, target: str
-) -> None:
+def test_without_scripts_nothing_is_lost(site: Site, page: Page, browser: Browser) -> None:
     site.signed_up_and_expired(page)
     with browser.new_context(java_script_enabled=False) as context:
         context.add_cookies(page.context.cookies())  # type: ignore[arg-type]
         plain = context.new_page()
-        plain.goto(site.url(f"/forms/open?to={target}"))
+        plain.goto(site.url("/forms/open?to=/forms/keeps/simple"))
         plain.fill("[name=title]", TITLE)
         posts = Posts(site)
         plain.get_by_role("button", name="Send").click()
@@ -438,18 +425,16 @@ def test_without_scripts_the_page_says_what_to_do_and_nothing_is_lost(
         assert posts.arrived() == [False]
 
 
+@both_engines
 def test_a_form_of_another_site_is_refused_without_a_trace_of_it(site: Site, page: Page) -> None:
     site.signed_up_and_expired(page)
     # No browser hands another site's form a session by itself, as SameSite is Lax.
-    for cookie in page.context.cookies():
-        if cookie["name"] == "sAccessToken":
-            crossing: Any = {**cookie, "sameSite": "None", "secure": True}
-            page.context.add_cookies([crossing])
+    act.copy_token(page, sameSite="None", secure=True)
     target = site.url("/forms/keeps/simple?x=1")
     page.goto(site.url("/forms/open").replace("localhost", "127.0.0.1"))
     posts = Posts(site)
     with page.expect_response(target) as answer:
-        post_form(page, target, title="evil")
+        act.post_form(page, target, title="evil")
     response = answer.value
     assert (response.status, response.headers["ssr-session"]) == (403, "refused; reason=cross_site")
     assert "sAccessToken" in response.request.all_headers()["cookie"]
@@ -459,20 +444,3 @@ def test_a_form_of_another_site_is_refused_without_a_trace_of_it(site: Site, pag
     expect(page.locator("[name=title]")).to_have_value("")
     assert page.url == target
     assert posts.arrived() == [False]
-
-
-@pytest.mark.parametrize("order", ["before", "after"])
-def test_a_kept_form_of_flask_wtf_is_accepted(serve: Serve, unwatched: Page, order: str) -> None:
-    """Flask's own session cookie is set here, which the watched context takes for an offence."""
-    site, page = serve(CSRF=order), unwatched
-    user = site.sign_up(page, to="/guarded/entry")
-    page.fill("[name=title]", TITLE)
-    site.expire(page)
-    posts = Posts(site)
-    submit_by_script(page)
-    send_kept(page)
-    expect(page.locator(ARRIVED)).to_have_text(user)
-    late, last = posts()
-    assert (late["arrived"], last["arrived"]) == (False, True)
-    assert last["body"] == late["body"]
-    assert last["body"].startswith("csrf_token=")

@@ -8,24 +8,13 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from ..tables import rows
-from .conftest import (
-    MARKER,
-    Site,
-    both_engines,
-    both_flows,
-    documents_of,
-    expect_cause,
-    expect_part,
-    expect_user,
-    follow,
-    try_again,
-    wait_for_address,
-)
+from . import act, see
+from .conftest import Site, both_engines, both_flows, each_flow
 
 
 def go_to(page: Page, url: str) -> None:
-    follow(page, url)
-    wait_for_address(page, url)
+    act.follow(page, url)
+    see.address(page, url)
 
 
 def go_back(page: Page, steps: int = 1) -> None:
@@ -44,7 +33,7 @@ def sign_out(page: Page) -> None:
 @both_flows
 def test_a_refresh_leaves_no_trace_in_history(site: Site, kept: Page) -> None:
     user = site.sign_up(kept)
-    documents = documents_of(kept)
+    documents = see.documents(kept)
     for path in ("/account?tab=2", "/account?tab=2#claims", "/dashboard#who"):
         kept.goto(site.url("/panel/"))
         site.expire(kept)
@@ -55,7 +44,7 @@ def test_a_refresh_leaves_no_trace_in_history(site: Site, kept: Page) -> None:
         assert kept.evaluate("history.length") == before + 1, path
         documents.clear()
         go_back(kept)
-        wait_for_address(kept, site.url("/panel/"))
+        see.address(kept, site.url("/panel/"))
         kept.evaluate("setTimeout(() => history.forward())")
         # Of a page that Firefox has from memory, Playwright waits for a navigation that never ends.
         shows = "user => document.querySelector('[data-user]')?.textContent === user"
@@ -64,8 +53,7 @@ def test_a_refresh_leaves_no_trace_in_history(site: Site, kept: Page) -> None:
         assert not [state for state in documents if "refresh" in state], path
 
 
-@both_engines
-@both_flows
+@each_flow
 @rows("is_revoked", {"one that led to sign-in": True, "one that was tried again": False})
 def test_no_other_refresh_leaves_a_trace(site: Site, kept: Page, is_revoked: bool) -> None:
     user = site.signed_up_and_expired(kept, to="/panel/")
@@ -76,12 +64,12 @@ def test_no_other_refresh_leaves_a_trace(site: Site, kept: Page, is_revoked: boo
     else:
         site.core.stop_refresh_endpoint()
         kept.goto(site.url("/account"))
-        expect_cause(kept, "status")
+        see.cause(kept, "status")
         site.core.start_refresh_endpoint()
-        try_again(kept)
-        expect_user(kept, user)
+        act.try_again(kept)
+        see.user(kept, user)
     go_back(kept)
-    wait_for_address(kept, site.url("/panel/"))
+    see.address(kept, site.url("/panel/"))
 
 
 # --- pages that come back from memory ------------------------------------------------------------
@@ -100,9 +88,9 @@ def test_a_page_that_comes_back_to_its_user_is_not_loaded_anew(site: Site, kept:
     user = signed_in_and_gone_on(site, kept, "with-script")
     # A refresh meanwhile changes the cookies, but not the user.
     assert kept.evaluate("supertokensWebsite.attemptRefreshingSession()")
-    documents = documents_of(kept)
+    documents = see.documents(kept)
     go_back(kept)
-    wait_for_address(kept, site.url("/pages/with-script"))
+    see.address(kept, site.url("/pages/with-script"))
     kept.wait_for_function("() => window.wasKept")
     assert kept.input_value("#field") == "half"
     assert kept.text_content("#whose") == user
@@ -124,7 +112,7 @@ def test_a_page_back_after_sign_out(site: Site, kept: Page, name: str, is_shown:
     sign_out(kept)
     go_back(kept)
     path = f"/pages/{name}"
-    wait_for_address(kept, site.url(path if is_shown else f"/auth?redirectToPath={path}"))
+    see.address(kept, site.url(path if is_shown else f"/auth?redirectToPath={path}"))
     if is_shown:
         assert kept.text_content("#whose") == user
     if name == "with-script":
@@ -133,15 +121,13 @@ def test_a_page_back_after_sign_out(site: Site, kept: Page, name: str, is_shown:
 
 
 @both_engines
-def test_a_page_that_comes_back_to_another_user_is_theirs(
-    site: Site, kept: Page, engine: str
-) -> None:
+def test_a_page_back_for_another_user_is_theirs(site: Site, kept: Page, engine: str) -> None:
     first = signed_in_and_gone_on(site, kept, "with-script")
     sign_out(kept)
     second = site.sign_up_by_form(kept, to="/panel/")
     assert second != first
     go_back(kept, 3)  # sign-up and the panel are two more places
-    wait_for_address(kept, site.url("/pages/with-script"))
+    see.address(kept, site.url("/pages/with-script"))
     # Of a page that Firefox has from memory, Playwright waits for a navigation that never ends. And
     # Firefox may have dropped the page: it then loads it for the second user.
     shows = "document.querySelector('#whose')?.textContent === user"
@@ -164,7 +150,7 @@ def send_with_a_revoked_session(site: Site, page: Page, *, just_refreshed: bool 
     page.fill("#field", "half")
     site.core.revoke_sessions(user)
     if just_refreshed:
-        page.evaluate(JUST_REFRESHED, MARKER)
+        page.evaluate(JUST_REFRESHED, see.MARKER)
     page.click("button")
 
 
@@ -191,7 +177,7 @@ def test_a_form_of_an_ended_session_is_there_after_sign_in(site: Site, kept: Pag
     site.fill_in(opened.value)
     opened.value.wait_for_url(site.url("/asks-the-core"))
     kept.evaluate("dispatchEvent(new Event('focus'))")  # the visitor returns to this tab
-    expect_part(kept, "renewed")
+    see.part(kept, "renewed")
     go_back(kept)
     expect(kept.locator("#field")).to_have_value("half")
     with kept.expect_response(lambda response: response.request.method == "POST") as sent:
@@ -209,8 +195,7 @@ def test_the_answer_to_a_form_is_never_sent_for_again(site: Site, kept: Page, en
     kept.wait_for_load_state()
     go_to(kept, site.url("/panel/"))
     sign_out(kept)
-    sent: list[str] = []
-    kept.on("request", lambda request: sent.append(request.method))
+    sent = see.requests(kept, method="POST")
     if engine == "firefox":
         go_back(kept)
         kept.wait_for_function(
@@ -220,7 +205,7 @@ def test_the_answer_to_a_form_is_never_sent_for_again(site: Site, kept: Page, en
         with kept.expect_event("requestfailed"):  # Chromium stores no such page, and prompts first
             go_back(kept)
     assert not kept.get_by_text("for nobody else").count()
-    assert "POST" not in sent or engine == "chromium"
+    assert sent == [] or engine == "chromium"
 
 
 # --- pages that come back from the browser's HTTP cache ------------------------------------------
@@ -246,17 +231,17 @@ def test_a_cached_page_is_shown_only_to_its_user(site: Site, page: Page, name: s
     url = site.url(f"/pages/{name}")
     seen = left_and_not_in_memory(site, page, name)
     go_back(page)
-    wait_for_address(page, url)
+    see.address(page, url)
     assert (page.text_content("#whose"), page.text_content("#asked")) == seen  # the twin
     leave(site, page)
     sign_out(page)
     go_back(page)
-    wait_for_address(page, site.url(f"/auth?redirectToPath=/pages/{name}"))
+    see.address(page, site.url(f"/auth?redirectToPath=/pages/{name}"))
     left_and_not_in_memory(site, page, name)
     sign_out(page)
     second = site.sign_up(page)
     go_back(page)
-    wait_for_address(page, url)
+    see.address(page, url)
     expect(page.locator("#whose")).to_have_text(second)
     assert second != seen[0]
 
@@ -271,15 +256,28 @@ def test_a_page_kept_for_an_hour_is_asked_for_after_sign_out(site: Site, page: P
     page.evaluate("setTimeout(() => location.reload())")
     page.wait_for_url(re.compile("/auth"))
     go_to(page, site.url("/panel/"))
-    follow(page, url)
+    act.follow(page, url)
     page.wait_for_url(re.compile("/auth"))
 
 
 # --- pages that respond with 304 before anything is rendered -------------------------------------
 
 DATE = "Thu, 01 Jan 2026 00:00:00 GMT"
+
+
+def come_back(site: Site, page: Page, name: str) -> dict[str, str | None]:
+    """Follow a link to the page *name*, wherever that leads; return the first request for it."""
+    site.ask(f"/recorder/{name}")
+    with page.expect_response(f"**/caches/{name}"):
+        act.follow(page, site.url(f"/caches/{name}"))
+    page.wait_for_load_state()
+    asked: dict[str, str | None] = site.ask(f"/recorder/{name}")[0]
+    return asked
+
+
 # Both browsers send the tag of a page for other cookies, too, but not its date.
-pages_with_validators = rows(
+@both_engines
+@rows(
     "name, has_tag, has_date",
     {
         "a template decides, tag and date": ("decides", True, True),
@@ -287,20 +285,6 @@ pages_with_validators = rows(
         "a page looks, tag and date": ("looks", True, True),
     },
 )
-
-
-def come_back(site: Site, page: Page, name: str) -> dict[str, str | None]:
-    """Follow a link to the page *name*, wherever that leads; return the first request for it."""
-    site.ask(f"/recorder/{name}")
-    with page.expect_response(f"**/caches/{name}"):
-        follow(page, site.url(f"/caches/{name}"))
-    page.wait_for_load_state()
-    asked: dict[str, str | None] = site.ask(f"/recorder/{name}")[0]
-    return asked
-
-
-@both_engines
-@pages_with_validators
 def test_a_page_that_could_be_unchanged_is_shown_only_to_whom_it_was_made_for(
     site: Site, page: Page, name: str, has_tag: bool, has_date: bool
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,16 +13,8 @@ from playwright.sync_api import Page, Response, expect
 from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 
 from ..tables import rows
-from .conftest import (
-    Serve,
-    Site,
-    both_engines,
-    expect_part,
-    expect_user,
-    expect_working,
-    follow,
-    post_form,
-)
+from . import act, see
+from .conftest import Serve, Site, both_engines
 
 FRAGMENT = "[data-fragment]"
 each_htmx = pytest.mark.parametrize("library", ["htmx-2", "htmx-4"])
@@ -55,43 +47,11 @@ def received(site: Site, user: str) -> int:
 
 def answers_to(page: Page, path: str) -> list[str]:
     """Return a list that fills with method and status of each response to *page* at *path*."""
-    seen: list[str] = []
 
-    def note(response: Response) -> None:
-        if urlsplit(response.url).path == path:
-            seen.append(f"{response.request.method} {response.status}")
+    def pick(it: Response) -> str | None:
+        return f"{it.request.method} {it.status}" if urlsplit(it.url).path == path else None
 
-    page.on("response", note)
-    return seen
-
-
-# --- documents -----------------------------------------------------------------------------------
-
-
-@where
-def test_a_page_is_refreshed_with_and_without_fetch_metadata(
-    site: Site, page: Page, user: str, host: str
-) -> None:
-    answer = page.goto(site.url("/kinds/plain?tab=2#part"))
-    assert answer is not None
-    assert ("sec-fetch-dest" in answer.request.all_headers()) is (host == "localhost")
-    expect_user(page, user)
-    assert page.url == site.url("/kinds/plain?tab=2#part")
-    assert page.evaluate("isSecureContext && 'locks' in navigator") is (host == "localhost")
-    assert site.refresh_calls() == 1
-
-
-@both_engines
-def test_a_foreign_form_is_refused_and_never_sent(site: Site, page: Page, user: str) -> None:
-    answers = answers_to(page, "/kinds/fragment")
-    page.goto(re.sub("//.*:", "//stranger.example.test:", site.url("/kinds/open/plain")))
-    post_form(page, site.url("/kinds/fragment"), note=user)
-    expect(page.locator("[data-ssr-session=refused]")).to_be_visible()
-    # The offered link requests the page, and sends no form.
-    page.locator("a:visible", has_text="Go on").click()
-    expect(page.locator(FRAGMENT)).to_have_text(user)
-    assert answers[:2] == ["POST 403", "GET 200"]
-    assert received(site, user) == 0
+    return see.events(page, "response", pick)
 
 
 # --- scripts -------------------------------------------------------------------------------------
@@ -137,9 +97,7 @@ def test_a_scripts_request_is_repeated_once(site: Site, page: Page, send: str, m
 
 @each_htmx
 @where
-def test_htmx_with_the_sdk_gets_fragments_and_sends_once(
-    site: Site, page: Page, library: str
-) -> None:
+def test_htmx_with_the_sdk_gets_sends_and_follows(site: Site, page: Page, library: str) -> None:
     user = expired_at(site, page, f"/kinds/htmx?sdk&htmx={library}")
     page.evaluate("window.stayed = true")
     page.click("text=Get")
@@ -150,23 +108,11 @@ def test_htmx_with_the_sdk_gets_fragments_and_sends_once(
     page.click("text=Send")
     expect(page.locator(FRAGMENT)).to_have_text(f"{user} {user}")
     assert received(site, user) == 1
-    assert page.evaluate("window.stayed")
-
-
-@each_htmx
-@pytest.mark.parametrize("sdk", ["sdk", "alone"])
-def test_a_link_that_htmx_boosts_arrives(site: Site, page: Page, library: str, sdk: str) -> None:
-    user = expired_at(site, page, f"/kinds/htmx?{sdk}&htmx={library}")
-    page.evaluate("window.stayed = true")
+    site.expire(page)
     page.click("text=Boosted")
-    if sdk == "alone":
-        # It requests its own page again; the link works then.
-        page.wait_for_function("() => !window.stayed && window.htmx")
-        page.click("text=Boosted")
     expect(page.locator("#out")).to_have_text("plain")
-    assert page.evaluate("window.stayed") or sdk == "alone"  # htmx has fetched it
-    expect_user(page, user)
     assert page.url == site.url("/kinds/plain?boosted")
+    assert page.evaluate("window.stayed")
 
 
 @each_htmx
@@ -179,14 +125,17 @@ def test_htmx_without_the_sdk_keeps_forms_and_reloads(site: Site, page: Page, li
     assert not {"hx-refresh", "hx-redirect"} & answer.value.headers.keys()
     assert page.input_value("[name=note]") == user
     assert received(site, user) == 0
-    page.evaluate("window.stayed = true")
-    page.click("text=Get")
-    page.wait_for_function("() => !window.stayed && window.htmx")
-    expect_user(page, user)
-    expect(page.locator("#out")).to_have_text("old")
-    page.click("text=Get")
-    expect(page.locator(FRAGMENT)).to_have_text(user)
-    assert site.refresh_calls() == 1
+    # The page is requested again; what was clicked works then.
+    for text, out in (("Get", user), ("Boosted", "plain")):
+        page.evaluate("window.stayed = true")
+        page.click(f"text={text}")
+        page.wait_for_function("() => !window.stayed && window.htmx")
+        see.user(page, user)
+        expect(page.locator("#out")).to_have_text("old")
+        page.click(f"text={text}")
+        expect(page.locator("#out")).to_have_text(out)
+        assert site.refresh_calls() == 1
+        site.expire(page)
 
 
 # When htmx 2 or 4 is done with the next request.
@@ -209,22 +158,18 @@ NOTE_END = """() => {
 )
 def test_htmx(site: Site, page: Page, library: str, event: str, sdk: str, status: int) -> None:
     site.sign_up(page, to=f"/kinds/htmx?{sdk}htmx={library}")
-    if event == "outage":
-        site.core.stop_key_server()
-        site.forget_keys(page)
-    else:
+    if event == "sign-out":
         page.context.clear_cookies(name=re.compile("^s[A-Z]"))
     page.evaluate(NOTE_END)
-    with page.expect_response("**/kinds/fragment") as answer:
-        page.click("text=Get")
-    assert answer.value.status == status
+    with site.outage(page) if event == "outage" else nullcontext():
+        with page.expect_response("**/kinds/fragment") as answer:
+            page.click("text=Get")
+        assert answer.value.status == status
     if (event, sdk) == ("sign-out", ""):
         page.wait_for_url(re.compile("/auth"))
         return
     page.evaluate("window.ended")
     assert page.text_content("#out") == "old"
-    site.core.start_key_server()
-    site.forget_keys(page)
 
 
 @rows(
@@ -235,9 +180,7 @@ def test_htmx(site: Site, page: Page, library: str, event: str, sdk: str, status
         "htmx 4, without a session": ("htmx-4", False),
     },
 )
-def test_htmx_does_not_loop_on_an_open_page(
-    site: Site, page: Page, library: str, is_expired: bool
-) -> None:
+def test_htmx_never_loops(site: Site, page: Page, library: str, is_expired: bool) -> None:
     """It leads to sign-in, or to the refresh page and back."""
     user = site.signed_up_and_expired(page) if is_expired else ""
     loads = answers_to(page, "/kinds/open/loading")
@@ -268,7 +211,7 @@ def test_turbo_with_the_sdk_shows(site: Site, page: Page, click: str, order: str
     page.click(f"text={click}")
     ready = FRAGMENT if "frame" in click else "#out >> text=plain"
     expect(page.locator(ready)).to_be_visible()
-    expect_user(page, user)
+    see.user(page, user)
     assert page.evaluate("window.stayed")
     assert received(site, user) == (click == "Send")
     assert site.refresh_calls() == 1
@@ -288,17 +231,14 @@ def test_turbo_without_the_sdk_leaves_the_page_as_it_is(site: Site, page: Page, 
 
 # --- prefetched and prerendered pages ------------------------------------------------------------
 
-PREFETCH = """url => {
-  const link = document.createElement("link");
-  [link.rel, link.href] = ["prefetch", url];
-  document.head.append(link);
-}"""
-SPECULATE = """url => {
-  const rules = document.createElement("script");
-  rules.type = "speculationrules";
-  rules.textContent = JSON.stringify({ HOW: [{ urls: [url], eagerness: "immediate" }] });
-  document.head.append(rules);
-}"""
+PREFETCH = """url => document.head.append(
+  Object.assign(document.createElement("link"), { rel: "prefetch", href: url }))"""
+
+
+def speculate(how: str) -> str:
+    rules = f"{{ {how}: [{{ urls: [url], eagerness: 'immediate' }}] }}"
+    return f"""url => document.head.append(Object.assign(document.createElement("script"),
+      {{ type: "speculationrules", textContent: JSON.stringify({rules}) }}))"""
 
 
 @rows(
@@ -306,13 +246,9 @@ SPECULATE = """url => {
     {
         "by Turbo while the pointer rests": ("turbo", "", 401),
         "by a link": ("plain", PREFETCH, 401),
-        "by speculation rules that prefetch": ("plain", SPECULATE.replace("HOW", "prefetch"), 503),
+        "by speculation rules that prefetch": ("plain", speculate("prefetch"), 503),
         # Playwright lets nothing be prerendered; Chromium then prefetches what it may prerender.
-        "by speculation rules that prerender": (
-            "plain",
-            SPECULATE.replace("HOW", "prerender"),
-            200,
-        ),
+        "by speculation rules that prerender": ("plain", speculate("prerender"), 200),
     },
 )
 def test_a_page_that_was_loaded_early_is_refreshed_when_it_is_shown(
@@ -330,12 +266,12 @@ def test_a_page_that_was_loaded_early_is_refreshed_when_it_is_shown(
         answer.value.finished()
     assert site.refresh_calls() == 0
     if early:
-        follow(page, path)
+        act.follow(page, path)
     else:
         page.click("text=Visit")
     page.wait_for_url(site.url(path))
     expect(page.locator("#out")).to_have_text("plain")
-    expect_user(page, user)
+    see.user(page, user)
     assert site.refresh_calls() == 1
 
 
@@ -344,13 +280,13 @@ def test_a_prerendered_page_refreshes_when_it_is_shown(site: Site, page: Page, u
         "Object.defineProperty(document, 'prerendering', { value: true, configurable: true })"
     )
     page.goto(site.url("/kinds/plain"))
-    expect_working(page)
+    see.part(page, "working")
     # If the script had started by now, it would have requested its lock.
     locks = page.evaluate("navigator.locks.query()")
     assert (locks["held"], locks["pending"]) == ([], [])
     assert site.refresh_calls() == 0
     page.evaluate("document.dispatchEvent(new Event('prerenderingchange'))")
-    expect_user(page, user)
+    see.user(page, user)
     assert site.refresh_calls() == 1
 
 
@@ -395,9 +331,7 @@ ALL_NOTED = """async ([run, names]) => {
 
 @both_engines
 @where
-def test_every_request_is_taken_for_what_it_is(
-    site: Site, page: Page, engine: str, host: str
-) -> None:
+def test_every_kind_of_request_is_known(site: Site, page: Page, engine: str, host: str) -> None:
     page.goto(site.url(f"/kinds/open/every?run={engine}"))
     names = PAGES | MAYBE_PAGES | OTHERS
     with suppress(PlaywrightTimeoutError):
@@ -424,9 +358,9 @@ def test_a_file_behind_a_link_arrives_and_the_page_says_so(site: Site, page: Pag
     assert download.value.suggested_filename == "file.txt"
     assert download.value.path().read_text() == f"file of {user}"
     assert site.refresh_calls() == 1
-    expect_working(page)
+    see.part(page, "working")
     page.clock.fast_forward(4_000)
-    expect_part(page, "renewed")
+    see.part(page, "renewed")
     with page.expect_download() as again:
         page.click("text=Go on to the page")
     assert again.value.path().read_text() == f"file of {user}"

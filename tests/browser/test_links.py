@@ -10,15 +10,8 @@ import pytest
 from playwright.sync_api import Page, Request, Route, expect
 
 from ..tables import rows
-from .conftest import (
-    REFRESH_API,
-    SETTLE,
-    Site,
-    both_engines,
-    documents_of,
-    hold_refresh,
-    wait_for_address,
-)
+from . import act, see
+from .conftest import Site, both_engines
 
 Press = Callable[[Page], object]
 NOTES = re.compile(r"/kinds/note/\w+/(?!ping-)")
@@ -93,9 +86,7 @@ def wait_for_ping(site: Site, links: Page, name: str) -> None:
 
 
 @both_engines
-def test_every_link_and_search_sends_late_what_it_sends_in_time(
-    site: Site, links: Page, engine: str
-) -> None:
+def test_a_link_sends_late_what_it_sends_in_time(site: Site, links: Page, engine: str) -> None:
     """In content that names its elements like what our script looks up."""
     sent: dict[bool, Any] = {}
     for is_late in (False, True):
@@ -119,15 +110,15 @@ def test_every_link_and_search_sends_late_what_it_sends_in_time(
 
 @both_engines
 def test_nobody_sees_a_refresh_page_and_the_way_back_leads_back(site: Site, links: Page) -> None:
-    start, seen = links.url, documents_of(links)
+    start, seen = links.url, see.documents(links)
     links.evaluate("plain.href = '/kinds/plain?next#out'")
     site.expire(links)
     click_plain(links)
-    wait_for_address(links, site.url("/kinds/plain?next#out"))
+    see.address(links, site.url("/kinds/plain?next#out"))
     expect(links.locator("#out")).to_have_text("plain")
     assert seen == ["200"]
     links.evaluate("() => { setTimeout(() => history.back()) }")
-    wait_for_address(links, start)
+    see.address(links, start)
     assert links.evaluate("plain.getAttribute('aria-busy')") is None
     assert site.refresh_calls() == 1
 
@@ -219,7 +210,7 @@ PUT = """html => {
 
 def test_what_replaces_this_page_waits_and_nothing_else(site: Site, links: Page) -> None:
     site.expire(links)
-    hold_refresh(links)
+    act.hold(links)
     links.evaluate(WATCH)
     links.evaluate("document.scripts[0].dataset.cookieDomain = '.example.test'")
     prevented, busy = set(), set()
@@ -238,7 +229,7 @@ def test_what_replaces_this_page_waits_and_nothing_else(site: Site, links: Page)
 
 def test_an_event_of_a_script_does_what_it_does_without_us(site: Site, links: Page) -> None:
     site.expire(links)
-    calls = hold_refresh(links)
+    calls = act.hold(links)
     with links.expect_request(NOTES):  # not cancelable
         links.evaluate("plain.dispatchEvent(new MouseEvent('click', { bubbles: true }))")
     links.evaluate(
@@ -254,7 +245,7 @@ NO_LOCAL = """Object.defineProperty(window, 'localStorage', {
 
 
 def test_a_link_waits_only_where_a_refresh_helps(site: Site, links: Page) -> None:
-    hold_refresh(links)
+    act.hold(links)
     links.evaluate(WATCH)
     cookies: Any = links.context.cookies()
     links.context.clear_cookies()
@@ -277,8 +268,8 @@ def test_a_link_waits_with_a_good_token_while(site: Site, links: Page, is_own: b
     refreshing = links if is_own else links.context.new_page()
     if not is_own:
         refreshing.goto(links.url)
-    held = hold_refresh(refreshing)
-    with refreshing.expect_request(REFRESH_API):
+    held = act.hold(refreshing)
+    with refreshing.expect_request(act.REFRESH_API):
         refreshing.evaluate("void supertokensWebsite.attemptRefreshingSession()")
     links.evaluate(WATCH)
     click_plain(links)
@@ -307,10 +298,10 @@ def test_a_link_goes_on_whatever_the_refresh_api_answers(site: Site, links: Page
     links.reload()
     site.expire(links)
     for name, answer in ANSWERS.items():
-        links.route(REFRESH_API, answer)
-        with links.expect_request(REFRESH_API), links.expect_request(NOTES):
+        links.route(act.REFRESH_API, answer)
+        with links.expect_request(act.REFRESH_API), links.expect_request(NOTES):
             click_plain(links)
-        links.unroute(REFRESH_API)
+        links.unroute(act.REFRESH_API)
         assert links.locator("[aria-busy]").count() == 0, name
 
 
@@ -319,9 +310,9 @@ def test_no_longer_than_four_seconds_waits(site: Site, links: Page, press: Press
     links.add_init_script(LIMIT)
     links.reload()
     site.expire(links)
-    hold_refresh(links)
+    act.hold(links)
     requested = navigations_of(links)
-    with links.expect_request(REFRESH_API):
+    with links.expect_request(act.REFRESH_API):
         press(links)
     assert requested == []
     with links.expect_request(NOTES):
@@ -333,14 +324,11 @@ def test_no_longer_than_four_seconds_waits(site: Site, links: Page, press: Press
 
 def navigations_of(page: Page) -> list[str]:
     """Return a list that fills with the last part of each address that *page* goes to."""
-    requested: list[str] = []
 
-    def note(request: Request) -> None:
-        if request.is_navigation_request():
-            requested.append(re.sub(r".*/|\?.*", "", request.url))
+    def pick(it: Request) -> str | None:
+        return re.sub(r".*/|\?.*", "", it.url) if it.is_navigation_request() else None
 
-    page.on("request", note)
-    return requested
+    return see.events(page, "request", pick)
 
 
 press_search, press_post = clicks("#search button"), clicks("#posts button")
@@ -375,17 +363,17 @@ PRESSES: dict[str, tuple[list[Press], list[str]]] = {
 
 def test_the_last_click_wins(site: Site, links: Page) -> None:
     links.evaluate("plain.setAttribute('aria-busy', 'false')")
-    held, requested = hold_refresh(links), navigations_of(links)
+    held, requested = act.hold(links), navigations_of(links)
     went = {}
     for name, (presses, _) in PRESSES.items():
         site.expire(links)
-        with links.expect_request(REFRESH_API):
+        with links.expect_request(act.REFRESH_API):
             presses[0](links)
         for press in presses[1:]:
             press(links)
         links.evaluate("0")  # Playwright hands a request over a bit later than it tells of it
         held.pop().continue_()
-        links.evaluate(SETTLE)
+        links.evaluate(act.SETTLE)
         links.evaluate("fetch('/kinds/note/links/end')")  # what was decided before comes before
         went[name] = requested.copy()
         requested.clear()

@@ -22,59 +22,27 @@ from flask_ssr_session.testing import SessionSigner
 
 from ..tables import rows
 from ..tokens import expired_token, make_token
-from .conftest import (
-    BEHIND_SECONDS,
-    MARKER,
-    NAMED,
-    NO_COOKIES,
-    NO_LOCAL,
-    NO_SESSION,
-    REFRESH_API,
-    SDK_LOCK,
-    SIGN_OUT_API,
-    UPDATE,
-    Serve,
-    Site,
-    blocking_browser,
-    both_engines,
-    both_flows,
-    calls_of,
-    console_of,
-    documents_of,
-    expect_cause,
-    expect_part,
-    expect_user,
-    expect_working,
-    follow,
-    front_token,
-    hold_refresh,
-    try_again,
-)
+from . import act, see
+from .conftest import Serve, Site, blocking_browser, both_engines, both_flows, each_flow
 
 OK = '{"status":"OK"}'
 SIGNED_OUT: dict[str, Any] = {"headers": {"front-token": "remove"}, "body": OK}
 
 
-FRONT = {"front-token": front_token()}
+FRONT = {"front-token": act.front_token()}
 
 
 @pytest.fixture
 def planted(site: Site, context: BrowserContext) -> str:
     """An expired session that no core knows; the test answers for the refresh API."""
     token = expired_token()
-    site.plant(context, sAccessToken=token, sFrontToken=front_token())
+    site.plant(context, sAccessToken=token, sFrontToken=act.front_token())
     site.plant(context, st_last_access_token_update="1700000000000")
     return token
 
 
 def stored(token: str) -> dict[str, str]:
-    cookie = f"sAccessToken={token}; Path=/; HttpOnly; SameSite=Lax"
-    return {**FRONT, "set-cookie": cookie}
-
-
-def answer_with(page: Page, status: int = 200, headers: dict[str, str] = FRONT) -> None:
-    """Set the response of the refresh API."""
-    page.route(REFRESH_API, lambda route: route.fulfill(status=status, headers=headers, body="{}"))
+    return {**FRONT, "set-cookie": f"sAccessToken={token}; Path=/; HttpOnly; SameSite=Lax"}
 
 
 # --- responses of the refresh API ----------------------------------------------------------------
@@ -103,14 +71,12 @@ def test_an_answer_that_does_not_help_ends_on_a_page_for_visitors_and_in_the_con
     if sets == "lost":
         page.context.clear_cookies(name="sAccessToken")
     elif sets == "two":
-        other: Any = {"name": "sAccessToken", "value": planted, "domain": "localhost"}
-        other["path"] = "/account"
-        page.context.add_cookies([other])
+        act.copy_token(page, path="/account")
     headers = {} if sets == "no front token" else stored(tokens[sets]) if sets in tokens else FRONT
-    answer_with(page, status, headers)
-    calls, said = calls_of(page), console_of(page)
+    act.answer(page, status, **headers)
+    calls, said = see.calls(page), see.console(page)
     page.goto(site.url("/account?tab=2#claims"))
-    expect_cause(page, cause, sign_in="/auth?redirectToPath=/account%3Ftab%3D2%23claims")
+    see.cause(page, cause, href="/auth?redirectToPath=/account%3Ftab%3D2%23claims")
     assert page.url == site.url("/account?tab=2#claims")
     assert len(calls) <= (1 if sets == "lost" else 2)
     assert [console in text for text in said] == [True]
@@ -124,56 +90,42 @@ def test_tokens_of_a_clock_behind_are_refused_at_once(site: Site, page: Page, us
         """const now = Performance.prototype.now;
         Performance.prototype.now = function () { return now.call(this) + 18; };"""
     )
-    calls = calls_of(page)
-    with site.clock.shifted(BEHIND_SECONDS):
+    calls = see.calls(page)
+    with site.clock.behind():
         page.goto(site.url("/account"))
-        expect_cause(page, "refused")
+        see.cause(page, "refused")
         assert len(calls) == 1
         # Each further lap is the visitor's own.
         with page.expect_event("framenavigated"):
-            try_again(page)
-        expect_cause(page, "refused")
+            act.try_again(page)
+        see.cause(page, "refused")
         assert len(calls) == 2
-    try_again(page)
-    expect_user(page, user)
-
-
-def test_tokens_of_a_clock_ahead_end_on_a_page(site: Site, page: Page, user: str) -> None:
-    calls = calls_of(page)
-    with site.clock.shifted(120):
-        page.goto(site.url("/account"))
-        expect(page.get_by_role("status")).to_contain_text("clock")
-    assert len(calls) == 1
-    site.expire(page)
-    with site.clock.shifted(30):  # twin: half a minute is nothing
-        site.show(page, "/account", user)
-    assert len(calls) == 2
+    act.try_again(page)
+    see.user(page, user)
 
 
 # --- what the browser may have left --------------------------------------------------------------
 
 
 @rows(
-    "lost, calls_made",
+    "lost, made",
     {
         "only the update mark is left of the SDK's": ("sFrontToken", 1),
-        "nothing of the SDK's": (f"sFrontToken|{UPDATE}", 1),
-        "no update mark": (UPDATE, 1),
+        "nothing of the SDK's": (f"sFrontToken|{see.UPDATE}", 1),
+        "no update mark": (see.UPDATE, 1),
         "no access token": ("sAccessToken", 1),
-        "nothing of the SDK's, and the token is good": (f"sFrontToken|{UPDATE}", 0),
+        "nothing of the SDK's, and the token is good": (f"sFrontToken|{see.UPDATE}", 0),
     },
 )
-def test_a_session_is_found_by_what_is_left(
-    site: Site, page: Page, lost: str, calls_made: int
-) -> None:
+def test_a_session_is_found_by_what_is_left(site: Site, page: Page, lost: str, made: int) -> None:
     """With the update mark alone the SDK says "signed out" without asking."""
     user = site.sign_up(page)
-    if calls_made:
+    if made:
         site.expire(page)
-    calls = calls_of(page)
+    calls = see.calls(page)
     page.context.clear_cookies(name=re.compile(lost))
     site.show(page, "/account", user)
-    assert len(calls) == calls_made
+    assert len(calls) == made
 
 
 @pytest.mark.usefixtures("planted")
@@ -181,8 +133,8 @@ def test_a_session_is_found_by_what_is_left(
 def test_a_token_is_left(site: Site, page: Page, signs_out: bool) -> None:
     """The SDK marks a sign-out like a refresh; no refresh came before, so none was in vain."""
     page.goto(site.url("/panel/"))
-    page.route(SIGN_OUT_API, lambda route: route.fulfill(**SIGNED_OUT))
-    calls = calls_of(page)
+    page.route(act.SIGN_OUT_API, lambda route: route.fulfill(**SIGNED_OUT))
+    calls = see.calls(page)
     if signs_out:
         page.evaluate("supertokensWebsite.signOut().then(() => location.assign('/account'))")
     else:
@@ -192,33 +144,22 @@ def test_a_token_is_left(site: Site, page: Page, signs_out: bool) -> None:
     assert len(calls) == 1
 
 
-FUTURE = '{"id": "x", "timeRefreshed": 9e15, "timeAcquired": 9e15}'
-
-
-def test_an_impossible_lock_holds_nobody_up(site: Site, page: Page) -> None:
+def test_a_lock_that_nobody_holds_is_removed_or_waited_out(site: Site, page: Page) -> None:
     user = site.sign_up(page)
-    for lock in ("junk", "null", "[]", "{}", FUTURE):
+    page.clock.install()
+    future = "JSON.stringify({ id: 'x', timeRefreshed: 9e15, timeAcquired: 9e15 })"
+    dead = future.replace("9e15", "Date.now()")  # a tab that is gone has left it
+    for lock in ("'junk'", "null", "'[]'", "'{}'", future, dead):
         page.goto(site.url("/panel/"))
         site.expire(page)
-        page.evaluate("([key, lock]) => localStorage.setItem(key, lock)", [SDK_LOCK, lock])
-        site.show(page, "/account", user)
+        page.evaluate(f"localStorage.setItem('{see.SDK_LOCK}', {lock})")
+        page.goto(site.url("/account"))
+        if lock is dead:
+            see.part(page, "working")
+            for _ in range(9):
+                page.clock.run_for(1000)
+        see.user(page, user)
         assert site.refresh_calls() == 1, lock
-
-
-def test_a_lock_that_a_dead_tab_left_is_waited_out(site: Site, page: Page) -> None:
-    user = site.signed_up_and_expired(page, to="/panel/")
-    page.clock.install()
-    page.evaluate(
-        """key => localStorage.setItem(key, JSON.stringify({
-            id: 'dead', iat: Date.now(), timeoutKey: 'dead', timeAcquired: Date.now(),
-            timeRefreshed: Date.now() }))""",
-        SDK_LOCK,
-    )
-    page.goto(site.url("/account"))
-    expect_working(page)
-    for _ in range(9):
-        page.clock.run_for(1000)
-    expect_user(page, user)
 
 
 # --- cookies that do not arrive, or arrive twice -------------------------------------------------
@@ -231,56 +172,44 @@ def named_site(serve: Serve, **arguments: str | bool) -> Site:
 
 @both_engines
 @rows(
-    "arguments, arrives",
+    "arguments",
     {
-        "the domain of another subdomain": ({"cookie_domain": "other.example.test"}, False),
-        "Secure on plain http": ({"cookie_secure": True}, False),
-        "the common domain": ({"cookie_domain": ".example.test"}, True),
+        "the domain of another subdomain": {"cookie_domain": "other.example.test"},
+        "Secure on plain http": {"cookie_secure": True},
     },
 )
-def test_cookies_that_the_browser_refuses_are_named(
-    serve: Serve, page: Page, arguments: dict[str, Any], arrives: bool
-) -> None:
+def test_refused_cookies_are_named(serve: Serve, page: Page, arguments: dict[str, Any]) -> None:
     site = named_site(serve, **arguments)
-    if arrives:
-        user = site.sign_up_by_form(page)
-        page.evaluate("supertokensWebsite.attemptRefreshingSession()")
-        site.show(page, "/account", user)
-        return
     page.goto(site.url("/auth/sign-up?redirectToPath=/account"))
     site.new_email()
     site.fill_in(page)
-    expect_cause(page, "absent")
+    see.cause(page, "absent")
     site.let_time_pass(page)
-    calls = calls_of(page)
+    calls = see.calls(page)
     page.goto(site.url("/account"))
     page.wait_for_url(re.compile(r"/auth\?"))
     assert len(calls) == 1
     site.fill_in(page)
-    expect_cause(page, "absent")
+    see.cause(page, "absent")
     assert len(calls) == 1
 
 
-@both_engines
 @rows(
-    "older, is_cleared",
+    "older, cause",
     {
         # The SDK's refresh API responds with 500.
-        "are named": ({}, False),
+        "are named": ({}, "duplicate"),
         # The first response only deletes the older cookie, and sets no new token.
-        "of which one is older, are cleared up": ({"older_cookie_domain": ""}, True),
+        "of which one is older, are cleared up": ({"older_cookie_domain": ""}, ""),
     },
 )
-def test_two_sessions(serve: Serve, page: Page, older: dict[str, str], is_cleared: bool) -> None:
+def test_two_sessions(serve: Serve, page: Page, older: dict[str, str], cause: str) -> None:
     site = named_site(serve, cookie_domain=".example.test", **older)
     user = site.signed_up_and_expired(page)
     site.plant(page.context, sAccessToken=expired_token("another"))
-    calls = calls_of(page)
+    calls = see.calls(page)
     page.goto(site.url("/account"))
-    if is_cleared:
-        expect_user(page, user)
-    else:
-        expect_cause(page, "duplicate")
+    see.cause(page, cause) if cause else see.user(page, user)
     assert len(calls) <= 2
 
 
@@ -291,55 +220,53 @@ def test_two_sessions(serve: Serve, page: Page, older: dict[str, str], is_cleare
 def test_blocked_cookies(site: Site, engine: str, playwright: Playwright, tmp_path: Path) -> None:
     with blocking_browser(engine, playwright, tmp_path) as context:
         page = context.new_page()
-        calls = calls_of(page)
+        calls = see.calls(page)
         page.goto(site.url("/account"))
         assert page.url == site.url("/auth?redirectToPath=/account")
         page.goto(site.url("/refresh-session?redirectBack=/account"))
-        expect_cause(page, "blocked")
-        try_again(page)
-        expect_cause(page, "blocked")
+        see.cause(page, "blocked")
+        act.try_again(page)
+        see.cause(page, "blocked")
         assert calls == []
 
 
 REFUSE = "const refuse = () => { throw new DOMException('no', 'SecurityError') };"
 FULL_SESSION = """Storage.prototype.setItem = function (key, value) {
     if (this === sessionStorage) refuse(); this[key] = value };"""
-FORGET_UPDATE = f"document.cookie = '{UPDATE}=1; path=/; SameSite=Lax';"
+FORGET_UPDATE = f"document.cookie = '{see.UPDATE}=1; path=/; SameSite=Lax';"
 
 
 @rows(
     "blocking",
     {
-        "local storage": NO_LOCAL,
-        "cookies": NO_COOKIES,
-        "everything": NO_COOKIES + NO_LOCAL + NO_SESSION,
+        "local storage": act.NO_LOCAL,
+        "cookies": act.NO_COOKIES,
+        "everything": act.NO_COOKIES + act.NO_LOCAL + act.NO_SESSION,
         "full storage": "Storage.prototype.setItem = refuse;",
     },
 )
 @pytest.mark.usefixtures("planted")
 def test_what_the_sdk_cannot_do_without_is_named(site: Site, page: Page, blocking: str) -> None:
-    calls = calls_of(page)
+    calls = see.calls(page)
     page.add_init_script(REFUSE + blocking)
     page.goto(site.url("/account"))
-    expect_cause(page, "blocked")
-    try_again(page)
-    expect_cause(page, "blocked")
+    see.cause(page, "blocked")
+    act.try_again(page)
+    see.cause(page, "blocked")
     assert len(calls) <= 2
 
 
 @rows(
     "blocking, name",
     {
-        "no session storage": (NO_SESSION, MARKER),
-        "no session storage, and a page with a name of its own": (NO_SESSION + NAMED, "mine"),
+        "no session storage": (act.NO_SESSION, see.MARKER),
+        "no session storage, and a name of the page's": (act.NO_SESSION + act.NAMED, "mine"),
         "full session storage": ("sessionStorage.setItem = refuse;", ""),
-        "session storage, and a page with a name of its own": (NAMED, "mine"),
+        "session storage, and a name of the page's": (act.NAMED, "mine"),
     },
 )
-def test_a_window_keeps_the_name_that_its_page_gave_it(
-    site: Site, page: Page, user: str, blocking: str, name: str
-) -> None:
-    calls = calls_of(page)
+def test_a_window_keeps_a_name(site: Site, page: Page, user: str, blocking: str, name: str) -> None:
+    calls = see.calls(page)
     page.add_init_script(REFUSE + blocking)
     site.show(page, "/account", user)
     assert len(calls) == 1
@@ -353,7 +280,7 @@ def refuse_every_token(page: Page) -> None:
     def answer(route: Route) -> None:
         route.fulfill(status=200, headers=stored(f"junk{next(numbers)}"), body="{}")
 
-    page.route(REFRESH_API, answer)
+    page.route(act.REFRESH_API, answer)
 
 
 # Each engine has its own accuracy of clocks, and its own life of a window's name.
@@ -364,9 +291,9 @@ def refuse_every_token(page: Page) -> None:
         "session storage": ("chromium", "sessionStorage.clear();"),
         "session storage, in Firefox": ("firefox", "sessionStorage.clear();"),
         "the update mark": ("chromium", FORGET_UPDATE),
-        "session storage, while the name is in use": ("chromium", NO_SESSION + NAMED),
-        "all but the name": ("chromium", NO_SESSION + FORGET_UPDATE),
-        "all but the name, in Firefox": ("firefox", NO_SESSION + FORGET_UPDATE),
+        "session storage, while the name is in use": ("chromium", act.NO_SESSION + act.NAMED),
+        "all but the name": ("chromium", act.NO_SESSION + FORGET_UPDATE),
+        "all but the name, in Firefox": ("firefox", act.NO_SESSION + FORGET_UPDATE),
         "full session storage and the update mark": ("chromium", FULL_SESSION + FORGET_UPDATE),
     },
 )
@@ -374,10 +301,10 @@ def refuse_every_token(page: Page) -> None:
 def test_no_script_that_clears_brings_about_a_loop(site: Site, page: Page, clearing: str) -> None:
     """The tokens are never accepted."""
     refuse_every_token(page)
-    calls = calls_of(page)
+    calls = see.calls(page)
     page.add_init_script(REFUSE + clearing)
     page.goto(site.url("/account"))
-    expect_cause(page, "refused")
+    see.cause(page, "refused")
     assert len(calls) == 1
 
 
@@ -385,20 +312,11 @@ def test_no_script_that_clears_brings_about_a_loop(site: Site, page: Page, clear
 def test_a_page_that_renders_the_macro_twice_does_not_loop(site: Site, page: Page) -> None:
     """The second script element would not find the marker that the first has taken."""
     refuse_every_token(page)
-    calls = calls_of(page)
+    calls = see.calls(page)
     page.goto(site.url("/twice"))
     expect(page.locator("[data-ssr-cause=refused]").first).to_be_visible()
     assert page.locator("script[data-mode=refresh]").count() == 2
     assert len(calls) == 1
-
-
-def expect_slow_links(page: Page) -> None:
-    """Wait until style sheets alone have brought the ways on, six seconds later."""
-    links = page.locator(".ssr-session-slow a")
-    expect(links.first).to_be_hidden()
-    page.evaluate("document.getAnimations().forEach(one => { one.currentTime = 7000 })")
-    expect(links.first).to_be_visible()
-    assert links.all_text_contents() == ["Try again", "Sign in"]
 
 
 @rows(
@@ -414,12 +332,14 @@ def test_a_script_that_does_not_run_leaves_links(site: Site, unwatched: Page, po
     site.plant(page.context, sAccessToken=expired_token())
     if not policy:
         page.route("**/ssr-session-*.js", lambda route: route.abort())
-    calls = calls_of(page)
+    calls = see.calls(page)
     page.goto(site.url(f"/account{policy or '?tab=2'}"))
-    if "default" not in policy:
-        expect_slow_links(page)
-    slow = page.locator(".ssr-session-slow")
-    expect(slow.get_by_role("link", name="Sign in")).to_be_visible()
+    links = page.locator(".ssr-session-slow a")
+    if "default" not in policy:  # style sheets alone bring the ways on, six seconds later
+        expect(links.first).to_be_hidden()
+        page.evaluate("document.getAnimations().forEach(one => { one.currentTime = 7000 })")
+    expect(links.first).to_be_visible()
+    assert links.all_text_contents() == ["Try again", "Sign in"]
     assert calls == []
     if not policy:
         page.unroute("**/ssr-session-*.js")
@@ -464,20 +384,20 @@ def test_junk_in_every_place(site: Site, page: Page, planted: str, comes_through
     else:
         refuse_every_token(page)
     page.goto(site.url("/no-such-page"))
-    calls = calls_of(page)
+    calls = see.calls(page)
     for value in junk():
         calls.clear()
         site.let_time_pass(page)
-        site.plant(page.context, sAccessToken=planted, sFrontToken=front_token())
-        page.evaluate(LITTER, [MARKER, UPDATE, value])
+        site.plant(page.context, sAccessToken=planted, sFrontToken=act.front_token())
+        page.evaluate(LITTER, [see.MARKER, see.UPDATE, value])
         page.reload()
         if comes_through:
-            expect_user(page, user)
+            see.user(page, user)
             assert len(calls) == 1, value
         else:
             # In the query, the longest one makes the way back longer than servers read.
             is_long = len(page.url) > 1000
-            expect_cause(page, "refused", sign_in="/auth" if is_long else "/auth?redirectToPath=")
+            see.cause(page, "refused", href="/auth" if is_long else "/auth?redirectToPath=")
             assert len(calls) <= 2, value
 
 
@@ -491,22 +411,19 @@ FIVE_MINUTES_LATER = """([key, update]) => {
 }"""
 
 
-@both_engines
-@both_flows
-def test_hours_of_refreshes_are_never_held_up(
-    site: Site, context: BrowserContext, page: Page, user: str
-) -> None:
+@each_flow
+def test_hours_go_by_unhindered(site: Site, context: BrowserContext, page: Page, user: str) -> None:
     """Two tabs without any script on their pages, and a reload as soon as the page is back."""
-    tabs, calls = [page, context.new_page()], calls_of(context)
+    tabs, calls = [page, context.new_page()], see.calls(context)
     for lap in range(4):
         tab, other = tabs[lap % 2], tabs[1 - lap % 2]
         site.plant(context, sAccessToken=expired_token(user))
         site.show(tab, f"/bare?lap={lap}" + "#part" * (lap % 3), user)
         other.goto(site.url("/bare"))
         tab.reload()
-        expect_user(tab, user)
+        see.user(tab, user)
         assert len(calls) == site.refresh_calls() == lap + 1
-        tab.evaluate(FIVE_MINUTES_LATER, [MARKER, UPDATE])
+        tab.evaluate(FIVE_MINUTES_LATER, [see.MARKER, see.UPDATE])
 
 
 NOW = "performance.timeOrigin + performance.now()"
@@ -516,10 +433,10 @@ NOW = "performance.timeOrigin + performance.now()"
     "script",
     {
         "a browser's clock that was ahead once": (
-            f"document.cookie = `{UPDATE}=${{Date.now() + 86400000}}; path=/; SameSite=Lax`"
+            f"document.cookie = `{see.UPDATE}=${{Date.now() + 86400000}}; path=/; SameSite=Lax`"
         ),
         "a window named by another site": (
-            f"window.name = '{MARKER}' + JSON.stringify({{ at: {NOW}, token: '' }})"
+            f"window.name = '{see.MARKER}' + JSON.stringify({{ at: {NOW}, token: '' }})"
         ),
     },
 )
@@ -533,17 +450,17 @@ def test_no_false_alarm_is_raised_by(site: Site, page: Page, script: str) -> Non
 def test_the_refresh_page_asked_for_with_a_good_session(site: Site, page: Page) -> None:
     """An app may lead there by hand, right after sign-in; nothing was refused."""
     user = site.sign_up(page, to="/panel/")
-    page.evaluate(f"document.cookie = `{UPDATE}=${{Date.now()}}; path=/; SameSite=Lax`")
+    page.evaluate(f"document.cookie = `{see.UPDATE}=${{Date.now()}}; path=/; SameSite=Lax`")
     again = site.url("/refresh-session?redirectBack=/account")
-    follow(page, again)
-    expect_user(page, user)
+    act.follow(page, again)
+    see.user(page, user)
     # A second time within seconds, it neither refreshes nor goes on: it could be a loop.
-    calls, documents = calls_of(page), documents_of(page)
-    follow(page, again)
-    expect_part(page, "renewed")
+    calls, documents = see.calls(page), see.documents(page)
+    act.follow(page, again)
+    see.part(page, "renewed")
     assert (len(calls), len(documents)) == (0, 1)
     page.get_by_role("link", name="Go on").click()
-    expect_user(page, user)
+    see.user(page, user)
 
 
 @both_engines
@@ -553,7 +470,7 @@ def test_reloads_pressed_in_a_row_end_on_the_page(site: Site, page: Page, user: 
         # Chromium refuses a reload that falls between two documents; a visitor's is as lost.
         with suppress(Error):
             page.reload(wait_until="commit")
-    expect_user(page, user)
+    see.user(page, user)
 
 
 def test_a_reload_during_a_refresh_raises_no_alarm(site: Site, page: Page, user: str) -> None:
@@ -561,27 +478,27 @@ def test_a_reload_during_a_refresh_raises_no_alarm(site: Site, page: Page, user:
 
     In Firefox the page's own reload takes the place of the visitor's.
     """
-    calls = calls_of(page)
+    calls = see.calls(page)
     page.add_init_script(
         f"""const set = Storage.prototype.setItem;
         Storage.prototype.setItem = function (key, value) {{
             set.call(this, key, value);
-            if (key === '{MARKER}') console.debug(key);
+            if (key === '{see.MARKER}') console.debug(key);
         }};"""
     )
-    refreshes = hold_refresh(page)
-    with page.expect_request(REFRESH_API):
+    refreshes = act.hold(page)
+    with page.expect_request(act.REFRESH_API):
         page.goto(site.url("/account"))
 
     def refresh_meanwhile(route: Route) -> None:
         refused = route.fetch()
-        with page.expect_console_message(lambda message: message.text == MARKER):
+        with page.expect_console_message(lambda message: message.text == see.MARKER):
             refreshes[0].continue_()
         route.fulfill(response=refused)
 
     page.route("**/account", refresh_meanwhile, times=1)
     page.reload()
-    expect_user(page, user)
+    see.user(page, user)
     assert len(calls) == 1
 
 
@@ -589,19 +506,17 @@ def test_a_reload_during_a_refresh_raises_no_alarm(site: Site, page: Page, user:
 
 
 @both_flows
-def test_a_session_revoked_after_a_refresh_ends_at_sign_in(
-    site: Site, page: Page, user: str
-) -> None:
+def test_a_session_revoked_after_refresh_ends_at_sign_in(site: Site, page: Page, user: str) -> None:
     """Not a page about the site's keys either: the response names the cause."""
-    calls = calls_of(page)
+    calls = see.calls(page)
     site.show(page, "/checked", user)
     site.core.revoke_sessions(user)
-    with page.expect_request(SIGN_OUT_API):
+    with page.expect_request(act.SIGN_OUT_API):
         page.goto(site.url("/checked?tab=2#part"))
     page.wait_for_url(re.compile(r"/auth\?redirectToPath=/checked%3Ftab%3D2%23part$"))
     assert len(calls) == 1
     site.fill_in(page)  # the twin: a new session is shown the page
-    expect_user(page, user)
+    see.user(page, user)
 
 
 @rows(
@@ -626,21 +541,17 @@ def test_a_session_that_the_api_renews_and_the_site_refuses_is_signed_out_once(
         text = response.text().replace('data-reason="expired"', 'data-reason="revoked"')
         route.fulfill(response=response, body=text)
 
-    signs_out: list[Route] = []
-
     def sign_out(route: Route) -> None:
-        signs_out.append(route)
         route.fulfill(**answer) if answer else route.abort("connectionrefused")
 
     page.route("**/account", say_revoked)
-    page.route(SIGN_OUT_API, sign_out)
-    answer_with(page, headers={"front-token": front_token(expires_at_ms=4_000_000_000_000)})
-    calls = calls_of(page)
+    page.route(act.SIGN_OUT_API, sign_out)
+    act.answer(page, front_token=act.front_token(expires_at_ms=4_000_000_000_000))
+    calls, signs_out = see.calls(page), see.requests(page, "/auth/signout")
     page.goto(site.url("/account"))
     if cause is None:
         page.wait_for_url(re.compile(r"/auth\?redirectToPath=/account$"))
     else:
-        expect_cause(page, cause)
+        see.cause(page, cause)
         assert page.url == site.url("/account")
-    assert len(calls) == refreshes
-    assert len(signs_out) == refreshes
+    assert len(calls) == len(signs_out) == refreshes

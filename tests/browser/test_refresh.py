@@ -9,29 +9,16 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, Route, expect
+from playwright.sync_api import Page, expect
 
 from ..tables import rows
-from .conftest import (
-    REFRESH_API,
-    ROOT,
-    USER,
-    Serve,
-    Site,
-    both_engines,
-    calls_of,
-    documents_of,
-    expect_cause,
-    expect_user,
-    expect_working,
-    hold_refresh,
-    served,
-    try_again,
-    wait_for_address,
-)
+from . import act, see
+from .conftest import ROOT, Serve, Site, both_engines, served
 
 GREETING = "[data-greeting]"
 AGAIN = "refresh; reason=expired"
+# The SDK reads its list of top-level domains from the disk.
+WITHOUT_LIST = {"SUPERTOKENS_TLDEXTRACT_DISABLE_HTTP": "1"}
 
 
 def test_the_example_of_the_readme_refreshes_a_token_that_ran_out_by_itself(page: Page) -> None:
@@ -42,12 +29,12 @@ def test_the_example_of_the_readme_refreshes_a_token_that_ran_out_by_itself(page
         page.fill("#email", "somebody@example.test")
         page.fill("#password", "correct horse 1")
         page.click("main button")
-        user = page.text_content(USER)
+        user = page.text_content(see.USER)
         assert user
         expect(page.locator("[data-expires]")).to_contain_text("has expired")
-        documents = documents_of(page)
+        documents = see.documents(page)
         page.goto(f"{origin}/account?tab=2#claims")
-        expect_user(page, user)
+        see.user(page, user)
         assert page.url == f"{origin}/account?tab=2#claims"
         assert documents == [AGAIN, "200"]
         # The example's timeline shows the refresh page, which has no script of the example, and
@@ -58,15 +45,13 @@ def test_the_example_of_the_readme_refreshes_a_token_that_ran_out_by_itself(page
 
 
 @both_engines
-def test_an_expired_session_is_refreshed_once_and_the_same_address_comes_back(
-    site: Site, page: Page, user: str
-) -> None:
-    seen = documents_of(page)
+def test_a_page_is_refreshed_once_and_keeps_its_address(site: Site, page: Page, user: str) -> None:
+    seen = see.documents(page)
     # A view requires a session, a template decides, a view redirects by hand, and a page for all.
     for path in ("/account?tab=2#claims", "/dashboard?tab=2&x=%2F", "/redirected?t=2#part", "/"):
         seen.clear()
         page.goto(site.url(path))
-        expect_user(page, user)
+        see.user(page, user)
         assert page.url == site.url(path)
         assert [state for state in seen if state != "302"] == [AGAIN, "200"], path
         assert site.refresh_calls() == 1, path
@@ -76,12 +61,12 @@ def test_an_expired_session_is_refreshed_once_and_the_same_address_comes_back(
 
 
 def test_a_visitor_without_cookies_is_never_refreshed(site: Site, page: Page) -> None:
-    calls = calls_of(page)
+    calls = see.calls(page)
     for path in ("/account?tab=2", "/dashboard"):
         page.goto(site.url(path))
         page.wait_for_url(re.compile(r"/auth\?redirectToPath="))
         expect(page.locator("form[data-auth]")).to_have_attribute("data-return-path", path)
-    documents = documents_of(page)
+    documents = see.documents(page)
     page.goto(site.url("/"))
     expect(page.locator(GREETING)).to_have_text("Hello, stranger.")
     assert (documents, calls) == (["200"], [])
@@ -95,38 +80,10 @@ def test_a_public_page_can_be_read_in_an_outage(site: Site, page: Page) -> None:
     expect(page.locator(GREETING)).to_have_text("Hello, stranger.")
     # Twin: the same mark opens nothing where a session is required.
     page.goto(site.url("/account?continueSignedOut=1"))
-    expect_cause(page, "status")
-
-
-@rows("overrides", {"an own one is shown": "look", "a broken one breaks no whole page": "broken"})
-def test_the_apps_refresh_page(serve: Serve, page: Page, overrides: str) -> None:
-    site = serve(OVERRIDES=overrides)
-
-    def look_first(route: Route) -> None:
-        expect(page.locator("#own-look")).to_be_visible()
-        route.continue_()
-
-    user = site.sign_up(page)
-    for path in ("/dashboard", "/account") if overrides == "look" else ("/account",):
-        site.expire(page)
-        if overrides == "look":
-            page.route(REFRESH_API, look_first, times=1)
-        site.show(page, path, user)
+    see.cause(page, "status")
 
 
 # --- the example ---------------------------------------------------------------------------------
-
-
-def test_the_panel_makes_an_admin_even_with_an_expired_token(site: Site, page: Page) -> None:
-    site.sign_up(page, to="/admin")
-    expect(page.get_by_role("heading", name="Not for you")).to_be_visible()
-    page.goto(site.url("/panel/"))
-    site.expire(page)
-    with page.expect_navigation(url="**/panel/?done=become-admin"):
-        page.click("text=Become admin")
-    site.expire(page)  # the next token carries the role
-    page.goto(site.url("/admin"))
-    expect(page.locator("[data-admin]")).to_contain_text("admin")
 
 
 def test_the_timeline_tells_a_refresh_from_the_end_of_a_session(site: Site, page: Page) -> None:
@@ -148,7 +105,7 @@ def test_an_address_is_verified_by_the_link_that_was_not_sent(site: Site, page: 
         with page.expect_navigation():
             page.click("text=Verify my address")
     link.click()
-    wait_for_address(page, site.url("/verified"))
+    see.address(page, site.url("/verified"))
     site.expire(page)
     page.goto(site.url("/account"))
     expect(page.locator("dl")).to_contain_text("E-mail verifiedyes")
@@ -157,18 +114,17 @@ def test_an_address_is_verified_by_the_link_that_was_not_sent(site: Site, page: 
 
 
 @rows(
-    "module, more, path, later",
+    "docs, path, later",
     {
-        "the quickstart": ("pasted_docs", {}, "/account", "/account"),
-        "FastAPI": ("other_framework", {"DOCS_PAGE": "fastapi"}, "/?page=2", "/?page=3#part"),
-        "Django": ("other_framework", {"DOCS_PAGE": "django"}, "/?page=2", "/?page=3#part"),
+        "the quickstart": ("quickstart", "/account", "/account"),
+        "FastAPI": ("fastapi", "/?page=2", "/?page=3#part"),
+        "Django": ("django", "/?page=2", "/?page=3#part"),
     },
 )
 def test_a_site_of_the_documentation_signs_in_and_refreshes(
-    site: Site, serve: Serve, page: Page, module: str, more: dict[str, str], path: str, later: str
+    site: Site, serve: Serve, page: Page, docs: str, path: str, later: str
 ) -> None:
-    told = {"CORE": site.core.uri, "SUPERTOKENS_TLDEXTRACT_DISABLE_HTTP": "1", **more}
-    pasted = serve(f"tests.browser.{module}", **told)
+    pasted = serve("tests.browser.pasted_docs", DOCS_PAGE=docs, **WITHOUT_LIST)
     user = site.sign_up(page)
     page.context.clear_cookies()
     page.goto(pasted.url(path))
@@ -179,7 +135,7 @@ def test_a_site_of_the_documentation_signs_in_and_refreshes(
     hello = page.get_by_text(f"Hello, {user}")
     expect(hello).to_be_visible()
     pasted.expire(page)
-    documents = documents_of(page)
+    documents = see.documents(page)
     page.goto(pasted.url(later))
     expect(hello).to_be_visible()
     assert page.url == pasted.url(later)
@@ -189,39 +145,21 @@ def test_a_site_of_the_documentation_signs_in_and_refreshes(
 # --- trouble -------------------------------------------------------------------------------------
 
 
-def token_of(context: BrowserContext) -> str:
-    return next(c["value"] for c in context.cookies() if c["name"] == "sAccessToken")
-
-
 def test_a_refresh_that_fails_ends_in_a_retry_that_works(site: Site, page: Page, user: str) -> None:
-    before = token_of(page.context)
+    before = page.context.cookies()
     site.core.stop_refresh_endpoint()
     page.goto(site.url("/account?tab=2#claims"))
-    expect_cause(page, "status")
+    see.cause(page, "status")
     expect(page.locator("[data-ssr-detail]")).to_have_text("500")
-    assert token_of(page.context) == before
+    assert page.context.cookies() == before
     site.core.start_refresh_endpoint()
-    page.route(REFRESH_API, lambda route: route.abort("connectionrefused"))
-    try_again(page)
-    expect_cause(page, "network")
-    page.unroute(REFRESH_API)
-    try_again(page)
-    expect_user(page, user)
+    page.route(act.REFRESH_API, lambda route: route.abort("connectionrefused"))
+    act.try_again(page)
+    see.cause(page, "network")
+    page.unroute(act.REFRESH_API)
+    act.try_again(page)
+    see.user(page, user)
     assert page.url == site.url("/account?tab=2#claims")
-
-
-def test_a_silent_refresh_api_is_named_in_ten_seconds(site: Site, page: Page, user: str) -> None:
-    held = hold_refresh(page)
-    page.clock.install()
-    with page.expect_request(REFRESH_API):
-        page.goto(site.url("/account"))
-    page.clock.fast_forward(8_000)
-    expect_working(page)
-    page.clock.fast_forward(3_000)
-    expect_cause(page, "silent")
-    held[0].continue_()
-    page.clock.fast_forward(1_000)
-    expect_user(page, user)
 
 
 def test_the_pictures_are_made_by_one_command(tmp_path: Path) -> None:

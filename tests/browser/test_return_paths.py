@@ -8,17 +8,8 @@ from playwright.sync_api import Page, Route
 
 from ..return_paths import HARMLESS, HOSTILE, LEGITIMATE, REFRESH, SIGN_IN
 from ..tokens import expired_token
-from .conftest import (
-    REFRESH_API,
-    Serve,
-    Site,
-    both_engines,
-    both_flows,
-    expect_cause,
-    expect_user,
-    follow,
-    wait_for_address,
-)
+from . import act, see
+from .conftest import Serve, Site, both_engines, each_flow
 
 # The address that is the site's own in the table.
 OWN_ORIGIN = "https://app.example.com"
@@ -30,18 +21,6 @@ RESOLVE = """values => values.map((value) => {
     return /^https?:$/.test(url.protocol) ? url.origin : url.protocol;
   } catch { return "none"; }
 })"""
-
-# What the refresh page passes to its script for this value.
-LED_TO = """async (values) => {
-  const led = [];
-  for (const value of values) {
-    const page = await fetch(`/refresh-session?redirectBack=${encodeURIComponent(value)}`);
-    const text = await page.text();
-    const parsed = new DOMParser().parseFromString(text, "text/html");
-    led.push(parsed.querySelector("script[data-return-to]").dataset.returnTo);
-  }
-  return led;
-}"""
 
 # How the browser itself writes a path of the site.
 WRITTEN = """values => values.map((value) => {
@@ -57,16 +36,6 @@ def hostile_values(site: Site) -> dict[str, str]:
         for name, value in HOSTILE.items()
         if not any("\ud800" <= char <= "\udfff" for char in value)
     }
-
-
-def test_a_value_is_led_to_as_it_is_or_not_at_all(site: Site, unwatched: Page) -> None:
-    unwatched.goto(site.url("/panel/"))
-    refused = hostile_values(site)
-    led = unwatched.evaluate(LED_TO, list(refused.values()))
-    assert {name: to for name, to in zip(refused, led, strict=True) if to != "/"} == {}
-    kept = [*HARMLESS.values(), *LEGITIMATE.values()]
-    kept += [site.origin + value for value in kept]
-    assert unwatched.evaluate(LED_TO, kept) == kept
 
 
 @both_engines
@@ -114,14 +83,13 @@ FOLLOWED = (
 def test_a_refresh_for_a_hostile_value_ends_at_the_front_page(site: Site, page: Page) -> None:
     user = site.sign_up(page)
     values = hostile_values(site)
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
+    asked = see.requests(page)
     for name in FOLLOWED:
         site.let_time_pass(page)  # a refresh so soon after another would be taken for a lap
         page.goto(site.url(f"{REFRESH}?redirectBack={quote(values[name], safe='')}"))
         page.wait_for_url(site.url("/"))
-        expect_user(page, user)
-    assert [url for url in asked if not url.startswith(site.origin)] == []
+        see.user(page, user)
+    assert [one.url for one in asked if not one.url.startswith(site.origin)] == []
 
 
 # The site's pages are below /account and so on: what counts here is the query and the spelling.
@@ -133,19 +101,16 @@ ADDRESSES = (
 )
 
 
-@both_engines
-@both_flows
-def test_the_refreshed_page_is_at_the_very_address_that_was_asked_for(
-    site: Site, page: Page, flow: str
-) -> None:
+@each_flow
+def test_a_refreshed_page_is_at_the_very_same_address(site: Site, page: Page, flow: str) -> None:
     user = site.sign_up(page)
     for address in ADDRESSES:
         page.goto(site.url("/panel/"))
         site.expire(page)
-        follow(page, site.url(address))
+        act.follow(page, site.url(address))
         # Servers pass decoded paths to an app, but the browser's URL loses nothing.
         came_back = address.replace("%6F", "o") if flow == "redirect" else address
-        expect_user(page, user)
+        see.user(page, user)
         assert page.evaluate("location.href") == site.url(came_back)
 
 
@@ -160,8 +125,7 @@ def wanted_after(url: str) -> str:
     return parse_qs(urlsplit(url).query)["redirectToPath"][0]
 
 
-@both_engines
-@both_flows
+@each_flow
 def test_sign_in_leads_back_to_the_address_with_its_fragment(site: Site, page: Page) -> None:
     user = site.sign_up(page)
     page.context.clear_cookies()
@@ -171,13 +135,13 @@ def test_sign_in_leads_back_to_the_address_with_its_fragment(site: Site, page: P
     wanted = f"/account?next=%2Fb%2fc&tag=1&tag=2&q=a+b%20c{WRITTEN_FRAGMENT}"
     assert wanted_after(page.url) == wanted
     site.fill_in(page)
-    expect_user(page, user)
-    wait_for_address(page, site.url(wanted))
+    see.user(page, user)
+    see.address(page, site.url(wanted))
 
 
 def test_links_to_sign_in_keep_the_fragment(site: Site, page: Page) -> None:
     site.plant(page.context, sAccessToken=expired_token())
-    page.route(REFRESH_API, lambda route: route.fulfill(status=503))
+    act.answer(page, 503)
     for asked, wanted in {
         "/account#part": "/account#part",
         "/account": "/account",
@@ -187,7 +151,7 @@ def test_links_to_sign_in_keep_the_fragment(site: Site, page: Page) -> None:
         f"/account#{'x' * 4000}": "/account",  # too long for a server
     }.items():
         page.goto(site.url(asked))
-        expect_cause(page, "status")
+        see.cause(page, "status")
         hrefs = page.eval_on_selector_all("[data-ssr-sign-in]", "links => links.map(a => a.href)")
         assert {wanted_after(href) for href in hrefs} == {wanted}, asked
         assert len(hrefs) >= 2

@@ -13,11 +13,12 @@ from playwright.sync_api import Page, expect
 
 from hatch_build import run
 
-from .conftest import ROOT, Serve, Site, documents_of, install
+from . import see
+from .conftest import ROOT, Serve, Site, install
 from .pasted_docs import blocks_below
 
 PREBUILT, OWN = "SuperTokens' prebuilt pages", "A form of your own"
-ENVIRONMENT = {"SUPERTOKENS_TLDEXTRACT_DISABLE_HTTP": "1"}
+ENVIRONMENT = {"DOCS_PAGE": "quickstart", "SUPERTOKENS_TLDEXTRACT_DISABLE_HTTP": "1"}
 HERE = "/account?page=2"
 
 
@@ -57,7 +58,7 @@ def expect_refreshed_page(site: Site, page: Page) -> None:
     hello = page.get_by_text(f"Hello, {page.evaluate('supertokensWebsite.getUserId()')}")
     expect(hello).to_be_visible()
     site.expire(page)
-    documents = documents_of(page)
+    documents = see.documents(page)
     page.reload()
     expect(hello).to_be_visible()
     assert documents == ["refresh; reason=expired", "200"]
@@ -65,8 +66,7 @@ def expect_refreshed_page(site: Site, page: Page) -> None:
 
 def test_the_prebuilt_pages_sign_up_and_lead_back(serve: Serve, bundles: Path, page: Page) -> None:
     site = serve("tests.browser.pasted_docs", SIGN_IN=PREBUILT, BUNDLES=str(bundles), **ENVIRONMENT)
-    requested: list[str] = []
-    page.on("request", lambda request: requested.append(request.url))
+    asked = see.requests(page)
     page.goto(site.url("/auth/reset-password"))
     expect(page.get_by_text("Reset your password", exact=True)).to_be_visible()
     site.new_email()
@@ -80,7 +80,7 @@ def test_the_prebuilt_pages_sign_up_and_lead_back(serve: Serve, bundles: Path, p
     page.goto(site.url("/auth?redirectToPath=/%5Cevil.example.test"))
     expect(page.get_by_text("Welcome back.")).to_be_visible()
     assert page.url == site.url("/")
-    assert [url for url in requested if not url.startswith(site.origin)] == []
+    assert [one.url for one in asked if not one.url.startswith(site.origin)] == []
 
 
 def test_a_form_of_ones_own_names_its_errors_and_leads_back(serve: Serve, page: Page) -> None:

@@ -6,38 +6,20 @@ import json
 import re
 from collections.abc import Callable
 
-import pytest
 from playwright.sync_api import BrowserContext, Page, Route, expect
 
 from ..tables import rows
+from . import act, see
 from .app_pages import FIELDS
-from .conftest import (
-    REFRESH_API,
-    SIGN_OUT_API,
-    Site,
-    both_engines,
-    calls_of,
-    documents_of,
-    expect_user,
-    hold,
-    hold_refresh,
-    post_form,
-)
+from .conftest import Site, both_engines
 
 FORM = "/pages/with-script"
 FIELD = "#field"
 GONE, OTHER = "You are signed out", "You are signed in with a different account"
-FOCUS = "dispatchEvent(new Event('focus'))"
 SEEN = "document.dispatchEvent(new Event('visibilitychange', { bubbles: true }))"
 REFRESH = """void navigator.locks.request("flask-ssr-session-refresh",
   () => supertokensWebsite.attemptRefreshingSession())"""
 NO_CHANNEL = "delete window.BroadcastChannel"
-
-
-@pytest.fixture
-def other(context: BrowserContext) -> Page:
-    """Another tab of the same browser."""
-    return context.new_page()
 
 
 def expect_notice(page: Page, title: str) -> None:
@@ -84,9 +66,8 @@ def test_a_sign_out_reaches_every_tab(
     for tab, path in zip(tabs, ("/account?tab=2", "/", FORM, "/panel/"), strict=True):
         tab.goto(site.url(path))
     edited.fill(FIELD, "half")
-    seen = documents_of(public)
-    asked: list[str] = []
-    context.on("request", lambda request: asked.append(request.url))
+    seen = see.documents(public)
+    asked = see.requests(context, "/auth/signout")
     sign_out(page)
     if sign_out is remove_cookies:
         for tab in tabs:
@@ -95,7 +76,7 @@ def test_a_sign_out_reaches_every_tab(
     expect(optional.locator("[data-greeting]")).to_have_text("Hello, stranger.")
     expect_notice(edited, GONE)
     assert seen == []
-    assert sum(url.endswith("/auth/signout") for url in asked) == (sign_out is not remove_cookies)
+    assert len(asked) == (sign_out is not remove_cookies)
     # The same user is back: so are the entries.
     with context.expect_page() as opened:
         edited.get_by_role("link", name="Sign in").click()
@@ -108,16 +89,15 @@ def test_a_sign_out_reaches_every_tab(
 def test_an_answer_that_comes_late_does_not_undo_a_sign_out(site: Site, page: Page) -> None:
     """The API has refreshed before, and its answer is on its way."""
     site.sign_up(page, to="/account")
-    held = hold_refresh(page)
-    with page.expect_request(REFRESH_API):
+    held = act.hold(page)
+    with page.expect_request(act.REFRESH_API):
         page.evaluate(REFRESH)
     page.evaluate("0")  # Playwright hands a request over a bit later than it tells of it
     answer = held[0].fetch()
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
+    asked = see.requests(page, "/auth/signout")
     page.evaluate("void flaskSSRSession.signOut().then(() => { window.isOut = true })")
     page.evaluate("fetch('/panel/')")  # a sign-out that does not wait is asked for before
-    assert site.url("/auth/signout") not in asked
+    assert asked == []
     held[0].fulfill(response=answer)
     page.wait_for_function("() => window.isOut")
     assert page.evaluate("supertokensWebsite.doesSessionExist()") is False
@@ -130,9 +110,7 @@ def test_an_answer_that_comes_late_does_not_undo_a_sign_out(site: Site, page: Pa
         "a fragment of this page": ("/account#bye", "/auth?redirectToPath=/account"),
     },
 )
-def test_the_button_is_not_busy_for_ever_if_it_leads_to(
-    site: Site, page: Page, to: str, where: str
-) -> None:
+def test_the_button_gets_idle_if_it_leads_to(site: Site, page: Page, to: str, where: str) -> None:
     site.sign_up(page, to="/account")
     button = page.get_by_role("button", name="Sign out")
     button.evaluate("(button, to) => { button.dataset.ssrSignOutTo = to }", to)
@@ -154,26 +132,26 @@ def test_a_sign_out_that_fails_says_so_and_changes_nothing(
 ) -> None:
     user = site.sign_up(page)
     other.goto(site.url("/account"))
-    seen = documents_of(other)
+    seen = see.documents(other)
     page.clock.install()
     page.goto(site.url("/account"))
     if respond:
-        page.route(SIGN_OUT_API, respond)
+        page.route(act.SIGN_OUT_API, respond)
     else:
-        hold(page, SIGN_OUT_API)
+        act.hold(page, act.SIGN_OUT_API)
     button = page.get_by_role("button", name="Sign out")
-    with page.expect_request(SIGN_OUT_API):
+    with page.expect_request(act.SIGN_OUT_API):
         button.click()
     page.clock.fast_forward(11_000)
     expect(page.get_by_role("alert")).to_contain_text("You are still signed in")
     page.clock.resume()
-    other.evaluate(FOCUS)
-    expect_user(other, user)
-    expect_user(page, user)
+    other.evaluate(act.FOCUS)
+    see.user(other, user)
+    see.user(page, user)
     assert seen == []
-    page.route(SIGN_OUT_API, lambda route: route.abort())
+    page.route(act.SIGN_OUT_API, lambda route: route.abort())
     assert page.evaluate("flaskSSRSession.signOut().catch(() => 'rejected')") == "rejected"
-    page.unroute(SIGN_OUT_API)
+    page.unroute(act.SIGN_OUT_API)
     button.click()
     page.wait_for_url(site.url("/"))
 
@@ -181,7 +159,7 @@ def test_a_sign_out_that_fails_says_so_and_changes_nothing(
 def test_what_is_no_sign_out_changes_nothing(site: Site, page: Page, other: Page) -> None:
     site.sign_up(page, to=FORM)
     page.fill(FIELD, "half")
-    seen = documents_of(page)
+    seen = see.documents(page)
     other.goto(site.url("/panel/"))
 
     def refresh() -> None:
@@ -197,7 +175,7 @@ def test_what_is_no_sign_out_changes_nothing(site: Site, page: Page, other: Page
 
     for change in (refresh, lambda: site.expire(other), fail, hide_the_cookies):
         change()
-        page.evaluate(FOCUS)
+        page.evaluate(act.FOCUS)
         expect_entries(page)
     assert seen == []
 
@@ -232,26 +210,23 @@ def test_every_kind_of_entry_is_noticed(site: Site, page: Page) -> None:
 
 
 @both_engines
-def test_entries_of_one_user_are_neither_shown_nor_sent_to_another(
-    site: Site, page: Page, other: Page
-) -> None:
+def test_entries_are_neither_shown_nor_sent_to_others(site: Site, page: Page, other: Page) -> None:
     page.add_init_script(NO_CHANNEL)
     user = site.sign_up(page, to=FORM)
     page.fill(FIELD, "half")
     mine = page.context.cookies()
-    posts: list[str] = []
-    page.on("request", lambda request: posts.append(request.method))
+    posts = see.requests(page, method="POST")
     second = site.sign_up(other, to="/account")
     # The tab has not looked yet: a form asks first.
     page.get_by_role("button", name="Send").click()
     expect_notice(page, OTHER)
-    assert "POST" not in posts
+    assert posts == []
     page.context.add_cookies(mine)  # type: ignore[arg-type]
-    page.evaluate(FOCUS)
+    page.evaluate(act.FOCUS)
     expect_entries(page)
     assert page.text_content("#whose") == user
     site.sign_up(other)
-    page.evaluate(FOCUS)
+    page.evaluate(act.FOCUS)
     expect_notice(page, OTHER)
     page.get_by_role("button", name="Discard the entries").click()
     expect(page.locator(FIELD)).to_have_value("")
@@ -268,19 +243,16 @@ def test_entries_of_one_user_are_neither_shown_nor_sent_to_another(
         "a template like the notice": "<template data-ssr-notice></template>",
     },
 )
-def test_content_that_looks_like_ours_lets_no_form_through(
-    site: Site, page: Page, content: str
-) -> None:
+def test_content_like_ours_lets_no_form_through(site: Site, page: Page, content: str) -> None:
     site.sign_up(page, to=FORM)
     page.evaluate("html => document.head.insertAdjacentHTML('afterbegin', html)", content)
     page.evaluate("addEventListener('submit', () => { window.isSent = true }, true)")
     page.fill(FIELD, "half")
-    posts: list[str] = []
-    page.on("request", lambda request: posts.append(request.method))
+    posts = see.requests(page, method="POST")
     site.sign_up(page)
     page.get_by_role("button", name="Send").click()
     expect(page.locator("body")).to_be_hidden()
-    assert "POST" not in posts
+    assert posts == []
     assert page.evaluate("window.isSent") is None
 
 
@@ -288,15 +260,14 @@ def test_a_form_that_waits_is_not_sent_as_the_next_user(site: Site, page: Page) 
     site.sign_up(page, to=FORM)
     page.fill(FIELD, "half")
     site.expire(page)
-    held = hold_refresh(page)
-    posts: list[str] = []
-    page.on("request", lambda request: posts.append(request.url))
+    held = act.hold(page)
+    posts = see.requests(page, FORM, "POST")
     with page.expect_request("**/session/refresh"):
         page.get_by_role("button", name="Send").click()
     site.sign_up(page)
     held[0].fulfill(status=503)
     expect_notice(page, OTHER)
-    assert site.url(FORM) not in posts
+    assert posts == []
 
 
 @rows("is_cached", {"a site": False, "a site whose cache has it": True})
@@ -327,9 +298,9 @@ def test_a_page_follows_a_sign_in_of_its_own(site: Site, page: Page) -> None:
     email = site.email
     site.sign_up(page, to=FORM)
     page.fill(FIELD, "half")
-    seen = documents_of(page)
+    seen = see.documents(page)
     page.evaluate("supertokensWebsite.signOut()")
-    page.evaluate(FOCUS)
+    page.evaluate(act.FOCUS)
     expect_entries(page)
     fields = [{"id": "email", "value": email}, {"id": "password", "value": "correct horse 1"}]
     page.evaluate(
@@ -337,11 +308,11 @@ def test_a_page_follows_a_sign_in_of_its_own(site: Site, page: Page) -> None:
           headers: { "content-type": "application/json", rid: "emailpassword" } })""",
         json.dumps({"formFields": fields}),
     )
-    page.evaluate(FOCUS)
+    page.evaluate(act.FOCUS)
     expect_entries(page)
     page.evaluate("supertokensWebsite.signOut()")
     site.sign_up(page)  # elsewhere
-    page.evaluate(FOCUS)
+    page.evaluate(act.FOCUS)
     expect_notice(page, OTHER)
     assert seen == []
 
@@ -354,7 +325,7 @@ def test_a_page_may_get_the_sdks_cookies_late(site: Site, page: Page) -> None:
     page.goto(site.url(FORM))
     page.evaluate("field.value = 'half'")
     page.context.add_cookies(cookies)  # type: ignore[arg-type]
-    page.evaluate(FOCUS)
+    page.evaluate(act.FOCUS)
     expect_entries(page)
 
 
@@ -365,15 +336,13 @@ def late_form(site: Site, page: Page) -> None:
     """Send a form after the session has ended, and wait for the page that says so."""
     site.signed_up_and_expired(page, to="/form")
     site.core.revoke_sessions(page.evaluate("supertokensWebsite.getUserId()"))
-    post_form(page, site.url("/form"), note="late")
+    act.post_form(page, site.url("/form"), note="late")
     expect(page.locator("[data-ssr-cause=ended]").first).to_be_visible()
 
 
-@rows("by_channel", {"at once": True, "when it is looked at": False})
-def test_a_late_form_is_offered_after_sign_in_to_its_user_only(
-    site: Site, page: Page, other: Page, by_channel: bool
-) -> None:
-    if not by_channel:
+@rows("told", {"at once": True, "when it is looked at": False})
+def test_a_late_form_is_for_its_user_only(site: Site, page: Page, other: Page, told: bool) -> None:
+    if not told:
         page.add_init_script(NO_CHANNEL)
     late_form(site, page)
     email = site.email
@@ -382,8 +351,8 @@ def test_a_late_form_is_offered_after_sign_in_to_its_user_only(
         other.goto(site.url(path))
         site.fill_in(other)
         other.wait_for_url(re.compile(r"/$"))
-        if not by_channel:
-            page.evaluate(FOCUS)
+        if not told:
+            page.evaluate(act.FOCUS)
 
     site.new_email()
     sign_in("/auth/sign-up")
@@ -397,7 +366,7 @@ def test_a_late_form_is_offered_after_sign_in_to_its_user_only(
 
 def test_a_strangers_form_leads_back_after_sign_in(site: Site, page: Page, other: Page) -> None:
     page.goto(site.url("/panel/"))
-    post_form(page, site.url("/form"), note="late")
+    act.post_form(page, site.url("/form"), note="late")
     expect(page.get_by_role("heading", name="Please sign in to continue")).to_be_visible()
     site.sign_up_by_form(other)
     expect(page.get_by_role("heading", name="You are signed in")).to_be_visible()
@@ -405,16 +374,13 @@ def test_a_strangers_form_leads_back_after_sign_in(site: Site, page: Page, other
     page.wait_for_url(site.url("/panel/"))
 
 
-def test_a_page_that_offers_to_sign_in_goes_on_after_sign_in(
-    site: Site, page: Page, other: Page
-) -> None:
+def test_a_page_that_offers_sign_in_goes_on_after_it(site: Site, page: Page, other: Page) -> None:
     user = site.signed_up_and_expired(page)
     site.core.revoke_sessions(user)
-    seen = documents_of(page)
-    calls = calls_of(page)
+    seen, calls = see.documents(page), see.calls(page)
     page.goto(site.url("/?tab=2"))
     expect(page.locator("[data-ssr-cause=ended]")).to_be_visible()
     second = site.sign_up_by_form(other)
-    expect_user(page, second)
+    see.user(page, second)
     assert seen == ["refresh; reason=expired", "200"]
     assert len(calls) == 1

@@ -2,37 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
-from playwright.sync_api import BrowserContext, Page, Playwright, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
 from ..tables import rows
-from .conftest import (
-    BEHIND_SECONDS,
-    REFRESH_API,
-    SDK_LOCK,
-    USER,
-    WITHOUT_WEB_LOCKS,
-    Serve,
-    Site,
-    both_engines,
-    build_bare_sdk,
-    either_lock,
-    expect_user,
-    expect_working,
-    held_at_the_server,
-    hold,
-    hold_refresh,
-    open_tabs,
-    reload_at_once,
-    try_again,
-)
+from . import act, see
+from .conftest import Serve, Site, both_engines, either_lock
 
-START, DECORATED, TEMPLATE = "/tabs/start", "/tabs/decorated", "/tabs/template"
+START, DECORATED, TEMPLATE = "/tabs/start", "/bare", "/tabs/template"
 # Of eight tabs that have only the SDK's lock, which two busy processes may both take.
 FEW = 4
-READ_LOCK = f"localStorage.getItem('{SDK_LOCK}')"
+READ_LOCK = f"localStorage.getItem('{see.SDK_LOCK}')"
 
 # A tab in the background, until reveal() brings it to the front after so much time.
 IN_BACKGROUND = """
@@ -52,32 +32,10 @@ window.reveal = (afterMs) => {
 """
 
 
-@pytest.fixture(scope="module")
-def bare_sdk(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_bare_sdk(tmp_path_factory.mktemp("sdk") / "frontend")
-
-
-@pytest.fixture
-def site(serve: Serve, bare_sdk: Path) -> Site:
-    return serve(BARE_SDK=str(bare_sdk))
-
-
-@pytest.fixture
-def plain_http(serve: Serve, bare_sdk: Path) -> Site:
-    """A site whose pages are no secure context, so that browsers give them no Web Locks."""
-    return serve(BARE_SDK=str(bare_sdk), HOST="app.example.test")
-
-
-@pytest.fixture
-def other(context: BrowserContext) -> Page:
-    """Another tab of the same browser."""
-    return context.new_page()
-
-
 def show(tabs: list[Page], user: str) -> None:
     for tab in tabs:
         # A small machine is busy with so many for longer than one page may take.
-        expect(tab.locator(USER)).to_have_text(user, timeout=60_000)
+        expect(tab.locator(see.USER)).to_have_text(user, timeout=60_000)
 
 
 def assert_session_lives(site: Site, page: Page, user: str) -> None:
@@ -90,26 +48,20 @@ def assert_session_lives(site: Site, page: Page, user: str) -> None:
 
 def start_refresh(page: Page, url: str) -> None:
     """Open *url* in *page* and return when it has requested a refresh."""
-    with page.expect_request(REFRESH_API):
+    with page.expect_request(act.REFRESH_API):
         page.goto(url)
 
 
 # --- how many refreshes --------------------------------------------------------------------------
 
 
-@rows(
-    "engine, path, count",
-    {
-        "a view requires a session": ("chromium", DECORATED, 12),
-        "a template decides": ("chromium", f"{TEMPLATE}?tab=2#part", 12),
-        "a template decides, in Firefox": ("firefox", f"{TEMPLATE}?tab=2#part", 6),
-    },
-)
-def test_many_tabs_reloaded_at_once_cost_one_refresh_where(
-    site: Site, context: BrowserContext, page: Page, user: str, engine: str, path: str, count: int
+@pytest.mark.parametrize(("engine", "count"), [("chromium", 12), ("firefox", 6)])
+def test_many_tabs_reloaded_at_once_cost_one_refresh(
+    site: Site, context: BrowserContext, page: Page, user: str, engine: str, count: int
 ) -> None:
-    tabs = open_tabs(context, site.url(START), path, count)
-    reload_at_once(tabs)
+    path = f"{TEMPLATE}?tab=2#part"
+    tabs = act.open_tabs(context, site.url(START), path, count)
+    act.reload_at_once(tabs)
     show(tabs, user)
     assert {tab.url for tab in tabs} == {site.url(path)}
     # Firefox made a second one, seldom, on a busy machine; a third would be a defect.
@@ -120,55 +72,28 @@ def test_many_tabs_reloaded_at_once_cost_one_refresh_where(
 @both_engines
 @rows("is_secure", {"a browser has no web locks": True, "the site is no secure context": False})
 def test_many_tabs_cost_few_refreshes_and_no_session_where(
-    site: Site, plain_http: Site, context: BrowserContext, page: Page, is_secure: bool
+    site: Site, serve: Serve, context: BrowserContext, page: Page, is_secure: bool
 ) -> None:
     if is_secure:
-        context.add_init_script(WITHOUT_WEB_LOCKS)
-    site = site if is_secure else plain_http
+        context.add_init_script(act.WITHOUT_WEB_LOCKS)
+    else:  # browsers give its pages no Web Locks
+        site = serve(HOST="app.example.test")
     user = site.signed_up_and_expired(page)
-    tabs = open_tabs(context, site.url(START), DECORATED, 8)
+    tabs = act.open_tabs(context, site.url(START), DECORATED, 8)
     assert not tabs[0].evaluate("'locks' in navigator")
-    reload_at_once(tabs)
+    act.reload_at_once(tabs)
     show(tabs, user)
     assert 1 <= site.refresh_calls() <= FEW
     assert_session_lives(site, page, user)
 
 
-@rows(
-    "engine, by_hand, most",
-    {
-        "of two windows": ("chromium", False, 1),
-        "one of them with a page by hand": ("chromium", True, 2),
-        "one of them with a page by hand, in Firefox": ("firefox", True, 2),
-    },
-)
-def test_tabs_share(
-    site: Site, context: BrowserContext, page: Page, by_hand: bool, most: int
-) -> None:
-    user = site.signed_up_and_expired(page, to="/panel/")
-    tabs = open_tabs(context, site.url(START), DECORATED, 2)
-    if by_hand:
-        tabs += open_tabs(context, site.url(START), "/tabs/handwritten", 1)
-    else:
-        with context.expect_page() as opened:
-            page.evaluate(f"open('{START}', '', 'popup,width=400,height=300') && null")
-        # The new window shows about:blank first.
-        opened.value.wait_for_url(site.url(START))
-        opened.value.evaluate(f"history.replaceState(null, '', '{TEMPLATE}')")
-        tabs.append(opened.value)
-    reload_at_once(tabs)
-    show(tabs, user)
-    assert 1 <= site.refresh_calls() <= most
-    assert_session_lives(site, page, user)
-
-
 @both_engines
 def test_frames_and_a_fetch_share_one_refresh(site: Site, page: Page, user: str) -> None:
-    """The SDK handles the fetch itself, without the lock that the frames use."""
+    """The SDK handles the fetch itself, as on a page by hand: without the lock of the frames."""
     page.goto(site.url("/tabs/frames"))
-    expect(page.locator(f"#out {USER}")).to_have_text(user)
+    expect(page.locator(f"#out {see.USER}")).to_have_text(user)
     for frame in page.frames[1:]:
-        expect(frame.locator(USER)).to_have_text(user)
+        expect(frame.locator(see.USER)).to_have_text(user)
     assert page.url == site.url("/tabs/frames")
     assert site.refresh_calls() == 1
     assert_session_lives(site, page, user)
@@ -190,17 +115,17 @@ def test_a_tab_in_the_background(
 ) -> None:
     page.add_init_script(IN_BACKGROUND)
     page.goto(site.url(DECORATED))
-    expect_working(page)
+    see.part(page, "working")
     if helper == "":
         site.show(other, TEMPLATE, user)
     elif helper:
         other.goto(site.url("/panel/"))
-        with site.clock.shifted(BEHIND_SECONDS):
+        with site.clock.behind():
             assert other.evaluate("supertokensWebsite.attemptRefreshingSession()")
-    expect(page.locator(USER)).to_have_count(0)
+    expect(page.locator(see.USER)).to_have_count(0)
     assert site.refresh_calls() == (helper is not None)
     page.evaluate(f"reveal({later_ms})")
-    expect_user(page, user)
+    see.user(page, user)
     assert site.refresh_calls() == calls
 
 
@@ -208,53 +133,24 @@ def test_a_tab_in_the_background(
 
 
 @both_engines
-def test_nobody_refreshes_while_another_holds_the_lock(
-    site: Site, page: Page, user: str, other: Page
-) -> None:
+def test_nobody_refreshes_without_the_lock(site: Site, page: Page, user: str, other: Page) -> None:
     other.goto(site.url(START))
     other.evaluate(
         """key => { const hold = () => { localStorage.setItem(key, JSON.stringify({
             id: 'another', iat: 'x', timeoutKey: 'x',
             timeAcquired: Date.now(), timeRefreshed: Date.now(),
         })); window.held = (window.held ?? 0) + 1 };
-        hold(); window.renewals = setInterval(hold, 200) }""",
-        SDK_LOCK,
+        hold(); window.renewals = setInterval(hold, 1000) }""",
+        see.SDK_LOCK,
     )
     page.goto(site.url(DECORATED))
-    expect_working(page)
-    # In two seconds of the holder's clock: two full tries of the SDK, of a second each.
+    see.part(page, "working")
+    # In two seconds of the holder: two full tries of the SDK, of a second each.
     other.evaluate("() => { window.held = 0 }")
-    other.wait_for_function("() => window.held > 10")
+    other.wait_for_function("() => window.held > 2")
     assert site.refresh_calls() == 0
-    other.evaluate("key => { clearInterval(renewals); localStorage.removeItem(key) }", SDK_LOCK)
-    expect_user(page, user)
-    assert site.refresh_calls() == 1
-
-
-# Another tab has read at the same moment, and writes later.
-OVERWRITTEN = """(() => { const set = Storage.prototype.setItem;
-Storage.prototype.setItem = function (key, value) {
-    set.call(this, key, value);
-    if (key !== 'KEY' || window.isOverwritten) return;
-    window.isOverwritten = true;
-    set.call(this, key, JSON.stringify({ ...JSON.parse(value), id: 'another' }));
-};
-const get = Storage.prototype.getItem;
-window.readsAfter = 0;
-Storage.prototype.getItem = function (key) {
-    if (key === 'KEY' && window.isOverwritten) window.readsAfter += 1;
-    return get.call(this, key);
-}; })()""".replace("KEY", SDK_LOCK)
-
-
-def test_whoever_writes_over_our_lock_has_it(site: Site, page: Page, user: str) -> None:
-    page.add_init_script(OVERWRITTEN)
-    page.goto(site.url(DECORATED))
-    # The first read finds another holder; from the second on, the page tries again.
-    page.wait_for_function("() => window.readsAfter >= 4")
-    assert site.refresh_calls() == 0
-    page.evaluate("key => localStorage.removeItem(key)", SDK_LOCK)
-    expect_user(page, user)
+    other.evaluate("key => { clearInterval(renewals); localStorage.removeItem(key) }", see.SDK_LOCK)
+    see.user(page, user)
     assert site.refresh_calls() == 1
 
 
@@ -265,8 +161,8 @@ def test_whoever_writes_over_our_lock_has_it(site: Site, page: Page, user: str) 
 @rows("by_fetch", {"the page": False, "a fetch of the page": True})
 def test_no_lock_is_left_in_mid_refresh_by(site: Site, page: Page, by_fetch: bool) -> None:
     user = site.signed_up_and_expired(page, to="/panel/")
-    with held_at_the_server(site):
-        with page.expect_request(REFRESH_API):
+    with site.holding_refreshes():
+        with page.expect_request(act.REFRESH_API):
             if by_fetch:
                 page.evaluate("fetch('/live/fragment').catch(() => {}) && null")
             else:
@@ -295,34 +191,15 @@ def test_no_lock_is_left_by_a_page_that_is_taking_it(site: Site, page: Page) -> 
     assert page.evaluate(READ_LOCK) is None
 
 
-def test_an_answer_that_nobody_heard_ends_nothing(
-    site: Site, playwright: Playwright, page: Page, user: str
-) -> None:
-    """The server has refreshed the tokens, and the page that sent the request is gone."""
-    hold_refresh(page)
-    start_refresh(page, site.url(DECORATED))
-    elsewhere = playwright.request.new_context(storage_state=page.context.storage_state())
-    elsewhere.post(site.url("/auth/session/refresh"), headers={"rid": "session"})
-    elsewhere.dispose()
-    assert site.refresh_calls() == 1
-    # Left while it waits, so that nothing it still does can interrupt what follows.
-    page.goto(site.url(START))
-    page.unroute(REFRESH_API)
-    site.show(page, TEMPLATE, user)
-    assert_session_lives(site, page, user)
-
-
 @either_lock
-def test_a_page_left_takes_no_lock_of_others(
-    site: Site, page: Page, other: Page, script: str
-) -> None:
+def test_a_page_left_takes_only_its_lock(site: Site, page: Page, other: Page, script: str) -> None:
     page.context.add_init_script(script)
     site.sign_up(page, to="/panel/")
     # It has held the lock itself, once.
     assert page.evaluate("supertokensWebsite.attemptRefreshingSession()")
     assert page.evaluate(READ_LOCK) is None
     site.expire(page)
-    hold_refresh(other)
+    act.hold(other)
     start_refresh(other, site.url(DECORATED))
     # And waits for it now.
     page.evaluate("supertokensWebsite.attemptRefreshingSession() && null")
@@ -330,7 +207,7 @@ def test_a_page_left_takes_no_lock_of_others(
     assert page.evaluate(READ_LOCK)
     # So does a refresh page that stops waiting.
     page.goto(site.url(DECORATED))
-    expect_working(page)
+    see.part(page, "working")
     page.goto(site.url(START))
     assert page.evaluate(READ_LOCK)
     assert site.refresh_calls() == 0
@@ -338,18 +215,16 @@ def test_a_page_left_takes_no_lock_of_others(
 
 @both_engines
 @either_lock
-def test_a_closed_tab_lets_the_waiting_one_go_on(
-    site: Site, page: Page, other: Page, script: str
-) -> None:
+def test_a_closed_tab_holds_nobody_up(site: Site, page: Page, other: Page, script: str) -> None:
     page.context.add_init_script(script)
     user = site.signed_up_and_expired(page)
-    hold_refresh(other)
+    act.hold(other)
     start_refresh(other, site.url(DECORATED))
     page.goto(site.url(DECORATED))
-    expect_working(page)
+    see.part(page, "working")
     other.close()
     # Firefox loses what a tab does last at times; the SDK then takes the lock away after 5 s.
-    expect_user(page, user)
+    see.user(page, user)
     # Playwright lets go what it held of a tab that is closed, so that one may count, too.
     assert 1 <= site.refresh_calls() <= 2
     assert_session_lives(site, page, user)
@@ -358,30 +233,28 @@ def test_a_closed_tab_lets_the_waiting_one_go_on(
 # --- a refresh that hangs ------------------------------------------------------------------------
 
 
-def test_a_tab_that_waits_for_a_hanging_one_says_so(
-    site: Site, page: Page, user: str, other: Page
-) -> None:
-    hold_refresh(other)
+def test_a_tab_that_waits_for_long_says_so(site: Site, page: Page, user: str, other: Page) -> None:
+    act.hold(other)
     start_refresh(other, site.url(DECORATED))
     page.clock.install()
     page.goto(site.url(DECORATED))
-    expect_working(page)
+    see.part(page, "working")
     page.clock.fast_forward(11_000)
     expect(page.locator("[data-ssr-cause=silent]")).to_be_visible()
     page.clock.resume()
     # The visitor closes the tab that hangs, or leaves its page.
     other.goto(site.url(START))
-    expect_user(page, user)
+    see.user(page, user)
     assert site.refresh_calls() == 1
 
 
 def test_trying_again_after_a_refresh_that_hangs_asks(site: Site, page: Page, user: str) -> None:
-    hold(page, REFRESH_API, only_first=True)
+    act.hold(page, only_first=True)
     page.clock.install()
     start_refresh(page, site.url(DECORATED))
     page.clock.fast_forward(11_000)
     expect(page.locator("[data-ssr-cause=silent]")).to_be_visible()
     page.clock.resume()
     # As after a laptop slept: the connection is dead, and the browser will notice in minutes.
-    try_again(page)
-    expect_user(page, user)
+    act.try_again(page)
+    see.user(page, user)
