@@ -156,16 +156,21 @@ def test_loading_a_module_of_upstream_starts_nothing() -> None:
 
 
 START = """
-import sys
+import socket, sys, threading
+socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = None
 import flask
 import flask_ssr_session
 for name in flask_ssr_session.__all__:
     getattr(flask_ssr_session, name)
 assert "cryptography" not in sys.modules
-flask_ssr_session.FlaskSSRSession(flask.Flask("started"), api_domain="http://127.0.0.1:9")
+app = flask.Flask("started")
+flask_ssr_session.FlaskSSRSession(app, api_domain="http://127.0.0.1:9")
 assert "cryptography" in sys.modules
 from flask_ssr_session.pages.languages import _catalogue
 assert _catalogue.cache_info().currsize == 0
+app.add_url_rule("/", "page", flask_ssr_session.session_required(lambda: "secret"))
+assert app.test_client().get("/").status_code == 401
+assert threading.active_count() == 1
 unused = ("dev_core", "doctor", "pytest_plugin", "testing")
 loaded = {name.removeprefix("flask_ssr_session.").partition(".")[0] for name in sys.modules}
 sys.stdout.write(",".join(sorted(loaded & {*unused, "supertokens_python"})))
@@ -173,7 +178,10 @@ sys.stdout.write(",".join(sorted(loaded & {*unused, "supertokens_python"})))
 
 
 def test_start_loads_what_serves_and_the_import_no_cryptography() -> None:
-    """The import is fast for commands, and ``init_app`` loads what a request would wait for."""
+    """The import is fast for commands, and ``init_app`` loads what a request would wait for.
+
+    Neither uses the network or starts a thread, nor does a request without a token.
+    """
     assert printed(START) == ""
 
 

@@ -10,13 +10,7 @@ from jinja2 import DictLoader
 from supertokens_python.recipe.emailverification import EmailVerificationClaim
 from supertokens_python.recipe.multifactorauth.multi_factor_auth_claim import MultiFactorAuthClaim
 
-from flask_ssr_session import (
-    FlaskSSRSession,
-    SSRSession,
-    require_session,
-    session_optional,
-    session_required,
-)
+import flask_ssr_session as ssr
 from flask_ssr_session.config.resolved import SDKSettings
 from flask_ssr_session.errors import CoreUnavailableError
 from flask_ssr_session.sansio.core_session import CoreSession
@@ -45,7 +39,7 @@ def make_app(app: str | Flask = "app", *, sdk: SDKSettings | None = None, **sett
     """
     app = Flask(app) if isinstance(app, str) else app
     app.testing = True
-    FlaskSSRSession(app, **{"api_domain": API_DOMAIN, **settings})
+    ssr.FlaskSSRSession(app, **{"api_domain": API_DOMAIN, **settings})
     if sdk is not None:
         read_from(app, lambda: sdk)
     install_test_keys(app)
@@ -64,16 +58,15 @@ def with_templates(app: Flask, **sources: str) -> Flask:
 
 
 def with_views(app: Flask) -> Flask:
-    """Give *app* one view of each kind."""
     with_templates(app, page=TEMPLATE_GUARD)
 
     @app.route("/account", methods=["GET", "POST"])
-    @session_required
+    @ssr.session_required
     def account() -> str:
         return f"account of {g.session.user_id}"
 
     @app.route("/news", methods=["GET", "POST"])
-    @session_optional
+    @ssr.session_optional
     def news() -> str:
         return f"news for {g.session.user_id if g.session else 'everyone'}"
 
@@ -99,7 +92,7 @@ def requiring(content: Callable[[], Any], **condition: Any) -> Callable[..., Any
     """Return a view of *content* that calls ``require_session()`` itself."""
 
     def view(**_: str) -> Any:
-        require_session(**condition)
+        ssr.require_session(**condition)
         return content()
 
     return view
@@ -142,7 +135,7 @@ class FakeGlobalClaims:
     def user_context(self, request: Any) -> dict[str, Any]:
         return {"request": request}
 
-    def validators(self, session: SSRSession, user_context: dict[str, Any]) -> Any:
+    def validators(self, session: ssr.SSRSession, user_context: dict[str, Any]) -> Any:
         self.contexts.append(user_context)
         if self.override is None:
             return list(self.added)

@@ -19,7 +19,6 @@ def no_sdk(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def sdk(no_sdk: None, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
-    """Simulate an initialised SDK by its settings."""
     monkeypatch.setattr(app_state, "read_sdk", sdk_values)
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from typing import Any
 
 import pytest
@@ -21,8 +19,6 @@ from tests.tokens import make_token
 
 from .apps import API_DOMAIN, make_app, read_from, sdk_values, with_views
 from .visitors import cookies, signed_in
-
-# --- init_app ------------------------------------------------------------------------------------
 
 
 def traces(app: Flask) -> tuple[Any, ...]:
@@ -50,9 +46,7 @@ def test_constructor_and_init_app_do_the_same() -> None:
         assert with_views(app).test_client().get("/account", headers=PAGE).status_code == 302
 
 
-def test_setting_up_twice_is_refused_and_leaves_the_first_as_it_is(
-    app: Flask, client: FlaskClient
-) -> None:
+def test_setting_up_twice_is_refused_and_changes_nothing(app: Flask, client: FlaskClient) -> None:
     before = traces(app)
     with pytest.raises(ConfigError, match="set up for the app 'app' already"):
         FlaskSSRSession(app, api_domain="https://other.example.com")
@@ -63,16 +57,13 @@ def test_setting_up_twice_is_refused_and_leaves_the_first_as_it_is(
 
 WRONG_SETTINGS: dict[str, Any] = {
     "a misspelt name": ("SSR_SESSION_API_DOMIAN", "https://x.example"),
-    "an impossible value": ("SSR_SESSION_API_DOMAIN", "api.example.com"),
     "a file of keys that is not there": ("SSR_SESSION_JWKS", "/nowhere/jwks.json"),
     "a key set without keys": ("SSR_SESSION_JWKS", {"keys": []}),
 }
 
 
 @rows("key, value", WRONG_SETTINGS)
-def test_wrong_setting_leaves_the_app_untouched_and_a_corrected_call_works(
-    key: str, value: Any
-) -> None:
+def test_wrong_setting_leaves_the_app_untouched_until_corrected(key: str, value: Any) -> None:
     app = Flask("mistaken")
     app.testing = True
     before = traces(app)
@@ -105,27 +96,19 @@ def test_app_that_handled_a_request_cannot_be_set_up_any_more() -> None:
     assert app.test_client().get("/").text == "open"
 
 
-# --- what only the first request can tell --------------------------------------------------------
-
-
 def headers_only() -> SDKSettings | None:
     raise ConfigError("the SDK takes tokens from headers only")
 
 
 WRONG_CONFIGURATIONS: dict[str, Any] = {
-    "no API domain": (
-        *({"api_domain": None}, lambda: None),
-        "set SSR_SESSION_API_DOMAIN, for example https://",
-    ),
+    "no API domain": ({"api_domain": None}, lambda: None, "set SSR_SESSION_API_DOMAIN, for"),
     "an SDK that is set up wrongly": ({}, headers_only, "headers only"),
     "keys over plain http": ({"api_domain": "http://api.example.com"}, None, "plain http"),
 }
 
 
 @rows("settings, reader, message", WRONG_CONFIGURATIONS)
-def test_wrong_configuration_is_an_error_at_every_request_until_mended(
-    settings: dict[str, Any], reader: Any, message: str
-) -> None:
+def test_wrong_setup_is_an_error_until_mended(settings: Any, reader: Any, message: str) -> None:
     app = with_views(make_app(**settings))
     read_from(app, reader)
     client = app.test_client()
@@ -140,33 +123,6 @@ def test_wrong_configuration_is_an_error_at_every_request_until_mended(
     # From then on it is frozen.
     read_from(app, lambda: sdk_values(website_base_path="/second"))
     assert client.get("/account", headers=PAGE).location == "/first?redirectToPath=/account"
-
-
-# --- network and SDK -----------------------------------------------------------------------------
-
-
-def test_importing_and_setting_up_uses_no_network_no_thread_and_no_sdk() -> None:
-    code = """
-import socket, sys, threading
-
-def refuse(*args, **kwargs):
-    raise AssertionError("network")
-
-socket.socket.connect = socket.socket.connect_ex = refuse
-socket.getaddrinfo = socket.create_connection = refuse
-
-from flask import Flask
-from flask_ssr_session import FlaskSSRSession, session_required
-
-app = Flask("quiet")
-FlaskSSRSession(app, api_domain="https://api.example.com")
-app.add_url_rule("/", "page", session_required(lambda: "secret"))
-assert app.test_client().get("/").status_code == 401
-assert not [name for name in sys.modules if name.startswith("supertokens_python")]
-assert "flask_ssr_session.testing" not in sys.modules
-assert threading.active_count() == 1
-"""
-    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_keys_are_fetched_by_the_first_token_and_kept_until_they_are_dropped(app: Flask) -> None:

@@ -49,9 +49,7 @@ def reason(client: FlaskClient, path: str = "/account") -> str:
 @rows("moment", {"past": PAST, "future": FUTURE})
 @rows("ticks", {"stands still": False, "ticks": True})
 @WITH_EACH_TOOL
-def test_verdicts_follow_the_clock_of_the_test(
-    tool: Tool, shift: str, ticks: bool, moment: datetime
-) -> None:
+def test_verdicts_follow_its_clock(tool: Tool, shift: str, ticks: bool, moment: datetime) -> None:
     before = make_tested_app()
     with tool(moment, tick=ticks) as frozen:
         for app in (before, make_tested_app()):

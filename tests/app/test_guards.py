@@ -11,30 +11,12 @@ import pytest
 from flask import Flask, current_app, g, render_template
 from flask.views import MethodView, View
 
-from flask_ssr_session import (
-    FlaskSSRSession,
-    MisuseError,
-    get_ssr_session,
-    require_session,
-    session_exempt,
-    session_optional,
-    session_required,
-)
+import flask_ssr_session as ssr
 from flask_ssr_session.testing import outage
 from tests.browser_requests import FETCH, PAGE
 from tests.tokens import expired_token, make_token
 
-from .apps import (
-    EMAIL,
-    TEMPLATE_GUARD,
-    FakeGlobalClaims,
-    make_app,
-    requiring,
-    sdk_values,
-    stub_revocation,
-    with_templates,
-    with_views,
-)
+from . import apps
 from .visitors import cookies, page_shown, signed_in
 
 Function = Callable[..., Any]
@@ -58,7 +40,7 @@ USERS, ANYBODY, OPTIONAL, ADMINS = "xxxxx++", "...++++", ".x.++++", "xxxxxx+"
 
 def who(name: str = "me") -> str:
     assert name == "me"
-    session = get_ssr_session()
+    session = ssr.get_ssr_session()
     assert session is g.session
     return session.user_id if session else "nobody"
 
@@ -69,9 +51,6 @@ async def coroutine(name: str = "me") -> str:
 
 def template(**_: str) -> str:
     return render_template("page.html")
-
-
-# --- kinds of views ------------------------------------------------------------------------------
 
 
 class Pages:
@@ -139,28 +118,28 @@ KINDS: dict[str, Function] = {
     "view class": view_class,
     "method view": method_view,
 }
-ADMIN = session_required(role="admin")
-R, O, E = session_required, session_optional, session_exempt  # noqa: E741
+ADMIN = ssr.session_required(role="admin")
+R, O, E = ssr.session_required, ssr.session_optional, ssr.session_exempt  # noqa: E741
 GUARDS: dict[str, tuple[Function, str]] = {
     "required": (R, USERS),
-    "optional()": (session_optional(), OPTIONAL),
+    "optional()": (ssr.session_optional(), OPTIONAL),
     "exempt": (E, ANYBODY),
     "of a role": (ADMIN, ADMINS),
 }
-PENDING_TOO = session_required(allow_pending=True)
-PENDING_ADMINS = session_required(allow_pending=True, role="admin")
-PENDING_CHECKED = session_required(allow_pending=True, check_revoked=True)
-WAIVES = session_required(global_claims=False)
-OF_ADMINS = session_required(role="admin", global_claims=False)
+PENDING_TOO = ssr.session_required(allow_pending=True)
+PENDING_ADMINS = ssr.session_required(allow_pending=True, role="admin")
+PENDING_CHECKED = ssr.session_required(allow_pending=True, check_revoked=True)
+WAIVES = ssr.session_required(global_claims=False)
+OF_ADMINS = ssr.session_required(role="admin", global_claims=False)
 
 
 # For each view: who is let in by an open app, and by one whose hook requires a session everywhere.
 VIEWS: dict[str, tuple[Any, str, str]] = {
     "session_required": (R(who), USERS, USERS),
-    "session_required()": (session_required()(who), USERS, USERS),
+    "session_required()": (ssr.session_required()(who), USERS, USERS),
     "a template that asks": (template, USERS, USERS),
     "both ask": (R(template), USERS, USERS),
-    "require_session": (requiring(who), USERS, USERS),
+    "require_session": (apps.requiring(who), USERS, USERS),
     "nobody asks": (lambda **_: who(), ANYBODY, USERS),
     "session_optional": (O(who), OPTIONAL, OPTIONAL),
     "session_optional with a template": (O(template), OPTIONAL, OPTIONAL),
@@ -173,8 +152,8 @@ VIEWS: dict[str, tuple[Any, str, str]] = {
     "allow_pending with a template": (PENDING_TOO(template), "xx+xx++", "xx+xx++"),
     "allow_pending and a role": (PENDING_ADMINS(who), "xx+xxx+", "xx+xxx+"),
     # The hook does not see what asks inside the view alone.
-    "allow_pending inside": (requiring(who, allow_pending=True), "xx+xx++", USERS),
-    "allow_pending, asked again inside": (PENDING_TOO(requiring(who)), USERS, USERS),
+    "allow_pending inside": (apps.requiring(who, allow_pending=True), "xx+xx++", USERS),
+    "allow_pending, asked again inside": (PENDING_TOO(apps.requiring(who)), USERS, USERS),
     "and check_revoked": (PENDING_CHECKED(who), "xx+xx++", "xx+xx++"),
     # One mark on another, and a mark that does not show.
     "optional on required": (O(R(who)), USERS, USERS),
@@ -197,21 +176,21 @@ VIEWS |= {
 
 HOOKS: dict[str, Any] = {
     "": None,
-    "closed": require_session,
-    "for admins": partial(require_session, role="admin"),
+    "closed": ssr.require_session,
+    "for admins": partial(ssr.require_session, role="admin"),
 }
 
 
 @cache
 def app_with(hook: str) -> Flask:
-    app = make_app(sdk=sdk_values(global_claims=FakeGlobalClaims(EMAIL)))
-    with_templates(app, page=TEMPLATE_GUARD.replace("content", "{{ who() }}"))
+    app = apps.make_app(sdk=apps.sdk_values(global_claims=apps.FakeGlobalClaims(apps.EMAIL)))
+    apps.with_templates(app, page=apps.TEMPLATE_GUARD.replace("content", "{{ who() }}"))
     app.jinja_env.globals["who"] = who
     for name, (view, _, _) in VIEWS.items():
         app.add_url_rule(f"/{name}/<name>", name, view, methods=["GET", "POST"])
     if HOOKS[hook] is not None:
         app.before_request(HOOKS[hook])
-    stub_revocation(app, lambda _handle: False)
+    apps.stub_revocation(app, lambda _handle: False)
     return app
 
 
@@ -236,8 +215,8 @@ def test_who_is_let_in(name: str, hook: str) -> None:
 
 
 def test_view_that_is_replaced_while_the_app_serves_has_its_own_mark() -> None:
-    app = make_app()
-    app.before_request(require_session)
+    app = apps.make_app()
+    app.before_request(ssr.require_session)
     bare = lambda: "content"  # noqa: E731
     app.add_url_rule("/", "view", bare)
     for view, status in ((bare, 401), (O(lambda: ""), 200), (bare, 401), (E(lambda: ""), 200)):
@@ -245,23 +224,19 @@ def test_view_that_is_replaced_while_the_app_serves_has_its_own_mark() -> None:
         assert app.test_client().get("/", headers=FETCH).status_code == status
 
 
-@pytest.mark.parametrize("guard", [session_required, session_optional])
+@pytest.mark.parametrize("guard", [ssr.session_required, ssr.session_optional])
 def test_decorator_keeps_the_name_of_a_view_and_takes_nothing_else(guard: Any) -> None:
-    assert [guard(view).__name__ for view in (who, coroutine, Pages().home)] == [
-        *("who", "coroutine", "home")
-    ]
-    with pytest.raises(MisuseError, match=r"decorators = \[session_required\]"):
+    names = [guard(view).__name__ for view in (who, coroutine, Pages().home)]
+    assert names == ["who", "coroutine", "home"]
+    with pytest.raises(ssr.MisuseError, match=r"decorators = \[session_required\]"):
         guard(MethodView)
-    with pytest.raises(MisuseError, match="decorate a view function"):
+    with pytest.raises(ssr.MisuseError, match="decorate a view function"):
         guard("account")
     for hook in (guard, guard()):
-        app = with_views(make_app())
+        app = apps.with_views(apps.make_app())
         app.before_request(hook)
-        with pytest.raises(MisuseError, match="before_request takes require_session"):
+        with pytest.raises(ssr.MisuseError, match="before_request takes require_session"):
             app.test_client().get("/open")
-
-
-# --- optional pages ------------------------------------------------------------------------------
 
 
 def test_going_on_signed_out_is_offered_and_honoured_on_optional_pages_only(app: Flask) -> None:
@@ -286,8 +261,8 @@ def test_going_on_signed_out_is_offered_and_honoured_on_optional_pages_only(app:
 
 
 def test_session_that_ended_on_an_open_sign_in_page_leads_to_its_form() -> None:
-    app = make_app()
-    app.add_url_rule("/auth", "sign_in", session_optional(lambda: "sign in"))
+    app = apps.make_app()
+    app.add_url_rule("/auth", "sign_in", ssr.session_optional(lambda: "sign in"))
     client = signed_in(app, valid_seconds=-60)
     page = client.get("/auth?redirectToPath=/account", headers=PAGE).text
     onward = "/auth?redirectToPath=/account&amp;continueSignedOut=1"
@@ -299,8 +274,8 @@ def test_session_that_ended_on_an_open_sign_in_page_leads_to_its_form() -> None:
 def test_exempt_view_works_without_keys_and_settings() -> None:
     app = Flask("incomplete")
     app.config["PROPAGATE_EXCEPTIONS"] = False
-    FlaskSSRSession(app)
-    app.add_url_rule("/health", "health", session_exempt(lambda: "well"))
+    ssr.FlaskSSRSession(app)
+    app.add_url_rule("/health", "health", ssr.session_exempt(lambda: "well"))
     app.add_url_rule("/other", "other", lambda: "other")
     client = app.test_client()
     response = client.get("/health")

@@ -1,23 +1,26 @@
-"""Two requests at once: each reads its own session, wherever in the request it looks.
+"""Two requests at once read their own sessions, and tokens that are refused are not kept.
 
-``python -m tools.soak.isolation`` sends thousands over threads and greenlets.
+``python -m tools.soak.isolation`` sends thousands over threads and greenlets, and
+``python -m tools.soak.memory`` measures by millions what is kept.
 """
 
 from __future__ import annotations
 
+import gc
 import re
 import threading
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
-import pytest
-from flask import Response, g, render_template, request, stream_with_context
+from flask import Flask, Response, g, render_template, request, stream_with_context
 
-from flask_ssr_session import get_ssr_session, require_session, session_optional, session_required
+import flask_ssr_session as ssr
+from tests.browser_requests import FETCH, PAGE
+from tests.tables import rows
+from tests.tokens import expired_token, make_token
 
-from ..browser_requests import PAGE
-from ..tables import rows
-from ..tokens import make_token
-from .apps import make_app, with_templates
+from .apps import add_views, make_app, with_templates
 from .visitors import cookies
 
 
@@ -29,39 +32,38 @@ class Site:
         self._together = threading.Barrier(2, timeout=30)
         template = "{% if needs_refresh %}old{% else %}{{ shown() }} {{ shown() }}{% endif %}"
         app, shown = with_templates(make_app(), page=template), self.shown
-        self.app = app
         app.jinja_env.globals["shown"] = shown
         app.testing = False  # error handlers respond, as in production
-        app.add_url_rule("/required", view_func=session_required(lambda: shown()), endpoint="r")
-        app.add_url_rule("/optional", view_func=session_optional(lambda: shown()), endpoint="o")
-        app.add_url_rule("/template", view_func=lambda: render_template("page.html"), endpoint="t")
 
-        @app.route("/streamed")
-        @session_required
-        def streamed() -> Response:
-            return Response(stream_with_context(shown() for _ in range(2)))
-
-        @app.route("/async")
-        @session_required
         async def asynchronous() -> str:
             return shown()
 
-        @app.route("/fails")
         def fails() -> str:
-            require_session()
+            ssr.require_session()
             raise LookupError(shown())
 
+        views = {
+            "/required": ssr.session_required(lambda: shown()),
+            "/optional": ssr.session_optional(lambda: shown()),
+            "/template": lambda: render_template("page.html"),
+            "/streamed": ssr.session_required(
+                lambda: Response(stream_with_context(shown() for _ in range(2)))
+            ),
+            "/async": ssr.session_required(asynchronous),
+            "/fails": fails,
+        }
+        self.app = add_views(app, views)
         app.register_error_handler(LookupError, lambda _error: shown())
+        app.teardown_request(self.leave)
 
-        @app.teardown_request
-        def leave(_error: BaseException | None) -> None:
-            shown()
+    def leave(self, _error: BaseException | None) -> None:
+        self.shown()
 
     def shown(self) -> str:
         """Return who the session says it is, after the other request has come as far."""
-        before = get_ssr_session()
+        before = ssr.get_ssr_session()
         self._together.wait()
-        session = get_ssr_session()
+        session = ssr.get_ssr_session()
         assert before is session is g.session
         name = session.user_id if session else "nobody"
         self.seen[request.args["user"]].add(name)
@@ -78,16 +80,12 @@ class Site:
             return dict(zip(cookie, pool.map(get, cookie), strict=True))
 
 
-@pytest.fixture
-def site() -> Site:
-    return Site()
-
-
 PATHS = ("/required", "/optional", "/template", "/streamed", "/async", "/fails")
 
 
 @rows("path", {path: path for path in PATHS})
-def test_two_requests_at_once_read_their_own_sessions(site: Site, path: str) -> None:
+def test_two_requests_at_once_read_their_own_sessions(path: str) -> None:
+    site = Site()
     tokens = {user: cookies(make_token(user_id=user)) for user in ("anna", "ben")}
 
     texts = site.visit(path, **tokens)
@@ -96,7 +94,38 @@ def test_two_requests_at_once_read_their_own_sessions(site: Site, path: str) -> 
     assert {user: set(re.findall("anna|ben|nobody", texts[user])) for user in texts} == site.seen
 
 
-def test_session_is_not_lent_to_a_request_without_one(site: Site) -> None:
+def test_session_is_not_lent_to_a_request_without_one() -> None:
+    site = Site()
     site.visit("/optional", anna=cookies(make_token(user_id="anna")), ben={})
 
     assert site.seen == {"anna": {"anna"}, "ben": {"nobody"}}
+
+
+def is_kept(text: str) -> bool:
+    """Return whether a container of this process holds a string with this text."""
+    gc.collect()
+    # The type itself: isinstance() would also ask the proxies of other libraries, which may raise.
+    kinds = (dict, list, tuple, set)
+    containers = (kept for kept in gc.get_objects() if issubclass(type(kept), kinds))
+    for kept in containers:
+        items: Iterable[object] = [*kept, *kept.values()] if isinstance(kept, dict) else [*kept]
+        if any(issubclass(type(item), str) and text in str(item) for item in items):
+            return True
+    return False
+
+
+TOKENS: dict[str, Any] = {
+    "a token that is accepted": (make_token, 200, True),
+    "an expired one": (expired_token, 401, False),
+    "one of an unknown key": (lambda: make_token(header={"kid": "d-other"}), 401, False),
+    "one with another's signature": (lambda: f"{make_token()[:-6]}AAAAAA", 401, False),
+}
+
+
+@rows("make, status, kept", TOKENS)
+def test_only_verified_tokens_are_kept(app: Flask, make: Any, status: int, kept: bool) -> None:
+    token = make()
+    client = app.test_client(use_cookies=False)
+
+    assert client.get("/account", headers=FETCH | cookies(token)).status_code == status
+    assert is_kept(token[-200:-20]) is kept

@@ -19,31 +19,14 @@ from flask.views import MethodView
 from werkzeug.exceptions import HTTPException
 from werkzeug.test import TestResponse
 
-from flask_ssr_session import (
-    InvalidClaimsError,
-    MisuseError,
-    SessionRequired,
-    app_state,
-    require_session,
-    session_exempt,
-    session_optional,
-    session_required,
-)
+import flask_ssr_session as ssr
 from flask_ssr_session.testing import outage, sign_in
 from tests.browser_requests import FETCH, PAGE
 from tests.tables import rows
 from tests.tokens import expired_token, make_token
 
-from .apps import (
-    EMAIL,
-    TEMPLATE_GUARD,
-    FakeGlobalClaims,
-    make_app,
-    sdk_values,
-    with_templates,
-    with_views,
-)
-from .visitors import cookies, page_shown, signed_in
+from . import apps
+from .visitors import cookies
 
 Function = Callable[..., Any]
 CLOSED = rows("closed", {"open app": False, "closed app": True})
@@ -57,9 +40,7 @@ GOOD: dict[str, Any] = {"st-ev": {"v": True, "t": 1}}
 PENDING: dict[str, Any] = GOOD | {"st-mfa": {"c": {}, "v": False}}
 
 
-def ask(
-    app: Flask, path: str, claims: dict[str, Any] | None, headers: dict[str, str] = FETCH
-) -> TestResponse:
+def ask(app: Flask, path: str, claims: Any, headers: dict[str, str] = FETCH) -> TestResponse:
     sent = {} if claims is None else cookies(make_token(**claims))
     client = app.test_client(use_cookies=False)
     return client.get(path, headers=headers | sent, buffered=True)
@@ -67,7 +48,7 @@ def ask(
 
 def closed(app: Flask, is_closed: bool = True) -> Flask:
     if is_closed:
-        app.before_request(require_session)
+        app.before_request(ssr.require_session)
     return app
 
 
@@ -80,34 +61,18 @@ def plain() -> Function:
     return lambda **_: content()
 
 
-# --- an app that is closed -----------------------------------------------------------------------
-
-
-def test_refresh_page_does_not_go_round_where_a_session_is_required_everywhere() -> None:
-    client = signed_in(closed(with_views(make_app(refresh_flow="redirect"))), valid_seconds=-60)
-    page = client.get("/account?a=1", headers=PAGE, follow_redirects=True)
-    assert (page.status_code, page_shown(page)) == (200, "refresh")
-    assert page.request.full_path == "/refresh-session?redirectBack=/account%3Fa%3D1"
-    assert 'data-return-to="/account?a=1"' in page.text
-
-
 def test_view_named_static_is_guarded_although_a_static_folder_is_set_later() -> None:
-    app = closed(make_app(Flask("late", static_folder=None)))
+    app = closed(apps.make_app(Flask("late", static_folder=None)))
     app.static_folder = "static"
     app.add_url_rule("/files", "static", plain())
     assert ask(app, "/files", STRANGER).status_code == 401
     assert ask(app, "/files", READER).text == "content for user-1"
 
 
-# --- marks of the view ---------------------------------------------------------------------------
-
-
 def for_admins(view: Function) -> Function:
-    """A decorator of the app that requires a role."""
-
     @functools.wraps(view)
     def inner(*args: Any, **kwargs: Any) -> Any:
-        require_session(role="admin")
+        ssr.require_session(role="admin")
         return view(*args, **kwargs)
 
     return inner
@@ -119,15 +84,15 @@ def limited(view: Function) -> Function:
 
 
 @CLOSED
-@pytest.mark.parametrize("below", [session_exempt, session_optional, lambda view: view])
+@pytest.mark.parametrize("below", [ssr.session_exempt, ssr.session_optional, lambda view: view])
 def test_decorator_that_asks_for_a_role_means_it(below: Function, closed: bool) -> None:
-    app = make_app()
+    app = apps.make_app()
     app.static_folder = str(Path(__file__).parent)
     app.view_functions["static"] = for_admins(app.view_functions["static"])
     app.add_url_rule("/", "view", for_admins(below(plain())))
     app.add_url_rule("/twice", "twice", limited(for_admins(limited(below(plain())))))
     if closed:
-        app.before_request(require_session)
+        app.before_request(ssr.require_session)
     # As a profiler or a debug toolbar does.
     dispatch = app.dispatch_request
     app.dispatch_request = lambda *args: dispatch(*args)  # type: ignore[method-assign]
@@ -139,7 +104,8 @@ def test_decorator_that_asks_for_a_role_means_it(below: Function, closed: bool) 
 # --- optional for a blueprint --------------------------------------------------------------------
 
 ABROAD = PAGE | {"Sec-Fetch-Site": "cross-site"}
-OPTIONAL = functools.partial(require_session, optional=True)
+NAMES = ("SSR-Session", "Cache-Control")
+OPTIONAL = functools.partial(ssr.require_session, optional=True)
 
 
 def open_area(app: Flask, *hooks: Function) -> Flask:
@@ -147,12 +113,12 @@ def open_area(app: Flask, *hooks: Function) -> Flask:
     area = Blueprint("area", "area", url_prefix="/area")
     for hook in hooks:
         area.before_request(hook)
-    views = {"plain": page, "guarded": session_required(page), "exempt": session_exempt(page)}
-    views |= {"optional": session_optional(page), "admin": for_admins(page)}
+    views = {"plain": page, "guarded": ssr.session_required(page), "admin": for_admins(page)}
+    views |= {"exempt": ssr.session_exempt(page), "optional": ssr.session_optional(page)}
     for name, view in views.items():
         area.add_url_rule(f"/{name}", name, view, methods=["GET", "POST"])
     app.register_blueprint(area)
-    app.add_url_rule("/marked", "marked", session_optional(page), methods=["GET", "POST"])
+    app.add_url_rule("/marked", "marked", ssr.session_optional(page), methods=["GET", "POST"])
     return app
 
 
@@ -178,13 +144,8 @@ def test_optional_hook_asks_what_session_optional_asks(
                 for at in ("/marked", "/area/plain", "/area/optional")
             ]
             told = {
-                (
-                    answer.status_code,
-                    answer.headers.get("SSR-Session"),
-                    answer.headers.get("Cache-Control"),
-                    answer.text.startswith("content for") and answer.text,
-                )
-                for answer in answers
+                (a.status_code, *map(a.headers.get, NAMES), "content for" in a.text and a.text)
+                for a in answers
             }
             assert len(told) == 1, cookie
             shown |= told
@@ -194,78 +155,40 @@ def test_optional_hook_asks_what_session_optional_asks(
 
 
 LOWERS_NOTHING: dict[str, Any] = {
-    "stranger": ([], [OPTIONAL], "plain", STRANGER, 200),
-    "a view that requires a session": ([], [OPTIONAL], "guarded", STRANGER, 401),
-    "a session there": ([], [OPTIONAL], "guarded", READER, 200),
-    "a view that requires a role": ([], [OPTIONAL], "admin", READER, 403),
-    "the role": ([], [OPTIONAL], "admin", ADMIN, 200),
-    "an exempt view": ([], [OPTIONAL], "exempt", STRANGER, 200),
-    "a stricter hook after it": ([], [OPTIONAL, require_session], "plain", STRANGER, 401),
-    "a stricter hook before it": ([], [require_session, OPTIONAL], "plain", STRANGER, 401),
-    "a session for both": ([], [require_session, OPTIONAL], "plain", READER, 200),
+    "stranger": ([OPTIONAL], "plain", STRANGER, 200),
+    "a view that requires a session": ([OPTIONAL], "guarded", STRANGER, 401),
+    "a session there": ([OPTIONAL], "guarded", READER, 200),
+    "a view that requires a role": ([OPTIONAL], "admin", READER, 403),
+    "the role": ([OPTIONAL], "admin", ADMIN, 200),
+    "an exempt view": ([OPTIONAL], "exempt", STRANGER, 200),
+    "a stricter hook after it": ([OPTIONAL, ssr.require_session], "plain", STRANGER, 401),
+    "a stricter hook before it": ([ssr.require_session, OPTIONAL], "plain", STRANGER, 401),
+    "a session for both": ([ssr.require_session, OPTIONAL], "plain", READER, 200),
 }
 
 
-@rows("of_app, of_area, name, claims, status", LOWERS_NOTHING)
-def test_optional_hook_lowers_nothing_else(
-    of_app: list[Function], of_area: list[Function], name: str, claims: Any, status: int
-) -> None:
-    app = make_app()
-    for hook in of_app:
-        app.before_request(hook)
-    open_area(app, *of_area)
+@rows("of_area, name, claims, status", LOWERS_NOTHING)
+def test_optional_hook_lowers_no_guard(of_area: Any, name: str, claims: Any, status: int) -> None:
+    app = open_area(apps.make_app(), *of_area)
     assert ask(app, f"/area/{name}", claims).status_code == status
 
 
-CONDITIONS: tuple[dict[str, Any], ...] = (
-    *({"role": "admin"}, {"email_verified": True}, {"factor": "totp"}, {"signed_in_within": 60}),
-    *({"check_revoked": True}, {"keep_form": True}, {"allow_pending": True}),
-    {"global_claims": False},
-)
+@rows("state", {"stranger": "anonymous", "expired": "expired", "outage": "outage"})
+def test_require_session_in_a_view_stops_strangers(app: Flask, state: str) -> None:
+    status = 503 if state == "outage" else 401
 
-
-def test_optional_takes_no_condition(app: Flask) -> None:
-    given: dict[str, Any] = {"optional": True}
-
-    @app.route("/")
-    def view() -> str:
-        require_session(**given)
-        return "content"
-
-    assert ask(app, "/", STRANGER).status_code == 200
-    for condition in CONDITIONS:
-        given = condition
-        assert ask(app, "/", STRANGER).status_code == 401, condition
-        given = condition | {"optional": True}
-        with pytest.raises(MisuseError, match="optional=True takes no other condition"):
-            ask(app, "/", STRANGER)
-    given = {"optional": 1}
-    with pytest.raises(MisuseError, match="optional= takes True or False"):
-        ask(app, "/", STRANGER)
-
-
-# --- inside a view -------------------------------------------------------------------------------
-
-
-@rows(
-    "state, status",
-    {"stranger": ("anonymous", 401), "expired": ("expired", 401), "outage": ("outage", 503)},
-)
-def test_require_session_inside_a_view_lets_no_stranger_go_on(
-    app: Flask, state: str, status: int
-) -> None:
     def view(name: str = "private") -> str:
         if name == "private":
-            require_session()
+            ssr.require_session()
         return name
 
     async def private() -> str:
         return view()
 
-    app.add_url_rule("/optional/<name>", "optional", session_optional(view))
-    app.add_url_rule("/async", "async", session_optional(private))
+    app.add_url_rule("/optional/<name>", "optional", ssr.session_optional(view))
+    app.add_url_rule("/async", "async", ssr.session_optional(private))
     app.add_url_rule("/bare/<name>", "bare", view)
-    app.add_url_rule("/exempt/<name>", "exempt", session_exempt(view))
+    app.add_url_rule("/exempt/<name>", "exempt", ssr.session_exempt(view))
     paths = ("/optional/private", "/async", "/bare/private", "/exempt/private")
     client = app.test_client()
     if state != "anonymous":
@@ -283,8 +206,8 @@ def test_require_session_inside_a_view_lets_no_stranger_go_on(
 def test_session_required_is_an_http_exception_that_carries_the_answer(app: Flask) -> None:
     @app.route("/catches")
     def catches() -> str:
-        with pytest.raises(SessionRequired) as caught:
-            require_session()
+        with pytest.raises(ssr.SessionRequired) as caught:
+            ssr.require_session()
         assert isinstance(caught.value, HTTPException)
         answer = caught.value.get_response()
         assert (answer.status_code, answer.location) == (302, "/auth?redirectToPath=/catches")
@@ -304,25 +227,25 @@ TEMPLATE = "{% if needs_refresh %}held back{% else %}SECRET{% endif %}"
 @pytest.fixture
 def claims_app(monkeypatch: pytest.MonkeyPatch) -> Flask:
     """An app whose SDK requires a verified e-mail address of every session."""
-    sdk = sdk_values(global_claims=FakeGlobalClaims(EMAIL))
-    monkeypatch.setattr(app_state, "read_sdk", lambda: sdk)
-    app = make_app()
+    sdk = apps.sdk_values(global_claims=apps.FakeGlobalClaims(apps.EMAIL))
+    monkeypatch.setattr(ssr.app_state, "read_sdk", lambda: sdk)
+    app = apps.make_app()
     app.config["PROPAGATE_EXCEPTIONS"] = False
-    return with_templates(app, page=TEMPLATE_GUARD)
+    return apps.with_templates(app, page=apps.TEMPLATE_GUARD)
 
 
 def decided() -> str:
     return render(TEMPLATE)
 
 
-ALLOWS_PENDING = session_required(allow_pending=True)
-WAIVES_CLAIMS = session_required(global_claims=False)
-RAISES = session_required(allow_pending=True, role="x")
+ALLOWS_PENDING = ssr.session_required(allow_pending=True)
+WAIVES_CLAIMS = ssr.session_required(global_claims=False)
+RAISES = ssr.session_required(allow_pending=True, role="x")
 
 
 GUARDS: dict[str, Any] = {
-    "optional, stranger": (session_optional, STRANGER, False, True),
-    "optional, pending": (session_optional, PENDING, False, False),
+    "optional, stranger": (ssr.session_optional, STRANGER, False, True),
+    "optional, pending": (ssr.session_optional, PENDING, False, False),
     "allows pending": (ALLOWS_PENDING, PENDING, False, True),
     "waives claims": (WAIVES_CLAIMS, UNVERIFIED, True, True),
     "raises": (RAISES, PENDING, False, False),
@@ -332,19 +255,14 @@ GUARDS: dict[str, Any] = {
 @rows("guard, claims, has_session, is_shown", GUARDS)
 @CLOSED
 def test_guard_opens_nothing_around_its_function(
-    claims_app: Flask,
-    guard: Function,
-    claims: dict[str, Any] | None,
-    has_session: bool,
-    is_shown: bool,
-    closed: bool,
+    claims_app: Flask, guard: Function, claims: Any, has_session: bool, is_shown: bool, closed: bool
 ) -> None:
     app, guarded = claims_app, guard(lambda: "part")
 
     def calls() -> str:
         try:
             guarded()
-        except InvalidClaimsError:  # a claim of its own that failed
+        except ssr.InvalidClaimsError:  # a claim of its own that failed
             assert guard is RAISES
         return f"{decided()} {g.session is not None}"
 
@@ -356,7 +274,7 @@ def test_guard_opens_nothing_around_its_function(
     app.add_url_rule("/it", "it", reports)
     app.add_url_rule("/calls", "calls", calls)
     if closed:
-        app.before_request(require_session)
+        app.before_request(ssr.require_session)
     else:
         assert ask(app, "/calls", claims).text == f"held back {has_session}"
     assert ask(app, "/calls", GOOD).text == "SECRET True"
@@ -366,24 +284,22 @@ def test_guard_opens_nothing_around_its_function(
     assert ask(app, "/it?report", GOOD).text == "SECRET"
 
 
-@pytest.mark.parametrize("decorate", [session_optional, session_exempt])
-def test_decorated_hook_opens_nothing_and_closes_nothing(
-    claims_app: Flask, decorate: Function
-) -> None:
+@pytest.mark.parametrize("decorate", [ssr.session_optional, ssr.session_exempt])
+def test_decorated_hook_opens_and_closes_nothing(claims_app: Flask, decorate: Function) -> None:
     app = claims_app
     app.before_request(decorate(lambda: None))
     app.add_url_rule("/dash", "dash", decided)
     app.add_url_rule("/auth", "sign_in", lambda: "sign in")
-    app.add_url_rule("/health", "health", session_exempt(lambda: "ok"))
+    app.add_url_rule("/health", "health", ssr.session_exempt(lambda: "ok"))
     assert "SECRET" not in ask(app, "/dash", STRANGER).text
-    app.before_request_funcs[None].append(require_session)
+    app.before_request_funcs[None].append(ssr.require_session)
     assert ask(app, "/auth", STRANGER).text == "sign in"
     assert ask(app, "/health", STRANGER).text == "ok"
     assert ask(app, "/dash", STRANGER).status_code == 401
 
 
 def test_hook_that_says_so_itself_admits_for_the_whole_view(claims_app: Flask) -> None:
-    claims_app.before_request(functools.partial(require_session, allow_pending=True))
+    claims_app.before_request(functools.partial(ssr.require_session, allow_pending=True))
     claims_app.add_url_rule("/it", "it", lambda: f"{decided()} {g.session is not None}")
     assert ask(claims_app, "/it", PENDING).text == "SECRET True"
     assert ask(claims_app, "/it", STRANGER).status_code == 401
@@ -392,17 +308,17 @@ def test_hook_that_says_so_itself_admits_for_the_whole_view(claims_app: Flask) -
 class Both(MethodView):
     """A view whose methods are guarded one by one."""
 
-    @session_optional
+    @ssr.session_optional
     def get(self) -> str:
         return decided()
 
 
 TEMPLATES: dict[str, Any] = {
-    "optional view": (session_optional(lambda: decided()), "SECRET"),
+    "optional view": (ssr.session_optional(lambda: decided()), "SECRET"),
     "view": (decided, "held back"),
     # A stream is rendered after the view has returned, and so after its decorator has.
-    "stream of an optional view": (session_optional(lambda: stream(TEMPLATE)), "SECRET"),
-    "stream of a part": (lambda: session_optional(lambda: stream(TEMPLATE))(), "held back"),
+    "stream of an optional view": (ssr.session_optional(lambda: stream(TEMPLATE)), "SECRET"),
+    "stream of a part": (lambda: ssr.session_optional(lambda: stream(TEMPLATE))(), "held back"),
     "method that is optional": (Both.as_view("both"), "SECRET"),
 }
 
@@ -434,23 +350,21 @@ ERRORS: dict[str, Any] = {
 
 @rows("first", {"after an exempt request": True, "at once": False})
 @rows("path, status", ERRORS)
-def test_error_handler_that_asks_for_a_session_means_it(
-    path: str, status: int, first: bool
-) -> None:
+def test_error_handler_that_asks_means_it(path: str, status: int, first: bool) -> None:
     def guarding(error: Exception) -> Any:
-        require_session(role="admin") if "role" in request.args else require_session()
+        ssr.require_session(role="admin") if "role" in request.args else ssr.require_session()
         return content(), getattr(error, "code", 500)
 
-    app = make_app()
+    app = apps.make_app()
     app.config["PROPAGATE_EXCEPTIONS"] = False
-    for rule, view in {
-        "/health": session_exempt(lambda: "ok"),
+    views = {
+        "/health": ssr.session_exempt(lambda: "ok"),
         "/aborts": lambda: abort(410),
-        "/exempt": session_exempt(lambda: abort(410)),
+        "/exempt": ssr.session_exempt(lambda: abort(410)),
         "/fails": fail,
         "/divides": lambda: str(1 // 0),
-    }.items():
-        app.add_url_rule(rule, rule.strip("/"), view)
+    }
+    apps.add_views(app, views)
     app.before_request(lambda: abort(418) if request.path == "/hook" else None)
     for code in (404, 410, 418, 500, LookupError):
         app.register_error_handler(code, guarding)
@@ -471,18 +385,16 @@ def test_error_handler_that_asks_for_a_session_means_it(
 @CLOSED
 @rows("handled", {"any error": Exception, "HTTP errors": HTTPException, "none": KeyError})
 @rows("trap", {"": False, "TRAP_HTTP_EXCEPTIONS": True})
-def test_answers_of_ours_pass_by_handlers_for_any_error(
-    handled: type[Exception], trap: bool, closed: bool
-) -> None:
-    app = make_app()
+def test_our_answers_pass_by_handlers_for_any_error(handled: Any, trap: bool, closed: bool) -> None:
+    app = apps.make_app()
     app.config["TRAP_HTTP_EXCEPTIONS"] = trap
     app.register_error_handler(handled, lambda _error: ("handled", 418))
     if handled is not KeyError:
-        app.register_error_handler(InvalidClaimsError, lambda _error: ("no", 403))
+        app.register_error_handler(ssr.InvalidClaimsError, lambda _error: ("no", 403))
     app.add_url_rule("/", "view", for_admins(plain()))
     app.add_url_rule("/missing", "missing", lambda: abort(404))
     if closed:
-        app.before_request(require_session)
+        app.before_request(ssr.require_session)
     assert ask(app, "/", STRANGER, PAGE).location == "/auth?redirectToPath=/"
     assert ask(app, "/", STRANGER).json == {"message": "unauthorised"}
     if handled is KeyError:
@@ -498,8 +410,8 @@ def test_answers_of_ours_pass_by_handlers_for_any_error(
 ERROR_PAGES: dict[str, Any] = {
     "404 of a factor page": (ALLOWS_PENDING(lambda: abort(404)), PENDING),
     "404 of a page that waives claims": (WAIVES_CLAIMS(lambda: abort(404)), UNVERIFIED),
-    "404 of an optional page": (session_optional(lambda: abort(404)), STRANGER),
-    "403 for a claim": (session_required(role="no-one")(lambda: "content"), UNVERIFIED),
+    "404 of an optional page": (ssr.session_optional(lambda: abort(404)), STRANGER),
+    "403 for a claim": (ssr.session_required(role="no-one")(lambda: "content"), UNVERIFIED),
     "500 after the claims page": (lambda: (render_template("page.html"), fail()), UNVERIFIED),
     "unknown address": (None, UNVERIFIED),
 }
@@ -521,9 +433,6 @@ def test_error_page_shows_nobody_what_other_pages_hold_back(
     assert "SECRET" in ask(claims_app, "/it", GOOD, PAGE).text
 
 
-# --- what counts as a hook -----------------------------------------------------------------------
-
-
 class OwnDispatch(Flask):
     """Runs views in a way of its own, past ``dispatch_request``."""
 
@@ -539,21 +448,19 @@ class OwnDispatch(Flask):
 
 
 def inside() -> str:
-    require_session()
+    ssr.require_session()
     return "SECRET"
 
 
 @CLOSED
 @pytest.mark.parametrize("app_class", [OwnDispatch, Flask])
-def test_app_that_dispatches_in_a_way_of_its_own_fails_closed(
-    app_class: type[Flask], closed: bool
-) -> None:
-    app = make_app(app_class("own_dispatch"))
+def test_app_with_a_dispatch_of_its_own_fails_closed(app_class: type[Flask], closed: bool) -> None:
+    app = apps.make_app(app_class("own_dispatch"))
     if closed:
-        app.before_request(require_session)
+        app.before_request(ssr.require_session)
     app.add_url_rule("/auth/admin", "admin", inside)
-    app.add_url_rule("/public", "public", session_exempt(inside))
-    app.add_url_rule("/health", "health", session_exempt(lambda: "ok"))
+    app.add_url_rule("/public", "public", ssr.session_exempt(inside))
+    app.add_url_rule("/health", "health", ssr.session_exempt(lambda: "ok"))
     for _ in range(2):
         assert ask(app, "/health", STRANGER).text == "ok"
         for path in ("/auth/admin", "/public"):
@@ -566,8 +473,8 @@ def test_app_that_dispatches_in_a_way_of_its_own_fails_closed(
 
 def test_function_after_the_request_means_it(app: Flask) -> None:
     def guard(response: Response) -> Response:
-        with pytest.raises(SessionRequired):
-            require_session()
+        with pytest.raises(ssr.SessionRequired):
+            ssr.require_session()
         response.data = "asked"
         return response
 
@@ -578,14 +485,14 @@ def test_function_after_the_request_means_it(app: Flask) -> None:
 
 
 def test_request_inside_of_a_hook_is_told_apart_from_the_hook() -> None:
-    app = make_app()
-    app.add_url_rule("/inner", "inner", session_optional(plain()))
-    app.add_url_rule("/outer", "outer", session_optional(plain()))
+    app = apps.make_app()
+    app.add_url_rule("/inner", "inner", ssr.session_optional(plain()))
+    app.add_url_rule("/outer", "outer", ssr.session_optional(plain()))
 
     @app.before_request
     def ask_inside() -> None:
         if request.path == "/outer":
             assert app.test_client().get("/inner").text == "content for strangers"
-        require_session()
+        ssr.require_session()
 
     assert ask(app, "/outer", STRANGER).text == "content for strangers"

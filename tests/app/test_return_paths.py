@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from html import unescape
 from typing import TYPE_CHECKING, Any
@@ -100,9 +101,7 @@ def ask(mount: Mount, app: Flask, address: str, *, is_stranger: bool = False) ->
 
 
 @rows("mount", MOUNTS)
-def test_every_answer_leads_back_byte_for_byte(
-    inline: Flask, redirecting: Flask, mount: Mount
-) -> None:
+def test_each_answer_leads_back_exactly(inline: Flask, redirecting: Flask, mount: Mount) -> None:
     prefix = mount[0]
     for name, address in LEGITIMATE.items():
         back = prefix + address
@@ -129,19 +128,14 @@ def test_every_answer_leads_back_byte_for_byte(
 SPELLINGS: dict[str, Any] = {
     "a slash": ("/x/a%2Fb", "/x/a/b"),
     "a question mark and a hash": ("/x/a%3fb%23c", "/x/a%3Fb%23c"),
-    "signs of HTML": ("/x/a%22%3c", "/x/a%22%3C"),
     "Latin-1": ("/x/latin%E9", "/x/latin%EF%BF%BD"),
 }
 
 
 @rows("asked, back", SPELLINGS)
-def test_path_spelled_otherwise_comes_back_as_the_same_path(
-    inline: Flask, redirecting: Flask, asked: str, back: str
-) -> None:
+def test_any_spelling_is_one_path(inline: Flask, redirecting: Flask, asked: str, back: str) -> None:
     assert unquote(asked) == unquote(back)
-    for (name, mount), query in [
-        (row, q) for row in MOUNTS.items() for q in ("", "?q=%7E%c3%a9%2f")
-    ]:
+    for (name, mount), query in itertools.product(MOUNTS.items(), ("", "?q=%7E%c3%a9%2f")):
         refresh = ask(mount, redirecting, asked + query).location
         assert in_query(refresh, "redirectBack") == mount[0] + back + query, name
         sign_in = ask(mount, inline, asked + query, is_stranger=True).location
@@ -149,9 +143,7 @@ def test_path_spelled_otherwise_comes_back_as_the_same_path(
 
 
 @rows("mount", {name: mount for name, mount in MOUNTS.items() if name != "root"})
-def test_mounted_app_knows_its_own_pages_by_their_mounted_paths(
-    inline: Flask, mount: Mount
-) -> None:
+def test_mounted_app_knows_its_pages_by_their_mounted_paths(inline: Flask, mount: Mount) -> None:
     prefix = mount[0]
 
     def led(raw: str) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import nullcontext
 from functools import partial
 from typing import Any
@@ -27,18 +27,11 @@ from flask_ssr_session import (
     session_exempt,
     session_optional,
     session_required,
+    testing,
 )
 from flask_ssr_session.errors import FetchError
 from flask_ssr_session.request_state import current_request_state
 from flask_ssr_session.signals import session_active
-from flask_ssr_session.testing import (
-    SessionSigner,
-    change_claims,
-    core_outage,
-    outage,
-    revoke,
-    sign_in,
-)
 from flask_ssr_session.upstream import session_lookup
 from flask_ssr_session.upstream.deadline import Deadline
 from flask_ssr_session.upstream.session_lookup import SessionLookup
@@ -46,18 +39,8 @@ from tests.browser_requests import FETCH, PAGE
 from tests.tables import rows
 from tests.tokens import expired_token, make_token
 
-from .apps import (
-    API_DOMAIN,
-    TEMPLATE_GUARD,
-    add_views,
-    is_down,
-    make_app,
-    requiring,
-    sdk_values,
-    stub_revocation,
-    with_templates,
-)
-from .visitors import cookies, page_shown, signed_in
+from . import apps
+from .visitors import Logs, cookies, failed_claims, page_shown, signed_in
 
 CHECKED = session_required(check_revoked=True)
 LATE = (
@@ -84,11 +67,14 @@ def roles_and_script() -> str:
 
 def with_pages(app: Flask) -> Flask:
     """Give *app* views that ask the core, and the same ones that do not."""
-    with_templates(app, page=TEMPLATE_GUARD)
-    inside = requiring(content, check_revoked=True)
+    apps.with_templates(app, page=apps.TEMPLATE_GUARD)
+    inside = apps.requiring(content, check_revoked=True)
 
     async def coroutine() -> str:
         return content()
+
+    def often() -> str:
+        return render_template_string("{{ needs_refresh }}{{ needs_refresh(optional=True) }}")
 
     hooked = Blueprint("hooked", "hooked")
     hooked.before_request(partial(require_session, check_revoked=True))
@@ -98,6 +84,7 @@ def with_pages(app: Flask) -> Flask:
     views = {
         "/checks": CHECKED(content),
         "/async": CHECKED(coroutine),
+        "/often": CHECKED(CHECKED(apps.requiring(often, check_revoked=True))),
         "/inside": inside,
         "/exempt-inside": session_exempt(inside),
         "/admin": session_required(check_revoked=True, role="admin")(content),
@@ -108,23 +95,22 @@ def with_pages(app: Flask) -> Flask:
         "/open": content,
         "/exempt": session_exempt(lambda: "exempt"),
         "/recent": session_required(signed_in_within=3600)(content),
-        "/both": session_required(factor="totp", within=300, role="admin")(content),
         "/roles": session_required(roles_and_script),
         "/checked-roles": CHECKED(roles_and_script),
     }
-    return add_views(app, views)
+    return apps.add_views(app, views)
 
 
 @pytest.fixture
 def app() -> Flask:
     """An app that checks revocation if a view requires it."""
-    return with_pages(make_app(sdk=sdk_values()))
+    return with_pages(apps.make_app(sdk=apps.sdk_values()))
 
 
 @pytest.fixture
 def strict_app() -> Flask:
     """An app that checks revocation for every request."""
-    return with_pages(make_app(sdk=sdk_values(), check_revoked=True))
+    return with_pages(apps.make_app(sdk=apps.sdk_values(), check_revoked=True))
 
 
 def ask(app: Flask, path: str, token: str | None = None, **headers: str) -> TestResponse:
@@ -141,12 +127,10 @@ WHO_ASKS = rows("strict", {"view asks": False, "hook asks": True})
 
 
 @WHO_ASKS
-def test_revoked_session_is_good_until_somebody_asks(
-    app: Flask, strict_app: Flask, strict: bool
-) -> None:
+def test_revoked_session_is_good_until_asked(app: Flask, strict_app: Flask, strict: bool) -> None:
     asking = strict_app if strict else app
     client, other = signed_in(asking, roles=["admin"]), signed_in(asking)
-    revoke(client)
+    testing.revoke(client)
     for path in NOTICED_BY_HOOK if strict else NOTICED:
         response = client.get(path, headers=PAGE)
         assert (response.status_code, page_shown(response)) == (200, "refresh"), path
@@ -165,7 +149,7 @@ def test_revoked_session_is_good_until_somebody_asks(
         is_seen = not strict and path == "/news"
         assert going_on.text == ("for user-1" if is_seen else "for everyone"), path
     # Another session of the user, and a new one of this browser.
-    sign_in(client)
+    testing.sign_in(client)
     for each in (client, other):
         for path in ("/checks", "/async", "/inside", "/hooked", "/hooked-news", "/trusts"):
             assert each.get(path, headers=PAGE).text == "for user-1", path
@@ -188,7 +172,7 @@ def test_verdict_and_session_are_replaced_for_the_rest_of_the_request(app: Flask
 
     app.teardown_request(lambda _error: seen.update(after=(g.session, get_ssr_session())))
     client = signed_in(app)
-    revoke(client)
+    testing.revoke(client)
     response = client.get("/late", headers=PAGE)
     assert response.text == "held back"
     assert response.headers["SSR-Session"] == "refresh; reason=revoked"
@@ -199,47 +183,26 @@ def test_verdict_and_session_are_replaced_for_the_rest_of_the_request(app: Flask
 # --- how often the core is asked -----------------------------------------------------------------
 
 
-def test_core_is_asked_once_per_request_however_often_it_is_asked_for(app: Flask) -> None:
-    often = "{{ needs_refresh }}{{ needs_refresh(optional=True) }}"
-    with_templates(app, often=TEMPLATE_GUARD + often)
-    app.before_request(partial(require_session, check_revoked=True))
-
-    @app.route("/often")
-    @CHECKED
-    @CHECKED
-    def view() -> str:
-        require_session(check_revoked=True)
-        return render_template("often.html")
-
-    asked = stub_revocation(app, is_known)
+@pytest.mark.parametrize("answer", [is_known, is_revoked, apps.is_down])
+def test_core_is_asked_once_per_request(app: Flask, strict_app: Flask, answer: Any) -> None:
     token = make_token(sessionHandle="handle-1")
-    for requests in (1, 2):
-        assert ask(app, "/often", token).status_code == 200
-        assert asked == ["handle-1"] * requests
-    stub_revocation(app, is_revoked)
-    assert page_shown(ask(app, "/often", token)) == "refresh"
-
-
-@pytest.mark.parametrize("answer", [is_known, is_revoked, is_down])
-def test_hook_and_view_ask_once_between_them(
-    strict_app: Flask, answer: Callable[[str], bool]
-) -> None:
-    asked = stub_revocation(strict_app, answer)
-    # The last one: the hook had nothing to decide there.
-    for path in ("/checks", "/trusts", "/news", "/page", "/open", "/nowhere", "/exempt-inside"):
-        asked.clear()
-        ask(strict_app, path)
-        assert len(asked) == 1, path
+    everywhere = ["/checks", "/trusts", "/news", "/page", "/open", "/nowhere", "/exempt-inside"]
+    for asking, paths in ((app, ["/often", "/hooked"]), (strict_app, ["/often", *everywhere])):
+        asked = apps.stub_revocation(asking, answer)
+        for path in paths:
+            asked.clear()
+            ask(asking, path, token)
+            assert asked == ["handle-1"], path
 
 
 def test_core_is_asked_about_sessions_that_matter_only(app: Flask, strict_app: Flask) -> None:
-    asked = stub_revocation(strict_app, is_known)
+    asked = apps.stub_revocation(strict_app, is_known)
     client = strict_app.test_client(use_cookies=False)
     for visitor in ({}, cookies(), cookies(expired_token()), cookies("junk")):
         for path in ("/checks", "/trusts", "/news", "/page"):
             client.get(path, headers=PAGE | visitor)
             assert asked == [], (path, visitor)
-    with outage(strict_app):
+    with testing.outage(strict_app):
         ask(strict_app, "/checks")
     headers = PAGE | cookies(make_token())
     assert ask(strict_app, "/exempt").text == "exempt"
@@ -247,7 +210,7 @@ def test_core_is_asked_about_sessions_that_matter_only(app: Flask, strict_app: F
     client.options("/checks", headers=headers | {"Access-Control-Request-Method": "POST"})
     client.post("/checks", headers=headers | {"Sec-Fetch-Site": "cross-site"})
     assert asked == []
-    asked = stub_revocation(app, is_down)
+    asked = apps.stub_revocation(app, apps.is_down)
     for path in ("/trusts", "/news", "/open", "/page"):
         response = ask(app, path)
         assert (response.status_code, page_shown(response)) == (200, ""), path
@@ -259,10 +222,10 @@ def test_core_is_asked_about_sessions_that_matter_only(app: Flask, strict_app: F
 
 @WHO_ASKS
 def test_core_that_is_down_is_an_outage_and_signs_nobody_out(
-    strict: bool, app: Flask, strict_app: Flask, caplog: pytest.LogCaptureFixture
+    strict: bool, app: Flask, strict_app: Flask, caplog: Logs
 ) -> None:
     asking = strict_app if strict else app
-    stub_revocation(asking, is_down)
+    apps.stub_revocation(asking, apps.is_down)
     response, script = ask(asking, "/checks"), ask(asking, "/checks", **FETCH)
     assert (response.status_code, page_shown(response)) == (503, "outage")
     assert response.headers["SSR-Session"] == "unavailable; reason=core_unavailable"
@@ -275,29 +238,27 @@ def test_core_that_is_down_is_an_outage_and_signs_nobody_out(
     for path in ("/news", "/hooked-news") if strict else ("/hooked-news",):
         response = ask(asking, path)
         assert (response.status_code, response.text) == (200, "for everyone"), path
-    stub_revocation(asking, is_known)
+    apps.stub_revocation(asking, is_known)
     for path in ("/checks", "/news", "/hooked-news"):
         assert ask(asking, path).text == "for user-1", path
 
 
 def test_page_that_streams_already_shows_the_outage(app: Flask) -> None:
     """Its status is out by then, but no content is."""
-    with_templates(app, late=LATE)
+    apps.with_templates(app, late=LATE)
     app.add_url_rule("/late", "late", lambda: stream_template("late.html"))
     app.jinja_env.globals["look_up"] = lambda: current_request_state().ask_core()
-    stub_revocation(app, is_down)
+    apps.stub_revocation(app, apps.is_down)
     response = ask(app, "/late")
     assert page_shown(response) == "outage"
     assert "secret" not in response.text
 
 
-def test_unexpected_error_of_the_look_up_is_an_outage(
-    app: Flask, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_unexpected_error_of_the_look_up_is_an_outage(app: Flask, caplog: Logs) -> None:
     def fail(handle: str) -> bool:
         raise RuntimeError(f"a defect that knows {handle}")
 
-    stub_revocation(app, fail)
+    apps.stub_revocation(app, fail)
     response = ask(app, "/checks", make_token(sessionHandle="handle-nobody-should-see"))
     assert response.status_code == 503
     assert response.headers["SSR-Session"] == "unavailable; reason=internal"
@@ -315,8 +276,8 @@ def test_failure_is_remembered_between_requests(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(session_lookup, "SessionLookup", partial(SessionLookup, fetch=fetch))
     uri, headers = "http://core/recipe/session", {"api-key": "of-the-core"}
-    sdk = sdk_values(session_uris=(uri,), core_headers=headers)
-    app = with_pages(make_app(sdk=sdk, check_revoked=True))
+    sdk = apps.sdk_values(session_uris=(uri,), core_headers=headers)
+    app = with_pages(apps.make_app(sdk=sdk, check_revoked=True))
     keys = app.extensions["ssr_session_test_keys"].keys
     app.extensions["ssr_session"].override_keys_for_testing(keys)
     token = make_token(sessionHandle="handle-1")
@@ -331,7 +292,8 @@ def bare_app(**settings: Any) -> Flask:
     """Return an app that trusts keys of its own, and has neither SDK nor test keys."""
     app = with_pages(Flask("bare"))
     app.testing = True
-    FlaskSSRSession(app, api_domain=API_DOMAIN, jwks={"keys": [SessionSigner().jwk()]}, **settings)
+    keys = {"keys": [testing.SessionSigner().jwk()]}
+    FlaskSSRSession(app, api_domain=apps.API_DOMAIN, jwks=keys, **settings)
     return app
 
 
@@ -350,9 +312,9 @@ def test_check_without_the_sdk_says_what_to_do_and_lets_nobody_in() -> None:
 
 def test_setting_works_with_the_test_keys_alone() -> None:
     """An app that is tested without its SDK, as the test keys promise: no core, no network."""
-    client = signed_in(with_pages(make_app(check_revoked=True)))
+    client = signed_in(with_pages(apps.make_app(check_revoked=True)))
     assert client.get("/trusts", headers=PAGE).text == "for user-1"
-    revoke(client)
+    testing.revoke(client)
     assert page_shown(client.get("/trusts", headers=PAGE)) == "refresh"
 
 
@@ -374,7 +336,7 @@ def test_claims_of_the_core_count_on_a_page_that_asks_it(
 ) -> None:
     client, received = signed_in(app, **before), []
     if changes:
-        change_claims(client, **changes)
+        testing.change_claims(client, **changes)
     with session_active.connected_to(lambda sender, **_: received.append(sender), app):
         page = client.get("/checked-roles", headers=PAGE)
     assert page.status_code == status
@@ -386,41 +348,15 @@ def test_claims_of_the_core_count_on_a_page_that_asks_it(
     assert len(received) <= 1  # a session is active once per request
 
 
-SIGN_INS: dict[str, Any] = {"within the hour": (3000, True), "long ago": (3601, False)}
-
-
-@rows("signed_in_ago, is_recent", SIGN_INS)
-def test_sign_in_has_to_be_recent(app: Flask, signed_in_ago: int, is_recent: bool) -> None:
-    client = signed_in(app, signed_in=signed_in_ago)
-    page, script = (client.get("/recent", headers=headers) for headers in (PAGE, FETCH))
-    assert page.status_code == script.status_code == (200 if is_recent else 403)
-    reason = {"message": "sign-in is not recent", "within": 3600}
-    errors = (script.json or {})["claimValidationErrors"] if not is_recent else None
-    assert errors in (None, [{"id": "signed_in_within", "reason": reason}])
-
-
-def test_recent_sign_in_notices_revocation_and_outage_by_the_same_look_up(app: Flask) -> None:
-    client = signed_in(app)
-    with core_outage(app):
+def test_sign_in_has_to_be_recent_and_the_same_look_up_sees_revocation(app: Flask) -> None:
+    response = signed_in(app, signed_in=3601).get("/recent", headers=FETCH)
+    assert (response.status_code, failed_claims(response)) == (403, ["signed_in_within"])
+    client = signed_in(app, signed_in=3000)
+    with testing.core_outage(app):
         assert client.get("/recent", headers=PAGE).status_code == 503
     assert client.get("/recent", headers=PAGE).status_code == 200
-    revoke(client)
+    testing.revoke(client)
     assert client.get("/recent", headers=PAGE).headers["SSR-Session"] == "refresh; reason=revoked"
-
-
-FACTORS: dict[str, Any] = {
-    "all": ({"roles": ["admin"], "factors": {"totp": 60}}, []),
-    "factor too long ago": ({"roles": ["admin"], "factors": {"totp": 600}}, ["st-mfa"]),
-    "neither": ({"factors": []}, ["st-role", "st-mfa"]),
-}
-
-
-@rows("visitor, failed", FACTORS)
-def test_factor_is_checked_with_the_claims(app: Flask, visitor: Any, failed: list[str]) -> None:
-    response = signed_in(app, **visitor).post("/both", headers=FETCH)
-    assert response.status_code == (403 if failed else 200)
-    errors = (response.json or {})["claimValidationErrors"] if failed else []
-    assert [error["id"] for error in errors] == failed
 
 
 # --- a list of the app's -------------------------------------------------------------------------
@@ -443,7 +379,7 @@ class Revoked:
 def listed(answer: Any, **settings: Any) -> tuple[FlaskClient, Revoked]:
     """Return a client of an app whose list gives this *answer*."""
     revoked = Revoked(answer)
-    app = with_pages(make_app(sdk=sdk_values(), is_revoked=revoked, **settings))
+    app = with_pages(apps.make_app(sdk=apps.sdk_values(), is_revoked=revoked, **settings))
     twice = session_required(lambda: require_session() or "twice")  # type: ignore[func-returns-value]
     app.add_url_rule("/twice", "twice", twice)
     return signed_in(app), revoked
@@ -467,7 +403,7 @@ ANSWERS: dict[str, Any] = {
 @rows("answer, status, header", ANSWERS)
 @pytest.mark.parametrize("path", ["/trusts", "/page"])
 def test_list_of_the_app_is_asked_where_a_page_needs_a_session(
-    answer: Any, status: int, header: str, path: str, caplog: pytest.LogCaptureFixture
+    answer: Any, status: int, header: str, path: str, caplog: Logs
 ) -> None:
     client, revoked = listed(answer)
     response = client.get(path, headers=PAGE)

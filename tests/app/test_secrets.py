@@ -24,7 +24,7 @@ from werkzeug.debug import DebuggedApplication
 from werkzeug.test import Client
 
 from flask_ssr_session import app_state, request_state, request_verdict, session_required
-from flask_ssr_session.errors import FetchError, SSRSessionError
+from flask_ssr_session.errors import FetchError, SSRSessionError, TokenDefect
 from flask_ssr_session.sansio import jwt, verification
 from flask_ssr_session.sansio import verdict as verdict_module
 from flask_ssr_session.sansio.verification import TokenRules, verify_access_token
@@ -35,11 +35,11 @@ from flask_ssr_session.upstream.key_set import KeySet, StaticKeys
 from tests.browser_requests import FETCH, PAGE
 from tests.clocks import SteppedClock
 from tests.tables import rows
-from tests.token_table import NOW, TABLE, can_be_sent, token_of
+from tests.token_table import NOW, TABLE, can_be_sent, good_keys, token_of
 from tests.tokens import make_token
 
 from .apps import make_app, with_templates, with_views
-from .visitors import cookies
+from .visitors import Logs, cookies
 
 WINDOW = 12
 HANDLE, HASH = "7c6d5d9e-3f43-4a3c-9a35-0d3f1a0f9a11", sha256(b"refresh hash").hexdigest()
@@ -141,10 +141,11 @@ class Watched:
             self.statuses.add(response.status_code)
 
 
+Leaks = Callable[[Watched], list[str]]
+
+
 @pytest.fixture
-def leaks(
-    caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
-) -> Callable[[Watched], list[str]]:
+def leaks(caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]) -> Leaks:
     """Return what of any secret is in all that was shown."""
     caplog.set_level(logging.DEBUG)
 
@@ -185,9 +186,7 @@ LEAKS: dict[str, Any] = {
 
 
 @rows("view, is_leak", LEAKS)
-def test_planted_leak_is_found(
-    clock: SteppedClock, leaks: Callable[[Watched], list[str]], view: Any, is_leak: bool
-) -> None:
+def test_planted_leak_is_found(clock: SteppedClock, leaks: Leaks, view: Any, is_leak: bool) -> None:
     app = make_app()
     app.add_url_rule("/account", "account", view)
     watched = Watched(app, clock)
@@ -266,17 +265,11 @@ FAILURES: dict[str, Any] = {
 } | FAILS
 
 
-@rows("set_up, status, logged", FAILURES)
+@rows("set_up, status, said", FAILURES)
 def test_failure_tells_no_token(
-    clock: SteppedClock,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-    leaks: Callable[[Watched], list[str]],
-    set_up: Callable[..., None],
-    status: int,
-    logged: str,
+    monkeypatch: pytest.MonkeyPatch, caplog: Logs, leaks: Leaks, set_up: Any, status: int, said: str
 ) -> None:
-    app = with_views(make_app())
+    app, clock = with_views(make_app()), SteppedClock()
     app.add_url_rule("/fails", "fails", session_required(lambda: str(1 // 0)))
     set_up(app, clock, monkeypatch)
     watched, given = Watched(app, clock), tokens()
@@ -288,10 +281,10 @@ def test_failure_tells_no_token(
     watched.ask(given["good"], given["expired"])
     watched.ask(given["good"], given["another user"])
     assert status in watched.statuses
-    assert re.search(logged, caplog.text)
+    assert re.search(said, caplog.text)
     assert not re.search("cannot work with|secret:word|a-path", caplog.text)
     # Where the package itself works, it refuses every bad token for a reason that it logs.
-    if logged == "invalid: signature":
+    if said == "invalid: signature":
         assert "ZeroDivisionError" in "".join(watched.words)
         assert caplog.text.count("invalid: ") > 2 * (len(given) - 5)
     assert leaks(watched) == []
@@ -333,3 +326,35 @@ def test_error_tracker_finds_no_token_in_local_variables_of_ours(clock: SteppedC
             found[is_ours].append(frame.name)
     assert found[True] == []
     assert "wsgi_app" in found[False]
+
+
+# --- each token of the table ---------------------------------------------------------------------
+
+ANSWERS = {
+    None: (200, None),
+    TokenDefect.EXPIRED: (401, "refresh; reason=expired"),
+    TokenDefect.NOT_YET_VALID: (503, "unavailable; reason=clock"),
+}
+
+
+def frozen_app() -> Flask:
+    """Return an app in the time of the table, which trusts its keys."""
+    app = with_views(make_app())
+    state = app.extensions["ssr_session"]
+    state.clock = SteppedClock(wall=NOW)
+    state.override_keys_for_testing(good_keys(), lambda _handle: False)
+    return app
+
+
+def test_request_with_a_token_of_the_table_gets_the_answer_for_its_defect() -> None:
+    client = frozen_app().test_client(use_cookies=False)
+    sent = {row: token_of(row) for row in TABLE if can_be_sent(token_of(row))}
+    assert len(sent) > 600
+    for row, token in sent.items():
+        response = client.get("/account", headers={**FETCH, **cookies(token)})
+
+        expected = ANSWERS.get(TABLE[row][1], (401, "refresh; reason=invalid"))
+        assert (response.status_code, response.headers.get("SSR-Session")) == expected, row
+        assert "Set-Cookie" not in response.headers, row
+        assert ("no-store" in response.headers["Cache-Control"]) == (expected[0] != 200), row
+        assert len(token) < 50 or token not in f"{response.headers}{response.text}", row

@@ -28,6 +28,7 @@ from tests.browser_requests import FETCH, PAGE
 from tests.tables import rows
 
 from .apps import make_app
+from .visitors import Logs
 
 Function = Callable[..., Any]
 
@@ -69,7 +70,7 @@ def doctor_says(app: Flask, check: str) -> list[str]:
     return [each.message for each in found if each.check == check and each.level is Level.PROBLEM]
 
 
-def assert_is_right(app: Flask, caplog: pytest.LogCaptureFixture) -> None:
+def assert_is_right(app: Flask, caplog: Logs) -> None:
     assert "guard_unreached" not in caplog.text
     assert doctor_says(app, "decorators") == []
 
@@ -97,7 +98,7 @@ RAISED: dict[str, tuple[Function, str]] = {
 @rows("is_kept", {"kept, with one between": True, "forgotten": False})
 @pytest.mark.parametrize("guard", [session_required, session_optional])
 def test_guard_above_what_registers_is_found(
-    caplog: pytest.LogCaptureFixture, guard: Any, register: Function, name: str, is_kept: bool
+    caplog: Logs, guard: Any, register: Function, name: str, is_kept: bool
 ) -> None:
     app = make_app()
 
@@ -136,7 +137,7 @@ def test_guard_above_what_registers_is_found(
 @rows("register, name", LOGGED | RAISED)
 @pytest.mark.parametrize("guard", [session_required, session_optional])
 def test_guard_below_what_registers_is_right(
-    caplog: pytest.LogCaptureFixture, guard: Any, register: Function, name: str
+    caplog: Logs, guard: Any, register: Function, name: str
 ) -> None:
     app = make_app(name)
 
@@ -217,9 +218,7 @@ RIGHT: dict[str, Function] = {
 
 
 @rows("build", RIGHT)
-def test_function_may_be_called_with_and_without_its_guard_on_purpose(
-    caplog: pytest.LogCaptureFixture, build: Function
-) -> None:
+def test_function_may_be_called_without_its_guard_on_purpose(caplog: Logs, build: Function) -> None:
     def page(*_: Any) -> str:
         return "page"
 
@@ -238,7 +237,7 @@ def test_function_may_be_called_with_and_without_its_guard_on_purpose(
     assert_is_right(app, caplog)
 
 
-def test_guard_below_a_route_of_flask_sock_is_right(caplog: pytest.LogCaptureFixture) -> None:
+def test_guard_below_a_route_of_flask_sock_is_right(caplog: Logs) -> None:
     app = make_app()
     Sock(app).route("/socket")(session_required(lambda _socket: None))
     app.test_client().get("/")
@@ -267,7 +266,7 @@ def test_wrong_order_in_one_app_does_not_stop_another() -> None:
     assert right.test_client().get("/", headers=FETCH).status_code == 401
 
 
-def test_handler_that_knows_its_own_name_hides_nothing(caplog: pytest.LogCaptureFixture) -> None:
+def test_handler_that_knows_its_own_name_hides_nothing(caplog: Logs) -> None:
     app = make_app()
 
     @session_required
@@ -325,35 +324,28 @@ HOOKS: dict[str, Any] = {
 }
 
 
-@rows("hooks, rule, view, methods, api, is_wrong", HOOKS)
-@pytest.mark.parametrize("testing", [True, False], ids=["testing", "production"])
+@rows("hooks, rule, view, methods, api, wrong", HOOKS)
+@rows("live", {"testing": False, "production": True})
 def test_hook_before_the_sdks_own_is_found_where_a_route_catches_the_api(
-    caplog: pytest.LogCaptureFixture,
-    hooks: list[Function],
-    rule: str,
-    view: Function,
-    methods: list[str],
-    api: str,
-    is_wrong: bool,
-    testing: bool,
+    caplog: Logs, hooks: Any, rule: str, view: Any, methods: Any, api: str, wrong: bool, live: bool
 ) -> None:
     app = make_app(api_base_path=api)
-    app.testing = testing
+    app.testing = not live
     for hook in hooks:
         app.before_request(hook)
     app.add_url_rule("/auth", "sign_in", sign_in_view)
     endpoint = "sign_in" if view is sign_in_view else "all"
     app.add_url_rule(rule, endpoint, view, methods=methods)
     client = app.test_client()
-    if is_wrong and testing:
+    if wrong and not live:
         with pytest.raises(MisuseError, match=r"Middleware\(app\).*Put Middleware\(app\) first"):
             client.get("/auth")
     else:
         for _ in range(2):
             assert client.get("/auth").text == "page"
     lines = [record.levelno for record in caplog.records if "hook_before_api" in record.message]
-    assert lines == [logging.ERROR] * (is_wrong and not testing)
-    assert len(doctor_says(app, "middleware")) == is_wrong
+    assert lines == [logging.ERROR] * (wrong and live)
+    assert len(doctor_says(app, "middleware")) == wrong
 
 
 MOUNTED: dict[str, Any] = {

@@ -15,23 +15,16 @@ from flask import Flask, Request, g, render_template_string, request, url_for
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.test import Client
 
-from flask_ssr_session import (
-    ConfigError,
-    require_session,
-    safe_return_path,
-    session_optional,
-    session_required,
-)
+import flask_ssr_session as ssr
 from flask_ssr_session.testing import sign_in
 from tests.browser_requests import FETCH, PAGE
 from tests.tables import rows
 from tests.tokens import expired_token
 
 from .apps import make_app, sdk_values
-from .visitors import cookies
+from .visitors import Logs, cookies
 
 LoginURL = str | Callable[..., Any] | None
-Logs = pytest.LogCaptureFixture
 
 SECRET = "s3cr3t"  # must not appear in a log
 ACCOUNTS = "https://accounts.example.com"
@@ -45,22 +38,16 @@ def page(**_: str) -> str:
     return f"page by {request.method}"
 
 
-def closed_app(
-    login_url: LoginURL, rules: dict[str, str], website: str | None = "/auth", **sdk: Any
-) -> Flask:
+def closed_app(login_url: Any, rules: Any, website: Any = "/auth", **sdk: Any) -> Flask:
     """Return an app that requires a session everywhere.
 
     :param rules: rule to endpoint.
     :param website: the SDK's website base path as it is normalised.
     """
     values = sdk_values(website_base_path=website, api_base_path="/api", **sdk)
-    app = make_app(
-        login_url=login_url,
-        api_base_path="/api",
-        redirect_origins=[ACCOUNTS],
-        sdk=None if website is NO_SDK else values,
-    )
-    app.before_request(require_session)
+    settings: dict[str, Any] = {"api_base_path": "/api", "redirect_origins": [ACCOUNTS]}
+    app = make_app(login_url=login_url, sdk=None if website is NO_SDK else values, **settings)
+    app.before_request(ssr.require_session)
     for rule, endpoint in rules.items():
         app.add_url_rule(rule, endpoint, page, methods=GET_OR_POST)
     return app
@@ -112,9 +99,7 @@ LED: dict[str, Any] = {
 
 
 @rows("login_url, rules, expected", LED)
-def test_visitor_is_sent_where_the_setting_leads(
-    login_url: LoginURL, rules: dict[str, str], expected: str, caplog: Logs
-) -> None:
+def test_visitor_is_led_to_sign_in(login_url: Any, rules: Any, expected: str, caplog: Logs) -> None:
     client = closed_app(login_url, rules).test_client()
     assert sign_in_of(client) == expected
     # The refresh page leads there, too, and does not return there.
@@ -143,9 +128,7 @@ FAILS: dict[str, LoginURL] = {
 
 
 @rows("login_url", FAILS)
-def test_function_that_fails_leads_to_the_default_and_is_logged(
-    login_url: LoginURL, caplog: Logs
-) -> None:
+def test_function_that_fails_is_logged_and_the_default_used(login_url: Any, caplog: Logs) -> None:
     client = closed_app(login_url, {}).test_client()
     assert [sign_in_of(client) for _ in range(3)] == ["/auth"] * 3
     (message,) = (record.getMessage() for record in caplog.records if record.levelname == "ERROR")
@@ -159,7 +142,7 @@ def test_function_is_called_once_per_request() -> None:
     def login_url(asked: Request) -> str:
         calls.append(asked.path)
         # What leads to sign-in itself does not call it again.
-        assert safe_return_path("/auth") == "/"
+        assert ssr.safe_return_path("/auth") == "/"
         return "/in"
 
     client = closed_app(login_url, IN).test_client()
@@ -239,7 +222,7 @@ def test_first_request_rejects_an_endpoint_that_no_link_can_lead_to(
     if is_right:
         assert app.test_client().get("/in").status_code == 200
         return
-    with pytest.raises(ConfigError, match="LOGIN_URL is 'sign_in': the app has no such"):
+    with pytest.raises(ssr.ConfigError, match="LOGIN_URL is 'sign_in': the app has no such"):
         app.test_client().get("/in")
 
 
@@ -362,9 +345,7 @@ def test_mounted_app_opens_its_own_sign_in_alone(
         "a mount point that names a host": ("sign_in", "//evil.example", "/auth"),
     },
 )
-def test_mounted_app_leads_to_its_own_sign_in(
-    login_url: LoginURL, mount: str, expected: str
-) -> None:
+def test_mounted_app_leads_to_its_sign_in(login_url: LoginURL, mount: str, expected: str) -> None:
     client = closed_app(login_url, IN).test_client()
     environ: dict[str, Any] = {"environ_overrides": {"SCRIPT_NAME": mount}}
     assert sign_in_of(client, **environ) == expected
@@ -395,7 +376,7 @@ def test_sign_in_is_open_on_its_own_host(
     app = Flask("hosts", host_matching=True, static_host="site.test")
     sdk = sdk_values(website_origin=website, api_base_path="/api")
     make_app(app, api_base_path="/api", login_url=login_url, sdk=sdk if website else None)
-    app.before_request(require_session)
+    app.before_request(ssr.require_session)
     app.url_defaults(in_english)
     for its_host, endpoint, rules in (
         ("site.test", "site", ["/auth", "/auth/<path:rest>"]),
@@ -415,17 +396,13 @@ def test_sign_in_is_open_on_its_own_host(
 def test_unsafe_request_in_the_dress_of_a_get_is_none_of_them(path: str) -> None:
     client = closed_app(path if "?" in path else None, UI | {"/in": "ui"}).test_client()
     assert is_open(client, f"GET {path}")
-    for dress in (
-        {"X-HTTP-Method-Override": "POST"},
-        {"Upgrade": "websocket", "Connection": "Upgrade"},
-    ):
+    websocket = {"Upgrade": "websocket", "Connection": "Upgrade"}
+    for dress in ({"X-HTTP-Method-Override": "POST"}, websocket):
         assert client.get(path, headers=FETCH | dress).status_code != 200, dress
 
 
 @pytest.mark.parametrize("login_url", ["/", "/?signin", "/in?signin"])
-def test_sign_in_without_a_path_of_its_own_takes_no_post_and_says_so_once(
-    caplog: Logs, login_url: str
-) -> None:
+def test_sign_in_without_a_path_of_its_own_takes_no_post(caplog: Logs, login_url: str) -> None:
     caplog.set_level(logging.WARNING, "flask_ssr_session")
     client = closed_app(login_url, {"/": "home", "/in": "in"}).test_client()
     elsewhere = PAGE | {"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"}
@@ -443,14 +420,14 @@ def test_sign_in_without_a_path_of_its_own_takes_no_post_and_says_so_once(
 
 def test_mark_on_the_view_keeps_post_where_sign_in_has_no_path_of_its_own() -> None:
     app = closed_app("/?signin", {})
-    app.add_url_rule("/", "home", session_optional(lambda: "posted"), methods=GET_OR_POST)
+    app.add_url_rule("/", "home", ssr.session_optional(lambda: "posted"), methods=GET_OR_POST)
     assert app.test_client().post("/?signin", headers=PAGE).text == "posted"
 
 
 def test_page_below_sign_in_that_asks_for_a_session_leads_to_sign_in() -> None:
     """Only where sign-in itself asked for one, it would lead to itself."""
     app = closed_app(None, {})
-    secret = session_required(lambda **_: "secret")
+    secret = ssr.session_required(lambda **_: "secret")
     app.add_url_rule("/auth", "ui", secret)
     app.add_url_rule("/auth/<path:rest>", "ui", secret)
     answer = app.test_client().get("/auth/settings", headers=PAGE)

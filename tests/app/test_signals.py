@@ -5,10 +5,8 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,19 +15,10 @@ from flask import Flask, g, has_app_context, stream_template
 from flask.testing import FlaskClient
 
 import flask_ssr_session
-from flask_ssr_session import (
-    get_ssr_session,
-    keys_failing,
-    keys_renewed,
-    refresh_requested,
-    require_session,
-    session_active,
-    session_exempt,
-    session_required,
-)
+import flask_ssr_session as ssr
 from flask_ssr_session.app_state import AppState
 from flask_ssr_session.errors import FetchError, KeysUnavailableError
-from flask_ssr_session.testing import SessionSigner, expire, outage, sign_in
+from flask_ssr_session.testing import SessionSigner, expire, sign_in
 from flask_ssr_session.throttled_log import ThrottledLog
 from flask_ssr_session.upstream.deadline import Deadline
 from flask_ssr_session.upstream.key_age import WAIT_AFTER_SECONDS, FetchedKeys
@@ -40,10 +29,11 @@ from tests.tokens import make_token
 
 from ..clocks import SteppedClock
 from ..key_servers import FakeKeyServer, finish_background
+from ..test_docs import TEXTS, blocks
 from .apps import TEMPLATE_GUARD, make_app, with_views
 from .visitors import signed_in, visiting
 
-SIGNALS = (session_active, refresh_requested, keys_renewed, keys_failing)
+SIGNALS = (ssr.session_active, ssr.refresh_requested, ssr.keys_renewed, ssr.keys_failing)
 
 Heard = list[tuple[str, dict[str, Any]]]
 Connect = Callable[..., None]
@@ -90,7 +80,7 @@ def views_app() -> Flask:
     twice: Any = app.jinja_loader
     twice.mapping["twice.html"] = f"first{TEMPLATE_GUARD}{TEMPLATE_GUARD}"
     app.add_url_rule("/stream", "stream", lambda: stream_template("twice.html"))
-    checked = session_required(check_revoked=True)(lambda: "still there")
+    checked = ssr.session_required(check_revoked=True)(lambda: "still there")
     app.add_url_rule("/checked", "checked", checked)
     return app
 
@@ -119,6 +109,9 @@ OUTCOMES: dict[str, Any] = {
     "tokens of two users": ("duplicate", A, PAGE, [asked("duplicate")]),
     # The token is good; the core says otherwise, and only for the view that asks it.
     "a revoked session": ("revoked", "/checked", PAGE, [ACTIVE, asked("revoked")]),
+    "an outage": ("keys_unavailable", A, PAGE, []),
+    "an outage, a template's script": ("keys_unavailable", P, FETCH, []),
+    "another site": ("cross_site", A, PAGE, []),
     "the refresh path": ("anonymous", "/refresh-session", PAGE, [asked("anonymous")]),
     "the refresh path, in vain": ("active", "/refresh-session", PAGE, [ACTIVE, asked("active")]),
 }
@@ -132,17 +125,6 @@ def test_request_tells_its_outcome_once(
         shown = views_app.test_client(use_cookies=False).get(path, headers=sent).text
     assert heard == told
     assert shown.count("data-ssr-session=") == 2 or path != "/stream"
-
-
-def test_outage_and_another_sites_post_tell_nothing(views_app: Flask, heard: Heard) -> None:
-    client = signed_in(views_app)
-    with outage(views_app):
-        for path in (A, P):
-            for headers in (PAGE, FETCH, PREFETCH):
-                client.get(path, headers=headers)
-                assert heard == [], (path, headers)
-    client.post(A, headers=PAGE | {"Sec-Fetch-Site": "cross-site"})
-    assert heard == []
 
 
 def test_redirect_flow_tells_of_the_redirect_and_of_the_page(heard: Heard) -> None:
@@ -161,12 +143,12 @@ def test_receiver_of_one_app_reads_its_session_and_hears_nothing_of_another(
     seen: list[Any] = []
 
     def note(sender: Flask, **facts: Any) -> None:
-        seen.append((sender, facts, g.session.user_id, get_ssr_session() is g.session))
+        seen.append((sender, facts, g.session.user_id, ssr.get_ssr_session() is g.session))
 
     async def note_async(sender: Flask, **facts: Any) -> None:
         note(sender, **facts)
 
-    connect(session_active, note_async if is_async else note, app)
+    connect(ssr.session_active, note_async if is_async else note, app)
     for one in (client, with_views(make_app("other")).test_client()):
         sign_in(one, "user-7")
         assert one.get(A).status_code == 200
@@ -182,15 +164,15 @@ def test_async_receiver_inside_an_async_view_fails_and_turns_nobody_away(
         seen.append(g.session.user_id)
 
     def late() -> str:
-        require_session()
+        ssr.require_session()
         return "content"
 
     async def late_async() -> str:
         return late()
 
-    app.add_url_rule("/late", "late", session_exempt(late))
-    app.add_url_rule("/late-async", "late-async", session_exempt(late_async))
-    connect(session_active, note, app)
+    app.add_url_rule("/late", "late", ssr.session_exempt(late))
+    app.add_url_rule("/late-async", "late-async", ssr.session_exempt(late_async))
+    connect(ssr.session_active, note, app)
     sign_in(client)
     for path, has_failed in (("/late", False), ("/late-async", True)):
         assert client.get(path).text == "content"
@@ -198,9 +180,7 @@ def test_async_receiver_inside_an_async_view_fails_and_turns_nobody_away(
         assert ("receiver_failed" in caplog.text) == has_failed, path
 
 
-def test_request_inside_a_receiver_leaves_the_outer_one_as_it_is(
-    app: Flask, client: FlaskClient, connect: Connect
-) -> None:
+def test_request_in_a_receiver_is_alone(app: Flask, client: FlaskClient, connect: Connect) -> None:
     """A receiver may send a request to the app, even as another visitor."""
     inner: list[str] = []
 
@@ -211,7 +191,7 @@ def test_request_inside_a_receiver_leaves_the_outer_one_as_it_is(
             sign_in(other, "user-2")
             inner.append(other.get(A).text)
 
-    connect(session_active, ask, app)
+    connect(ssr.session_active, ask, app)
     sign_in(client, "user-1")
     assert client.get(A).text == "account of user-1"
     assert inner == ["asked", "account of user-2"]
@@ -226,8 +206,8 @@ def test_receiver_that_fails_turns_nobody_away_and_nothing_secret_is_logged(
     def fail(_app: Flask, **_facts: Any) -> None:
         raise ZeroDivisionError(client.get_cookie("sAccessToken"))
 
-    connect(session_active, fail)
-    connect(refresh_requested, fail)
+    connect(ssr.session_active, fail)
+    connect(ssr.refresh_requested, fail)
     sign_in(client)
     assert client.get(A, headers=PAGE).text == "account of user-1"
     expire(client)
@@ -264,13 +244,10 @@ def test_signal_without_receivers_is_not_sent(
             client.get(A)
         return called
 
-    assert visit() == [refresh_requested]
-    for signal in (session_active, refresh_requested):
+    assert visit() == [ssr.refresh_requested]
+    for signal in (ssr.session_active, ssr.refresh_requested):
         connect(signal, lambda *_, **__: None)
-    assert visit() == [session_active, "sent", refresh_requested, "sent"]
-
-
-# --- keys ----------------------------------------------------------------------------------------
+    assert visit() == [ssr.session_active, "sent", ssr.refresh_requested, "sent"]
 
 
 @pytest.fixture
@@ -301,7 +278,7 @@ def test_keys_tell_of_success_failure_and_of_the_end_of_an_outage(
         contexts.add(has_app_context())
         raise ZeroDivisionError  # which costs nobody the keys
 
-    connect(keys_renewed, fail)
+    connect(ssr.keys_renewed, fail)
     keys = make_keys(app, clock, server.fetch)
 
     def look(seconds_later: float, is_down: bool) -> Heard:
@@ -350,7 +327,7 @@ def test_app_that_fetches_its_keys_tells_of_them(
 ) -> None:
     """An app as it is in production: nothing is installed, and its key server cannot be had."""
     senders: list[Flask] = []
-    connect(keys_failing, lambda sender, **_facts: senders.append(sender))
+    connect(ssr.keys_failing, lambda sender, **_facts: senders.append(sender))
     app = with_views(Flask("in_production"))
     flask_ssr_session.FlaskSSRSession(app, api_domain="http://127.0.0.1:1")
 
@@ -364,8 +341,6 @@ def test_app_that_fetches_its_keys_tells_of_them(
     assert heard == [("keys-failing", {"failures": 1, "age_seconds": None, "usable": False})]
     assert senders == [app]
 
-
-# --- the examples of the documentation -----------------------------------------------------------
 
 _BEFORE = """
 from opentelemetry import metrics, trace
@@ -427,9 +402,7 @@ for signal, facts, failures, missing in (
 
 def test_examples_of_the_documentation_count_what_they_say() -> None:
     """In a process of its own, as their counters are global."""
-    text = (Path(__file__).parents[2] / "docs" / "signals.rst").read_text(encoding="utf-8")
-    blocks = re.findall(r"code-block:: python\n\n((?:   .*\n|\n)+)", text)
-    examples = [textwrap.dedent(block) for block in blocks if ".connect" in block]
+    examples = [each.source for each in blocks(TEXTS["signals"]) if ".connect" in each.source]
     assert len(examples) == 3
     code = "\n".join([_BEFORE, *examples, _AFTER])
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)

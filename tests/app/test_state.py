@@ -43,8 +43,6 @@ from tests.tokens import expired_token, make_token
 from .apps import API_DOMAIN, make_app, requiring, sdk_values, with_templates, with_views
 from .visitors import cookies, page_shown
 
-# --- g.session -----------------------------------------------------------------------------------
-
 
 def user() -> str:
     session = get_ssr_session()
@@ -93,8 +91,6 @@ def test_other_receivers_of_request_started_do_not_disturb(app: Flask, client: F
 
 
 class FromHeader(Request):
-    """Reads its cookies from another header."""
-
     @property
     def cookies(self) -> MultiDict[str, str]:  # type: ignore[override]
         return MultiDict({"sAccessToken": self.headers["X-Token"]})
@@ -141,9 +137,7 @@ def test_functions_of_the_app_stand_inside_ours_even_if_they_were_registered_fir
     assert seen == ["user-1", "inner", "inner", "user-1"]
 
 
-def test_request_inside_a_request_leaves_the_outer_session_in_place(
-    app: Flask, client: FlaskClient
-) -> None:
+def test_request_inside_a_request_leaves_the_outer_session(app: Flask, client: FlaskClient) -> None:
     seen: list[str] = []
     app.add_url_rule("/inner", "inner", user)
 
@@ -183,9 +177,7 @@ def test_object_that_the_app_puts_into_g_session_lets_no_stranger_in(app: Flask)
 
 
 @rows("debug", {"debug": True, "production": False})
-def test_replacing_g_session_is_an_error_in_debug(
-    app: Flask, client: FlaskClient, debug: bool
-) -> None:
+def test_replacing_g_session_is_an_error(app: Flask, client: FlaskClient, debug: bool) -> None:
     @app.route("/replaces")
     def replaces() -> str:
         g.session = {"database": "session"}
@@ -200,9 +192,7 @@ def test_replacing_g_session_is_an_error_in_debug(
     assert client.get("/open").text == "open"
 
 
-def test_error_page_and_a_hook_that_answers_first_see_the_same_session(
-    app: Flask, client: FlaskClient
-) -> None:
+def test_error_page_and_early_hook_see_the_same_session(app: Flask, client: FlaskClient) -> None:
     app.register_error_handler(404, lambda _error: (f"404 for {user()}", 404))
     early: Callable[[], str | None] = lambda: user() if "early" in request.args else None  # noqa: E731
     app.before_request_funcs[None].append(early)
@@ -249,9 +239,7 @@ def shared_app() -> Flask:
 # In front of the values stands the name, or nothing: any bytes of a header.
 @settings(max_examples=100, deadline=None)
 @given(raw=st.lists(st.tuples(st.sampled_from([b"sAccessToken=", b""]), st.binary(max_size=60))))
-def test_no_bytes_in_the_cookie_header_are_an_error(
-    shared_app: Flask, raw: list[tuple[bytes, bytes]]
-) -> None:
+def test_no_cookie_bytes_are_an_error(shared_app: Flask, raw: list[tuple[bytes, bytes]]) -> None:
     header = b"; ".join(name + value for name, value in raw).decode("latin-1")
     client = shared_app.test_client(use_cookies=False)
     response = client.get("/account", headers=PAGE, environ_overrides={"HTTP_COOKIE": header})
@@ -329,12 +317,9 @@ PLACES: dict[str, Any] = {
 
 
 @rows("method, path, headers, place", PLACES)
-def test_left_alone_is_what_no_session_matters_to_and_open_what_leads_back_in(
-    method: str, path: str, headers: Any, place: str
-) -> None:
-    assert is_left_alone(varied_app(closed=False), path, method=method, headers=headers) is (
-        place == ALONE
-    )
+def test_what_needs_no_session_is_alone(method: str, path: str, headers: Any, place: str) -> None:
+    is_alone = is_left_alone(varied_app(closed=False), path, method=method, headers=headers)
+    assert is_alone is (place == ALONE)
     client = varied_app(closed=True).test_client(use_cookies=False)
     headers = (FETCH if place == CLOSED else PAGE) | headers
     for cookie in ({}, cookies(expired_token()), cookies("junk")):
@@ -366,18 +351,12 @@ def test_api_path_is_compared_as_the_sdk_does_with_the_mount_point(
     assert is_left_alone(app, path, base_url=f"http://localhost{mount}") is left_alone
 
 
-def test_what_is_left_alone_has_no_session_and_costs_no_decision(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_what_is_left_alone_costs_no_decision(monkeypatch: pytest.MonkeyPatch) -> None:
     app, seen = varied_app(closed=False), list[Any]()
     app.teardown_request_funcs[None].append(lambda _error: seen.append(g.session))
     monkeypatch.setattr(request_verdict, "decide", None)
     client, headers = app.test_client(use_cookies=False), cookies(make_token())
-    for method, path, status in (
-        *(("GET", "/health", 200), ("GET", "/static/conftest.py", 200)),
-        ("POST", "/auth/session/refresh", 404),
-    ):
-        answer = client.open(path, method=method, headers=headers, buffered=True)
-        assert answer.status_code == status, path
+    for path, status in (("/health", 200), ("/static/conftest.py", 200), ("/auth/x", 404)):
+        assert client.get(path, headers=headers, buffered=True).status_code == status, path
     app.teardown_request_funcs[None].pop()
     assert seen == [None, None, None]

@@ -69,9 +69,8 @@ def test_refresh_page_runs_the_script_whatever_the_verdict(added: str | None) ->
             assert 'data-return-to="/account"' in response.text, visitor
             goes_on = 'href="/account?continueSignedOut=1"' in response.text
             assert goes_on is ("optional" in query), visitor
-            assert ("SECRET" in response.text) is (
-                visitor == "active" and "{% if not" in str(added)
-            )
+            is_shown = visitor == "active" and "{% if not" in str(added)
+            assert ("SECRET" in response.text) is is_shown
             assert (prefetched.status_code, prefetched.data) == (503, b""), visitor
             for sent in (response.headers, prefetched.headers):
                 assert sent["Cache-Control"] == "no-store", visitor
@@ -82,7 +81,6 @@ def test_refresh_page_runs_the_script_whatever_the_verdict(added: str | None) ->
 
 
 TARGETS: dict[str, Any] = {
-    "an origin that is set": (f"?redirectBack={OTHER}/x", f"{OTHER}/x"),
     "nothing": ("", "/"),
     "no text": ("?redirectBack=%FF%FE", "/"),
     "two: the first counts": ("?redirectBack=/a&redirectBack=https://evil.example", "/a"),
@@ -90,9 +88,7 @@ TARGETS: dict[str, Any] = {
 
 
 @rows("query, target", TARGETS)
-def test_refresh_page_leads_back_to_this_site_only(
-    client: FlaskClient, query: str, target: str
-) -> None:
+def test_refresh_page_leads_back_to_this_site(client: FlaskClient, query: str, target: str) -> None:
     for host in ("localhost", "evil.example", "evil.example@localhost"):
         response = client.get(f"/refresh-session{query}", headers=PAGE | {"Host": host})
         assert f'data-return-to="{target}"' in response.text, host
@@ -137,7 +133,6 @@ ANY_SUFFIX = rows("suffix", {suffix: suffix for suffix in TYPES})
 
 
 def files_of(text: str) -> dict[str, str]:
-    """Return the URLs of the files of a page, by their suffix."""
     urls = re.findall(r'(?:src|href)="(/refresh-session/ssr-session-[^"]+)"', text)
     assert [url.rpartition(".")[2] for url in urls] == ["css", "js"]
     return dict(zip(TYPES, urls, strict=True))
@@ -244,9 +239,7 @@ def app_on(options: dict[str, Any], default: str, origins: list[str]) -> Flask:
 
 
 @rows("options, default, origins", PLACES)
-def test_refresh_page_and_its_files_are_on_every_host(
-    options: dict[str, Any], default: str, origins: list[str]
-) -> None:
+def test_refresh_page_and_files_are_on_every_host(options: Any, default: str, origins: Any) -> None:
     """Also where the app has a catch-all for the host, which Werkzeug tries first."""
     app, seen = app_on(options, default, origins), []
     app.url_value_preprocessor(lambda endpoint, values: seen.append((endpoint, values)))
@@ -276,16 +269,12 @@ def test_refresh_page_and_its_files_are_on_every_host(
 @rows("host", {"trusted": "a.example", "not trusted": "evil.example"})
 def test_host_that_the_app_does_not_trust_gets_what_it_gets_of_a_plain_app(host: str) -> None:
     """That is 400; before version 3.1 Flask itself has no trusted hosts."""
-
-    class CarefulRequest(Request):
-        trusted_hosts = ["a.example"]  # noqa: RUF012 - as Werkzeug declares it
-
     statuses = []
     for kind in ("plain", "hosts"):
         app = app_on(*PLACES[kind])
-        app.request_class = CarefulRequest
-        client = app.test_client()
-        response = client.get("/refresh-session", base_url=f"http://{host}", headers=PAGE)
+        app.request_class = type("Careful", (Request,), {"trusted_hosts": ["a.example"]})
+        get = app.test_client().get
+        response = get("/refresh-session", base_url=f"http://{host}", headers=PAGE)
         statuses.append(response.status_code)
     assert statuses[0] == statuses[1]
     assert statuses[0] == 200 or host == "evil.example"

@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 from flask import Flask
@@ -18,6 +18,8 @@ from flask_ssr_session.testing import core_outage, outage, sign_in
 from flask_ssr_session.testing.backend import backend_of
 from tests.browser_requests import PAGE
 from tests.tokens import expired_token, make_token
+
+Logs: TypeAlias = pytest.LogCaptureFixture
 
 
 def cookies(*tokens: str, front: bool = True) -> dict[str, str]:
@@ -75,6 +77,12 @@ def signed_in(app: Flask, user_id: str = "user-1", **claims: Any) -> FlaskClient
     client = app.test_client()
     sign_in(client, user_id, **claims)
     return client
+
+
+def failed_claims(response: TestResponse) -> list[str]:
+    """Return the ids of the failed claims that a script is told of."""
+    errors = (response.json or {}).get("claimValidationErrors", []) if response.is_json else []
+    return [error["id"] for error in errors]
 
 
 def page_shown(response: TestResponse) -> str:

@@ -124,6 +124,8 @@ def test_session_state_never_raises(app: Flask) -> None:
     assert shows(app, source, {}) == "anonymous"
     assert shows(app, source, cookies(make_token())) == "active"
     assert shows(app, source, cookies("junk")) == "refresh"
+    pending = "{{ session_state == 'pending' }}"
+    assert shows(app, pending, cookies(make_token(mfa_complete=False))) == "True"
     broken = make_app(api_domain=None)
     broken.register_error_handler(Exception, lambda _e: render_template_string(source + OPTIONAL))
     assert broken.test_client().get("/anything", headers=PAGE).text == "unavailableheld"

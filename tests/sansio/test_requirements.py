@@ -40,12 +40,31 @@ def marked(**switches: Any) -> View:
 def test_switch_takes_true_or_false() -> None:
     of = functools.partial(Requirements.of, ClaimRequirements(), Recency())
     values: list[Any] = [None, 1, 0, "yes", []]
-    for name in ("check_revoked", "keep_form", "allow_pending", "global_claims"):
+    for name in ("check_revoked", "keep_form", "allow_pending", "global_claims", "optional"):
         for value in values:
             with pytest.raises(MisuseError, match=f"^{name}= takes True or False"):
                 of(**{name: value})
         for switch in (True, False):
             assert getattr(of(**{name: switch}), name) is switch
+
+
+CONDITIONS: dict[str, Any] = {
+    "a claim": {"claims": ClaimRequirements(role="admin")},
+    "a factor": {"recency": Recency("totp")},
+    "a time": {"recency": Recency(signed_in_within=60)},
+    "the core": {"check_revoked": True},
+    "a form": {"keep_form": True},
+    "pending": {"allow_pending": True},
+    "no global claims": {"global_claims": False},
+}
+
+
+@rows("condition", CONDITIONS)
+def test_optional_takes_no_condition(condition: dict[str, Any]) -> None:
+    given: dict[str, Any] = {"claims": ClaimRequirements(), "recency": Recency()} | condition
+    assert not Requirements.of(**given).optional
+    with pytest.raises(MisuseError, match="optional=True takes no other condition"):
+        Requirements.of(**given, optional=True)
 
 
 CURABLE: dict[str, Any] = {

@@ -82,6 +82,7 @@ def test_response_where_a_session_is_needed(reason: str, setting: str) -> None:
 
 SCRIPT: dict[str, Any] = {"kind": RequestKind.SCRIPT}
 HTMX: dict[str, Any] = SCRIPT | {"htmx_return_path": "/list?p=2"}
+AT_FACTORS: dict[str, Any] = {"htmx_return_path": "/auth/%6Dfa/?a"}
 FORM: dict[str, Any] = {"is_safe": False}
 AT_SIGN_IN: dict[str, Any] = {"is_sign_in": True}
 CLOSED: dict[str, Any] = {"is_sign_in": True, "sign_in_is_closed": True}
@@ -103,6 +104,7 @@ HELD: dict[str, dict[str, Any]] = {
     ">list-refresh": {"location": "/refresh-session?redirectBack=/list%3Fp%3D2"},
     ">list-sign-in": {"location": "/auth?redirectToPath=/list%3Fp%3D2"},
     ">list-mfa": {"location": "/auth/mfa?redirectToPath=/list%3Fp%3D2"},
+    ">home-mfa": {"location": "/auth/mfa?redirectToPath=/"},
     "auto": {"auto_redirect": True},
     "factor": {"cure_url": MFA, "cure_call": "mfa"},
     "goes-on": {"continue_url": "/account?continueSignedOut=1", "continues_signed_out": True},
@@ -141,6 +143,7 @@ PLANS: dict[str, Any] = {
     "htmx, stranger": ("anonymous", HTMX, ">list-sign-in auto"),
     "htmx, stranger who refreshes first": ("anonymous", ALWAYS | HTMX, ">list-refresh"),
     "htmx, pending": ("mfa_pending", HTMX, ">list-mfa factor"),
+    "htmx, pending, at that page": ("mfa_pending", HTMX | AT_FACTORS, ">home-mfa factor"),
     "htmx, pending, page unknown": ("mfa_pending", HTMX | NO_FACTOR, ""),
     "htmx in an outage stays": ("clock", HTMX, ""),
     "htmx that lacks a claim stays": ("active", HTMX | LACKS, ""),

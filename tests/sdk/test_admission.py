@@ -178,9 +178,6 @@ DIFFERENT: dict[str, tuple[str, Claims, Override | None, str]] = {
 }
 
 
-# --- the two of them -----------------------------------------------------------------------------
-
-
 @pytest.fixture(scope="module")
 def core(rsa_keys: list[RSAPrivateKey]) -> Iterator[DevelopmentCore]:
     keys = itertools.cycle(rsa_keys)
@@ -246,11 +243,7 @@ def token_of(core: DevelopmentCore, claims: Claims) -> str:
 @pytest.mark.usefixtures("sdk_environment")
 @rows("recipes, claims, override, outcome", SAME | DIFFERENT)
 def test_page_lets_nobody_in_whom_the_sdk_turns_away(
-    core: DevelopmentCore,
-    recipes: str,
-    claims: Claims,
-    override: Override | None,
-    outcome: bool | str,
+    core: DevelopmentCore, recipes: str, claims: Claims, override: Any, outcome: Any
 ) -> None:
     start_sdk(core, recipes, override)
     client = make_app().test_client()
@@ -308,9 +301,6 @@ def test_the_documentation_gives_the_reason_of_every_difference() -> None:
         assert reason in text, name
 
 
-# --- what only the API may do: fetch a claim -----------------------------------------------------
-
-
 FETCHED: dict[str, Any] = {
     "no claim: the token is older than the recipe": ({}, EV),
     "no st-mfa: the token is older than the recipe": ({}, MFA),
@@ -320,9 +310,7 @@ FETCHED: dict[str, Any] = {
 
 @pytest.mark.usefixtures("sdk_environment")
 @rows("claims, recipe", FETCHED)
-def test_claim_that_the_api_would_fetch_is_not_fetched_by_a_page(
-    core: DevelopmentCore, claims: Claims, recipe: str
-) -> None:
+def test_page_fetches_no_claim(core: DevelopmentCore, claims: Claims, recipe: str) -> None:
     """The API asks the core, and returns a new token; the page does not."""
     start_sdk(core, recipe)
     client = make_app().test_client()

@@ -36,8 +36,6 @@ class RunningClock(SystemClock):
 
 @dataclass
 class Server:
-    """A gunicorn that serves an app."""
-
     port: int
     process: subprocess.Popen[bytes]
     log_file: Path
@@ -57,7 +55,6 @@ class Server:
 
 
 def ask(connection: HTTPConnection, path: str, token: str | None = None) -> tuple[int, str]:
-    """Send one request; return status and body."""
     connection.request("GET", path, headers=cookie(token))
     response = connection.getresponse()
     return response.status, response.read().decode()

@@ -40,7 +40,6 @@ def key_server(signer: SessionSigner, certificate: tuple[Path, Path]) -> Iterato
 
 @pytest.fixture
 def tokens(signer: SessionSigner) -> dict[str, str]:
-    """A token of each of 40 users."""
     return {user: signer.sign(signer.claims(user)) for user in (f"user-{n}" for n in range(40))}
 
 
@@ -70,11 +69,7 @@ WORKERS: dict[str, Any] = {
 
 @rows("options", WORKERS)
 def test_each_worker_fetches_once_serves_everybody_and_ends_when_told(
-    tmp_path: Path,
-    key_server: KeyServer,
-    certificate: tuple[Path, Path],
-    tokens: dict[str, str],
-    options: tuple[str, ...],
+    tmp_path: Path, key_server: KeyServer, certificate: tuple[Path, Path], tokens: Any, options: Any
 ) -> None:
     trust = {"SSL_CERT_FILE": str(certificate[0])}
     with serve(tmp_path, key_server.url, "--workers=2", *options, **trust) as server:

@@ -22,6 +22,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from ..browser_requests import PAGE
+from ..dev_core.sdk import FIELDS
 from ..key_servers import write_certificate
 from ..tables import rows
 from ..test_docs import TEXTS, blocks
@@ -79,9 +80,7 @@ class Proxy(NamedTuple):
             return Answer(response.status, response.headers, response.read().decode())
 
     def sign_up(self, below: str = "") -> dict[str, str]:
-        fields = [{"id": "email", "value": f"{os.urandom(4).hex()}@example.test"}]
-        fields.append({"id": "password", "value": "correct horse 1"})
-        body = json.dumps({"formFields": fields})
+        body = json.dumps({"formFields": FIELDS})
         json_type = {"Content_Type": "application/json", "st_auth_mode": "cookie"}
         answer = self.ask(f"{below}/auth/signup", method="POST", body=body, **json_type)
         assert json.loads(answer.text)["status"] == "OK"
@@ -189,28 +188,19 @@ def test_site_has_one_name(proxy: Proxy) -> None:
         proxy.ask("/account", name="other.example.com")
 
 
-@rows(
-    "servers, statuses",
-    {
-        "as shown": (SERVERS, (200, 200)),
-        "defaults": (BUFFERS.sub("", SERVERS), (400, 502)),
-    },
-)
+SMALL = BUFFERS.sub("", SERVERS)
+
+
+@rows("servers, statuses", {"as shown": (SERVERS, (200, 200)), "defaults": (SMALL, (400, 502))})
 def test_long_headers_need_the_buffers(
-    tmp_path: Path,
-    site: Server,
-    other_private_key: RSAPrivateKey,
-    servers: str,
-    statuses: tuple[int, int],
+    tmp_path: Path, site: Server, other_private_key: RSAPrivateKey, servers: str, statuses: object
 ) -> None:
     with nginx(tmp_path, servers, site.port, other_private_key) as proxy:
         sent = proxy.ask("/facts", Cookie=f"more={'x' * 12_000}")
         assert (sent.status, proxy.ask("/long").status) == statuses
 
 
-def test_site_below_a_path_has_its_api_and_script_there(
-    tmp_path: Path, other_private_key: RSAPrivateKey
-) -> None:
+def test_site_below_a_path_is_whole_there(tmp_path: Path, other_private_key: RSAPrivateKey) -> None:
     paths = 'api_base_path="/shop/auth", website_base_path="/shop/auth"'
     app = APP.replace("x_proto=1", "x_proto=1, x_prefix=1")
     app = app.replace("website_domain=SITE", f"website_domain=SITE, {paths}")

@@ -28,7 +28,7 @@ TESTS = BUILD / "tests.json"
 _LEFT_OUT = {
     *("browser", "packaging", "servers", "development_core", "test_architecture.py"),
     *("test_benchmarks.py", "test_chaos.py", "test_concurrency.py", "test_docs.py"),
-    *("test_floods.py", "test_isolation.py", "test_key_model.py", "test_memory.py"),
+    *("test_floods.py", "test_isolation.py", "test_key_model.py"),
     *("test_readme.py", "test_rotation.py"),
 }
 # Nothing is rewritten or cached, so that a run depends on the source alone.
