@@ -276,12 +276,12 @@ def test_a_page_whose_script_starts_for_another_user_is_not_shown_to_them(
 ) -> None:
     user = site.sign_up(page, to=FORM)
     cached = page.content()
-    held = hold(page, "**/ssr-session-*.js", only_first=True)
+    held = act.hold(page, "**/ssr-session-*.js", only_first=True)
     page.goto(site.url(FORM), wait_until="commit")
     second = site.sign_up(page)
     if is_cached:
         page.route(site.url(FORM), lambda route: route.fulfill(body=cached))
-    seen = documents_of(page)
+    seen = see.documents(page)
     held[0].continue_()
     if is_cached:
         expect_notice(page, OTHER)
