@@ -32,18 +32,17 @@ def set_cache_headers(
     :param fields: as :func:`header_fields` returns them.
     """
     # What choose_caching() says of most requests without a session; it saves them 1.5 µs.
-    if verdict.reason is Reason.ANONYMOUS and not (state.protected or response.is_streamed):
+    if verdict.reason is Reason.ANONYMOUS and not (state.protected or state.streaming):
         return
     # A 304 without a type counts as a page: a cache copies its headers onto the stored page.
     media_type = fields.get("content-type", "").partition(";")[0].strip()
     if not media_type and response.status_code == 304:
         media_type = "text/html"
-    streams = response.is_streamed and not response.direct_passthrough
     session = state.session
     caching = choose_caching(
         verdict.state if session is None else SessionState.ACTIVE,
         media_type=media_type,
-        streams=streams,
+        streams=state.streaming,
         protected=state.protected,
         optional=state.optional,
     )
@@ -53,7 +52,7 @@ def set_cache_headers(
             tag = response.headers["ETag"]
             response.headers["ETag"] = mark_tag(tag, session.session_handle)
     elif caching is Caching.NO_STORE:
-        if streams and verdict.state is not SessionState.ANONYMOUS:
+        if state.streaming and verdict.state is not SessionState.ANONYMOUS:
             mark_no_store(state, response)
         else:  # no "noindex": crawlers have no session, and this may be content
             _set_no_store(response, fields)

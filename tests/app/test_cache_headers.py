@@ -515,6 +515,16 @@ def test_json_that_needs_a_session_is_confirmed_to_nobody_else(protect: Any, sta
     assert ask(app, bob).status_code == status
 
 
+def test_methods_that_another_extension_wrapped_mark_a_tag_once() -> None:
+    """Twin: the row "own" above."""
+    app = app_with(validated(lambda: name(), date=False))
+    for method in ("preprocess_request", "process_response"):
+        setattr(app, method, partial(getattr(app, method)))  # the first request wraps them again
+    own = ask(app, PAGE | active()).headers["ETag"]
+    again = ask(app, PAGE | active() | {"If-None-Match": own})
+    assert (again.status_code, again.headers["ETag"], own.count(".ssr-")) == (304, own, 1)
+
+
 def test_tag_without_quotes_is_marked_as_well() -> None:
     tag = ask(app_with(lambda: ("page", {"ETag": "bare"})), PAGE | active()).headers["ETag"]
     assert tag.startswith("bare.ssr-")
