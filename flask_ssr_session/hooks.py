@@ -157,3 +157,7 @@ def end_request(app_state: AppState) -> None:
     state.shared[CURRENT_STATE_KEY] = state.parent
     if state.parent is not None:
         state.shared["session"] = state.parent_session
+    # The request and its state refer to each other, so only the garbage collector would free them.
+    # A template that streams still needs the state.
+    if not state.streaming:
+        del state.request.__dict__[app_state.request_key]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gc
+import weakref
 from collections.abc import Iterable
 from typing import Any
 
-from flask import Flask
+from flask import Flask, request
+from werkzeug.test import EnvironBuilder, run_wsgi_app
 
 from ..browser_requests import FETCH
 from ..tables import rows
@@ -43,3 +45,18 @@ def test_only_verified_tokens_are_kept(app: Flask, make: object, status: int, ke
 
     assert client.get("/account", headers=FETCH | cookies(token)).status_code == status
     assert is_kept(token[-200:-20]) is kept
+
+
+def test_request_is_freed_without_the_garbage_collector(app: Flask) -> None:
+    seen: list[Any] = []
+    sent: Any = request  # the proxy
+    app.before_request(lambda: seen.append(weakref.ref(sent._get_current_object())))
+    headers = FETCH | cookies(make_token())
+    environ = EnvironBuilder("/account", headers=[*headers.items()]).get_environ()
+
+    gc.disable()
+    try:
+        assert run_wsgi_app(app, environ, buffered=True)[1] == "200 OK"
+        assert seen[0]() is None
+    finally:
+        gc.enable()
