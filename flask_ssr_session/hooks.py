@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -115,7 +115,7 @@ def after_request(app_state: AppState, response: Response) -> Response:
     vary_by_cookie(response, fields)
     if state.withheld is not None:
         if state.shown_page is not None:
-            _complete_page(state, state.withheld, response, state.shown_page)
+            _complete_page(state, state.withheld, response, state.shown_page, fields)
         # Again: an after_request function of the app may let caches store the response.
         mark_no_store(state, response)
     # A streaming template may still render the refresh page.
@@ -127,12 +127,19 @@ def after_request(app_state: AppState, response: Response) -> Response:
     return response
 
 
-def _complete_page(state: RequestState, plan: Plan, response: Response, page: ResponseKind) -> None:
+def _complete_page(
+    state: RequestState,
+    plan: Plan,
+    response: Response,
+    page: ResponseKind,
+    fields: Mapping[str, str],
+) -> None:
     """Complete a response that contains a page of this package.
 
     :param plan: the last one that replaced content.
+    :param fields: those of *response*.
     """
-    if not undo_conditional(response):
+    if not undo_conditional(response, fields):
         replace_content(response, full_page_response(state))
     if plan.kind is ResponseKind.ALLOW and state.lacks_claims:  # a part of the page was withheld
         plan = plan._replace(kind=ResponseKind.CLAIMS_JSON)
@@ -148,7 +155,7 @@ def _complete_page(state: RequestState, plan: Plan, response: Response, page: Re
 
 
 def end_request(app_state: AppState) -> None:
-    """Restore ``g.session`` of the outer request, if the current request ran inside one.
+    """Restore ``g.session`` of the outer request, if the current one ran inside it; drop the state.
 
     A view may run a request of its own app (a test client, a ``test_request_context``), and both
     share one ``g``. Without an outer request, the value stays: a response may still be streaming.
