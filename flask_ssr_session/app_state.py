@@ -56,8 +56,7 @@ class AppState:
 
     :ivar settings: what the app configured, frozen.
     :ivar is_revoked: the app's own list of revoked sessions, or None.
-    :ivar checks: run once, before the first verdict; each raises if the app protects less than it
-        seems to.
+    :ivar checks: run before the first verdict; each raises if less is protected than it seems.
     :ivar preparations: run at the first request of any kind, before anything else; each may run
         twice. *is_prepared*: they ran.
     :ivar receivers: signal receivers, kept here because blinker holds them weakly.
@@ -93,6 +92,7 @@ class AppState:
         self.checks: list[Callable[[AppState, ResolvedSettings], None]] = []
         self.preparations: list[Callable[[AppState], None]] = []
         self.view_marks = ViewMarks()
+        self.exemptions: dict[str, tuple[Any, bool]] = {}  # by endpoint, with the view
         self.receivers: list[Callable[..., None]] = []
         self.request_key = f"_flask_ssr_session_{id(self)}"
         self._read_sdk = sdk_reader

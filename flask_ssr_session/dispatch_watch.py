@@ -1,4 +1,8 @@
-"""Track whether Flask runs hooks, a view or an error handler.
+"""Run the hooks of this package outside those of the app, and track what Flask runs.
+
+The hooks run in wrapped methods of the app, not as ``before_request`` functions and the like. So
+they run before and after all functions that the app registers, whenever it registers them; and
+Flask spends 1 µs on each registered function.
 
 As a hook, ``require_session()`` lets some requests pass, for instance those for the sign-in page.
 Anywhere else, in a view, a decorator or an error handler, it lets none pass, so it fails closed in
@@ -14,7 +18,7 @@ from typing import Any
 from flask import Response
 
 from .app_state import AppState
-from .hooks import begin_request
+from .hooks import after_request, before_request, begin_request, end_request
 from .request_state import request_state_of
 from .responses import InvalidClaimsError, SessionRequired
 
@@ -22,7 +26,7 @@ _WATCHER = "_ssr_session_watcher"
 
 
 def watch_dispatch(app_state: AppState) -> None:
-    """Wrap the methods of the app through which Flask runs hooks and error handlers.
+    """Wrap the methods of the app through which Flask runs a request.
 
     Called when the app is set up, and again at the first request: another extension may have
     replaced a method in between.
@@ -30,6 +34,8 @@ def watch_dispatch(app_state: AppState) -> None:
     app: Any = app_state.app
     for name, wrap in (
         ("preprocess_request", _wrap_preprocess),
+        ("process_response", _wrap_process_response),
+        ("do_teardown_request", _wrap_teardown),
         ("handle_user_exception", _wrap_handle_user_exception),
         ("handle_exception", _wrap_handle_exception),
     ):
@@ -44,13 +50,35 @@ def _wrap_preprocess(app_state: AppState, preprocess: Callable[..., Any]) -> Cal
     @functools.wraps(preprocess)
     def preprocess_request(*args: Any, **kwargs: Any) -> Any:
         state = begin_request(app_state)
+        if state.in_hooks:  # another extension wrapped this method, so it was wrapped again
+            return preprocess(*args, **kwargs)
         state.in_hooks = True
         try:
+            before_request(state)
             return preprocess(*args, **kwargs)
         finally:
             state.in_hooks = False
 
     return preprocess_request
+
+
+def _wrap_process_response(app_state: AppState, process: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(process)
+    def process_response(*args: Any, **kwargs: Any) -> Any:
+        return after_request(app_state, process(*args, **kwargs))
+
+    return process_response
+
+
+def _wrap_teardown(app_state: AppState, teardown: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(teardown)
+    def do_teardown_request(*args: Any, **kwargs: Any) -> None:
+        try:
+            teardown(*args, **kwargs)
+        finally:
+            end_request(app_state)
+
+    return do_teardown_request
 
 
 def _wrap_handle_user_exception(

@@ -7,6 +7,7 @@ from werkzeug.routing import Rule
 
 from .app_state import AppState
 from .request_paths import full_path
+from .sansio.requirements import view_mark
 
 
 def is_exempt(app_state: AppState, request: Request) -> bool:
@@ -14,13 +15,17 @@ def is_exempt(app_state: AppState, request: Request) -> bool:
     rule: Rule | None = request.url_rule
     if rule is None:
         return _is_api_request(app_state, request)
-    endpoint: str = rule.endpoint
-    if endpoint.endswith("static") and serves_static_files(app_state.app, endpoint):
-        return True
     if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
         # Anyone can send this: it is exempt only if Flask responds in place of the view.
         return getattr(rule, "provide_automatic_options", False) is True
-    return app_state.view_marks.of(app_state.app.view_functions, endpoint).exempt
+    app, endpoint = app_state.app, rule.endpoint
+    view = app.view_functions.get(endpoint)
+    known_view, exempt = app_state.exemptions.get(endpoint, (None, False))
+    # Looked up once per view, which takes 2 µs; an extension may replace the view later.
+    if known_view is not view:
+        exempt = serves_static_files(app, endpoint) or view_mark(view).exempt
+        app_state.exemptions[endpoint] = view, exempt
+    return exempt
 
 
 def _is_api_request(app_state: AppState, request: Request) -> bool:

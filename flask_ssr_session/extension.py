@@ -15,7 +15,7 @@ from .config.settings import Settings
 from .current_session import install_current_user
 from .dispatch_watch import watch_dispatch
 from .errors import ConfigError, MisuseError
-from .hooks import register_hooks
+from .hooks import begin_requests_early
 from .pages.document import warn_of_replaced_loader
 from .pages.template_guard import install_templates
 from .session import SSRSession
@@ -90,7 +90,7 @@ class FlaskSSRSession:
         app_state.checks.append(lambda _app_state, _resolved: warn_of_replaced_loader(app_state))
         install_templates(app)
         app.register_blueprint(make_blueprint(app, app_state.settings.refresh_path))
-        register_hooks(app_state)
+        begin_requests_early(app_state)
         if app.url_map.host_matching or app.subdomain_matching:
             app_state.receivers.append(route := route_before_catch_alls(app))
             request_started.connect(route, app)

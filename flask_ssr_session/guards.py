@@ -118,7 +118,7 @@ def _guard(view: Callable[..., Any], requirements: Requirements) -> Callable[...
                 response = check_requirements(state, requirements)
                 return await view(*args, **kwargs) if response is None else response
             finally:
-                _restore(state, guard, *before)
+                _restore(state, guard, before)
 
     else:
 
@@ -128,11 +128,9 @@ def _guard(view: Callable[..., Any], requirements: Requirements) -> Callable[...
             before = state.requirements, state.admits_pending
             try:
                 response = check_requirements(state, requirements)
-                if response is None:
-                    return state.app_state.app.ensure_sync(view)(*args, **kwargs)
-                return response
+                return view(*args, **kwargs) if response is None else response
             finally:
-                _restore(state, guard, *before)
+                _restore(state, guard, before)
 
     return guard
 
@@ -144,16 +142,17 @@ def _call(view: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
 
 
 def _restore(
-    state: RequestState,
-    guard: Callable[..., Any],
-    requirements: Requirements,
-    admits_pending: bool,
+    state: RequestState, guard: Callable[..., Any], before: tuple[Requirements, bool]
 ) -> None:
     """Set the requirements that applied before *guard* ran, unless it is the view's.
 
     A function that the view calls, or a hook, may admit more requests than the page around it. The
     requirements of the view itself stay: a stream is rendered later.
+
+    :param before: the requirements, and whether they admitted a pending session.
     """
+    if before == (state.requirements, state.admits_pending):
+        return
     view = state.app_state.app.view_functions.get(state.request.endpoint or "")
     if state.in_hooks or not is_part(view, guard):
-        state.require(requirements, admits_pending=admits_pending)
+        state.require(before[0], admits_pending=before[1])

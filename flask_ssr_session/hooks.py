@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -34,16 +34,10 @@ from .withholding import signal_refresh, withhold
 _CURABLE = frozenset({"email_verified", "validators", "factor", "user"})
 
 
-def register_hooks(app_state: AppState) -> None:
-    """Register the hooks of this package with the app."""
-    app = app_state.app
-    # Run before every other hook, so that all of them may rely on g.session, and after every other
-    # after_request function: those run in reverse order.
-    app.before_request_funcs.setdefault(None, []).insert(0, partial(before_request, app_state))
-    app.after_request_funcs.setdefault(None, []).insert(0, partial(after_request, app_state))
-    app.teardown_request_funcs.setdefault(None, []).insert(0, partial(end_request, app_state))
+def begin_requests_early(app_state: AppState) -> None:
+    """Begin requests before receivers of the signal ``request_started`` run."""
     app_state.receivers.append(receiver := _make_early_receiver(app_state))
-    request_started.connect(receiver, app)
+    request_started.connect(receiver, app_state.app)
 
 
 def begin_request(app_state: AppState) -> RequestState:
@@ -53,10 +47,9 @@ def begin_request(app_state: AppState) -> RequestState:
     return request_state_of(app_state)
 
 
-def before_request(app_state: AppState) -> None:
+def before_request(state: RequestState) -> None:
     """Set ``g.session``, and remove conditions that would show another session's page."""
-    state = request_state_of(app_state)
-    request = state.request
+    app_state, request = state.app_state, state.request
     if is_exempt(app_state, request):
         state.exempt = True
         return
@@ -109,39 +102,45 @@ def _capture_form_before_hooks(state: RequestState) -> None:
 
 
 def after_request(app_state: AppState, response: Response) -> Response:
-    """Complete a response on its way out; runs after every other ``after_request``."""
+    """Complete a response on its way out."""
     state = request_state_of(app_state)
     if state.verdict is None:
         warn_of_header_tokens(app_state, state.request, response)
         return response
-    if app_state.app.debug and current_g().get("session") is not state.session:
+    if app_state.app.debug and state.shared.get("session") is not state.session:
         raise MisuseError(
             "g.session was replaced by the app during this request. Only flask_ssr_session sets "
             "it: decorators and needs_refresh ignore the new value."
         )
     fields = header_fields(response)
     vary_by_cookie(response, fields)
-    if state.withheld is None:
-        set_cache_headers(state, state.verdict, response, fields)
-    else:
+    if state.withheld is not None:
         if state.shown_page is not None:
-            _complete_page(state, state.withheld, response, state.shown_page)
+            _complete_page(state, state.withheld, response, state.shown_page, fields)
         # Again: an after_request function of the app may let caches store the response.
         mark_no_store(state, response)
     # A streaming template may still render the refresh page.
-    if response.is_streamed and not response.direct_passthrough:
-        state.streaming = True
+    state.streaming = response.is_streamed and not response.direct_passthrough
+    if state.withheld is None:
+        set_cache_headers(state, state.verdict, response, fields)
     if state.rendered is not None:
         signal_refresh(state)
     return response
 
 
-def _complete_page(state: RequestState, plan: Plan, response: Response, page: ResponseKind) -> None:
+def _complete_page(
+    state: RequestState,
+    plan: Plan,
+    response: Response,
+    page: ResponseKind,
+    fields: Mapping[str, str],
+) -> None:
     """Complete a response that contains a page of this package.
 
     :param plan: the last one that replaced content.
+    :param fields: those of *response*.
     """
-    if not undo_conditional(response):
+    if not undo_conditional(response, fields):
         replace_content(response, full_page_response(state))
     if plan.kind is ResponseKind.ALLOW and state.lacks_claims:  # a part of the page was withheld
         plan = plan._replace(kind=ResponseKind.CLAIMS_JSON)
@@ -156,12 +155,13 @@ def _complete_page(state: RequestState, plan: Plan, response: Response, page: Re
     set_page_status(state, response, page)
 
 
-def end_request(app_state: AppState, _error: BaseException | None = None) -> None:
+def end_request(app_state: AppState) -> None:
     """Restore ``g.session`` of the outer request, if the current request ran inside one.
 
     A view may run a request of its own app (a test client, a ``test_request_context``), and both
     share one ``g``. Without an outer request, the value stays: a response may still be streaming.
     """
+    # Not state.shared: a copy of the request context ends alone, and has a g of its own.
     state, shared = request_state_of(app_state), current_g()
     shared[CURRENT_STATE_KEY] = state.parent
     if state.parent is not None:

@@ -35,6 +35,7 @@ CURRENT_STATE_KEY = "_ssr_session_running"
 class RequestState:
     """What one app knows about one request; the class holds the defaults, which few change.
 
+    :ivar shared: the values of ``g``, which requests that run inside this one share.
     :ivar parent: the state of the request that this one runs inside of, or None.
     :ivar parent_session: the value of ``g.session`` in that request.
     :ivar verdict: None until :meth:`decide` is called; set by :meth:`set_verdict` alone.
@@ -79,7 +80,7 @@ class RequestState:
     def __init__(self, app_state: AppState, request: Request) -> None:
         self.app_state = app_state
         self.request = request
-        shared = current_g()
+        self.shared = shared = current_g()
         self.parent: RequestState | None = shared.get(CURRENT_STATE_KEY)
         self.parent_session = shared.get("session")
         shared[CURRENT_STATE_KEY] = self
@@ -101,15 +102,14 @@ class RequestState:
 
     def set_verdict(self, verdict: Verdict) -> None:
         """Set the verdict, and with it ``g.session``."""
-        was_active = self.verdict is not None and self.verdict.session is not None
-        self.verdict = verdict
+        before, self.verdict = self.verdict, verdict
         self._failures = self._plan = None
-        current_g()["session"] = self.session
+        self.shared["session"] = self.session
         if verdict.session is None:
             if verdict.reason is not Reason.ANONYMOUS:
                 log_verdict(self.app_state, verdict)
         # Inline: a call would cost every request more.
-        elif session_active.receivers and not was_active:
+        elif session_active.receivers and (before is None or before.session is None):
             self.app_state.send_signal(session_active)
 
     @property
@@ -153,7 +153,7 @@ class RequestState:
             self._failures = self._plan = None
             if admits_pending != self.admits_pending:
                 self.admits_pending = admits_pending
-                current_g()["session"] = self.session
+                self.shared["session"] = self.session
 
     def leave_view(self) -> None:
         """Drop the requirements of the view: an error handler runs."""

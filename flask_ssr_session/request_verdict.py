@@ -14,11 +14,23 @@ from .request_paths import full_path, request_policy
 from .sansio.app_code import call_app_code
 from .sansio.builtin_claims import MFA_CLAIM
 from .sansio.claims import ClaimFailure
-from .sansio.cookie_header import ACCESS_TOKEN_COOKIE, FRONT_TOKEN_COOKIE, plain_values
+from .sansio.cookie_header import (
+    ACCESS_TOKEN_COOKIE,
+    FRONT_TOKEN_COOKIE,
+    names_session_cookie,
+    plain_values,
+)
 from .sansio.cross_site import is_cross_site, is_trivially_safe, is_unsafe
 from .sansio.requirements import NO_USER, Requirements
 from .sansio.states import Reason
-from .sansio.verdict import Verdict, apply_app_revocation, apply_core_session, apply_mfa, decide
+from .sansio.verdict import (
+    ANONYMOUS,
+    Verdict,
+    apply_app_revocation,
+    apply_core_session,
+    apply_mfa,
+    decide,
+)
 from .session import SSRSession
 from .sign_in import is_host_of_page
 
@@ -33,11 +45,12 @@ def decide_request(app_state: AppState, request: Request) -> Verdict:
         is_trivial = is_trivially_safe(request.method, request.environ)
         if not is_trivial and _was_sent_by_another_site(request, binding):
             return Verdict(Reason.CROSS_SITE)
-        raw_tokens = cookies_named(request, ACCESS_TOKEN_COOKIE)
+        raw_tokens, has_front_token = session_cookies(request)
+        if not (raw_tokens or has_front_token):
+            return ANONYMOUS
         verdict = decide(
             raw_tokens,
-            # The front token matters only without an access token.
-            has_front_token=not any(raw_tokens) and any(cookies_named(request, FRONT_TOKEN_COOKIE)),
+            has_front_token=has_front_token,
             keys=binding.keys,
             rules=binding.rules,
             now=app_state.clock.wall(),
@@ -151,14 +164,35 @@ def _internal_error(app_state: AppState, error: Exception) -> Verdict:
     return Verdict(Reason.INTERNAL, detail=f"{location}, in the app {app_state.app.name!r}")
 
 
-def cookies_named(request: Request, name: str) -> list[str]:
-    """Return the values of all cookies called *name*.
+def session_cookies(request: Request) -> tuple[list[str], bool]:
+    """Return the values of all access tokens; without one, also whether there is a front token."""
+    header = _unparsed_cookies(request)
+    if header is not None and not names_session_cookie(header):
+        return [], False
+    raw_tokens = _cookies_named(request, header, ACCESS_TOKEN_COOKIE)
+    has_front_token = not any(raw_tokens) and any(
+        _cookies_named(request, header, FRONT_TOKEN_COOKIE)
+    )
+    return raw_tokens, has_front_token
 
-    Parsing the whole header takes 15 µs.
+
+def cookies_named(request: Request, name: str) -> list[str]:
+    """Return the values of all cookies called *name*."""
+    return _cookies_named(request, _unparsed_cookies(request), name)
+
+
+def _unparsed_cookies(request: Request) -> str | None:
+    """Return the ``Cookie`` header.
+
+    None if its cookies are parsed already, for Flask's own session, or by the app's request class.
     """
-    # They may be parsed already, for Flask's own session, or by the app's own request class.
     if type(request) is Request and "cookies" not in vars(request):
-        plain = plain_values(request.environ.get("HTTP_COOKIE", ""), name)
-        if plain is not None:
-            return plain
-    return request.cookies.getlist(name)
+        header: str = request.environ.get("HTTP_COOKIE", "")
+        return header
+    return None
+
+
+def _cookies_named(request: Request, header: str | None, name: str) -> list[str]:
+    # Parsing the whole header takes 15 µs.
+    plain = None if header is None else plain_values(header, name)
+    return request.cookies.getlist(name) if plain is None else plain

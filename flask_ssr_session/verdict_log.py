@@ -33,5 +33,5 @@ def log_verdict(app_state: AppState, verdict: Verdict) -> None:
     app_state.log.write(
         _LEVELS.get(verdict.reason, logging.WARNING),
         verdict.reason.value,
-        verdict.detail or _MESSAGES.get(verdict.reason, verdict.state.value),
+        verdict.detail or _MESSAGES.get(verdict.reason) or verdict.state.value,
     )

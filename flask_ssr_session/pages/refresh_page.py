@@ -13,8 +13,8 @@ from ..errors import MisuseError
 from ..flask_context import current_request
 from ..request_paths import refresh_path
 from ..request_state import current_request_state
-from ..request_verdict import cookies_named
-from ..sansio.cookie_header import ACCESS_TOKEN_COOKIE, FRONT_TOKEN_COOKIE
+from ..request_verdict import cookies_named, session_cookies
+from ..sansio.cookie_header import FRONT_TOKEN_COOKIE
 from ..sansio.front_token import front_token_users, user_hash
 from ..sansio.request_kind import SAFE_METHODS
 from ..sign_in_url import sign_in_url
@@ -57,7 +57,7 @@ def refresh_view(nonce: str | None = None) -> RefreshView:
         facts,
         _browser_settings(binding),
         return_param=binding.policy.login_return_param,
-        has_duplicates=len(cookies_named(state.request, ACCESS_TOKEN_COOKIE)) > 1,
+        has_duplicates=len(session_cookies(state.request)[0]) > 1,
         at_refresh_path=state.refresh_plan is not None,
         form=state.form,
         nonce=nonce or _app_nonce(),

@@ -6,6 +6,11 @@ ACCESS_TOKEN_COOKIE = "sAccessToken"  # noqa: S105 - the cookie's name
 FRONT_TOKEN_COOKIE = "sFrontToken"  # noqa: S105
 
 
+def names_session_cookie(header: str) -> bool:
+    """Return whether *header* contains the name of a cookie that :func:`plain_values` may find."""
+    return ACCESS_TOKEN_COOKIE in header or FRONT_TOKEN_COOKIE in header
+
+
 def plain_values(header: str, name: str) -> list[str] | None:
     """Return the values of all cookies called *name*, or None if the header has to be parsed.
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from enum import Enum
+from operator import attrgetter
+from typing import TYPE_CHECKING
 
 
 class _Slug(Enum):
-    # Enum's own is a Python function, which a refused page calls 24 times: 2 µs.
+    # Enum's own are Python functions, which a refused page calls 32 times: 5 µs.
     __hash__ = object.__hash__
+    if not TYPE_CHECKING:  # type checkers would take it for a member
+        value = property(attrgetter("_value_"))
 
 
 class SessionState(_Slug):

@@ -54,7 +54,7 @@ class Verdict(NamedTuple):
 
 
 # Verdicts are immutable, so all requests share these two.
-_ANONYMOUS = Verdict(Reason.ANONYMOUS)
+ANONYMOUS = Verdict(Reason.ANONYMOUS)
 _TOKEN_MISSING = Verdict(Reason.TOKEN_MISSING)
 
 
@@ -73,12 +73,12 @@ def decide(
     :param now: seconds since the epoch.
     """
     if not raw_tokens:
-        return _TOKEN_MISSING if has_front_token else _ANONYMOUS
+        return _TOKEN_MISSING if has_front_token else ANONYMOUS
     if len(raw_tokens) == 1 and raw_tokens[0]:
         return _verify(raw_tokens[0][: MAX_TOKEN_CHARS + 1], keys, rules, now)
     distinct = distinct_tokens(raw_tokens)
     if not distinct:
-        return _TOKEN_MISSING if has_front_token else _ANONYMOUS
+        return _TOKEN_MISSING if has_front_token else ANONYMOUS
     if len(distinct) == 1:
         return _verify(distinct[0], keys, rules, now)
     try:

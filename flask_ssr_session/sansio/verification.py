@@ -86,11 +86,12 @@ def verify_access_token(
     ``exp`` is checked before the key: a token expires even if its key was removed or no keys can be
     fetched. An unverified ``exp`` can only lead to a refresh.
     """
-    cached = keys.token_cache.get(raw_token)
+    cache = keys.token_cache
+    cached = cache.get(raw_token)
     if cached is not None:
         if _has_expired(cached.access_token_payload["exp"], rules, now):
             raise TokenExpiredError
-        if keys.usable_cache_or_fetch().get(raw_token) is cached:
+        if keys.usable_cache_or_fetch() is cache:
             return cached
     token = parsed or decode_unverified_token(raw_token)
     if _has_expired(token.exp, rules, now):

@@ -264,7 +264,10 @@ OURS: dict[str, Any] = {
 
 
 @rows("settings, headers", OURS)
-def test_headers_that_the_app_adds_make_no_page_cacheable(settings: Any, headers: Headers) -> None:
+@rows("is_repeated", {"one field": False, "two, the last is ours": True})
+def test_headers_that_the_app_adds_make_no_page_cacheable(
+    settings: Any, headers: Headers, is_repeated: bool
+) -> None:
     app = app_with(session_required(saying()), **settings)
     app.add_url_rule("/page", "page", template("page"))
     app.add_url_rule("/open", "open", lambda: jsonify())
@@ -273,6 +276,8 @@ def test_headers_that_the_app_adds_make_no_page_cacheable(settings: Any, headers
     def keep_everything(response: Response) -> Response:
         response.headers.update(EDGE | {"Last-Modified": LONG_AGO, "Expires": FAR_OFF})
         response.headers["ETag"] = '"tag"'
+        if is_repeated:
+            response.headers.add("Cache-Control", "no-store")
         return response.make_conditional(request)  # type: ignore[return-value]
 
     client = app.test_client(use_cookies=False)
@@ -280,7 +285,7 @@ def test_headers_that_the_app_adds_make_no_page_cacheable(settings: Any, headers
         visitor = headers | VISITORS[asking]() | {"If-None-Match": '"tag"'}
         for path in (URL, "/page", "/refresh-session", "/nowhere"):
             response = client.get(path, headers=visitor)
-            assert response.headers["Cache-Control"] == "no-store", path
+            assert response.headers.getlist("Cache-Control") == ["no-store"], path
             assert {each for each in EDGE if each in response.headers} == {"Cache-Control"}, path
             assert response.status_code != 304, path
     assert client.get("/open", headers=headers | {"If-None-Match": '"tag"'}).status_code == 304
@@ -483,6 +488,16 @@ def test_json_that_needs_a_session_is_confirmed_to_nobody_else(protect: Any, sta
     assert (tag == '"revision-7"') is (status == 304)
     bob = FETCH | cookies(make_token(user_id="bob")) | {"If-None-Match": tag}
     assert ask(app, bob).status_code == status
+
+
+def test_methods_that_another_extension_wrapped_mark_a_tag_once() -> None:
+    """Twin: the row "own" above."""
+    app = app_with(validated(lambda: name(), date=False))
+    for method in ("preprocess_request", "process_response"):
+        setattr(app, method, partial(getattr(app, method)))  # the first request wraps them again
+    own = ask(app, PAGE | active()).headers["ETag"]
+    again = ask(app, PAGE | active() | {"If-None-Match": own})
+    assert (again.status_code, again.headers["ETag"], own.count(".ssr-")) == (304, own, 1)
 
 
 def test_tag_without_quotes_is_marked_as_well() -> None:

@@ -18,11 +18,11 @@ from werkzeug.test import TestResponse
 from flask_ssr_session import MisuseError, require_session, session_required
 from flask_ssr_session.pages.refresh_page import refresh_view
 from flask_ssr_session.request_facts import read_facts
+from flask_ssr_session.request_verdict import decide_request
 from flask_ssr_session.sansio.request_kind import kind_of_request
 from flask_ssr_session.sansio.response_policy import plan_response
 from flask_ssr_session.sansio.return_path import redirect_target
 from flask_ssr_session.sansio.states import STATE_OF_REASON, Reason
-from flask_ssr_session.sansio.verdict import decide
 from flask_ssr_session.sign_in import is_sign_in_page
 from flask_ssr_session.testing import outage
 from tests.browser_requests import ACCEPT_PAGE, FETCH, PAGE
@@ -487,7 +487,14 @@ def test_strange_request_is_no_error_of_ours(environ: dict[str, str]) -> None:
             assert "content" not in response.text.replace('content="', ""), path
 
 
-ONCE = (decide, plan_response, read_facts, kind_of_request, redirect_target, is_sign_in_page)
+ONCE = (
+    decide_request,
+    plan_response,
+    read_facts,
+    kind_of_request,
+    redirect_target,
+    is_sign_in_page,
+)
 
 
 COMPUTED: dict[str, Any] = {
@@ -518,4 +525,4 @@ def test_request_computes_what_it_needs_once(
     finally:
         sys.setprofile(before)
     expected = dict.fromkeys(names.values(), others)
-    assert counts == expected | {"decide": 1, "refresh_view": rendered}
+    assert counts == expected | {"decide_request": 1, "refresh_view": rendered}

@@ -109,7 +109,7 @@ class Watched:
         self._client = Client(whole, use_cookies=False)
         app.testing = app.config["PROPAGATE_EXCEPTIONS"] = app.debug
         use_clock(app, clock)
-        # Registered before the hook, because after_request functions run in reverse order.
+        # The last one to run: after_request functions run in reverse order.
         app.after_request_funcs[None].insert(0, self._look)
         app.teardown_request(self._look_at_error)
 

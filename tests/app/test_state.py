@@ -50,18 +50,17 @@ def user() -> str:
     return session.user_id if session else "nobody"
 
 
-def test_functions_that_run_before_the_hook(app: Flask, client: FlaskClient) -> None:
+def test_receivers_that_run_before_the_hook(app: Flask, client: FlaskClient) -> None:
     """They see no session until they ask for it; in a context that lives on, none left behind."""
     seen: list[Any] = []
 
-    @app.url_value_preprocessor
-    def look(_endpoint: str | None, _values: dict[str, Any] | None) -> None:
+    def look(_app: Flask, **_more: Any) -> None:
         seen.append(g.session)
         if "ask" in request.args:
             seen.append(user())
 
     sign_in(client)
-    with app.app_context():
+    with request_started.connected_to(look, app), app.app_context():
         assert client.get("/account?ask").text == "account of user-1"
         assert g.session.user_id == "user-1"  # left behind, until the next request begins
         app.test_client().get("/static/none")
@@ -96,15 +95,15 @@ class FromHeader(Request):
         return MultiDict({"sAccessToken": self.headers["X-Token"]})
 
 
-@rows("by_class", {"by a request class": True, "by a function before the hook": False})
+@rows("by_class", {"by a request class": True, "by a receiver before the hook": False})
 def test_cookies_that_the_app_reads_its_own_way_are_looked_at(app: Flask, by_class: bool) -> None:
-    def plant() -> None:
+    def plant(_app: Flask, **_more: Any) -> None:
         request.cookies = ImmutableMultiDict({"sAccessToken": request.headers["X-Token"]})
 
     if by_class:
         app.request_class = FromHeader
     else:
-        app.before_request_funcs[None].insert(0, plant)
+        request_started.connect(plant, app)
     client = app.test_client()
     assert client.get("/account", headers={"X-Token": make_token()}).text == "account of user-1"
     assert client.get("/account", headers=FETCH | {"X-Token": "x"}).status_code == 401
