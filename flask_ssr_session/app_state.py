@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakValueDictionary
 
@@ -124,7 +123,7 @@ class AppState:
     def _bind(self) -> SDKBinding:
         settings = self.settings
         if self._fixed_look_up is not None:  # the test kit replaces the core
-            settings = replace(settings, check_revoked=False)
+            settings = settings.replace(check_revoked=False)
         resolved = ResolvedSettings.resolve(settings, (self._read_sdk or read_sdk)())
         for check in self.checks:
             check(self, resolved)

@@ -78,7 +78,7 @@ def make_environment(
     :param settings: of the app; also answers to probes, by the name of the probe.
     """
     probes = {name: settings.pop(name) for name in PROBED if name in settings}
-    values = replace(SDK, **sdk or {}) if has_sdk else None
+    values = SDK.replace(**sdk or {}) if has_sdk else None
     if not has_sdk:
         settings = {"api_domain": API, "cookie_domain": ".example.com", **settings}
     state = AppState(Flask("doctor"), Settings())
