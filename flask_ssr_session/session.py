@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from .errors import ReadOnlySessionError
 from .sansio.builtin_claims import EMAIL_VERIFIED_CLAIM, PERMISSIONS_CLAIM, ROLES_CLAIM
-from .sansio.frozen import Frozen
+from .sansio.frozen import Immutable
 
 # Methods of the SDK's SessionContainer that change the session, call the core or return tokens.
 _SDK_ONLY_METHODS = frozenset(
@@ -62,7 +62,7 @@ class RecipeUserIdText(str):
         return str(self)
 
 
-class SSRSession(Frozen):
+class SSRSession(Immutable):
     """A verified SuperTokens session, with the claims of its access token.
 
     It is immutable, including nested values, so many requests and threads can share one object.
@@ -73,7 +73,6 @@ class SSRSession(Frozen):
     access_token_payload: Mapping[str, Any]
 
     def __init__(self, access_token_payload: Mapping[str, Any]) -> None:
-        # Takes less memory than a changed vars(self); thousands of sessions are kept.
         object.__setattr__(self, "access_token_payload", access_token_payload)
 
     @property
