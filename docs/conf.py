@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from importlib.metadata import version as version_of
 from typing import Any
 
@@ -12,7 +11,7 @@ from sphinx.domains.std import GenericObject
 from sphinx.environment import BuildEnvironment
 from sphinx.util import logging
 
-from flask_ssr_session.config.settings import PREFIX, Settings
+from flask_ssr_session.config.settings import FIELDS, PREFIX
 
 project = "flask-ssr-session"
 copyright = "the authors of flask-ssr-session"  # noqa: A001 - Sphinx wants this name
@@ -49,7 +48,7 @@ html_show_sourcelink = False
 # The theme would ask a package index, from every reader's browser, which version is the newest.
 version_banner = False
 
-SETTINGS = {PREFIX + field.name.upper(): field for field in fields(Settings)}
+SETTINGS = {PREFIX + name.upper(): field for name, field in FIELDS.items()}
 
 
 class SettingDirective(GenericObject):
@@ -62,10 +61,11 @@ class SettingDirective(GenericObject):
         if field is None:
             raise self.error(f"{name} is not a setting of flask_ssr_session")
         default = "not set" if field.default is None else f"``{_shown(field.default)}``"
-        accepted = field.metadata["type"].description
-        facts = f"Takes {accepted}. Default: {default}. Keyword: ``{field.name}``."
+        accepted = field.type.description
+        keyword = name.removeprefix(PREFIX).lower()
+        facts = f"Takes {accepted}. Default: {default}. Keyword: ``{keyword}``."
         if field.default in (None, ()):
-            facts += f" For example ``{field.metadata['example']}``."
+            facts += f" For example ``{field.example}``."
         content_node[0:0] = self.parse_text_to_nodes(facts)
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 from blinker import NamedSignal
@@ -19,6 +18,7 @@ from .errors import MisuseError, error_location
 from .sansio.app_code import raise_misuse
 from .sansio.core_session import CoreSession
 from .sansio.cures import CurePages
+from .sansio.frozen import Frozen
 from .sansio.global_claims import GlobalClaims
 from .sansio.policy_values import PolicyOptions
 from .sansio.requirements import ViewMarks
@@ -39,7 +39,7 @@ LookUp = Callable[[str], "CoreSession | None"]
 APPS: WeakValueDictionary[int, Flask] = WeakValueDictionary()
 
 
-class SDKBinding(NamedTuple):
+class SDKBinding(Frozen):
     """Settings and keys, completed by the SDK at the first request that needs them."""
 
     settings: Settings
@@ -99,7 +99,12 @@ class AppState:
         self.is_prepared = False
         self.checked_sign_in: tuple[str, str, str] | None = None
         self._warned: set[str] = set()
-        self._fixed_keys: StaticKeys | FetchedKeys | None = _static_keys(settings)
+        self._fixed_keys: StaticKeys | FetchedKeys | None = None
+        if settings.jwks is not None:
+            # Loaded with init_app, not with the package: it brings cryptography.
+            from .config.static_keys import read_static_keys
+
+            self._fixed_keys = StaticKeys(KeySet(read_static_keys(settings.jwks)))
         self._fixed_look_up: LookUp | None = None
 
     @property
@@ -124,7 +129,7 @@ class AppState:
     def _bind(self) -> SDKBinding:
         settings = self.settings
         if self._fixed_look_up is not None:  # the test kit replaces the core
-            settings = replace(settings, check_revoked=False)
+            settings = settings.replace(check_revoked=False)
         resolved = ResolvedSettings.resolve(settings, (self._read_sdk or read_sdk)())
         for check in self.checks:
             check(self, resolved)
@@ -225,14 +230,6 @@ class AppState:
         if name not in self._warned:
             self._warned.add(name)
             self.log.write(logging.ERROR, "claim_unchecked", message)
-
-
-def _static_keys(settings: Settings) -> StaticKeys | None:
-    # Loaded with init_app, not with the package: it brings cryptography.
-    from .config.static_keys import read_static_keys
-
-    keys = read_static_keys(settings)
-    return None if keys is None else StaticKeys(KeySet(keys))
 
 
 def current_state() -> AppState:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator
 from types import FunctionType, MethodType
-from typing import Any, NamedTuple
+from typing import Any
 from weakref import WeakSet
 
 from flask import Flask
@@ -30,7 +30,7 @@ _MAX_STEPS = 500
 _used_guards: WeakSet[_Function] = WeakSet()
 
 
-class _Registered(NamedTuple):
+class _Registered:
     """The functions that an app is known to call, down to the first guard.
 
     :ivar views: the views, and the functions that they wrap: key to endpoint.
@@ -40,10 +40,11 @@ class _Registered(NamedTuple):
     :ivar guards: ids of the guards among these, and below them.
     """
 
-    views: dict[_Key, str]
-    view_guards: set[int]
-    functions: dict[_Key, str]
-    guards: set[int]
+    def __init__(self) -> None:
+        self.views: dict[_Key, str] = {}
+        self.view_guards: set[int] = set()
+        self.functions: dict[_Key, str] = {}
+        self.guards: set[int] = set()
 
 
 def check_decorator_order(app: Flask) -> None:
@@ -103,7 +104,7 @@ def _unused(app: Flask, reached: set[int]) -> list[_Function]:
 
 
 def _registered(app: Flask) -> _Registered:
-    found = _Registered({}, set(), {}, set())
+    found = _Registered()
     for endpoint, view in list(app.view_functions.items()):
         for function in _chain(view):
             found.views.setdefault(_key(function), endpoint)

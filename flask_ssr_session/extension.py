@@ -76,11 +76,13 @@ class FlaskSSRSession:
         # wait for it for ever.
         from .sansio import form_replay, signature  # noqa: F401
         from .setup_checks import check_setup
-        from .upstream import key_age, session_lookup  # noqa: F401
+        from .upstream import session_lookup  # noqa: F401
 
         if EXTENSION_NAME in app.extensions:
             raise ConfigError(f"flask_ssr_session is set up for the app {app.name!r} already.")
         settings = Settings.from_mappings(app.config, self._keywords)
+        if settings.jwks is None:
+            from .upstream import key_age  # noqa: F401 - it fetches the keys
         app_state = AppState(
             app, settings, is_revoked=self._is_revoked, user_loader=lambda: self._user_loader
         )

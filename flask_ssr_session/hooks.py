@@ -143,7 +143,7 @@ def _complete_page(
     if not undo_conditional(response, fields):
         replace_content(response, full_page_response(state))
     if plan.kind is ResponseKind.ALLOW and state.lacks_claims:  # a part of the page was withheld
-        plan = plan._replace(kind=ResponseKind.CLAIMS_JSON)
+        plan = plan.replace(kind=ResponseKind.CLAIMS_JSON)
     # A template may render the page for a script or a prefetch, which must not get a page.
     if (
         state.refresh_plan is None

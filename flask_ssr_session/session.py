@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from .errors import ReadOnlySessionError
 from .sansio.builtin_claims import EMAIL_VERIFIED_CLAIM, PERMISSIONS_CLAIM, ROLES_CLAIM
+from .sansio.frozen import Immutable
 
 # Methods of the SDK's SessionContainer that change the session, call the core or return tokens.
 _SDK_ONLY_METHODS = frozenset(
@@ -62,8 +62,7 @@ class RecipeUserIdText(str):
         return str(self)
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class SSRSession:
+class SSRSession(Immutable):
     """A verified SuperTokens session, with the claims of its access token.
 
     It is immutable, including nested values, so many requests and threads can share one object.
@@ -72,6 +71,9 @@ class SSRSession:
     """
 
     access_token_payload: Mapping[str, Any]
+
+    def __init__(self, access_token_payload: Mapping[str, Any]) -> None:
+        object.__setattr__(self, "access_token_payload", access_token_payload)
 
     @property
     def user_id(self) -> str:

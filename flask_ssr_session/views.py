@@ -98,7 +98,7 @@ def _refresh(**_host: str) -> Response:
     if kind is RequestKind.PREFETCH or is_reported:
         plan = state.plan
         if kind is RequestKind.PREFETCH:
-            plan = plan._replace(kind=ResponseKind.PREFETCH_DECLINED)
+            plan = plan.replace(kind=ResponseKind.PREFETCH_DECLINED)
         withhold(state, plan, plan.kind)
         return render(state, plan)
     args, binding = query_args(state.request), state.app_state.sdk_binding()

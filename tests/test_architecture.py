@@ -191,11 +191,11 @@ from flask import Flask
 from flask_ssr_session import FlaskSSRSession, session_required
 from flask_ssr_session.testing import SessionSigner
 
-app = Flask("loaded")
-FlaskSSRSession(app, api_domain="http://127.0.0.1:9")
+app, signer = Flask("loaded"), SessionSigner()
+keys = {"keys": [signer.jwk()]} if STATIC else None
+FlaskSSRSession(app, api_domain="http://127.0.0.1:9", jwks=keys)
 view = session_required(keep_form=True)(lambda: "")
 app.add_url_rule("/", "view", view, methods=["GET", "POST"])
-signer = SessionSigner()
 before = set(sys.modules)
 for issued_at in (None, 1_700_000_000):
     cookie = "sAccessToken=" + signer.sign(signer.claims(issued_at=issued_at))
@@ -207,6 +207,7 @@ sys.stdout.write(",".join(sorted(ours - before | doctor)))
 """
 
 
-def test_requests_load_no_module_and_serving_loads_no_doctor() -> None:
+@pytest.mark.parametrize("static", [False, True], ids=["fetched keys", "static keys"])
+def test_requests_load_no_module_and_serving_loads_no_doctor(static: bool) -> None:
     """A child that is forked during an import would wait for the import's lock for ever."""
-    assert printed(REQUESTS) == ""
+    assert printed(f"STATIC = {static}\n{REQUESTS}") == ""

@@ -24,7 +24,8 @@ from flask_ssr_session.dev_core import DevelopmentCore
 from flask_ssr_session.errors import FetchError
 from flask_ssr_session.pages.standalone import BrowserSettings, StandalonePages
 from flask_ssr_session.sansio.cures import CurePages
-from flask_ssr_session.sansio.policy_values import PolicyOptions
+from flask_ssr_session.sansio.policy_values import PolicyOptions, RequestFacts
+from flask_ssr_session.sansio.verification import TokenRules
 from flask_ssr_session.testing import SessionSigner
 from flask_ssr_session.throttled_log import ThrottledLog
 from flask_ssr_session.upstream.key_age import FetchedKeys
@@ -177,6 +178,13 @@ def test_a_visitor_gets_what_the_page_says(
         assert "frame-ancestors 'self'" in answer.headers["content-security-policy"]
     assert answer.cookies == {}
     assert not any(each in answer.text for each in tokens)
+
+
+def test_misspelt_values_are_errors() -> None:
+    kinds: list[Any] = [BrowserSettings, CurePages, PolicyOptions, RequestFacts, TokenRules]
+    for kind in kinds:
+        with pytest.raises(TypeError, match="misspelt"):
+            kind(misspelt="")
 
 
 def test_options_decide_where_visitors_are_led(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,19 +6,19 @@ Both are read at the first request, because an app may initialise the SDK after 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
 from ..errors import ConfigError
 from ..sansio.builtin_claims import EMAIL_VERIFIED_CLAIM, MFA_CLAIM
+from ..sansio.frozen import Frozen
 from ..sansio.global_claims import GlobalClaimSource
 from ..sansio.origins import is_loopback
 from .settings import Settings
 
 
-@dataclass(frozen=True, kw_only=True, init=False, eq=False, repr=False)
-class _SharedSettings:
+class _SharedSettings(Frozen):
     """The values that the SDK has and the settings may override; the defaults hold without an SDK.
 
     :ivar api_domain: origin of the refresh API.
@@ -39,12 +39,11 @@ class _SharedSettings:
     invalid_claim_status: int = 403
     key_uris: tuple[str, ...] = ()
     session_uris: tuple[str, ...] = ()
-    # A dataclass, not a NamedTuple: error reporters iterate over tuples and would show the key.
-    core_headers: Mapping[str, str] = field(default_factory=dict)
-    global_claims: GlobalClaimSource | None = field(default=None, compare=False)
+    # In no NamedTuple: error reporters iterate over tuples and would show the key.
+    core_headers: Mapping[str, str] = MappingProxyType({})
+    global_claims: GlobalClaimSource | None = None
 
 
-@dataclass(frozen=True, kw_only=True, repr=False)
 class SDKSettings(_SharedSettings):
     """The values of an initialised supertokens-python.
 
@@ -57,7 +56,6 @@ class SDKSettings(_SharedSettings):
     dynamic_signing_key: bool | None
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class ResolvedSettings(_SharedSettings):
     """The settings of the app, completed with those of the SDK.
 
@@ -81,8 +79,8 @@ class ResolvedSettings(_SharedSettings):
     return_origins: frozenset[str]
     trusted_origins: frozenset[str]
     kid_prefix: str | None
-    claim_pages: Mapping[str, str] = field(default_factory=dict)
-    factors_path: str | None = None
+    claim_pages: Mapping[str, str]
+    factors_path: str | None
 
     @classmethod
     def resolve(cls, settings: Settings, sdk: SDKSettings | None) -> ResolvedSettings:
@@ -113,18 +111,18 @@ class ResolvedSettings(_SharedSettings):
         api_base_path = settings.api_base_path
         if api_base_path is None:
             api_base_path = defaults.api_base_path
-        shared = replace(
-            defaults,
-            api_domain=api_domain,
-            api_base_path=api_base_path,
-            cookie_domain=settings.cookie_domain or defaults.cookie_domain,
-            key_uris=_key_uris(settings, sdk, f"{api_domain}{api_base_path}"),
-            global_claims=defaults.global_claims if settings.global_claims else None,
-        )
         default_login_url = defaults.website_base_path or "/"
         website = [defaults.website_origin] if defaults.website_origin else []
         return cls(
-            **{each.name: getattr(shared, each.name) for each in fields(_SharedSettings)},
+            api_domain=api_domain,
+            api_base_path=api_base_path,
+            cookie_domain=settings.cookie_domain or defaults.cookie_domain,
+            session_expired_status=defaults.session_expired_status,
+            invalid_claim_status=defaults.invalid_claim_status,
+            key_uris=_key_uris(settings, sdk, f"{api_domain}{api_base_path}"),
+            session_uris=defaults.session_uris,
+            core_headers=defaults.core_headers,
+            global_claims=defaults.global_claims if settings.global_claims else None,
             login_url=settings.login_url or default_login_url,
             default_login_url=default_login_url,
             website_host=urlsplit(defaults.website_origin or "").netloc,

@@ -11,13 +11,14 @@ from collections.abc import Sequence
 from importlib import import_module
 from io import BytesIO
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 from werkzeug.wrappers import Request
 
 from ..errors import ConfigError
 from ..sansio.builtin_claims import MFA_CLAIM
 from ..sansio.claims import ClaimValidator
+from ..sansio.frozen import Frozen
 from ..sansio.global_claims import OVERRIDE_NAME, is_about
 from ..sansio.origins import parse_origin
 from ..session import SSRSession
@@ -135,7 +136,7 @@ class SDKGlobalClaims:
         return kind in _TIMELESS and getattr(validator, "max_age_in_sec", None) is None
 
 
-class SDKCookieSettings(NamedTuple):
+class SDKCookieSettings(Frozen):
     """How the SDK sets session cookies. The doctor reads it; no verdict depends on it.
 
     :ivar same_site: ``lax``, ``strict`` or ``none``; None if it depends on the request.
@@ -144,7 +145,7 @@ class SDKCookieSettings(NamedTuple):
 
     secure: bool
     same_site: str | None
-    older_domain: str | None
+    older_domain: str | None = None
 
 
 def read_cookie_settings() -> SDKCookieSettings | None:
@@ -157,7 +158,9 @@ def read_cookie_settings() -> SDKCookieSettings | None:
     except Exception:  # noqa: BLE001 - the app's origin function may need a request
         same_site = None
     return SDKCookieSettings(
-        recipe.config.cookie_secure, same_site, recipe.config.older_cookie_domain
+        secure=recipe.config.cookie_secure,
+        same_site=same_site,
+        older_domain=recipe.config.older_cookie_domain,
     )
 
 

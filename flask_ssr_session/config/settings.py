@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from ..errors import ConfigError
+from ..sansio.frozen import Frozen
 from .field_types import (
     CLAIM_PAGES,
     DOMAIN,
@@ -40,8 +40,16 @@ _KEYWORD_ONLY = "is_revoked"
 _WEEK_SECONDS = 7 * 24 * 3600.0
 
 
+class Field(Frozen):
+    """What is known about a setting."""
+
+    default: Any
+    type: FieldType
+    example: str
+
+
 def _setting(default: Any, field_type: FieldType, example: str) -> Any:
-    return field(default=default, metadata={"type": field_type, "example": example})
+    return Field(default=default, type=field_type, example=example)
 
 
 if TYPE_CHECKING:
@@ -75,9 +83,8 @@ if TYPE_CHECKING:
         language: str | None
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class Settings:
-    """The app's settings, one field per ``SSR_SESSION_*`` key; None leaves it to the SDK."""
+class Settings(Frozen):
+    """The app's settings, one per ``SSR_SESSION_*`` key; None leaves it to the SDK."""
 
     api_domain: str | None = _setting(None, WEB_ORIGIN, "https://api.example.com")
     api_base_path: str | None = _setting(None, URL_PATH, "/auth")
@@ -87,7 +94,7 @@ class Settings:
     insecure_jwks_http: bool = _setting(False, FLAG, "False")
     issuer: str | None = _setting(None, TEXT, "https://api.example.com/auth")
     leeway_seconds: float = _setting(0.0, seconds(300.0), "0")
-    login_url: str | Callable[[Any], Any] | None = _setting(None, SIGN_IN, "/auth")  # noqa: RUF009
+    login_url: str | Callable[[Any], Any] | None = _setting(None, SIGN_IN, "/auth")
     login_return_param: str = _setting("redirectToPath", QUERY_NAME, "redirectToPath")
     refresh_path: str = _setting("/refresh-session", REFRESH_PATH, "/refresh-session")
     refresh_flow: str = _setting("inline", FLOW, "inline")
@@ -105,6 +112,10 @@ class Settings:
     step_up_url: str | None = _setting(None, PAGE_PATH, "/step-up")
     language: str | None = _setting(None, LANGUAGE, "de")
 
+    def __init__(self, **values: Any) -> None:
+        defaults = {name: field.default for name, field in FIELDS.items()}
+        super().__init__(**defaults | values)
+
     @classmethod
     def from_mappings(cls, config: Mapping[str, Any], keywords: Mapping[str, Any]) -> Settings:
         """Validate the settings; *config* wins over *keywords*, both win over the defaults.
@@ -115,7 +126,6 @@ class Settings:
         :param keywords: constructor keywords: the same names in lower case, without the prefix.
         :raises ConfigError: an unknown name or an invalid value.
         """
-        known = {f.name: f.metadata for f in fields(cls)}
         entries = [(key, key, value) for key, value in keywords.items()]
         entries += [
             (key, key.removeprefix(PREFIX).lower(), value)
@@ -124,27 +134,32 @@ class Settings:
         ]
         values: dict[str, Any] = {}
         for display_name, name, value in entries:
-            if name not in known or display_name not in (name, PREFIX + name.upper()):
-                raise ConfigError(_unknown(display_name, display_name in config, list(known)))
+            field = FIELDS.get(name)
+            if field is None or display_name not in (name, PREFIX + name.upper()):
+                raise ConfigError(_unknown(display_name, display_name in config))
             if value is None:
                 continue
-            field_type: FieldType = known[name]["type"]
             try:
-                values[name] = field_type.validate(value)
+                values[name] = field.type.validate(value)
             except ValueError as error:
                 detail = f" ({error})" if str(error) else ""
                 # The value is not repeated: a misplaced secret must not end up in a log.
                 raise ConfigError(
-                    f"{display_name} must be {field_type.description}{detail}, "
-                    f"for example {known[name]['example']}."
+                    f"{display_name} must be {field.type.description}{detail}, "
+                    f"for example {field.example}."
                 ) from None
         return cls(**values)
 
 
-def _unknown(display_name: str, in_config: bool, known: list[str]) -> str:
+FIELDS: Mapping[str, Field] = {
+    name: value for name, value in vars(Settings).items() if isinstance(value, Field)
+}
+
+
+def _unknown(display_name: str, in_config: bool) -> str:
     message = f"{display_name} is not a setting of flask_ssr_session"
     name = display_name.upper().removeprefix(PREFIX).lower()
-    near = get_close_matches(name, [*known, _KEYWORD_ONLY], n=1, cutoff=0.5)
+    near = get_close_matches(name, [*FIELDS, _KEYWORD_ONLY], n=1, cutoff=0.5)
     if near == [_KEYWORD_ONLY] and in_config:
         message += f"; {_KEYWORD_ONLY} is a keyword of FlaskSSRSession only"
     elif near:

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from ..errors import ConfigError, FetchError
 from ..sansio.jwks import parse_key_set
-from .settings import Settings
 
 
-def read_static_keys(settings: Settings) -> dict[str, RSAPublicKey] | None:
-    """Return the keys of ``SSR_SESSION_JWKS`` by key id, or None if it is not set.
+def read_static_keys(document: Mapping[str, Any] | str) -> dict[str, RSAPublicKey]:
+    """Return the keys of ``SSR_SESSION_JWKS`` by key id.
 
+    :param document: the key set, or the path of its file.
     :raises ConfigError: the file cannot be read, or holds no usable key.
     """
-    document = settings.jwks
-    if document is None:
-        return None
     try:
         return parse_key_set(Path(document).read_bytes() if isinstance(document, str) else document)
     except OSError as error:

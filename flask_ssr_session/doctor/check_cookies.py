@@ -240,5 +240,5 @@ def check_api_cookies(environment: Environment) -> Iterator[Finding]:
         yield ok("api_cookies", "the API sets session cookies as this process expects")
     if environment.cookies is None and environment.site is not None:
         # Without an SDK in this process, only the running API shows these attributes.
-        attributes = SDKCookieSettings(observed.secure, observed.same_site, None)
+        attributes = SDKCookieSettings(secure=observed.secure, same_site=observed.same_site)
         yield from _check_attributes(environment, environment.site, attributes)

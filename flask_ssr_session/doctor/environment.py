@@ -207,7 +207,7 @@ def read_environment(state: AppState, url: str | None, *, offline: bool) -> Envi
     :param url: the front page as browsers see it; None to use that of the SDK or ``SERVER_NAME``.
     :raises ConfigError: the settings of the app or of the SDK are invalid.
     """
-    sdk = read_sdk()
+    sdk, jwks = read_sdk(), state.settings.jwks
     front_page = url
     if front_page is None:
         with suppress(ValueError):  # check_server_name reports it
@@ -221,7 +221,7 @@ def read_environment(state: AppState, url: str | None, *, offline: bool) -> Envi
         sdk_version=_sdk_version(),
         has_sdk_middleware=any(map(is_sdk_hook, state.app.before_request_funcs.get(None, []))),
         front_page=front_page,
-        static_kids=frozenset(read_static_keys(state.settings) or ()),
+        static_kids=frozenset() if jwks is None else frozenset(read_static_keys(jwks)),
         is_public_suffix=public_suffix_test(),
         is_offline=offline,
     )

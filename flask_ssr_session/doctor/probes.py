@@ -99,7 +99,7 @@ def probe_app(clock: Clock, app: Flask, front_page: str, path: str) -> ProbeResu
         message = Message()
         for name, value in response.headers:
             message[name] = value
-        answer = FetchedResponse(response.status_code, message, response.data)
+        answer = FetchedResponse(status=response.status_code, headers=message, body=response.data)
     except Exception as error:  # noqa: BLE001 - in debug mode, any exception of the app ends here
         answer = FetchError(f"the app failed with {type(error).__name__}")
     return ProbeResult(front_page + path, answer, clock.wall())

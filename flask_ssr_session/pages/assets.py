@@ -5,15 +5,15 @@ from __future__ import annotations
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
-from typing import NamedTuple
 
 from ..errors import ConfigError
+from ..sansio.frozen import Frozen
 
 _ONE_YEAR_SECONDS = 365 * 24 * 3600
-_STATIC = Path(__file__).resolve().parents[1] / "static"
+_STATIC = Path(__file__).parents[1] / "static"
 
 
-class Asset(NamedTuple):
+class Asset(Frozen):
     """One file, plain and compressed.
 
     :ivar digest: a short hash of the content, part of its URL.
@@ -58,4 +58,10 @@ def _load(suffix: str, content_type: str) -> Asset:
             f"flask_ssr_session was not built: {path.name} is missing. Install it with pip "
             '("pip install -e ." in a checkout), which builds the browser script.'
         ) from None
-    return Asset(sha256(content).hexdigest()[:16], suffix, content_type, content, gzipped)
+    return Asset(
+        digest=sha256(content).hexdigest()[:16],
+        suffix=suffix,
+        content_type=content_type,
+        content=content,
+        gzipped=gzipped,
+    )

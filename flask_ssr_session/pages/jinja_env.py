@@ -7,7 +7,6 @@ their own. Each can import, call and extend the other.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Hashable, MutableMapping
 from contextvars import ContextVar
 from functools import lru_cache
@@ -25,14 +24,12 @@ from jinja2 import (
 )
 
 from .packaged_templates import DOCUMENT, MACRO, NOTICE, TEMPLATE_PREFIX, templates_folder
+from .refresh_view import RefreshView
 
 if TYPE_CHECKING:
     from ..sansio.languages import Language
-    from .refresh_view import RefreshView
 
 _EXTENSION_NAME = "ssr_session_templates"
-
-_PLACEHOLDER = re.compile(r"\0(\w+)\0")
 
 # What the templates show in place of the current request's own view.
 template_view: ContextVar[RefreshView | None] = ContextVar("ssr_template_view", default=None)
@@ -99,11 +96,11 @@ class _PackagedLoader(FileSystemLoader):
     def _render_notice(self, **values: Hashable) -> str:
         return self.original(NOTICE).render(values)
 
-    def _render_page(self, view: RefreshView, _language: Language) -> tuple[str, ...]:
+    def _render_page(self, _language: Language, **view: Any) -> tuple[str, ...]:
         # The templates ask for the language themselves; here it is part of the cache's key only.
-        token = template_view.set(view)
+        token = template_view.set(RefreshView(**view))
         try:
-            return tuple(_PLACEHOLDER.split(self.original_document()))
+            return tuple(self.original_document().split("\0"))
         finally:
             template_view.reset(token)
 
@@ -137,7 +134,7 @@ def render_page(app: Flask, view: RefreshView, language: Language) -> tuple[str,
     :param language: that of the current request.
     """
     loader: _PackagedLoader = app.extensions[_EXTENSION_NAME]
-    return loader.render_page(view, language)
+    return loader.render_page(language, **vars(view))
 
 
 def render_notice(app: Flask, **values: Hashable) -> str:

@@ -14,7 +14,7 @@ from ..errors import error_location
 from ..sansio.languages import LANGUAGES, Language, find_language
 
 DOMAIN = "flask_ssr_session"
-FOLDER = Path(__file__).resolve().parents[1] / "translations"
+FOLDER = Path(__file__).parents[1] / "translations"
 
 
 def current_language() -> Language:

@@ -38,7 +38,7 @@ def unmodified_document() -> str:
     varying = {name: escape(value) for name in _VARYING if (value := getattr(view, name))}
     # Escaping keeps a null character, and no text of the templates has one.
     placeholders: dict[str, Any] = {name: f"\0{name}\0" for name in varying}
-    blank = view._replace(**placeholders)
+    blank = view.replace(**placeholders)
     page = list(render_page(app, blank, current_language()))
     # Every second part is the name of a field.
     page[1::2] = [varying[name] for name in page[1::2]]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from markupsafe import Markup, escape
 
+from ..sansio.frozen import Frozen
 from ..sansio.policy_values import Plan, RequestFacts
 from ..sansio.states import ResponseKind
 from ..sansio.verdict import Verdict
@@ -32,7 +33,7 @@ class BrowserSettings(NamedTuple):
     session_expired_status: int = 401
 
 
-class RefreshView(NamedTuple):
+class RefreshView(Frozen):
     """What the macro ``refresh_page()`` shows; every URL in it has been validated.
 
     :ivar page_kind: ``refresh``, ``sign_in``, ``repair``, ``sign_in_again``, ``claims``, ``outage``

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from flask import current_app
 
 from ..app_state import current_state
 from ..errors import MisuseError
 from ..flask_context import current_request
+from ..sansio.frozen import Frozen
 from ..sansio.return_path import redirect_target
 
 # In the environment of a request: session_script() was called.
@@ -19,7 +18,7 @@ _SCRIPT_MISSING = (
 )
 
 
-class SignOutView(NamedTuple):
+class SignOutView(Frozen):
     """What the macro ``sign_out_button()`` shows.
 
     :ivar target: where the button leads after the sign-out, validated.
@@ -45,4 +44,5 @@ def sign_out_view(to: str) -> SignOutView:
         app_state.warn_once("sign_out_button", _SCRIPT_MISSING)
     origins = app_state.sdk_binding().resolved.return_origins
     # Unlike a return path, this one may be the sign-in page: it does not lead back here.
-    return SignOutView(redirect_target(to, allowed_origins=origins, looping_paths=()), has_script)
+    target = redirect_target(to, allowed_origins=origins, looping_paths=())
+    return SignOutView(target=target, has_script=has_script)

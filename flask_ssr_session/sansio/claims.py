@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from enum import Enum
 from functools import partial
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -18,15 +17,13 @@ from .builtin_claims import EMAIL_VERIFIED_CLAIM, PERMISSIONS_CLAIM, ROLES_CLAIM
 from .claim_words import UNCHECKED, VALUE_ABSENT, reason_in_words
 
 
-class _Default(Enum):
-    UNSET = "not set"
-
+class _Unset:
     def __repr__(self) -> str:
-        return self.value
+        return "not set"
 
 
 # The default is not None: role=app.config.get("ADMIN_ROLE") must fail if the key is missing.
-UNSET: Final[Any] = _Default.UNSET
+UNSET: Final[Any] = _Unset()
 
 
 class ClaimValidator(Protocol):

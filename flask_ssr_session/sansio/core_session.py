@@ -7,9 +7,9 @@ anyway, the claims of the core count, as for the SDK's ``check_database``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
+from .frozen import Frozen
 from .jwt import is_time
 from .strict_json import MAX_DEPTH, decode_json, is_nested_deeper
 
@@ -31,9 +31,8 @@ _TOKEN_CLAIMS = frozenset(
 )
 
 
-# A dataclass, not a NamedTuple: error reporters iterate over tuples and would show the claims.
-@dataclass(frozen=True)
-class CoreSession:
+# No NamedTuple: error reporters iterate over tuples and would show the claims.
+class CoreSession(Frozen):
     """What the core says about a session that exists.
 
     :ivar time_created: when the user signed in, seconds since the epoch; None if it is unknown.
@@ -41,8 +40,8 @@ class CoreSession:
         is unknown.
     """
 
-    time_created: float | None
-    claims: Mapping[str, Any] | None = field(repr=False)
+    time_created: float | None = None
+    claims: Mapping[str, Any] | None = None
 
 
 def parse_core_session(body: bytes, session_handle: str) -> CoreSession | None:
@@ -69,7 +68,7 @@ def parse_core_session(body: bytes, session_handle: str) -> CoreSession | None:
             and isinstance(claims, dict)
             and not is_nested_deeper(claims, MAX_DEPTH)
         ):
-            return CoreSession(created / 1000, claims)
+            return CoreSession(time_created=created / 1000, claims=claims)
     raise ValueError("the response says nothing about the session")
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
 from werkzeug.exceptions import RequestEntityTooLarge
@@ -17,6 +16,7 @@ from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDeco
 
 from ..errors import TokenInvalidError
 from .front_token import front_token_users, user_hash
+from .frozen import Frozen
 from .jwt import decode_unverified_token
 
 MAX_FORM_BYTES = 64 * 1024
@@ -51,8 +51,7 @@ _SECRET_WORDS = frozenset({"pass", "pin", "pw", "csc"})
 _CSRF_TOKEN = "csrf_token"  # noqa: S105 - the name of a field
 
 
-@dataclass(frozen=True, repr=False)
-class ReplayableForm:
+class ReplayableForm(Frozen):
     """The fields of a form, in the order of the request, and its encoding.
 
     :ivar fields: the name and value of each; None is the value of an empty file input.
@@ -128,7 +127,7 @@ def parse_replayable_form(content_type: str, body: bytes, owner: str = "") -> Re
     texts = (text.replace("\r\n", "") for field in fields for text in field if text is not None)
     if any(set(text) & set("\0\r\n") for text in texts):
         return None
-    return ReplayableForm(mimetype, tuple(fields), owner)
+    return ReplayableForm(enctype=mimetype, fields=tuple(fields), owner=owner)
 
 
 def _submits_unchanged(name: str, value: str | None) -> bool:

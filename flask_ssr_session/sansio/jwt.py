@@ -6,12 +6,12 @@ A token is not trusted before its signature is verified, and it cannot select th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeGuard
 
 from ..errors import TokenDefect, TokenInvalidError
 from .base64url import MAX_KID_CHARS, decode_base64url
+from .frozen import Frozen
 from .strict_json import MAX_DEPTH, decode_json, is_nested_deeper
 
 MAX_TOKEN_CHARS = 8 * 1024
@@ -32,8 +32,7 @@ _FORBIDDEN_HEADER_PARAMETERS = frozenset(
 )
 
 
-@dataclass(eq=False, repr=False, slots=True)
-class ParsedToken:
+class ParsedToken(Frozen):
     """A well-formed token; nothing in it is verified.
 
     :ivar version: the token version, 3 or more.

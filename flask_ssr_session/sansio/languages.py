@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from .frozen import Frozen
 
 
-class Language(NamedTuple):
+class Language(Frozen):
     """A language that the texts exist in.
 
     :ivar tag: for the attribute ``lang`` (BCP 47).
@@ -18,17 +18,17 @@ class Language(NamedTuple):
 
 # By the name of the catalogue's folder; English has none.
 LANGUAGES = {
-    "en": Language("en"),
-    "ar": Language("ar", "rtl"),
-    "de": Language("de"),
-    "es": Language("es"),
-    "fr": Language("fr"),
-    "it": Language("it"),
-    "ja": Language("ja"),
-    "nl": Language("nl"),
-    "pl": Language("pl"),
-    "pt": Language("pt"),
-    "zh": Language("zh-Hans"),
+    "en": Language(tag="en"),
+    "ar": Language(tag="ar", direction="rtl"),
+    "de": Language(tag="de"),
+    "es": Language(tag="es"),
+    "fr": Language(tag="fr"),
+    "it": Language(tag="it"),
+    "ja": Language(tag="ja"),
+    "nl": Language(tag="nl"),
+    "pl": Language(tag="pl"),
+    "pt": Language(tag="pt"),
+    "zh": Language(tag="zh-Hans"),
 }
 # Chinese in traditional characters, by script or by region: the catalogue has simplified ones.
 _TRADITIONAL = {"hant", "tw", "hk", "mo"}

@@ -7,6 +7,7 @@ from urllib.parse import unquote
 
 from .claims import ClaimFailure
 from .cures import Cure, CurePages
+from .frozen import Frozen
 from .return_path import with_return_path
 from .states import RequestKind, ResponseKind
 
@@ -78,7 +79,7 @@ class RequestFacts(NamedTuple):
     htmx_return_path: str | None = None
 
 
-class Plan(NamedTuple):
+class Plan(Frozen):
     """What a request gets in place of its content. It is decided once and rendered once.
 
     :ivar kind: the response of a view that needs a session; ``ALLOW`` where the session is active.

@@ -156,7 +156,7 @@ def plan_response(
     else:
         kind = _script_response(verdict, facts, options, failures)
         location = _htmx_location(kind, facts, options, cure)
-    return plan._replace(kind=kind, location=location)
+    return plan.replace(kind=kind, location=location)
 
 
 def plan_refresh_page(target: str, options: PolicyOptions, *, optional: bool) -> Plan:

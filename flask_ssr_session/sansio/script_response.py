@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
+from .frozen import Frozen
 from .policy_values import Plan
 from .states import ResponseKind
 
@@ -12,7 +13,7 @@ from .states import ResponseKind
 RETRY_AFTER_SECONDS = 10
 
 
-class ScriptResponse(NamedTuple):
+class ScriptResponse(Frozen):
     """The response to a script or to a prefetch.
 
     :ivar body: to be sent as JSON; None for an empty body.
@@ -47,14 +48,15 @@ def script_response(
     """
     kind = plan.kind
     if kind is ResponseKind.PREFETCH_DECLINED:
-        return ScriptResponse(503, None)
+        return ScriptResponse(status=503, body=None)
     body: dict[str, Any] = {"message": _MESSAGES[kind]}
     if kind is ResponseKind.UNAVAILABLE_JSON:
-        return ScriptResponse(503, body, RETRY_AFTER_SECONDS)
+        return ScriptResponse(status=503, body=body, retry_after=RETRY_AFTER_SECONDS)
     if kind is ResponseKind.CLAIMS_JSON:
         # The browser SDK tells the page which claims failed.
         errors = [{"id": each.id, "reason": each.reason} for each in plan.failures]
-        return ScriptResponse(invalid_claim_status, body | {"claimValidationErrors": errors})
+        body["claimValidationErrors"] = errors
+        return ScriptResponse(status=invalid_claim_status, body=body)
     if kind in (ResponseKind.REVOKED_JSON, ResponseKind.CROSS_SITE_JSON):
-        return ScriptResponse(403, body)
-    return ScriptResponse(session_expired_status, body)
+        return ScriptResponse(status=403, body=body)
+    return ScriptResponse(status=session_expired_status, body=body)

@@ -133,7 +133,7 @@ class _TestBackend:
             raise CoreUnavailableError("the test simulates an outage")
         if session_handle in self.revoked_handles:
             return None
-        return self.sessions.get(session_handle) or CoreSession(None, None)
+        return self.sessions.get(session_handle) or CoreSession()
 
 
 def app_state_of(app: Flask) -> AppState:

@@ -6,7 +6,6 @@ import json
 import time
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -76,7 +75,7 @@ def sign_in(
     )
     set_token(client, signer.sign(claims))
     backend_of(client.application).sessions[claims["sessionHandle"]] = CoreSession(
-        time.time() - signed_in, None
+        time_created=time.time() - signed_in
     )
 
 
@@ -151,7 +150,7 @@ def change_claims(
     """
     claims = _token_claims(client, "change_claims")
     sessions, handle = backend_of(client.application).sessions, claims["sessionHandle"]
-    known = sessions.get(handle, CoreSession(None, None))
+    known = sessions.get(handle, CoreSession())
     changes = recipe_claims(
         int(time.time()),
         payload,
@@ -161,7 +160,7 @@ def change_claims(
         mfa_complete=mfa_complete,
         factors=factors,
     )
-    sessions[handle] = replace(known, claims={**(known.claims or claims), **changes})
+    sessions[handle] = known.replace(claims={**(known.claims or claims), **changes})
 
 
 def sign_out(client: FlaskClient) -> None:

@@ -14,10 +14,11 @@ from contextlib import contextmanager
 from email.message import Message
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 from ..errors import CertificateError, FetchError, HTTPClientError
+from ..sansio.frozen import Frozen
 from ..sansio.origins import DEFAULT_PORTS
 from .connection import DeadlineSocket, connect
 from .deadline import Deadline
@@ -35,7 +36,7 @@ _MAX_AGE = r"(?:^|[\s,])max-age=\"?(\d{1,10})"
 _NOT_REUSABLE = r"(?:^|[\s,])no-(?:store|cache)(?:$|[\s,=])"
 
 
-class FetchedResponse(NamedTuple):
+class FetchedResponse(Frozen):
     """A complete response, of any status."""
 
     status: int
@@ -92,7 +93,9 @@ def request(
     :raises FetchError: no complete response in time.
     """
     with _open_response(method, url, deadline, headers) as response:
-        return FetchedResponse(response.status, response.headers, _read_body(response))
+        return FetchedResponse(
+            status=response.status, headers=response.headers, body=_read_body(response)
+        )
 
 
 @contextmanager

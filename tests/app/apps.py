@@ -151,7 +151,7 @@ def stub_revocation(app: Flask, answer: Callable[[str], bool]) -> list[str]:
 
     def look_up(session_handle: str) -> CoreSession | None:
         asked.append(session_handle)
-        return None if answer(session_handle) else CoreSession(None, None)
+        return None if answer(session_handle) else CoreSession()
 
     keys = app.extensions["ssr_session_test_keys"].keys
     app.extensions["ssr_session"].override_keys_for_testing(keys, look_up)

@@ -12,11 +12,10 @@ from typing import Any
 import pytest
 
 from flask_ssr_session.config import settings as settings_module
-from flask_ssr_session.config.settings import Settings
+from flask_ssr_session.config.settings import FIELDS, Settings
 from flask_ssr_session.errors import ConfigError
 from tests.tables import rows, shown
 
-FIELDS = {field.name: field for field in dataclasses.fields(Settings)}
 WEEK = 604_800
 
 
@@ -29,7 +28,7 @@ def from_config(**config: Any) -> Settings:
 def test_nothing_is_required() -> None:
     unset = ("api_domain", "api_base_path", "jwks", "jwks_uri", "issuer", "login_url")
     off = ("insecure_jwks_http", "insecure_cross_site", "always_try_refresh", "check_revoked")
-    assert dataclasses.asdict(Settings.from_mappings({}, {})) == (
+    assert vars(Settings.from_mappings({}, {})) == (
         dict.fromkeys((*unset, "cookie_domain", "claim_pages", "step_up_url", "language"))
         | dict.fromkeys(off, False)
         | {"trusted_origins": (), "redirect_origins": (), "global_claims": True}
@@ -200,7 +199,7 @@ def refusal(config: dict[str, Any], keywords: dict[str, Any]) -> str:
 def test_impossible_value_is_an_error_with_an_example_and_not_repeated() -> None:
     assert IMPOSSIBLE.keys() == FIELDS.keys()
     for name, values in IMPOSSIBLE.items():
-        kind, example = (FIELDS[name].metadata[key] for key in ("type", "example"))
+        kind, example = FIELDS[name].type, FIELDS[name].example
         # The value may be a misplaced secret.
         secrets: list[Any] = ["\x00s3cr3t", ["s3cr3t\x00"]]
         if name not in ("issuer", "jwks"):
@@ -223,7 +222,7 @@ def test_impossible_value_is_an_error_with_an_example_and_not_repeated() -> None
 
 def test_examples_are_possible_values() -> None:
     for name, field in FIELDS.items():
-        example = field.metadata["example"]
+        example = field.example
         is_text = example not in ("False", "True") and example[0] not in "[{0123456789"
         from_config(**{name: example if is_text else ast.literal_eval(example)})
 

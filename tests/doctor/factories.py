@@ -78,7 +78,7 @@ def make_environment(
     :param settings: of the app; also answers to probes, by the name of the probe.
     """
     probes = {name: settings.pop(name) for name in PROBED if name in settings}
-    values = replace(SDK, **sdk or {}) if has_sdk else None
+    values = SDK.replace(**sdk or {}) if has_sdk else None
     if not has_sdk:
         settings = {"api_domain": API, "cookie_domain": ".example.com", **settings}
     state = AppState(Flask("doctor"), Settings())
@@ -87,7 +87,7 @@ def make_environment(
         state=state,
         resolved=ResolvedSettings.resolve(state.settings, values),
         sdk=values,
-        cookies=COOKIES._replace(**cookies or {}) if has_sdk else None,
+        cookies=COOKIES.replace(**cookies or {}) if has_sdk else None,
         sdk_version=version,
         has_sdk_middleware=has_sdk_middleware and has_sdk,
         front_page=site,
@@ -97,7 +97,7 @@ def make_environment(
     )
     for name, answer in probes.items():
         url = PROBED[name]
-        if isinstance(answer, tuple) and not isinstance(answer, FetchedResponse):
+        if isinstance(answer, tuple):
             several = [result(url.format(n), each) for n, each in enumerate(answer)]
             vars(environment)[name] = tuple(several)
         else:
@@ -142,7 +142,8 @@ def reply(
             message[name.replace("_", "-")] = value
     if isinstance(body, dict):
         body = json.dumps(body)
-    return FetchedResponse(status, message, body.encode() if isinstance(body, str) else body)
+    data = body.encode() if isinstance(body, str) else body
+    return FetchedResponse(status=status, headers=message, body=data)
 
 
 def keys(*kids: str, **headers: Any) -> FetchedResponse:

@@ -148,7 +148,7 @@ CORES: dict[str, Any] = {
     "it was not asked": ((), ""),
     "the key is wrong": ((NO_SESSION, reply("secret", 401)), REJECTS),
     "it refuses the version": ((reply("", 400), NO_SESSION), OLD_VERSION),
-    "an error": ((NO_SESSION._replace(status=500),), NOT_ACCEPTED.format("status 500")),
+    "an error": ((NO_SESSION.replace(status=500),), NOT_ACCEPTED.format("status 500")),
     "a page": ((reply("<html>"),), UNEXPECTED),
     "endless": ((reply("[" * 100_000),), UNEXPECTED),
     "a session": ((reply({"status": "OK"}),), UNEXPECTED),

@@ -25,7 +25,7 @@ DISTRUSTED = "problem keys no keys from core-{}:3567 (not trusted)…-> renew it
 AT_CORE = "ok keys {} at core-0:3567"
 NO_SET = "problem keys no keys from core-1:3567 (unexpected content)…-> correct its address"
 FIRST = "ok keys 1 key (1 dynamic) at core-0:3567, the newest dynamic one"
-ERROR = (keys("d-1")._replace(status=500),)
+ERROR = (keys("d-1").replace(status=500),)
 THREE = (f"d-{NEW - 7_200_000} d-1 s-1",)
 DISJOINT = "problem keys core-1:3567, core-2:3567 and core-0:3567 have no key in common: two dat"
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from flask_ssr_session.sansio.core_session import CoreSession, parse_core_session, with_fresh_claims
+from flask_ssr_session.sansio.core_session import parse_core_session, with_fresh_claims
 from flask_ssr_session.session import deep_freeze
 
 from ..tables import rows, shown
@@ -30,8 +30,8 @@ def test_claims_are_read_as_deep_as_those_of_a_token() -> None:
 
 def test_session_is_known_with_its_claims_and_the_time_of_sign_in_or_not_at_all() -> None:
     known = parse_core_session(said(), "h")
-    assert known == CoreSession(1_700_000_000.5, {"plan": "free"})
-    assert repr(known) == "CoreSession(time_created=1700000000.5)"
+    assert vars(known) == {"time_created": 1_700_000_000.5, "claims": {"plan": "free"}}
+    assert "free" not in repr(known)
     assert parse_core_session(b'{"status": "UNAUTHORISED"}', "h") is None
 
 

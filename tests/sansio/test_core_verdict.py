@@ -34,11 +34,11 @@ def is_down(_handle: str) -> None:
 
 def is_known(handle: str) -> CoreSession:
     assert handle == "handle-1"
-    return CoreSession(1_700_000_000, {})
+    return CoreSession(time_created=1_700_000_000, claims={})
 
 
 def has_role(_handle: str) -> CoreSession:
-    return CoreSession(None, {"st-role": {"v": ["admin"]}})
+    return CoreSession(claims={"st-role": {"v": ["admin"]}})
 
 
 @pytest.mark.parametrize("reason", [reason for reason in Reason if reason is not Reason.ACTIVE])
