@@ -73,8 +73,8 @@ def mark_no_store(state: RequestState, response: Response) -> Response:
         "X-Robots-Tag": "noindex",
         "SSR-Session": f"{verdict.state.value}; reason={reason}",
     }
-    # Of several fields of one name, one is known. Setting a field takes 2 µs, and most responses
-    # come here twice.
+    # Setting a field takes 2 µs, and most responses come here twice. If a name occurs twice,
+    # *fields* has one of its values.
     has_repeated = len(fields) != len(response.headers)
     for name, value in wanted.items():
         known = fields.get(name.lower())
