@@ -82,9 +82,11 @@ def unmark_tags(request: Request, session: SSRSession) -> None:
 def mark_tag(tag: str, session_handle: str) -> str:
     """Return an entity tag with the mark of the session that its page was rendered for.
 
-    :param tag: the value of an ``ETag`` header.
+    :param tag: the value of an ``ETag`` header; it may have the mark already.
     """
     mark = _mark(session_handle)
+    if mark in tag:
+        return tag
     return f'{tag[:-1]}{mark}"' if tag.endswith('"') else f"{tag}{mark}"
 
 

@@ -38,7 +38,9 @@ def check_requirements(state: RequestState, requirements: Requirements) -> Respo
         state.require(requirements, admits_pending=True)
     if not state.is_admitted(optional=requirements.optional):
         return respond(state)
-    if not requirements.optional:
+    if requirements.optional:
+        state.optional_shown = True
+    else:
         state.protected = True
     return None
 

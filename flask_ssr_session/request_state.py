@@ -42,7 +42,7 @@ class RequestState:
     :ivar in_hooks: Flask is running ``before_request`` functions, not the view.
     :ivar requirements: those of the view, or of the hook in front of it.
     :ivar admits_pending: the view runs for a pending session, which ``g.session`` then is.
-    :ivar protected: the view ran after a check for a session.
+    :ivar protected: content for a session was shown; *optional_shown*: content for everybody was.
     :ivar withheld: the plan that replaces the content; None while the content is shown.
     :ivar lacks_claims: content was withheld because the session lacks claims.
     :ivar rendered: the kind of this package's response that was rendered last, or None.
@@ -59,6 +59,7 @@ class RequestState:
     requirements: Requirements = Requirements()
     admits_pending: bool = False
     protected: bool = False
+    optional_shown: bool = False
     withheld: Plan | None = None
     lacks_claims: bool = False
     rendered: ResponseKind | None = None
@@ -128,9 +129,8 @@ class RequestState:
         before = self.decide()
         # With SSR_SESSION_CHECK_REVOKED, decide() has asked the core already.
         if not self.core_asked:
-            verdict = ask_core(self.app_state, self.request, before)
+            self._replace_verdict(ask_core(self.app_state, self.request, before))
             self.core_asked = True
-            self._replace_verdict(verdict)
 
     def _replace_verdict(self, verdict: Verdict) -> None:
         if verdict is not self.verdict:

@@ -47,8 +47,11 @@ class NeedsRefresh:
             state = current_request_state()
             state.set_template_optional(self._optional)
             is_shown = state.is_admitted(optional=state.optional)
-            # The page belongs to one visitor, exactly as behind session_required.
-            state.protected = state.protected or (is_shown and not state.optional)
+            if is_shown and state.optional:
+                state.optional_shown = True
+            elif is_shown:
+                # The page belongs to one visitor, exactly as behind session_required.
+                state.protected = True
             return not is_shown
         except Exception:  # noqa: BLE001
             return True
