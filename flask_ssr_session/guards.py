@@ -32,6 +32,7 @@ def check_requirements(state: RequestState, requirements: Requirements) -> Respo
     :raises InvalidClaimsError: a document was requested, and a claim without a cure failed.
     """
     state.require(requirements)
+    state.set_template_optional(False)  # a template may have been rendered before
     if requirements.asks_core:
         state.ask_core()
     if requirements.allow_pending and state.decide().pending_session is not None:
