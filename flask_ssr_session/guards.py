@@ -12,6 +12,8 @@ from weakref import WeakValueDictionary
 from flask import Flask, Response, current_app
 
 from .errors import MisuseError
+from .flask_context import current_g
+from .request_scope import InnerScope
 from .request_state import RequestState, current_request_state
 from .responses import respond
 from .sansio.requirements import Requirements, ViewMark, is_part, mark_view, wrapped_chain
@@ -32,7 +34,7 @@ def check_requirements(state: RequestState, requirements: Requirements) -> Respo
     :raises InvalidClaimsError: a document was requested, and a claim without a cure failed.
     """
     state.require(requirements)
-    state.set_template_optional(False)  # a template may have been rendered before
+    state.scope.set_template_optional(False)  # a template may have been rendered before
     if requirements.asks_core:
         state.ask_core()
     if requirements.allow_pending and state.decide().pending_session is not None:
@@ -44,6 +46,21 @@ def check_requirements(state: RequestState, requirements: Requirements) -> Respo
     else:
         state.protected = True
     return None
+
+
+def check_apart(state: RequestState, requirements: Requirements) -> Response | None:
+    """Check as :func:`check_requirements` does, for code that may run beside other code.
+
+    The requirements then hold for the code that goes on, except in a copied request context, where
+    they would hold for the view as well.
+    """
+    inner = InnerScope(state, state.scope)
+    try:
+        return check_requirements(state, requirements)
+    finally:
+        inner.leave()
+        if current_g() is state.shared:
+            state.scope.copy_from(inner)
 
 
 def guard_view(view: Callable[..., Any], requirements: Requirements) -> Callable[..., Any]:
@@ -116,26 +133,26 @@ def _guard(view: Callable[..., Any], requirements: Requirements) -> Callable[...
         @functools.wraps(view)
         async def guard(*args: Any, **kwargs: Any) -> Any:
             state = current_request_state()
-            before = state.requirements, state.admits_pending
+            inner = _enter(state, guard)
             try:
                 response = check_requirements(state, requirements)
                 return await view(*args, **kwargs) if response is None else response
             finally:
-                _restore(state, guard, *before)
+                _leave(state, inner)
 
     else:
 
         @functools.wraps(view)
         def guard(*args: Any, **kwargs: Any) -> Any:
             state = current_request_state()
-            before = state.requirements, state.admits_pending
+            inner = _enter(state, guard)
             try:
                 response = check_requirements(state, requirements)
                 if response is None:
                     return state.app_state.app.ensure_sync(view)(*args, **kwargs)
                 return response
             finally:
-                _restore(state, guard, *before)
+                _leave(state, inner)
 
     return guard
 
@@ -146,17 +163,19 @@ def _call(view: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     return app.ensure_sync(view)(*args, **kwargs)
 
 
-def _restore(
-    state: RequestState,
-    guard: Callable[..., Any],
-    requirements: Requirements,
-    admits_pending: bool,
-) -> None:
-    """Set the requirements that applied before *guard* ran, unless it is the view's.
+def _enter(state: RequestState, guard: Callable[..., Any]) -> InnerScope | None:
+    """Enter a scope of its own for *guard*, unless it is the view's.
 
     A function that the view calls, or a hook, may admit more requests than the page around it. The
-    requirements of the view itself stay: a stream is rendered later.
+    requirements of the view itself stay after it has returned: a stream is rendered later.
     """
     view = state.app_state.app.view_functions.get(state.request.endpoint or "")
-    if state.in_hooks or not is_part(view, guard):
-        state.require(requirements, admits_pending=admits_pending)
+    is_inner = state.in_hooks or not is_part(view, guard)
+    return InnerScope(state, state.scope) if is_inner else None
+
+
+def _leave(state: RequestState, inner: InnerScope | None) -> None:
+    if inner is not None:
+        inner.leave()
+        if inner.admits_pending != state.scope.admits_pending:
+            current_g()["session"] = state.session

@@ -5,19 +5,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
 
 import pytest
-from flask import Response, g, render_template, request, stream_with_context
+from flask import (
+    Flask,
+    Response,
+    copy_current_request_context,
+    g,
+    render_template,
+    request,
+    stream_with_context,
+)
 
 from flask_ssr_session import get_ssr_session, require_session, session_optional, session_required
 
-from ..browser_requests import PAGE
+from ..browser_requests import FETCH, PAGE
 from ..tables import rows
 from ..tokens import make_token
-from .apps import make_app, with_templates
+from .apps import TEMPLATE_GUARD, make_app, requiring, stub_revocation, with_templates
 from .visitors import cookies
 
 
@@ -100,3 +112,95 @@ def test_session_is_not_lent_to_a_request_without_one(site: Site) -> None:
     site.visit("/optional", anna=cookies(make_token(user_id="anna")), ben={})
 
     assert site.seen == {"anna": {"anna"}, "ben": {"nobody"}}
+
+
+# --- functions side by side in one request -------------------------------------------------------
+
+
+@session_optional
+async def part(steps: int) -> None:
+    for _ in range(steps):
+        await asyncio.sleep(0)
+
+
+async def in_tasks(_app: Flask) -> Any:
+    await asyncio.gather(part(1), part(2))  # the second begins before the first ends
+    return render_template("page.html")
+
+
+def beside(*functions: Callable[[], Any]) -> Any:
+    """Run *functions* in a thread each; return the result of the first."""
+    with ThreadPoolExecutor() as pool:
+        runs = [pool.submit(copy_current_request_context(each)) for each in functions]
+    return runs[0].result()
+
+
+def reached(event: threading.Event) -> bool:
+    event.set()
+    return True
+
+
+def guarded(view: Callable[[], Any], **condition: Any) -> Any:
+    return session_required(**condition)(view)
+
+
+def in_threads(ask_optionally: Callable[..., Any]) -> Callable[[Flask], Any]:
+    """Return a view whose template decides while a thread shows something to everybody."""
+
+    def view(_app: Flask) -> Any:
+        entered, done = threading.Event(), threading.Event()
+
+        def page() -> str:
+            entered.wait(5)
+            text = render_template("page.html")
+            done.set()
+            return text
+
+        return beside(page, ask_optionally(lambda: reached(entered) and done.wait(5)))
+
+    return view
+
+
+def while_the_core_is_asked(condition: Callable[..., Any]) -> Callable[[Flask], Any]:
+    """Return a view that requires a role while a thread shows something to everybody."""
+
+    def view(app: Flask) -> Any:
+        asked, entered, done = threading.Event(), threading.Event(), threading.Event()
+        stub_revocation(app, lambda _handle: reached(asked) and not entered.wait(5))
+
+        def page() -> Any:
+            try:
+                return condition(lambda: "content", role="admin", check_revoked=True)()
+            finally:
+                done.set()
+
+        @session_optional
+        def for_everybody() -> None:
+            entered.set()
+            done.wait(5)
+
+        return beside(page, lambda: asked.wait(5) and for_everybody())
+
+    return view
+
+
+STRANGER: Any = (dict, 401)
+READER: Any = (lambda: cookies(make_token(roles=["reader"])), 403)
+SIDE_BY_SIDE: dict[str, Any] = {
+    "tasks": (in_tasks, *STRANGER),
+    "threads": (in_threads(session_optional), *STRANGER),
+    "threads, by a call": (in_threads(partial(requiring, optional=True)), *STRANGER),
+    "a role": (while_the_core_is_asked(guarded), *READER),
+    "a role, by a call": (while_the_core_is_asked(requiring), *READER),
+}
+
+
+@rows("view, visitor, status", SIDE_BY_SIDE)
+def test_function_lowers_nothing_for_others_of_its_request(
+    view: Callable[[Flask], Any], visitor: Callable[[], dict[str, str]], status: int
+) -> None:
+    app = with_templates(make_app(), page=TEMPLATE_GUARD)
+    app.add_url_rule("/it", "it", partial(app.ensure_sync(view), app))
+    client = app.test_client(use_cookies=False)
+    assert client.get("/it", headers=FETCH | visitor()).status_code == status
+    assert client.get("/it", headers=FETCH | cookies(make_token(roles=["admin"]))).text == "content"
