@@ -14,6 +14,8 @@ from .sansio.policy_values import Plan
 from .sansio.requirements import Requirements
 from .sansio.verdict import Verdict
 
+_NOTHING = Requirements()
+
 
 class Scope:
     """The requirements of the code that runs now, and what follows from them.
@@ -29,7 +31,7 @@ class Scope:
     __slots__ = ("admits_pending", "failures", "plan", "requirements", "template_optional")
 
     def __init__(self) -> None:
-        self.requirements = Requirements()
+        self.requirements = _NOTHING
         self.admits_pending = False
         self.template_optional = False
         self.failures: tuple[Verdict, tuple[ClaimFailure, ...]] | None = None
