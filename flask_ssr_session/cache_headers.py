@@ -34,17 +34,15 @@ def set_cache_headers(
     # What choose_caching() says of most requests without a session; it saves them 1.5 µs.
     if verdict.reason is Reason.ANONYMOUS and not (state.protected or state.streaming):
         return
-    # A 304 without a type counts as a page: a cache copies its headers onto the stored page.
-    media_type = fields.get("content-type", "").partition(";")[0].strip()
-    if not media_type and response.status_code == 304:
-        media_type = "text/html"
+    # Without a type, a browser may show it as a page, and a 304 has that of the stored page.
+    media_type = fields.get("content-type", "").partition(";")[0].strip() or "text/html"
     session = state.session
     caching = choose_caching(
         verdict.state if session is None else SessionState.ACTIVE,
         media_type=media_type,
         streams=state.streaming,
         protected=state.protected,
-        optional=state.optional,
+        optional=state.optional_shown,
     )
     if caching is Caching.PRIVATE:
         _make_private(state, response, fields)

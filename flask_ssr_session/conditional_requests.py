@@ -82,7 +82,7 @@ def unmark_tags(request: Request, session: SSRSession) -> None:
 def mark_tag(tag: str, session_handle: str) -> str:
     """Return an entity tag with one mark of the session that its page was rendered for.
 
-    :param tag: the value of an ``ETag`` header.
+    :param tag: the value of an ``ETag`` header; it may have the mark already.
     """
     mark = _mark(session_handle)
     if mark in tag:

@@ -9,7 +9,7 @@ from flask import has_request_context
 
 from .errors import MisuseError
 from .exemptions import is_exempt
-from .guards import NOT_GIVEN, check_requirements, exempt_view, guard_view
+from .guards import NOT_GIVEN, check_apart, check_requirements, exempt_view, guard_view
 from .request_paths import REFRESH_ENDPOINT
 from .request_state import current_request_state
 from .responses import SessionRequired
@@ -187,7 +187,7 @@ def require_session(
     )
     state = current_request_state()
     if not state.in_hooks:
-        response = check_requirements(state, requirements)
+        response = check_apart(state, requirements)
     elif (
         is_exempt(state.app_state, state.request)
         or state.request.endpoint == REFRESH_ENDPOINT
@@ -200,7 +200,7 @@ def require_session(
         response = check_requirements(state, requirements.lowered_by(mark))
         # Marks lower the requirements of the view only: a decorator above it runs first.
         if response is None:
-            admits_pending = state.admits_pending and requirements.allow_pending
+            admits_pending = state.scope.admits_pending and requirements.allow_pending
             state.require(requirements, admits_pending=admits_pending)
     if response is not None:
         raise SessionRequired(response=response)

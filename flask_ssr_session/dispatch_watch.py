@@ -105,11 +105,16 @@ def _wrap_handle_exception(app_state: AppState, handle: Callable[..., Any]) -> C
     def handle_exception(*args: Any, **kwargs: Any) -> Any:
         request_state_of(app_state).leave_view()
         try:
-            return handle(*args, **kwargs)
+            response = handle(*args, **kwargs)
         except (SessionRequired, InvalidClaimsError) as carrier:  # the handler for 500 required one
             # Later versions of Flask may pass more arguments in front of the error.
             app: Any = app_state.app
-            return app.finalize_request(*args[:-1], _response_of(carrier), from_error_handler=True)
+            response = app.finalize_request(
+                *args[:-1], _response_of(carrier), from_error_handler=True
+            )
+        # Again: if an after_request function of the app fails, Flask sends the error page without
+        # running the functions after it.
+        return after_request(app_state, response)
 
     return handle_exception
 

@@ -1,7 +1,6 @@
 """The errors of this package, in one tree under :class:`SSRSessionError`.
 
-No message contains a token, a cookie or a claim value: a reason slug says what is wrong, and the
-only other detail is an unverified key id.
+No message contains a token, a cookie or a claim value: a reason slug says what is wrong.
 """
 
 from __future__ import annotations
@@ -56,13 +55,11 @@ class TokenError(SSRSessionError):
     """Raised for an access token that does not prove a session.
 
     :ivar reason: what is wrong with the token.
-    :ivar kid: the key id in the token, unverified, or None if it could not be read.
     """
 
-    def __init__(self, reason: TokenDefect, kid: str | None = None) -> None:
+    def __init__(self, reason: TokenDefect) -> None:
         super().__init__(reason.value)
         self.reason = reason
-        self.kid = kid
 
 
 class TokenInvalidError(TokenError):
@@ -75,15 +72,15 @@ class TokenInvalidError(TokenError):
 class TokenExpiredError(TokenError):
     """Raised for an expired token; its signature was not verified."""
 
-    def __init__(self, kid: str | None = None) -> None:
-        super().__init__(TokenDefect.EXPIRED, kid)
+    def __init__(self) -> None:
+        super().__init__(TokenDefect.EXPIRED)
 
 
 class TokenNotYetValidError(TokenError):
     """Raised for a genuine token that begins in the future: one of the two clocks is wrong."""
 
-    def __init__(self, kid: str | None = None) -> None:
-        super().__init__(TokenDefect.NOT_YET_VALID, kid)
+    def __init__(self) -> None:
+        super().__init__(TokenDefect.NOT_YET_VALID)
 
 
 class KeysUnavailableError(SSRSessionError):

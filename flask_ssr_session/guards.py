@@ -12,6 +12,8 @@ from weakref import WeakValueDictionary
 from flask import Flask, Response, current_app
 
 from .errors import MisuseError
+from .flask_context import current_g
+from .request_scope import InnerScope
 from .request_state import RequestState, current_request_state
 from .responses import respond
 from .sansio.requirements import Requirements, ViewMark, is_part, mark_view, wrapped_chain
@@ -32,15 +34,33 @@ def check_requirements(state: RequestState, requirements: Requirements) -> Respo
     :raises InvalidClaimsError: a document was requested, and a claim without a cure failed.
     """
     state.require(requirements)
+    state.scope.set_template_optional(False)  # a template may have been rendered before
     if requirements.asks_core:
         state.ask_core()
     if requirements.allow_pending and state.decide().pending_session is not None:
         state.require(requirements, admits_pending=True)
     if not state.is_admitted(optional=requirements.optional):
         return respond(state)
-    if not requirements.optional:
+    if requirements.optional:
+        state.optional_shown = True
+    else:
         state.protected = True
     return None
+
+
+def check_apart(state: RequestState, requirements: Requirements) -> Response | None:
+    """Check as :func:`check_requirements` does, for code that may run beside other code.
+
+    The requirements then hold for the code that goes on, except in a copied request context, where
+    they would hold for the view as well.
+    """
+    inner = InnerScope(state, state.scope)
+    try:
+        return check_requirements(state, requirements)
+    finally:
+        inner.leave()
+        if current_g() is state.shared:
+            state.scope.copy_from(inner)
 
 
 def guard_view(view: Callable[..., Any], requirements: Requirements) -> Callable[..., Any]:
@@ -113,24 +133,24 @@ def _guard(view: Callable[..., Any], requirements: Requirements) -> Callable[...
         @functools.wraps(view)
         async def guard(*args: Any, **kwargs: Any) -> Any:
             state = current_request_state()
-            before = state.requirements, state.admits_pending
+            inner = _enter(state, guard)
             try:
                 response = check_requirements(state, requirements)
                 return await view(*args, **kwargs) if response is None else response
             finally:
-                _restore(state, guard, before)
+                _leave(state, inner)
 
     else:
 
         @functools.wraps(view)
         def guard(*args: Any, **kwargs: Any) -> Any:
             state = current_request_state()
-            before = state.requirements, state.admits_pending
+            inner = _enter(state, guard)
             try:
                 response = check_requirements(state, requirements)
                 return view(*args, **kwargs) if response is None else response
             finally:
-                _restore(state, guard, before)
+                _leave(state, inner)
 
     return guard
 
@@ -141,18 +161,19 @@ def _call(view: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     return app.ensure_sync(view)(*args, **kwargs)
 
 
-def _restore(
-    state: RequestState, guard: Callable[..., Any], before: tuple[Requirements, bool]
-) -> None:
-    """Set the requirements that applied before *guard* ran, unless it is the view's.
+def _enter(state: RequestState, guard: Callable[..., Any]) -> InnerScope | None:
+    """Enter a scope of its own for *guard*, unless it is the view's.
 
     A function that the view calls, or a hook, may admit more requests than the page around it. The
-    requirements of the view itself stay: a stream is rendered later.
-
-    :param before: the requirements, and whether they admitted a pending session.
+    requirements of the view itself stay after it has returned: a stream is rendered later.
     """
-    if before == (state.requirements, state.admits_pending):
-        return
     view = state.app_state.app.view_functions.get(state.request.endpoint or "")
-    if state.in_hooks or not is_part(view, guard):
-        state.require(before[0], admits_pending=before[1])
+    is_inner = state.in_hooks or not is_part(view, guard)
+    return InnerScope(state, state.scope) if is_inner else None
+
+
+def _leave(state: RequestState, inner: InnerScope | None) -> None:
+    if inner is not None:
+        inner.leave()
+        if inner.admits_pending != state.scope.admits_pending:
+            current_g()["session"] = state.session

@@ -14,6 +14,7 @@ from .conditional_requests import drop_conditions, may_respond_304
 from .flask_context import current_g, current_request, query_args
 from .request_facts import read_facts
 from .request_paths import request_policy
+from .request_scope import INNER_SCOPE, Scope
 from .request_verdict import ask_app, ask_core, check_claims, decide_request, is_cured_here
 from .sansio.claims import ClaimFailure
 from .sansio.policy_values import CONTINUE_PARAMETER, Plan, RequestFacts
@@ -41,9 +42,7 @@ class RequestState:
     :ivar verdict: None until :meth:`decide` is called; set by :meth:`set_verdict` alone.
     :ivar exempt: the request has no session; its conditions and cache headers stay unchanged.
     :ivar in_hooks: Flask is running ``before_request`` functions, not the view.
-    :ivar requirements: those of the view, or of the hook in front of it.
-    :ivar admits_pending: the view runs for a pending session, which ``g.session`` then is.
-    :ivar protected: the view ran after a check for a session.
+    :ivar protected: content for a session was shown; *optional_shown*: content for everybody was.
     :ivar withheld: the plan that replaces the content; None while the content is shown.
     :ivar lacks_claims: content was withheld because the session lacks claims.
     :ivar rendered: the kind of this package's response that was rendered last, or None.
@@ -57,9 +56,8 @@ class RequestState:
     verdict: Verdict | None = None
     exempt: bool = False
     in_hooks: bool = False
-    requirements: Requirements = Requirements()
-    admits_pending: bool = False
     protected: bool = False
+    optional_shown: bool = False
     withheld: Plan | None = None
     lacks_claims: bool = False
     rendered: ResponseKind | None = None
@@ -72,10 +70,8 @@ class RequestState:
     form_checked: bool = False
     form: ReplayableForm | None = None
 
-    _failures: tuple[ClaimFailure, ...] | None = None
     _facts: RequestFacts | None = None
-    _plan: Plan | None = None
-    _template_optional: bool = False
+    _scope: Scope | None = None
 
     def __init__(self, app_state: AppState, request: Request) -> None:
         self.app_state = app_state
@@ -103,7 +99,6 @@ class RequestState:
     def set_verdict(self, verdict: Verdict) -> None:
         """Set the verdict, and with it ``g.session``."""
         before, self.verdict = self.verdict, verdict
-        self._failures = self._plan = None
         self.shared["session"] = self.session
         if verdict.session is None:
             if verdict.reason is not Reason.ANONYMOUS:
@@ -116,9 +111,18 @@ class RequestState:
     def session(self) -> SSRSession | None:
         """The value that ``g.session`` was set to."""
         verdict = self.verdict
-        if verdict is None:
-            return None
-        return verdict.session or (verdict.pending_session if self.admits_pending else None)
+        if verdict is None or verdict.pending_session is None:
+            return verdict and verdict.session
+        return verdict.pending_session if self.scope.admits_pending else None
+
+    @property
+    def scope(self) -> Scope:
+        """What the code that runs now requires: that of an inner function, or the view's."""
+        inner = INNER_SCOPE.get()
+        if inner is not None and inner.owner is self:
+            return inner
+        scope: Scope = self._scope or self.__dict__.setdefault("_scope", Scope())
+        return scope
 
     def ask_core(self) -> None:
         """Ask the core about the session, once per request.
@@ -128,9 +132,8 @@ class RequestState:
         before = self.decide()
         # With SSR_SESSION_CHECK_REVOKED, decide() has asked the core already.
         if not self.core_asked:
-            verdict = ask_core(self.app_state, self.request, before)
+            self._replace_verdict(ask_core(self.app_state, self.request, before))
             self.core_asked = True
-            self._replace_verdict(verdict)
 
     def _replace_verdict(self, verdict: Verdict) -> None:
         if verdict is not self.verdict:
@@ -138,32 +141,22 @@ class RequestState:
         if not may_respond_304(verdict.state) and not self.exempt:
             drop_conditions(self.request)
 
-    @property
-    def optional(self) -> bool:
-        """Whether the withheld content may also be seen without a session."""
-        return self.requirements.optional or self._template_optional
-
     def require(self, requirements: Requirements, *, admits_pending: bool = False) -> None:
         """Set the requirements of the code that runs from here on.
 
         :param admits_pending: ``g.session`` is set for a user with incomplete factors, too.
         """
-        if requirements != self.requirements or admits_pending != self.admits_pending:
-            self.requirements = requirements
-            self._failures = self._plan = None
-            if admits_pending != self.admits_pending:
-                self.admits_pending = admits_pending
-                self.shared["session"] = self.session
+        scope = self.scope
+        if requirements != scope.requirements or admits_pending != scope.admits_pending:
+            scope.requirements = requirements
+            scope.failures = scope.plan = None
+            if admits_pending != scope.admits_pending:
+                scope.admits_pending = admits_pending
+                current_g()["session"] = self.session
 
     def leave_view(self) -> None:
         """Drop the requirements of the view: an error handler runs."""
         self.require(Requirements())
-
-    def set_template_optional(self, optional: bool) -> None:
-        """Set whether the last ``needs_refresh`` of a template was about optional content."""
-        if optional != self._template_optional:
-            self._template_optional = optional
-            self._plan = None
 
     @property
     def failures(self) -> tuple[ClaimFailure, ...]:
@@ -173,16 +166,19 @@ class RequestState:
 
         :raises MisuseError: in debug only, a validator or an override fails.
         """
-        if self._failures is None:
-            self._failures = check_claims(
+        scope, verdict = self.scope, self.decide()
+        known = scope.failures
+        if known is None or known[0] is not verdict:
+            failures = check_claims(
                 self.app_state,
                 self.request,
                 self.session,
-                self.requirements,
-                admits_pending=self.admits_pending,
-                signed_in_at=self.decide().signed_in_at,
+                scope.requirements,
+                admits_pending=scope.admits_pending,
+                signed_in_at=verdict.signed_in_at,
             )
-        return self._failures
+            known = scope.failures = verdict, failures
+        return known[1]
 
     @property
     def facts(self) -> RequestFacts:
@@ -194,16 +190,19 @@ class RequestState:
     @property
     def plan(self) -> Plan:
         """The plan of the response, decided at the first access."""
-        if self._plan is None:
-            self._plan = plan_response(
-                self.decide(),
+        scope, verdict = self.scope, self.decide()
+        known = scope.plan
+        if known is None or known[0] is not verdict:
+            plan = plan_response(
+                verdict,
                 self.facts,
                 request_policy(self.app_state.sdk_binding()),
-                optional=self.optional,
-                optional_view=self.requirements.optional,
+                optional=scope.optional,
+                optional_view=scope.requirements.optional,
                 failures=self.failures,
             )
-        return self._plan
+            known = scope.plan = verdict, plan
+        return known[1]
 
     @property
     def page_plan(self) -> Plan:
@@ -216,10 +215,10 @@ class RequestState:
         :param optional: it also has content for visitors without a session.
         :raises MisuseError: in debug only, a claim validator or an override fails.
         """
-        verdict = self.decide()
-        is_pending = verdict.pending_session is not None and not (optional or self.admits_pending)
+        verdict, scope = self.decide(), self.scope
+        is_pending = verdict.pending_session is not None and not (optional or scope.admits_pending)
         if is_pending and is_cured_here(self.app_state, self.request, PENDING_FAILURE):
-            self.require(self.requirements, admits_pending=True)
+            self.require(scope.requirements, admits_pending=True)
         ask_app_now = self.app_state.is_revoked is not None and not (optional or self.app_asked)
         if ask_app_now and self.session is not None:
             self.app_asked = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
+from hashlib import sha256
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
@@ -165,8 +166,10 @@ class SSRSession(Immutable):
         return tuple(item for item in value if isinstance(item, str))
 
     def __repr__(self) -> str:
-        # A repr may appear in logs, where no claim value belongs.
-        return "<SSRSession (read-only)>"
+        # A repr may appear in logs, where no claim value belongs. Yet each payload has its own:
+        # Flask-Caching's memoize, for example, tells the arguments of a function apart by it.
+        digest = sha256(repr(self.access_token_payload).encode()).hexdigest()
+        return f"<SSRSession {digest[:16]} (read-only)>"
 
     if not TYPE_CHECKING:  # type checkers must report these methods as missing
 

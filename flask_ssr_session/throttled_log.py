@@ -19,9 +19,7 @@ class ThrottledLog:
         self._last: dict[str, float] = {}
         self._suppressed: dict[str, int] = {}
 
-    def write(
-        self, level: int, reason: str, message: str, *, exc_info: BaseException | None = None
-    ) -> None:
+    def write(self, level: int, reason: str, message: str) -> None:
         """Log *message* under the slug *reason*, or count it if one was logged recently.
 
         :param reason: one of a fixed set, because each reason is stored forever.
@@ -36,4 +34,5 @@ class ThrottledLog:
         self._last[reason] = now
         suppressed = self._suppressed.pop(reason, 0)
         suffix = f" ({suppressed} similar messages suppressed)" if suppressed else ""
-        logger.log(level, "%s: %s%s", reason, message, suffix, exc_info=exc_info)
+        # Never with a traceback, which may contain a token.
+        logger.log(level, "%s: %s%s", reason, message, suffix)

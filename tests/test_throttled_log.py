@@ -42,9 +42,7 @@ def test_log_has_the_lines(
         assert caplog.messages == expected
 
 
-def test_line_has_level_and_cause(clock: SteppedClock, caplog: pytest.LogCaptureFixture) -> None:
-    error = ValueError("cause")
-    ThrottledLog(clock).write(logging.ERROR, "internal", "text", exc_info=error)
+def test_line_has_its_level(clock: SteppedClock, caplog: pytest.LogCaptureFixture) -> None:
+    ThrottledLog(clock).write(logging.ERROR, "internal", "text")
     (record,) = caplog.records
     assert (record.name, record.levelno) == ("flask_ssr_session", logging.ERROR)
-    assert record.exc_info == (ValueError, error, None)

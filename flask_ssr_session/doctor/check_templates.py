@@ -30,14 +30,7 @@ class _RecordingLog(ThrottledLog):
     def __init__(self) -> None:
         self.messages: list[str] = []
 
-    def write(
-        self,
-        level: int,  # noqa: ARG002
-        reason: str,
-        message: str,
-        *,
-        exc_info: BaseException | None = None,  # noqa: ARG002
-    ) -> None:
+    def write(self, level: int, reason: str, message: str) -> None:  # noqa: ARG002
         if reason == "override_broken":
             self.messages.append(message)
 

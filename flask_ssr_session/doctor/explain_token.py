@@ -153,7 +153,8 @@ def _explain_claims(payload: Mapping[str, Any], rules: TokenRules, now: float) -
 
 def _explain_fetched(name: str, value: Any, now: float) -> Finding:
     fetched_ms: Any = value.get("t") if isinstance(value, dict) else None
-    if not (type(fetched_ms) in (int, float) and is_time(fetched_ms / 1000)):
+    # Not "/", which overflows for a long integer.
+    if not (type(fetched_ms) in (int, float) and is_time(fetched_ms // 1000)):
         return warning(
             name, "present, but not in the form that SuperTokens writes", "fetch the claim again"
         )

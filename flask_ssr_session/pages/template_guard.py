@@ -45,10 +45,15 @@ class NeedsRefresh:
         # hook has raised a setup error already.
         try:
             state = current_request_state()
-            state.set_template_optional(self._optional)
-            is_shown = state.is_admitted(optional=state.optional)
-            # The page belongs to one visitor, exactly as behind session_required.
-            state.protected = state.protected or (is_shown and not state.optional)
+            scope = state.scope
+            scope.set_template_optional(self._optional)
+            optional = self._optional or scope.requirements.optional
+            is_shown = state.is_admitted(optional=optional)
+            if is_shown and optional:
+                state.optional_shown = True
+            elif is_shown:
+                # The page belongs to one visitor, exactly as behind session_required.
+                state.protected = True
             return not is_shown
         except Exception:  # noqa: BLE001
             return True

@@ -44,6 +44,15 @@ _SECRETS = (
     "cvv",
     "otp",
     "token",
+    "securitycode",
+    # "password" in languages that the texts of this package exist in.
+    "kennwort",
+    "motdepasse",
+    "contrase",
+    "senha",
+    "wachtwoord",
+    "haslo",
+    "hasło",
 )
 # Matched as whole words only: "pin" is also part of "shipping".
 _SECRET_WORDS = frozenset({"pass", "pin", "pw", "csc"})

@@ -17,7 +17,6 @@ from .strict_json import MAX_DEPTH, decode_json, is_nested_deeper
 MAX_TOKEN_CHARS = 8 * 1024
 MAX_ID_CHARS = 1024
 
-
 # The last second of the year 9999: datetime cannot represent later times.
 END_OF_TIME = 253_402_300_799
 
@@ -68,7 +67,7 @@ def decode_unverified_token(raw_token: str) -> ParsedToken:
         raise TokenInvalidError(TokenDefect.SEGMENTS)
     kid, version = _checked_header(header_segment)
     payload = _json_object(payload_segment)
-    _check_claims(payload, version, kid)
+    _check_claims(payload, version)
     signature = _decode_segment(signature_segment)
     return ParsedToken(
         kid=kid,
@@ -127,22 +126,22 @@ def _checked_header(segment: bytes) -> tuple[str, int]:
         or not (version.isascii() and version.isdigit())
         or int(version) < OLDEST_KNOWN_VERSION
     ):
-        raise TokenInvalidError(TokenDefect.VERSION, kid)
+        raise TokenInvalidError(TokenDefect.VERSION)
     return kid, int(version)
 
 
-def _check_claims(payload: Mapping[str, Any], version: int, kid: str) -> None:
+def _check_claims(payload: Mapping[str, Any], version: int) -> None:
     if not (is_time(payload.get("exp")) and is_time(payload.get("iat"))):
-        raise TokenInvalidError(TokenDefect.TIMES, kid)
+        raise TokenInvalidError(TokenDefect.TIMES)
     if "nbf" in payload and not is_time(payload["nbf"]):
-        raise TokenInvalidError(TokenDefect.TIMES, kid)
+        raise TokenInvalidError(TokenDefect.TIMES)
     for name, first_version in ID_CLAIM_VERSIONS.items():
         if version >= first_version and not _is_identifier(payload.get(name)):
-            raise TokenInvalidError(TokenDefect.CLAIMS, kid)
+            raise TokenInvalidError(TokenDefect.CLAIMS)
     # OAuth2 access tokens (1) and id tokens (2) are signed by the same keys.
     token_type = payload.get("stt", 0)
     if type(token_type) is not int or token_type != 0:
-        raise TokenInvalidError(TokenDefect.TOKEN_TYPE, kid)
+        raise TokenInvalidError(TokenDefect.TOKEN_TYPE)
 
 
 def is_time(value: Any) -> TypeGuard[float]:

@@ -86,7 +86,7 @@ class Requirements(NamedTuple):
 
     @property
     def has_conditions(self) -> bool:
-        """Whether not every active session is admitted, apart from the SDK's global claims."""
+        """Whether the view may reject an active session that meets the SDK's global claims."""
         return self.user or self.claims != _NO_CLAIMS or self.recency != _ANY_TIME
 
     @property

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 
 class _Slug(Enum):
-    # Enum's own are Python functions, which a refused page calls 32 times: 5 µs.
+    # Enum's own are Python functions. A response that withholds content would call them 32 times,
+    # which takes 5 µs.
     __hash__ = object.__hash__
     if not TYPE_CHECKING:  # type checkers would take it for a member
         value = property(attrgetter("_value_"))

@@ -95,21 +95,21 @@ def verify_access_token(
             return cached
     token = parsed or decode_unverified_token(raw_token)
     if _has_expired(token.exp, rules, now):
-        raise TokenExpiredError(token.kid)
+        raise TokenExpiredError
     if rules.kid_prefix is not None and not token.kid.startswith(rules.kid_prefix):
-        raise TokenInvalidError(TokenDefect.KEY_KIND, token.kid)
+        raise TokenInvalidError(TokenDefect.KEY_KIND)
     if rules.issuer is not None and token.payload.get("iss") != rules.issuer:
-        raise TokenInvalidError(TokenDefect.ISSUER, token.kid)
+        raise TokenInvalidError(TokenDefect.ISSUER)
     key = keys.get_or_fetch(token.kid, token.iat)
     if key is None:
-        raise TokenInvalidError(TokenDefect.KEY_UNKNOWN, token.kid)
+        raise TokenInvalidError(TokenDefect.KEY_UNKNOWN)
     # init_app has loaded it.
     from .signature import is_signed_by
 
     if not is_signed_by(key, token.signed, token.signature):
-        raise TokenInvalidError(TokenDefect.SIGNATURE, token.kid)
+        raise TokenInvalidError(TokenDefect.SIGNATURE)
     if max(token.iat, token.payload.get("nbf", token.iat)) > now + MAX_CLOCK_AHEAD_SECONDS:
-        raise TokenNotYetValidError(token.kid)
+        raise TokenNotYetValidError
     if token.version > NEWEST_KNOWN_VERSION:
         _log_newer_version(token.version)
     # Freeze only after the signature is verified.

@@ -69,6 +69,9 @@ def app_with(view: View, **settings: Any) -> Flask:
         app,
         page=page,
         optional=page.replace("needs_refresh", "needs_refresh(optional=True)"),
+        # Its footer is for sessions only.
+        top=page.replace("needs_refresh", "needs_refresh(optional=True)")
+        + "{% if not needs_refresh %}for you{% endif %}",
         # The session itself decides, and the view has set its headers by then.
         looking=page.replace("needs_refresh", "not g.session"),
         who="secret of {{ g.session.user_id }}",
@@ -143,7 +146,9 @@ CACHING: dict[str, Any] = {  # one letter for each of ASKING
     "page": (saying(EDGE), "p---nnn"),
     "page that is a file": (sent_file(EDGE), "p---nnn"),
     "optional page": (session_optional(saying(EDGE)), "p-nnnnn"),
+    "optional part of a page": (lambda: session_optional(saying(EDGE))(), "p-nnnnn"),
     "optional by its template": (template("optional", EDGE), "p-nnnnn"),
+    "optional at the top of a template": (template("top", EDGE), "p-nnnnn"),
     "template that decides": (template("page", EDGE), "pnnnnnn"),
     "template that looks": (template("looking", EDGE), "pnnnnnn"),
     "streamed template that decides": (template("page", EDGE, stream_template), "pnnnnnn"),
@@ -154,6 +159,7 @@ CACHING: dict[str, Any] = {  # one letter for each of ASKING
     "optional page that checks later": (session_optional(checks_later), "pnnnnnn"),
     "feed": (saying(FEED), "-------"),
     "streamed CSV": (streaming("text/csv", EDGE), "-------"),
+    "page that names no type": (partial(Response, "<p>", headers=EDGE, content_type=""), "p---nnn"),
     "304 that names no type": (NO_TYPE, "p---nnn"),
     "exempt page": (session_exempt(saying(EDGE)), "......."),
     "exempt page that asks who it is": (session_exempt(asks_who_it_is), "p---nnn"),
@@ -289,6 +295,21 @@ def test_headers_that_the_app_adds_make_no_page_cacheable(
             assert {each for each in EDGE if each in response.headers} == {"Cache-Control"}, path
             assert response.status_code != 304, path
     assert client.get("/open", headers=headers | {"If-None-Match": '"tag"'}).status_code == 304
+
+
+HOOKS: dict[str, Any] = {"works": lambda response: response, "fails": lambda _response: 1 / 0}
+
+
+@rows("hook", HOOKS)
+def test_error_page_is_for_its_visitor_alone_if_a_function_after_the_request(hook: Any) -> None:
+    app = app_with(lambda: 1 / 0)
+    app.after_request(hook)
+    headers = EDGE | {"ETag": '"tag"'}
+    app.register_error_handler(500, lambda _error: (render_template("page.html"), 500, headers))
+    for asking, said in (("active", "private"), ("anonymous", "no-store"), ("expired", "no-store")):
+        response = ask_as(app, asking, PAGE)
+        assert (response.status_code, response.headers["Cache-Control"]) == (500, said), asking
+        assert response.headers.get("ETag", "").count(".ssr-") == (asking == "active"), asking
 
 
 # --- conditional requests: which conditions reach the app ----------------------------------------

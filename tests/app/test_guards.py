@@ -8,7 +8,7 @@ from functools import cache, partial
 from typing import Any
 
 import pytest
-from flask import Flask, current_app, g, render_template
+from flask import Flask, current_app, g, render_template, render_template_string
 from flask.views import MethodView, View
 
 import flask_ssr_session as ssr
@@ -240,6 +240,9 @@ def test_decorator_keeps_the_name_of_a_view_and_takes_nothing_else(guard: Any) -
 
 
 def test_going_on_signed_out_is_offered_and_honoured_on_optional_pages_only(app: Flask) -> None:
+    teaser = "{{ needs_refresh(optional=True) }}"
+    view: Function = lambda: [render_template_string(teaser), apps.requiring(str)()]  # noqa: E731
+    app.add_url_rule("/teaser", "teaser", view)
     client, mark = signed_in(app, valid_seconds=-60), "?continueSignedOut=1"
     for method in ("GET", "POST"):
         page = client.open("/news?a=1", method=method, headers=PAGE)
@@ -248,7 +251,7 @@ def test_going_on_signed_out_is_offered_and_honoured_on_optional_pages_only(app:
         assert "data-optional" in page.text
     for headers in (PAGE, FETCH):
         assert client.get("/news" + mark, headers=headers).text == "news for everyone"
-    for path in ("/account", "/page"):
+    for path in ("/account", "/page", "/teaser"):
         required = client.get(path + mark, headers=PAGE)
         assert page_shown(required) == "refresh"
         assert "data-optional" not in required.text

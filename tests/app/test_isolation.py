@@ -6,13 +6,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import re
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
+import flask
 from flask import Flask, Response, g, render_template, request, stream_with_context
 
 import flask_ssr_session as ssr
@@ -20,7 +23,14 @@ from tests.browser_requests import FETCH, PAGE
 from tests.tables import rows
 from tests.tokens import expired_token, make_token
 
-from .apps import add_views, make_app, with_templates
+from .apps import (
+    TEMPLATE_GUARD,
+    add_views,
+    make_app,
+    requiring,
+    stub_revocation,
+    with_templates,
+)
 from .visitors import cookies
 
 
@@ -129,3 +139,95 @@ def test_only_verified_tokens_are_kept(app: Flask, make: Any, status: int, kept:
 
     assert client.get("/account", headers=FETCH | cookies(token)).status_code == status
     assert is_kept(token[-200:-20]) is kept
+
+
+# --- functions side by side in one request -------------------------------------------------------
+
+
+@ssr.session_optional
+async def part(steps: int) -> None:
+    for _ in range(steps):
+        await asyncio.sleep(0)
+
+
+async def in_tasks(_app: Flask) -> Any:
+    await asyncio.gather(part(1), part(2))  # the second begins before the first ends
+    return render_template("page.html")
+
+
+def beside(*functions: Callable[[], Any]) -> Any:
+    """Run *functions* in a thread each; return the result of the first."""
+    with ThreadPoolExecutor() as pool:
+        runs = [pool.submit(flask.copy_current_request_context(each)) for each in functions]
+    return runs[0].result()
+
+
+def reached(event: threading.Event) -> bool:
+    event.set()
+    return True
+
+
+def guarded(view: Callable[[], Any], **condition: Any) -> Any:
+    return ssr.session_required(**condition)(view)
+
+
+def in_threads(ask_optionally: Callable[..., Any]) -> Callable[[Flask], Any]:
+    """Return a view whose template decides while a thread shows something to everybody."""
+
+    def view(_app: Flask) -> Any:
+        entered, done = threading.Event(), threading.Event()
+
+        def page() -> str:
+            entered.wait(5)
+            text = render_template("page.html")
+            done.set()
+            return text
+
+        return beside(page, ask_optionally(lambda: reached(entered) and done.wait(5)))
+
+    return view
+
+
+def while_the_core_is_asked(condition: Callable[..., Any]) -> Callable[[Flask], Any]:
+    """Return a view that requires a role while a thread shows something to everybody."""
+
+    def view(app: Flask) -> Any:
+        asked, entered, done = threading.Event(), threading.Event(), threading.Event()
+        stub_revocation(app, lambda _handle: reached(asked) and not entered.wait(5))
+
+        def page() -> Any:
+            try:
+                return condition(lambda: "content", role="admin", check_revoked=True)()
+            finally:
+                done.set()
+
+        @ssr.session_optional
+        def for_everybody() -> None:
+            entered.set()
+            done.wait(5)
+
+        return beside(page, lambda: asked.wait(5) and for_everybody())
+
+    return view
+
+
+STRANGER: Any = (dict, 401)
+READER: Any = (lambda: cookies(make_token(roles=["reader"])), 403)
+SIDE_BY_SIDE: dict[str, Any] = {
+    "tasks": (in_tasks, *STRANGER),
+    "threads": (in_threads(ssr.session_optional), *STRANGER),
+    "threads, by a call": (in_threads(partial(requiring, optional=True)), *STRANGER),
+    "a role": (while_the_core_is_asked(guarded), *READER),
+    "a role, by a call": (while_the_core_is_asked(requiring), *READER),
+}
+
+
+@rows("view, visitor, status", SIDE_BY_SIDE)
+def test_function_lowers_nothing_for_others_of_its_request(
+    view: Callable[[Flask], Any], visitor: Callable[[], dict[str, str]], status: int
+) -> None:
+    app = with_templates(make_app(), page=TEMPLATE_GUARD)
+    app.add_url_rule("/it", "it", partial(app.ensure_sync(view), app))
+    client = app.test_client(use_cookies=False)
+    assert client.get("/it", headers=FETCH | visitor()).status_code == status
+    assert client.get("/it", headers=FETCH | cookies(make_token(roles=["admin"]))).text == "content"

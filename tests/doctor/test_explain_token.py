@@ -56,6 +56,7 @@ DEFECTIVE: dict[str, Any] = {
     "valid soon": (made(nbf=NOW + 60), RULES, ""),
     "valid from no time": (made(nbf="x"), RULES, "nbf! token!"),
     "an address that was fetched at no time": (made(**{"st-ev": {"t": 1e16}}), RULES, "st-ev?"),
+    "fetched later than any time": (made(**{"st-ev": {"t": 10**400}}), RULES, "st-ev?"),
     "roles of another form": (made(**{"st-role": 1}), RULES, "st-role?"),
     "a tenant that is no text": (made(tId=1), RULES, "tId! token!"),
     "an empty user": (made(sub=""), RULES, "sub! token!"),

@@ -147,7 +147,8 @@ SECRETS = """
     pw userPW pw_again secret client_secret secretAnswer card cardnumber card-number creditCard
     CARD_NO cc-number cvc cvc2 card_cvc cvv CVV2 cc-csc otp totp otp-code OTP one-time-code token
     access_token apiToken csrfToken csrf_token2 xcsrf_token CSRF_TOKEN pin PIN userPin PinCode PIN2
-    user_pin pin-code"""
+    user_pin pin-code Kennwort mot_de_passe contraseña contrasena2 senha wachtwoord haslo Hasło
+    security_code securityCode"""
 HARMLESS = "shipping opinion Pinwand topic compass bypassed quote c"
 
 
