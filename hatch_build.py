@@ -15,6 +15,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -84,7 +85,10 @@ def compile_catalogues(root: Path) -> None:
 
     for source in (root / "flask_ssr_session" / "translations").rglob("*.po"):
         with source.open("rb") as po_file, source.with_suffix(".mo").open("wb") as mo_file:
-            write_mo(mo_file, read_po(po_file))
+            catalogue = read_po(po_file)
+            # It would be the minute of the build, and two builds would differ.
+            catalogue.creation_date = datetime.fromtimestamp(0, timezone.utc)
+            write_mo(mo_file, catalogue)
 
 
 def input_files(root: Path) -> list[Path]:
