@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,20 +14,16 @@ from .frame import PACKAGE, ROOT, packages
 
 BY_HAND = "by hand"
 LAUNCH: dict[str, Any] = {"chromium": launch_chromium, "firefox": launch_firefox}
+# Bundles the browser SDK alone, as the package's own is bundled.
+BUNDLE_SDK = "node_modules/esbuild/bin/esbuild node_modules/supertokens-website/index.js --bundle"
+OPTIONS = "--minify --format=iife --target=es2017 --global-name=supertokensWebsite"
 
 
-def build_bare_sdk(folder: Path) -> Path:
-    """Bundle the browser SDK alone, as the package's own is bundled; returns the file.
-
-    :param folder: does not exist yet.
-    """
-    shutil.copytree(ROOT / "frontend", folder)
+def copy_frontend(folder: Path) -> Callable[..., None]:
+    """Copy the frontend to *folder* with its npm packages; return what runs Node there."""
+    shutil.copytree(ROOT / "frontend", folder, ignore=shutil.ignore_patterns("node_modules"))
     node, environment = install(folder)
-    options = ["--bundle", "--minify", "--format=iife", "--target=es2017"]
-    options += ["--global-name=supertokensWebsite", "--outfile=bare-sdk.js"]
-    entry = "node_modules/supertokens-website/index.js"
-    run([*node, "node_modules/esbuild/bin/esbuild", entry, *options], folder, environment)
-    return folder / "bare-sdk.js"
+    return lambda *command: run([*node, *command], folder, environment)
 
 
 @contextmanager
@@ -37,8 +33,9 @@ def sites(core_uri: str, revisions: list[str], flows: list[str]) -> Iterator[dic
     for revision, package in packages(revisions).items():
         kinds |= {f"{revision}, {flow}": (package, flow) for flow in flows}
     with ExitStack() as stack, tempfile.TemporaryDirectory() as folder:
-        told = {"BARE_SDK": str(build_bare_sdk(Path(folder, "frontend")))}
-        origins = {}
+        told, origins = {"BARE_SDK": str(Path(folder, "bare-sdk.js"))}, {}
+        run_node = copy_frontend(Path(folder, "frontend"))
+        run_node(*BUNDLE_SDK.split(), *OPTIONS.split(), f"--outfile={told['BARE_SDK']}")
         for name, (package, flow) in kinds.items():
             environment = {**told, PACKAGE: package, "FLOW": flow}
             site = served(core_uri, module="benchmarks.browser_site", environment=environment)

@@ -2,7 +2,7 @@
 
 They click, type, search, post, go back, open tabs, reload, type addresses, leave and idle; a seed
 fixes what they do and when, in real time. Both engines visit all sites at the same time, with the
-real SDKs and a development core. ``--actions 200`` takes ten minutes.
+real SDKs and a development core. ``--actions 200`` takes twelve minutes.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from flask_ssr_session.dev_core import DevelopmentCore
 from .browsers import LAUNCH, sites
 from .day_plan import KINDS, LIFE_SECONDS, Step, calls_by_rule, lives, plan
 from .day_visitor import Visitor
-from .frame import RELEASED, THIS, parser, show
+from .frame import THIS, parser, show
 
 WRONG = ("never arrived", "another user", "stale", "lost entries", "forms that waited for a click")
 
@@ -48,12 +48,12 @@ def figures(visitor: Visitor, longer: list[float]) -> Iterator[tuple[str, str]]:
     yield "sign-outs", str(counts["sign-ins"] - 1)
 
 
-async def visit(origins: dict[str, str], engines: list[str], steps: list[Step]) -> list[Visitor]:
+async def visit(origins: dict[str, str], steps: list[Step]) -> list[Visitor]:
     """Let all visitors live their day at the same time."""
     async with async_playwright() as playwright:
         visitors = []
-        for engine in engines:
-            browser = await LAUNCH[engine](playwright)
+        for engine, launch in LAUNCH.items():
+            browser = await launch(playwright)
             for name, origin in origins.items():
                 visitors.append(Visitor(name, engine, await browser.new_context(), origin))
         await asyncio.gather(*(visitor.live(steps) for visitor in visitors))
@@ -61,19 +61,15 @@ async def visit(origins: dict[str, str], engines: list[str], steps: list[Step]) 
 
 
 def main() -> None:
-    options = parser("day", __doc__, actions=30, seed=17)
-    options.set_defaults(revision=[RELEASED])
-    options.add_argument("--engine", nargs="*", default=[*LAUNCH])
-    options.add_argument("--flow", nargs="*", default=["inline", "redirect"])
-    chosen = options.parse_args()
+    chosen = parser("day", __doc__, actions=30, seed=17).parse_args()
     steps = plan(chosen.seed, chosen.actions)
     with (
         DevelopmentCore(access_token_validity_seconds=LIFE_SECONDS) as core,
-        sites(core.uri, chosen.revision, chosen.flow) as origins,
+        sites(core.uri, chosen.revision, ["inline", "redirect"]) as origins,
     ):
-        visitors = asyncio.run(visit(origins, chosen.engine, steps))
+        visitors = asyncio.run(visit(origins, steps))
     longer = [*accumulate(step.pause for step in plan(chosen.seed, 30 * chosen.actions))]
-    for engine in chosen.engine:
+    for engine in LAUNCH:
         these = [visitor for visitor in visitors if visitor.engine == engine]
         show(engine, {each.site: dict(figures(each, longer)) for each in these})
 

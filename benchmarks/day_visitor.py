@@ -67,15 +67,12 @@ class Visitor:
     """One browser with cookies of its own, and what it met."""
 
     def __init__(self, site: str, engine: str, context: BrowserContext, origin: str) -> None:
-        self.site = site
-        self.engine = engine
+        self.site, self.engine = site, engine
         self.counts: Counter[str] = Counter()
         self.inputs: list[float] = []  # in seconds
         # In milliseconds: what the token had to live at a plain click, and what followed.
         self.clicks: list[dict[str, Any]] = []
-        self._context = context
-        self._origin = origin
-        self._user = ""
+        self._context, self._origin, self._user = context, origin, ""
         # Each with the addresses in its history up to the present one; the last tab is visible.
         self._tabs: dict[Page, list[str]] = {}
         self._refresh_pages: list[str] = []
@@ -84,9 +81,8 @@ class Visitor:
         """Take all steps, and ask the server what it counted."""
         await self._context.add_init_script(WATCH)
         self._context.set_default_timeout(12_000)
-        await self._context.add_cookies(
-            [{"name": "visitor", "value": self.engine, "url": self._origin}]
-        )
+        named: Any = {"name": "visitor", "value": self.engine, "url": self._origin}
+        await self._context.add_cookies([named])
         self._context.on("response", self._note_refresh_page)
         await self._open(f"{self._origin}/page/1")
         for number, step in enumerate(steps, 1):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 ROOT = Path(__file__).resolve().parents[1]
-THIS, RELEASED = "this", "9b044de"  # version 0.1.0
+THIS = "this"
 PACKAGE = "MEASURED_PACKAGE"  # the folder of a revision; empty for this one
 LOAD_BEFORE = os.getloadavg()[0]
 
@@ -29,8 +29,7 @@ def say(text: str) -> None:
 def parser(name: str, description: str | None, **numbers: int) -> argparse.ArgumentParser:
     """Return a parser with ``--revision``, and options that take whole numbers."""
     made = argparse.ArgumentParser(f"python -m benchmarks.{name}", None, description)
-    revisions = f"of git, to measure as well; {RELEASED} is 0.1.0"
-    made.add_argument("--revision", nargs="*", default=[], help=revisions)
+    made.add_argument("--revision", nargs="*", default=[], help="of git; 9b044de is 0.1.0")
     for name, default in numbers.items():
         made.add_argument(f"--{name}", type=int, default=default, help=f"default: {default}")
     return made

@@ -1,10 +1,9 @@
 """Measure the CPU time of the hook per request: ``python -m benchmarks.hook``.
 
-Each column is a kind of process: without the SDK, and with it and two recipes that require a claim
-of every session. A round starts a process of each kind. Cells are medians of microseconds over a
-bare request, and compare them: to the floor or the RSA check; alternatives to a token seen before
-and to one never seen. The refused page and rows with + say what is added: to a render of the same
-bytes, by session_required to a token seen before, and by all others to session_required.
+Each column is a kind of process: without the SDK, and with it and two recipes that require a claim.
+Cells are medians of microseconds over a bare request, and compare them: to the floor or the RSA
+check; alternatives to a token seen before and to one never seen. The refused page and rows with +
+say what is added: to a render of the same bytes, to a token seen before, or to session_required.
 """
 
 import json

@@ -80,8 +80,6 @@ def main() -> None:
         many = starmap(Case, product(chosen.engine[:1], [chosen.tabs], [AGAIN], origins))
         found = in_turns(one, chosen.rounds, run)
         found |= in_turns(many, chosen.tabrounds, run, first=1)
-        for browser in browsers.values():
-            browser.close()
     columns: defaultdict[str, dict[str, str]] = defaultdict(dict)
     for case, visits in found.items():
         times, *counts = zip(*visits, strict=True)

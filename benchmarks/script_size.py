@@ -3,25 +3,23 @@
 The script is built as the package builds it, whole and without this job. Needs npm.
 """
 
-import shutil
 import tempfile
 from pathlib import Path
 
-from hatch_build import BUNDLE, compress, run
-from tests.browser.conftest import install
+from hatch_build import BUNDLE, compress
 
-from .frame import ROOT, say, show
+from .browsers import copy_frontend
+from .frame import say, show
 
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch, "frontend")
-        shutil.copytree(ROOT / "frontend", folder, ignore=shutil.ignore_patterns("node_modules"))
-        node, environment = install(folder)
+        run_node = copy_frontend(folder)
 
         def size() -> int:
             say("building")
-            run([*node, "build.mjs", str(folder / "built"), ""], folder, environment)
+            run_node("build.mjs", str(folder / "built"), "")
             return len(compress((folder / "built" / BUNDLE).read_bytes()))
 
         whole = size()
