@@ -10,6 +10,7 @@ import asyncio
 import gc
 import re
 import threading
+import weakref
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -17,6 +18,7 @@ from typing import Any
 
 import flask
 from flask import Flask, Response, g, render_template, request, stream_with_context
+from werkzeug.test import EnvironBuilder, run_wsgi_app
 
 import flask_ssr_session as ssr
 from tests.browser_requests import FETCH, PAGE
@@ -139,6 +141,30 @@ def test_only_verified_tokens_are_kept(app: Flask, make: Any, status: int, kept:
 
     assert client.get("/account", headers=FETCH | cookies(token)).status_code == status
     assert is_kept(token[-200:-20]) is kept
+
+
+FREED: dict[str, Any] = {
+    "with a session": ("/account", make_token),
+    "refused": ("/account", expired_token),
+    "streamed": ("/streamed", make_token),
+}
+
+
+@rows("path, make", FREED)
+def test_request_is_freed_without_the_garbage_collector(app: Flask, path: str, make: Any) -> None:
+    seen: list[Any] = []
+    sent: Any = request  # the proxy
+    app.before_request(lambda: seen.append(weakref.ref(sent._get_current_object())))
+    with_templates(app, page=TEMPLATE_GUARD)
+    app.add_url_rule("/streamed", "streamed", lambda: flask.stream_template("page.html"))
+    headers = FETCH | cookies(make())
+    environ = EnvironBuilder(path, headers=[*headers.items()]).get_environ()
+    gc.disable()
+    try:
+        run_wsgi_app(app, environ, buffered=True)
+        assert seen[0]() is None
+    finally:
+        gc.enable()
 
 
 # --- functions side by side in one request -------------------------------------------------------
