@@ -13,7 +13,7 @@ from flask import Request
 
 from .app_state import AppState, current_state
 from .conditional_requests import drop_conditions, may_respond_304
-from .flask_context import current_g, current_request, query_args
+from .flask_context import current_context_id, current_g, current_request, query_args
 from .request_facts import read_facts
 from .request_paths import request_policy
 from .request_scope import INNER_SCOPE, Scope
@@ -38,7 +38,7 @@ CURRENT_STATE_KEY = "_ssr_session_running"
 class RequestState:
     """What one app knows about one request; the class holds the defaults, which few change.
 
-    :ivar shared: the values of ``g``, which requests that run inside this one share.
+    :ivar shared: the values of ``g``, also for requests inside; *context_id*: of its own context.
     :ivar parent: that of the request around this one, or None; *parent_session*: its ``g.session``.
     :ivar verdict: None until :meth:`decide` is called; set by :meth:`set_verdict` alone.
     :ivar exempt: the request has no session; its conditions and cache headers stay unchanged.
@@ -76,6 +76,7 @@ class RequestState:
     def __init__(self, app_state: AppState, request: Request) -> None:
         self.app_state = app_state
         self._get_request = cast("Callable[[], Request]", ref(request))
+        self.context_id = current_context_id()
         self.shared = shared = current_g()
         self.parent: RequestState | None = shared.get(CURRENT_STATE_KEY)
         self.parent_session = shared.get("session")
