@@ -41,9 +41,10 @@ def watch_dispatch(app_state: AppState) -> None:
         ("handle_exception", _wrap_handle_exception),
     ):
         method = getattr(app, name)
-        if getattr(method, _WATCHER, None) is not app_state:
+        # With the id: functools.wraps() copies the attribute to the other extension's function.
+        if getattr(method, _WATCHER, None) != (app_state, id(method)):
             wrapped = wrap(app_state, method)
-            setattr(wrapped, _WATCHER, app_state)
+            setattr(wrapped, _WATCHER, (app_state, id(wrapped)))
             setattr(app, name, wrapped)
 
 
