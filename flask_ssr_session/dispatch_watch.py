@@ -21,6 +21,7 @@ from .app_state import AppState
 from .hooks import after_request, before_request, begin_request, end_request
 from .request_state import request_state_of
 from .responses import InvalidClaimsError, SessionRequired
+from .sansio.requirements import Requirements
 
 _WATCHER = "_ssr_session_watcher"
 
@@ -40,9 +41,10 @@ def watch_dispatch(app_state: AppState) -> None:
         ("handle_exception", _wrap_handle_exception),
     ):
         method = getattr(app, name)
-        if getattr(method, _WATCHER, None) is not app_state:
+        # With the id: functools.wraps() copies the attribute to the other extension's function.
+        if getattr(method, _WATCHER, None) != (app_state, id(method)):
             wrapped = wrap(app_state, method)
-            setattr(wrapped, _WATCHER, app_state)
+            setattr(wrapped, _WATCHER, (app_state, id(wrapped)))
             setattr(app, name, wrapped)
 
 
@@ -90,7 +92,7 @@ def _wrap_handle_user_exception(
         # The response is complete: TRAP_HTTP_EXCEPTIONS would pass it to handlers for any error.
         if isinstance(error, SessionRequired):
             return error.response
-        request_state_of(app_state).leave_view()
+        _leave_view(app_state)
         try:
             return handle(*args, **kwargs)
         # A handler required a session, or HTTP errors are trapped and no handler matches this one.
@@ -103,7 +105,7 @@ def _wrap_handle_user_exception(
 def _wrap_handle_exception(app_state: AppState, handle: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(handle)
     def handle_exception(*args: Any, **kwargs: Any) -> Any:
-        request_state_of(app_state).leave_view()
+        _leave_view(app_state)
         try:
             response = handle(*args, **kwargs)
         except (SessionRequired, InvalidClaimsError) as carrier:  # the handler for 500 required one
@@ -117,6 +119,11 @@ def _wrap_handle_exception(app_state: AppState, handle: Callable[..., Any]) -> C
         return after_request(app_state, response)
 
     return handle_exception
+
+
+def _leave_view(app_state: AppState) -> None:
+    """Drop the requirements of the view: an error handler runs."""
+    request_state_of(app_state).require(Requirements())
 
 
 def _response_of(carrier: SessionRequired | InvalidClaimsError) -> Response:

@@ -1,4 +1,4 @@
-"""``FlaskSSRSession``: register everything with an app, in one atomic step."""
+"""``FlaskSSRSession``: set everything up for an app, in one atomic step."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class FlaskSSRSession:
             self.init_app(app)
 
     def init_app(self, app: Flask) -> None:
-        """Register the hook, the templates and the refresh page with *app*.
+        """Add the hook, the templates and the refresh page to *app*.
 
         Settings are read here, once; later changes of ``app.config`` have no effect. This uses no
         network, and the SuperTokens SDK may be initialised before or after.

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import flask.globals
 from flask import Request, g
 from flask import request as flask_request
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import SecurityError
+
+# Flask 3.2 merges the two contexts.
+_context: Any = vars(flask.globals).get("request_ctx", flask.globals.app_ctx)
 
 
 def current_request() -> Request:
@@ -18,6 +22,11 @@ def current_request() -> Request:
     """
     request: Request = flask_request._get_current_object()  # type: ignore[attr-defined]
     return request
+
+
+def current_context_id() -> int:
+    """Return a number for the request context; a copy shares the request, and perhaps ``g``."""
+    return id(_context._get_current_object())
 
 
 def trusted_host(request: Request) -> str:

@@ -12,7 +12,7 @@ from weakref import WeakValueDictionary
 from flask import Flask, Response, current_app
 
 from .errors import MisuseError
-from .flask_context import current_g
+from .flask_context import current_context_id, current_g
 from .request_scope import InnerScope
 from .request_state import RequestState, current_request_state
 from .responses import respond
@@ -54,13 +54,15 @@ def check_apart(state: RequestState, requirements: Requirements) -> Response | N
     The requirements then hold for the code that goes on, except in a copied request context, where
     they would hold for the view as well.
     """
-    inner = InnerScope(state, state.scope)
+    surrounding = state.scope
+    inner = InnerScope(state, surrounding)
     try:
         return check_requirements(state, requirements)
     finally:
-        inner.leave()
-        if current_g() is state.shared:
-            state.scope.copy_from(inner)
+        # A copy may have the g of the view, for instance in asyncio.to_thread().
+        if state.context_id == current_context_id():
+            surrounding.copy_from(inner)
+        _leave(state, inner)
 
 
 def guard_view(view: Callable[..., Any], requirements: Requirements) -> Callable[..., Any]:

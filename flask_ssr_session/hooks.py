@@ -21,7 +21,7 @@ from .conditional_requests import drop_conditions, may_respond_304, unmark_tags
 from .decorators import require_session
 from .errors import MisuseError
 from .exemptions import is_exempt
-from .flask_context import current_g
+from .flask_context import current_context_id
 from .form_capture import capture_form
 from .request_state import CURRENT_STATE_KEY, RequestState, request_state_of
 from .responses import FORM_PAGES, full_page_response, render, set_page_status
@@ -161,8 +161,9 @@ def end_request(app_state: AppState) -> None:
     A view may run a request of its own app (a test client, a ``test_request_context``), and both
     share one ``g``. Without an outer request, the value stays: a response may still be streaming.
     """
-    # Not state.shared: a copy of the request context ends alone, and has a g of its own.
-    state, shared = request_state_of(app_state), current_g()
-    shared[CURRENT_STATE_KEY] = state.parent
+    state = request_state_of(app_state)
+    if state.context_id != current_context_id():  # a copy of the context ends, not the request
+        return
+    state.shared[CURRENT_STATE_KEY] = state.parent
     if state.parent is not None:
-        shared["session"] = state.parent_session
+        state.shared["session"] = state.parent_session

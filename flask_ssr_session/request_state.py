@@ -5,13 +5,15 @@ The state is kept with the request object, so that an app's changes to ``g`` do 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, cast
+from weakref import ref
 
 from flask import Request
 
 from .app_state import AppState, current_state
 from .conditional_requests import drop_conditions, may_respond_304
-from .flask_context import current_g, current_request, query_args
+from .flask_context import current_context_id, current_g, current_request, query_args
 from .request_facts import read_facts
 from .request_paths import request_policy
 from .request_scope import INNER_SCOPE, Scope
@@ -36,9 +38,8 @@ CURRENT_STATE_KEY = "_ssr_session_running"
 class RequestState:
     """What one app knows about one request; the class holds the defaults, which few change.
 
-    :ivar shared: the values of ``g``, which requests that run inside this one share.
-    :ivar parent: the state of the request that this one runs inside of, or None.
-    :ivar parent_session: the value of ``g.session`` in that request.
+    :ivar shared: the values of ``g``, also for requests inside; *context_id*: of its own context.
+    :ivar parent: that of the request around this one, or None; *parent_session*: its ``g.session``.
     :ivar verdict: None until :meth:`decide` is called; set by :meth:`set_verdict` alone.
     :ivar exempt: the request has no session; its conditions and cache headers stay unchanged.
     :ivar in_hooks: Flask is running ``before_request`` functions, not the view.
@@ -69,18 +70,23 @@ class RequestState:
     app_asked: bool = False
     form_checked: bool = False
     form: ReplayableForm | None = None
-
     _facts: RequestFacts | None = None
     _scope: Scope | None = None
 
     def __init__(self, app_state: AppState, request: Request) -> None:
         self.app_state = app_state
-        self.request = request
+        self._get_request = cast("Callable[[], Request]", ref(request))
+        self.context_id = current_context_id()
         self.shared = shared = current_g()
         self.parent: RequestState | None = shared.get(CURRENT_STATE_KEY)
         self.parent_session = shared.get("session")
         shared[CURRENT_STATE_KEY] = self
         shared["session"] = None  # an earlier request may have left one in a g that lives on
+
+    @property
+    def request(self) -> Request:
+        """The request. It holds this state; if both held each other, they would outlive its end."""
+        return self._get_request()
 
     def decide(self) -> Verdict:
         """Return the verdict on the request, decided at the first call.
@@ -121,8 +127,7 @@ class RequestState:
         inner = INNER_SCOPE.get()
         if inner is not None and inner.owner is self:
             return inner
-        scope: Scope = self._scope or self.__dict__.setdefault("_scope", Scope())
-        return scope
+        return self._scope or self.__dict__.setdefault("_scope", Scope())
 
     def ask_core(self) -> None:
         """Ask the core about the session, once per request.
@@ -153,10 +158,6 @@ class RequestState:
             if admits_pending != scope.admits_pending:
                 scope.admits_pending = admits_pending
                 current_g()["session"] = self.session
-
-    def leave_view(self) -> None:
-        """Drop the requirements of the view: an error handler runs."""
-        self.require(Requirements())
 
     @property
     def failures(self) -> tuple[ClaimFailure, ...]:

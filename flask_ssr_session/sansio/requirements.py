@@ -143,7 +143,7 @@ def view_mark(view: Any) -> ViewMark:
 
 
 class ViewMarks:
-    """Caches the marks of an app's views, which the hook needs for every request."""
+    """Caches the marks of an app's views, which hooks need."""
 
     def __init__(self) -> None:
         self._by_endpoint: dict[str | None, tuple[Any, ViewMark]] = {}

@@ -6,7 +6,7 @@ import io
 import re
 import time
 from collections.abc import Callable
-from functools import partial
+from functools import partial, wraps
 from typing import Any, TypeAlias
 
 import pytest
@@ -511,14 +511,22 @@ def test_json_that_needs_a_session_is_confirmed_to_nobody_else(protect: Any, sta
     assert ask(app, bob).status_code == status
 
 
-def test_methods_that_another_extension_wrapped_mark_a_tag_once() -> None:
+@rows("copy", {"plainly": lambda _method: lambda wrapper: wrapper, "as functools.wraps": wraps})
+def test_methods_that_another_extension_wrapped_mark_a_tag_once(copy: Any) -> None:
     """Twin: the row "own" above."""
     app = app_with(validated(lambda: name(), date=False))
-    for method in ("preprocess_request", "process_response"):
-        setattr(app, method, partial(getattr(app, method)))  # the first request wraps them again
+
+    def publish(method: Any, *args: Any) -> Any:
+        answer = method(*args)
+        return answer and (answer.headers.update({"Cache-Control": "public"}) or answer)
+
+    for each in ("preprocess_request", "process_response"):  # the first request wraps them again
+        method = getattr(app, each)
+        setattr(app, each, copy(method)(lambda *args, method=method: publish(method, *args)))
     own = ask(app, PAGE | active()).headers["ETag"]
     again = ask(app, PAGE | active() | {"If-None-Match": own})
     assert (again.status_code, again.headers["ETag"], own.count(".ssr-")) == (304, own, 1)
+    assert again.headers["Cache-Control"] == "private"
 
 
 def test_tag_without_quotes_is_marked_as_well() -> None:

@@ -7,9 +7,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import gc
 import re
 import threading
+import weakref
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -17,6 +19,7 @@ from typing import Any
 
 import flask
 from flask import Flask, Response, g, render_template, request, stream_with_context
+from werkzeug.test import EnvironBuilder, run_wsgi_app
 
 import flask_ssr_session as ssr
 from tests.browser_requests import FETCH, PAGE
@@ -141,6 +144,30 @@ def test_only_verified_tokens_are_kept(app: Flask, make: Any, status: int, kept:
     assert is_kept(token[-200:-20]) is kept
 
 
+FREED: dict[str, Any] = {
+    "with a session": ("/account", make_token),
+    "refused": ("/account", expired_token),
+    "streamed": ("/streamed", make_token),
+}
+
+
+@rows("path, make", FREED)
+def test_request_is_freed_without_the_garbage_collector(app: Flask, path: str, make: Any) -> None:
+    seen: list[Any] = []
+    sent: Any = request  # the proxy
+    app.before_request(lambda: seen.append(weakref.ref(sent._get_current_object())))
+    with_templates(app, page=TEMPLATE_GUARD)
+    app.add_url_rule("/streamed", "streamed", lambda: flask.stream_template("page.html"))
+    headers = FETCH | cookies(make())
+    environ = EnvironBuilder(path, headers=[*headers.items()]).get_environ()
+    gc.disable()
+    try:
+        run_wsgi_app(app, environ, buffered=True)
+        assert seen[0]() is None
+    finally:
+        gc.enable()
+
+
 # --- functions side by side in one request -------------------------------------------------------
 
 
@@ -157,8 +184,11 @@ async def in_tasks(_app: Flask) -> Any:
 
 def beside(*functions: Callable[[], Any]) -> Any:
     """Run *functions* in a thread each; return the result of the first."""
+    # A thread of asyncio.to_thread has a copy of the context, and so the g of the request.
+    context = contextvars.copy_context if "g" in request.args else contextvars.Context
+    copies = map(flask.copy_current_request_context, functions)
     with ThreadPoolExecutor() as pool:
-        runs = [pool.submit(flask.copy_current_request_context(each)) for each in functions]
+        runs = [pool.submit(context().run, each) for each in copies]
     return runs[0].result()
 
 
@@ -222,12 +252,13 @@ SIDE_BY_SIDE: dict[str, Any] = {
 }
 
 
+@rows("path", {"a g of their own": "/it", "one g": "/it?g"})
 @rows("view, visitor, status", SIDE_BY_SIDE)
 def test_function_lowers_nothing_for_others_of_its_request(
-    view: Callable[[Flask], Any], visitor: Callable[[], dict[str, str]], status: int
+    view: Callable[[Flask], Any], visitor: Callable[[], dict[str, str]], status: int, path: str
 ) -> None:
     app = with_templates(make_app(), page=TEMPLATE_GUARD)
     app.add_url_rule("/it", "it", partial(app.ensure_sync(view), app))
     client = app.test_client(use_cookies=False)
-    assert client.get("/it", headers=FETCH | visitor()).status_code == status
-    assert client.get("/it", headers=FETCH | cookies(make_token(roles=["admin"]))).text == "content"
+    assert client.get(path, headers=FETCH | visitor()).status_code == status
+    assert client.get(path, headers=FETCH | cookies(make_token(roles=["admin"]))).text == "content"

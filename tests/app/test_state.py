@@ -136,13 +136,18 @@ def test_functions_of_the_app_stand_inside_ours_even_if_they_were_registered_fir
     assert seen == ["user-1", "inner", "inner", "user-1"]
 
 
-def test_request_inside_a_request_leaves_the_outer_session(app: Flask, client: FlaskClient) -> None:
+@rows("is_copied", {"a request": False, "one whose context was copied": True})
+def test_request_inside_a_request_leaves_the_outer_session(
+    app: Flask, client: FlaskClient, is_copied: bool
+) -> None:
     seen: list[str] = []
     app.add_url_rule("/inner", "inner", user)
 
     @app.route("/outer")
     @session_required
     def outer() -> str:
+        if is_copied:
+            flask.copy_current_request_context(str)()  # in the same g
         other = current_app.test_client()
         seen.extend([other.get("/inner").text, user()])
         sign_in(other, "other")
