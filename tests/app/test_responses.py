@@ -167,11 +167,14 @@ def test_open_page_is_open_and_logs_say_why(matrix_app: Flask, caplog: Logs, rea
 REDIRECT: dict[str, Any] = {"refresh_flow": "redirect"}
 NEXT = {"login_url": "/in", "login_return_param": "next"}
 OPTIONAL_WAY = "302 /refresh-session?redirectBack=/news&optional=1"
+late: Callable[[], Any] = lambda: cookies(make_token(valid_seconds=-60))  # noqa: E731
 SETTINGS: dict[str, Any] = {
     "an optional view": (REDIRECT, expired, "/news", OPTIONAL_WAY),
     "a template has no redirect": (REDIRECT, expired, "/page", "200 refresh"),
     "strangers refresh": ({"always_try_refresh": True}, dict, "/account", "200 refresh"),
     "sign-in elsewhere": (NEXT, dict, "/account", "302 /in?next=/account"),
+    "within the leeway": ({"leeway_seconds": 300}, late, "/account", "200 account of user-1"),
+    "without a leeway": ({}, late, "/account", "200 refresh"),
 }
 
 
