@@ -73,7 +73,6 @@ class AppState:
         *,
         is_revoked: Callable[[SSRSession], Any] | None = None,
         user_loader: Callable[[], Callable[[SSRSession], Any] | None] = lambda: None,
-        clock: Clock | None = None,
         sdk_reader: Callable[[], SDKSettings | None] | None = None,
     ) -> None:
         """Check what can be checked without the SDK.
@@ -87,7 +86,7 @@ class AppState:
         self.settings = settings
         self.is_revoked = is_revoked
         self._get_user_loader = user_loader
-        self.clock: Clock = clock or SystemClock()
+        self.clock: Clock = SystemClock()
         self.log = ThrottledLog(self.clock)
         self.checks: list[Callable[[AppState, ResolvedSettings], None]] = []
         self.preparations: list[Callable[[AppState], None]] = []
