@@ -154,6 +154,7 @@ def test_a_sign_out_that_fails_says_so_and_changes_nothing(
     page.unroute(act.SIGN_OUT_API)
     button.click()
     page.wait_for_url(site.url("/"))
+    other.wait_for_url(site.url("/auth?redirectToPath=/account"))
 
 
 def test_what_is_no_sign_out_changes_nothing(site: Site, page: Page, other: Page) -> None:
