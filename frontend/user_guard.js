@@ -41,7 +41,8 @@ function check({ persisted }) {
     return true;
   }
   hidePage();
-  if (hasEntries() || (isForAnother && isReloaded)) showNotice(template, uid ? "other_user" : "signed_out");
+  const mustAsk = hasEntries() || (isForAnother && isReloaded);
+  if (mustAsk) showNotice(template, uid ? "other_user" : "signed_out");
   else if (!isHidden()) leavePage(); // a hidden tab waits, so that not all reload at once
   return false;
 }

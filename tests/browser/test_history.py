@@ -313,6 +313,7 @@ def test_a_page_that_could_be_unchanged_is_shown_only_to_whom_it_was_made_for(
         assert come_back(site, page, name)["status"] == "304"
         expect(whose).to_have_text(user)
         leave(site, page)
+        page.wait_for_function("() => window.supertokensWebsite")
         page.evaluate("supertokensWebsite.attemptRefreshingSession()")
     if decides:
         # The cookies are the same, so the browser sends tag and date: 304 would end it there.
