@@ -1,7 +1,7 @@
 """The measured apps: bare ones, ones with the least hook, and ones with this package."""
 
 from base64 import urlsafe_b64decode
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
@@ -9,6 +9,8 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA256
 from flask import Flask, Response, g, render_template
 from jinja2 import DictLoader
+
+from flask_ssr_session.testing import SessionSigner
 
 View = Callable[[], Any]
 
@@ -65,10 +67,11 @@ def floor() -> Flask:
     return app
 
 
-def rsa_check(key: Any, tokens: Sequence[str]) -> Flask:
-    """Return an app whose hook only checks the RSA signature, of another token each time."""
-    parts = [token.rpartition(".") for token in tokens]
-    signed = iter([(urlsafe_b64decode(f"{end}=="), start.encode()) for start, _, end in parts])
+def rsa_check() -> Flask:
+    """Return an app whose hook only checks the RSA signature of a token."""
+    signer = SessionSigner()
+    signed, _, end = signer.sign(signer.claims("user-1", roles=["reader"])).rpartition(".")
+    signature, key = urlsafe_b64decode(f"{end}=="), signer.public_key
     app, padding, digest = bare(), PKCS1v15(), SHA256()
-    app.before_request(lambda: key.verify(*next(signed), padding, digest))
+    app.before_request(lambda: key.verify(signature, signed.encode(), padding, digest))
     return app

@@ -1,7 +1,7 @@
 """Measure gunicorn's throughput, as a share of the bare app's: ``python -m benchmarks.throughput``.
 
-Each app runs under one gthread worker. A client in this process shares the machine with it, keeps
-all connections busy, and reads every response.
+Each app runs under one gthread worker; the bare one has no hook, the next two the least one and the
+RSA check alone. A client in this process shares the machine, and keeps all connections busy.
 """
 
 import socket
@@ -47,7 +47,7 @@ def visit(port: int, seconds: float, requests: Iterator[bytes], body: bytes) -> 
 
 
 def main() -> None:
-    options = parser("throughput", __doc__, rounds=5, milliseconds=1500)
+    options = parser("throughput", __doc__, rounds=12, milliseconds=500)
     options.add_argument("--threads", type=int, nargs="+", default=[1, 4, 16])
     chosen = options.parse_args()
     signer, seconds = SessionSigner(), chosen.milliseconds / 1000
@@ -56,17 +56,18 @@ def main() -> None:
     loads = {"": (cycle(texts[:1]), b"ok"), "seen before": (cycle(texts[:1]), b"user-1")}
     loads["never seen"] = (cycle(texts), b"user-1")
     ours = f"ours(api_domain='http://localhost', jwks={{'keys': [{signer.jwk()}]}})"
+    others = {"bare": "bare()", "floor": "floor()", "RSA check": "rsa_check()"}
     ports: dict[tuple[int, str, str], int] = {}  # by threads, app and load
     with ExitStack() as stack:
-        sites = [("bare", ""), *packages(chosen.revision).items()]
+        sites = [*dict.fromkeys(others, "").items(), *packages(chosen.revision).items()]
         for threads, (name, package) in product(chosen.threads, sites):
-            app = "benchmarks.sites:" + ("bare()" if name == "bare" else ours)
+            app = "benchmarks.sites:" + others.get(name, ours)
             gthread = ("--worker-class=gthread", f"--threads={threads}")
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             server = serve(folder, None, *gthread, app=app, **{PACKAGE: package})
             port = stack.enter_context(server).port
-            for load in [""] if name == "bare" else ["seen before", "never seen"]:
-                ports[threads, name, load] = port
+            shown = [""] if name in others else ["seen before", "never seen"]
+            ports |= {(threads, name, load): port for load in shown}
         found = in_turns(
             ports, chosen.rounds, lambda case: visit(ports[case], seconds, *loads[case[2]])
         )

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 from blinker import NamedSignal
-from flask import Flask, current_app
+from flask import Flask
 
 from .clock import Clock, SystemClock
 from .config.resolved import ResolvedSettings, SDKSettings
 from .config.sdk import read_sdk
 from .config.settings import Settings
 from .errors import MisuseError, error_location
+from .flask_context import current_flask
 from .sansio.app_code import raise_misuse
 from .sansio.core_session import CoreSession
 from .sansio.cures import CurePages
@@ -236,7 +237,7 @@ def current_state() -> AppState:
 
     :raises MisuseError: ``init_app`` was not called for it.
     """
-    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+    app = current_flask()
     state: AppState | None = app.extensions.get(EXTENSION_NAME)
     if state is None:
         raise MisuseError(

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from typing import Any
 from weakref import WeakValueDictionary
 
-from flask import Flask, Response, current_app
+from flask import Response
 
 from .errors import MisuseError
-from .flask_context import current_context_id, current_g
+from .flask_context import current_context_id, current_flask, current_g
 from .request_scope import InnerScope
 from .request_state import RequestState, current_request_state
 from .responses import respond
@@ -33,8 +33,8 @@ def check_requirements(state: RequestState, requirements: Requirements) -> Respo
 
     :raises InvalidClaimsError: a document was requested, and a claim without a cure failed.
     """
-    state.require(requirements)
-    state.scope.set_template_optional(False)  # a template may have been rendered before
+    scope = state.require(requirements)
+    scope.set_template_optional(False)  # a template may have been rendered before
     if requirements.asks_core:
         state.ask_core()
     if requirements.allow_pending and state.decide().pending_session is not None:
@@ -159,8 +159,7 @@ def _guard(view: Callable[..., Any], requirements: Requirements) -> Callable[...
 
 def _call(view: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Run *view* as Flask would, which matters if a decorator hides that it is async."""
-    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
-    return app.ensure_sync(view)(*args, **kwargs)
+    return current_flask().ensure_sync(view)(*args, **kwargs)
 
 
 def _enter(state: RequestState, guard: Callable[..., Any]) -> InnerScope | None:

@@ -6,7 +6,6 @@ The state is kept with the request object, so that an app's changes to ``g`` do 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, cast
 from weakref import ref
 
 from flask import Request
@@ -19,6 +18,7 @@ from .request_paths import request_policy
 from .request_scope import INNER_SCOPE, Scope
 from .request_verdict import ask_app, ask_core, check_claims, decide_request, is_cured_here
 from .sansio.claims import ClaimFailure
+from .sansio.form_replay import ReplayableForm
 from .sansio.policy_values import CONTINUE_PARAMETER, Plan, RequestFacts
 from .sansio.requirements import Requirements
 from .sansio.response_policy import PENDING_FAILURE, is_admitted_without_session, plan_response
@@ -27,9 +27,6 @@ from .sansio.verdict import Verdict
 from .session import SSRSession
 from .signals import session_active
 from .verdict_log import log_verdict
-
-if TYPE_CHECKING:
-    from .sansio.form_replay import ReplayableForm
 
 # On g: the state of the request that runs in this app context.
 CURRENT_STATE_KEY = "_ssr_session_running"
@@ -75,7 +72,7 @@ class RequestState:
 
     def __init__(self, app_state: AppState, request: Request) -> None:
         self.app_state = app_state
-        self._get_request = cast("Callable[[], Request]", ref(request))
+        self._get_request: Callable[[], Request] = ref(request)  # type: ignore[assignment]
         self.context_id = current_context_id()
         self.shared = shared = current_g()
         self.parent: RequestState | None = shared.get(CURRENT_STATE_KEY)
@@ -146,8 +143,8 @@ class RequestState:
         if not may_respond_304(verdict.state) and not self.exempt:
             drop_conditions(self.request)
 
-    def require(self, requirements: Requirements, *, admits_pending: bool = False) -> None:
-        """Set the requirements of the code that runs from here on.
+    def require(self, requirements: Requirements, *, admits_pending: bool = False) -> Scope:
+        """Set the requirements of the code that runs from here on, and return its scope.
 
         :param admits_pending: ``g.session`` is set for a user with incomplete factors, too.
         """
@@ -158,6 +155,7 @@ class RequestState:
             if admits_pending != scope.admits_pending:
                 scope.admits_pending = admits_pending
                 current_g()["session"] = self.session
+        return scope
 
     @property
     def failures(self) -> tuple[ClaimFailure, ...]:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Flask, current_app
 from markupsafe import escape
 
+from ..flask_context import current_flask
 from .jinja_env import original_document, render_page, template_view
 from .languages import current_language
 from .refresh_page import refresh_view
@@ -31,7 +31,7 @@ def view_in_template(nonce: str | None = None) -> RefreshView:
 
 def unmodified_document() -> str:
     """Return the whole page of the current request, in its original look."""
-    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+    app = current_flask()
     view = refresh_view()
     if view.form is not None:  # each form has its own fields
         return original_document(app)
