@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import RSAKey
@@ -40,7 +41,8 @@ class Judges:
     def __init__(self, key: RSAPublicKey, kids: Collection[str] = ("d-test",)) -> None:
         self._key = key
         self._kids = kids
-        self._jwk = RSAKey.import_key(jwt.algorithms.RSAAlgorithm.to_jwk(key, as_dict=True))
+        pem = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        self._jwk = RSAKey.import_key(pem)
         # "version" is not among the registered header parameters.
         self._registry = jws.JWSRegistry(algorithms=["RS256"], strict_check_header=False)
         # Its size limits are not under test.
@@ -52,7 +54,7 @@ class Judges:
             return None
         unchecked = ("exp", "iat", "nbf", "aud", "iss", "sub", "jti")
         try:
-            decoded = jwt.decode_complete(
+            decoded = jwt.PyJWT().decode_complete(
                 token,
                 self._key,
                 algorithms=["RS256"],
