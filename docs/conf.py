@@ -26,7 +26,7 @@ python_use_unqualified_type_names = True
 # What other projects document is looked for in no inventory: building needs no network.
 nitpick_ignore_regex = [
     ("py:.*", r"(flask|werkzeug|markupsafe|cryptography|collections|datetime|typing)\..*"),
-    ("py:.*", r"(Any|Callable|Iterator|Mapping|Sequence|NoReturn|datetime|wrapt.*)"),
+    ("py:.*", r"(Any|Callable|Iterator|Mapping|Sequence|NoReturn|Unpack|datetime|wrapt.*)"),
     (
         "py:.*",
         r"(Flask|FlaskClient|HTTPException|Forbidden|(SansIO)?Response|RSA(Private|Public)Key)",
