@@ -95,7 +95,9 @@ def probe_app(clock: Clock, app: Flask, front_page: str, path: str) -> ProbeResu
     """Request the page at *path* below *front_page* from *app* itself, without a server."""
     answer: Answer
     try:
-        response = app.test_client().get(path, base_url=front_page, headers=PAGE_HEADERS)
+        # Werkzeug 3.0 takes no other mapping than a dict.
+        headers = dict(PAGE_HEADERS)
+        response = app.test_client().get(path, base_url=front_page, headers=headers)
         message = Message()
         for name, value in response.headers:
             message[name] = value

@@ -93,7 +93,7 @@ def test_one_break_on_the_way_is_one_finding(
     def serve(url: str) -> FetchedResponse:
         if url == REFRESH:
             return reply(NO_SESSION, **SIGNED_OUT)
-        answer = app.test_client().get(url, headers=probes.PAGE_HEADERS)
+        answer = app.test_client().get(url, headers=dict(probes.PAGE_HEADERS))
         named = {name.replace("-", "_"): value for name, value in answer.headers}
         return reply(answer.data, answer.status_code, **named)
 
