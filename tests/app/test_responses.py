@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from flask import Flask, Request, Response, render_template
 from flask.testing import FlaskClient
-from werkzeug.test import TestResponse
+from werkzeug.datastructures import Headers
+from werkzeug.test import EnvironBuilder, TestResponse
 
 from flask_ssr_session import MisuseError, require_session, session_required
 from flask_ssr_session.pages.refresh_page import refresh_view
@@ -445,7 +446,8 @@ def test_page_that_signs_in_without_asking_for_cookies_is_warned_of_once(
 ) -> None:
     for settings in (API, COOKIE_DOMAIN):
         app, token = make_app(**settings), make_token()
-        app.config["TRUSTED_HOSTS"] = ["localhost", "127.0.0.1"]
+        trusted = {"trusted_hosts": ["localhost", "127.0.0.1"]}
+        app.request_class = type("Careful", (Request,), trusted)
         app.before_request(lambda token=token: Response(headers={answered: token}))
         app.add_url_rule("/auth/own", "own", lambda: "", methods=["POST"])
         caplog.clear()
@@ -485,9 +487,13 @@ def test_strange_request_is_no_error_of_ours(environ: dict[str, str]) -> None:
         app.register_error_handler(code, lambda error: (render_template("page.html"), error.code))
     for path in ("/account", "/page", "/news", "/nowhere", "/refresh-session"):
         for visitor in ({}, cookies("junk")):
-            response = plain(app).get(path, headers=PAGE | visitor, environ_overrides=environ)
+            headers = Headers(PAGE | visitor)
+            builder = EnvironBuilder(path, headers=headers, environ_overrides=environ)
+            # The test client of Werkzeug 3.0 fails itself at such a host.
+            response = Response.from_app(app, builder.get_environ())
             assert response.status_code < 500, path
-            assert "content" not in response.text.replace('content="', ""), path
+            text = response.get_data(as_text=True)
+            assert "content" not in text.replace('content="', ""), path
 
 
 ONCE = (

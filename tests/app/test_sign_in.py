@@ -228,7 +228,7 @@ def test_first_request_rejects_an_endpoint_that_no_link_can_lead_to(
 
 def test_page_for_an_untrusted_host_is_an_error_of_the_request_alone() -> None:
     app = closed_app("sign_in", IN)
-    app.config["TRUSTED_HOSTS"] = ["localhost"]
+    app.request_class = type("Careful", (Request,), {"trusted_hosts": ["localhost"]})
     app.register_error_handler(
         400, lambda _error: (render_template_string("{{ needs_refresh }}") + request.path, 400)
     )

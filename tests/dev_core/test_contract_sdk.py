@@ -297,7 +297,7 @@ def test_custom_jwt_is_signed_but_is_no_session(is_static: bool | None, prefix: 
     kid = jwt.get_unverified_header(result.jwt)["kid"]
     assert kid.startswith(prefix)
     (key,) = (key for key in sessions.get_jwks().keys if key.kid == kid)
-    payload = jwt.decode(result.jwt, jwt.PyJWK(key.__dict__), algorithms=["RS256"])
+    payload = jwt.decode(result.jwt, jwt.PyJWK(key.__dict__).key, algorithms=["RS256"])
     assert (payload["hello"], payload["exp"] - payload["iat"]) == ("world", 60)
     with pytest.raises(UnauthorisedError):
         use(result.jwt)
