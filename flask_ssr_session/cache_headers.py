@@ -92,6 +92,7 @@ def vary_by_cookie(response: Response, fields: Mapping[str, str]) -> None:
     if "vary" not in fields:
         response.headers.add("Vary", "Cookie")
     elif fields["vary"] != "Cookie":
+        response.headers["Vary"] = _joined_lines(response, "Vary")
         response.vary.add("Cookie")
 
 
@@ -121,6 +122,11 @@ def undo_conditional(response: Response, fields: Mapping[str, str]) -> bool:
         response.response = getattr(response.response, "iterable", response.response)
     response.set_data(response.get_data())
     return response.content_length == complete_length if status == 206 else bool(response.data)
+
+
+def _joined_lines(response: Response, name: str) -> str:
+    """Return all values of a field as one: Werkzeug reads its first line, and drops the others."""
+    return ", ".join(response.headers.getlist(name))
 
 
 def replace_content(response: Response, replacement: Response) -> None:
@@ -156,7 +162,7 @@ def _make_private(state: RequestState, response: Response, fields: Mapping[str, 
         response.headers.add("Cache-Control", "private")
         return
     # Directives are case-insensitive (RFC 9111 section 5.2); Werkzeug finds lower case only.
-    response.headers["Cache-Control"] = response.headers["Cache-Control"].lower()
+    response.headers["Cache-Control"] = _joined_lines(response, "Cache-Control").lower()
     cache = response.cache_control
     if cache.public or cache.s_maxage is not None:
         cache.public = False

@@ -213,6 +213,7 @@ SAID: dict[str, Any] = {
     "no-store, taken back": ("must-understand, no-store", "must-understand, no-store, private"),
     "capitals": ("Public, S-MaxAge=600, Max-Age=60", "max-age=60, private"),
     "two lines": ("private\npublic, s-maxage=600", "private"),
+    "two lines, the last forbids to store": ("max-age=60\nno-store", "max-age=60, no-store"),
 }
 
 
@@ -251,12 +252,13 @@ VARIES: dict[str, Any] = {
     "another": ("Accept-Language", ["Accept-Language, Cookie"]),
     "the cookie": ("cookie", ["cookie"]),
     "anything": ("*", ["*, Cookie"]),
+    "two lines": ("Accept-Encoding\nOrigin", ["Accept-Encoding, Origin, Cookie"]),
 }
 
 
 @rows("own, sent", VARIES)
 def test_what_a_view_varies_by_is_kept_beside_the_cookie(own: str | None, sent: list[str]) -> None:
-    app = app_with(lambda: ("", {} if own is None else {"vary": own}))
+    app = app_with(lambda: ("", [("vary", line) for line in (own or "").splitlines()]))
     assert ask(app, PAGE).headers.getlist("Vary") == sent
 
 
