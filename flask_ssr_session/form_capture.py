@@ -21,7 +21,6 @@ def capture_form(state: RequestState) -> None:
     content_type = request.content_type or ""
     if (
         request.method != "POST"
-        or state.facts.path != state.facts.return_path
         or not is_same_origin(request.headers.get, request.host)
         or not can_replay(content_type, request.content_length)
     ):

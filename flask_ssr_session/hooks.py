@@ -24,9 +24,11 @@ from .exemptions import is_exempt
 from .flask_context import current_context_id
 from .form_capture import capture_form
 from .request_state import CURRENT_STATE_KEY, RequestState, request_state_of
-from .responses import FORM_PAGES, full_page_response, render, set_page_status
+from .request_verdict import check_global_claims
+from .responses import full_page_response, render, set_page_status
 from .sansio.policy_values import Plan
-from .sansio.states import RequestKind, ResponseKind
+from .sansio.request_kind import kind_of_request
+from .sansio.states import RequestKind, ResponseKind, SessionState
 from .setup_warnings import warn_of_header_tokens
 from .withholding import signal_refresh, withhold
 
@@ -88,15 +90,19 @@ def _capture_form_before_hooks(state: RequestState) -> None:
     ]
     if not (mark.keep_form or any(keywords.get("keep_form") is True for keywords in hooks)):
         return
-    if state.facts.kind is not RequestKind.DOCUMENT:
+    if kind_of_request(request.headers.get) is not RequestKind.DOCUMENT:
         return
     # Which claims an active session lacks, the view finds later. Without such a condition, its
     # body is not read: no page will show it.
     may_lack_claim = bool(mark.curable) or any(_CURABLE & keywords.keys() for keywords in hooks)
-    if state.session is not None and (may_lack_claim or not mark.global_claims):
+    session = state.session
+    if session is None:
+        # Not by the plan: the URL of sign-in may need what a hook of the app puts on g.
+        offers_form = state.decide().state in (SessionState.REFRESH, SessionState.PENDING)
+    elif may_lack_claim or not mark.global_claims:
         offers_form = may_lack_claim
     else:
-        offers_form = state.plan.kind in FORM_PAGES
+        offers_form = bool(check_global_claims(app_state, request, session))
     if offers_form:
         capture_form(state)
 

@@ -111,14 +111,14 @@ def check_claims(
     """
     if session is None or requirements.optional:
         return ()
-    report = app_state.report_broken_claim
-    claims = app_state.sdk_binding().global_claims
-    context = {} if claims is None else claims.source.user_context(request)
     failures: tuple[ClaimFailure, ...] = ()
-    if claims is not None and requirements.global_claims:
+    if requirements.global_claims:
         skip_claim = MFA_CLAIM if admits_pending else None
-        failures = claims.failures(session, context, report, skip_claim=skip_claim)
+        failures = check_global_claims(app_state, request, session, skip_claim)
     if requirements.has_conditions:
+        report = app_state.report_broken_claim
+        claims = app_state.sdk_binding().global_claims
+        context = {} if claims is None else claims.source.user_context(request)
         failures = (
             *failures,
             *requirements.claims.failures(session, context, report),
@@ -130,6 +130,21 @@ def check_claims(
     return failures and tuple(
         each for each in failures if not is_cured_here(app_state, request, each)
     )
+
+
+def check_global_claims(
+    app_state: AppState, request: Request, session: SSRSession, skip_claim: str | None = None
+) -> tuple[ClaimFailure, ...]:
+    """Return the claims that the SDK requires of every session and *session* does not meet.
+
+    :param skip_claim: the key of a claim that is not checked.
+    :raises MisuseError: in debug only, a validator or an override fails.
+    """
+    claims = app_state.sdk_binding().global_claims
+    if claims is None:
+        return ()
+    context, report = claims.source.user_context(request), app_state.report_broken_claim
+    return claims.failures(session, context, report, skip_claim=skip_claim)
 
 
 def is_cured_here(app_state: AppState, request: Request, failure: ClaimFailure) -> bool:

@@ -59,7 +59,8 @@ def refresh_view(nonce: str | None = None) -> RefreshView:
         return_param=binding.policy.login_return_param,
         has_duplicates=len(session_cookies(state.request)[0]) > 1,
         at_refresh_path=state.refresh_plan is not None,
-        form=state.form,
+        # It is sent again to the path that it was sent to, or not at all.
+        form=state.form if facts.path == facts.return_path else None,
         nonce=nonce or _app_nonce(),
     )
 

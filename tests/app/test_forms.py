@@ -323,6 +323,15 @@ def test_view_that_keeps_its_form_keeps_it_behind_a_hook_for_the_whole_app(app: 
     assert kept(post(client, path="/plain")) is None
 
 
+def test_url_of_sign_in_may_need_what_a_hook_sets() -> None:
+    app = with_entries(make_app(login_url=lambda _: f"/{g.language}/in"))
+    app.before_request(lambda: setattr(g, "language", "de"))
+    for path, fields in (("/entry", FIELDS), ("/plain", None)):
+        page = post(expired_client(app), path=path)
+        assert kept(page) == fields
+        assert 'href="/de/in?' in page.text
+
+
 # --- the body is left alone ----------------------------------------------------------------------
 
 
