@@ -7,6 +7,8 @@ from base64 import b64decode
 from collections.abc import Sequence
 from functools import lru_cache
 
+from .jwt import MAX_ID_CHARS
+
 
 def front_token_users(raw_front_tokens: Sequence[str]) -> set[str]:
     """Return the ids of the users that the cookies ``sFrontToken`` name; bad cookies name none."""
@@ -14,7 +16,8 @@ def front_token_users(raw_front_tokens: Sequence[str]) -> set[str]:
     for raw in raw_front_tokens:
         try:
             user = json.loads(b64decode(raw, validate=True))["uid"]
-            if isinstance(user, str) and user:
+            # Some servers accept a header of 256 KB, and user_hash() would keep as much.
+            if isinstance(user, str) and 0 < len(user) <= MAX_ID_CHARS:
                 user.encode()
                 users.add(user)
         # The cookie may contain anything.

@@ -214,7 +214,9 @@ def test_session_script_starts_the_sdk_on_an_ordinary_page() -> None:
     assert "data-refresh-ahead" not in script_of(text_of(app))
 
 
-FRONT_A, FRONT_B = (b64encode(b'{"uid": "%s"}' % user).decode() for user in (b"a", b"b"))
+FRONT_A, FRONT_B, FRONT_LONG, FRONT_TOO_LONG = (
+    b64encode(b'{"uid": "%s"}' % user).decode() for user in (b"a", b"b", b"a" * 1024, b"a" * 1025)
+)
 
 
 @rows(
@@ -224,6 +226,8 @@ FRONT_A, FRONT_B = (b64encode(b'{"uid": "%s"}' % user).decode() for user in (b"a
         "no session": (expired_token, [FRONT_A], None),
         "without a front token": (make_token, [], None),
         "with two": (make_token, [FRONT_A, FRONT_B], None),
+        "as long as an id may be": (make_token, [FRONT_LONG], "e8f5b1c5"),
+        "longer": (make_token, [FRONT_TOO_LONG], None),
     },
 )
 def test_session_script_says_for_whom_the_browser_requested_the_page(
