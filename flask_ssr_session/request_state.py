@@ -23,7 +23,7 @@ from .sansio.policy_values import CONTINUE_PARAMETER, Plan, RequestFacts
 from .sansio.requirements import Requirements
 from .sansio.response_policy import PENDING_FAILURE, is_admitted_without_session, plan_response
 from .sansio.states import Reason, ResponseKind
-from .sansio.verdict import Verdict
+from .sansio.verdict import Verdict, stay_pending
 from .session import SSRSession
 from .signals import session_active
 from .verdict_log import log_verdict
@@ -134,7 +134,8 @@ class RequestState:
         before = self.decide()
         # With SSR_SESSION_CHECK_REVOKED, decide() has asked the core already.
         if not self.core_asked:
-            self._replace_verdict(ask_core(self.app_state, self.request, before))
+            verdict = ask_core(self.app_state, self.request, before)
+            self._replace_verdict(stay_pending(before, verdict))
             self.core_asked = True
 
     def _replace_verdict(self, verdict: Verdict) -> None:

@@ -120,9 +120,23 @@ def apply_mfa(verdict: Verdict, requires_mfa: Callable[[], bool]) -> Verdict:
     is_complete = mfa_is_complete(session.access_token_payload)
     if is_complete is None:
         is_complete = not requires_mfa()
-    if is_complete:
-        return verdict
-    return verdict._replace(reason=Reason.MFA_PENDING, session=None, pending_session=session)
+    return verdict if is_complete else _as_pending(verdict)
+
+
+def _as_pending(verdict: Verdict) -> Verdict:
+    return verdict._replace(
+        reason=Reason.MFA_PENDING, session=None, pending_session=verdict.session
+    )
+
+
+def stay_pending(before: Verdict, verdict: Verdict) -> Verdict:
+    """Return *verdict*, which follows *before* in one request; pending if that one was.
+
+    Hooks of the app that check ``g.session`` have run and saw none, so no session may appear behind
+    them. The next token says that sign-in is complete.
+    """
+    was_pending = before.pending_session is not None
+    return _as_pending(verdict) if was_pending and verdict.session is not None else verdict
 
 
 def apply_core_session(verdict: Verdict, look_up: Callable[[str], CoreSession | None]) -> Verdict:

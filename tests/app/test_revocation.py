@@ -325,7 +325,7 @@ CHANGES: dict[str, Any] = {
     "nothing changed": ({}, {}, 200, ""),
     "a role given": ({}, ROLE, 200, "admin"),
     "a role taken": ({"roles": ["admin"]}, {"st-role": None}, 200, ""),
-    "a factor completed": ({"mfa_complete": False}, {"factors": ["totp"]}, 200, ""),
+    "a factor completed": ({"mfa_complete": False}, {"factors": ["totp"]}, 403, ""),
     "a factor required": ({}, {"mfa_complete": False}, 403, ""),
 }
 
@@ -346,6 +346,27 @@ def test_claims_of_the_core_count_on_a_page_that_asks_it(
     admitted = client.get("/admin", headers=FETCH).status_code
     assert admitted == (200 if text == "admin" else 403)
     assert len(received) <= 1  # a session is active once per request
+
+
+ASKED_BY: dict[str, Any] = {
+    "a view": (False, "/checks", 403),
+    "a view, when sign-in was": (False, "/recent", 403),
+    "a hook, behind the app's": (False, "/hooked", 403),
+    "the setting, before all hooks": (True, "/checks", 200),
+}
+
+
+@rows("strict, path, status", ASKED_BY)
+def test_no_session_appears_behind_the_hooks_of_the_app(
+    app: Flask, strict_app: Flask, strict: bool, path: str, status: int
+) -> None:
+    """The token says that a factor is missing, the core that none is."""
+    asking, seen = strict_app if strict else app, []
+    asking.before_request(lambda: seen.append(g.session))
+    client = signed_in(asking, mfa_complete=False)
+    testing.change_claims(client, mfa_complete=True)
+    assert client.get(path, headers=PAGE).status_code == status
+    assert [session is not None for session in seen] == [status == 200]
 
 
 def test_sign_in_has_to_be_recent_and_the_same_look_up_sees_revocation(app: Flask) -> None:
