@@ -36,7 +36,7 @@ def is_sign_in_page(request: Request, resolved: ResolvedSettings) -> bool:
         return False
     # The query alone may select sign-in. It must have exactly these values: of two values, some
     # views read the first and others the last.
-    query = sign_in_url(request, resolved).partition("?")[2]
+    query = sign_in_url(request, resolved).partition("#")[0].partition("?")[2]
     args = query_args(request)
     wanted = MultiDict(parse_qsl(query, keep_blank_values=True))
     return all(args.getlist(name) == values for name, values in wanted.lists())

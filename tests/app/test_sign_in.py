@@ -275,6 +275,7 @@ OPEN: dict[str, Any] = {
     "base path /: POST": (SITE, None, "", "POST /", False),
     "base path /: below a sign-in path": (UI_IN, "/in", "", "GET /in/mfa", False),
     "by query: sign-in": (SITE, "/?signin", "/auth", "GET /?signin", True),
+    "by query, with a fragment": (SITE, "/?signin#in", "/auth", "GET /?signin", True),
     "by query: home": (SITE, "/?signin", "/auth", "GET /", False),
     "by query: below the base path": (SITE, "/?signin", "/auth", "GET /auth/mfa", False),
     "by query: POST": (SITE, "/in?signin", "/auth", "POST /in?signin", False),
