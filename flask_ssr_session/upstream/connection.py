@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
 import socket
 import ssl
 import threading
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -73,13 +75,21 @@ def connect(url: str, deadline: Deadline) -> socket.socket:
     if parts.scheme == "http":
         return sock
     try:
-        context = ssl.create_default_context()
+        context = _tls_context(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
         sock.settimeout(deadline.remaining())
         # wrap_socket takes over the plain socket, and closes it if the handshake fails.
         return context.wrap_socket(sock, server_hostname=parts.hostname)
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            _tls_context.cache_clear()  # the files may have changed
         sock.close()
         raise
+
+
+@lru_cache(maxsize=1)  # reading the authorities of this machine takes 20 ms and more
+def _tls_context(_file: str | None, _folder: str | None) -> ssl.SSLContext:
+    """Return the context for all connections, while the certificates have these places."""
+    return ssl.create_default_context()
 
 
 def _open_socket(addresses: list[_Address], deadline: Deadline) -> socket.socket:

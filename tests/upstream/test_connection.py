@@ -8,11 +8,12 @@ import sys
 import threading
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 
 from flask_ssr_session.errors import CertificateError
-from flask_ssr_session.upstream import deadline
+from flask_ssr_session.upstream import connection, deadline
 from flask_ssr_session.upstream.connection import DeadlineSocket
 
 from ..clocks import SteppedClock
@@ -199,25 +200,37 @@ def test_next_address_is_tried_when_one_fails(
 # TLS
 
 CERTIFICATES: dict[str, Any] = {
-    "a trusted authority vouches for the name": ("localhost", True, ""),
-    "nobody vouches for it": ("localhost", False, f"{UNTRUSTED}self"),
-    "the certificate is another host's": ("127.0.0.1", True, f"{UNTRUSTED}IP address mismatch"),
+    "a trusted authority vouches for the name": ("localhost", True, "", 1),
+    "nobody vouches for it": ("localhost", False, f"{UNTRUSTED}self", 2),
+    "the certificate is another host's": ("127.0.0.1", True, f"{UNTRUSTED}IP address mismatch", 2),
 }
 
 
-@rows("host, is_trusted, problem", CERTIFICATES)
+@rows("host, is_trusted, problem, reads", CERTIFICATES)
 def test_certificate_must_be_trusted_for_the_host(
-    serve: Serve, certificate: Files, monkeypatch: Patch, host: str, is_trusted: bool, problem: str
+    serve: Serve,
+    certificate: Files,
+    monkeypatch: Patch,
+    host: str,
+    is_trusted: bool,
+    problem: str,
+    reads: int,
 ) -> None:
+    """The authorities are read once, and again after a failure."""
     monkeypatch.setenv("SSL_CERT_DIR", "/nowhere")
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]) if is_trusted else "")
+    connection._tls_context.cache_clear()
     url = f"https://{host}:{serve(speak_tls(certificate, answer(ok(BODY)))).port}/"
+    read = MagicMock(wraps=ssl.create_default_context)
+    monkeypatch.setattr(ssl, "create_default_context", read)
 
-    if problem:
-        with pytest.raises(CertificateError, match=problem):
-            fetch(url)
-    else:
-        assert fetch(url)[0] == BODY
+    for _ in range(2):
+        if problem:
+            with pytest.raises(CertificateError, match=problem):
+                fetch(url)
+        else:
+            assert fetch(url)[0] == BODY
+    assert read.call_count == reads
 
 
 HANDSHAKES: dict[str, Any] = {
