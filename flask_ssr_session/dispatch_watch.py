@@ -16,8 +16,10 @@ from collections.abc import Callable
 from typing import Any
 
 from flask import Response
+from werkzeug.exceptions import HTTPException
 
 from .app_state import AppState
+from .flask_context import current_request
 from .hooks import after_request, before_request, begin_request, end_request
 from .request_state import request_state_of
 from .responses import InvalidClaimsError, SessionRequired
@@ -94,10 +96,12 @@ def _wrap_handle_user_exception(
             return error.response
         _leave_view(app_state)
         try:
-            return handle(*args, **kwargs)
+            response = handle(*args, **kwargs)
         # A handler required a session, or HTTP errors are trapped and no handler matches this one.
         except (SessionRequired, InvalidClaimsError) as carrier:
-            return _response_of(carrier)
+            response = carrier
+        # Flask runs an error as a WSGI application, so its page would look like a streamed one.
+        return _response_of(response) if isinstance(response, HTTPException) else response
 
     return handle_user_exception
 
@@ -126,6 +130,6 @@ def _leave_view(app_state: AppState) -> None:
     request_state_of(app_state).require(Requirements())
 
 
-def _response_of(carrier: SessionRequired | InvalidClaimsError) -> Response:
-    response: Any = Response.force_type(carrier.get_response())
+def _response_of(error: HTTPException) -> Response:
+    response: Any = Response.force_type(error.get_response(current_request().environ))
     return response  # type: ignore[no-any-return]

@@ -23,6 +23,7 @@ from flask import (
     send_file,
     stream_template,
 )
+from werkzeug.exceptions import Gone
 from werkzeug.http import http_date
 from werkzeug.test import TestResponse
 
@@ -142,6 +143,15 @@ def checks_later() -> Any:
     return "page", EDGE
 
 
+class Missing(Gone):
+    def get_headers(self, *args: Any, **options: Any) -> list[tuple[str, str]]:
+        return [*super().get_headers(*args, **options), *EDGE.items()]
+
+
+def missing() -> Any:
+    raise Missing
+
+
 CACHING: dict[str, Any] = {  # one letter for each of ASKING
     "page": (saying(EDGE), "p---nnn"),
     "page that is a file": (sent_file(EDGE), "p---nnn"),
@@ -157,6 +167,7 @@ CACHING: dict[str, Any] = {  # one letter for each of ASKING
     "required page": (session_required(saying(EDGE)), "pnnnnnn"),
     "required redirect": (session_required(lambda: (redirect("/", 301), EDGE)), "pnnnnnn"),
     "optional page that checks later": (session_optional(checks_later), "pnnnnnn"),
+    "error page of Flask": (missing, "p---nnn"),
     "feed": (saying(FEED), "-------"),
     "streamed CSV": (streaming("text/csv", EDGE), "-------"),
     "page that names no type": (partial(Response, "<p>", headers=EDGE, content_type=""), "p---nnn"),
