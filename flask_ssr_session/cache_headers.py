@@ -63,7 +63,6 @@ def mark_no_store(state: RequestState, response: Response) -> Response:
     drop_conditions(state.request)
     fields = header_fields(response)
     _drop_cdn_cache_headers(response, fields)
-    vary_by_cookie(response, fields)
     has_session = verdict.session is not None or verdict.pending_session is not None
     reason = "claims" if state.lacks_claims and has_session else verdict.reason.value
     wanted = {

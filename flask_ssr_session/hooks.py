@@ -130,7 +130,7 @@ def after_request(app_state: AppState, response: Response) -> Response:
     if state.withheld is None:
         set_cache_headers(state, state.verdict, response, fields)
     if state.rendered is not None:
-        signal_refresh(state)
+        signal_refresh(state, state.rendered)
     return response
 
 

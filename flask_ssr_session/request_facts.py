@@ -56,6 +56,6 @@ def _htmx_return_path(request: Request, binding: SDKBinding, *, is_safe: bool) -
     try:
         page = urlsplit(headers.get("HX-Current-URL", ""))
     except ValueError:
-        page = urlsplit("/")
+        return "/"
     path = f"{page.path}?{page.query}" if page.query else page.path
     return safe_target(request, binding, path)

@@ -43,7 +43,7 @@ def warn_of_plan(
     :raises MisuseError: in debug or testing, the page that *plan* leads to requires what only that
         page can give.
     """
-    if plan.failures and session is not None:
+    if session is not None:
         _warn_of_absent_claims(app_state, session, plan)
     if plan.sign_in_is_closed and leads_to_sign_in(rendered):
         _report_dead_end(

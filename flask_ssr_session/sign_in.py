@@ -149,7 +149,7 @@ def sign_in_endpoint(adapter: MapAdapter, login_url: str, root_path: str) -> str
 
 def has_sign_in_route(request: Request, resolved: ResolvedSettings) -> bool:
     """Return whether a view serves the sign-in path; true if sign-in is not in this app."""
-    path, mount_point = sign_in_path(request, resolved) or "/", request.root_path.rstrip("/")
+    path, mount_point = sign_in_path(request, resolved) or "/", request.root_path
     if not path.startswith(f"{mount_point}/"):
         return True
     try:

@@ -24,10 +24,12 @@ def withhold(state: RequestState, plan: Plan, rendered: ResponseKind) -> None:
         state.rendered = rendered
 
 
-def signal_refresh(state: RequestState) -> None:
-    """Send a signal, once, if the response asks the browser to refresh."""
-    rendered = state.rendered
-    if rendered is not None and asks_refresh(rendered) and not state.refresh_signalled:
+def signal_refresh(state: RequestState, rendered: ResponseKind) -> None:
+    """Send a signal, once, if the response asks the browser to refresh.
+
+    :param rendered: as for :func:`withhold`.
+    """
+    if asks_refresh(rendered) and not state.refresh_signalled:
         state.refresh_signalled = True
         state.app_state.send_signal(
             refresh_requested, reason=state.decide().reason.value, answer=rendered.value

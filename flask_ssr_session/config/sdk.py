@@ -9,7 +9,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from io import BytesIO
 from types import ModuleType
 from typing import Any
 
@@ -54,20 +53,6 @@ def read_sdk() -> SDKSettings | None:
         global_claims=None if recipe is None else SDKGlobalClaims(recipe),
     )
 
-
-# The environ (PEP 3333) of a browser's page request.
-_PAGE_ENVIRON = {
-    "REQUEST_METHOD": "GET",
-    "SCRIPT_NAME": "",
-    "PATH_INFO": "/",
-    "QUERY_STRING": "",
-    "SERVER_NAME": "localhost",
-    "SERVER_PORT": "80",
-    "SERVER_PROTOCOL": "HTTP/1.1",
-    "HTTP_HOST": "localhost",
-    "HTTP_ACCEPT": "text/html",
-    "wsgi.url_scheme": "http",
-}
 
 # The SDK's validators whose result depends on the payload alone.
 _TIMELESS = frozenset(
@@ -217,7 +202,7 @@ def _check_token_transfer_method(config: Any) -> None:
     :raises ConfigError: the SDK takes tokens from headers only.
     """
     # The app's function may read the request, so it gets one like a browser's page request.
-    page_request = Request({**_PAGE_ENVIRON, "wsgi.input": BytesIO()})
+    page_request = Request.from_values(headers={"Accept": "text/html"})
     wrapped = _flask_request_class()(page_request)
     try:
         method = config.get_token_transfer_method(wrapped, False, {})

@@ -49,7 +49,7 @@ def refresh_view(nonce: str | None = None) -> RefreshView:
     withhold(state, plan, plan.page)
     state.shown_page = plan.page
     if state.streaming:
-        signal_refresh(state)
+        signal_refresh(state, plan.page)
     binding = state.app_state.sdk_binding()
     return make_refresh_view(
         plan,

@@ -122,7 +122,7 @@ def _checked_header(segment: bytes) -> tuple[str, int]:
     # Tokens of the JWT recipe and of OAuth2 have no version, and are signed by the same keys.
     if (
         not isinstance(version, str)
-        or not 0 < len(version) <= 2
+        or len(version) > 2
         or not (version.isascii() and version.isdigit())
         or int(version) < OLDEST_KNOWN_VERSION
     ):

@@ -163,7 +163,7 @@ class ViewMarks:
 
 def is_part(view: Any, function: Callable[..., Any]) -> bool:
     """Return whether *function* is *view*, or is wrapped by it."""
-    return function is view or any(function is each for each in wrapped_chain(view))
+    return any(function is each for each in wrapped_chain(view))
 
 
 def own_mark(function: Any) -> ViewMark:

@@ -42,7 +42,6 @@ class DeadlineSocket:
 
 class _DeadlineReader(io.RawIOBase):
     def __init__(self, sock: socket.socket, deadline: Deadline, max_bytes: int) -> None:
-        super().__init__()
         self._sock = sock
         self._deadline = deadline
         self._left = max_bytes
