@@ -378,12 +378,14 @@ def test_claim_of_factors_is_waived_for_a_pending_session_alone() -> None:
     assert told(app, **COMPLETE) == ["st-mfa"]
 
 
-def test_revocation_is_asked_of_a_pending_session() -> None:
-    app = app_with(ssr.session_required(allow_pending=True, check_revoked=True)(content))
+@rows("by_app, reason", {"of the core": (False, "revoked"), "of the app": (True, "revoked_by_app")})
+def test_revocation_is_asked_of_a_pending_session(by_app: bool, reason: str) -> None:
+    view = ssr.session_required(allow_pending=True, check_revoked=not by_app)(content)
+    app = app_with(view, is_revoked=(lambda _session: True) if by_app else None)
     asked = apps.stub_revocation(app, lambda _handle: True)
     answer = ask(app, "/", FETCH, **PENDING)
-    assert (answer.status_code, len(asked)) == (401, 1)
-    assert answer.headers["SSR-Session"] == "refresh; reason=revoked"
+    assert (answer.status_code, len(asked)) == ((403, 0) if by_app else (401, 1))
+    assert answer.headers["SSR-Session"] == f"refresh; reason={reason}"
 
 
 FACTOR_PAGES: dict[str, Any] = {

@@ -11,6 +11,7 @@ import logging
 import re
 from base64 import b64encode
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import cache, partial
 from typing import Any
 
@@ -386,6 +387,30 @@ def test_body_that_will_not_be_shown_is_not_read(state: str, environ: Any, answe
         response = client.post("/unread", headers=headers, environ_overrides=body | environ)
     assert f"{response.status_code} {page_shown(response)}" == answer
     assert (response.text == "done") is (state == "active")
+
+
+HOOK_CONDITIONS: dict[str, Any] = {
+    "an address": ({"email_verified": True}, True),
+    "a validator": ({"validators": []}, True),
+    "a factor": ({"factor": "totp"}, True),
+    "a user": ({"user": True}, True),
+    "a role": ({"role": "admin"}, False),
+}
+
+
+@rows("condition, is_read", HOOK_CONDITIONS)
+def test_hook_reads_the_form_of_a_session_if_a_page_may_show_it(
+    condition: dict[str, Any], is_read: bool
+) -> None:
+    app = make_app()
+    app.before_request(partial(require_session, keep_form=True, **condition))
+    client = signed_in(app)
+    body = {"CONTENT_TYPE": URLENCODED, "CONTENT_LENGTH": "9", "wsgi.input": UNTOUCHABLE}
+    with outage(app):
+        assert client.post("/", headers=FORM, environ_overrides=body).status_code == 503
+    error = pytest.raises(AssertionError, match="the body was read")
+    with error if is_read else nullcontext():
+        client.post("/", headers=FORM, environ_overrides=body)
 
 
 @rows("limit, is_kept", {"smaller": (10, False), "larger": (65_536, True)})

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flask import Blueprint, Flask, Response, abort, g, render_template, request
+from flask import Blueprint, Flask, Response, abort, after_this_request, g, render_template, request
 from flask import render_template_string as render
 from flask import stream_template_string as stream
 from flask.views import MethodView
@@ -64,9 +64,11 @@ def plain() -> Function:
 def test_view_named_static_is_guarded_although_a_static_folder_is_set_later() -> None:
     app = closed(apps.make_app(Flask("late", static_folder=None)))
     app.static_folder = "static"
-    app.add_url_rule("/files", "static", plain())
-    assert ask(app, "/files", STRANGER).status_code == 401
-    assert ask(app, "/files", READER).text == "content for user-1"
+    for endpoint in ("static", "no-blueprint.static"):
+        app.add_url_rule(f"/{endpoint}", endpoint, plain())
+    for endpoint in ("static", "no-blueprint.static"):
+        assert ask(app, f"/{endpoint}", STRANGER).status_code == 401
+        assert ask(app, f"/{endpoint}", READER).text == "content for user-1"
 
 
 def for_admins(view: Function) -> Function:
@@ -286,12 +288,15 @@ def test_guard_opens_nothing_around_its_function(
 
 @pytest.mark.parametrize("decorate", [ssr.session_optional, ssr.session_exempt])
 def test_decorated_hook_opens_and_closes_nothing(claims_app: Flask, decorate: Function) -> None:
-    app = claims_app
-    app.before_request(decorate(lambda: None))
+    app, hook = claims_app, decorate(lambda: None)
+    app.before_request(hook)
+    app.before_request(lambda: decided() if request.endpoint == "both" else None)
+    app.add_url_rule("/both", "both", hook)
     app.add_url_rule("/dash", "dash", decided)
     app.add_url_rule("/auth", "sign_in", lambda: "sign in")
     app.add_url_rule("/health", "health", ssr.session_exempt(lambda: "ok"))
     assert "SECRET" not in ask(app, "/dash", STRANGER).text
+    assert ask(app, "/both", STRANGER).text == "held back"
     app.before_request_funcs[None].append(ssr.require_session)
     assert ask(app, "/auth", STRANGER).text == "sign in"
     assert ask(app, "/health", STRANGER).text == "ok"
@@ -413,6 +418,10 @@ ERROR_PAGES: dict[str, Any] = {
     "404 of an optional page": (ssr.session_optional(lambda: abort(404)), STRANGER),
     "403 for a claim": (ssr.session_required(role="no-one")(lambda: "content"), UNVERIFIED),
     "500 after the claims page": (lambda: (render_template("page.html"), fail()), UNVERIFIED),
+    "500 of an optional page, of a function after it": (
+        ssr.session_optional(lambda: str(after_this_request(lambda _response: fail()))),
+        STRANGER,
+    ),
     "unknown address": (None, UNVERIFIED),
 }
 

@@ -18,7 +18,7 @@ KEY = ClaimFailure("st-mfa", {}, step_up="webauthn")
 
 SDK = {"st-ev": "/auth/verify-email", "st-mfa": "/auth/mfa"}
 PREBUILT = CurePages(SDK, "/auth/mfa")
-OWN = CurePages({**SDK, "st-ev": "/confirm", "plan": "/plans?from=page"}, "/auth/mfa", "/step-up")
+OWN = CurePages({**SDK, "st-ev": "/confirm", "plan": "/plans?from=page#a"}, "/auth/mfa", "/step-up")
 HOME = CurePages({"st-ev": "/"})
 CLIMBING = "/auth/mfa/totp/../../../x"
 NONE = CurePages()
@@ -31,7 +31,7 @@ CURES: dict[str, Any] = {
     "a role and an e-mail": (PREBUILT, [EMAIL, ROLE], None),
     "nothing failed": (PREBUILT, [], None),
     "the app's page for an e-mail keeps the call": (OWN, [EMAIL], Cure("/confirm", "email")),
-    "the app's page for its own claim": (OWN, [PLAN], Cure("/plans?from=page")),
+    "the app's page for its own claim": (OWN, [PLAN], Cure("/plans?from=page#a")),
     "a factor again": (PREBUILT, [TOTP], Cure("/auth/mfa/totp?stepUp=true")),
     "a factor that the prebuilt UI does not ask for again": (PREBUILT, [KEY], None),
     "the app's page for any factor": (OWN, [KEY], Cure("/step-up?factor=webauthn")),
@@ -48,6 +48,11 @@ def test_failed_claims_lead_to_a_page_if_all_of_them_have_one(
     assert pages.cure(failures) == cure
 
 
+def test_page_without_a_path_is_left_out() -> None:
+    located = CurePages({"a": "/a", "b": "b", "c": "c"}).located({"b": "/b"}.get)
+    assert located.pages == {"a": "/a", "b": "/b"}
+
+
 # Where a failure counts as cured, and where it does not.
 CURED: dict[str, tuple[CurePages, ClaimFailure, str, str]] = {
     "an address": (
@@ -56,7 +61,7 @@ CURED: dict[str, tuple[CurePages, ClaimFailure, str, str]] = {
     ),
     "factors": (PREBUILT, MFA, "", "/auth/mfa/invoices /auth//mfa /auth/mfa// /auth/MFA /auth"),
     "one factor": (PREBUILT, MFA, "/auth/mfa/totp", f"/auth/mfas /auth/mfa/totp/x {CLIMBING}"),
-    "a claim without a page": (PREBUILT, ROLE, "", "/auth/mfa"),
+    "a claim without a page": (PREBUILT, ROLE, "", "/auth/mfa /auth/mfa/totp"),
     "a factor again": (PREBUILT, TOTP, "/auth/mfa/totp", ""),
     "an address, at the home page": (HOME, EMAIL, "/", "/account"),
     "an address, at the app's page": (OWN, EMAIL, "/confirm", "/auth/verify-email"),
