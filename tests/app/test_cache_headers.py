@@ -247,15 +247,16 @@ def test_page_of_one_user_is_private(said: str | None, sent: str) -> None:
 def test_shared_caching_of_a_required_view_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
     """Once per endpoint. Twin: a page that is open to all is made private without a word."""
     app = app_with(saying(PUBLIC))
+    app.register_error_handler(404, lambda _error: (render_template("page.html"), PUBLIC))
     for endpoint in ("one", "two"):
         app.add_url_rule(f"/{endpoint}", endpoint, session_required(saying(PUBLIC)))
     client = app.test_client(use_cookies=False)
-    for path in (URL, "/one", "/one", "/two"):
+    for path in (URL, "/one", "/one", "/two", "/nowhere"):
         app.extensions["ssr_session"].log._last.clear()
         response = client.get(path, headers=active())
         assert response.headers["Cache-Control"] == "max-age=600, private", path
     reasons = [text.partition(":")[0] for text in caplog.messages]
-    assert reasons == ["private.one", "private.two"]
+    assert reasons == ["private.one", "private.two", "private."]
 
 
 VARIES: dict[str, Any] = {

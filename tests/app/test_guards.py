@@ -226,8 +226,9 @@ def test_view_that_is_replaced_while_the_app_serves_has_its_own_mark() -> None:
 
 @pytest.mark.parametrize("guard", [ssr.session_required, ssr.session_optional])
 def test_decorator_keeps_the_name_of_a_view_and_takes_nothing_else(guard: Any) -> None:
-    names = [guard(view).__name__ for view in (who, coroutine, Pages().home)]
-    assert names == ["who", "coroutine", "home"]
+    for decorate in (guard, E):
+        names = [decorate(view).__name__ for view in (who, coroutine, Pages().home)]
+        assert names == ["who", "coroutine", "home"]
     with pytest.raises(ssr.MisuseError, match=r"decorators = \[session_required\]"):
         guard(MethodView)
     with pytest.raises(ssr.MisuseError, match="decorate a view function"):

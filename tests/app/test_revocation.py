@@ -20,6 +20,7 @@ from werkzeug.test import TestResponse
 from flask_ssr_session import (
     ConfigError,
     FlaskSSRSession,
+    InvalidClaimsError,
     MisuseError,
     SSRSession,
     get_ssr_session,
@@ -163,6 +164,8 @@ def test_verdict_and_session_are_replaced_for_the_rest_of_the_request(app: Flask
     @session_optional
     def late() -> str:
         seen["before"] = g.session.user_id
+        with pytest.raises(InvalidClaimsError):  # the reason that counts is the last one
+            require_session(role="admin")
         try:
             require_session(check_revoked=True)
         except Exception:  # noqa: BLE001 - an app that shows something else instead

@@ -92,6 +92,7 @@ LED: dict[str, Any] = {
     "letters beyond ASCII": ("sign_in", {"/é": "sign_in"}, "/%C3%A9"),
     "a function of the request": (lambda r: f"/in-{r.method.lower()}", {}, "/in-get"),
     "a function that builds it": (lambda _: url_for("in"), {"/é/": "in"}, "/%C3%A9/"),
+    "a path with a query": (lambda _: "/in?a=%26", {}, "/in?a=%26"),
     "a coroutine that does not wait": (waits_for_nothing, {}, "/in"),
     "the SDK's website": (lambda _: f"{WEBSITE}/in", {}, f"{WEBSITE}/in"),
     "an origin of the settings": (lambda _: f"{ACCOUNTS}/in?a", {}, f"{ACCOUNTS}/in?a"),

@@ -10,7 +10,7 @@ from flask import Flask, g, render_template, request
 from werkzeug.test import TestResponse
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from flask_ssr_session import FlaskSSRSession, get_ssr_session, session_required
+from flask_ssr_session import FlaskSSRSession, get_ssr_session, safe_return_path, session_required
 from flask_ssr_session.testing import SessionSigner
 from tests.browser_requests import FETCH, PAGE
 from tests.tables import rows
@@ -33,7 +33,7 @@ def two_apps(other_signer: SessionSigner) -> tuple[Flask, Flask]:
     for app, signer in ((one, SessionSigner()), (two, other_signer)):
         app.testing = True
         app.config["SSR_SESSION_JWKS"] = {"keys": [signer.jwk()]}
-        app.config["SSR_SESSION_LOGIN_URL"] = f"/{app.name}-sign-in"
+        app.config["SSR_SESSION_LOGIN_URL"] = lambda _, name=app.name: f"/{name}-sign-in"
         app.config["SSR_SESSION_REFRESH_PATH"] = f"/{app.name}-refresh"
         app.config["SSR_SESSION_ALWAYS_TRY_REFRESH"] = app is two
         extension.init_app(app)
@@ -107,8 +107,10 @@ def test_app_called_inside_a_view_of_the_other_judges_by_itself(
         mine, user_id = g.session, g.session.user_id
         assert way(two, {}) == refused
         assert way(two, theirs) == "account of b"
+        assert safe_return_path("/one-sign-in") == "/"
         with two.app_context():
             assert get_ssr_session() is None
+            assert safe_return_path("/two-sign-in") == "/"
         assert g.session is mine is get_ssr_session()
         return f"{user_id} {render_template('page.html')}"
 

@@ -118,6 +118,7 @@ def test_script_that_was_redirected_here_gets_its_status(
     assert f"{response.status_code} {shown}" == expected
     way = "/refresh-session?redirectBack=/list" if "401" in expected else None
     assert response.headers.get("HX-Redirect") == way
+    assert response.headers.get("HX-Reswap") == (None if "200" in expected else "none")
 
 
 def test_refresh_page_answers_head_and_refuses_posts(client: FlaskClient) -> None:
