@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from flask import Flask, render_template, request
+from flask import Blueprint, Flask, render_template, request
 from flask.testing import FlaskClient
 
 import flask_ssr_session as ssr
@@ -194,6 +194,7 @@ ENDPOINTS: dict[str, Any] = {
     "none": ("nowhere", {}, True),
     "one that needs arguments": ("of_user", {}, True),
     "one that a function of the app completes": ("of_user", {"user": "anna"}, False),
+    "one that a function of its blueprint completes": ("shop.of_user", {}, False),
 }
 
 
@@ -203,6 +204,10 @@ def test_endpoint_of_a_cure_is_checked_at_once(page: str, defaults: Any, is_refu
     app = make_site(claim_pages={"st-ev": page})
     app.add_url_rule("/plain", "plain", lambda: "")
     app.add_url_rule("/<user>/page", "of_user", lambda user: user)
+    shop = Blueprint("shop", "shop")
+    shop.add_url_rule("/<user>/shop", "of_user", lambda user: user)
+    shop.url_defaults(lambda _endpoint, values: values.update(user="anna"))
+    app.register_blueprint(shop)
     if defaults:
         app.url_defaults(lambda _endpoint, values: values.update(defaults))
     with pytest.raises(ssr.ConfigError, match="no such endpoint") if is_refused else nullcontext():

@@ -435,6 +435,8 @@ def test_list_of_the_app_is_asked_where_a_page_needs_a_session(
     assert [session.user_id for session in revoked.asked] == ["user-1"]
     assert (page_shown(response) == "") == (header == "active")
     assert "secret" not in caplog.text
+    is_logged = any(line.startswith("app_code_failed: is_revoked ") for line in caplog.messages)
+    assert is_logged is header.endswith("revocation_unknown")
 
 
 @rows("settings", {"by the list alone": {}, "by list and core": {"check_revoked": True}})

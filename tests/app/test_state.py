@@ -24,6 +24,7 @@ from flask.testing import FlaskClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from werkzeug.datastructures import ImmutableMultiDict, MultiDict
+from werkzeug.routing import Rule
 
 from flask_ssr_session import (
     FlaskSSRSession,
@@ -285,6 +286,7 @@ def varied_app(*, closed: bool) -> Flask:
     app.add_url_rule("/health", "health", session_exempt(lambda: "well"))
     app.add_url_rule("/auth/profile", "profile", lambda: "a page of the app's")
     app.add_url_rule("/own-options", "own_options", lambda: "x", methods=["GET", "OPTIONS"])
+    app.url_map.add(Rule("/raw", endpoint="open_to_all"))
     if closed:
         app.before_request(require_session)
     return app
@@ -308,6 +310,7 @@ PLACES: dict[str, Any] = {
     "OPTIONS that is no preflight": ("OPTIONS", "/account", {}, CLOSED),
     "the headers of a preflight": ("GET", "/account", PREFLIGHT, CLOSED),
     "a preflight that a view answers": ("OPTIONS", "/own-options", PREFLIGHT, CLOSED),
+    "a preflight at a route that Flask did not add": ("OPTIONS", "/raw", PREFLIGHT, CLOSED),
     "the API": ("POST", "/auth/session/refresh", {}, ALONE),
     "its base path": ("GET", "/auth", {}, ALONE),
     "a path that begins so": ("GET", "/authentic", {}, CLOSED),

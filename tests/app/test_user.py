@@ -125,6 +125,7 @@ def test_a_session_without_a_user_is_not_let_in(
     assert (page.text, failures, loads.calls) == ("denied", [failed], 2 * (failed == "user"))
     # A script gets the body that the browser SDK knows.
     assert failed_claims(script) == [failed]
+    assert "message" in (script.json or {})["claimValidationErrors"][0]["reason"]
     assert signed_in(app, roles=["admin"]).get(path, headers=PAGE).status_code == 200
 
 

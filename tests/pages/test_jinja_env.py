@@ -97,8 +97,12 @@ def app_with(
     sources = {f"{name}.html": source for name, source in USES.items()} | overrides
     sources = {name: in_syntax(source, app.jinja_env) for name, source in sources.items()}
     app.jinja_loader = DictLoader(sources)
-    given = {"refresh_page_template": "refresh_page.html"}
-    app.add_url_rule("/<name>", "page", lambda name: render_template(f"{name}.html", **given))
+
+    def page(name: str) -> str:
+        macro = app.jinja_env.get_template("refresh_page.html")  # its name would do as well
+        return render_template(f"{name}.html", refresh_page_template=macro)
+
+    app.add_url_rule("/<name>", "page", page)
     account = session_required(lambda: "secret")
     app.add_url_rule("/account", "account", account, methods=["GET", "POST"])
     return app

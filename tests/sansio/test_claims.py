@@ -380,7 +380,7 @@ WRONG = {"message": "wrong value", "actualValue": "tea"}
 
 WORDS: dict[str, Any] = {
     "a role": (("st-role", WRONG), "the roles of the user do not meet the requirement"),
-    "a permission": (("st-perm", WRONG), "the permissions of the user do not meet the requir"),
+    "a permission": (("st-perm", WRONG), "the permissions…requirement"),
     "no role": (("st-role", ABSENT), "the roles…requirement (the token has no claim st-role)"),
     "an address": (("st-ev", WRONG), "the e-mail address of the user is not verified"),
     "factors": (("st-mfa", WRONG), "the user has not completed all required factors"),
@@ -397,7 +397,7 @@ def test_failure_says_what_is_missing_without_values(failure: tuple[Any, ...], w
     start, _, end = words.partition("…")
     for said in (str(ClaimFailure(*failure)), f"{ClaimFailure(*failure)}"):
         assert said.startswith(start)
-        assert said.endswith(end)
+        assert said.endswith(end or start)
         assert "tea" not in said
 
 
