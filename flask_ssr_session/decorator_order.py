@@ -138,8 +138,8 @@ def _walk(root: Any, origin: str, found: _Registered) -> None:
         waiting += (
             inner
             for inner in inner_functions(function)
-            # A recursive function closes over its own guard, which has taken its name.
-            if not (_is_guard(inner) and key in _below(inner))
+            # A recursive function closes over its own decorators, which have taken its name.
+            if key not in _below(inner)
         )
 
 

@@ -7,10 +7,11 @@ import logging
 import weakref
 from collections.abc import Callable
 from functools import partial, wraps
+from types import MethodType
 from typing import Any
 
 import pytest
-from flask import Blueprint, Flask
+from flask import Blueprint, Flask, request
 from flask_sock import Sock
 
 from flask_ssr_session import (
@@ -196,9 +197,17 @@ def called(guard: Function) -> Function:
     return lambda: guard()
 
 
+def helped(guard: Function) -> Function:
+    """Return a view that calls a helper twice, once by another one."""
+    helper: Function = lambda: None  # noqa: E731
+    other: Function = lambda: helper()  # noqa: E731
+    return lambda: other() or helper() or guard()
+
+
 A, B = "/", "/guarded"
 R, O = session_required, session_optional  # noqa: E741
 ONE, TWO = Shop(), Shop()
+PROXY: Any = request
 # Nothing is wrong with these views of one function; other apps have "other" and "gone".
 RIGHT: dict[str, Function] = {
     "twice": lambda page: {A: page, B: R(page)},
@@ -209,6 +218,9 @@ RIGHT: dict[str, Function] = {
     "a guard around a guard": lambda page: {A: O(hides(O(page)))},
     "twice, once under two guards": lambda page: {A: page, B: R(R(page))},
     "twice, once under two, hidden": lambda page: {A: hides(page), B: hides(R(R(page)))},
+    "twice, once bound, hidden": lambda p: {A: hides(p), B: hides(MethodType(R(p), ONE))},
+    "twice, once beside helpers": lambda page: {A: hides(page), B: helped(R(page))},
+    "a proxy": lambda page: {A: kept_by(page, R(lambda: "")), "other": partial(PROXY)},
     "a function no app uses": lambda page: {A: called(kept_by(lambda: "page", R(page)))},
     "a guard that a view calls": lambda page: {A: called(O(page))},
     "methods of two objects": lambda _: {A: kept_by(TWO, R(ONE.page)).page, B: R(ONE.page)},
@@ -266,9 +278,11 @@ def test_wrong_order_in_one_app_does_not_stop_another() -> None:
     assert right.test_client().get("/", headers=FETCH).status_code == 401
 
 
-def test_handler_that_knows_its_own_name_hides_nothing(caplog: Logs) -> None:
+@rows("above", {"the guard is on top": lambda function: function, "another decorator is": shows})
+def test_handler_that_knows_its_own_name_hides_nothing(caplog: Logs, above: Function) -> None:
     app = make_app()
 
+    @above
     @session_required
     @app.errorhandler(404)
     def missing(_error: Exception) -> Any:
