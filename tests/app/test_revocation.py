@@ -246,11 +246,27 @@ def test_core_that_is_down_is_an_outage_and_signs_nobody_out(
         assert ask(asking, path).text == "for user-1", path
 
 
-def test_page_that_streams_already_shows_the_outage(app: Flask) -> None:
-    """Its status is out by then, but no content is."""
-    apps.with_templates(app, late=LATE)
-    app.add_url_rule("/late", "late", lambda: stream_template("late.html"))
+@pytest.fixture
+def late_app(app: Flask) -> Flask:
+    """An app whose templates ask the core while they are rendered."""
     app.jinja_env.globals["look_up"] = lambda: current_request_state().ask_core()
+    return app
+
+
+def test_script_gets_the_status_of_the_page_that_was_shown_last(late_app: Flask) -> None:
+    # Without a look at needs_refresh, a template shows the page to an active session, too.
+    shown = "{% from 'refresh_page.html' import refresh_page %}{{ refresh_page() }}"
+    apps.with_templates(late_app, late=shown + "{{ look_up() }}{{ refresh_page() }}")
+    late_app.add_url_rule("/late", "late", lambda: render_template("late.html"))
+    for answer, status in ((is_known, 200), (is_revoked, 401)):
+        apps.stub_revocation(late_app, answer)
+        assert ask(late_app, "/late", **FETCH).status_code == status
+
+
+def test_page_that_streams_already_shows_the_outage(late_app: Flask) -> None:
+    """Its status is out by then, but no content is."""
+    app = apps.with_templates(late_app, late=LATE)
+    app.add_url_rule("/late", "late", lambda: stream_template("late.html"))
     apps.stub_revocation(app, apps.is_down)
     response = ask(app, "/late")
     assert page_shown(response) == "outage"

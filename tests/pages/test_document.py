@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flask import Blueprint, Flask, abort, render_template_string, request
+from flask import Blueprint, Flask, Response, abort, render_template_string, request
 from flask_babel import Babel
 
 from flask_ssr_session import session_required
@@ -51,6 +51,19 @@ def test_packaged_look_allows_exactly_what_it_uses() -> None:
         "connect-src 'self' https://api.example.com; base-uri 'none'; form-action 'self'; "
         "frame-ancestors 'self'"
     )
+
+
+def test_policy_of_the_apps_responses_is_kept() -> None:
+    class Strict(Response):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            self.headers["Content-Security-Policy"] = "default-src 'self'"
+
+    app = with_views(make_app())
+    client = app.test_client(use_cookies=False)  # before: it would wrap its responses in the class
+    app.response_class = Strict
+    response = client.get("/account", headers=JUNK)
+    assert response.headers.getlist("Content-Security-Policy") == ["default-src 'self'"]
 
 
 def test_filled_in_page_is_what_jinja_makes_of_the_request(monkeypatch: pytest.MonkeyPatch) -> None:
