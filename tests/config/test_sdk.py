@@ -130,7 +130,7 @@ def test_initialised_sdk_tells_its_values(
     monkeypatch.delitem(sys.modules, FLASK_REQUEST, raising=False)
     init_sdk(**info)
     assert vars(told()) == PLAIN | expected
-    assert told().global_claims is not None
+    assert (told().global_claims.has_mfa, told().global_claims.is_overridden) == (False, False)
 
 
 def test_everything_may_be_set_otherwise() -> None:
