@@ -29,6 +29,7 @@ _TAG_CONDITIONS = ("If-Match", "If-None-Match", "If-Range")
 _CONDITIONS = (*_TAG_CONDITIONS, "If-Modified-Since", "If-Unmodified-Since", "Range")
 _ENVIRON_KEYS = {name: _environ_key(name) for name in _CONDITIONS}
 _ATTRIBUTES = {name: _attribute(name) for name in _CONDITIONS}
+_ALL_KEYS = frozenset(_ENVIRON_KEYS.values())
 _TAG_KEYS = frozenset(_ENVIRON_KEYS[name] for name in _TAG_CONDITIONS)
 
 # Werkzeug's make_conditional() applies conditions to no other method.
@@ -53,7 +54,10 @@ def drop_conditions(request: Request) -> None:
     Only GET and HEAD get 304 and 206. For other methods the conditions stay: they keep one user's
     change from overwriting another's.
     """
-    if request.method in _CONDITIONAL_METHODS:
+    # Most requests have none. The view's method looks up each name; a set's would look at the whole
+    # environ.
+    has_condition = not request.environ.keys().isdisjoint(_ALL_KEYS)
+    if has_condition and request.method in _CONDITIONAL_METHODS:
         for name in _CONDITIONS:
             _set_condition(request, name, None)
 

@@ -163,7 +163,8 @@ class ViewMarks:
 
 def is_part(view: Any, function: Callable[..., Any]) -> bool:
     """Return whether *function* is *view*, or is wrapped by it."""
-    return any(function is each for each in wrapped_chain(view))
+    # The view itself first, which is the usual case: the chain takes 0.5 µs.
+    return function is view or any(function is each for each in wrapped_chain(view))
 
 
 def own_mark(function: Any) -> ViewMark:
