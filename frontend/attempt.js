@@ -1,8 +1,9 @@
 // What every page with a script has: its buttons and links, and an attempt that may fail.
 import { isOwner } from "./form.js";
-import { CURE_RETURN_PARAM, addFragmentToReturnPath } from "./navigation.js";
-import { attribute, queryAll, settings, show, warn } from "./page.js";
+import { CURE_RETURN_PARAM, addFragmentToReturnPath, goToSignIn } from "./navigation.js";
+import { attribute, isVisible, queryAll, settings, show, warn } from "./page.js";
 import { REFRESH_TIMEOUT_MS, errorCause, startAttempt, startSdk } from "./sdk.js";
+import { userHash } from "./sdk_cookies.js";
 
 export function addListeners(retry) {
   for (const element of queryAll("[data-ssr-retry]")) {
@@ -25,7 +26,8 @@ export function addListeners(retry) {
   addEventListener("submit", (event) => {
     if (attribute(event.target, "data-ssr-owner") === null || isOwner(event.target)) return;
     event.preventDefault();
-    show("other_owner");
+    if (userHash()) show("other_owner");
+    else goToSignIn();
   }, true);
   // A page from the back/forward cache shows an old state. Ask the server again.
   addEventListener("pageshow", (event) => {
@@ -60,5 +62,5 @@ export async function whenVisible() {
   const nextEvent = (name) =>
     new Promise((resolve) => document.addEventListener(name, resolve, { once: true }));
   if (document.prerendering === true) await nextEvent("prerenderingchange");
-  while (document.visibilityState === "hidden") await nextEvent("visibilitychange");
+  while (!isVisible()) await nextEvent("visibilitychange");
 }

@@ -48,7 +48,7 @@ function thirdPartyNotices(packages) {
   return `${[introduction, ...sections].join("\n\n\n")}\n`;
 }
 
-const licences = `Apache-2.0; bundled packages: ${NOTICES}`;
+const licences = `Apache-2.0; packages: ${NOTICES}`;
 const banner = `/*! flask-ssr-session, ${licences}; inputs: ${inputsDigest} */`;
 // The SDK adds its interceptors for axios only where XMLHttpRequest has none, and it always gives
 // XMLHttpRequest its own. They are a tenth of the SDK and never run.

@@ -39,8 +39,9 @@ export function resetFields() {
   const rest = createElement("form");
   rest.id = "ssr-session-fields";
   queryAll(":root")[0].append(rest);
-  for (const field of queryAll(FIELDS.join())) {
-    if (!field.form) field.setAttribute("form", rest.id);
-  }
+  const free = [...queryAll(FIELDS.join())].filter((field) => !field.form);
+  for (const field of free) field.setAttribute("form", rest.id);
   for (const form of queryAll("form")) HTMLFormElement.prototype.reset.call(form);
+  for (const field of free) field.removeAttribute("form");
+  rest.remove();
 }

@@ -2,7 +2,7 @@
 //
 // Only the cookies tell who is signed in: all tabs and sub-domains share them. The channel only
 // tells the other tabs of this origin to look at once.
-import { settings, shown } from "./page.js";
+import { isVisible, settings, shown } from "./page.js";
 import { frontToken } from "./sdk_cookies.js";
 
 // Another process may get the message before it gets the changed cookies.
@@ -15,8 +15,6 @@ export function currentSession() {
   const { uid, up } = frontToken();
   return { uid, handle: up?.sessionHandle };
 }
-
-export const isHidden = () => document.visibilityState === "hidden";
 
 export function tellOtherTabs() {
   try {
@@ -58,13 +56,16 @@ export function watchSession(check, onOwnChange = () => {}) {
 
 // Call `work` when the visitor has signed in elsewhere, while this page asks for that.
 export function onSignIn(work) {
-  const { handle: before } = currentSession();
+  let { handle: before } = currentSession();
   watchSession(() => {
     const { uid, handle } = currentSession();
-    const isWaiting = ["sign_in", "other_owner"].includes(shown.part) || shown.cause === "ended";
+    const isWaiting =
+      ["sign_in", "renewed", "other_owner"].includes(shown.part) || shown.cause === "ended";
     // Only the response to a form does not reload, so that it may change in a hidden tab. A reload
     // that is refused does not come here again: it has another cause.
-    const mayWork = settings.unsafe !== undefined || !isHidden();
-    if (isWaiting && uid && handle !== before && mayWork) work();
+    const mayWork = settings.unsafe !== undefined || isVisible();
+    if (!isWaiting || !uid || handle === before || !mayWork) return;
+    before = handle;
+    work();
   });
 }

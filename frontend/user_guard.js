@@ -1,9 +1,18 @@
 // Shows a page only to the user it was loaded for. After a sign-out or another user's sign-in, the
 // page is loaded again, or, if the visitor has entered something, hidden behind a notice.
 import { resetFields, hasEntries } from "./entries.js";
-import { createElement, nonce, noticeTemplate, queryAll, settings, show } from "./page.js";
+import {
+  createElement,
+  isVisible,
+  nonce,
+  noticeTemplate,
+  queryAll,
+  settings,
+  show,
+} from "./page.js";
+import { noteUser } from "./restored_fields.js";
 import { userHash } from "./sdk_cookies.js";
-import { currentSession, isHidden, watchSession } from "./session_watch.js";
+import { currentSession, watchSession } from "./session_watch.js";
 
 // The page was requested by one user, and another has signed in before this script started.
 const { frontUser } = settings;
@@ -19,6 +28,7 @@ let noticePart = null;
 
 function rememberSession() {
   loadedFor = currentSession();
+  noteUser();
   isSignedOutHere = false;
   showPage();
 }
@@ -43,7 +53,7 @@ function check({ persisted }) {
   hidePage();
   const mustAsk = hasEntries() || (isForAnother && isReloaded);
   if (mustAsk) showNotice(template, uid ? "other_user" : "signed_out");
-  else if (!isHidden()) leavePage(); // a hidden tab waits, so that not all reload at once
+  else if (isVisible()) leavePage(); // a hidden tab waits, so that not all reload at once
   return false;
 }
 
@@ -95,6 +105,13 @@ export function isHeldForOtherUser() {
 }
 
 export function guardUser() {
+  if (noteUser()) {
+    hidePage();
+    addEventListener("pageshow", () => {
+      resetFields(); // the browser has filled them in by now
+      showPage();
+    }, { once: true });
+  }
   watchSession(check, (action) => {
     if (action === "SIGN_OUT") isSignedOutHere = true;
     if (action === "SESSION_CREATED") rememberSession();

@@ -68,6 +68,7 @@ CHROMIUM_ARGUMENTS = [
 ]
 # All names lead to this machine.
 FIREFOX_PREFERENCES: dict[str, str | float | bool] = {"network.dns.forceResolve": "127.0.0.1"}
+KEEPS_NO_PAGE = {"fission.bfcacheInParent": False, "browser.sessionhistory.max_total_viewers": 0}
 
 # A slow machine has ten minutes for what follows a refresh. A token of a core whose clock is so far
 # behind has expired when it is made.
@@ -442,8 +443,8 @@ def launch(playwright: Playwright) -> Iterator[Launch]:
     def get(engine: str) -> Browser:
         if engine not in started:
             started[engine] = (
-                launch_firefox(playwright)
-                if engine == "firefox"
+                launch_firefox(playwright, **({} if engine == "firefox" else KEEPS_NO_PAGE))
+                if "firefox" in engine
                 else launch_chromium(playwright, keeps_pages=engine == "keeping chromium")
             )
         return started[engine]
@@ -536,6 +537,14 @@ NOTE = """addEventListener("DOMContentLoaded", () => addEventListener("pageshow"
   window.wasKept = true;
   sessionStorage.setItem("shown", getComputedStyle(document.body).display);
 }));"""
+
+
+@pytest.fixture
+def dropped(engine: str, launch: Launch) -> Iterator[Page]:
+    """A page that a browser does not keep in memory when it is left."""
+    with launch("dropping firefox" if engine == "firefox" else engine).new_context() as context:
+        context.set_default_timeout(see.TIMEOUT_MS)
+        yield context.new_page()
 
 
 @pytest.fixture

@@ -303,16 +303,28 @@ def expect_not_offered(page: Page) -> None:
 def test_a_form_is_not_sent_by_whoever_has_signed_in_meanwhile(site: Site, page: Page) -> None:
     site.sign_up(page)
     posts = sent_late(site, page)
-    send = page.get_by_role("button", name="Send them now")
-    expect(send).to_be_focused()
+    offered = page.get_by_role("button", name="Send them now")
+    expect(offered).to_be_focused()
     mine = page.context.cookies()
     site.sign_up(page)
-    send.click()
+    page.evaluate(act.FOCUS)
+    expect_not_offered(page)
+    page.context.add_cookies(mine)  # type: ignore[arg-type]
+    page.evaluate(act.FOCUS)
+    expect(offered).to_be_focused()
+    page.context.clear_cookies()
+    offered.click()
+    expect(page.get_by_text("Your session has ended.")).to_be_visible()
+    site.sign_up(page)
+    page.evaluate(act.FOCUS)
+    expect_not_offered(page)
+    page.evaluate("document.querySelector('[data-ssr-owner]').requestSubmit()")
     expect_not_offered(page)
     assert posts.arrived() == [False]
     # Twin: the one who has typed them is back.
     page.context.add_cookies(mine)  # type: ignore[arg-type]
-    page.evaluate("document.querySelector('[data-ssr-owner]').requestSubmit()")
+    page.evaluate(act.FOCUS)
+    send_kept(page)
     expect(page.locator(ARRIVED)).to_be_visible()
     assert posts.arrived() == [False, True]
 

@@ -140,6 +140,24 @@ def test_a_page_back_for_another_user_is_theirs(site: Site, kept: Page, engine: 
     assert kept.evaluate("document.querySelector('#field').value") == ""
 
 
+@both_engines
+@rows("typed", {"is there for its user": "half", "is gone for another user": ""})
+def test_what_was_typed_into_a_page_that_is_no_longer_in_memory(
+    site: Site, dropped: Page, typed: str
+) -> None:
+    """The browser loads the page again, and restores the fields itself."""
+    user = signed_in_and_gone_on(site, dropped, "with-script")
+    steps = 1
+    if not typed:
+        sign_out(dropped)
+        user, steps = site.sign_up_by_form(dropped, to="/panel/"), 3
+    go_back(dropped, steps)
+    see.address(dropped, site.url("/pages/with-script"))
+    expect(dropped.locator("#whose")).to_have_text(user)
+    dropped.wait_for_load_state()
+    expect(dropped.locator("#field")).to_have_value(typed)
+
+
 JUST_REFRESHED = """key => sessionStorage.setItem(key, JSON.stringify(
     { at: performance.timeOrigin + performance.now(), token: "" }))"""
 
