@@ -36,7 +36,7 @@ DOCS = ROOT / "docs"
 TEXTS = {path.stem: path.read_text(encoding="utf-8") for path in sorted(DOCS.glob("*.rst"))}
 
 BLOCK = re.compile(
-    r"^\.\. code-block:: (?P<language>\w+)\n(?:   :caption: (?P<caption>\S+)\n)?\n"
+    r"^(?:``(?P<file>\S+)``:\n\n)?\.\. code-block:: (?P<language>\w+)\n\n"
     r"(?P<body>(?:(?:   .*)?\n)+)",
     re.MULTILINE,
 )
@@ -49,10 +49,13 @@ BROWSER = {"Accept": "text/html,*/*"}
 
 
 class Block(NamedTuple):
-    """An example; *source* has as many lines above it as the page, so that errors name the line."""
+    """An example; *source* has as many lines above it as the page, so that errors name the line.
+
+    The line before the example names its *file*, if it has one.
+    """
 
     language: str
-    caption: str
+    file: str
     source: str
 
 
@@ -60,7 +63,7 @@ def blocks(text: str) -> list[Block]:
     return [
         Block(
             match["language"],
-            match["caption"] or "",
+            match["file"] or "",
             "\n" * text.count("\n", 0, match.start("body"))
             + "\n".join(line[3:] for line in match["body"].split("\n")),
         )
@@ -129,10 +132,10 @@ def write_files(page: list[Block], folder: Path, monkeypatch: pytest.MonkeyPatch
     Path("jwks.json").write_text(key_set, encoding="utf-8")
     Path("templates").mkdir()
     if any(block.source.lstrip("\n").startswith('{% extends "base.html" %}') for block in page):
-        page = [b for b in blocks(TEXTS["quickstart"]) if b.caption == LAYOUT] + page
+        page = [b for b in blocks(TEXTS["quickstart"]) if b.file == LAYOUT] + page
     for block in page:
         if block.language == "jinja":
-            Path(block.caption).write_text(block.source.lstrip("\n"), encoding="utf-8")
+            Path(block.file).write_text(block.source.lstrip("\n"), encoding="utf-8")
 
 
 def signed_in(app: Flask) -> FlaskClient:
@@ -172,7 +175,7 @@ def test_every_example_is_one_that_runs_or_is_no_python() -> None:
         assert not re.search(r"^(?!\s*\.\. ).*::$", text, re.MULTILINE), name
         for block in found:
             assert block.language in {"python", "jinja"} | NOT_RUN
-            assert block.caption.startswith("templates/") == (block.language == "jinja")
+            assert block.file.startswith("templates/") == (block.language == "jinja")
 
 
 def test_the_quickstart_signs_up_greets_and_knows_its_admin(run: Run) -> None:

@@ -96,7 +96,7 @@ def write_example(page: str, folder: Path, core: str) -> str:
     source = ""
     for block in blocks(TEXTS[page]):
         if block.language == "jinja":
-            (folder / block.caption).write_text(block.source.lstrip("\n"), encoding="utf-8")
+            (folder / block.file).write_text(block.source.lstrip("\n"), encoding="utf-8")
         elif block.language == "python":
             source = block.source.lstrip("\n").replace("http://127.0.0.1:3567", core)
     return source

@@ -39,7 +39,7 @@ def write_quickstart(folder: Path, core: str) -> str:
         page = [block for block in page if "def sign_in(" not in block.source]
     for block in [*page, *other_page]:
         if block.language in ("jinja", "javascript"):
-            file = folder / block.caption
+            file = folder / block.file
             file.parent.mkdir(exist_ok=True)
             file.write_text(block.source.lstrip("\n"), encoding="utf-8")
     if "BUNDLES" in os.environ:

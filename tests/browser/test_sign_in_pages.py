@@ -28,7 +28,7 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     It is built again only if an input changes, as the package's own is.
     """
-    examples = {block.caption: block.source for block in blocks_below(PREBUILT)}
+    examples = {block.file: block.source for block in blocks_below(PREBUILT)}
     commands = [b.source for b in blocks_below(PREBUILT) if b.language == "console"]
     added, bundled = (shlex.split(text.strip().splitlines()[-1]) for text in commands)
     packages = Path(__file__).parent / "prebuilt"
