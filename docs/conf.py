@@ -1,15 +1,14 @@
-"""Sphinx configuration, and the directive that takes from the code what it can say of a setting."""
+"""Sphinx configuration, and the links of pages that a forge shows without Sphinx."""
 
 from __future__ import annotations
 
 from importlib.metadata import version as version_of
 from typing import Any
 
-from sphinx import addnodes
+from docutils import nodes
+from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
-from sphinx.domains.std import GenericObject
-from sphinx.environment import BuildEnvironment
-from sphinx.util import logging
+from sphinx.transforms import SphinxTransform
 
 from flask_ssr_session.config.settings import FIELDS, PREFIX
 
@@ -48,40 +47,55 @@ html_show_sourcelink = False
 # The theme would ask a package index, from every reader's browser, which version is the newest.
 version_banner = False
 
-SETTINGS = {PREFIX + name.upper(): field for name, field in FIELDS.items()}
+SETTINGS = {PREFIX + name.upper() for name in FIELDS}
 
 
-class SettingDirective(GenericObject):
-    """Document one ``SSR_SESSION_*`` key: what it takes, default and example are the code's."""
+class Links(SphinxTransform):
+    """Resolve the links that docutils alone shows as well, and link each name of a setting.
 
-    def transform_content(self, content_node: addnodes.desc_content) -> None:
-        """Put what the code says in front of what the page says."""
-        name = self.arguments[0]
-        field = SETTINGS.get(name)
-        if field is None:
-            raise self.error(f"{name} is not a setting of flask_ssr_session")
-        default = "not set" if field.default is None else f"``{_shown(field.default)}``"
-        accepted = field.type.description
-        keyword = name.removeprefix(PREFIX).lower()
-        facts = f"Takes {accepted}. Default: {default}. Keyword: ``{keyword}``."
-        if field.default in (None, ()):
-            facts += f" For example ``{field.example}``."
-        content_node[0:0] = self.parse_text_to_nodes(facts)
+    A link names a file, and after ``#`` a label in it. A setting is defined where its name is the
+    term of a definition.
+    """
 
+    default_priority = 10
 
-def _shown(default: Any) -> str:
-    return f"{default:.0f}" if isinstance(default, float) else str(default)
+    def apply(self, **_: Any) -> None:
+        """Replace links to files by references, and make settings targets of references."""
+        for link in list(self.document.findall(nodes.reference)):
+            page, _hash, label = link.get("refuri", "").partition("#")
+            if page.endswith(".rst"):
+                kind, target = ("ref", label) if label else ("doc", page.removesuffix(".rst"))
+                self._refer(link, kind, target, nodes.inline("", link.astext()))
+        for literal in list(self.document.findall(nodes.literal)):
+            name = literal.astext()
+            if name in SETTINGS and isinstance(literal.parent, nodes.term):
+                self._define(literal.parent, name)
+            elif name in SETTINGS:
+                self._refer(literal, "setting", name, nodes.literal("", name))
 
+    def _refer(self, node: nodes.Element, kind: str, target: str, shown: nodes.Element) -> None:
+        node.replace_self(
+            pending_xref(
+                "",
+                shown,
+                refdomain="std",
+                reftype=kind,
+                reftarget=target,
+                refexplicit=True,
+                refwarn=True,
+                refdoc=self.env.docname,
+            )
+        )
 
-def warn_of_missing_settings(_app: Sphinx, env: BuildEnvironment) -> None:
-    """Let a build with ``-W`` fail where a setting is described nowhere."""
-    described = {name for kind, name in env.domains.standard_domain.objects if kind == "setting"}
-    for name in SETTINGS.keys() - described:
-        logging.getLogger(__name__).warning("%s is described on no page", name)
+    def _define(self, term: nodes.term, name: str) -> None:
+        anchor = nodes.make_id(name)
+        term["ids"].append(anchor)
+        self.document.note_explicit_target(term)
+        self.env.domains.standard_domain.note_object("setting", name, anchor, location=term)
+        term += nodes.reference("", "¶", refid=anchor, classes=["headerlink"])
 
 
 def setup(app: Sphinx) -> None:
-    """Register the directive and the role ``setting``."""
-    app.add_object_type("setting", "setting", "pair: %s; setting")
-    app.add_directive_to_domain("std", "setting", SettingDirective, override=True)
-    app.connect("env-check-consistency", warn_of_missing_settings)
+    """Register the references."""
+    app.add_object_type("setting", "setting")
+    app.add_transform(Links)

@@ -12,6 +12,8 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 import pytest
+from docutils import nodes
+from docutils.core import publish_doctree
 from flask import Flask, render_template
 from flask.testing import FlaskClient
 from flask_babel import Babel
@@ -20,7 +22,7 @@ from supertokens_python.recipe.emailpassword.syncio import sign_up
 
 import flask_ssr_session
 from flask_ssr_session import ConfigError, FlaskSSRSession
-from flask_ssr_session.config.settings import FIELDS, Settings
+from flask_ssr_session.config.settings import FIELDS, PREFIX, Settings
 from flask_ssr_session.dev_core import DevelopmentCore
 from flask_ssr_session.pages.packaged_templates import MACRO
 from flask_ssr_session.sansio import form_replay
@@ -349,6 +351,36 @@ def test_the_list_of_routes_says_what_is_shown_of_it(run: Run) -> None:
 
 
 # --- what the pages name -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", sorted(TEXTS.keys() - {"api"}))  # it says how it is built
+def test_a_forge_shows_all_of_a_page(name: str) -> None:
+    """A forge has docutils alone, which leaves out what only Sphinx knows."""
+    silent = {"report_level": 5, "halt_level": 5}
+    page = publish_doctree(TEXTS[name], settings_overrides=silent)
+    lost = [each.astext() for each in page.findall(nodes.system_message) if each["level"] > 1]
+    # The index lists the pages of each tree above it, too.
+    assert [each for each in lost if name != "index" or "toctree" not in each] == []
+    shown = [n.astext() for n in page.findall(nodes.literal_block) if "code" in n["classes"]]
+    assert shown == [block.source.strip("\n") for block in blocks(TEXTS[name])]
+    for link in page.findall(nodes.reference):
+        file, _, label = link.get("refuri", "").partition("#")
+        if not re.match("https?:", file):
+            assert not label or f"\n.. _{label}:\n" in TEXTS[file.removesuffix(".rst")], link
+
+
+def test_settings_are_described_in_the_words_of_the_code() -> None:
+    described = re.findall(r"^``(SSR_SESSION_\w+)``$", TEXTS["configuration"], re.MULTILINE)
+    assert sorted(described) == sorted(PREFIX + name.upper() for name in FIELDS)
+    text = " ".join(TEXTS["configuration"].split())
+    for name, field in FIELDS.items():
+        number = isinstance(field.default, float)
+        default = f"``{field.default:.0f}``" if number else f"``{field.default}``"
+        facts = f"Takes {field.type.description}. Default: {default}. Keyword: ``{name}``."
+        if field.default in (None, ()):
+            facts += f" For example ``{field.example}``."
+        said = f"``{PREFIX}{name.upper()}`` {facts.replace('``None``', 'not set')}"
+        assert said in text, said
 
 
 def test_the_table_of_verdicts_names_each_of_them() -> None:
