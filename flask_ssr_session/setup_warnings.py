@@ -13,21 +13,13 @@ from flask import Request, Response
 from .app_state import AppState
 from .errors import MisuseError
 from .flask_context import trusted_host
-from .sansio.builtin_claims import EMAIL_VERIFIED_CLAIM, MFA_CLAIM, PERMISSIONS_CLAIM, ROLES_CLAIM
+from .sansio.builtin_claims import CLAIM_RECIPES
 from .sansio.policy_values import Plan
 from .sansio.response_policy import leads_to_sign_in
 from .sansio.states import ResponseKind
 from .session import SSRSession
 from .sign_in import has_sign_in_route, sign_in_path
 from .sign_in_url import sign_in_name
-
-# The recipe of each claim that a view can require; it writes the claim even for an empty value.
-_RECIPES = {
-    ROLES_CLAIM: "userroles",
-    PERMISSIONS_CLAIM: "userroles",
-    EMAIL_VERIFIED_CLAIM: "emailverification",
-    MFA_CLAIM: "multifactorauth",
-}
 
 
 def warn_of_plan(
@@ -105,7 +97,7 @@ def _host_name(host: str) -> str:
 
 def _warn_of_absent_claims(app_state: AppState, session: SSRSession, plan: Plan) -> None:
     for failure in plan.failures:
-        recipe = _RECIPES.get(failure.id)
+        recipe = CLAIM_RECIPES.get(failure.id)
         if recipe is not None and failure.id not in session.access_token_payload:
             app_state.warn_once(
                 "claim_absent",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from .environment import Environment
-from .finding import Finding, ok, warning
+from .finding import Finding, ok, problem, warning
 
 # Enough to act on; a large app has more views than a terminal has lines.
 _MAX_NAMES = 5
@@ -109,6 +109,29 @@ def check_factors(environment: Environment) -> Iterator[Finding]:
             "factors",
             f"views require {_listed(factors)}, but the SDK writes no factor into tokens",
             "put multifactorauth.init() into the SDK's recipe_list",
+        )
+
+
+def check_recipes(environment: Environment) -> Iterator[Finding]:
+    """Check that the SDK writes the claims into tokens that views require."""
+    for recipe, conditions in environment.claims.unwritten_claims:
+        yield warning(
+            "recipes",
+            f"views require {_listed(conditions)}, but the SDK in this process has not initialised "
+            f"{recipe}, which writes claims into tokens: users without them get 403",
+            f"put {recipe}.init() into the SDK's recipe_list, and sign in again",
+        )
+
+
+def check_user_loader(environment: Environment) -> Iterator[Finding]:
+    """Check that the app has a ``user_loader`` if views require a user."""
+    if environment.claims.lacks_user_loader:
+        yield problem(
+            "user_loader",
+            "views require user=True, but the app has no user_loader, so they fail for every "
+            "signed-in user",
+            "write a function that returns the app's user of a session, and decorate it with "
+            "user_loader of your FlaskSSRSession",
         )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import NamedTuple
 
 from flask import Flask
@@ -14,7 +13,6 @@ from werkzeug.test import EnvironBuilder
 
 from ..app_state import AppState
 from ..config.resolved import SDKSettings
-from ..middleware_order import is_require_session
 from ..sansio.builtin_claims import MFA_CLAIM
 from ..sansio.claims import ClaimFailure, ClaimValidator
 from ..sansio.cures import Cure, CurePages
@@ -22,7 +20,7 @@ from ..sansio.global_claims import GlobalClaims, is_about
 from ..sansio.requirements import view_mark
 from ..session import SSRSession, deep_freeze
 from .inner_calls import inner_calls
-from .route_list import hook_requirements
+from .required_claims import UnwrittenClaims, declared_requirements, unwritten_claims
 
 # No database has this user, so an override that queries users fails here, too.
 _MADE_UP_USER = {
@@ -71,6 +69,8 @@ class ClaimSetup:
     :ivar missing_recipes: ids of the recipes that users need to complete the factors that views
         require, and that the SDK here has not initialised.
     :ivar factors_without_page: factors that views require and that no page asks users for.
+    :ivar unwritten_claims: conditions of views on claims that no recipe of the SDK here writes.
+    :ivar lacks_user_loader: views require a user of the app, which has no ``user_loader``.
     :ivar inner_calls: views and hooks whose own code calls ``require_session()``.
     :ivar guarded_by_session: templates that decide by ``g.session`` whether to show a page.
     """
@@ -84,6 +84,8 @@ class ClaimSetup:
     unwritten_factors: tuple[str, ...] = ()
     missing_recipes: tuple[str, ...] = ()
     factors_without_page: tuple[str, ...] = ()
+    unwritten_claims: tuple[UnwrittenClaims, ...] = ()
+    lacks_user_loader: bool = False
     inner_calls: tuple[str, ...] = ()
     guarded_by_session: tuple[str, ...] = ()
 
@@ -103,8 +105,9 @@ def read_claim_setup(
     app = state.app
     source = sdk.global_claims if sdk else None
     marks = {endpoint: view_mark(view) for endpoint, view in app.view_functions.items()}
-    required = [each for mark in marks.values() for each in mark.curable] + _hook_failures(app)
-    factors = tuple(dict.fromkeys(each.step_up for each in required if each.step_up))
+    required = list(declared_requirements(app))
+    curable = [failure for each in required for failure in each.curable]
+    factors = tuple(dict.fromkeys(each.step_up for each in curable if each.step_up))
     added = () if source is None else source.added_validators()
     broken: list[str] = []
     if source is not None:
@@ -123,7 +126,7 @@ def read_claim_setup(
         missing_pages=tuple(
             page
             for page in [
-                *_claim_pages(state, added, pages, required),
+                *_claim_pages(state, added, pages, curable),
                 *_factor_pages(pages, factors),
             ]
             if _endpoint_at(app, page.url.partition("?")[0]) is None
@@ -131,30 +134,27 @@ def read_claim_setup(
         unwritten_factors=() if source is None or source.has_mfa else factors,
         missing_recipes=() if recipe_ids is None else _missing_recipes(factors, recipe_ids),
         factors_without_page=tuple(each for each in factors if _cure_of(pages, each) is None),
+        unwritten_claims=(
+            () if recipe_ids is None else tuple(unwritten_claims(required, recipe_ids))
+        ),
+        lacks_user_loader=state.user_loader is None and any(each.user for each in required),
         inner_calls=tuple(inner_calls(app)),
         guarded_by_session=_guarded_by_session(app),
     )
-
-
-def _hook_failures(app: Flask) -> list[ClaimFailure]:
-    """Return what hooks require and a page may cure; only a partial shows its requirements."""
-    hooks = chain.from_iterable(app.before_request_funcs.values())
-    asking = [hook_requirements(hook) for hook in hooks if is_require_session(hook)]
-    return [failure for requirements in asking for failure in requirements.curable]
 
 
 def _claim_pages(
     state: AppState,
     added: Sequence[ClaimValidator],
     pages: CurePages,
-    required: Sequence[ClaimFailure],
+    curable: Sequence[ClaimFailure],
 ) -> Iterator[MissingPage]:
     """Yield the page of each claim that the SDK, a view or the app's settings name.
 
     :param added: the validators that the SDK requires of every session.
-    :param required: what views require.
+    :param curable: what views require and a page may cure.
     """
-    named = {failure.id for failure in required if not failure.step_up}
+    named = {failure.id for failure in curable if not failure.step_up}
     named.update(state.settings.claim_pages or ())
     for claim, page in pages.pages.items():
         if not page.startswith("/"):

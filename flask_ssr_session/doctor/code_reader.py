@@ -57,7 +57,7 @@ class CodeFindings(NamedTuple):
 def read_code(app: Flask, view: Any) -> CodeFindings:
     """Return what *view* names: a function, a hook or a class-based view."""
     names, texts, is_guarded = set[str](), set[str](), False
-    for function in _functions(view):
+    for function in functions_of(view):
         is_guarded = is_guarded or bool(own_mark(function).requirements)
         values = {**function.__globals__, **_closure(function)}
         for code in _codes(function.__code__):
@@ -68,7 +68,7 @@ def read_code(app: Flask, view: Any) -> CodeFindings:
     return CodeFindings(frozenset(names - {"require_session"}), calls, is_guarded or calls)
 
 
-def _functions(view: Any) -> Iterator[FunctionType]:
+def functions_of(view: Any) -> Iterator[FunctionType]:
     """Yield *view* and the functions that it wraps, holds or closes over; methods of a class."""
     waiting, seen = [view], set[int]()
     while waiting and len(seen) < _MAX_FUNCTIONS:

@@ -18,7 +18,9 @@ from .check_claims import (
     check_factors,
     check_inner_calls,
     check_pending,
+    check_recipes,
     check_session_guards,
+    check_user_loader,
 )
 from .check_clocks import check_clocks
 from .check_cookies import (
@@ -67,6 +69,8 @@ CHECKS: tuple[Callable[[Environment], Iterator[Finding]], ...] = (
     check_pending,
     check_cures,
     check_factors,
+    check_recipes,
+    check_user_loader,
     check_inner_calls,
     check_templates,
     check_static_keys,

@@ -7,13 +7,12 @@ from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
-import pytest
 from flask import Flask, g
 from flask.typing import ResponseReturnValue
 from flask.views import MethodView
 from jinja2 import FunctionLoader
 
-from flask_ssr_session import require_session, session_required
+from flask_ssr_session import FlaskSSRSession, require_session, session_required
 from flask_ssr_session.doctor.check_templates import check_templates
 from flask_ssr_session.doctor.claim_setup import ClaimSetup, read_claim_setup
 from flask_ssr_session.doctor.environment import Environment
@@ -175,16 +174,28 @@ CONDITIONS: dict[str, Any] = {
 }
 
 
+def add_method(app: Flask, conditions: dict[str, Any]) -> None:
+    class Page(MethodView):
+        get = session_required(**conditions)(lambda _self: "")
+
+    app.add_url_rule("/", view_func=Page.as_view("view"))
+
+
+PLACES: dict[str, Callable[[Flask, dict[str, Any]], Any]] = {
+    "view": lambda app, asked: app.add_url_rule("/", "view", session_required(**asked)(_empty)),
+    "method of a class": add_method,
+    "hook": lambda app, asked: app.before_request(partial(require_session, **asked)),
+    "decorated hook": lambda app, asked: app.before_request(session_required(**asked)(_empty)),
+}
+
+
 @rows("conditions, settings, missing", CONDITIONS)
-@pytest.mark.parametrize("is_hook", [False, True])
+@rows("place", PLACES)
 def test_pages_that_a_view_or_a_setting_leads_to_are_served(
-    conditions: Any, settings: Any, missing: tuple[str, ...], is_hook: bool
+    conditions: Any, settings: Any, missing: tuple[str, ...], place: Any
 ) -> None:
     app = pages_app(**settings)
-    if is_hook:
-        app.before_request(partial(require_session, **conditions))
-    else:
-        app.add_url_rule("/", "view", session_required(**conditions)(_empty))
+    place(app, conditions)
     pages = PAGES_OF_CLAIMS._replace(step_up=settings.get("step_up_url"))
     found = claims_of(app, pages=pages).missing_pages
     assert tuple(f"{page.lack} {page.url}" for page in found) == missing
@@ -238,6 +249,47 @@ def test_factors_need_a_recipe_and_a_page(
     assert found.factors_without_page == (factor,) * is_page_missing
     own_page = PAGES_OF_CLAIMS._replace(step_up="/step-up")
     assert read_claim_setup(state, None, own_page, recipes).factors_without_page == ()
+
+
+ROLE, PERMISSION = {"role": "admin"}, {"permission": "write"}
+VERIFIED, VALIDATED = {"email_verified": True}, {"validators": [EMAIL, PLAN, MFA]}
+BY_VALIDATOR = [
+    ("emailverification", ("a validator of st-ev",)),
+    ("multifactorauth", ("a validator of st-mfa",)),
+]
+
+UNWRITTEN: dict[str, Any] = {
+    "a role": (ROLE, ["emailverification"], [("userroles", ("role=",))]),
+    "a role and its recipe": (ROLE, ["userroles"], []),
+    "a permission": (PERMISSION, [], [("userroles", ("permission=",))]),
+    "both": (ROLE | PERMISSION, [], [("userroles", ("role=", "permission="))]),
+    "an address": (VERIFIED, ["userroles"], [("emailverification", ("email_verified=",))]),
+    "an address and its recipe": (VERIFIED, ["emailverification"], []),
+    "validators": (VALIDATED, ["session"], BY_VALIDATOR),
+    "validators and their recipes": (VALIDATED, ["emailverification", "multifactorauth"], []),
+    "recipes that are unknown": (ROLE, None, []),
+    "no condition": ({}, [], []),
+}
+
+
+@rows("conditions, recipes, unwritten", UNWRITTEN)
+@rows("place", PLACES)
+def test_claims_need_a_recipe(conditions: Any, recipes: Any, unwritten: Any, place: Any) -> None:
+    app = pages_app()
+    place(app, conditions)
+    found = read_claim_setup(app.extensions["ssr_session"], None, PAGES_OF_CLAIMS, recipes)
+    assert [*found.unwritten_claims] == unwritten
+
+
+@rows("place", PLACES)
+def test_required_user_needs_a_loader(place: Any) -> None:
+    app = Flask("pages")
+    extension = FlaskSSRSession(app, api_domain=API)
+    assert not claims_of(app).lacks_user_loader
+    place(app, {"user": True})
+    assert claims_of(app).lacks_user_loader
+    extension.user_loader(lambda session: session)
+    assert not claims_of(app).lacks_user_loader
 
 
 def test_views_and_hooks_that_call_require_session_are_listed() -> None:

@@ -129,6 +129,12 @@ NO_PAGE = {"factors_without_page": ("hardware",)}
 TO_NAME = "warning factors views require hardware, but no page…403 -> name a page of yours in SS"
 NO_RECIPES = {"missing_recipes": ("totp", "passwordless")}
 TO_ADD = "warning factors…totp, passwordless -> put totp.init() and passwordless.init() into"
+UNREAD = {"unwritten_claims": (("userroles", ("role=", "permission=")), ("totp", ("x",)))}
+TO_INIT = (
+    "warning recipes views require role=, permission=, but…userroles, which…-> put userroles.i",
+    "warning recipes views require x, but…totp, which",
+)
+NO_LOADER = "problem user_loader views require user=True, but…-> write a function"
 INNER = "ok inner_calls require_session() is called in the code of a, b;"
 
 CLAIMS: dict[str, Any] = {
@@ -148,6 +154,10 @@ CLAIMS: dict[str, Any] = {
     "two factors are not": ("factors", UNWRITTEN, TO_WRITE),
     "no page asks for a factor": ("factors", NO_PAGE, TO_NAME),
     "recipes are missing": ("factors", NO_RECIPES, TO_ADD),
+    "all claims are written": ("recipes", {}, ""),
+    "two recipes do not write them": ("recipes", UNREAD, TO_INIT),
+    "no user is missing": ("user_loader", {}, ""),
+    "users cannot be loaded": ("user_loader", {"lacks_user_loader": True}, NO_LOADER),
     "no calls hide requirements": ("inner_calls", {}, ""),
     "two calls are listed": ("inner_calls", {"inner_calls": ("a", "b")}, INNER),
     "templates decide by needs_refresh": ("session_guards", {}, ""),
