@@ -111,7 +111,11 @@ def _against_each_other(environment: Environment) -> Iterator[Finding]:
     try:
         check_pages(environment.state.app, environment.resolved)
     except ConfigError as error:
-        yield problem("settings", str(error), "every request fails until it is correct")
+        yield problem(
+            "settings",
+            str(error),
+            "correct it: every request fails until then, so no page was requested",
+        )
         return
     if environment.login_url is None:
         yield warning(

@@ -48,6 +48,8 @@ def _recorded_log(state: AppState) -> Iterator[list[str]]:
 def check_templates(environment: Environment) -> Iterator[Finding]:
     """Render each page of this package with the app's own templates."""
     state = environment.state
+    if environment.rejects_requests:
+        return
     if is_loader_replaced(state.app):
         yield problem("templates", LOADER_REPLACED, LOADER_ADVICE)
         return

@@ -8,6 +8,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import NoReturn
 
 import click
@@ -15,6 +16,7 @@ from flask.cli import ScriptInfo, pass_script_info
 
 from ..app_state import EXTENSION_NAME, AppState
 from ..sansio.origins import parse_origin
+from ..throttled_log import logger
 from .finding import Finding
 from .load_app import load_app
 from .run import explain_input, run_checks
@@ -107,7 +109,7 @@ def doctor(
     app = load_app(script_info)
     if isinstance(app, Finding):
         _report([app], as_json=as_json, explain=explain)
-    with app.app_context():
+    with app.app_context(), _muted_log():
         state: AppState = app.extensions[EXTENSION_NAME]
         findings = (
             explain_input(state, _read_token(), offline=offline)
@@ -127,6 +129,16 @@ def _report(findings: Iterable[Finding], *, as_json: bool, explain: bool) -> NoR
     else:
         counts = _print(rows, _CLAIM_WIDTH if explain else _CHECK_WIDTH)
     sys.exit(1 if counts["problem"] else 0)
+
+
+@contextmanager
+def _muted_log() -> Iterator[None]:
+    """Drop what the package logs while the doctor runs: the doctor's own requests cause it."""
+    was_disabled, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = was_disabled
 
 
 def _read_token() -> str:

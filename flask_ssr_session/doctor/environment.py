@@ -33,6 +33,7 @@ from .probes import (
     preflight_headers,
     probe_app,
     refresh_headers,
+    rejects_requests,
     send_probe,
 )
 
@@ -41,8 +42,8 @@ from .probes import (
 class Environment:
     """The one argument of every check.
 
-    A probe that cannot run gives None or an empty tuple: the run is offline, or the probe needs a
-    value that is unknown.
+    A probe that cannot run gives None or an empty tuple: the run is offline, the probe needs a
+    value that is unknown, or the app rejects every request.
 
     :ivar resolved: the settings, resolved with those of the SDK.
     :ivar sdk: None if no SDK is initialised in this process; *cookies* likewise.
@@ -52,6 +53,7 @@ class Environment:
     :ivar front_page: URL of the front page as browsers see it; None if it is unknown.
     :ivar static_kids: ids of the keys in ``SSR_SESSION_JWKS``.
     :ivar is_public_suffix: returns whether anyone can register names below a domain.
+    :ivar rejects_requests: the app raises an error for every request, which a check reports.
     """
 
     state: AppState
@@ -65,6 +67,7 @@ class Environment:
     static_kids: frozenset[str] = frozenset()
     is_public_suffix: Callable[[str], bool] = is_top_level
     is_offline: bool = False
+    rejects_requests: bool = False
 
     @property
     def settings(self) -> Settings:
@@ -129,7 +132,7 @@ class Environment:
     @cached_property
     def refresh_api(self) -> ProbeResult | None:
         """The refresh API's response to a browser without a session."""
-        if self.is_offline:
+        if self.is_offline or (self.rejects_requests and self.has_sdk_middleware):
             return None
         headers = refresh_headers(self.site)
         return send_probe(self.state.clock, self.refresh_api_url, headers, "POST")
@@ -150,7 +153,7 @@ class Environment:
     @cached_property
     def refresh_page(self) -> ProbeResult | None:
         """The refresh page; an offline run requests it from the app in this process."""
-        if self.front_page is None:
+        if self.front_page is None or self.rejects_requests:
             return None
         # A page that does not repeat the return path shows that a proxy drops the query.
         path = f"{self.settings.refresh_path}?redirectBack={RETURN_PATH}"
@@ -191,9 +194,7 @@ class Environment:
         page = self.refresh_page
         if self.is_offline or page is None or isinstance(page.answer, FetchError):
             return None
-        if find_obstacle(page, "") is not None:
-            return None
-        if (url := self.sign_in_url) is None:
+        if (url := self.sign_in_url) is None or find_obstacle(page, "") is not None:
             return None
         first = send_probe(self.state.clock, url, PAGE_HEADERS)
         # For example from /auth to /auth/.
@@ -224,6 +225,7 @@ def read_environment(state: AppState, url: str | None, *, offline: bool) -> Envi
         static_kids=frozenset() if jwks is None else frozenset(read_static_keys(jwks)),
         is_public_suffix=public_suffix_test(),
         is_offline=offline,
+        rejects_requests=rejects_requests(state),
     )
 
 

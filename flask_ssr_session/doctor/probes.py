@@ -15,8 +15,9 @@ from urllib.parse import urljoin
 
 from flask import Flask
 
+from ..app_state import AppState
 from ..clock import Clock
-from ..errors import FetchError
+from ..errors import ConfigError, FetchError, MisuseError
 from ..sansio.jwks import parse_key_set
 from ..upstream.deadline import FETCH_SECONDS, Deadline
 from ..upstream.fetch import FetchedResponse, request
@@ -105,6 +106,15 @@ def probe_app(clock: Clock, app: Flask, front_page: str, path: str) -> ProbeResu
     except Exception as error:  # noqa: BLE001 - in debug mode, any exception of the app ends here
         answer = FetchError(f"the app failed with {type(error).__name__}")
     return ProbeResult(front_page + path, answer, clock.wall())
+
+
+def rejects_requests(state: AppState) -> bool:
+    """Return whether the app raises an error for every request, because of its own setup."""
+    try:
+        state.sdk_binding()
+    except (ConfigError, MisuseError):
+        return True
+    return False
 
 
 def refresh_headers(site: str | None) -> dict[str, str]:

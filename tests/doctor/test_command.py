@@ -15,6 +15,7 @@ import pytest
 
 from flask_ssr_session import doctor
 from flask_ssr_session.doctor import command
+from flask_ssr_session.doctor.probes import PAGE_HEADERS
 from flask_ssr_session.doctor.run import CHECKS
 from flask_ssr_session.testing import SessionSigner
 from tests.tables import rows, shown
@@ -161,6 +162,15 @@ def test_json_has_the_findings_and_their_counts() -> None:
         plural = "" if counts["problem"] == 1 else "s"
         assert last.endswith(f"{counts['problem']} problem{plural}")
         assert result.exit_code == (1 if counts["problem"] else 0)
+
+
+def test_log_about_the_doctors_own_requests_is_muted(caplog: pytest.LogCaptureFixture) -> None:
+    app = pages_app(login_url="https://id.example.net/auth")
+    run(app, "--offline", "--url", PAGES)
+    assert not caplog.records
+    app = pages_app(login_url="https://id.example.net/auth")
+    app.test_client().get("/refresh-session", base_url=PAGES, headers=dict(PAGE_HEADERS))
+    assert "other_host" in caplog.text
 
 
 def test_colours_are_for_terminals(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -98,6 +98,36 @@ def test_process_without_an_sdk_asks_no_core(
     assert ("csp" in checks_run(result)) is (PAGES in arguments)
 
 
+FAILING = {"claim_pages": {"user": "welcome"}}
+
+HERE: dict[str, Any] = {
+    "both are asked": (True, {}, [KEYS, QUERY, REFRESH]),
+    "neither is": (True, FAILING, [KEYS, QUERY]),
+    "the API of another process": (False, FAILING, [KEYS, QUERY, REFRESH]),
+}
+
+
+@pytest.mark.usefixtures("sdk")
+@rows("serves_api, settings, first", HERE)
+def test_api_of_an_app_that_fails_is_not_asked(
+    network: Network, serves_api: bool, settings: Any, first: list[str]
+) -> None:
+    app = app_at(0, **settings)
+    if serves_api:
+        app.before_request(middleware)
+    result = run(app)
+    assert network.requests[:3] == first
+    assert ("templates" in checks_run(result)) is ("refresh_page" in checks_run(result))
+    assert ("refresh_page" in checks_run(result)) is (settings == {})
+
+
+def middleware() -> None:
+    pass
+
+
+middleware.__module__ = "supertokens_python.framework.flask"
+
+
 def test_site_that_does_not_respond_is_asked_for_nothing_else(network: Network) -> None:
     del network.answers[PAGE_AT]
     result = run(app_at(0), "--url", PAGES)
