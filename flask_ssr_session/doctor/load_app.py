@@ -1,10 +1,11 @@
-"""Load the app that the doctor checks; why it cannot be loaded is a finding, not a traceback."""
+"""Load the app that a command is about; why it cannot be loaded is a finding, not a traceback."""
 
 from __future__ import annotations
 
 import traceback
 from pathlib import Path
 
+import click
 from flask import Flask, current_app
 from flask.cli import NoAppException, ScriptInfo
 
@@ -12,7 +13,6 @@ from ..app_state import EXTENSION_NAME
 from ..errors import ConfigError, MisuseError
 from .finding import Finding, problem
 
-_NAME_IT = "name the app, for example: flask --app mysite:create_app ssr-session doctor"
 _SEE_ALL = "flask routes shows the whole error"
 
 
@@ -27,7 +27,7 @@ def load_app(script_info: ScriptInfo) -> Flask | Finding:
     except NoAppException as error:
         return _not_found(error)
     except (ConfigError, MisuseError) as error:
-        return problem("setup", str(error), "fix this first; other checks were skipped")
+        return problem("setup", str(error), "fix this first")
     except Exception as error:  # noqa: BLE001 - the app's code can raise anything
         # Only the type and the place: the message may hold a secret.
         return problem(
@@ -40,9 +40,14 @@ def load_app(script_info: ScriptInfo) -> Flask | Finding:
             "app",
             f"the app {app.name!r} does not use flask_ssr_session",
             "call FlaskSSRSession(app), or init_app(app) in its factory; if this is another app, "
-            + _NAME_IT,
+            + _name_it(),
         )
     return app
+
+
+def _name_it() -> str:
+    command = click.get_current_context().info_name
+    return f"name the app, for example: flask --app mysite:create_app ssr-session {command}"
 
 
 def _not_found(error: NoAppException) -> Finding:
@@ -53,7 +58,9 @@ def _not_found(error: NoAppException) -> Finding:
             f"the app cannot be imported: {more[-1]}",
             f"install what is missing into the environment of this Python; {_SEE_ALL}",
         )
-    return problem("app", f"flask finds no app: {first}", f"run this in its folder, or {_NAME_IT}")
+    return problem(
+        "app", f"flask finds no app: {first}", f"run this in its folder, or {_name_it()}"
+    )
 
 
 def _location(error: Exception) -> str:

@@ -7,13 +7,15 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import click
-from flask.cli import with_appcontext
+from flask.cli import ScriptInfo, pass_script_info
 
-from ..app_state import AppState, current_state
+from ..app_state import EXTENSION_NAME, AppState
 from ..config.resolved import ResolvedSettings
 from ..config.sdk import read_sdk
 from ..errors import ConfigError
 from ..sign_in_url import sign_in_name
+from .finding import Finding
+from .load_app import load_app
 from .route_list import Route, Source, list_routes
 
 _HEADINGS = ("endpoint", "methods", "rule", "asks", "by", "reads")
@@ -21,13 +23,20 @@ _HEADINGS = ("endpoint", "methods", "rule", "asks", "by", "reads")
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@with_appcontext
-def routes(as_json: bool) -> None:
+@pass_script_info
+def routes(script_info: ScriptInfo, as_json: bool) -> None:
     """List every route, what it asks of a session, and which views look at the session.
 
     No request is made, and no view runs. The SuperTokens SDK need not be initialised.
     """
-    state = current_state()
+    app = load_app(script_info)
+    if isinstance(app, Finding):
+        raise click.ClickException(f"{app.message} -> {app.advice}")
+    with app.app_context():
+        _list_routes(app.extensions[EXTENSION_NAME], as_json=as_json)
+
+
+def _list_routes(state: AppState, *, as_json: bool) -> None:
     notes: list[str] = []
     try:
         resolved = ResolvedSettings.resolve(state.settings, read_sdk())

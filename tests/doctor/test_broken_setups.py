@@ -14,6 +14,7 @@ from flask.cli import NoAppException, ScriptInfo
 
 from flask_ssr_session.doctor import probes
 from flask_ssr_session.doctor.command import doctor
+from flask_ssr_session.doctor.routes_command import routes
 from flask_ssr_session.errors import CertificateError
 from flask_ssr_session.testing import SessionSigner
 from flask_ssr_session.upstream.fetch import FetchedResponse
@@ -141,8 +142,12 @@ def test_app_that_cannot_be_checked_is_one_line(
     create_app: Callable[..., Any], expected: str, arguments: list[str]
 ) -> None:
     script = ScriptInfo(create_app=create_app, set_debug_flag=False)
+    listed = CliRunner().invoke(routes, obj=script)
     result = CliRunner().invoke(doctor, arguments, obj=script)
     line, counts = result.stdout.splitlines()
     assert " ".join(line.split()).startswith(f"problem {expected}")
     assert (result.exit_code, counts) == (1, "0 ok, 0 warnings, 1 problem")
-    assert "secret" not in result.output
+    assert "secret" not in result.output + listed.output
+    (error,) = listed.output.splitlines()
+    assert error.startswith(f"Error: {expected.partition(' ')[2]}")
+    assert (listed.exit_code, "ssr-session doctor" in listed.output) == (1, False)
