@@ -34,6 +34,7 @@ def interruptible_children() -> Iterator[None]:
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one process")
 @pytest.mark.usefixtures("interruptible_children")
 def test_command_serves_without_an_app_says_what_it_is_for_and_ends_cleanly(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text("import no_such_module")
     command = [sys.executable, "-m", "flask", "ssr-session", "dev-core", "--port=0"]
     with subprocess.Popen(
         [*command, "--database=core.db", "--cdi=5.6", "--api-key=secret"],
