@@ -143,8 +143,7 @@ def check_global_claims(
     claims = app_state.sdk_binding().global_claims
     if claims is None:
         return ()
-    context, report = claims.source.user_context(request), app_state.report_broken_claim
-    return claims.failures(session, context, report, skip_claim=skip_claim)
+    return claims.failures(session, request, app_state.report_broken_claim, skip_claim=skip_claim)
 
 
 def is_cured_here(app_state: AppState, request: Request, failure: ClaimFailure) -> bool:
@@ -163,8 +162,7 @@ def _requires_mfa(
     claims, session = binding.global_claims, verdict.session
     if claims is None or session is None or not claims.source.has_mfa:
         return False
-    context = claims.source.user_context(request)
-    return claims.requires(MFA_CLAIM, session, context, app_state.log_broken_claim)
+    return claims.requires(MFA_CLAIM, session, request, app_state.log_broken_claim)
 
 
 def _was_sent_by_another_site(request: Request, binding: SDKBinding) -> bool:

@@ -114,7 +114,7 @@ def read_claim_setup(
         request = app.request_class(EnvironBuilder().get_environ())
         GlobalClaims(source).failures(
             SSRSession(deep_freeze(_MADE_UP_USER)),
-            source.user_context(request),
+            request,
             lambda name, problem, _error: broken.append(f"{name} {problem}"),
         )
     return ClaimSetup(

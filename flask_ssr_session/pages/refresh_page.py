@@ -154,4 +154,4 @@ def _app_nonce() -> str | None:
     """Return the value of the app's template global ``csp_nonce()``, or None."""
     csp_nonce = current_app.jinja_env.globals.get("csp_nonce")
     # Flask-Talisman's is empty if its policy has no nonce.
-    return str(csp_nonce()) or None if callable(csp_nonce) else None
+    return str(csp_nonce() or "") or None if callable(csp_nonce) else None

@@ -66,13 +66,14 @@ class GlobalClaims:
     def failures(
         self,
         session: SSRSession,
-        user_context: dict[str, Any],
+        request: Any,
         report: Report,
         *,
         skip_claim: str | None = None,
     ) -> tuple[ClaimFailure, ...]:
         """Return every global claim that *session* does not meet.
 
+        :param request: the SDK passes it to overrides and validators.
         :param report: receives each override or validator that fails; it is a failed claim.
         :param skip_claim: the key of a claim that is not checked.
         """
@@ -83,6 +84,7 @@ class GlobalClaims:
         is_same = met is not None and len(met) == len(added) and all(map(is_, met, added))
         if is_same and skipped in (None, skip_claim):
             return ()
+        user_context = self.source.user_context(request)
         validators = self._validators(session, user_context, report)
         if validators is None:
             return (ClaimFailure(OVERRIDE_NAME, UNCHECKED),)
@@ -92,14 +94,14 @@ class GlobalClaims:
             self._met[session] = skip_claim, added
         return failures
 
-    def requires(
-        self, claim_key: str, session: SSRSession, user_context: dict[str, Any], report: Report
-    ) -> bool:
+    def requires(self, claim_key: str, session: SSRSession, request: Any, report: Report) -> bool:
         """Return whether one of the validators for *session* checks the claim *claim_key*.
+
+        :param request: the SDK passes it to overrides.
 
         Fails closed: if the app's override fails, the claim is required.
         """
-        validators = self._validators(session, user_context, report)
+        validators = self._validators(session, self.source.user_context(request), report)
         return validators is None or any(is_about(v, claim_key) for v in validators)
 
     def _validators(

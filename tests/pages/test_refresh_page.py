@@ -268,13 +268,14 @@ NONCES: dict[str, Any] = {
     "the argument": ("app", "refresh_page(nonce='given')", "given"),
     "the app's global": ("app", "refresh_page()", "app"),
     "an empty one": ("", "refresh_page()", None),
+    "none in this response": (None, "refresh_page()", None),
     "for session_script": ("app", "session_script()", "app"),
 }
 
 
 @rows("of_the_app, call, expected", NONCES)
 def test_nonce_comes_from_the_argument_or_else_from_the_apps_global(
-    of_the_app: str, call: str, expected: str | None
+    of_the_app: str | None, call: str, expected: str | None
 ) -> None:
     app = app_showing(f"{MACRO}{{{{ {call} }}}}")
     app.jinja_env.globals["csp_nonce"] = lambda: of_the_app

@@ -15,6 +15,7 @@ from flask_ssr_session.session import SSRSession, deep_freeze
 from tests.app.conftest import EMAIL, MFA, FakeGlobalClaims
 from tests.tables import rows
 
+REQUEST = "the request"
 DUE = {"c": {}, "v": False}
 OVERRIDE = "the override of get_global_claim_validators"
 
@@ -33,7 +34,7 @@ def reporting(into: list[str]) -> Any:
 
 
 def failed(source: FakeGlobalClaims, session: SSRSession | None = None, **skip: Any) -> list[str]:
-    failures = GlobalClaims(source).failures(session or session_of(), {"a": 1}, never, **skip)
+    failures = GlobalClaims(source).failures(session or session_of(), REQUEST, never, **skip)
     return [failure.id for failure in failures]
 
 
@@ -44,7 +45,7 @@ class Counting:
         vars(self).update(attributes)
 
     async def validate(self, payload: dict[str, Any], context: dict[str, Any]) -> Any:
-        assert context == {"a": 1}
+        assert context == {"request": REQUEST}
         self.asked += 1
         return ClaimValidationResult(payload.get("count", True) is True, {"message": "no"})
 
@@ -54,7 +55,7 @@ def by_user(session: Any, validators: list[Any], _context: Any) -> list[Any]:
 
 
 def by_context(_session: Any, validators: list[Any], context: dict[str, Any]) -> list[Any]:
-    return [] if context["a"] == 1 else validators
+    return [] if context["request"] == REQUEST else validators
 
 
 async def drops_all(*_: Any) -> list[Any]:
@@ -103,7 +104,7 @@ def test_claim_is_required_if_one_of_the_validators_checks_it() -> None:
         (FakeGlobalClaims(EMAIL, override=adds), True),
         (FakeGlobalClaims(MFA, override=lambda *_: []), False),
     ):
-        told = GlobalClaims(source).requires("st-mfa", session_of(), {}, never)
+        told = GlobalClaims(source).requires("st-mfa", session_of(), REQUEST, never)
         assert told is is_required, vars(source)
 
 
@@ -130,9 +131,9 @@ def test_override_that_cannot_be_asked_is_a_failed_claim(override: Any, problem:
     for _ in range(2):
         reported: list[str] = []
         report = reporting(reported)
-        failures = claims.failures(session_of(st_ev={"v": True, "t": 1}), {}, report)
+        failures = claims.failures(session_of(st_ev={"v": True, "t": 1}), REQUEST, report)
         assert failures == (ClaimFailure(OVERRIDE_NAME, UNCHECKED),)
-        assert claims.requires("st-anything", session_of(), {}, report)
+        assert claims.requires("st-anything", session_of(), REQUEST, report)
         assert [line.startswith(f"{OVERRIDE} {problem}") for line in reported] == [True, True]
         assert "hunter2" not in str(reported)
 
@@ -143,13 +144,13 @@ def test_validator_that_fails_is_a_failed_claim_until_it_recovers() -> None:
     claims, session = GlobalClaims(FakeGlobalClaims(EMAIL, validator)), session_of()
 
     for times in (1, 2):
-        failures = claims.failures(session, {}, reporting(reported))
+        failures = claims.failures(session, REQUEST, reporting(reported))
         assert [failure.id for failure in failures] == ["st-ev", "broken"]
         assert failures[1].reason == UNCHECKED
         assert len(reported) == times
     assert reported[0].startswith("the claim validator 'broken' failed with LookupError")
     validator.validate = lambda *_: ClaimValidationResult(True)
-    assert [failure.id for failure in claims.failures(session, {}, never)] == ["st-ev"]
+    assert [failure.id for failure in claims.failures(session, REQUEST, never)] == ["st-ev"]
 
 
 KEPT: dict[str, Any] = {
@@ -167,17 +168,17 @@ def test_met_claims_are_asked_once(attributes: dict[str, Any], override: Any, ti
         claims = GlobalClaims(FakeGlobalClaims(validator, override=override))
         session, other = session_of(count=count), session_of(count=not count)
         for _ in range(3):
-            assert [failure.id for failure in claims.failures(session, {"a": 1}, never)] == expected
+            assert [failure.id for failure in claims.failures(session, REQUEST, never)] == expected
         assert validator.asked == (times if count else 3)
-        assert len(claims.failures(other, {"a": 1}, never)) == (not expected)
+        assert len(claims.failures(other, REQUEST, never)) == (not expected)
 
 
 def test_result_of_other_validators_is_not_used() -> None:
     source, session = FakeGlobalClaims(Counting()), session_of()
     claims = GlobalClaims(source)
-    assert claims.failures(session, {"a": 1}, never) == ()
+    assert claims.failures(session, REQUEST, never) == ()
     source.added.append(EMAIL)
-    assert [failure.id for failure in claims.failures(session, {"a": 1}, never)] == ["st-ev"]
+    assert [failure.id for failure in claims.failures(session, REQUEST, never)] == ["st-ev"]
     for _ in range(2):  # what meets all but one claim is remembered as that
-        assert claims.failures(session, {"a": 1}, never, skip_claim="st-ev") == ()
-        assert [failure.id for failure in claims.failures(session, {"a": 1}, never)] == ["st-ev"]
+        assert claims.failures(session, REQUEST, never, skip_claim="st-ev") == ()
+        assert [failure.id for failure in claims.failures(session, REQUEST, never)] == ["st-ev"]
