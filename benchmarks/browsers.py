@@ -1,5 +1,6 @@
 """The browsers of ``benchmarks.refresh_page`` and ``.day``, and the sites that they visit."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -9,6 +10,7 @@ from typing import Any
 
 from hatch_build import run
 from tests.browser.conftest import install, launch_chromium, launch_firefox, served
+from tests.run import BROWSERS, find_browser
 
 from .frame import PACKAGE, ROOT, packages
 
@@ -28,7 +30,8 @@ def copy_frontend(folder: Path) -> Callable[..., None]:
 
 @contextmanager
 def sites(core_uri: str, revisions: list[str], flows: list[str]) -> Iterator[dict[str, str]]:
-    """Serve the page by hand and, in each flow, this package and its revisions; yield origins."""
+    """Find browsers; serve the page by hand and, in each flow, all revisions; yield origins."""
+    os.environ.update({each.variable: find_browser(each) for each in BROWSERS})
     kinds = {BY_HAND: ("", BY_HAND)}
     for revision, package in packages(revisions).items():
         kinds |= {f"{revision}, {flow}": (package, flow) for flow in flows}

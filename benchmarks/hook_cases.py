@@ -34,9 +34,8 @@ BARE, FLOOR, RSA = "bare request", "floor: g.session, Vary", "RSA check in a req
 SEEN, NEVER, REQUIRED = "token seen before", "token never seen", "+ session_required"
 BARE_FILE, FOLDER = "bare static file", str(Path(__file__).parent)
 USER = b"user-1"
-# What two recipes write, as in the token of a user who has completed everything, or not.
+# What two recipes write, as in the token of a user who has completed everything.
 CLAIMS = {"st-ev": {"v": True, "t": 0}, "st-mfa": {"c": {"emailpassword": 1}, "v": True}}
-PENDING = {"st-mfa": {"c": {}, "v": False}}
 
 
 class Case(NamedTuple):
@@ -80,7 +79,7 @@ def cases(sign: Callable[..., str], never_seen: list[str], settings: dict[str, A
     required = import_module("flask_ssr_session").session_required
     ours: Callable[..., Flask] = partial(sites.ours, **settings)
     request, file = environ(sign()), cycle([environ(path="/static/__init__.py")])
-    seen, pending = cycle([request]), cycle([environ(sign(**PENDING))])
+    seen, pending = cycle([request]), cycle([environ(sign(**{"st-mfa": {"c": {}, "v": False}}))])
 
     def guarded(requests: Any = seen, base: str = REQUIRED, **conditions: Any) -> Case:
         return Case(ours(required(**conditions)(sites.user_view())), requests, USER, base)

@@ -12,8 +12,6 @@ from jinja2 import DictLoader
 
 from flask_ssr_session.testing import SessionSigner
 
-View = Callable[[], Any]
-
 
 def say_ok() -> str:
     return "ok"
@@ -23,7 +21,7 @@ def render_page() -> str:
     return render_template("page.html")
 
 
-def user_view() -> View:
+def user_view() -> Callable[[], Any]:
     """Return a view that shows the user id, if there is a session; another function each time."""
 
     def show_user() -> str:
@@ -33,7 +31,7 @@ def user_view() -> View:
     return show_user
 
 
-def bare(view: View = say_ok, template: str = "", static: str | None = None) -> Flask:
+def bare(view: Callable[[], Any] = say_ok, template: str = "", static: str | None = None) -> Flask:
     """Return an app without any hook, and perhaps with a folder of static files."""
     app = Flask(__name__, static_folder=static, static_url_path="/static")
     app.config["PROPAGATE_EXCEPTIONS"] = True  # an error ends the run
@@ -42,7 +40,7 @@ def bare(view: View = say_ok, template: str = "", static: str | None = None) -> 
     return app
 
 
-def ours(view: View | None = None, template: str = "", **settings: Any) -> Flask:
+def ours(view: Callable[[], Any] | None = None, template: str = "", **settings: Any) -> Flask:
     """Return an app with this package."""
     app = bare(view or user_view(), template, settings.pop("static", None))
     ssr_session = import_module("flask_ssr_session").FlaskSSRSession(app, **settings)
