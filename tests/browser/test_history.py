@@ -22,7 +22,7 @@ def go_back(page: Page, steps: int = 1) -> None:
 
 
 def sign_out(page: Page) -> None:
-    page.wait_for_function("window.supertokensWebsite")
+    page.wait_for_load_state("domcontentloaded")  # the script has run
     page.evaluate("supertokensWebsite.signOut()")
 
 
@@ -331,7 +331,7 @@ def test_a_page_that_could_be_unchanged_is_shown_only_to_whom_it_was_made_for(
         assert come_back(site, page, name)["status"] == "304"
         expect(whose).to_have_text(user)
         leave(site, page)
-        page.wait_for_function("() => window.supertokensWebsite")
+        page.wait_for_load_state("domcontentloaded")
         page.evaluate("supertokensWebsite.attemptRefreshingSession()")
     if decides:
         # The cookies are the same, so the browser sends tag and date: 304 would end it there.
