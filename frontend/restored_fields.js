@@ -4,14 +4,14 @@
 // by then, and restores what was typed into it.
 import { userHash } from "./sdk_cookies.js";
 
-// Note the user of the page at this place of the tab's history; return whether it was another's before.
-// Without the Navigation API, all places with one URL share a note.
+// Note the user of the page at this place of the tab's history; return whether the last one noted there
+// was another. Without the Navigation API, all places with one URL share a note.
 export function noteUser() {
   const name = `ssr-session-user ${window.navigation?.currentEntry?.key ?? location.href}`;
-  const user = userHash() ?? "";
+  const user = userHash();
   try {
     const before = sessionStorage.getItem(name);
-    sessionStorage.setItem(name, user);
+    if (user) sessionStorage.setItem(name, user);
     return before && before !== user;
   } catch {
     return false; // storage is blocked or full

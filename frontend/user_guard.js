@@ -104,14 +104,19 @@ export function isHeldForOtherUser() {
   return Boolean(uid) && uid !== loadedFor.uid && !check({});
 }
 
+function emptyRestoredFields() {
+  hidePage();
+  // Chromium fills fields in between "load" and "pageshow", in a task of its own.
+  addEventListener("pageshow", () => setTimeout(() => {
+    // Without the SDK's cookies, as above, a page for a session is its user's.
+    if (userHash() || !noticeTemplate()) resetFields();
+    showPage();
+  }), { once: true });
+}
+
 export function guardUser() {
-  if (noteUser()) {
-    hidePage();
-    addEventListener("pageshow", () => {
-      resetFields(); // the browser has filled them in by now
-      showPage();
-    }, { once: true });
-  }
+  // Turbo may run the script after the load, and then no browser fills anything in.
+  if (noteUser() && document.readyState !== "complete") emptyRestoredFields();
   watchSession(check, (action) => {
     if (action === "SIGN_OUT") isSignedOutHere = true;
     if (action === "SESSION_CREATED") rememberSession();

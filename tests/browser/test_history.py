@@ -141,14 +141,23 @@ def test_a_page_back_for_another_user_is_theirs(site: Site, kept: Page, engine: 
 
 
 @both_engines
-@rows("typed", {"is there for its user": "half", "is gone for another user": ""})
+@rows(
+    "who, typed",
+    {
+        "is there for its user": ("same", "half"),
+        "is there if the SDK's cookies were deleted": ("unknown", "half"),
+        "is gone for another user": ("other", ""),
+    },
+)
 def test_what_was_typed_into_a_page_that_is_no_longer_in_memory(
-    site: Site, dropped: Page, typed: str
+    site: Site, dropped: Page, who: str, typed: str
 ) -> None:
     """The browser loads the page again, and restores the fields itself."""
     user = signed_in_and_gone_on(site, dropped, "with-script")
     steps = 1
-    if not typed:
+    if who == "unknown":
+        dropped.context.clear_cookies(name="sFrontToken")
+    elif who == "other":
         sign_out(dropped)
         user, steps = site.sign_up_by_form(dropped, to="/panel/"), 3
     go_back(dropped, steps)
