@@ -30,7 +30,7 @@ _REDIRECTS = frozenset(
     }
 )
 # The pages that can offer to send a form again.
-FORM_PAGES = frozenset({ResponseKind.REFRESH_PAGE, ResponseKind.REPAIR_PAGE})
+_FORM_PAGES = frozenset({ResponseKind.REFRESH_PAGE, ResponseKind.REPAIR_PAGE})
 
 
 class SessionRequired(HTTPException):
@@ -83,7 +83,7 @@ def render(state: RequestState, plan: Plan) -> Response:
     if plan.kind in _REDIRECTS:
         response = redirect(plan.location)
     elif is_page(plan.kind):
-        if plan.kind in FORM_PAGES and state.scope.requirements.keep_form:
+        if plan.kind in _FORM_PAGES and state.scope.requirements.keep_form:
             capture_form(state)
         response = full_page_response(state)
         set_page_status(state, response, plan.kind)

@@ -278,14 +278,16 @@ def posted(app: Flask, view: Any, **visitor: Any) -> str:
 
 
 @rows("visitor, is_kept", FORMS)
-@rows("by_hook", {"by the view": False, "by a hook": True})
-def test_form_is_kept_for_the_cure(app: Flask, visitor: Any, is_kept: bool, by_hook: bool) -> None:
+@rows("by", {"by the view": "view", "by a hook": "hook", "in the view": "call"})
+def test_form_is_kept_for_the_cure(app: Flask, visitor: Any, is_kept: bool, by: str) -> None:
     keeps: dict[str, Any] = {"keep_form": True, "email_verified": True}
-    app.before_request(lambda: request.form.get("csrf_token"))
-    if by_hook:
-        app.before_request(partial(ssr.require_session, **keeps))
-    view = (lambda: "done") if by_hook else ssr.session_required(**keeps)(lambda: "done")
-    page = posted(app, view, **visitor)
+    require = partial(ssr.require_session, **keeps)
+    if by != "call":  # nothing tells before a hook that the view will ask for the form
+        app.before_request(lambda: request.form.get("csrf_token"))
+    if by == "hook":
+        app.before_request(require)
+    view = ssr.session_required(**keeps) if by == "view" else lambda view: view
+    page = posted(app, view(lambda: (require() if by == "call" else None) or "done"), **visitor)
     assert ('name="a" value="typed"' in page) is is_kept
     assert (page == "done") is not is_kept
 
