@@ -29,7 +29,7 @@ from markupsafe import Markup
 from supertokens_python.recipe import session
 
 from example_app import create_app
-from flask_ssr_session import session_exempt, session_required
+from flask_ssr_session import session_exempt, session_optional, session_required
 from flask_ssr_session.clock import SystemClock
 from flask_ssr_session.sansio.request_kind import kind_of_request
 
@@ -163,6 +163,12 @@ def kept_page(name: str) -> Response:
     if cache_control is not None:
         response.headers["Cache-Control"] = cache_control
     return response
+
+
+@pages.get("/pages/for-everyone")
+@session_optional
+def optional_page() -> str:
+    return render_template_string(html.KINDS["remembered"], with_script=True, number=next(numbers))
 
 
 @pages.route("/asks-the-core", methods=GET_AND_POST)

@@ -142,26 +142,31 @@ def test_a_page_back_for_another_user_is_theirs(site: Site, kept: Page, engine: 
 
 @both_engines
 @rows(
-    "who, typed",
+    "name, who, typed",
     {
-        "is there for its user": ("same", "half"),
-        "is there if the SDK's cookies were deleted": ("unknown", "half"),
-        "is gone for another user": ("other", ""),
+        "is there for its user": ("with-script", "same", "half"),
+        "is there if the SDK's cookies were deleted": ("with-script", "unknown", "half"),
+        "is gone for another user": ("with-script", "other", ""),
+        "is there for its user on an optional page": ("for-everyone", "same", "half"),
+        "is gone after sign-out": ("for-everyone", "nobody", ""),
     },
 )
 def test_what_was_typed_into_a_page_that_is_no_longer_in_memory(
-    site: Site, dropped: Page, who: str, typed: str
+    site: Site, dropped: Page, name: str, who: str, typed: str
 ) -> None:
     """The browser loads the page again, and restores the fields itself."""
-    user = signed_in_and_gone_on(site, dropped, "with-script")
+    user = signed_in_and_gone_on(site, dropped, name)
     steps = 1
     if who == "unknown":
         dropped.context.clear_cookies(name="sFrontToken")
     elif who == "other":
         sign_out(dropped)
         user, steps = site.sign_up_by_form(dropped, to="/panel/"), 3
+    elif who == "nobody":
+        sign_out(dropped)
+        user = ""
     go_back(dropped, steps)
-    see.address(dropped, site.url("/pages/with-script"))
+    see.address(dropped, site.url(f"/pages/{name}"))
     expect(dropped.locator("#whose")).to_have_text(user)
     dropped.wait_for_load_state()
     expect(dropped.locator("#field")).to_have_value(typed)
